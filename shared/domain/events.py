@@ -1,0 +1,121 @@
+"""Score events: what a producer sends, read strictly."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from shared.domain.rejections import Reason, Rejection
+
+POINTS_MAX: Final = 2**53 - 1
+"""Largest magnitude of points and scores: the integers that a double, and so a sorted set, holds exactly."""
+USER_ID_BYTES_MAX: Final = 128
+FUTURE_TOLERANCE_MS: Final = 5 * 60 * 1000
+"""How far a producer's clock may run ahead of the broker's."""
+
+LEADERBOARD_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,63}\Z"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+LeaderboardId = Annotated[str, Meta(pattern=LEADERBOARD_ID_PATTERN)]
+AttributeName = Annotated[str, Meta(min_length=1, max_length=64)]
+AttributeValue = Annotated[str, Meta(max_length=256)]
+
+
+class ScoreEvent(msgspec.Struct, frozen=True, gc=False):
+    """One scoring fact about one player on one leaderboard."""
+
+    event_id: str
+    leaderboard_id: str
+    user_id: str
+    points: int
+    occurred_at_ms: int
+    """Milliseconds since 1970-01-01T00:00Z; finer fractions are cut off, never rounded into the next day."""
+    attributes: dict[str, str] = {}
+
+    def same_content(self, other: "ScoreEvent") -> bool:
+        """Whether two events of one id say the same: then the second is a duplicate, else a conflict."""
+        return self == other
+
+
+class _Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    event_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    leaderboard_id: LeaderboardId
+    user_id: Annotated[str, Meta(min_length=1, max_length=USER_ID_BYTES_MAX)]
+    points: Annotated[int, Meta(ge=-POINTS_MAX, le=POINTS_MAX)]
+    occurred_at: str
+    attributes: Annotated[dict[AttributeName, AttributeValue], Meta(max_length=16)] = {}
+
+
+_decoder = msgspec.json.Decoder(_Wire)
+
+
+def decode(value: bytes | None) -> ScoreEvent:
+    """Read the value of one record of the topic.
+
+    Raises:
+        Rejection: `malformed` if it is no JSON object in UTF-8, `invalid` with the field and what it takes.
+    """
+    if value is None:
+        raise Rejection(Reason.MALFORMED, "the record has no value; expected a JSON object")
+    try:
+        wire = _decoder.decode(value)
+    except msgspec.ValidationError as error:
+        reason = Reason.MALFORMED if str(error).startswith("Expected `object`, got") else Reason.INVALID
+        if "$" in str(error):
+            reason = Reason.INVALID
+        raise Rejection(reason, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejection(Reason.MALFORMED, str(error)) from None
+    check_user_id(wire.user_id)
+    return ScoreEvent(
+        wire.event_id,
+        wire.leaderboard_id,
+        wire.user_id,
+        wire.points,
+        parse_instant(wire.occurred_at),
+        wire.attributes,
+    )
+
+
+def check_user_id(user_id: str) -> None:
+    """Raises Rejection(`invalid`) unless `user_id` is 1–128 bytes of UTF-8 without control characters."""
+    if not 1 <= len(user_id.encode()) <= USER_ID_BYTES_MAX:
+        raise Rejection(Reason.INVALID, f"userId takes 1 to {USER_ID_BYTES_MAX} bytes of UTF-8")
+    if _CONTROL.search(user_id):
+        raise Rejection(Reason.INVALID, "userId takes no control characters")
+
+
+def parse_instant(text: str) -> int:
+    """Milliseconds since the epoch of an RFC 3339 timestamp with an offset, from 1970 to 2100.
+
+    Raises:
+        Rejection: `invalid`, naming `occurredAt`.
+    """
+    match = _RFC_3339.fullmatch(text)
+    if match is None:
+        raise Rejection(Reason.INVALID, "occurredAt takes an RFC 3339 timestamp with an offset")
+    date, time, fraction, offset = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{date}T{time}{offset.upper()}")
+        since = moment - _EPOCH
+    except (ValueError, OverflowError):
+        raise Rejection(Reason.INVALID, f"occurredAt: {text} is no date and time") from None
+    milliseconds = (since.days * 86_400 + since.seconds) * 1000
+    if fraction:
+        milliseconds += int(fraction[:3].ljust(3, "0"))
+    if not 0 <= milliseconds < INSTANT_END_MS:
+        raise Rejection(Reason.INVALID, "occurredAt takes the years 1970 to 2100")
+    return milliseconds
+
+
+INSTANT_END_MS: Final = int(datetime(2101, 1, 1, tzinfo=UTC).timestamp()) * 1000
+
+
+def format_instant(milliseconds: int) -> str:
+    """RFC 3339 in UTC with milliseconds, e.g. `2026-11-23T10:15:30.123Z`."""
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"

@@ -1,0 +1,52 @@
+"""The ranking order, the same everywhere and always; no two entries tie."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from shared.domain.rules import Order
+from shared.domain.standings import Score
+from shared.domain.tiers import Tier, tier_of
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One line of a ranking."""
+
+    rank: int
+    user_id: str
+    score: int
+    reached_at_ms: int
+    percentile_hundredths: int
+    """Share of players ranked strictly below, in hundredths of a percent, cut off."""
+    tier: str | None
+
+
+def order_key(order: Order, user_id: str, score: Score) -> tuple[int, int, bytes]:
+    """Sort key: score (best first), then the first to reach it, then the user id by bytes."""
+    points = -score.points if order is Order.DESC else score.points
+    return points, score.reached_at_ms, user_id.encode()
+
+
+def percentile_hundredths(rank: int, total: int) -> int:
+    """Share of `total` players ranked strictly below `rank`, in hundredths of a percent, cut off: 0 to 9,999."""
+    return (total - rank) * 10_000 // total
+
+
+def to_entry(tiers: Sequence[Tier], total: int, rank: int, user_id: str, score: Score) -> Entry:
+    """The line of a ranking at `rank` (from 1) among `total` players."""
+    return Entry(
+        rank,
+        user_id,
+        score.points,
+        score.reached_at_ms,
+        percentile_hundredths(rank, total),
+        tier_of(tiers, rank, score.points, total),
+    )
+
+
+def rank(order: Order, tiers: Sequence[Tier], scores: Iterable[tuple[str, Score]]) -> Iterator[Entry]:
+    """Rank all players of a window, best first."""
+    ranked = sorted(scores, key=lambda line: order_key(order, *line))
+    total = len(ranked)
+    for position, (user_id, score) in enumerate(ranked, start=1):
+        yield to_entry(tiers, total, position, user_id, score)

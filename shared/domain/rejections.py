@@ -1,0 +1,32 @@
+"""Why a record of the topic is not applied."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Reason codes of the dead-letter queue. All of them are the sender's to mend; none passes by itself."""
+
+    MALFORMED = "malformed"
+    """The value is not a JSON object in UTF-8."""
+    INVALID = "invalid"
+    """A field is missing, of the wrong type or outside its range."""
+    UNKNOWN_LEADERBOARD = "unknown_leaderboard"
+    LEADERBOARD_CLOSED = "leaderboard_closed"
+    """The leaderboard was deleted: it takes no more events."""
+    TOO_LATE = "too_late"
+    """The broker appended the record after the end of its day plus the leaderboard's lateness."""
+    FROM_THE_FUTURE = "from_the_future"
+    """The event claims to have occurred more than five minutes after the broker appended it."""
+    CONFLICTING_DUPLICATE = "conflicting_duplicate"
+    """The player's ledger holds an event of this id with other content."""
+    SCORE_OVERFLOW = "score_overflow"
+    """A standing or a window of the player would leave ±(2^53−1)."""
+
+
+class Rejection(Exception):
+    """Raised where a rule refuses an event. `detail` names the field or the figures, for the person who mends it."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

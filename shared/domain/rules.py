@@ -1,0 +1,83 @@
+"""A leaderboard: what it is called and by which rules its players are ranked."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
+from shared.domain.rejections import Reason, Rejection
+from shared.domain.tiers import Tier
+from shared.domain.windows import Day, Window, day_end_ms, day_of
+
+LATENESS_MAX_MS: Final = 366 * 86_400_000
+"""Longest wait for late records. Longer would keep a year's windows from ever becoming final."""
+LATENESS_DEFAULT_MS: Final = 3_600_000
+SHARDS_MAX: Final = 256
+"""Write shards of one bucket: at 1,000 writes a second each, far past what one leaderboard takes."""
+SHARDS_DEFAULT: Final = 16
+
+
+class Aggregation(StrEnum):
+    """How a player's events add up."""
+
+    SUM = "sum"
+    BEST = "best"
+    LATEST = "latest"
+
+
+class Order(StrEnum):
+    """Which score ranks first: the highest (`desc`) or the lowest (`asc`, a race's time)."""
+
+    DESC = "desc"
+    ASC = "asc"
+
+
+class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
+    """The definition of a leaderboard, as the registry keeps it."""
+
+    id: str
+    name: str
+    aggregation: Aggregation
+    order: Order = Order.DESC
+    lateness_ms: Annotated[int, Meta(ge=0, le=LATENESS_MAX_MS)] = LATENESS_DEFAULT_MS
+    shards: Annotated[int, Meta(ge=1, le=SHARDS_MAX)] = SHARDS_DEFAULT
+    tiers: tuple[Tier, ...] = ()
+    version: int = 1
+    """Counts the changes of its rules; a final window keeps the version it was ranked by."""
+    sealed: bool = False
+    """Set before its first event is written: from then on aggregation, order and shards cannot change."""
+    closed: bool = False
+    """Deleted: it takes no more events and is no longer shown. Ledger and standings stay."""
+    created_at_ms: int = 0
+    updated_at_ms: int = 0
+
+    def cutoff_ms(self, day: Day) -> int:
+        """Last instant at which the broker may append a record for a day."""
+        return day_end_ms(day) + self.lateness_ms
+
+    def window_cutoff_ms(self, window: Window) -> int | None:
+        """Last instant at which a record for the window may be appended; None for all time."""
+        return None if window.end_ms is None else window.end_ms + self.lateness_ms
+
+    def admit(self, event: ScoreEvent, appended_at_ms: int) -> None:
+        """Judge an event by when the broker appended its record, so that a backlog or a replay judges alike.
+
+        Raises:
+            Rejection: `leaderboard_closed`, `from_the_future` or `too_late`.
+        """
+        if self.closed:
+            raise Rejection(Reason.LEADERBOARD_CLOSED, f"{self.id} takes no more events")
+        if event.occurred_at_ms > appended_at_ms + FUTURE_TOLERANCE_MS:
+            raise Rejection(
+                Reason.FROM_THE_FUTURE,
+                f"occurredAt is {event.occurred_at_ms - appended_at_ms} ms after the record was appended; "
+                f"{FUTURE_TOLERANCE_MS} ms are allowed",
+            )
+        cutoff_ms = self.cutoff_ms(day_of(event.occurred_at_ms))
+        if appended_at_ms > cutoff_ms:
+            raise Rejection(
+                Reason.TOO_LATE,
+                f"appended at {format_instant(appended_at_ms)}; its day took records until {format_instant(cutoff_ms)}",
+            )

@@ -1,0 +1,56 @@
+"""Reward tiers: ordered rules over rank and score, decided in integers."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+
+class TierRule(StrEnum):
+    """What a tier asks of an entry."""
+
+    TOP_N = "topN"
+    """The first `value` ranks."""
+    TOP_PERCENT = "topPercent"
+    """Ranks up to ⌈N·p/100⌉; `value` is p in hundredths of a percent."""
+    MIN_SCORE = "minScore"
+    """A score of at least `value` points."""
+    MAX_SCORE = "maxScore"
+    """A score of at most `value` points: the counterpart of `minScore` where the lowest score ranks first."""
+
+
+class Tier(msgspec.Struct, frozen=True):
+    """One rule; the first rule of a leaderboard that an entry meets names its tier."""
+
+    name: str
+    rule: TierRule
+    value: int
+
+    def cutoff_rank(self, total: int) -> int | None:
+        """Last rank that the rule takes among `total` players; None for rules on the score."""
+        match self.rule:
+            case TierRule.TOP_N:
+                return min(self.value, total)
+            case TierRule.TOP_PERCENT:
+                return -(-total * self.value // 10_000)
+            case _:
+                return None
+
+    def takes(self, rank: int, score: int, total: int) -> bool:
+        """Whether an entry meets the rule."""
+        match self.rule:
+            case TierRule.MIN_SCORE:
+                return score >= self.value
+            case TierRule.MAX_SCORE:
+                return score <= self.value
+            case _:
+                cutoff_rank = self.cutoff_rank(total)
+                return cutoff_rank is not None and rank <= cutoff_rank
+
+
+def tier_of(tiers: Sequence[Tier], rank: int, score: int, total: int) -> str | None:
+    """Name of the first tier that takes the entry, None if none does."""
+    for tier in tiers:
+        if tier.takes(rank, score, total):
+            return tier.name
+    return None
