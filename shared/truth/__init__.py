@@ -1,0 +1,1 @@
+"""The truth: ledger, standings and registry in DynamoDB."""

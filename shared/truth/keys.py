@@ -1,0 +1,53 @@
+"""Keys of every DynamoDB item. Leaderboard ids hold no `#`, so a key can be read only one way."""
+
+from zlib import crc32
+
+from shared.domain.windows import Day, format_day
+
+LEADERBOARDS = "leaderboards"
+"""Partition of all definitions in the registry, e.g. `leaderboards` / `autumn-cup`."""
+
+
+def ledger_partition(leaderboard_id: str, user_id: str) -> str:
+    """A player's ledger, e.g. `autumn-cup#u-42`; the sort key is the event id."""
+    return f"{leaderboard_id}#{user_id}"
+
+
+def standings_partition(leaderboard_id: str, bucket: Day, shard: int) -> str:
+    """One write shard of a bucket, e.g. `autumn-cup#2026-11-23#7` or `autumn-cup#all-time#0`; sorted by user id."""
+    return f"{leaderboard_id}#{format_day(bucket)}#{shard}"
+
+
+def shard_of(user_id: str, shards: int) -> int:
+    """The write shard of a player: CRC-32 of the user id, the same in every process and release."""
+    return crc32(user_id.encode()) % shards
+
+
+def leaderboard_partition(leaderboard_id: str) -> str:
+    """What the registry keeps of one leaderboard beside its definition, e.g. `leaderboard#autumn-cup`."""
+    return f"leaderboard#{leaderboard_id}"
+
+
+def rules_sort(version: int) -> str:
+    """One version of a leaderboard's rules, e.g. `rules#00000003`."""
+    return f"rules#{version:08d}"
+
+
+def period_sort(period_id: str) -> str:
+    """A registered period, e.g. `period#launch-fortnight`."""
+    return f"period#{period_id}"
+
+
+def export_sort(export_id: str) -> str:
+    """An export job, e.g. `export#daily-2026-11-23-csv-…`."""
+    return f"export#{export_id}"
+
+
+def progress_partition(topic: str) -> str:
+    """How far each partition of a topic is committed, e.g. `progress#score-events`, sorted by partition."""
+    return f"progress#{topic}"
+
+
+def progress_sort(partition: int) -> str:
+    """A partition of the topic, e.g. `00000005`."""
+    return f"{partition:08d}"

@@ -1,0 +1,117 @@
+"""Strongly consistent reads of the truth."""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.windows import Day
+from shared.truth import keys
+from shared.truth.commits import Unavailable, raise_if_lasting
+from shared.truth.items import LedgerEntry, standing_key, to_ledger_entry, to_standing
+from shared.truth.tables import Tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+BATCH_GET_KEYS_MAX: Final = 100
+"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
+UNPROCESSED_ROUNDS_MAX: Final = 8
+"""How often the keys that a BatchGetItem left over are asked for again, 25 ms to 3.2 s apart."""
+
+Sleep = Callable[[float], None]
+StandingKey = tuple[str, str, Day]
+"""Leaderboard id, user id and bucket of a standing."""
+
+
+class Reads:
+    """Reads standings and ledger."""
+
+    def __init__(self, client: "DynamoDBClient", tables: Tables, sleep: Sleep = time.sleep) -> None:
+        self._client = client
+        self._tables = tables
+        self._sleep = sleep
+
+    def standings(self, wanted: Iterable[tuple[Leaderboard, str, Day]]) -> dict[StandingKey, Standing]:
+        """The standings of (leaderboard, user id, bucket); those without events are not in the answer.
+
+        Raises:
+            Unavailable: if DynamoDB throttles or is out of reach beyond the retries.
+        """
+        found: dict[StandingKey, Standing] = {}
+        keys_of_items = iter({(one[0].id, one[1], one[2]): standing_key(*one) for one in wanted}.items())
+        while chunk := list(islice(keys_of_items, BATCH_GET_KEYS_MAX)):
+            asked = {(key["pk"]["S"], key["sk"]["S"]): standing for standing, key in chunk}
+            for item in self._batch_get([key for _, key in chunk]):
+                found[asked[item["pk"]["S"], item["sk"]["S"]]] = to_standing(item)
+        return found
+
+    def bucket(self, leaderboard: Leaderboard, bucket: Day, shard: int) -> Iterator[tuple[str, Standing]]:
+        """Every standing of one write shard of a bucket, by user id.
+
+        Raises:
+            Unavailable: as above.
+        """
+        for item in self._query(self._tables.standings, keys.standings_partition(leaderboard.id, bucket, shard)):
+            yield item["sk"]["S"], to_standing(item)
+
+    def buckets(self, leaderboard: Leaderboard, buckets: Sequence[Day]) -> Iterator[tuple[Day, str, Standing]]:
+        """Every standing of the buckets, their write shards read in parallel, in no particular order.
+
+        Raises:
+            Unavailable: as above.
+        """
+        parts = [(bucket, shard) for bucket in buckets for shard in range(leaderboard.shards)]
+
+        def read(part: tuple[Day, int]) -> list[tuple[Day, str, Standing]]:
+            bucket, shard = part
+            return [(bucket, user_id, standing) for user_id, standing in self.bucket(leaderboard, bucket, shard)]
+
+        with ThreadPoolExecutor(min(len(parts), 16), thread_name_prefix="truth-read") as pool:
+            for lines in pool.map(read, parts):
+                yield from lines
+
+    def ledger(self, leaderboard_id: str, user_id: str) -> Iterator[LedgerEntry]:
+        """Every accepted event of a player, by event id.
+
+        Raises:
+            Unavailable: as above.
+        """
+        for item in self._query(self._tables.ledger, keys.ledger_partition(leaderboard_id, user_id)):
+            yield to_ledger_entry(item)
+
+    def _batch_get(self, wanted: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        table = self._tables.standings
+        request: Any = {table: {"Keys": wanted, "ConsistentRead": True}}
+        for attempt in range(UNPROCESSED_ROUNDS_MAX):
+            try:
+                answer = self._client.batch_get_item(RequestItems=request)
+            except (ClientError, BotoCoreError) as error:
+                raise_if_lasting(error)
+                raise Unavailable(str(error)) from error
+            yield from answer["Responses"].get(table, ())
+            request = answer["UnprocessedKeys"]
+            if not request:
+                return
+            self._sleep(random.uniform(0, 0.025 * 2**attempt))  # noqa: S311 - jitter, not a secret
+        raise Unavailable("BatchGetItem left keys unprocessed")
+
+    def _query(self, table: str, partition: str) -> Iterator[Mapping[str, Any]]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": partition}},
+            ConsistentRead=True,
+        )
+        try:
+            for page in pages:
+                yield from page["Items"]
+        except (ClientError, BotoCoreError) as error:
+            raise_if_lasting(error)
+            raise Unavailable(str(error)) from error

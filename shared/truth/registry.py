@@ -1,0 +1,192 @@
+"""The registry: definitions of leaderboards, their rules' history, their periods."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.connection import Connection
+from pynamodb.exceptions import (
+    DeleteError,
+    DoesNotExist,
+    PynamoDBException,
+    TransactWriteError,
+    UpdateError,
+)
+from pynamodb.expressions.condition import Condition
+from pynamodb.models import Model
+from pynamodb.transactions import TransactWrite
+
+from shared.domain.periods import Period
+from shared.domain.rules import Leaderboard
+from shared.truth import keys
+from shared.truth.commits import Unavailable, raise_if_lasting
+
+
+class Conflict(Exception):
+    """Somebody else changed the item since it was read. Read again and decide anew."""
+
+
+@contextmanager
+def _passing() -> Iterator[None]:
+    """Turns what may pass by itself into Unavailable."""
+    try:
+        yield
+    except PynamoDBException as error:
+        if isinstance(error.cause, ClientError | BotoCoreError):
+            raise_if_lasting(error.cause)
+            raise Unavailable(str(error)) from error
+        raise
+
+
+class _Record(Model):
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    body = UnicodeAttribute(null=True)
+    version = NumberAttribute(null=True)
+    sealed = BooleanAttribute(null=True)
+
+
+class Registry:
+    """Reads (strongly consistent) and conditional writes of the registry table."""
+
+    def __init__(self, table: str, *, region: str, host: str | None = None) -> None:
+        """`host` is the endpoint, for anything but AWS; its table and region belong to this object alone."""
+        meta: Any = type("Meta", (), {"table_name": table, "region": region, "host": host})
+        self._record: type[_Record] = type("BoundRecord", (_Record,), {"Meta": meta})
+        self._connection = Connection(region=region, host=host)
+
+    @_passing()
+    def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
+        """The definition, also of a closed leaderboard; None if there never was one."""
+        try:
+            return _to_leaderboard(self._record.get(keys.LEADERBOARDS, leaderboard_id, consistent_read=True))
+        except DoesNotExist:
+            return None
+
+    @_passing()
+    def leaderboards(self, limit: int, after: str | None = None) -> Iterator[Leaderboard]:
+        """Up to `limit` leaderboards that are not closed, by id, from the one that follows `after`."""
+        condition = self._record.sk > after if after else None
+        count = 0
+        for record in self._record.query(keys.LEADERBOARDS, condition, consistent_read=True):
+            leaderboard = _to_leaderboard(record)
+            if count == limit:
+                return
+            if not leaderboard.closed:
+                count += 1
+                yield leaderboard
+
+    @_passing()
+    def save(self, leaderboard: Leaderboard, *, sealed_as_read: bool = False) -> None:
+        """Write a version of a definition and its place in the rules' history, both or none.
+
+        Args:
+            leaderboard: its `version` is 1 for a new one, else one more than the version that was read.
+            sealed_as_read: the change is only allowed while the leaderboard has no events.
+
+        Raises:
+            Conflict: if it was changed, created or (with `sealed_as_read`) sealed since it was read.
+        """
+        body = msgspec.json.encode(leaderboard).decode()
+        record = self._record(keys.LEADERBOARDS, leaderboard.id)
+        cls = self._record
+        if leaderboard.version == 1:
+            condition: Condition = cls.pk.does_not_exist()
+        else:
+            condition = cls.version == leaderboard.version - 1
+            if sealed_as_read:
+                condition &= cls.sealed.does_not_exist()
+        history = cls(
+            keys.leaderboard_partition(leaderboard.id),
+            keys.rules_sort(leaderboard.version),
+            body=body,
+            version=leaderboard.version,
+        )
+        try:
+            with TransactWrite(connection=self._connection) as transaction:
+                transaction.update(
+                    record, actions=[cls.body.set(body), cls.version.set(leaderboard.version)], condition=condition
+                )
+                transaction.save(history, condition=cls.pk.does_not_exist())
+        except TransactWriteError as error:
+            raise _conflict(error) from error
+
+    @_passing()
+    def seal(self, leaderboard: Leaderboard) -> Leaderboard:
+        """Fix aggregation, order and shards for good; done before the first event of a leaderboard is written.
+
+        Raises:
+            Conflict: if the definition has changed since it was read.
+        """
+        record = self._record(keys.LEADERBOARDS, leaderboard.id)
+        try:
+            record.update(
+                actions=[self._record.sealed.set(True)], condition=self._record.version == leaderboard.version
+            )
+        except UpdateError as error:
+            raise _conflict(error) from error
+        return msgspec.structs.replace(leaderboard, sealed=True)
+
+    @_passing()
+    def rules(self, leaderboard_id: str, version: int) -> Leaderboard | None:
+        """The definition as it stood at a version."""
+        try:
+            partition = keys.leaderboard_partition(leaderboard_id)
+            return _to_leaderboard(self._record.get(partition, keys.rules_sort(version), consistent_read=True))
+        except DoesNotExist:
+            return None
+
+    @_passing()
+    def save_period(self, leaderboard_id: str, period: Period) -> None:
+        """Create or replace a period."""
+        body = msgspec.json.encode(period).decode()
+        self._record(keys.leaderboard_partition(leaderboard_id), keys.period_sort(period.id), body=body).save()
+
+    @_passing()
+    def delete_period(self, leaderboard_id: str, period_id: str) -> bool:
+        """Forget a period; False if there was none. What it ranked stays in the truth."""
+        record = self._record(keys.leaderboard_partition(leaderboard_id), keys.period_sort(period_id))
+        try:
+            record.delete(condition=self._record.pk.exists())
+        except DeleteError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+    @_passing()
+    def period(self, leaderboard_id: str, period_id: str) -> Period | None:
+        """A registered period, None if there is none of this id."""
+        try:
+            partition = keys.leaderboard_partition(leaderboard_id)
+            return _to_period(self._record.get(partition, keys.period_sort(period_id), consistent_read=True))
+        except DoesNotExist:
+            return None
+
+    @_passing()
+    def periods(self, leaderboard_id: str) -> list[Period]:
+        """All registered periods of a leaderboard, by id."""
+        condition = self._record.sk.startswith(keys.period_sort(""))
+        partition = keys.leaderboard_partition(leaderboard_id)
+        return [_to_period(record) for record in self._record.query(partition, condition, consistent_read=True)]
+
+
+def _conflict(error: PynamoDBException) -> Exception:
+    code = error.cause_response_code or ""
+    if code == "ConditionalCheckFailedException" or (
+        code == "TransactionCanceledException" and "ConditionalCheckFailed" in str(error.cause)
+    ):
+        return Conflict(str(error))
+    return error
+
+
+def _to_leaderboard(record: _Record) -> Leaderboard:
+    definition = msgspec.json.decode(record.body or "", type=Leaderboard)
+    return msgspec.structs.replace(definition, sealed=bool(record.sealed))
+
+
+def _to_period(record: _Record) -> Period:
+    return msgspec.json.decode(record.body or "", type=Period)
