@@ -1,0 +1,133 @@
+-- Applies standings to every window their bucket feeds. Sets absolute values and ignores versions it has seen, so
+-- applying anything twice, late or out of order changes nothing.
+--
+-- A window is a sorted set and a hash:
+--   member  <reached_at, 6 bytes big-endian><user id>, score -points (points where the lowest ranks first):
+--           equal scores sort by their members, which is the order of the ranking
+--   field   user id -> <reached_at of the member, 6 bytes> then a part for each bucket, oldest first:
+--           bucket 2 bytes, version 4, points 8, reached_at 6, all big-endian
+--   field   "\0revision": grows with every change of the set; starts at the server's time in microseconds, so that it
+--           grows across a flush, too
+--   field   "\0complete": set once a window that is built on demand holds all of the truth
+--
+-- KEYS[1] the hash of ranges. ARGV[1] the prefix of every key, ARGV[2] in MessagePack:
+--   {aggregation, descending, now_ms, feed_ranges, {{bucket, {user, version, points, reached_at, ...},
+--     {{window id, expires_ms or 0}, ...}}, ...}}
+-- Returns how many parts were new.
+local PART = '>I2I4i8I6'
+local PART_BYTES = 20
+local HEAD_BYTES = 6
+local CHUNK = 500 -- users in one variadic call; Lua's stack takes about 8,000 values
+
+local prefix = ARGV[1]
+local aggregation, descending, now_ms, feed_ranges, groups = unpack(cmsgpack.unpack(ARGV[2]))
+local changed = 0
+
+-- folds the parts of a value into points and reached_at, as shared/domain/standings.py combine() does
+local function fold(value)
+  local points, reached_at
+  for at = HEAD_BYTES + 1, #value, PART_BYTES do
+    local _, _, p, r = struct.unpack(PART, value, at)
+    if points == nil or aggregation == 'latest' then
+      points, reached_at = p, r
+    elseif aggregation == 'sum' then
+      points = points + p
+      if r > reached_at then reached_at = r end
+    elseif p == points then
+      if r < reached_at then reached_at = r end
+    elseif (p > points) == descending then
+      points, reached_at = p, r
+    end
+  end
+  return points, reached_at
+end
+
+-- the value with one bucket's part put in its place; nil if its version was seen
+local function merge(value, bucket, version, part)
+  for at = HEAD_BYTES + 1, #value, PART_BYTES do
+    local b, v = struct.unpack('>I2I4', value, at)
+    if b == bucket then
+      if v >= version then return nil end
+      return string.sub(value, 1, at - 1) .. part .. string.sub(value, at + PART_BYTES)
+    elseif b > bucket then
+      return string.sub(value, 1, at - 1) .. part .. string.sub(value, at)
+    end
+  end
+  return value .. part
+end
+
+local function apply(bucket, updates, first, last, window_id, expires_ms)
+  local set, hash = prefix .. 'z:' .. window_id, prefix .. 'h:' .. window_id
+  local users = {}
+  for i = first, last, 4 do users[#users + 1] = updates[i] end
+  local values = redis.call('HMGET', hash, unpack(users))
+  local added, removed, fields = {}, {}, {}
+  for n, user in ipairs(users) do
+    local i = first + (n - 1) * 4
+    local version, points, reached_at = updates[i + 1], updates[i + 2], updates[i + 3]
+    local part = struct.pack(PART, bucket, version, points, reached_at)
+    local old, value = values[n], nil
+    if not old then
+      value = '000000' .. part
+    else
+      value = merge(old, bucket, version, part)
+    end
+    if value then
+      if #value > HEAD_BYTES + PART_BYTES then points, reached_at = fold(value) end
+      local head = struct.pack('>I6', reached_at)
+      fields[#fields + 1] = user
+      fields[#fields + 1] = head .. string.sub(value, HEAD_BYTES + 1)
+      added[#added + 1] = descending and 0 - points or points
+      added[#added + 1] = head .. user
+      if old and string.sub(old, 1, HEAD_BYTES) ~= head then
+        removed[#removed + 1] = string.sub(old, 1, HEAD_BYTES) .. user
+      end
+    end
+  end
+  if #fields == 0 then return end
+  if #removed > 0 then redis.call('ZREM', set, unpack(removed)) end
+  redis.call('ZADD', set, unpack(added))
+  redis.call('HSET', hash, unpack(fields))
+  if redis.call('HINCRBY', hash, '\0revision', 1) == 1 then
+    local time = redis.call('TIME')
+    redis.call('HSET', hash, '\0revision', time[1] * 1000000 + time[2])
+  end
+  if expires_ms > 0 then
+    redis.call('PEXPIREAT', set, expires_ms)
+    redis.call('PEXPIREAT', hash, expires_ms)
+  end
+  changed = changed + #fields / 2
+end
+
+local function feed(bucket, updates, window_id, expires_ms)
+  if expires_ms > 0 and expires_ms <= now_ms then
+    -- past use: its keys are gone or about to go, and a few players must not stand there as if they were all
+    return
+  end
+  for first = 1, #updates, CHUNK * 4 do
+    apply(bucket, updates, first, math.min(first + CHUNK * 4 - 1, #updates), window_id, expires_ms)
+  end
+end
+
+local ranges = {}
+if feed_ranges then
+  local stored = redis.call('HGETALL', KEYS[1])
+  for i = 1, #stored, 2 do
+    local first, last, expires_ms = string.match(stored[i + 1], '^(%d+) (%d+) (%d+)$')
+    expires_ms = tonumber(expires_ms)
+    if expires_ms > 0 and expires_ms <= now_ms then
+      redis.call('HDEL', KEYS[1], stored[i])
+    else
+      ranges[#ranges + 1] = {stored[i], tonumber(first), tonumber(last), expires_ms}
+    end
+  end
+end
+
+for _, group in ipairs(groups) do
+  local bucket, updates, windows = unpack(group)
+  for _, window in ipairs(windows) do feed(bucket, updates, window[1], window[2]) end
+  for _, range in ipairs(ranges) do
+    if range[2] <= bucket and bucket <= range[3] then feed(bucket, updates, range[1], range[4]) end
+  end
+end
+return changed

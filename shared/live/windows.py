@@ -1,0 +1,222 @@
+"""Windows in Redis: apply standings, read pages and positions. One round trip each."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+from msgspec import Struct
+from redis import Redis
+from redis.exceptions import RedisError
+
+from shared.domain.rules import Leaderboard, Order
+from shared.domain.standings import Score, Standing
+from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, WindowKind, daily, weekly
+from shared.live import keys
+
+RETENTION_MS: Final = 35 * 86_400_000
+"""How long a daily or weekly window stays after its last record may count; read later, it is built from the truth."""
+REBUILD_TOKEN_MS: Final = 3_600_000
+"""A rebuild that takes longer has died."""
+
+_HEAD: Final = 6
+"""Bytes of a member before the user id: reached_at, big-endian."""
+_HERE = Path(__file__).parent
+
+Standings = Mapping[str, Mapping[Day, Standing]]
+"""User id → bucket → standing."""
+
+
+class CacheUnavailable(Exception):
+    """Redis did not answer, or answered with an error. The truth is not touched by this."""
+
+
+class Page(Struct, frozen=True):
+    """What one read of a window saw, all of it at one instant."""
+
+    complete: bool
+    """Whether the window holds all of the truth; if not, its ranks mean nothing."""
+    revision: int
+    """Grows with every change of the window, also across a flush; 0 while nobody is in it."""
+    total: int
+    first: int
+    """Position of the first line, from 0."""
+    lines: Sequence[tuple[str, Score]]
+    """User id and score, in ranking order."""
+
+
+class Position(Struct, frozen=True):
+    """Where a player stands: the page around him and his position in the window, from 0; None if he is not in it."""
+
+    page: Page
+    position: int | None
+
+
+def expires_ms(leaderboard: Leaderboard, window: Window) -> int:
+    """When a window that is kept for everybody goes; 0 for never."""
+    cutoff_ms = leaderboard.window_cutoff_ms(window)
+    return 0 if cutoff_ms is None else cutoff_ms + RETENTION_MS
+
+
+def is_kept(leaderboard: Leaderboard, window: Window, now_ms: int) -> bool:
+    """Whether a window is among those that ingest always feeds; any other is built from the truth when asked for."""
+    if window.kind is WindowKind.CUSTOM:
+        return False
+    expires = expires_ms(leaderboard, window)
+    return expires == 0 or now_ms < expires
+
+
+class LiveWindows:
+    """All windows of all leaderboards in one Redis."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+        self._apply = redis.register_script((_HERE / "apply.lua").read_bytes())
+        self._page = redis.register_script((_HERE / "page.lua").read_bytes())
+        self._player = redis.register_script((_HERE / "player.lua").read_bytes())
+        self._vouch = redis.register_script((_HERE / "vouch.lua").read_bytes())
+        self._finish = redis.register_script((_HERE / "finish_rebuild.lua").read_bytes())
+
+    def apply(self, leaderboard: Leaderboard, standings: Standings, now_ms: int) -> int:
+        """Bring every window that the standings feed up to them. Harmless twice, late or out of order.
+
+        Returns:
+            How many players' parts of windows were older than what was applied.
+
+        Raises:
+            CacheUnavailable: if Redis fails; some windows may have been brought up.
+        """
+        groups = []
+        for bucket, updates in _by_bucket(standings).items():
+            windows = (ALL_TIME,) if bucket == ALL_TIME_BUCKET else (daily(bucket), weekly(bucket))
+            groups.append((bucket, updates, [(window.id, expires_ms(leaderboard, window)) for window in windows]))
+        return self._run_apply(leaderboard, groups, now_ms, feed_ranges=True)
+
+    def fill(self, leaderboard: Leaderboard, window: Window, standings: Standings, now_ms: int, expires_ms: int) -> int:
+        """Apply standings to one window only, while it is being built from the truth.
+
+        Raises:
+            CacheUnavailable: as above.
+        """
+        groups = [(bucket, updates, [(window.id, expires_ms)]) for bucket, updates in _by_bucket(standings).items()]
+        return self._run_apply(leaderboard, groups, now_ms, feed_ranges=False)
+
+    def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Page:
+        """Entries `offset` to `offset + limit` of a window.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        args = (offset, offset + limit - 1)
+        answer = self._call(self._page, self._read_keys(leaderboard, window), args)
+        return _to_page(leaderboard, answer, offset, is_kept(leaderboard, window, now_ms))
+
+    def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, now_ms: int) -> Position:
+        """Where a player stands, with up to `context` entries above him and below.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        answer = self._call(self._player, self._read_keys(leaderboard, window), (user_id, context))
+        page = _to_page(leaderboard, answer, answer[6], is_kept(leaderboard, window, now_ms))
+        return Position(page, answer[5])
+
+    def begin_window(self, leaderboard_id: str, window: Window, token: str, expires_ms: int) -> None:
+        """Say that a window is being built; feed it from now on, so that nothing falls between.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        try:
+            with self._redis.pipeline(transaction=True) as pipe:
+                if window.kind is WindowKind.CUSTOM:
+                    pipe.hset(keys.ranges(leaderboard_id), window.id, f"{window.first} {window.last} {expires_ms}")
+                pipe.hset(keys.parts(leaderboard_id, window.id), "\0building", token)
+                pipe.execute()
+        except RedisError as error:
+            raise CacheUnavailable(str(error)) from error
+
+    def finish_window(self, leaderboard_id: str, window: Window, token: str, expires_ms: int) -> bool:
+        """Vouch for a window that was built, until it expires; False if a flush or another build came between.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        window_keys = (keys.parts(leaderboard_id, window.id), keys.ranking(leaderboard_id, window.id))
+        return bool(self._call(self._vouch, window_keys, (token, expires_ms)))
+
+    def begin_rebuild(self, leaderboard_id: str, token: str) -> None:
+        """Say that a rebuild is under way.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        try:
+            self._redis.set(keys.rebuild(leaderboard_id), token, px=REBUILD_TOKEN_MS)
+        except RedisError as error:
+            raise CacheUnavailable(str(error)) from error
+
+    def finish_rebuild(self, leaderboard_id: str, token: str) -> bool:
+        """Set the marker, unless a flush or another rebuild came between: then False.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        args = (keys.rebuild(leaderboard_id), keys.complete(leaderboard_id))
+        return bool(self._call(self._finish, args, (token,)))
+
+    def is_complete(self, leaderboard_id: str) -> bool:
+        """Whether daily, weekly and all-time windows hold all of the truth.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        try:
+            return bool(self._redis.exists(keys.complete(leaderboard_id)))
+        except RedisError as error:
+            raise CacheUnavailable(str(error)) from error
+
+    def ping(self) -> None:
+        """Raises CacheUnavailable unless Redis answers."""
+        try:
+            self._redis.ping()
+        except RedisError as error:
+            raise CacheUnavailable(str(error)) from error
+
+    def _run_apply(self, leaderboard: Leaderboard, groups: Sequence[Any], now_ms: int, *, feed_ranges: bool) -> int:
+        descending = leaderboard.order is Order.DESC
+        payload = msgspec.msgpack.encode((leaderboard.aggregation, descending, now_ms, feed_ranges, groups))
+        args = (keys.prefix(leaderboard.id), payload)
+        return cast("int", self._call(self._apply, (keys.ranges(leaderboard.id),), args))
+
+    def _read_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[str, str, str]:
+        return (
+            keys.complete(leaderboard.id),
+            keys.parts(leaderboard.id, window.id),
+            keys.ranking(leaderboard.id, window.id),
+        )
+
+    def _call(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
+        try:
+            return script(keys=script_keys, args=args)
+        except RedisError as error:
+            raise CacheUnavailable(str(error)) from error
+
+
+def _by_bucket(standings: Standings) -> dict[Day, list[Any]]:
+    """Bucket → user, version, points, reached_at, user, …, as apply.lua reads them."""
+    buckets: dict[Day, list[Any]] = {}
+    for user_id, by_bucket in standings.items():
+        for bucket, standing in by_bucket.items():
+            buckets.setdefault(bucket, []).extend((user_id, standing.version, standing.points, standing.reached_at_ms))
+    return buckets
+
+
+def _to_page(leaderboard: Leaderboard, answer: Sequence[Any], first: int, kept: bool) -> Page:
+    marker, built, revision, total, flat = answer[:5]
+    sign = -1 if leaderboard.order is Order.DESC else 1
+    lines = [
+        (member[_HEAD:].decode(), Score(sign * int(float(score)), int.from_bytes(member[:_HEAD], "big")))
+        for member, score in zip(flat[::2], flat[1::2], strict=True)
+    ]
+    return Page(bool(marker) if kept else bool(built), int(revision or 0), total, first, lines)
