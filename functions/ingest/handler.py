@@ -1,0 +1,98 @@
+"""Score events from the topic into the truth and the live windows.
+
+Triggered by Lambda's Kafka event source mapping with partial batch responses; writes DynamoDB, Redis, SQS.
+"""
+
+import base64
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.kafka_event import KafkaEventRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared import settings
+from shared.domain.records import Record, Source
+from shared.observability import logger, metrics, tracer
+from shared.pipeline.candidates import Candidate, Disposition
+from shared.wiring import Wiring, now_ms
+
+wiring = Wiring(settings.load())
+
+
+class NotSettled(Exception):
+    """A record that has to come again."""
+
+
+class UntrustedTimestamps(Exception):
+    """The topic stamps records with the producers' clocks, so nobody can say what is late."""
+
+
+@metrics.log_metrics
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Process a batch; names the records that have to come again. A partition is retried from the first of them."""
+    candidates = wiring.ingest.ingest(_records(event))
+    _measure(candidates)
+    settled = {_place(candidate): candidate for candidate in candidates}
+
+    def check(record: KafkaEventRecord) -> None:
+        candidate = settled[record.topic, record.partition, record.offset]
+        if candidate.disposition is Disposition.FAILED:
+            raise NotSettled(candidate.failure)
+
+    processor = BatchProcessor(event_type=EventType.Kafka, raise_on_entire_batch_failure=False)
+    return process_partial_response(event, check, processor, context)
+
+
+def _records(event: dict[str, Any]) -> list[Record]:
+    records = []
+    for partition in event["records"].values():
+        for raw in partition:
+            if raw["timestampType"] != wiring.settings.kafka_timestamp_type:
+                raise UntrustedTimestamps(
+                    f"topic {raw['topic']} stamps records with {raw['timestampType']}; "
+                    f"set message.timestamp.type=LogAppendTime on the topic"
+                )
+            source = Source(raw["topic"], raw["partition"], raw["offset"], raw["timestamp"])
+            records.append(Record(source, _decode(raw.get("key")), _decode(raw.get("value"))))
+    return records
+
+
+def _decode(encoded: str | None) -> bytes | None:
+    return None if encoded is None else base64.b64decode(encoded)
+
+
+def _place(candidate: Candidate) -> tuple[str, int, int]:
+    source = candidate.record.source
+    return source.topic, source.partition, source.offset
+
+
+def _measure(candidates: list[Candidate]) -> None:
+    """Metrics: Applied, Duplicate, Failed, Rejected (and by reason), Freshness in ms of the oldest record applied."""
+    counts = dict.fromkeys(Disposition, 0)
+    rejected: dict[str, int] = {}
+    failures: dict[str, int] = {}
+    oldest_ms: int | None = None
+    for candidate in candidates:
+        if candidate.disposition is None:
+            raise RuntimeError(f"record {_place(candidate)} was left without disposition")
+        counts[candidate.disposition] += 1
+        if candidate.disposition is Disposition.FAILED:
+            failures[candidate.failure or ""] = failures.get(candidate.failure or "", 0) + 1
+        elif candidate.rejection is not None:
+            code = str(candidate.rejection.reason)
+            rejected[code] = rejected.get(code, 0) + 1
+        elif candidate.disposition is Disposition.APPLIED:
+            appended_at_ms = candidate.record.source.appended_at_ms
+            oldest_ms = appended_at_ms if oldest_ms is None else min(oldest_ms, appended_at_ms)
+    for disposition, count in counts.items():
+        metrics.add_metric(disposition.capitalize(), MetricUnit.Count, count)
+    for code, count in rejected.items():
+        metrics.add_metric(f"Rejected_{code}", MetricUnit.Count, count)
+    if oldest_ms is not None:
+        metrics.add_metric("Freshness", MetricUnit.Milliseconds, max(0, now_ms() - oldest_ms))
+    if rejected or failures:
+        logger.warning("records not applied", extra={"rejected": rejected, "failures": failures})

@@ -1,0 +1,33 @@
+"""Repair of the live windows. Triggered by the cache-repair queue; reads DynamoDB, writes Redis."""
+
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared import settings
+from shared.observability import logger, metrics, tracer
+from shared.queues import RepairRequest
+from shared.wiring import Wiring
+
+wiring = Wiring(settings.load())
+
+
+@metrics.log_metrics
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Carry out repair requests; what fails comes again, and ends on the queue's own dead-letter queue."""
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(event, _repair, processor, context)
+
+
+def _repair(record: SQSRecord) -> None:
+    request = msgspec.json.decode(record.body, type=RepairRequest)
+    mended = wiring.repair.repair(request)
+    metrics.add_metric("Mended", MetricUnit.Count, mended)
+    logger.info("repaired", extra={"leaderboard": request.leaderboard_id, "mended": mended, "rebuild": request.rebuild})

@@ -1,0 +1,171 @@
+"""Commit candidates to the truth: read, fold, write, judge what failed, and again."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from shared.domain.events import ScoreEvent
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.windows import ALL_TIME_BUCKET, Day, day_of
+from shared.pipeline.candidates import Candidate, Disposition
+from shared.pipeline.plans import Plan, PointsByDay, judge, pack, plan
+from shared.pipeline.retries import TRIES_MAX, Backoff, RunAll
+from shared.truth.commits import Commits, Failed, Failure, PlayerKey, Unavailable
+from shared.truth.reads import Reads, StandingKey
+
+ROUNDS_MAX: Final = 1_000
+"""Every round without progress counts towards TRIES_MAX and every other settles an event, so this is never reached."""
+
+
+class _Player:
+    """One player's way through the rounds."""
+
+    __slots__ = ("buckets", "candidates", "contended", "leaderboard", "ledger", "standings", "user_id")
+
+    def __init__(self, leaderboard: Leaderboard, user_id: str) -> None:
+        self.leaderboard = leaderboard
+        self.user_id = user_id
+        self.candidates: list[Candidate] = []
+        self.buckets: set[Day] = {ALL_TIME_BUCKET}
+        self.ledger: dict[str, ScoreEvent] = {}
+        """Events known to be in the ledger, by id."""
+        self.standings: dict[Day, Standing] | None = None
+        """All his touched standings, once they are known to hold all of his settled events."""
+        self.contended = False
+
+    @property
+    def pending(self) -> list[Candidate]:
+        return [candidate for candidate in self.candidates if candidate.disposition is None]
+
+    def touched(self, current: Mapping[StandingKey, Standing]) -> dict[Day, Standing]:
+        found = {bucket: current.get((self.leaderboard.id, self.user_id, bucket)) for bucket in self.buckets}
+        return {bucket: standing for bucket, standing in found.items() if standing is not None}
+
+    def judge_known(self) -> None:
+        for candidate in self.pending:
+            existing = self.ledger.get(candidate.event.event_id)
+            if existing is not None:
+                judge(candidate, existing)
+
+    def fail(self, failure: str) -> None:
+        """Also what is in the ledger comes again: the live windows have not been shown it."""
+        for candidate in self.candidates:
+            if candidate.disposition is not Disposition.REJECTED:
+                candidate.fail(failure)
+
+
+class Committer:
+    """Brings candidates into the truth, each exactly once."""
+
+    def __init__(self, commits: Commits, reads: Reads, run_all: RunAll, backoff: Backoff) -> None:
+        self._commits = commits
+        self._reads = reads
+        self._run_all = run_all
+        self._backoff = backoff
+
+    def commit(self, candidates: Iterable[Candidate]) -> dict[PlayerKey, dict[Day, Standing]]:
+        """Commit every candidate without disposition; afterwards each has one.
+
+        Returns:
+            For each player with an event in the ledger, old or new, his standings in the buckets his events touched, at
+            least as new as those events: what the live windows are to show.
+        """
+        players = _by_player(candidates)
+        unsettled = dict(players)
+        failure: str | None = None
+        tries = 0
+        for _ in range(ROUNDS_MAX):
+            failure = self._round(unsettled) if unsettled else None
+            unsettled = {key: player for key, player in unsettled.items() if player.standings is None}
+            if not unsettled:
+                break
+            tries = 0 if failure is None else tries + 1
+            if tries == TRIES_MAX:
+                break
+            if tries:
+                self._backoff.wait(tries - 1)
+        for player in unsettled.values():
+            player.fail(failure or f"not settled after {ROUNDS_MAX} rounds")
+        return {key: player.standings for key, player in players.items() if player.standings}
+
+    def _round(self, players: Mapping[PlayerKey, _Player]) -> str | None:
+        """One read and one write of all players. Returns what was in the way if nothing at all got further."""
+        try:
+            current = self._reads.standings(
+                (player.leaderboard, player.user_id, bucket) for player in players.values() for bucket in player.buckets
+            )
+        except Unavailable as unavailable:
+            return str(unavailable)
+        plans = [one for player in players.values() if (one := self._plan(player, current)) is not None]
+        progress = len(plans) < len(players)
+        groups = pack(plans, {key for key, player in players.items() if player.contended})
+        results = self._run_all([partial(self._write, group) for group in groups])
+        failure = "the standings were changed by others at every try"
+        for group, result in zip(groups, results, strict=True):
+            if isinstance(result, Unavailable):
+                failure = str(result)
+            elif result:
+                settled = [_learn(players[failed.player.key], failed) for failed in result]
+                progress |= any(settled)
+            else:
+                progress = True
+                for one in group:
+                    _committed(players[one.commit.key], one, current)
+        return None if progress else failure
+
+    def _plan(self, player: _Player, current: Mapping[StandingKey, Standing]) -> Plan | None:
+        """What the player's pending events write; if nothing is left to write, his standings are as read."""
+        player.judge_known()
+        standings = player.touched(current)
+        history = partial(self._points_by_day, player)
+        one = plan(player.leaderboard, player.user_id, player.pending, standings, history)
+        if one is None:
+            player.standings = standings
+        return one
+
+    def _write(self, group: Sequence[Plan]) -> list[Failed] | Unavailable:
+        try:
+            return self._commits.commit([one.commit for one in group])
+        except Unavailable as unavailable:
+            return unavailable
+
+    def _points_by_day(self, player: _Player) -> PointsByDay:
+        points: PointsByDay = {}
+        for entry in self._reads.ledger(player.leaderboard.id, player.user_id):
+            day = day_of(entry.event.occurred_at_ms)
+            points[day] = points.get(day, 0) + entry.event.points
+        return points
+
+
+def _by_player(candidates: Iterable[Candidate]) -> dict[PlayerKey, _Player]:
+    players: dict[PlayerKey, _Player] = {}
+    for candidate in candidates:
+        if candidate.disposition is not None or candidate.leaderboard is None:
+            continue
+        event = candidate.event
+        key = (event.leaderboard_id, event.user_id)
+        player = players.get(key)
+        if player is None:
+            player = players[key] = _Player(candidate.leaderboard, event.user_id)
+        player.candidates.append(candidate)
+        player.buckets.add(day_of(event.occurred_at_ms))
+    return players
+
+
+def _committed(player: _Player, written: Plan, current: Mapping[StandingKey, Standing]) -> None:
+    for candidate in written.candidates:
+        candidate.disposition = Disposition.APPLIED
+        player.ledger[candidate.event.event_id] = candidate.event
+    player.judge_known()
+    if not player.pending:
+        player.standings = player.touched(current) | dict(written.commit.standings)
+
+
+def _learn(player: _Player, failed: Failed) -> bool:
+    """Take in why an item failed. True if that settles an event."""
+    if failed.failure is Failure.IN_LEDGER and failed.existing is not None:
+        player.ledger[failed.existing.event.event_id] = failed.existing.event
+        return True
+    player.contended = True
+    return False

@@ -1,0 +1,130 @@
+"""One ingest call: records of the topic into ledger, standings and live windows, each exactly once."""
+
+from collections.abc import Iterable, Sequence
+
+from shared.domain.records import Record
+from shared.domain.rejections import Reason, Rejection
+from shared.domain.rules import Leaderboard
+from shared.pipeline.candidates import Candidate, Disposition, read
+from shared.pipeline.commit import Committer
+from shared.pipeline.leaderboards import Leaderboards
+from shared.pipeline.projection import Projector
+from shared.queues import DeadLetterQueue, QueueUnavailable, Rejected
+from shared.truth.commits import Unavailable
+from shared.truth.progress import Position, Progress
+
+
+class Ingest:
+    """Commits first and projects second, so that a crash in between leaves nothing that a redelivery doesn't heal."""
+
+    def __init__(
+        self,
+        leaderboards: Leaderboards,
+        committer: Committer,
+        projector: Projector,
+        dead_letters: DeadLetterQueue,
+        progress: Progress,
+    ) -> None:
+        self._leaderboards = leaderboards
+        self._committer = committer
+        self._projector = projector
+        self._dead_letters = dead_letters
+        self._progress = progress
+
+    def ingest(self, records: Iterable[Record]) -> list[Candidate]:
+        """Process records, those of one partition in the order of their offsets.
+
+        Returns:
+            A candidate for each record, in their order, each with its disposition.
+        """
+        candidates = read(records)
+        self._admit(candidates)
+        standings = self._committer.commit(candidates)
+        leaderboards = {one.leaderboard.id: one.leaderboard for one in candidates if one.leaderboard is not None}
+        for leaderboard_id in self._projector.project(leaderboards, standings):
+            _fail_unprojected(candidates, leaderboard_id)
+        self._dead_letter(candidates)
+        self._record_progress(candidates)
+        return candidates
+
+    def _admit(self, candidates: Sequence[Candidate]) -> None:
+        by_leaderboard: dict[str, list[Candidate]] = {}
+        for candidate in candidates:
+            if candidate.disposition is None:
+                by_leaderboard.setdefault(candidate.event.leaderboard_id, []).append(candidate)
+        for leaderboard_id, members in by_leaderboard.items():
+            try:
+                leaderboard = self._leaderboards.find(leaderboard_id)
+                if _refused(leaderboard, members):
+                    leaderboard = self._leaderboards.read(leaderboard_id)
+                _admit(leaderboard, members)
+                admitted = [candidate for candidate in members if candidate.disposition is None]
+                if leaderboard is not None and admitted:
+                    sealed = self._leaderboards.seal(leaderboard)
+                    if sealed is None:
+                        raise Unavailable(f"the rules of {leaderboard_id} have just changed")
+                    for candidate in admitted:
+                        candidate.leaderboard = sealed
+            except Unavailable as unavailable:
+                for candidate in members:
+                    candidate.fail(str(unavailable))
+
+    def _dead_letter(self, candidates: Iterable[Candidate]) -> None:
+        rejected = [candidate for candidate in candidates if candidate.rejection is not None]
+        letters = [
+            Rejected(one.record, one.rejection, one.entry.event.leaderboard_id if one.entry else None)
+            for one in rejected
+            if one.rejection is not None
+        ]
+        try:
+            self._dead_letters.send(letters)
+        except QueueUnavailable as unavailable:
+            for candidate in rejected:
+                candidate.fail(str(unavailable))
+
+    def _record_progress(self, candidates: Iterable[Candidate]) -> None:
+        """Record up to where each partition is done. Not vital: the next call records more."""
+        done: dict[tuple[str, int], Position] = {}
+        stopped: set[tuple[str, int]] = set()
+        for candidate in candidates:
+            source = candidate.record.source
+            partition = (source.topic, source.partition)
+            if candidate.disposition is Disposition.FAILED:
+                stopped.add(partition)
+            elif partition not in stopped:
+                done[partition] = Position(source.topic, source.partition, source.offset + 1, source.appended_at_ms)
+        for position in done.values():
+            try:
+                self._progress.advance(position)
+            except Unavailable:
+                continue
+
+
+def _refused(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> bool:
+    """Whether a kept definition would refuse any of them: then it is worth reading it anew."""
+    if leaderboard is None:
+        return True
+    try:
+        for candidate in candidates:
+            leaderboard.admit(candidate.event, candidate.record.source.appended_at_ms)
+    except Rejection:
+        return True
+    return False
+
+
+def _admit(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> None:
+    for candidate in candidates:
+        event = candidate.event
+        try:
+            if leaderboard is None:
+                raise Rejection(Reason.UNKNOWN_LEADERBOARD, f"there is no leaderboard {event.leaderboard_id}")
+            leaderboard.admit(event, candidate.record.source.appended_at_ms)
+        except Rejection as rejection:
+            candidate.reject(rejection)
+
+
+def _fail_unprojected(candidates: Iterable[Candidate], leaderboard_id: str) -> None:
+    for candidate in candidates:
+        settled = candidate.disposition in (Disposition.APPLIED, Disposition.DUPLICATE)
+        if settled and candidate.event.leaderboard_id == leaderboard_id:
+            candidate.fail("neither the cache nor the repair queue took the standings")

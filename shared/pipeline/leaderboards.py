@@ -1,0 +1,64 @@
+"""Definitions of leaderboards, kept for a few seconds in the memory of a function."""
+
+from collections.abc import Callable
+from typing import Final
+
+from shared.domain.rules import Leaderboard
+from shared.truth.registry import Conflict, Registry
+
+KEEP_MS: Final = 5_000
+"""How long a change of the rules may take to reach a function that is warm. No event is refused, nor a leaderboard
+called unknown, on the word of a kept definition: before that it is read anew."""
+
+
+class Leaderboards:
+    """Looks definitions up in the registry, the second time from memory."""
+
+    def __init__(self, registry: Registry, now_ms: Callable[[], int]) -> None:
+        self._registry = registry
+        self._now_ms = now_ms
+        self._kept: dict[str, tuple[int, Leaderboard]] = {}
+
+    def find(self, leaderboard_id: str) -> Leaderboard | None:
+        """A definition of at most KEEP_MS ago, also of a closed leaderboard; None if there never was one.
+
+        Raises:
+            Unavailable: if it has to be read and the registry is out of reach.
+        """
+        kept = self._kept.get(leaderboard_id)
+        if kept is not None and self._now_ms() - kept[0] < KEEP_MS:
+            return kept[1]
+        return self.read(leaderboard_id)
+
+    def read(self, leaderboard_id: str) -> Leaderboard | None:
+        """The definition as it is now.
+
+        Raises:
+            Unavailable: if the registry is out of reach.
+        """
+        leaderboard = self._registry.leaderboard(leaderboard_id)
+        if leaderboard is None:
+            self._kept.pop(leaderboard_id, None)
+        else:
+            self.keep(leaderboard)
+        return leaderboard
+
+    def keep(self, leaderboard: Leaderboard) -> None:
+        """Remember a definition that was just read or written."""
+        self._kept[leaderboard.id] = (self._now_ms(), leaderboard)
+
+    def seal(self, leaderboard: Leaderboard) -> Leaderboard | None:
+        """Seal a leaderboard before its first event is written; None if its rules have just changed.
+
+        Raises:
+            Unavailable: if the registry is out of reach.
+        """
+        if leaderboard.sealed:
+            return leaderboard
+        try:
+            sealed = self._registry.seal(leaderboard)
+        except Conflict:
+            self._kept.pop(leaderboard.id, None)
+            return None
+        self.keep(sealed)
+        return sealed

@@ -1,0 +1,115 @@
+"""What the pending events of one player write, given the standings that were read."""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+
+import msgspec
+
+from shared.domain.events import POINTS_MAX, ScoreEvent
+from shared.domain.rejections import Reason, Rejection
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import Standing, add, check_every_range
+from shared.domain.windows import ALL_TIME_BUCKET, Day, day_of
+from shared.pipeline.candidates import Candidate, Disposition
+from shared.truth.commits import TRANSACTION_ITEMS_MAX, PlayerCommit, PlayerKey
+
+PointsByDay = dict[Day, int]
+
+
+class Plan(msgspec.Struct):
+    """A commit and the candidates whose events are in it."""
+
+    commit: PlayerCommit
+    candidates: list[Candidate]
+
+
+def judge(candidate: Candidate, existing: ScoreEvent) -> None:
+    """Settle a candidate whose event id is in the player's ledger already."""
+    if candidate.event.same_content(existing):
+        candidate.disposition = Disposition.DUPLICATE
+    else:
+        detail = f"event {existing.event_id} of this player is in the ledger with other content"
+        candidate.reject(Rejection(Reason.CONFLICTING_DUPLICATE, detail))
+
+
+def plan(
+    leaderboard: Leaderboard,
+    user_id: str,
+    candidates: Sequence[Candidate],
+    current: Mapping[Day, Standing],
+    history: Callable[[], PointsByDay],
+) -> Plan | None:
+    """Fold candidates into the current standings, as many as one transaction takes.
+
+    An event that would overflow is rejected. Of several with one event id only the first is planned: the others are
+    judged when that one is in the ledger.
+
+    Args:
+        leaderboard: by whose rules.
+        user_id: the player of all candidates.
+        candidates: without disposition, in the order of the topic.
+        current: his standings as read, without those that have no events.
+        history: reads the points of his ledger by day; asked only if sums have become enormous.
+
+    Returns:
+        None if nothing is left to write.
+    """
+    folded: dict[Day, Standing] = {}
+    planned: list[Candidate] = []
+    ids: set[str] = set()
+    for candidate in candidates:
+        event = candidate.event
+        if event.event_id in ids:
+            continue
+        day = day_of(event.occurred_at_ms)
+        items = len(planned) + 1 + len(folded.keys() | {day, ALL_TIME_BUCKET})
+        if items > TRANSACTION_ITEMS_MAX:
+            break
+        try:
+            added = {
+                bucket: add(
+                    leaderboard.aggregation, leaderboard.order, folded.get(bucket) or current.get(bucket), event
+                )
+                for bucket in (day, ALL_TIME_BUCKET)
+            }
+            if added[ALL_TIME_BUCKET].gross > POINTS_MAX:
+                _check_ranges(history(), [*planned, candidate])
+        except Rejection as rejection:
+            candidate.reject(rejection)
+            continue
+        folded.update(added)
+        planned.append(candidate)
+        ids.add(event.event_id)
+    if not planned:
+        return None
+    standings = {
+        bucket: msgspec.structs.replace(standing, version=standing.version + 1) for bucket, standing in folded.items()
+    }
+    entries = [candidate.entry for candidate in planned if candidate.entry is not None]
+    return Plan(PlayerCommit(leaderboard, user_id, entries, standings), planned)
+
+
+def pack(plans: Sequence[Plan], alone: Container[PlayerKey]) -> list[list[Plan]]:
+    """Group plans into transactions, in their order; the players in `alone` get one of their own."""
+    groups: list[list[Plan]] = []
+    group: list[Plan] = []
+    items = 0
+    for one in plans:
+        if one.commit.key in alone:
+            groups.append([one])
+            continue
+        if items + one.commit.items > TRANSACTION_ITEMS_MAX:
+            groups.append(group)
+            group, items = [], 0
+        group.append(one)
+        items += one.commit.items
+    if group:
+        groups.append(group)
+    return groups
+
+
+def _check_ranges(history: PointsByDay, planned: Sequence[Candidate]) -> None:
+    points = dict(history)
+    for candidate in planned:
+        day = day_of(candidate.event.occurred_at_ms)
+        points[day] = points.get(day, 0) + candidate.event.points
+    check_every_range(points.items())

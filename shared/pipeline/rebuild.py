@@ -1,0 +1,103 @@
+"""Build windows in Redis from the truth, while ingest goes on feeding them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.windows import ALL_TIME_BUCKET, Day, Window, day_of
+from shared.live.windows import RETENTION_MS, LiveWindows
+from shared.truth.reads import Reads
+from shared.truth.registry import Registry
+
+CHUNK_PLAYERS: Final = 2_000
+"""Standings in one call of the apply script: some 40 ms of Redis, so that readers and ingest get their turn."""
+ON_DEMAND_MS: Final = 24 * 3_600_000
+"""How long a window that was built for a query stays; asked for later, it is built again."""
+WEEK_DAYS: Final = 7
+
+
+class Rebuild:
+    """Feeds live windows with what the truth holds. Applying is idempotent, so nothing has to stop for it."""
+
+    def __init__(
+        self,
+        reads: Reads,
+        live: LiveWindows,
+        registry: Registry,
+        now_ms: Callable[[], int],
+        new_token: Callable[[], str],
+    ) -> None:
+        self._reads = reads
+        self._live = live
+        self._registry = registry
+        self._now_ms = now_ms
+        self._new_token = new_token
+
+    def leaderboard(self, leaderboard: Leaderboard) -> bool:
+        """Rebuild every window that is kept for everybody, and the registered periods, then vouch for them.
+
+        Returns:
+            False if the cache was flushed or another rebuild started in between: nothing is vouched for then.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+            CacheUnavailable: if Redis fails.
+        """
+        token = self._new_token()
+        self._live.begin_rebuild(leaderboard.id, token)
+        for period in self._registry.periods(leaderboard.id):
+            self.keep_period(leaderboard, period.window)
+        now_ms = self._now_ms()
+        for lines in _chunks(self._reads.buckets(leaderboard, _kept_buckets(leaderboard, now_ms))):
+            self._live.apply(leaderboard, lines, self._now_ms())
+        return self._live.finish_rebuild(leaderboard.id, token)
+
+    def window(self, leaderboard: Leaderboard, window: Window, expires_ms: int | None = None) -> bool:
+        """Build one window that is not kept for everybody, keep it live, and vouch for it.
+
+        Args:
+            leaderboard: whose window.
+            window: a custom range, or a day or week past its time in the cache.
+            expires_ms: when it goes; ON_DEMAND_MS from now if not given.
+
+        Returns:
+            False if the cache was flushed or another build of it started in between.
+
+        Raises:
+            Unavailable, CacheUnavailable: as above.
+        """
+        expires = self._now_ms() + ON_DEMAND_MS if expires_ms is None else expires_ms
+        token = self._new_token()
+        self._live.begin_window(leaderboard.id, window, token, expires)
+        for lines in _chunks(self._reads.buckets(leaderboard, [Day(bucket) for bucket in window.buckets])):
+            self._live.fill(leaderboard, window, lines, self._now_ms(), expires)
+        return self._live.finish_window(leaderboard.id, window, token, expires)
+
+    def keep_period(self, leaderboard: Leaderboard, window: Window) -> None:
+        """Build the window of a registered period; it stays as long as a day or week of its last day would.
+
+        Raises:
+            Unavailable, CacheUnavailable: as above.
+        """
+        cutoff_ms = leaderboard.window_cutoff_ms(window)
+        if cutoff_ms is not None and cutoff_ms + RETENTION_MS > self._now_ms():
+            self.window(leaderboard, window, cutoff_ms + RETENTION_MS)
+
+
+def _kept_buckets(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
+    """All-time, and every day that stands in a daily or weekly window which is still kept."""
+    today = day_of(now_ms)
+    oldest = day_of(max(0, now_ms - leaderboard.lateness_ms - RETENTION_MS)) - WEEK_DAYS
+    days = [Day(day) for day in range(max(0, oldest), today + 2)]  # tomorrow: producers' clocks may run ahead
+    return [ALL_TIME_BUCKET, *days]
+
+
+def _chunks(lines: Iterable[tuple[Day, str, Standing]]) -> Iterator[dict[str, dict[Day, Standing]]]:
+    source = iter(lines)
+    while chunk := list(islice(source, CHUNK_PLAYERS)):
+        standings: dict[str, dict[Day, Standing]] = {}
+        for bucket, user_id, standing in chunk:
+            standings.setdefault(user_id, {})[bucket] = standing
+        yield standings

@@ -1,0 +1,54 @@
+"""Bring the cache up to the truth where ingest could not, or where all of it is gone."""
+
+from collections.abc import Callable
+
+from shared.domain.standings import Standing
+from shared.domain.windows import Day
+from shared.live.windows import LiveWindows
+from shared.pipeline.leaderboards import Leaderboards
+from shared.pipeline.rebuild import Rebuild
+from shared.queues import RepairRequest
+from shared.truth.reads import Reads
+
+
+class Interrupted(Exception):
+    """The cache was flushed again, or somebody else rebuilt it, while it was being rebuilt."""
+
+
+class Repair:
+    """Carries out repair requests. Any of them may come twice: applying is idempotent."""
+
+    def __init__(
+        self, leaderboards: Leaderboards, reads: Reads, live: LiveWindows, rebuild: Rebuild, now_ms: Callable[[], int]
+    ) -> None:
+        self._leaderboards = leaderboards
+        self._reads = reads
+        self._live = live
+        self._rebuild = rebuild
+        self._now_ms = now_ms
+
+    def repair(self, request: RepairRequest) -> int:
+        """Carry out one request.
+
+        Returns:
+            How many parts of windows had to be mended; 0 for a rebuild.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+            CacheUnavailable: if Redis fails.
+            Interrupted: if a rebuild has to be done again.
+        """
+        leaderboard = self._leaderboards.find(request.leaderboard_id)
+        if leaderboard is None:
+            return 0
+        if request.rebuild:
+            if not self._live.is_complete(leaderboard.id) and not self._rebuild.leaderboard(leaderboard):
+                raise Interrupted(f"the rebuild of {leaderboard.id} was overtaken")
+            return 0
+        wanted = [
+            (leaderboard, user_id, Day(bucket)) for user_id, buckets in request.players.items() for bucket in buckets
+        ]
+        standings: dict[str, dict[Day, Standing]] = {}
+        for (_, user_id, bucket), standing in self._reads.standings(wanted).items():
+            standings.setdefault(user_id, {})[bucket] = standing
+        return self._live.apply(leaderboard, standings, self._now_ms())

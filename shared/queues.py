@@ -1,0 +1,171 @@
+"""SQS: rejected records, players whose cache needs repair, exports to make."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from shared.domain.records import Record
+from shared.domain.rejections import Rejection
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+BATCH_MESSAGES_MAX: Final = 10
+BATCH_BYTES_MAX: Final = 256 * 1024
+"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html; the newer limit
+of 1 MiB is not had everywhere."""
+INLINE_VALUE_BYTES_MAX: Final = 128 * 1024
+"""Largest original kept in its message: base64 makes four bytes of three. A larger one goes to S3."""
+REPAIR_PLAYERS_MAX: Final = 500
+"""Players in one repair message: at 128 bytes a name, well within a message."""
+
+
+class QueueUnavailable(Exception):
+    """SQS, or the S3 behind it, did not take a message."""
+
+
+class DeadLetter(Struct, frozen=True, rename="camel", kw_only=True):
+    """A record that was not applied, with the reason and everything needed to send it again.
+
+    Redelivery may put a record here more than once; topic, partition and offset tell.
+    """
+
+    reason: str
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    appended_at_ms: int
+    key: str | None
+    """Base64, as `value`."""
+    value: str | None
+    value_object: str | None = None
+    """S3 key of the value, where it is too large for a message."""
+    leaderboard_id: str | None = None
+
+
+class Rejected(Struct, frozen=True):
+    """A record that is not applied."""
+
+    record: Record
+    rejection: Rejection
+    leaderboard_id: str | None
+    """Where the value could be read that far."""
+
+
+class RepairRequest(Struct, frozen=True, rename="camel", kw_only=True):
+    """Players whose standings have to be applied to the live windows again, or a whole leaderboard without players."""
+
+    leaderboard_id: str
+    players: dict[str, Sequence[int]] = {}
+    """User id → buckets."""
+    rebuild: bool = False
+
+
+class Queue:
+    """One queue."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def send(self, bodies: Sequence[bytes]) -> None:
+        """Send messages, as few requests as they fit into.
+
+        Raises:
+            QueueUnavailable: if any of them was not taken.
+        """
+        for batch in _batches(bodies):
+            entries: list[Any] = [
+                {"Id": str(number), "MessageBody": body.decode()} for number, body in enumerate(batch)
+            ]
+            try:
+                answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+            except (ClientError, BotoCoreError) as error:
+                raise QueueUnavailable(str(error)) from error
+            if answer.get("Failed"):
+                raise QueueUnavailable(
+                    f"{len(answer['Failed'])} messages refused: {answer['Failed'][0].get('Message')}"
+                )
+
+    def ping(self) -> None:
+        """Raises QueueUnavailable unless the queue answers."""
+        try:
+            self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+        except (ClientError, BotoCoreError) as error:
+            raise QueueUnavailable(str(error)) from error
+
+
+class DeadLetterQueue:
+    """Keeps rejected records, whatever their size."""
+
+    def __init__(self, queue: Queue, s3: "S3Client", bucket: str) -> None:
+        self._queue = queue
+        self._s3 = s3
+        self._bucket = bucket
+
+    def send(self, rejected: Sequence[Rejected]) -> None:
+        """Keep rejected records with their reasons.
+
+        Raises:
+            QueueUnavailable: if any of them was not kept.
+        """
+        self._queue.send([msgspec.json.encode(self._letter(one)) for one in rejected])
+
+    def _letter(self, rejected: Rejected) -> DeadLetter:
+        record, rejection, source = rejected.record, rejected.rejection, rejected.record.source
+        value, value_object = record.value, None
+        if value is not None and len(value) > INLINE_VALUE_BYTES_MAX:
+            value, value_object = None, f"dead-letters/{source.topic}/{source.partition}/{source.offset}"
+            try:
+                self._s3.put_object(Bucket=self._bucket, Key=value_object, Body=record.value or b"")
+            except (ClientError, BotoCoreError) as error:
+                raise QueueUnavailable(str(error)) from error
+        return DeadLetter(
+            reason=rejection.reason,
+            detail=rejection.detail,
+            topic=source.topic,
+            partition=source.partition,
+            offset=source.offset,
+            appended_at_ms=source.appended_at_ms,
+            key=_base64(record.key),
+            value=_base64(value),
+            value_object=value_object,
+            leaderboard_id=rejected.leaderboard_id,
+        )
+
+
+def _base64(original: bytes | None) -> str | None:
+    return None if original is None else base64.b64encode(original).decode()
+
+
+def repair_messages(leaderboard_id: str, players: Mapping[str, Sequence[int]]) -> list[bytes]:
+    """Repair requests for players, REPAIR_PLAYERS_MAX in each."""
+    names = list(players)
+    return [
+        msgspec.json.encode(
+            RepairRequest(
+                leaderboard_id=leaderboard_id,
+                players={name: players[name] for name in names[start : start + REPAIR_PLAYERS_MAX]},
+            )
+        )
+        for start in range(0, len(names), REPAIR_PLAYERS_MAX)
+    ]
+
+
+def _batches(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for body in bodies:
+        if batch and (len(batch) == BATCH_MESSAGES_MAX or size + len(body) > BATCH_BYTES_MAX):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += len(body)
+    if batch:
+        yield batch

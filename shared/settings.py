@@ -1,0 +1,54 @@
+"""The environment of the functions, read once and checked before anything starts."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+Name = Annotated[str, Meta(min_length=1)]
+LOCAL: Final = "local"
+
+
+class InvalidSettings(Exception):
+    """A setting is missing or wrong. The message is one line that says which and what it takes."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """Every setting by its environment variable: the field's name in upper case."""
+
+    stage: Name
+    aws_region: Name
+    ledger_table: Name
+    standings_table: Name
+    registry_table: Name
+    redis_url: Annotated[str, Meta(pattern=r"^rediss?://")]
+    dlq_queue_url: Annotated[str, Meta(pattern=r"^https?://")]
+    repair_queue_url: Annotated[str, Meta(pattern=r"^https?://")]
+    export_queue_url: Annotated[str, Meta(pattern=r"^https?://")]
+    export_bucket: Name
+    kafka_timestamp_type: Literal["LOG_APPEND_TIME", "CREATE_TIME"] = "LOG_APPEND_TIME"
+    """CREATE_TIME trusts producers' clocks with what is late; refused outside the local stage."""
+    redis_timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
+    dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
+    truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
+    """Transactions that one ingest call has under way at once."""
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        InvalidSettings: naming the variable and what it takes.
+    """
+    values = os.environ if environment is None else environment
+    known = {name: values[name] for name in Settings.__struct_encode_fields__ if name in values}
+    try:
+        settings = msgspec.convert(known, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        message = str(error).replace("Object missing required field", "set").replace("$.", "")
+        raise InvalidSettings(f"environment: {message}") from None
+    if settings.kafka_timestamp_type == "CREATE_TIME" and settings.stage != LOCAL:
+        raise InvalidSettings("environment: KAFKA_TIMESTAMP_TYPE takes CREATE_TIME only where STAGE is local")
+    return settings

@@ -1,0 +1,156 @@
+"""The one place where real parts are put together."""
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from shared.live.windows import LiveWindows
+from shared.pipeline.commit import Committer
+from shared.pipeline.ingest import Ingest
+from shared.pipeline.leaderboards import Leaderboards
+from shared.pipeline.projection import Projector
+from shared.pipeline.rankings import Rankings
+from shared.pipeline.rebuild import Rebuild
+from shared.pipeline.repair import Repair
+from shared.pipeline.retries import Backoff, Threads
+from shared.queues import DeadLetterQueue, Queue
+from shared.settings import Settings
+from shared.truth.commits import Commits
+from shared.truth.progress import Progress
+from shared.truth.reads import Reads
+from shared.truth.registry import Registry
+from shared.truth.tables import Tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+REDIS_CONNECTIONS_MAX: Final = 64
+
+
+def now_ms() -> int:
+    """The clock: milliseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Wiring:
+    """Every part of the service, each made when it is first asked for: a function pays only for what it uses."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._session = boto3.Session(region_name=settings.aws_region)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """Names of the tables."""
+        return Tables(self.settings.ledger_table, self.settings.standings_table, self.settings.registry_table)
+
+    @cached_property
+    def dynamodb(self) -> "DynamoDBClient":
+        """The low-level client. Its requests are built by our own code, so botocore need not check them again."""
+        config = Config(
+            connect_timeout=1,
+            read_timeout=self.settings.dynamodb_timeout_ms / 1000,
+            retries={"mode": "standard", "total_max_attempts": 3},
+            max_pool_connections=max(32, self.settings.truth_threads * 2),
+            parameter_validation=False,
+        )
+        return self._session.client("dynamodb", config=config)
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """S3, signing as presigned URLs need it."""
+        return self._session.client("s3", config=Config(signature_version="s3v4"))
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        """SQS."""
+        return self._session.client("sqs", config=Config(retries={"mode": "standard", "total_max_attempts": 3}))
+
+    @cached_property
+    def redis(self) -> "Redis":
+        """Redis; one retry at once, for a connection that was closed while it idled."""
+        timeout = self.settings.redis_timeout_ms / 1000
+        return Redis.from_url(
+            self.settings.redis_url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 1),
+            max_connections=REDIS_CONNECTIONS_MAX,
+        )
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Definitions and periods."""
+        return Registry(
+            self.settings.registry_table, region=self.settings.aws_region, host=self.dynamodb.meta.endpoint_url
+        )
+
+    @cached_property
+    def leaderboards(self) -> Leaderboards:
+        """Definitions, kept for a few seconds."""
+        return Leaderboards(self.registry, now_ms)
+
+    @cached_property
+    def live(self) -> LiveWindows:
+        """The live windows."""
+        return LiveWindows(self.redis)
+
+    @cached_property
+    def reads(self) -> Reads:
+        """Reads of the truth."""
+        return Reads(self.dynamodb, self.tables)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """Positions of the topic's partitions."""
+        return Progress(self.dynamodb, self.tables.registry)
+
+    @cached_property
+    def threads(self) -> Threads:
+        """Calls side by side."""
+        return Threads(self.settings.truth_threads)
+
+    @cached_property
+    def repairs(self) -> Queue:
+        """The cache-repair queue."""
+        return Queue(self.sqs, self.settings.repair_queue_url)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetterQueue:
+        """The dead-letter queue of the topic."""
+        return DeadLetterQueue(Queue(self.sqs, self.settings.dlq_queue_url), self.s3, self.settings.export_bucket)
+
+    @cached_property
+    def rebuild(self) -> Rebuild:
+        """Windows from the truth."""
+        return Rebuild(self.reads, self.live, self.registry, now_ms, lambda: uuid4().hex)
+
+    @cached_property
+    def rankings(self) -> Rankings:
+        """Reads of rankings."""
+        return Rankings(self.live, self.rebuild, self.repairs, now_ms)
+
+    @cached_property
+    def repair(self) -> Repair:
+        """The use case of functions/repair."""
+        return Repair(self.leaderboards, self.reads, self.live, self.rebuild, now_ms)
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        """The use case of functions/ingest."""
+        return Ingest(
+            self.leaderboards,
+            Committer(Commits(self.dynamodb, self.tables), self.reads, self.threads, Backoff()),
+            Projector(self.live, self.repairs, self.threads, now_ms),
+            self.dead_letters,
+            self.progress,
+        )
