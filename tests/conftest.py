@@ -1,0 +1,77 @@
+"""Real servers for the tests that need them, started once a session on free ports."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, settings
+from infra.local.servers import dynamodb_local, free_port, redis_server
+from redis import Redis
+
+from shared.truth.tables import Tables, create_tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("ci")
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of the tests' own."""
+    port = free_port()
+    with redis_server(tmp_path_factory.mktemp("redis"), port):
+        yield f"redis://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A client of an empty Redis."""
+    with Redis.from_url(redis_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="session")
+def dynamodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A DynamoDB Local of the tests' own."""
+    port = free_port()
+    with dynamodb_local(Path(tmp_path_factory.mktemp("dynamodb")), port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def dynamodb(dynamodb_url: str) -> "DynamoDBClient":
+    """A client of a DynamoDB with all tables. Tests keep apart by the ids of their leaderboards."""
+    client = boto3.client(
+        "dynamodb",
+        region_name="eu-central-1",
+        endpoint_url=dynamodb_url,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    create_tables(client)
+    return client
+
+
+@pytest.fixture(scope="session")
+def tables() -> Tables:
+    """The names of the tables."""
+    return Tables()
+
+
+@pytest.fixture
+def leaderboard_id() -> str:
+    """An id that no other test has."""
+    return f"board-{next(_numbers)}"

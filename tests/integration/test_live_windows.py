@@ -1,0 +1,312 @@
+"""The apply script and the reads against a real Redis."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from redis import Redis
+
+from shared.domain.events import POINTS_MAX
+from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.standings import Standing
+from shared.domain.windows import (
+    ALL_TIME,
+    ALL_TIME_BUCKET,
+    DAY_MS,
+    Day,
+    Window,
+    custom,
+    daily,
+    parse_day,
+    weekly,
+)
+from shared.live.windows import RETENTION_MS, LiveWindows, expires_ms
+
+MONDAY = parse_day("2026-11-23")
+NOW_MS = MONDAY * DAY_MS + 3_600_000
+FAR_MS = parse_day("2099-01-01") * DAY_MS
+"""An expiry that Redis, whose clock is the real one, does not reach."""
+
+
+def board(aggregation: Aggregation = Aggregation.SUM, order: Order = Order.DESC) -> Leaderboard:
+    return Leaderboard(id="cup", name="Cup", aggregation=aggregation, order=order)
+
+
+def standing(points: int, reached_at_ms: int = NOW_MS, version: int = 1) -> Standing:
+    return Standing(points, reached_at_ms, 1, version=version)
+
+
+@pytest.fixture
+def live(redis: Redis) -> LiveWindows:
+    return LiveWindows(redis)
+
+
+def lines(live: LiveWindows, leaderboard: Leaderboard, window: Window) -> list[tuple[str, int, int]]:
+    page = live.page(leaderboard, window, 0, 100_000, NOW_MS)
+    assert page.total == len(page.lines)
+    return [(user_id, score.points, score.reached_at_ms) for user_id, score in page.lines]
+
+
+def test_a_standing_shows_in_every_window_its_bucket_feeds(live: LiveWindows) -> None:
+    live.apply(board(), {"ann": {MONDAY: standing(5), ALL_TIME_BUCKET: standing(9)}}, NOW_MS)
+
+    assert lines(live, board(), daily(MONDAY)) == [("ann", 5, NOW_MS)]
+    assert lines(live, board(), weekly(MONDAY)) == [("ann", 5, NOW_MS)]
+    assert lines(live, board(), ALL_TIME) == [("ann", 9, NOW_MS)]
+    assert lines(live, board(), daily(Day(MONDAY + 1))) == []
+
+
+def test_applying_twice_changes_nothing_not_even_the_revision(live: LiveWindows) -> None:
+    standings = {"ann": {MONDAY: standing(5)}, "bob": {MONDAY: standing(7)}}
+    first = live.apply(board(), standings, NOW_MS)
+    before = live.page(board(), daily(MONDAY), 0, 10, NOW_MS)
+
+    second = live.apply(board(), standings, NOW_MS)
+
+    assert (first, second) == (4, 0)
+    assert live.page(board(), daily(MONDAY), 0, 10, NOW_MS) == before
+
+
+def test_an_older_version_never_replaces_a_newer_one(live: LiveWindows) -> None:
+    live.apply(board(), {"ann": {MONDAY: standing(5, version=2)}}, NOW_MS)
+
+    live.apply(board(), {"ann": {MONDAY: standing(99, version=1)}}, NOW_MS)
+
+    assert lines(live, board(), daily(MONDAY)) == [("ann", 5, NOW_MS)]
+
+
+def test_the_revision_grows_with_every_change_and_across_a_flush(live: LiveWindows, redis: Redis) -> None:
+    revisions = []
+    for version in (1, 2):
+        live.apply(board(), {"ann": {MONDAY: standing(version, version=version)}}, NOW_MS)
+        revisions.append(live.page(board(), daily(MONDAY), 0, 1, NOW_MS).revision)
+    redis.flushall()
+    live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+    revisions.append(live.page(board(), daily(MONDAY), 0, 1, NOW_MS).revision)
+
+    assert revisions == sorted(set(revisions))
+    assert revisions[0] > 0
+
+
+@pytest.mark.parametrize("order", Order)
+def test_scores_are_exact_at_the_ends_of_their_range(live: LiveWindows, order: Order) -> None:
+    scores = {"a": POINTS_MAX, "b": POINTS_MAX - 1, "c": -POINTS_MAX, "d": 1 - POINTS_MAX, "e": 0, "f": 1, "g": -1}
+    live.apply(board(order=order), {user: {MONDAY: standing(points)} for user, points in scores.items()}, NOW_MS)
+
+    for window in (daily(MONDAY), weekly(MONDAY)):
+        shown = [(user, points) for user, points, _ in lines(live, board(order=order), window)]
+        assert shown == sorted(scores.items(), key=lambda one: one[1], reverse=order is Order.DESC)
+
+
+def test_a_week_of_sums_is_exact_at_the_ends_of_the_range(live: LiveWindows) -> None:
+    days = {Day(MONDAY + 1): standing(1, NOW_MS + 5), MONDAY: standing(POINTS_MAX - 1)}
+    live.apply(board(), {"ann": days}, NOW_MS)
+
+    assert lines(live, board(), weekly(MONDAY)) == [("ann", POINTS_MAX, NOW_MS + 5)]
+
+
+@pytest.mark.parametrize("order", Order)
+def test_equal_scores_rank_by_the_millisecond_then_by_the_bytes_of_the_user_id(live: LiveWindows, order: Order) -> None:
+    users = {"zoe": 0, "Zoe": 1, "ann": 1, "ånn": 1, "\U0001f600": 1, "\uffff": 1, "bob": 2}
+    standings = {user: {MONDAY: standing(3, NOW_MS + later)} for user, later in users.items()}
+
+    live.apply(board(order=order), standings, NOW_MS)
+
+    shown = [user for user, _, _ in lines(live, board(order=order), daily(MONDAY))]
+    assert shown == ["zoe", "Zoe", "ann", "ånn", "\uffff", "\U0001f600", "bob"]
+
+
+def test_ten_thousand_players_on_one_score_have_one_order(live: LiveWindows) -> None:
+    rng = random.Random(7)
+    reached = {f"player-{number}": NOW_MS + rng.randrange(50) for number in range(10_000)}
+    users = list(reached)
+    rng.shuffle(users)
+    for start in range(0, len(users), 1_234):
+        chunk = users[start : start + 1_234]
+        live.apply(board(), {user: {MONDAY: standing(42, reached[user])} for user in chunk}, NOW_MS)
+
+    expected = sorted(reached, key=lambda user: (reached[user], user.encode()))
+    assert [user for user, _, _ in lines(live, board(), daily(MONDAY))] == expected
+    for position in (0, 4_999, 9_999):
+        found = live.player(board(), daily(MONDAY), expected[position], 1, NOW_MS)
+        assert found.position == position
+        around = expected[max(0, position - 1) : position + 2]
+        assert [user for user, _ in found.page.lines] == around
+
+
+def test_a_player_who_is_not_in_the_window_has_no_position(live: LiveWindows) -> None:
+    live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+
+    assert live.player(board(), daily(MONDAY), "bob", 5, NOW_MS).position is None
+
+
+def test_a_read_takes_one_command(live: LiveWindows, redis: Redis) -> None:
+    live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+    live.page(board(), daily(MONDAY), 0, 10, NOW_MS)
+    live.player(board(), daily(MONDAY), "ann", 1, NOW_MS)
+    redis.config_resetstat()
+
+    live.page(board(), daily(MONDAY), 0, 10, NOW_MS)
+    live.player(board(), daily(MONDAY), "ann", 1, NOW_MS)
+
+    stats: Any = redis.info("commandstats")
+    assert stats["cmdstat_evalsha"]["calls"] == 2
+    assert "cmdstat_eval" not in stats
+    assert "cmdstat_script|load" not in stats
+
+
+def test_a_batch_for_three_windows_takes_one_command(live: LiveWindows, redis: Redis) -> None:
+    live.apply(board(), {"warm": {MONDAY: standing(1)}}, NOW_MS)
+    redis.config_resetstat()
+
+    standings = {f"u{number}": {MONDAY: standing(1), ALL_TIME_BUCKET: standing(1)} for number in range(1_500)}
+    assert live.apply(board(), standings, NOW_MS) == 4_500
+
+    stats: Any = redis.info("commandstats")
+    assert stats["cmdstat_evalsha"]["calls"] == 1
+
+
+def test_a_window_past_its_use_is_not_revived_by_a_late_standing(live: LiveWindows, redis: Redis) -> None:
+    gone_ms = expires_ms(board(), daily(MONDAY))
+    assert gone_ms == (MONDAY + 1) * DAY_MS + board().lateness_ms + RETENTION_MS
+
+    live.apply(board(), {"ann": {MONDAY: standing(1)}}, gone_ms)
+
+    assert lines(live, board(), daily(MONDAY)) == []
+    assert redis.exists("lb:{cup}:h:2026-11-23") == 0
+
+
+def test_windows_expire_and_all_time_does_not(live: LiveWindows, redis: Redis) -> None:
+    live.apply(board(), {"ann": {MONDAY: standing(1), ALL_TIME_BUCKET: standing(1)}}, NOW_MS)
+
+    for kind in ("z", "h"):
+        assert redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2026-11-23") == expires_ms(
+            board(), daily(MONDAY)
+        )
+        assert redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2026-W48") == expires_ms(
+            board(), weekly(MONDAY)
+        )
+        assert redis.pttl(f"lb:{{cup}}:{kind}:all-time") == -1
+
+
+def test_a_range_is_fed_from_when_its_build_begins_until_it_expires(live: LiveWindows) -> None:
+    window = custom(MONDAY, Day(MONDAY + 1))
+    live.apply(board(), {"early": {MONDAY: standing(1)}}, NOW_MS)
+    live.begin_window("cup", window, "token", FAR_MS)
+
+    live.apply(board(), {"ann": {MONDAY: standing(2)}, "out": {Day(MONDAY + 2): standing(3)}}, NOW_MS)
+    assert lines(live, board(), window) == [("ann", 2, NOW_MS)]
+
+    live.apply(board(), {"late": {MONDAY: standing(9)}}, FAR_MS)
+    assert "late" not in [user for user, _, _ in lines(live, board(), window)]
+
+
+def test_a_window_is_vouched_for_only_if_nothing_was_flushed_while_it_was_built(
+    live: LiveWindows, redis: Redis
+) -> None:
+    window = custom(MONDAY, MONDAY)
+    live.begin_window("cup", window, "one", FAR_MS)
+    redis.flushall()
+    assert not live.finish_window("cup", window, "one", FAR_MS)
+    assert not live.page(board(), window, 0, 1, NOW_MS).complete
+
+    live.begin_window("cup", window, "two", FAR_MS)
+    assert not live.finish_window("cup", window, "one", FAR_MS)
+    assert live.finish_window("cup", window, "two", FAR_MS)
+    assert live.page(board(), window, 0, 1, NOW_MS).complete
+
+
+def test_kept_windows_are_vouched_for_only_if_nothing_was_flushed_while_they_were_rebuilt(
+    live: LiveWindows, redis: Redis
+) -> None:
+    live.begin_rebuild("cup", "one")
+    redis.flushall()
+    assert not live.finish_rebuild("cup", "one")
+    assert not live.page(board(), ALL_TIME, 0, 1, NOW_MS).complete
+
+    live.begin_rebuild("cup", "two")
+    assert live.finish_rebuild("cup", "two")
+    assert live.page(board(), ALL_TIME, 0, 1, NOW_MS).complete
+
+
+DAYS = [Day(MONDAY + offset) for offset in (-1, 0, 2, 6, 7)]
+RANGE = custom(DAYS[0], DAYS[2])
+update = st.tuples(
+    st.sampled_from(["ann", "bob", "cat", "ann2"]),
+    st.sampled_from(range(len(DAYS))),
+    st.integers(-3, 3),
+    st.integers(0, 2),
+)
+
+
+@hypothesis_settings(max_examples=150)
+@given(
+    aggregation=st.sampled_from(Aggregation),
+    order=st.sampled_from(Order),
+    updates=st.lists(update, min_size=1, max_size=25),
+    random_module=st.randoms(use_true_random=False),
+)
+def test_any_order_repetition_and_batching_of_versions_ends_in_the_newest_of_each(
+    redis: Redis,
+    aggregation: Aggregation,
+    order: Order,
+    updates: list[tuple[str, int, int, int]],
+    random_module: random.Random,
+) -> None:
+    redis.flushall()
+    live, leaderboard = LiveWindows(redis), board(aggregation, order)
+    live.begin_window("cup", RANGE, "token", 0)
+    newest: dict[tuple[str, Day], Standing] = {}
+    history: list[tuple[str, Day, Standing]] = []
+    for user, day_index, points, later in updates:
+        day = DAYS[day_index]
+        version = newest[user, day].version + 1 if (user, day) in newest else 1
+        newest[user, day] = standing(points, day * DAY_MS + later, version)
+        history.append((user, day, newest[user, day]))
+    deliveries = history + random_module.sample(history, len(history) // 2)
+    random_module.shuffle(deliveries)
+
+    while deliveries:
+        batch, deliveries = deliveries[:3], deliveries[3:]
+        standings: dict[str, dict[Day, Standing]] = {}
+        for user, day, one in batch:
+            if day in standings.get(user, {}):
+                deliveries.append((user, day, one))
+            else:
+                standings.setdefault(user, {})[day] = one
+        live.apply(leaderboard, standings, NOW_MS)
+
+    for window in (daily(MONDAY), weekly(MONDAY), weekly(DAYS[0]), RANGE):
+        assert lines(live, leaderboard, window) == expected_lines(leaderboard, window, newest)
+
+
+def expected_lines(
+    leaderboard: Leaderboard, window: Window, newest: dict[tuple[str, Day], Standing]
+) -> list[tuple[str, int, int]]:
+    """The ranking by plain words, apart from the product's fold and order."""
+    by_user: dict[str, list[tuple[Day, Standing]]] = {}
+    for (user, day), one in newest.items():
+        if window.first <= day <= window.last:
+            by_user.setdefault(user, []).append((day, one))
+    highest_first = leaderboard.order is Order.DESC
+    ranked = []
+    for user, parts in by_user.items():
+        points, reached_at_ms = expected_score(leaderboard.aggregation, highest_first, parts)
+        ranked.append((-points if highest_first else points, reached_at_ms, user.encode(), user, points))
+    return [(user, points, reached_at_ms) for _, reached_at_ms, _, user, points in sorted(ranked)]
+
+
+def expected_score(
+    aggregation: Aggregation, highest_first: bool, parts: Sequence[tuple[Day, Standing]]
+) -> tuple[int, int]:
+    if aggregation is Aggregation.SUM:
+        return sum(one.points for _, one in parts), max(one.reached_at_ms for _, one in parts)
+    if aggregation is Aggregation.LATEST:
+        _, last = max(parts, key=lambda part: part[0])
+        return last.points, last.reached_at_ms
+    best = (max if highest_first else min)(one.points for _, one in parts)
+    return best, min(one.reached_at_ms for _, one in parts if one.points == best)
