@@ -1,0 +1,1 @@
+"""Everything that deploys or runs the system."""

@@ -1,0 +1,136 @@
+"""Where the local stack lives: directories, ports, and the environment that its functions get."""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct, structs
+
+HOST: Final = "127.0.0.1"
+TOPIC: Final = "score-events"
+PARTITIONS: Final = 6
+REGION: Final = "eu-central-1"
+ACCOUNT: Final = "000000000000"
+BUCKET: Final = "leaderboard-exports"
+DLQ: Final = "score-events-dlq"
+REPAIRS: Final = "cache-repair"
+EXPORTS: Final = "export-jobs"
+
+
+class InvalidConfiguration(Exception):
+    """What the stack can't start with; the message is one line that says what to do."""
+
+
+class Ports(Struct, frozen=True):
+    """TCP ports on 127.0.0.1, each settable by the environment variable of its name in upper case plus `_PORT`."""
+
+    api: int = 8080
+    kafka: int = 9092
+    kafka_controller: int = 9093
+    redis: int = 6379
+    dynamodb: int = 8000
+    aws: int = 4566
+
+
+class Config(Struct, frozen=True):
+    """One local stack. Two of them can live side by side if neither directory nor ports are shared."""
+
+    directory: Path
+    """State and logs; survives a restart."""
+    packages: Path
+    """Downloaded servers; may be shared."""
+    ports: Ports
+    kafka_is_durable: bool = True
+    """False where librdkafka's mock cluster stands in for Apache Kafka."""
+
+    @property
+    def logs(self) -> Path:
+        """One log file a process."""
+        return self.directory / "logs"
+
+    @property
+    def aws_url(self) -> str:
+        """S3 and SQS."""
+        return f"http://{HOST}:{self.ports.aws}"
+
+    @property
+    def api_url(self) -> str:
+        """The HTTP API."""
+        return f"http://{HOST}:{self.ports.api}"
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        """`host:port` of the broker."""
+        return f"{HOST}:{self.ports.kafka}"
+
+    def queue_url(self, name: str) -> str:
+        """URL of a queue."""
+        return f"{self.aws_url}/{ACCOUNT}/{name}"
+
+    def environment(self) -> dict[str, str]:
+        """What the functions run with, here as on AWS; only the endpoints and the stage are local."""
+        return {
+            "STAGE": "local",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_ENDPOINT_URL": self.aws_url,
+            "AWS_ENDPOINT_URL_DYNAMODB": f"http://{HOST}:{self.ports.dynamodb}",
+            "LEDGER_TABLE": "leaderboard-ledger",
+            "STANDINGS_TABLE": "leaderboard-standings",
+            "REGISTRY_TABLE": "leaderboard-registry",
+            "REDIS_URL": f"redis://{HOST}:{self.ports.redis}",
+            "DLQ_QUEUE_URL": self.queue_url(DLQ),
+            "REPAIR_QUEUE_URL": self.queue_url(REPAIRS),
+            "EXPORT_QUEUE_URL": self.queue_url(EXPORTS),
+            "EXPORT_BUCKET": BUCKET,
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
+            "KAFKA_TIMESTAMP_TYPE": "LOG_APPEND_TIME" if self.kafka_is_durable else "CREATE_TIME",
+            "POWERTOOLS_METRICS_NAMESPACE": "Leaderboards",
+            "POWERTOOLS_TRACE_DISABLED": "true",
+            "POWERTOOLS_LOG_LEVEL": os.environ.get("LOG_LEVEL", "INFO"),
+        }
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Config:
+    """Read the configuration.
+
+    Raises:
+        InvalidConfiguration: if a port is none, or one is named twice.
+    """
+    values = os.environ if environment is None else environment
+    chosen = {name: _port(values, name) for name in Ports.__struct_fields__ if f"{name.upper()}_PORT" in values}
+    ports = structs.replace(Ports(), **chosen)
+    taken = structs.astuple(ports)
+    if len(set(taken)) < len(taken):
+        raise InvalidConfiguration(f"two servers share a port: {structs.asdict(ports)}; set each *_PORT to its own")
+    directory = Path(values.get("LOCAL_DIR", ".local/state")).absolute()
+    packages = Path(values.get("LOCAL_PACKAGES_DIR", ".local/packages")).absolute()
+    return Config(directory, packages, ports)
+
+
+def free_ports() -> Ports:
+    """Ports that nobody listens on now, for a stack of a test's own."""
+    return Ports(*(free_port() for _ in Ports.__struct_fields__))
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _port(values: Mapping[str, str], name: str) -> int:
+    variable = f"{name.upper()}_PORT"
+    try:
+        port = int(values[variable])
+    except ValueError:
+        port = 0
+    if not 1 <= port <= 65_535:
+        raise InvalidConfiguration(f"{variable} takes a port from 1 to 65535, not {values[variable]!r}")
+    return port

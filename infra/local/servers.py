@@ -1,0 +1,297 @@
+"""The servers of the local stack: how each is started, asked whether it is ready, and stopped."""
+
+import base64
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from redis import Redis
+from redis.exceptions import RedisError
+
+from infra.local.config import HOST, InvalidConfiguration, free_port
+
+__all__ = ["Server", "dynamodb_local", "free_port", "kafka", "ministack", "redis_server"]
+
+PACKAGES: Final = Path(os.environ.get("LOCAL_PACKAGES_DIR", ".local/packages")).absolute()
+READY_TIMEOUT_S: Final = 60
+STOP_TIMEOUT_S: Final = 20
+
+
+class Server:
+    """One process, with a log file, a probe and a way to stop."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        ready: Callable[[], bool],
+        port: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.port = port
+        self._command = command
+        self._log = log
+        self._ready = ready
+        self._environment = environment
+        self._directory = directory
+        self._prepare = prepare
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Start the process and wait until it answers.
+
+        Raises:
+            InvalidConfiguration: if its port is taken, or it dies or stays silent.
+        """
+        self.launch()
+        deadline = time.monotonic() + timeout_s
+        while not self.is_ready():
+            if not self.is_alive():
+                raise InvalidConfiguration(f"{self.name} ended while it started: {self.last_words()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise InvalidConfiguration(f"{self.name} did not answer within {timeout_s:.0f} s; see {self._log}")
+            time.sleep(0.05)
+
+    def launch(self) -> None:
+        """Start the process without waiting for it.
+
+        Raises:
+            InvalidConfiguration: if its port is taken.
+        """
+        if self.port is not None and _is_taken(self.port):
+            raise InvalidConfiguration(
+                f"port {self.port} of {self.name} is taken: set {_variable(self.name)} to another, or stop what listens"
+            )
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        if self._prepare is not None:
+            self._prepare()
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._directory,
+                env=environment | dict(self._environment or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
+            )
+
+    def is_ready(self) -> bool:
+        """Whether it lives and answers."""
+        return self.is_alive() and self._ready()
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process is not None and self.is_alive() else None
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Ask it to end (SIGTERM), insist after `timeout_s`."""
+        self.terminate()
+        self.wait_stopped(timeout_s)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self._process is not None and self.is_alive():
+            self._process.terminate()
+
+    def wait_stopped(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Wait for its end, then insist."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as a crash would."""
+        if self._process is not None and self.is_alive():
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+
+    def last_words(self) -> str:
+        """Last line of its log."""
+        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
+        return lines[-1][:300] if lines else "it said nothing"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def redis_server(directory: Path, port: int) -> Server:
+    """Redis that keeps every write through a kill of its process and evicts nothing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    options = {
+        "bind": HOST,
+        "port": str(port),
+        "dir": str(directory),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+    }
+    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+
+    def ready() -> bool:
+        try:
+            with Redis(HOST, port, socket_timeout=1) as client:
+                return bool(client.ping())
+        except RedisError:
+            return False
+
+    return Server("redis", [_program("redis-server"), *flags], log=directory / "redis.log", ready=ready, port=port)
+
+
+def dynamodb_local(directory: Path, port: int, packages: Path = PACKAGES) -> Server:
+    """AWS's DynamoDB Local on disk; what it has answered survives a kill. It listens on every interface."""
+    directory.mkdir(parents=True, exist_ok=True)
+    home = packages / "dynamodb-local"
+    command = [_program("java"), "-Xmx1g", "-XX:+UseSerialGC", f"-Djava.library.path={home / 'DynamoDBLocal_lib'}"]
+    command += [
+        f"-DSQLITE_TMPDIR={directory}",
+        f"-Djava.io.tmpdir={directory}",
+        "-jar",
+        str(home / "DynamoDBLocal.jar"),
+    ]
+    command += ["-dbPath", str(directory), "-sharedDb", "-port", str(port), "-disableTelemetry"]
+    ready = _http_probe(port)
+    return Server("dynamodb", command, log=directory / "dynamodb.log", ready=ready, port=port, directory=home)
+
+
+def ministack(directory: Path, port: int, packages: Path = PACKAGES) -> Server:
+    """S3 and SQS; state is kept when it is stopped, not when it is killed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "PYTHONPATH": str(packages / "ministack"),
+        "BIND_HOST": HOST,
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOST": HOST,
+        "SERVICES": "s3,sqs",
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(directory / "state"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(directory / "s3"),
+    }
+    command = [sys.executable, "-m", "ministack"]
+    log = directory / "ministack.log"
+    return Server("aws", command, log=log, ready=_http_probe(port), port=port, environment=environment)
+
+
+def kafka(directory: Path, port: int, controller_port: int, packages: Path = PACKAGES) -> Server:
+    """Apache Kafka as one KRaft node, broker and controller, on the loopback only."""
+    directory.mkdir(parents=True, exist_ok=True)
+    properties = directory / "server.properties"
+    java = [_program("java"), "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{packages / 'kafka'}/*"]
+
+    def prepare() -> None:
+        properties.write_text(_kafka_properties(directory, port, controller_port))
+        if (directory / "data" / "meta.properties").exists():
+            return
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise InvalidConfiguration(f"Kafka's storage could not be formatted: {done.stderr.strip()[-300:]}")
+
+    def ready() -> bool:
+        try:
+            admin = AdminClient({"bootstrap.servers": f"{HOST}:{port}", "log_level": 0})
+            return bool(admin.list_topics(timeout=2).brokers)
+        except KafkaException:
+            return False
+
+    command = [*java, "kafka.Kafka", str(properties)]
+    return Server("kafka", command, log=directory / "kafka.log", ready=ready, port=port, prepare=prepare)
+
+
+def _kafka_properties(directory: Path, port: int, controller_port: int) -> str:
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{HOST}:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": str(directory / "data"),
+        "auto.create.topics.enable": "false",
+        "log.message.timestamp.type": "LogAppendTime",
+        "offsets.topic.num.partitions": "4",
+        "offsets.topic.replication.factor": "1",
+        "transaction.state.log.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "share.coordinator.state.topic.num.partitions": "1",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        "log.cleaner.dedupe.buffer.size": "16777216",
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _http_probe(port: int) -> Callable[[], bool]:
+    """Any answer will do: DynamoDB Local answers a bare GET with 400."""
+
+    def ready() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{port}/", timeout=2):
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+
+    return ready
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise InvalidConfiguration(f"`{name}` was not found: run `make setup`")
+    return found
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+        return False
+
+
+def _variable(name: str) -> str:
+    return f"{name.upper()}_PORT"
