@@ -62,6 +62,14 @@ class Server:
             InvalidConfiguration: if its port is taken, or it dies or stays silent.
         """
         self.launch()
+        self.wait_ready(timeout_s)
+
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Wait until a launched process answers.
+
+        Raises:
+            InvalidConfiguration: if it dies or stays silent.
+        """
         deadline = time.monotonic() + timeout_s
         while not self.is_ready():
             if not self.is_alive():
@@ -77,6 +85,7 @@ class Server:
         Raises:
             InvalidConfiguration: if its port is taken.
         """
+        self._end_left_over()
         if self.port is not None and _is_taken(self.port):
             raise InvalidConfiguration(
                 f"port {self.port} of {self.name} is taken: set {_variable(self.name)} to another, or stop what listens"
@@ -95,6 +104,22 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
             )
+        self._pid_file.write_text(str(self._process.pid))
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._log.with_suffix(".pid")
+
+    def _end_left_over(self) -> None:
+        """End the process of a run whose supervisor was killed: it would hold the port and the data."""
+        try:
+            pid = int(self._pid_file.read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        except (OSError, ValueError):
+            return
+        if command == [part.encode() for part in self._command]:
+            os.kill(pid, signal.SIGKILL)
+            _wait_gone(pid)
 
     def is_ready(self) -> bool:
         """Whether it lives and answers."""
@@ -291,6 +316,12 @@ def _is_taken(port: int) -> bool:
         except OSError:
             return True
         return False
+
+
+def _wait_gone(pid: int) -> None:
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _variable(name: str) -> str:

@@ -1,0 +1,170 @@
+"""The HTTP API in front of the API function: requests become API Gateway v2 events, its answers become responses.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+import uvicorn
+
+from infra.local.config import ACCOUNT, HOST
+from infra.local.function import Function
+
+BODY_BYTES_MAX: Final = 10 * 1024 * 1024
+HEADER_BYTES_MAX: Final = 10_240
+"""Request line and headers together (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html)."""
+TIMEOUT_S: Final = 30
+CONCURRENCY: Final = 16
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+log = logging.getLogger("gateway")
+
+
+class Gateway:
+    """An ASGI application around one function."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+        self._pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="invocation")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        head = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(k) + len(v) for k, v in scope["headers"])
+        if head > HEADER_BYTES_MAX:
+            await _problem(send, 431, "Request Header Fields Too Large", f"{HEADER_BYTES_MAX} bytes are allowed")
+            return
+        body = await _body(receive)
+        if body is None:
+            await _problem(send, 413, "Content Too Large", f"{BODY_BYTES_MAX} bytes are allowed")
+            return
+        call = asyncio.get_running_loop().run_in_executor(self._pool, self._function, to_event(scope, body))
+        try:
+            answer = await asyncio.wait_for(call, TIMEOUT_S)
+        except TimeoutError:
+            await _problem(send, 503, "Service Unavailable", f"no answer within {TIMEOUT_S} s")
+        except Exception:
+            log.exception("the function failed")
+            await _problem(send, 500, "Internal Server Error", "the request could not be served")
+        else:
+            await _respond(send, answer)
+
+
+def to_event(scope: Scope, body: bytes) -> dict[str, Any]:
+    """The event of payload format 2.0 that API Gateway makes of a request."""
+    headers: dict[str, str] = {}
+    cookies: list[str] = []
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        if name == "cookie":
+            cookies += [part.strip() for part in value.split(";")]
+        else:
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    query = scope["query_string"].decode("latin-1")
+    parameters: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=None):
+        parameters[name] = f"{parameters[name]},{value}" if name in parameters else value
+    path = scope["raw_path"].decode("latin-1")
+    now = datetime.now(UTC)
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "apiId": "local",
+            "domainName": headers.get("host", HOST),
+            "domainPrefix": "local",
+            "http": {
+                "method": scope["method"],
+                "path": path,
+                "protocol": f"HTTP/{scope['http_version']}",
+                "sourceIp": (scope.get("client") or (HOST, 0))[0],
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": str(uuid4()),
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": f"{now:%d/%b/%Y:%H:%M:%S +0000}",
+            "timeEpoch": int(time.time() * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if parameters:
+        event["queryStringParameters"] = parameters
+    if cookies:
+        event["cookies"] = cookies
+    if body:
+        event["body"], event["isBase64Encoded"] = base64.b64encode(body).decode(), True
+    return event
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The whole body; None if it is larger than API Gateway takes."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= BODY_BYTES_MAX:
+            parts.append(part)
+        if not message.get("more_body"):
+            break
+    return b"".join(parts) if size <= BODY_BYTES_MAX else None
+
+
+async def _respond(send: Send, answer: dict[str, Any]) -> None:
+    body: str | bytes = answer.get("body") or ""
+    content = base64.b64decode(body) if answer.get("isBase64Encoded") else str(body).encode()
+    headers = {name.lower(): str(value) for name, value in (answer.get("headers") or {}).items()}
+    headers.setdefault("content-type", "application/json")
+    headers["content-length"] = str(len(content))
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    raw += [(b"set-cookie", cookie.encode("latin-1")) for cookie in answer.get("cookies") or ()]
+    await send({"type": "http.response.start", "status": answer["statusCode"], "headers": raw})
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _problem(send: Send, status: int, title: str, detail: str) -> None:
+    body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
+    await _respond(send, {"statusCode": status, "headers": {"content-type": "application/problem+json"}, "body": body})
+
+
+def main() -> None:
+    """Serve until SIGTERM, then finish what is under way."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    function = Function(os.environ.get("HANDLER", "functions.api.handler.handler"), TIMEOUT_S * 1000)
+    uvicorn.run(
+        Gateway(function),
+        host=HOST,
+        port=int(os.environ["API_PORT"]),
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        h11_max_incomplete_event_size=64 * 1024,
+        timeout_graceful_shutdown=10,
+    )
+
+
+if __name__ == "__main__":
+    main()

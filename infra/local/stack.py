@@ -1,0 +1,190 @@
+"""The whole system as a list of processes that start in order and stop in reverse."""
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from infra.local import packages, resources
+from infra.local.config import HOST, Config, free_ports
+from infra.local.servers import Server, dynamodb_local, kafka, ministack, redis_server
+
+FRESH_S: Final = 15
+
+
+class Stack:
+    """Servers first, then their resources, then our own processes."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._servers = _servers(config)
+        self._functions = _functions(config)
+
+    @classmethod
+    def for_test(cls, directory: Path) -> Self:
+        """A stack of its own: free ports, its own state, the shared packages."""
+        shared_packages = Path(".local/packages").absolute()
+        durable = packages.prepare(shared_packages)
+        return cls(Config(directory, shared_packages, free_ports(), durable))
+
+    @property
+    def processes(self) -> list[Server]:
+        """All of them in the order of their start."""
+        return [*self._servers, *self._functions]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the functions."""
+        return self.config.environment()
+
+    @property
+    def url(self) -> str:
+        """Where the HTTP API is."""
+        return self.config.api_url
+
+    def start(self, starting: Callable[[str], None] = lambda _: None) -> None:
+        """Start everything; `starting` is told the name of each.
+
+        Raises:
+            InvalidConfiguration: if a port is taken or a server does not come up; what was started is stopped again.
+        """
+        try:
+            for server in self._servers:
+                server.launch()  # they don't need one another: their start-up times overlap
+            for server in self._servers:
+                starting(server.name)
+                server.wait_ready()
+            starting("resources")
+            resources.create(self.config)
+            for function in self._functions:
+                function.launch()
+            for function in self._functions:
+                starting(function.name)
+                function.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop everything, triggers and API first."""
+        for group in (self._functions, self._servers):
+            for process in reversed(group):
+                process.terminate()
+            for process in reversed(group):
+                process.wait_stopped()
+
+    def process(self, name: str) -> Server:
+        """One of the processes: kafka, dynamodb, redis, aws, trigger, queues or api."""
+        return next(process for process in self.processes if process.name == name)
+
+    def kill(self, name: str) -> None:
+        """Kill a process at once."""
+        self.process(name).kill()
+
+    def restart(self, name: str) -> None:
+        """Start a process again after it was killed."""
+        self.process(name).start()
+
+    def lag(self) -> dict[str, int] | None:
+        """Records that are not yet committed, by partition, as the trigger said last; None if that is old."""
+        report = _read(_trigger_report(self.config))
+        if report is None or time.time() - report["at"] > FRESH_S:
+            return None
+        lag: dict[str, int] = report["lag"]
+        return lag
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _servers(config: Config) -> list[Server]:
+    directory, ports = config.directory, config.ports
+    broker = (
+        kafka(directory / "kafka", ports.kafka, ports.kafka_controller, config.packages)
+        if config.kafka_is_durable
+        else _mock_kafka(config)
+    )
+    return [
+        broker,
+        dynamodb_local(directory / "dynamodb", ports.dynamodb, config.packages),
+        redis_server(directory / "redis", ports.redis),
+        ministack(directory / "aws", ports.aws, config.packages),
+    ]
+
+
+def _mock_kafka(config: Config) -> Server:
+    ready = config.directory / "mock-kafka.ready"
+    return Server(
+        "kafka",
+        [sys.executable, "-m", "infra.local.mock_kafka", str(config.ports.kafka), str(ready)],
+        log=config.logs / "kafka.log",
+        ready=ready.exists,
+        port=config.ports.kafka,
+        prepare=lambda: ready.unlink(missing_ok=True),
+    )
+
+
+def _functions(config: Config) -> list[Server]:
+    environment = config.environment()
+    report, ready = _trigger_report(config), config.directory / "queue-trigger.ready"
+
+    def reports() -> bool:
+        seen = _read(report)
+        return seen is not None and time.time() - seen["at"] < FRESH_S
+
+    trigger = Server(
+        "trigger",
+        [sys.executable, "-m", "infra.local.trigger"],
+        log=config.logs / "trigger.log",
+        ready=reports,
+        environment=environment | {"TRIGGER_REPORT": str(report), "POWERTOOLS_SERVICE_NAME": "ingest"},
+        prepare=lambda: report.unlink(missing_ok=True),
+    )
+    queues = Server(
+        "queues",
+        [sys.executable, "-m", "infra.local.queue_trigger"],
+        log=config.logs / "queues.log",
+        ready=ready.exists,
+        environment=environment | {"QUEUE_TRIGGER_READY": str(ready), "POWERTOOLS_SERVICE_NAME": "repair"},
+        prepare=lambda: ready.unlink(missing_ok=True),
+    )
+    api = Server(
+        "api",
+        [sys.executable, "-m", "infra.local.gateway"],
+        log=config.logs / "api.log",
+        ready=lambda: _answers(f"http://{HOST}:{config.ports.api}/health/live"),
+        port=config.ports.api,
+        environment=environment | {"API_PORT": str(config.ports.api), "POWERTOOLS_SERVICE_NAME": "api"},
+    )
+    return [trigger, queues, api]
+
+
+def _trigger_report(config: Config) -> Path:
+    return config.directory / "trigger.json"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own http URL
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
