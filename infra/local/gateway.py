@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
 import uvicorn
@@ -79,7 +79,7 @@ def to_event(scope: Scope, body: bytes) -> dict[str, Any]:
     parameters: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=None):
         parameters[name] = f"{parameters[name]},{value}" if name in parameters else value
-    path = scope["raw_path"].decode("latin-1")
+    path = unquote(scope["raw_path"].decode("latin-1"))  # HTTP APIs hand the path over decoded
     now = datetime.now(UTC)
     event: dict[str, Any] = {
         "version": "2.0",

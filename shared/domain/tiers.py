@@ -1,6 +1,6 @@
 """Reward tiers: ordered rules over rank and score, decided in integers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -54,3 +54,27 @@ def tier_of(tiers: Sequence[Tier], rank: int, score: int, total: int) -> str | N
         if tier.takes(rank, score, total):
             return tier.name
     return None
+
+
+def points_to_next_tier(
+    tiers: Sequence[Tier], current: str | None, score: int, cutoffs: Mapping[str, int], *, descending: bool
+) -> int | None:
+    """The fewest points that bring a player from his tier into one listed before it; None if there is none.
+
+    Args:
+        tiers: the rules in their order.
+        current: the tier that takes him now, None if none does.
+        score: his score.
+        cutoffs: for the tiers that go by rank, the score of the last entry that each takes. A tie would not be
+            enough: who reached the score first keeps it.
+        descending: whether the highest score ranks first; if not, these are points to lose.
+    """
+    gaps = []
+    for tier in tiers:
+        if tier.name == current:
+            break
+        if tier.rule in (TierRule.MIN_SCORE, TierRule.MAX_SCORE):
+            gaps.append(abs(tier.value - score))
+        elif tier.name in cutoffs:
+            gaps.append((cutoffs[tier.name] - score if descending else score - cutoffs[tier.name]) + 1)
+    return min(gaps, default=None)

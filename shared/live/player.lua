@@ -1,16 +1,23 @@
--- A player's position in a window with the entries around it.
--- KEYS: the marker, the window's hash, its sorted set. ARGV: user id, how many entries above and below.
--- Returns as page.lua does, then the player's position from 0 (false if he is not in the window) and the position of
--- the first entry that is returned.
+-- A player's position in a window, the entries around it, and the scores that tiers begin at.
+-- KEYS: the marker, the window's hash, its sorted set.
+-- ARGV: user id, how many entries above and below, then for each tier that goes by rank: its rule and value.
+-- Returns as page.lua does, then the player's position from 0 (nil if he is not in the window), the position of the
+-- first entry that is returned, and for each of those tiers the score of its last entry (false if it takes none).
 local known = redis.call('HMGET', KEYS[2], '\0complete', '\0revision', ARGV[1])
-local answer = {redis.call('GET', KEYS[1]), known[1], known[2], redis.call('ZCARD', KEYS[3]), {}, false, 0}
+local total = redis.call('ZCARD', KEYS[3])
+local entries, position, first, cutoffs = {}, false, 0, {}
 if known[3] then
-  local position = redis.call('ZRANK', KEYS[3], string.sub(known[3], 1, 6) .. ARGV[1])
-  if position then
-    local first = math.max(position - ARGV[2], 0)
-    answer[5] = redis.call('ZRANGE', KEYS[3], first, position + ARGV[2], 'WITHSCORES')
-    answer[6] = position
-    answer[7] = first
+  position = redis.call('ZRANK', KEYS[3], string.sub(known[3], 1, 6) .. ARGV[1])
+end
+if position then
+  first = math.max(position - ARGV[2], 0)
+  entries = redis.call('ZRANGE', KEYS[3], first, position + ARGV[2], 'WITHSCORES')
+  for i = 3, #ARGV, 2 do
+    local value = tonumber(ARGV[i + 1])
+    -- as shared/domain/tiers.py cutoff_rank() has it
+    local rank = ARGV[i] == 'topN' and math.min(value, total) or math.ceil(total * value / 10000)
+    local last = rank > 0 and redis.call('ZRANGE', KEYS[3], rank - 1, rank - 1, 'WITHSCORES') or {}
+    cutoffs[#cutoffs + 1] = last[2] or false
   end
 end
-return answer
+return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, position, first, cutoffs}

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.standings import Score, Standing
+from shared.domain.tiers import TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, WindowKind, daily, weekly
 from shared.live import keys
 
@@ -46,10 +47,12 @@ class Page(Struct, frozen=True):
 
 
 class Position(Struct, frozen=True):
-    """Where a player stands: the page around him and his position in the window, from 0; None if he is not in it."""
+    """Where a player stands: the entries around him, and his position in the window from 0; None if he is not in it."""
 
     page: Page
     position: int | None
+    cutoffs: Mapping[str, int]
+    """Tier → score of the last entry it takes now, for the tiers that go by rank."""
 
 
 def expires_ms(leaderboard: Leaderboard, window: Window) -> int:
@@ -117,9 +120,13 @@ class LiveWindows:
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        answer = self._call(self._player, self._read_keys(leaderboard, window), (user_id, context))
+        by_rank = [tier for tier in leaderboard.tiers if tier.rule in (TierRule.TOP_N, TierRule.TOP_PERCENT)]
+        rules = [part for tier in by_rank for part in (tier.rule, tier.value)]
+        answer = self._call(self._player, self._read_keys(leaderboard, window), (user_id, context, *rules))
         page = _to_page(leaderboard, answer, answer[6], is_kept(leaderboard, window, now_ms))
-        return Position(page, answer[5])
+        scores = zip(by_rank, answer[7], strict=False)  # none are looked up for a player who is not there
+        cutoffs = {tier.name: _to_points(leaderboard, score) for tier, score in scores if score is not None}
+        return Position(page, answer[5], cutoffs)
 
     def begin_window(self, leaderboard_id: str, window: Window, token: str, expires_ms: int) -> None:
         """Say that a window is being built; feed it from now on, so that nothing falls between.
@@ -214,9 +221,14 @@ def _by_bucket(standings: Standings) -> dict[Day, list[Any]]:
 
 def _to_page(leaderboard: Leaderboard, answer: Sequence[Any], first: int, kept: bool) -> Page:
     marker, built, revision, total, flat = answer[:5]
-    sign = -1 if leaderboard.order is Order.DESC else 1
     lines = [
-        (member[_HEAD:].decode(), Score(sign * int(float(score)), int.from_bytes(member[:_HEAD], "big")))
+        (member[_HEAD:].decode(), Score(_to_points(leaderboard, score), int.from_bytes(member[:_HEAD], "big")))
         for member, score in zip(flat[::2], flat[1::2], strict=True)
     ]
     return Page(bool(marker) if kept else bool(built), int(revision or 0), total, first, lines)
+
+
+def _to_points(leaderboard: Leaderboard, score: bytes) -> int:
+    """The points of a sorted set's score; a double holds them exactly."""
+    points = int(float(score))
+    return -points if leaderboard.order is Order.DESC else points

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.ranking import Entry, to_entry
-from shared.domain.rules import Leaderboard
+from shared.domain.rules import Leaderboard, Order
+from shared.domain.tiers import points_to_next_tier
 from shared.domain.windows import Window, WindowStatus
 from shared.live.windows import LiveWindows, Page, is_kept
 from shared.pipeline.rebuild import Rebuild
@@ -41,6 +42,10 @@ class PlayerRanking(Struct, frozen=True):
     ranking: Ranking
     """Without entries."""
     player: Entry
+    points_to_next_rank: int | None
+    """Points to gain (to lose where the lowest ranks first) to pass the entry above; None at rank 1."""
+    points_to_next_tier: int | None
+    """Likewise to a better tier, as things stand; None if there is none."""
     above: Sequence[Entry]
     below: Sequence[Entry]
 
@@ -79,16 +84,24 @@ class Rankings:
         found = self._vouched(
             leaderboard,
             window,
-            lambda: self._live.player(leaderboard, window, user_id, context, self._now_ms()),
+            # the entry above is needed, asked for or not
+            lambda: self._live.player(leaderboard, window, user_id, max(context, 1), self._now_ms()),
             lambda position: position.page,
         )
         if found.position is None:
             return None
         ranking = self._ranking(leaderboard, window, found.page)
         at = found.position - found.page.first
-        entries = ranking.entries
-        bare = Ranking(ranking.window, ranking.status, ranking.revision, ranking.total, ranking.as_of_ms, ())
-        return PlayerRanking(bare, entries[at], entries[:at], entries[at + 1 :])
+        above, player, below = ranking.entries[:at], ranking.entries[at], ranking.entries[at + 1 :]
+        descending = leaderboard.order is Order.DESC
+        return PlayerRanking(
+            msgspec.structs.replace(ranking, entries=()),
+            player,
+            abs(above[-1].score - player.score) + 1 if above else None,
+            points_to_next_tier(leaderboard.tiers, player.tier, player.score, found.cutoffs, descending=descending),
+            above[-context:] if context else (),
+            below[:context],
+        )
 
     def _vouched(
         self, leaderboard: Leaderboard, window: Window, read: Callable[[], T], page_of: Callable[[T], Page]
