@@ -90,13 +90,19 @@ class Stack:
         """Start a process again after it was killed."""
         self.process(name).start()
 
+    def add(self, process: Server) -> None:
+        """One more process of ours, started last and stopped first."""
+        self._functions.append(process)
+
+    def processed(self) -> int | None:
+        """Records that the trigger took since it started; None if it has not said lately."""
+        report = _fresh_report(self.config)
+        return None if report is None else int(report["processed"])
+
     def lag(self) -> dict[str, int] | None:
         """Records that are not yet committed, by partition, as the trigger said last; None if that is old."""
-        report = _read(_trigger_report(self.config))
-        if report is None or time.time() - report["at"] > FRESH_S:
-            return None
-        lag: dict[str, int] = report["lag"]
-        return lag
+        report = _fresh_report(self.config)
+        return None if report is None else dict(report["lag"])
 
     def __enter__(self) -> Self:
         self.start()
@@ -139,15 +145,11 @@ def _functions(config: Config) -> list[Server]:
     environment = config.environment()
     report, ready = _trigger_report(config), config.directory / "queue-trigger.ready"
 
-    def reports() -> bool:
-        seen = _read(report)
-        return seen is not None and time.time() - seen["at"] < FRESH_S
-
     trigger = Server(
         "trigger",
         [sys.executable, "-m", "infra.local.trigger"],
         log=config.logs / "trigger.log",
-        ready=reports,
+        ready=lambda: _fresh_report(config) is not None,
         environment=environment | {"TRIGGER_REPORT": str(report), "POWERTOOLS_SERVICE_NAME": "ingest"},
         prepare=lambda: report.unlink(missing_ok=True),
     )
@@ -174,12 +176,13 @@ def _trigger_report(config: Config) -> Path:
     return config.directory / "trigger.json"
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _fresh_report(config: Config) -> dict[str, Any] | None:
+    """What the trigger said last, unless that is old."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        report: dict[str, Any] = json.loads(_trigger_report(config).read_text())
     except (OSError, ValueError):
         return None
-    return content
+    return report if time.time() - report["at"] < FRESH_S else None
 
 
 def _answers(url: str) -> bool:

@@ -1,0 +1,65 @@
+# Every target does its own set-up; the second run of each starts in seconds.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .local/stamps
+UV = $(shell command -v uv || echo .local/uv/bin/uv)
+
+.PHONY: help setup run up down clean distclean test check format lock
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: setup ## Start the whole system here, with demo traffic and a live top ten, until Ctrl-C
+	@$(BIN)/python -m infra.local run
+
+up: setup ## Start the whole system in the background, without demo traffic
+	@$(BIN)/python -m infra.local up
+
+down: ## Stop the system in the background; its state stays
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m infra.local down; fi
+
+test: setup ## Run all tests, against real servers
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMPS)/venv ## Lint, formatting, types, import directions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(STAMPS)/venv ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+setup: $(STAMPS)/venv ## Install everything that is missing
+	@$(BIN)/python -m infra.local setup
+
+clean: ## Stop the system and forget its state
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m infra.local clean; fi
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+distclean: clean ## Forget the downloaded servers and the virtual environment, too
+	@rm -rf .local $(VENV)
+
+lock: ## Pin the dependencies of pyproject.toml anew
+	@$(UV) pip compile --quiet --universal --generate-hashes --all-extras --no-header --python-version 3.11 \
+		pyproject.toml -o requirements.lock
+
+$(STAMPS)/uv:
+	@mkdir -p $(STAMPS)
+	@command -v uv >/dev/null || { \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+			{ echo "Python 3.11 or newer is needed: set PYTHON to one"; exit 1; }; \
+		echo "installing uv …"; \
+		$(PYTHON) -m venv .local/uv && .local/uv/bin/pip install --quiet uv==0.13.9; }
+	@touch $@
+
+$(STAMPS)/venv: requirements.lock pyproject.toml | $(STAMPS)/uv
+	@echo "installing the Python packages …"
+	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python '>=3.11,<3.15' $(VENV)
+	@$(UV) pip sync --quiet --python $(VENV) requirements.lock
+	@$(UV) pip install --quiet --python $(VENV) --no-deps --editable .
+	@touch $@

@@ -1,0 +1,257 @@
+"""The naive oracle: what must become of every record, and what every ranking must be.
+
+Written plainly and apart from the product's code, of which it imports nothing. Leaderboards are given as the plain
+objects that the API takes, records as the bytes that were produced and the times at which the broker appended them.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+LARGEST = 2**53 - 1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+INSTANT = re.compile(
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(\.(?P<fraction>[0-9]+))?"
+    r"([Zz]|(?P<sign>[+-])(?P<hours>[0-9]{2}):(?P<minutes>[0-9]{2}))"
+)
+DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+
+APPLIED = "applied"
+DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True)
+class Produced:
+    """A record as it stands in the topic."""
+
+    partition: int
+    offset: int
+    appended_at_ms: int
+    value: bytes | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a ranking."""
+
+    rank: int
+    user_id: str
+    score: int
+    reached_at_ms: int
+    percentile: Decimal
+    tier: str | None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """An accepted event."""
+
+    event_id: str
+    points: int
+    at_ms: int
+    attributes: tuple[tuple[str, str], ...]
+
+    @property
+    def day(self) -> int:
+        """Whole days since 1970."""
+        return self.at_ms // 86_400_000
+
+
+class Refused(Exception):
+    """The reason why a record is not applied."""
+
+
+class Oracle:
+    """Takes records in the order of their partitions and answers for every window."""
+
+    def __init__(self, leaderboards: Mapping[str, Mapping[str, Any]], closed: Iterable[str] = ()) -> None:
+        self.leaderboards = leaderboards
+        self.closed = set(closed)
+        self.facts: dict[tuple[str, str], list[Fact]] = {}
+        """(leaderboard id, user id) → his accepted events."""
+        self.outcomes: dict[tuple[int, int], str] = {}
+        """(partition, offset) → applied, duplicate, or the reason why not."""
+
+    def take(self, records: Iterable[Produced]) -> None:
+        """Judge records; all of one player's are in one partition."""
+        for record in sorted(records, key=lambda one: (one.partition, one.offset)):
+            try:
+                outcome = self._judge(record)
+            except Refused as refused:
+                outcome = str(refused)
+            self.outcomes[record.partition, record.offset] = outcome
+
+    def ranking(self, leaderboard_id: str, first: date | None = None, last: date | None = None) -> list[Entry]:
+        """The ranking of the days from `first` to `last`, both inclusive; of all time without them."""
+        board = self.leaderboards[leaderboard_id]
+        lines = []
+        for (board_id, user_id), facts in self.facts.items():
+            counting = [
+                fact
+                for fact in facts
+                if (first is None or to_date(fact.day) >= first) and (last is None or to_date(fact.day) <= last)
+            ]
+            if board_id == leaderboard_id and counting:
+                lines.append((*score(board, counting), user_id))
+        highest_first = board.get("order", "desc") == "desc"
+        lines.sort(key=lambda line: (-line[0] if highest_first else line[0], line[1], line[2].encode()))
+        total = len(lines)
+        return [
+            Entry(rank, user_id, points, at_ms, percentile(rank, total), tier(board, rank, points, total))
+            for rank, (points, at_ms, user_id) in enumerate(lines, start=1)
+        ]
+
+    def days(self, leaderboard_id: str) -> list[date]:
+        """Every day on which an accepted event of the leaderboard occurred."""
+        found = {fact.day for (board, _), facts in self.facts.items() if board == leaderboard_id for fact in facts}
+        return [to_date(day) for day in sorted(found)]
+
+    def _judge(self, record: Produced) -> str:
+        event = parse(record.value)
+        leaderboard_id, user_id = event["leaderboardId"], event["userId"]
+        fact = Fact(
+            event["eventId"],
+            event["points"],
+            instant(event["occurredAt"]),
+            tuple(sorted(event.get("attributes", {}).items())),
+        )
+        if leaderboard_id not in self.leaderboards:
+            raise Refused("unknown_leaderboard")
+        if leaderboard_id in self.closed:
+            raise Refused("leaderboard_closed")
+        board = self.leaderboards[leaderboard_id]
+        if fact.at_ms - record.appended_at_ms > 5 * 60 * 1000:
+            raise Refused("from_the_future")
+        if record.appended_at_ms > (fact.day + 1) * 86_400_000 + duration_ms(board.get("lateness", "PT1H")):
+            raise Refused("too_late")
+        facts = self.facts.get((leaderboard_id, user_id), [])
+        for known in facts:
+            if known.event_id == fact.event_id:
+                if known == fact:
+                    return DUPLICATE
+                raise Refused("conflicting_duplicate")
+        if board["aggregation"] == "sum" and overflows([*facts, fact]):
+            raise Refused("score_overflow")
+        self.facts[leaderboard_id, user_id] = [*facts, fact]
+        return APPLIED
+
+
+def parse(value: bytes | None) -> dict[str, Any]:
+    """The event in a record's value, every field checked."""
+    if value is None:
+        raise Refused("malformed")
+    try:
+        event = json.loads(value.decode("utf-8"), parse_constant=_no_json, parse_int=_integer)
+        json.dumps(event, ensure_ascii=False).encode()  # a surrogate on its own is no text
+    except (ValueError, RecursionError):
+        raise Refused("malformed") from None
+    if not isinstance(event, dict):
+        raise Refused("malformed")
+    attributes = event.get("attributes", {})
+    try:
+        checks = [
+            1 <= len(event["eventId"]) <= 128,
+            re.fullmatch("[a-z0-9][a-z0-9-]{0,63}", event["leaderboardId"]) is not None,
+            1 <= len(event["userId"].encode()) <= 128,
+            not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in event["userId"]),
+            type(event["eventId"]) is str,
+            type(event["points"]) is int,
+            -LARGEST <= event["points"] <= LARGEST,
+            0 <= instant(event["occurredAt"]) < (datetime(2101, 1, 1, tzinfo=UTC) - EPOCH) // MILLISECOND,
+            len(attributes) <= 16,
+            all(1 <= len(name) <= 64 and len(text) <= 256 for name, text in attributes.items()),
+            all(type(text) is str for text in attributes.values()),
+        ]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise Refused("invalid") from None
+    if not all(checks):
+        raise Refused("invalid")
+    return event
+
+
+def instant(text: str) -> int:
+    """Milliseconds since 1970 of an RFC 3339 timestamp; finer fractions are cut off."""
+    match = INSTANT.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    hours, minutes = int(match["hours"] or 0), int(match["minutes"] or 0)
+    if hours > 23 or minutes > 59:
+        raise ValueError(text)
+    offset = timedelta(hours=hours, minutes=minutes) * (-1 if match["sign"] == "-" else 1)
+    local = datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    if local.strftime("%S") != match["time"][6:]:  # strptime takes a leap second for the next minute
+        raise ValueError(text)
+    milliseconds = int(((match["fraction"] or "") + "000")[:3])
+    return (local - EPOCH - offset) // MILLISECOND + milliseconds
+
+
+def duration_ms(text: str) -> int:
+    """Milliseconds of an ISO 8601 duration of days, hours, minutes and seconds."""
+    match = DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000
+
+
+def overflows(facts: Sequence[Fact]) -> bool:
+    """Whether any run of consecutive days sums past ±(2^53−1); all of time and a single day are such runs, too."""
+    by_day: dict[int, int] = {}
+    for fact in facts:
+        by_day[fact.day] = by_day.get(fact.day, 0) + fact.points
+    days = sorted(by_day)
+    return any(
+        abs(sum(by_day[day] for day in days[start : end + 1])) > LARGEST
+        for start in range(len(days))
+        for end in range(start, len(days))
+    )
+
+
+def score(board: Mapping[str, Any], facts: Sequence[Fact]) -> tuple[int, int]:
+    """Points, and when they were reached."""
+    if board["aggregation"] == "sum":
+        return sum(fact.points for fact in facts), max(fact.at_ms for fact in facts)
+    if board["aggregation"] == "latest":
+        newest = max(facts, key=lambda fact: (fact.at_ms, fact.event_id))
+        return newest.points, newest.at_ms
+    points = [fact.points for fact in facts]
+    best = max(points) if board.get("order", "desc") == "desc" else min(points)
+    return best, min(fact.at_ms for fact in facts if fact.points == best)
+
+
+def percentile(rank: int, total: int) -> Decimal:
+    """Share of players below, in percent, cut off after two decimals."""
+    return Decimal((total - rank) * 100 * 100 // total) / 100
+
+
+def tier(board: Mapping[str, Any], rank: int, points: int, total: int) -> str | None:
+    """The first rule that takes the entry."""
+    for rule in board.get("tiers", ()):
+        if (
+            ("topN" in rule and rank <= rule["topN"])
+            or ("topPercent" in rule and rank <= ceil(total * Fraction(str(rule["topPercent"])) / 100))
+            or ("minScore" in rule and points >= rule["minScore"])
+            or ("maxScore" in rule and points <= rule["maxScore"])
+        ):
+            return str(rule["name"])
+    return None
+
+
+def to_date(day: int) -> date:
+    """The date of a day since 1970."""
+    return date(1970, 1, 1) + timedelta(days=day)
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _integer(digits: str) -> int:
+    return int(digits) if len(digits) < 40 else 10**40
