@@ -156,7 +156,7 @@ def main() -> None:
     function = Function(os.environ.get("HANDLER", "functions.api.handler.handler"), TIMEOUT_S * 1000)
     uvicorn.run(
         Gateway(function),
-        host=HOST,
+        host=os.environ.get("API_HOST", HOST),
         port=int(os.environ["API_PORT"]),
         lifespan="off",
         access_log=False,

@@ -60,7 +60,7 @@ class Stack:
                 starting(server.name)
                 server.wait_ready()
             starting("resources")
-            resources.create(self.config)
+            resources.create(self.environment, topic=self.config.kafka_is_durable)
             for function in self._functions:
                 function.launch()
             for function in self._functions:
