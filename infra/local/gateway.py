@@ -39,7 +39,10 @@ class Gateway:
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
-        self._pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="invocation")
+        # Mangum runs the application on the event loop of its thread, as on Lambda's only one
+        self._pool = ThreadPoolExecutor(
+            CONCURRENCY, "invocation", lambda: asyncio.set_event_loop(asyncio.new_event_loop())
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
