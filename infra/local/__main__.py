@@ -63,7 +63,9 @@ def up() -> None:
     config = _prepared()
     with console.status("starting the stack …"):
         supervisor.up(config)
-    console.print(f"the stack is up: {config.api_url} · Kafka {config.kafka_bootstrap} · logs in {config.logs}", soft_wrap=True)
+    console.print(
+        f"the stack is up: {config.api_url} · Kafka {config.kafka_bootstrap} · logs in {config.logs}", soft_wrap=True
+    )
 
 
 def down() -> None:

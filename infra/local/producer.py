@@ -49,7 +49,12 @@ def main() -> None:
     """Produce until SIGTERM."""
     rate = float(os.environ.get("EVENTS_PER_SECOND", EVENTS_PER_SECOND))
     producer = Producer(
-        {"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"], "enable.idempotence": True, "linger.ms": 20}
+        {
+            "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+            "enable.idempotence": True,
+            "linger.ms": 20,
+            "log_level": 2,
+        }
     )
     stopping = False
 

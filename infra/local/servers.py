@@ -159,6 +159,13 @@ class Server:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
 
+    def cause_of_death(self) -> str:
+        """How it ended, for whoever asks why."""
+        status = self._process.returncode if self._process is not None else None
+        if status is not None and status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return f"exit status {status}: {self.last_words()}"
+
     def last_words(self) -> str:
         """Last line of its log."""
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []

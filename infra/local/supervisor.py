@@ -55,11 +55,11 @@ class Supervisor:
             deaths.popleft()
         if len(deaths) >= DEATHS_MAX:
             raise InvalidConfiguration(
-                f"{process.name} died {len(deaths)} times within {DEATHS_WITHIN_S} s: {process.last_words()}"
+                f"{process.name} died {len(deaths)} times within {DEATHS_WITHIN_S} s; the last time {process.cause_of_death()}"
             )
         wait_s = 0.5 * 2 ** (len(deaths) - 1)
         self._restart_at[process.name] = now_s + wait_s
-        self._say(f"{process.name} died ({process.last_words()}); again in {wait_s:.1f} s")
+        self._say(f"{process.name} died ({process.cause_of_death()}); again in {wait_s:.1f} s")
 
 
 def supervise(stack: Stack, say: Say, every_look: Callable[[], None] = lambda: None) -> None:
