@@ -142,7 +142,14 @@ class Wiring:
     @cached_property
     def repair(self) -> Repair:
         """The use case of functions/repair."""
-        return Repair(self.leaderboards, self.reads, self.live, self.rebuild, now_ms)
+        return Repair(
+            registry=self.registry,
+            leaderboards=self.leaderboards,
+            reads=self.reads,
+            live=self.live,
+            rebuild=self.rebuild,
+            now_ms=now_ms,
+        )
 
     @cached_property
     def ingest(self) -> Ingest:

@@ -1,4 +1,4 @@
-"""Repair of the live windows. Triggered by the cache-repair queue; reads DynamoDB, writes Redis."""
+"""Repair of the live windows. Triggered by the cache-repair queue and by a schedule; reads DynamoDB, writes Redis."""
 
 from typing import Any
 
@@ -21,7 +21,13 @@ wiring = Wiring(settings.load())
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Carry out repair requests; what fails comes again, and ends on the queue's own dead-letter queue."""
+    """Carry out repair requests; what fails comes again, and ends on the queue's own dead-letter queue.
+
+    An event without records is the schedule's: then all live windows are compared with the truth and mended.
+    """
+    if "Records" not in event:
+        _anti_entropy()
+        return {"batchItemFailures": []}
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event, _repair, processor, context)
 
@@ -31,3 +37,10 @@ def _repair(record: SQSRecord) -> None:
     mended = wiring.repair.repair(request)
     metrics.add_metric("Mended", MetricUnit.Count, mended)
     logger.info("repaired", extra={"leaderboard": request.leaderboard_id, "mended": mended, "rebuild": request.rebuild})
+
+
+def _anti_entropy() -> None:
+    mended = wiring.repair.anti_entropy()
+    metrics.add_metric("Mended", MetricUnit.Count, sum(mended.values()))
+    if any(mended.values()):
+        logger.warning("live windows had drifted", extra={"mended": {name: n for name, n in mended.items() if n}})

@@ -1,4 +1,4 @@
-"""The SQS triggers: hand messages of the repair and export queues to their functions as Lambda's pollers do."""
+"""The SQS triggers and the schedule: hand messages of the repair and export queues, and ticks, to their functions."""
 
 import logging
 import os
@@ -19,6 +19,7 @@ BATCH_SIZE: Final = 10
 WAIT_S: Final = 2
 FUNCTION_TIMEOUT_MS: Final = 900_000
 PAUSE_S: Final = 1.0
+ANTI_ENTROPY_EVERY_S: Final = 300
 
 log = logging.getLogger("queue-trigger")
 
@@ -84,18 +85,38 @@ class QueueTrigger:
         }
 
 
+class Schedule:
+    """Invokes a function at a rate, as EventBridge does."""
+
+    def __init__(self, every_s: float, function: Function) -> None:
+        self._every_s = every_s
+        self._function = function
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End after the invocation that is under way."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Tick until stopped."""
+        while not self._stopping.wait(self._every_s):
+            try:
+                self._function({"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": {}})
+            except Exception:
+                log.exception("the scheduled function failed")
+
+
 def main() -> None:
-    """Run both triggers until SIGTERM."""
+    """Run all of them until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    functions = {
-        os.environ["REPAIR_QUEUE_URL"]: "functions.repair.handler.handler",
-        os.environ["EXPORT_QUEUE_URL"]: "functions.export.handler.handler",
-    }
+    repair = Function("functions.repair.handler.handler", FUNCTION_TIMEOUT_MS)
+    export = Function("functions.export.handler.handler", FUNCTION_TIMEOUT_MS)
+    functions = {os.environ["REPAIR_QUEUE_URL"]: repair, os.environ["EXPORT_QUEUE_URL"]: export}
     config = ClientConfig(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=WAIT_S + 10)
-    triggers = [
-        QueueTrigger(boto3.client("sqs", config=config), url, Function(handler, FUNCTION_TIMEOUT_MS))
-        for url, handler in functions.items()
+    triggers: list[QueueTrigger | Schedule] = [
+        QueueTrigger(boto3.client("sqs", config=config), url, function) for url, function in functions.items()
     ]
+    triggers.append(Schedule(float(os.environ.get("ANTI_ENTROPY_EVERY_S", ANTI_ENTROPY_EVERY_S)), repair))
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         for trigger in triggers:

@@ -55,7 +55,7 @@ class Supervisor:
             deaths.popleft()
         if len(deaths) >= DEATHS_MAX:
             raise InvalidConfiguration(
-                f"{process.name} died {len(deaths)} times within {DEATHS_WITHIN_S} s; the last time {process.cause_of_death()}"
+                f"{process.name} died {len(deaths)} times in {DEATHS_WITHIN_S} s; at last {process.cause_of_death()}"
             )
         wait_s = 0.5 * 2 ** (len(deaths) - 1)
         self._restart_at[process.name] = now_s + wait_s

@@ -49,10 +49,23 @@ class Rebuild:
         self._live.begin_rebuild(leaderboard.id, token)
         for period in self._registry.periods(leaderboard.id):
             self.keep_period(leaderboard, period.window)
-        now_ms = self._now_ms()
-        for lines in _chunks(self._reads.buckets(leaderboard, _kept_buckets(leaderboard, now_ms))):
-            self._live.apply(leaderboard, lines, self._now_ms())
+        self.reapply(leaderboard)
         return self._live.finish_rebuild(leaderboard.id, token)
+
+    def reapply(self, leaderboard: Leaderboard) -> int:
+        """Apply all that is kept again (anti-entropy): mends what a failover of the cache may have lost.
+
+        Returns:
+            How many players' parts of windows were older than the truth.
+
+        Raises:
+            Unavailable, CacheUnavailable: as above.
+        """
+        buckets = _kept_buckets(leaderboard, self._now_ms())
+        return sum(
+            self._live.apply(leaderboard, standings, self._now_ms())
+            for standings in _chunks(self._reads.buckets(leaderboard, buckets))
+        )
 
     def window(self, leaderboard: Leaderboard, window: Window, expires_ms: int | None = None) -> bool:
         """Build one window that is not kept for everybody, keep it live, and vouch for it.

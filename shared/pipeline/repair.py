@@ -1,6 +1,7 @@
 """Bring the cache up to the truth where ingest could not, or where all of it is gone."""
 
 from collections.abc import Callable
+from typing import Final
 
 from shared.domain.standings import Standing
 from shared.domain.windows import Day
@@ -9,6 +10,10 @@ from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.rebuild import Rebuild
 from shared.queues import RepairRequest
 from shared.truth.reads import Reads
+from shared.truth.registry import Registry
+
+LEADERBOARDS_MAX: Final = 10_000
+"""Leaderboards that one run of anti-entropy looks after."""
 
 
 class Interrupted(Exception):
@@ -19,13 +24,38 @@ class Repair:
     """Carries out repair requests. Any of them may come twice: applying is idempotent."""
 
     def __init__(
-        self, leaderboards: Leaderboards, reads: Reads, live: LiveWindows, rebuild: Rebuild, now_ms: Callable[[], int]
+        self,
+        *,
+        registry: Registry,
+        leaderboards: Leaderboards,
+        reads: Reads,
+        live: LiveWindows,
+        rebuild: Rebuild,
+        now_ms: Callable[[], int],
     ) -> None:
+        self._registry = registry
         self._leaderboards = leaderboards
         self._reads = reads
         self._live = live
         self._rebuild = rebuild
         self._now_ms = now_ms
+
+    def anti_entropy(self) -> dict[str, int]:
+        """Bring the live windows of every leaderboard up to the truth; rebuild those that nobody vouches for.
+
+        Returns:
+            How many parts of windows had to be mended, by leaderboard id; a rebuild does not count.
+
+        Raises:
+            Unavailable, CacheUnavailable: as below; leaderboards before it are done.
+        """
+        mended = {}
+        for leaderboard in self._registry.leaderboards(LEADERBOARDS_MAX):
+            if self._live.is_complete(leaderboard.id):
+                mended[leaderboard.id] = self._rebuild.reapply(leaderboard)
+            else:
+                self._rebuild.leaderboard(leaderboard)
+        return mended
 
     def repair(self, request: RepairRequest) -> int:
         """Carry out one request.
