@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMPS := .local/stamps
 UV = $(shell command -v uv || echo .local/uv/bin/uv)
 
-.PHONY: help setup run up down clean distclean test check format lock
+.PHONY: help setup run up down clean distclean test simulate check format lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ down: ## Stop the system in the background; its state stays
 
 test: setup ## Run all tests, against real servers
 	@$(BIN)/python -m pytest $(ARGS)
+
+simulate: setup ## Run the simulation over SEEDS seeds from FIRST_SEED on
+	@SEEDS=$${SEEDS:-10000} $(BIN)/python -m pytest tests/simulation -q --timeout 0 -k seeds
 
 check: $(STAMPS)/venv ## Lint, formatting, types, import directions
 	@$(BIN)/ruff check .

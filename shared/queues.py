@@ -19,8 +19,9 @@ BATCH_MESSAGES_MAX: Final = 10
 BATCH_BYTES_MAX: Final = 256 * 1024
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html; the newer limit
 of 1 MiB is not had everywhere."""
-INLINE_VALUE_BYTES_MAX: Final = 128 * 1024
-"""Largest original kept in its message: base64 makes four bytes of three. A larger one goes to S3."""
+INLINE_BYTES_MAX: Final = 64 * 1024
+"""Largest key and largest value that are kept in their message; base64 makes four bytes of three. Larger ones go to
+S3."""
 REPAIR_PLAYERS_MAX: Final = 500
 """Players in one repair message: at 128 bytes a name, well within a message."""
 
@@ -44,8 +45,9 @@ class DeadLetter(Struct, frozen=True, rename="camel", kw_only=True):
     key: str | None
     """Base64, as `value`."""
     value: str | None
+    key_object: str | None = None
+    """S3 object of the key, where it is too large for a message; as `value_object`."""
     value_object: str | None = None
-    """S3 key of the value, where it is too large for a message."""
     leaderboard_id: str | None = None
 
 
@@ -119,13 +121,9 @@ class DeadLetterQueue:
 
     def _letter(self, rejected: Rejected) -> DeadLetter:
         record, rejection, source = rejected.record, rejected.rejection, rejected.record.source
-        value, value_object = record.value, None
-        if value is not None and len(value) > INLINE_VALUE_BYTES_MAX:
-            value, value_object = None, f"dead-letters/{source.topic}/{source.partition}/{source.offset}"
-            try:
-                self._s3.put_object(Bucket=self._bucket, Key=value_object, Body=record.value or b"")
-            except (ClientError, BotoCoreError) as error:
-                raise QueueUnavailable(str(error)) from error
+        name = f"dead-letters/{source.topic}/{source.partition}/{source.offset}"
+        key, key_object = self._inline(record.key, f"{name}.key")
+        value, value_object = self._inline(record.value, f"{name}.value")
         return DeadLetter(
             reason=rejection.reason,
             detail=rejection.detail,
@@ -133,15 +131,22 @@ class DeadLetterQueue:
             partition=source.partition,
             offset=source.offset,
             appended_at_ms=source.appended_at_ms,
-            key=_base64(record.key),
-            value=_base64(value),
+            key=key,
+            value=value,
+            key_object=key_object,
             value_object=value_object,
             leaderboard_id=rejected.leaderboard_id,
         )
 
-
-def _base64(original: bytes | None) -> str | None:
-    return None if original is None else base64.b64encode(original).decode()
+    def _inline(self, original: bytes | None, name: str) -> tuple[str | None, str | None]:
+        """The original in base64, or the S3 object it was put into."""
+        if original is None or len(original) <= INLINE_BYTES_MAX:
+            return None if original is None else base64.b64encode(original).decode(), None
+        try:
+            self._s3.put_object(Bucket=self._bucket, Key=name, Body=original)
+        except (ClientError, BotoCoreError) as error:
+            raise QueueUnavailable(str(error)) from error
+        return None, name
 
 
 def repair_messages(leaderboard_id: str, players: Mapping[str, Sequence[int]]) -> list[bytes]:

@@ -19,12 +19,12 @@ from shared.pipeline.projection import Projector
 from shared.pipeline.rankings import Rankings
 from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.repair import Repair
-from shared.pipeline.retries import Backoff, Threads
 from shared.queues import DeadLetterQueue, Queue
+from shared.retries import Backoff, Threads
 from shared.settings import Settings
 from shared.truth.commits import Commits
 from shared.truth.progress import Progress
-from shared.truth.reads import Reads
+from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
 from shared.truth.tables import Tables
 
@@ -73,7 +73,8 @@ class Wiring:
     @cached_property
     def sqs(self) -> "SQSClient":
         """SQS."""
-        return self._session.client("sqs", config=Config(retries={"mode": "standard", "total_max_attempts": 3}))
+        config = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+        return self._session.client("sqs", config=config)
 
     @cached_property
     def redis(self) -> "Redis":
@@ -107,7 +108,7 @@ class Wiring:
     @cached_property
     def reads(self) -> Reads:
         """Reads of the truth."""
-        return Reads(self.dynamodb, self.tables)
+        return Reads(self.dynamodb, self.tables, self.read_threads, Backoff())
 
     @cached_property
     def progress(self) -> Progress:
@@ -118,6 +119,11 @@ class Wiring:
     def threads(self) -> Threads:
         """Calls side by side."""
         return Threads(self.settings.truth_threads)
+
+    @cached_property
+    def read_threads(self) -> Threads:
+        """Queries side by side; apart from the others, which may themselves be waiting for a read."""
+        return Threads(SHARDS_AT_ONCE)
 
     @cached_property
     def repairs(self) -> Queue:

@@ -1,5 +1,6 @@
 """Real servers for the tests that need them, started once a session on free ports."""
 
+import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,9 @@ from shared.truth.tables import Tables, create_tables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+# Powertools reads these when a function's module is first imported, whichever test that is
+os.environ |= {"POWERTOOLS_METRICS_NAMESPACE": "Leaderboards", "POWERTOOLS_TRACE_DISABLED": "true"}
 
 settings.register_profile(
     "ci",

@@ -1,7 +1,7 @@
 """Score events: what a producer sends, read strictly."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
@@ -16,9 +16,12 @@ FUTURE_TOLERANCE_MS: Final = 5 * 60 * 1000
 """How far a producer's clock may run ahead of the broker's."""
 
 LEADERBOARD_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,63}\Z"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_RFC_3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH: Final = _EPOCH.replace(tzinfo=None)
 
 LeaderboardId = Annotated[str, Meta(pattern=LEADERBOARD_ID_PATTERN)]
 AttributeName = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -62,12 +65,10 @@ def decode(value: bytes | None) -> ScoreEvent:
     if value is None:
         raise Rejection(Reason.MALFORMED, "the record has no value; expected a JSON object")
     try:
-        wire = _decoder.decode(value)
+        text = str(value, "utf-8")  # msgspec does not look into the fields that it skips
+        wire = _decoder.decode(text)
     except msgspec.ValidationError as error:
-        reason = Reason.MALFORMED if str(error).startswith("Expected `object`, got") else Reason.INVALID
-        if "$" in str(error):
-            reason = Reason.INVALID
-        raise Rejection(reason, str(error)) from None
+        raise Rejection(_reason(value), str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Rejection(Reason.MALFORMED, str(error)) from None
     check_user_id(wire.user_id)
@@ -81,9 +82,19 @@ def decode(value: bytes | None) -> ScoreEvent:
     )
 
 
+def _reason(value: bytes) -> Reason:
+    """A wrong field may stand before the place where the value stops being JSON at all."""
+    try:
+        whole = msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return Reason.MALFORMED
+    return Reason.INVALID if isinstance(whole, dict) else Reason.MALFORMED
+
+
 def check_user_id(user_id: str) -> None:
     """Raises Rejection(`invalid`) unless `user_id` is 1–128 bytes of UTF-8 without control characters."""
-    if not 1 <= len(user_id.encode()) <= USER_ID_BYTES_MAX:
+    # a surrogate on its own is no UTF-8; it takes three bytes here and is refused with the control characters
+    if not 1 <= len(user_id.encode(errors="surrogatepass")) <= USER_ID_BYTES_MAX:
         raise Rejection(Reason.INVALID, f"userId takes 1 to {USER_ID_BYTES_MAX} bytes of UTF-8")
     if _CONTROL.search(user_id):
         raise Rejection(Reason.INVALID, "userId takes no control characters")
@@ -103,7 +114,7 @@ def parse_instant(text: str) -> int:
         moment = datetime.fromisoformat(f"{date}T{time}{offset.upper()}")
         since = moment - _EPOCH
     except (ValueError, OverflowError):
-        raise Rejection(Reason.INVALID, f"occurredAt: {text} is no date and time") from None
+        raise Rejection(Reason.INVALID, f"occurredAt: {text[:40]} is no date and time") from None
     milliseconds = (since.days * 86_400 + since.seconds) * 1000
     if fraction:
         milliseconds += int(fraction[:3].ljust(3, "0"))
@@ -117,5 +128,4 @@ INSTANT_END_MS: Final = int(datetime(2101, 1, 1, tzinfo=UTC).timestamp()) * 1000
 
 def format_instant(milliseconds: int) -> str:
     """RFC 3339 in UTC with milliseconds, e.g. `2026-11-23T10:15:30.123Z`."""
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+    return f"{(_NAIVE_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec='milliseconds')}Z"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Order
 from shared.domain.standings import Score
 from shared.domain.tiers import Tier, tier_of
@@ -50,3 +51,12 @@ def rank(order: Order, tiers: Sequence[Tier], scores: Iterable[tuple[str, Score]
     total = len(ranked)
     for position, (user_id, score) in enumerate(ranked, start=1):
         yield to_entry(tiers, total, position, user_id, score)
+
+
+def points_to_pass(score: int, own: int, *, descending: bool) -> int | None:
+    """Points to gain (to lose where the lowest ranks first) to stand ahead of a score that was reached earlier.
+
+    A tie is not enough: who reached the score first keeps the rank. None if no score is better.
+    """
+    target = score + 1 if descending else score - 1
+    return abs(target - own) if abs(target) <= POINTS_MAX else None

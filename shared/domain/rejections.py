@@ -1,6 +1,10 @@
 """Why a record of the topic is not applied."""
 
 from enum import StrEnum
+from typing import Final
+
+DETAIL_CHARACTERS_MAX: Final = 500
+"""What is said of a record never outgrows it by far, whatever it holds."""
 
 
 class Reason(StrEnum):
@@ -29,4 +33,4 @@ class Rejection(Exception):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        self.detail = detail
+        self.detail = detail[:DETAIL_CHARACTERS_MAX]

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+from shared.domain.events import POINTS_MAX
+
 
 class TierRule(StrEnum):
     """What a tier asks of an entry."""
@@ -76,5 +78,7 @@ def points_to_next_tier(
         if tier.rule in (TierRule.MIN_SCORE, TierRule.MAX_SCORE):
             gaps.append(abs(tier.value - score))
         elif tier.name in cutoffs:
-            gaps.append((cutoffs[tier.name] - score if descending else score - cutoffs[tier.name]) + 1)
+            target = cutoffs[tier.name] + (1 if descending else -1)
+            if abs(target) <= POINTS_MAX:
+                gaps.append(abs(target - score))
     return min(gaps, default=None)

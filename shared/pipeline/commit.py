@@ -9,8 +9,8 @@ from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day, day_of
 from shared.pipeline.candidates import Candidate, Disposition
-from shared.pipeline.plans import Plan, PointsByDay, judge, pack, plan
-from shared.pipeline.retries import TRIES_MAX, Backoff, RunAll
+from shared.pipeline.plans import Plan, judge, pack, plan
+from shared.retries import TRIES_MAX, Backoff, RunAll
 from shared.truth.commits import Commits, Failed, Failure, PlayerKey, Unavailable
 from shared.truth.reads import Reads, StandingKey
 
@@ -95,10 +95,10 @@ class Committer:
             current = self._reads.standings(
                 (player.leaderboard, player.user_id, bucket) for player in players.values() for bucket in player.buckets
             )
+            plans = [one for player in players.values() if (one := self._plan(player, current)) is not None]
         except Unavailable as unavailable:
             return str(unavailable)
-        plans = [one for player in players.values() if (one := self._plan(player, current)) is not None]
-        progress = len(plans) < len(players)
+        progress = any(player.standings is not None for player in players.values())
         groups = pack(plans, {key for key, player in players.items() if player.contended})
         results = self._run_all([partial(self._write, group) for group in groups])
         failure = "the standings were changed by others at every try"
@@ -118,9 +118,9 @@ class Committer:
         """What the player's pending events write; if nothing is left to write, his standings are as read."""
         player.judge_known()
         standings = player.touched(current)
-        history = partial(self._points_by_day, player)
-        one = plan(player.leaderboard, player.user_id, player.pending, standings, history)
-        if one is None:
+        ledger = partial(self._ledger, player)
+        one = plan(player.leaderboard, player.user_id, player.pending, standings, ledger)
+        if one is None and not player.pending:
             player.standings = standings
         return one
 
@@ -130,12 +130,9 @@ class Committer:
         except Unavailable as unavailable:
             return unavailable
 
-    def _points_by_day(self, player: _Player) -> PointsByDay:
-        points: PointsByDay = {}
-        for entry in self._reads.ledger(player.leaderboard.id, player.user_id):
-            day = day_of(entry.event.occurred_at_ms)
-            points[day] = points.get(day, 0) + entry.event.points
-        return points
+    def _ledger(self, player: _Player) -> dict[str, ScoreEvent]:
+        entries = self._reads.ledger(player.leaderboard.id, player.user_id)
+        return {entry.event.event_id: entry.event for entry in entries}
 
 
 def _by_player(candidates: Iterable[Candidate]) -> dict[PlayerKey, _Player]:

@@ -12,8 +12,6 @@ from shared.domain.windows import ALL_TIME_BUCKET, Day, day_of
 from shared.pipeline.candidates import Candidate, Disposition
 from shared.truth.commits import TRANSACTION_ITEMS_MAX, PlayerCommit, PlayerKey
 
-PointsByDay = dict[Day, int]
-
 
 class Plan(msgspec.Struct):
     """A commit and the candidates whose events are in it."""
@@ -36,19 +34,20 @@ def plan(
     user_id: str,
     candidates: Sequence[Candidate],
     current: Mapping[Day, Standing],
-    history: Callable[[], PointsByDay],
+    ledger: Callable[[], Mapping[str, ScoreEvent]],
 ) -> Plan | None:
     """Fold candidates into the current standings, as many as one transaction takes.
 
-    An event that would overflow is rejected. Of several with one event id only the first is planned: the others are
-    judged when that one is in the ledger.
+    Of several with one event id only the first is planned: the others are judged when that one is in the ledger. An
+    event that seems to overflow is judged by the ledger: it may be in it already, and so in the standings, or the
+    standings may be older than the ledger; then it stays as it is, for the next try.
 
     Args:
         leaderboard: by whose rules.
         user_id: the player of all candidates.
         candidates: without disposition, in the order of the topic.
         current: his standings as read, without those that have no events.
-        history: reads the points of his ledger by day; asked only if sums have become enormous.
+        ledger: reads his ledger, by event id; asked only if sums have become enormous.
 
     Returns:
         None if nothing is left to write.
@@ -71,10 +70,11 @@ def plan(
                 )
                 for bucket in (day, ALL_TIME_BUCKET)
             }
-            if added[ALL_TIME_BUCKET].gross > POINTS_MAX:
-                _check_ranges(history(), [*planned, candidate])
-        except Rejection as rejection:
-            candidate.reject(rejection)
+        except Rejection:
+            added = {}
+        if not added or added[ALL_TIME_BUCKET].gross > POINTS_MAX:
+            _judge_enormous(candidate, planned, ledger())
+        if candidate.disposition is not None or not added:
             continue
         folded.update(added)
         planned.append(candidate)
@@ -107,9 +107,17 @@ def pack(plans: Sequence[Plan], alone: Container[PlayerKey]) -> list[list[Plan]]
     return groups
 
 
-def _check_ranges(history: PointsByDay, planned: Sequence[Candidate]) -> None:
-    points = dict(history)
-    for candidate in planned:
-        day = day_of(candidate.event.occurred_at_ms)
-        points[day] = points.get(day, 0) + candidate.event.points
-    check_every_range(points.items())
+def _judge_enormous(candidate: Candidate, planned: Sequence[Candidate], ledger: Mapping[str, ScoreEvent]) -> None:
+    """Settle a candidate that is in the ledger or would overflow with what is in it and what is planned."""
+    existing = ledger.get(candidate.event.event_id)
+    if existing is not None:
+        judge(candidate, existing)
+        return
+    points: dict[Day, int] = {}
+    for event in [*ledger.values(), *(one.event for one in planned), candidate.event]:
+        day = day_of(event.occurred_at_ms)
+        points[day] = points.get(day, 0) + event.points
+    try:
+        check_every_range(points.items())
+    except Rejection as rejection:
+        candidate.reject(rejection)

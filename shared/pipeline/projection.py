@@ -7,8 +7,8 @@ from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day
 from shared.live.windows import CacheUnavailable, LiveWindows, Standings
-from shared.pipeline.retries import RunAll
 from shared.queues import Queue, QueueUnavailable, repair_messages
+from shared.retries import RunAll
 from shared.truth.commits import PlayerKey
 
 

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from shared.domain.ranking import Entry, to_entry
+from shared.domain.ranking import Entry, points_to_pass, to_entry
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.tiers import points_to_next_tier
 from shared.domain.windows import Window, WindowStatus
@@ -97,7 +97,7 @@ class Rankings:
         return PlayerRanking(
             msgspec.structs.replace(ranking, entries=()),
             player,
-            abs(above[-1].score - player.score) + 1 if above else None,
+            points_to_pass(above[-1].score, player.score, descending=descending) if above else None,
             points_to_next_tier(leaderboard.tiers, player.tier, player.score, found.cutoffs, descending=descending),
             above[-context:] if context else (),
             below[:context],

@@ -49,7 +49,11 @@ class Rebuild:
         self._live.begin_rebuild(leaderboard.id, token)
         for period in self._registry.periods(leaderboard.id):
             self.keep_period(leaderboard, period.window)
-        self.reapply(leaderboard)
+        # a leaderboard is sealed before its first event is written: what is not sealed now has nothing to show, and
+        # what is written from now on is applied by ingest
+        current = self._registry.leaderboard(leaderboard.id)
+        if current is None or current.sealed:
+            self.reapply(leaderboard)
         return self._live.finish_rebuild(leaderboard.id, token)
 
     def reapply(self, leaderboard: Leaderboard) -> int:

@@ -1,9 +1,7 @@
 """Strongly consistent reads of the truth."""
 
-import random
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day
+from shared.retries import Backoff, RunAll
 from shared.truth import keys
 from shared.truth.commits import Unavailable, raise_if_lasting
 from shared.truth.items import LedgerEntry, standing_key, to_ledger_entry, to_standing
@@ -22,10 +21,11 @@ if TYPE_CHECKING:
 
 BATCH_GET_KEYS_MAX: Final = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
+SHARDS_AT_ONCE: Final = 16
+"""Write shards that are read side by side."""
 UNPROCESSED_ROUNDS_MAX: Final = 8
-"""How often the keys that a BatchGetItem left over are asked for again, 25 ms to 3.2 s apart."""
+"""How often the keys that a BatchGetItem left over are asked for again."""
 
-Sleep = Callable[[float], None]
 StandingKey = tuple[str, str, Day]
 """Leaderboard id, user id and bucket of a standing."""
 
@@ -33,10 +33,17 @@ StandingKey = tuple[str, str, Day]
 class Reads:
     """Reads standings and ledger."""
 
-    def __init__(self, client: "DynamoDBClient", tables: Tables, sleep: Sleep = time.sleep) -> None:
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        tables: Tables,
+        run_all: RunAll,
+        backoff: Backoff,
+    ) -> None:
         self._client = client
         self._tables = tables
-        self._sleep = sleep
+        self._backoff = backoff
+        self._run_all = run_all
 
     def standings(self, wanted: Iterable[tuple[Leaderboard, str, Day]]) -> dict[StandingKey, Standing]:
         """The standings of (leaderboard, user id, bucket); those without events are not in the answer.
@@ -69,12 +76,13 @@ class Reads:
         """
         parts = [(bucket, shard) for bucket in buckets for shard in range(leaderboard.shards)]
 
-        def read(part: tuple[Day, int]) -> list[tuple[Day, str, Standing]]:
-            bucket, shard = part
+        def read(bucket: Day, shard: int) -> list[tuple[Day, str, Standing]]:
             return [(bucket, user_id, standing) for user_id, standing in self.bucket(leaderboard, bucket, shard)]
 
-        with ThreadPoolExecutor(min(len(parts), 16), thread_name_prefix="truth-read") as pool:
-            for lines in pool.map(read, parts):
+        # in waves, so that no more than SHARDS_AT_ONCE write shards stand in memory
+        for start in range(0, len(parts), SHARDS_AT_ONCE):
+            wave = parts[start : start + SHARDS_AT_ONCE]
+            for lines in self._run_all([partial(read, *part) for part in wave]):
                 yield from lines
 
     def ledger(self, leaderboard_id: str, user_id: str) -> Iterator[LedgerEntry]:
@@ -99,7 +107,7 @@ class Reads:
             request = answer["UnprocessedKeys"]
             if not request:
                 return
-            self._sleep(random.uniform(0, 0.025 * 2**attempt))  # noqa: S311 - jitter, not a secret
+            self._backoff.wait(attempt)
         raise Unavailable("BatchGetItem left keys unprocessed")
 
     def _query(self, table: str, partition: str) -> Iterator[Mapping[str, Any]]:

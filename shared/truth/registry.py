@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,6 +24,8 @@ from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.truth import keys
 from shared.truth.commits import Unavailable, raise_if_lasting
+
+READ_TIMEOUT_S: Final = 5
 
 
 class Conflict(Exception):
@@ -54,9 +57,10 @@ class Registry:
 
     def __init__(self, table: str, *, region: str, host: str | None = None) -> None:
         """`host` is the endpoint, for anything but AWS; its table and region belong to this object alone."""
-        meta: Any = type("Meta", (), {"table_name": table, "region": region, "host": host})
+        limits = {"connect_timeout_seconds": 1, "read_timeout_seconds": READ_TIMEOUT_S, "max_retry_attempts": 3}
+        meta: Any = type("Meta", (), {"table_name": table, "region": region, "host": host, **limits})
         self._record: type[_Record] = type("BoundRecord", (_Record,), {"Meta": meta})
-        self._connection = Connection(region=region, host=host)
+        self._connection = Connection(region=region, host=host, **limits)  # type: ignore[arg-type]
 
     @_passing()
     def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
@@ -67,17 +71,11 @@ class Registry:
             return None
 
     @_passing()
-    def leaderboards(self, limit: int, after: str | None = None) -> Iterator[Leaderboard]:
+    def leaderboards(self, limit: int, after: str | None = None) -> list[Leaderboard]:
         """Up to `limit` leaderboards that are not closed, by id, from the one that follows `after`."""
         condition = self._record.sk > after if after else None
-        count = 0
-        for record in self._record.query(keys.LEADERBOARDS, condition, consistent_read=True):
-            leaderboard = _to_leaderboard(record)
-            if count == limit:
-                return
-            if not leaderboard.closed:
-                count += 1
-                yield leaderboard
+        records = self._record.query(keys.LEADERBOARDS, condition, consistent_read=True)
+        return list(islice((one for one in map(_to_leaderboard, records) if not one.closed), limit))
 
     @_passing()
     def save(self, leaderboard: Leaderboard, *, sealed_as_read: bool = False) -> None:
@@ -180,6 +178,8 @@ def _conflict(error: PynamoDBException) -> Exception:
         code == "TransactionCanceledException" and "ConditionalCheckFailed" in str(error.cause)
     ):
         return Conflict(str(error))
+    if code == "TransactionCanceledException":
+        return Unavailable(str(error))  # another transaction on the same item was under way, or it was throttled
     return error
 
 

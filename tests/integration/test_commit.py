@@ -18,7 +18,7 @@ from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, parse_day
 from shared.pipeline.candidates import Candidate, Disposition
 from shared.pipeline.commit import Committer, PlayerKey
-from shared.pipeline.retries import Backoff, Threads
+from shared.retries import Backoff, Threads
 from shared.truth.commits import Commits
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
@@ -40,7 +40,7 @@ def leaderboard(leaderboard_id: str) -> Leaderboard:
 
 @pytest.fixture
 def reads(dynamodb: "DynamoDBClient", tables: Tables) -> Reads:
-    return Reads(dynamodb, tables)
+    return Reads(dynamodb, tables, Threads(4), NO_WAIT)
 
 
 class Client:

@@ -1,0 +1,282 @@
+"""One simulated world: a topic with two owners, the truth, the cache, the queues, and whoever uses or breaks them."""
+
+import json
+from base64 import b64decode
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from redis import Redis
+
+from infra.local.mapping import EventSourceMapping, Message, Policy
+from shared.domain.records import Record, Source
+from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.windows import ALL_TIME, DAY_MS
+from shared.live.windows import CacheUnavailable, LiveWindows
+from shared.pipeline.candidates import Disposition
+from shared.pipeline.commit import Committer
+from shared.pipeline.ingest import Ingest
+from shared.pipeline.leaderboards import Leaderboards
+from shared.pipeline.projection import Projector
+from shared.pipeline.rankings import Rankings, Rebuilding
+from shared.pipeline.rebuild import Rebuild
+from shared.pipeline.repair import Interrupted, Repair
+from shared.queues import DeadLetterQueue, Queue, RepairRequest
+from shared.retries import Backoff
+from shared.truth.commits import Commits, Unavailable
+from shared.truth.progress import Progress
+from shared.truth.reads import Reads
+from shared.truth.tables import Tables
+from tests.oracle import Produced
+from tests.simulation.aws import Dynamo, Registry, Sqs
+from tests.simulation.cache import Cache
+from tests.simulation.scheduler import Scheduler, one_after_another
+
+TOPIC = "score-events"
+PARTITIONS = 3
+EVENTS = 120
+FETCH = 12
+DLQ, REPAIRS = "dlq", "repairs"
+
+HOUR = 3_600_000
+BOARDS: dict[str, dict[str, Any]] = {
+    "sum": {"aggregation": "sum", "lateness": "P3D"},
+    "best": {"aggregation": "best", "order": "asc", "lateness": "P3D"},
+    "latest": {"aggregation": "latest", "lateness": "P3D"},
+    "strict": {"aggregation": "sum", "lateness": "PT0S"},
+    "closed": {"aggregation": "sum", "lateness": "P3D"},
+}
+LATENESS_MS = {"P3D": 3 * DAY_MS, "PT0S": 0}
+
+
+def leaderboard(board_id: str) -> Leaderboard:
+    """The product's definition of a board."""
+    board = BOARDS[board_id]
+    return Leaderboard(
+        id=board_id,
+        name=board_id,
+        aggregation=Aggregation(board["aggregation"]),
+        order=Order(board.get("order", "desc")),
+        lateness_ms=LATENESS_MS[board["lateness"]],
+        shards=2,
+        sealed=True,
+        closed=board_id == "closed",
+    )
+
+
+class World:
+    """Everything that outlives a process, and the lives of the processes."""
+
+    def __init__(self, seed: int, redis: Redis, start_ms: int) -> None:
+        self.scheduler = Scheduler(seed, start_ms)
+        self.rng = self.scheduler.rng
+        self.redis = redis
+        self.dynamo = Dynamo(self.scheduler)
+        self.sqs = Sqs(self.scheduler)
+        self.registry = Registry(self.scheduler, [leaderboard(name) for name in BOARDS])
+        self.topic: list[list[Produced]] = [[] for _ in range(PARTITIONS)]
+        self.committed = [0] * PARTITIONS
+        self.owner = ["one"] * PARTITIONS
+        """Whose commits the broker takes; the other one may still have records under way."""
+        self.produced = False
+        self.served = 0
+        self._tokens = 0
+        redis.flushall()
+
+    # the processes
+
+    def produce(self) -> None:
+        """Events over some days: sent twice, in conflict, malformed, late, ahead of their time, enormous."""
+        for number in range(EVENTS):
+            user = f"u{self.rng.randrange(9)}"
+            value = json.dumps(self._event(number, user)).encode()
+            if self.rng.random() < 0.04:
+                value = self.rng.choice([b"", b"[]", b"\xff", b'{"eventId":"x"}', value[:-1]])
+            for _ in range(self.rng.choice([1, 1, 1, 1, 2])):
+                self._append(self.rng.randrange(2) if value[:1] != b"{" else int(user[1:]) % PARTITIONS, value)
+            if self.rng.random() < 0.03:
+                self.scheduler.now_ms += self.rng.randrange(DAY_MS)
+        self.produced = True
+
+    def _append(self, partition: int, value: bytes) -> None:
+        log = self.topic[partition]
+        log.append(Produced(partition, len(log), self.scheduler.now_ms, value))
+        self.scheduler.pause()
+
+    def _event(self, number: int, user: str) -> dict[str, Any]:
+        ago_ms = self.rng.choice([0, 0, self.rng.randrange(2 * HOUR), self.rng.randrange(5 * DAY_MS), -6 * 60_000])
+        at_ms = self.scheduler.now_ms - ago_ms - self.rng.randrange(3)
+        points = (
+            self.rng.choice([0, 1, 1, 2, -3, 10])
+            if self.rng.random() < 0.95
+            else self.rng.choice([-1, 1]) * (2**53 - 1)
+        )
+        repeated = self.rng.random() < 0.08
+        event_id = f"e{self.rng.randrange(number)}" if repeated and number else f"e{number}"
+        boards = [*BOARDS, "sum", "sum", "best", "latest", "unknown"]
+        moment = datetime.fromtimestamp(at_ms // 1000, UTC)
+        return {
+            "eventId": event_id,
+            "leaderboardId": self.rng.choice(boards),
+            "userId": user,
+            "points": points,
+            "occurredAt": f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z",
+        }
+
+    def consume(self, name: str) -> None:
+        """An owner of partitions, as a trigger with its function: from the committed offsets on, until all is done."""
+        ingest = self._ingest()
+
+        def invoke(event: dict[str, Any]) -> dict[str, Any]:
+            records = [_to_record(raw) for partition in event["records"].values() for raw in partition]
+            failures = []
+            for candidate in ingest.ingest(records):
+                assert candidate.disposition is not None
+                if candidate.disposition is Disposition.FAILED:
+                    source = candidate.record.source
+                    place = {"partition": f"{TOPIC}-{source.partition}", "offset": source.offset}
+                    failures.append({"itemIdentifier": place})
+            return {"batchItemFailures": failures}
+
+        mapping = EventSourceMapping(Policy(batch_size=FETCH), invoke, _never, self.rng.uniform)
+        positions = dict(enumerate(self.committed))
+        mine = {partition for partition in range(PARTITIONS) if self.owner[partition] == name}
+        while not self.is_consumed():
+            self.scheduler.sleep(0.05)
+            if self.rng.random() < 0.3:  # until then it is a zombie: it goes on with what it no longer owns
+                current = {partition for partition in range(PARTITIONS) if self.owner[partition] == name}
+                for partition in mine - current:
+                    mapping.revoke((TOPIC, partition))
+                positions |= {partition: self.committed[partition] for partition in current - mine}
+                mine = current
+            backlog = {partition for _, partition in mapping.backlog()}
+            for partition in mine - backlog:
+                batch = self.topic[partition][positions[partition] :][: self.rng.randrange(1, FETCH)]
+                positions[partition] += len(batch)
+                mapping.add(_to_message(record) for record in batch)
+            for (_, partition), offset in mapping.run(self.scheduler.now_ms).items():
+                if self.owner[partition] == name:  # the broker refuses the commits of a zombie
+                    self.committed[partition] = max(self.committed[partition], offset)
+
+    def repair(self) -> None:
+        """The repair function with its queue, and its schedule."""
+        repair = self._repair()
+        while not self.is_quiet():
+            self.scheduler.sleep(0.2)
+            messages = self.sqs.messages.setdefault(REPAIRS, [])
+            try:
+                if messages:
+                    body = self.rng.choice(messages)
+                    repair.repair(msgspec.json.decode(body, type=RepairRequest))
+                    messages.remove(body)
+                elif self.rng.random() < 0.05:
+                    repair.anti_entropy()
+            except (Unavailable, CacheUnavailable, Interrupted):
+                continue
+
+    def read(self) -> None:
+        """A reader: whatever it is shown is in order, and never a window that nobody vouches for."""
+        rankings = Rankings(self._live(), self._rebuild(), self._queue(REPAIRS), self.scheduler.clock)
+        while not self.is_quiet():
+            self.scheduler.sleep(0.3)
+            try:
+                page = rankings.page(leaderboard("sum"), ALL_TIME, 0, 1_000)
+            except (Rebuilding, CacheUnavailable, Unavailable):
+                continue
+            keys = [(-entry.score, entry.reached_at_ms, entry.user_id.encode()) for entry in page.entries]
+            assert keys == sorted(keys)
+            assert page.total == len(keys)
+            self.served += 1
+
+    def disturb(self) -> None:
+        """Rebalances and flushes."""
+        while not self.is_quiet():
+            self.scheduler.sleep(1)
+            if self.scheduler.calm:
+                continue
+            if self.rng.random() < 0.3:
+                self.owner[self.rng.randrange(PARTITIONS)] = self.rng.choice(["one", "two"])
+            if self.rng.random() < 0.04:
+                self.redis.flushall()
+
+    # what they are made of, anew for every process
+
+    def _ingest(self) -> Ingest:
+        leaderboards: Any = Leaderboards(self.registry, self.scheduler.clock)  # type: ignore[arg-type]
+        client: Any = self.dynamo
+        return Ingest(
+            leaderboards,
+            Committer(Commits(client, Tables()), self.reads(), one_after_another, self._backoff()),
+            Projector(self._live(), self._queue(REPAIRS), one_after_another, self.scheduler.clock),
+            DeadLetterQueue(self._queue(DLQ), None, "bucket"),  # type: ignore[arg-type]
+            Progress(client, "registry"),
+        )
+
+    def _repair(self) -> Repair:
+        registry: Any = self.registry
+        return Repair(
+            registry=registry,
+            leaderboards=Leaderboards(registry, self.scheduler.clock),
+            reads=self.reads(),
+            live=self._live(),
+            rebuild=self._rebuild(),
+            now_ms=self.scheduler.clock,
+        )
+
+    def _rebuild(self) -> Rebuild:
+        registry: Any = self.registry
+        return Rebuild(self.reads(), self._live(), registry, self.scheduler.clock, self._new_token)
+
+    def _new_token(self) -> str:
+        self._tokens += 1
+        return str(self._tokens)
+
+    def reads(self) -> Reads:
+        """The product's reads of the truth."""
+        client: Any = self.dynamo
+        return Reads(client, Tables(), one_after_another, self._backoff())
+
+    def _backoff(self) -> Backoff:
+        return Backoff(sleep=self.scheduler.sleep, uniform=self.rng.uniform)
+
+    def _live(self) -> LiveWindows:
+        cache: Any = Cache(self.scheduler, self.redis)
+        return LiveWindows(cache)
+
+    def _queue(self, url: str) -> Queue:
+        sqs: Any = self.sqs
+        return Queue(sqs, url)
+
+    # what it is waited for
+
+    def is_consumed(self) -> bool:
+        """Whether every record is committed."""
+        return self.produced and self.committed == [len(log) for log in self.topic]
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way any more."""
+        return self.scheduler.calm and self.is_consumed() and not self.sqs.messages.get(REPAIRS)
+
+    def run(self) -> None:
+        """Let everybody live, with faults until all is produced and much of it consumed, then in peace."""
+        for name in ("one", "two"):
+            self.scheduler.spawn(name, lambda name=name: self.consume(name))
+        for life in (self.produce, self.repair, self.read, self.disturb):
+            self.scheduler.spawn(life.__name__, life)
+        self.scheduler.run(self.is_consumed)
+        self.scheduler.calm = True
+        self.scheduler.run(self.is_quiet)
+        self._repair().anti_entropy()
+
+
+def _to_message(record: Produced) -> Message:
+    return Message(TOPIC, record.partition, record.offset, record.appended_at_ms, "LOG_APPEND_TIME", None, record.value)
+
+
+def _to_record(raw: dict[str, Any]) -> Record:
+    value = b64decode(raw["value"]) if "value" in raw else None
+    return Record(Source(raw["topic"], raw["partition"], raw["offset"], raw["timestamp"]), None, value)
+
+
+def _never(_messages: Any, reason: str) -> None:
+    raise AssertionError(f"nothing is ever given up: {reason}")
