@@ -1,0 +1,60 @@
+"""The HTTP API as an ASGI application."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from functions.api.definitions import Definitions
+from functions.api.edge import Edge
+from functions.api.openapi import complete, problems
+from functions.api.params import Finder
+from functions.api.problems import KINDS, respond
+from functions.api.routes import exports, health, leaderboards, rankings
+from shared.wiring import Wiring, now_ms
+
+_DESCRIPTION: Final = "Exact, live leaderboards. Times are UTC, RFC 3339; errors are problem+json (RFC 9457)."
+
+
+def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
+    """The application over its parts, the routes that are asked most first."""
+    app = FastAPI(
+        title="Leaderboards",
+        description=_DESCRIPTION,
+        version="1",
+        redirect_slashes=False,
+        redoc_url=None,
+        responses={"default": problems()},
+        strict_content_type=False,
+    )
+    finder = Finder(wiring, clock)
+    definitions = Definitions(wiring, clock)
+    rankings.register(app, wiring, finder)
+    exports.register(app, wiring, finder)
+    health.register(app, wiring)
+    leaderboards.register(app, wiring, finder, definitions, clock)
+    leaderboards.register_periods(app, wiring, finder, definitions)
+    for error in (*KINDS, RequestValidationError, HTTPException):
+        app.add_exception_handler(error, respond)
+    app.add_exception_handler(405, _not_allowed(app))
+    app.add_middleware(Edge)
+    app.openapi = complete(app)  # type: ignore[method-assign]
+    return app
+
+
+def _not_allowed(app: FastAPI) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def respond_not_allowed(request: Request, error: Exception) -> Response:
+        """405 with every method of the path, which several routes may share."""
+        methods: set[str] = set()
+        for route in app.routes:
+            if route.matches(request.scope)[0] is not Match.NONE:
+                methods |= getattr(route, "methods", None) or set()
+        allowed = HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+        return await respond(request, allowed if methods else error)
+
+    return respond_not_allowed

@@ -1,0 +1,112 @@
+"""Changes of leaderboards and periods: what may change, and what the cache has to be told."""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import replace
+
+from functions.api.problems import SealedRule, UnknownLeaderboard
+from shared.domain.periods import Period
+from shared.domain.rules import Leaderboard
+from shared.live.windows import CacheUnavailable
+from shared.observability import logger
+from shared.truth.commits import Unavailable
+from shared.truth.registry import Conflict
+from shared.wiring import Wiring
+
+TRIES_MAX: Final = 4
+"""How often a change is decided anew because somebody else changed the leaderboard in between."""
+_FIXED: Final = ("aggregation", "order", "shards")
+_FREE: Final = ("name", "lateness_ms", "tiers")
+
+
+class Definitions:
+    """Writes definitions, each change a version."""
+
+    def __init__(self, wiring: Wiring, now_ms: Callable[[], int]) -> None:
+        self._wiring = wiring
+        self._now_ms = now_ms
+
+    def put(self, wanted: Leaderboard) -> tuple[Leaderboard, bool]:
+        """Create, change or reopen a leaderboard; `wanted` is version 1 of it.
+
+        Returns:
+            The leaderboard, and whether it is new or was deleted before.
+
+        Raises:
+            SealedRule: if aggregation, order or shards would change though it has events.
+            Conflict: if others keep changing it.
+            Unavailable: if the registry is out of reach.
+        """
+
+        def decide(current: Leaderboard | None) -> tuple[Leaderboard, bool]:
+            return (wanted, False) if current is None else _changed(current, wanted)
+
+        before, after = self._save(wanted.id, decide)
+        created = before is None or before.closed
+        if created:
+            self._vouch(after)
+        return after, created
+
+    def close(self, leaderboard_id: str) -> None:
+        """Delete a leaderboard: it takes no more events and is not shown. Ledger and standings stay.
+
+        Raises:
+            UnknownLeaderboard: if there is none, or it was deleted before.
+            Conflict, Unavailable: as above.
+        """
+
+        def decide(current: Leaderboard | None) -> tuple[Leaderboard, bool]:
+            if current is None or current.closed:
+                raise UnknownLeaderboard(f"no leaderboard is called {leaderboard_id!r}")
+            now_ms = self._now_ms()
+            return replace(current, closed=True, version=current.version + 1, updated_at_ms=now_ms), False
+
+        self._save(leaderboard_id, decide)
+
+    def keep(self, leaderboard: Leaderboard, period: Period) -> None:
+        """Build the window of a period that was registered. If that fails now, the first read builds it."""
+        try:
+            self._wiring.rebuild.keep_period(leaderboard, period.window)
+        except (CacheUnavailable, Unavailable) as error:
+            logger.warning("period not built", extra={"period": period.id, "error": str(error)})
+
+    def _save(
+        self, leaderboard_id: str, decide: Callable[[Leaderboard | None], tuple[Leaderboard, bool]]
+    ) -> tuple[Leaderboard | None, Leaderboard]:
+        for _ in range(TRIES_MAX):
+            current = self._wiring.registry.leaderboard(leaderboard_id)
+            after, sealed_as_read = decide(current)
+            if after is not current:
+                try:
+                    self._wiring.registry.save(after, sealed_as_read=sealed_as_read)
+                except Conflict:
+                    continue
+            self._wiring.leaderboards.keep(after)
+            return current, after
+        raise Conflict(f"{leaderboard_id} was changed {TRIES_MAX} times meanwhile")
+
+    def _vouch(self, leaderboard: Leaderboard) -> None:
+        """Mark the cache as complete. If that fails now, the first read asks for it."""
+        try:
+            self._wiring.rebuild.leaderboard(leaderboard)
+        except (CacheUnavailable, Unavailable) as error:
+            logger.warning("cache not vouched for", extra={"leaderboard": leaderboard.id, "error": str(error)})
+
+
+def _changed(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool]:
+    """The next version, or `current` itself if nothing changes; and whether it may only be written while unsealed."""
+    fixed = [name for name in _FIXED if getattr(current, name) != getattr(wanted, name)]
+    if fixed and current.sealed:
+        was = getattr(current, fixed[0])
+        raise SealedRule(f"stays {was}: {current.id} has events", fixed[0])
+    free = [name for name in _FREE if getattr(current, name) != getattr(wanted, name)]
+    if not fixed and not free and not current.closed:
+        return current, False
+    following = replace(
+        wanted,
+        version=current.version + 1,
+        sealed=current.sealed,
+        created_at_ms=current.created_at_ms,
+    )
+    return following, bool(fixed)

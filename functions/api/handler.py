@@ -1,0 +1,29 @@
+"""The HTTP API. Triggered by API Gateway (HTTP API, payload 2.0); reads Redis and DynamoDB, writes definitions."""
+
+import time
+from typing import Any, Final
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from mangum import Mangum
+
+from functions.api.app import create_app
+from functions.api.gateway import HttpApi
+from shared import settings
+from shared.observability import logger, metrics, tracer
+from shared.wiring import Wiring
+
+wiring: Final = Wiring(settings.load())
+_serve: Final = Mangum(create_app(wiring), lifespan="off", custom_handlers=[HttpApi])
+
+
+@metrics.log_metrics
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request. Metrics: Answered_2xx to Answered_5xx, Latency in ms."""
+    start = time.perf_counter()
+    answer = _serve(event, context)  # type: ignore[arg-type]  # the two libraries type one object differently
+    metrics.add_metric(f"Answered_{answer['statusCode'] // 100}xx", MetricUnit.Count, 1)
+    metrics.add_metric("Latency", MetricUnit.Milliseconds, (time.perf_counter() - start) * 1000)
+    return answer

@@ -1,0 +1,188 @@
+"""What clients send, checked at the edge: query parameters and bodies, camelCase on the wire."""
+
+from decimal import Decimal
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core.core_schema import ValidationInfo
+
+from functions.api.durations import parse_duration
+from shared.domain.events import LEADERBOARD_ID_PATTERN, POINTS_MAX
+from shared.domain.periods import Period
+from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
+from shared.domain.tiers import Tier, TierRule
+from shared.domain.windows import WindowKind, parse_day
+
+LIMIT_DEFAULT: Final = 100
+LIMIT_MAX: Final = 1_000
+"""Entries of one page: some 150 KB, far from the 6 MB that a function may answer with."""
+OFFSET_MAX: Final = 1_000_000_000
+"""Past any ranking that one Redis holds."""
+CONTEXT_DEFAULT: Final = 5
+CONTEXT_MAX: Final = 50
+LIST_DEFAULT: Final = 50
+LIST_MAX: Final = 100
+NAME_CHARACTERS_MAX: Final = 64
+TIERS_MAX: Final = 20
+PARAMETER_CHARACTERS_MAX: Final = 64
+"""Longest of dates and ids, which then say themselves what they take."""
+
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=NAME_CHARACTERS_MAX)]
+Parameter = Annotated[str, Field(max_length=PARAMETER_CHARACTERS_MAX)]
+Points = Annotated[StrictInt, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
+_ID_PATTERN: Final = LEADERBOARD_ID_PATTERN.replace(r"\Z", "$")
+"""The same in the dialect of pydantic's engine, whose `$` is the very end."""
+
+
+class _Sent(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+class WindowQuery(_Sent):
+    """Which window: `date` goes with daily and weekly, `period` or `from` and `to` with custom."""
+
+    window: WindowKind = WindowKind.ALL_TIME
+    date: Parameter | None = None
+    period: Parameter | None = None
+    first: Annotated[Parameter | None, Field(alias="from")] = None
+    last: Annotated[Parameter | None, Field(alias="to")] = None
+
+
+class RankingQuery(WindowQuery):
+    """A page of a window."""
+
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
+    offset: Annotated[int, Field(ge=0, le=OFFSET_MAX)] = 0
+
+
+class PlayerQuery(WindowQuery):
+    """How many entries around a player."""
+
+    context: Annotated[int, Field(ge=0, le=CONTEXT_MAX)] = CONTEXT_DEFAULT
+
+
+class ExportQuery(WindowQuery):
+    """Which file of a window."""
+
+    format: Annotated[str, Field(pattern=r"^(csv|ndjson)$")] = "csv"
+
+
+class ListQuery(_Sent):
+    """A page of leaderboards, by id."""
+
+    limit: Annotated[int, Field(ge=1, le=LIST_MAX)] = LIST_DEFAULT
+    after: Annotated[str | None, Field(pattern=_ID_PATTERN)] = None
+
+
+def _hundredths(value: object) -> int:
+    """A percentage as whole hundredths, decided in decimal: 0.29 is 29, whatever a double makes of it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("takes a number above 0, up to 100")  # noqa: TRY004 - pydantic asks for ValueError
+    percent = Decimal(repr(value))
+    if not percent.is_finite() or not 0 < percent <= 100:
+        raise ValueError("takes a number above 0, up to 100")
+    if percent * 100 % 1:
+        raise ValueError("takes at most two decimals")
+    return int(percent * 100)
+
+
+class TierBody(_Sent):
+    """A reward tier: a name and exactly one rule."""
+
+    name: Name
+    top_n: Annotated[StrictInt | None, Field(alias="topN", ge=1, le=POINTS_MAX)] = None
+    top_percent: Annotated[int | None, BeforeValidator(_hundredths, json_schema_input_type=float)] = None
+    min_score: Points | None = None
+    max_score: Points | None = None
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if len(self.model_fields_set) != 2 or self.rule is None:
+            raise ValueError("takes exactly one of topN, topPercent, minScore and maxScore")
+        return self
+
+    @property
+    def rule(self) -> tuple[TierRule, int] | None:
+        """Its rule and the rule's value."""
+        values = {
+            TierRule.TOP_N: self.top_n,
+            TierRule.TOP_PERCENT: self.top_percent,
+            TierRule.MIN_SCORE: self.min_score,
+            TierRule.MAX_SCORE: self.max_score,
+        }
+        return next(((rule, value) for rule, value in values.items() if value is not None), None)
+
+    def to_tier(self) -> Tier:
+        """The domain's tier."""
+        if self.rule is None:
+            raise AssertionError("a tier without a rule passed validation")
+        return Tier(self.name, *self.rule)
+
+
+def _lateness(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("takes an ISO 8601 duration, e.g. PT1H")  # noqa: TRY004 - as above
+    milliseconds = parse_duration(value)
+    if milliseconds > LATENESS_MAX_MS:
+        raise ValueError("takes PT0S to P366D")
+    return milliseconds
+
+
+class LeaderboardBody(_Sent):
+    """A leaderboard's definition."""
+
+    name: Name
+    aggregation: Aggregation
+    order: Order = Order.DESC
+    lateness: Annotated[int, BeforeValidator(_lateness, json_schema_input_type=str)] = Field(
+        "PT1H", validate_default=True
+    )
+    shards: Annotated[StrictInt, Field(ge=1, le=SHARDS_MAX)] = SHARDS_DEFAULT
+    tiers: Annotated[tuple[TierBody, ...], Field(max_length=TIERS_MAX)] = ()
+
+    @field_validator("tiers")
+    @classmethod
+    def _fitting(cls, tiers: tuple[TierBody, ...], info: ValidationInfo) -> tuple[TierBody, ...]:
+        if len({tier.name for tier in tiers}) < len(tiers):
+            raise ValueError("takes each name once")
+        order = info.data.get("order")
+        for number, tier in enumerate(tiers):
+            if tier.min_score is not None and order is Order.ASC:
+                raise ValueError(f"[{number}].minScore goes with order desc; where the lowest ranks first, maxScore")
+            if tier.max_score is not None and order is Order.DESC:
+                raise ValueError(f"[{number}].maxScore goes with order asc; where the highest ranks first, minScore")
+        return tiers
+
+    def to_leaderboard(self, leaderboard_id: str, now_ms: int) -> Leaderboard:
+        """Version 1 of the domain's definition."""
+        return Leaderboard(
+            id=leaderboard_id,
+            name=self.name,
+            aggregation=self.aggregation,
+            order=self.order,
+            lateness_ms=self.lateness,
+            shards=self.shards,
+            tiers=tuple(tier.to_tier() for tier in self.tiers),
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+        )
+
+
+class PeriodBody(_Sent):
+    """A period; both dates are inclusive."""
+
+    name: Name
+    first: Annotated[Parameter, Field(alias="from", strict=True)]
+    last: Annotated[Parameter, Field(alias="to", strict=True)]
+
+    def to_period(self, period_id: str) -> Period:
+        """The domain's period.
+
+        Raises:
+            InvalidWindow: naming `from` or `to`.
+        """
+        first, last = parse_day(self.first, "from"), parse_day(self.last, "to")
+        period = Period(id=period_id, name=self.name, first=first, last=last)
+        _ = period.window  # raises if no window has these dates
+        return period

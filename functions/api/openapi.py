@@ -1,0 +1,60 @@
+"""OpenAPI of routes that read their parameters themselves, for the price of one pydantic call a request."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi import FastAPI
+from msgspec import Struct
+from pydantic import BaseModel
+
+from functions.api.problems import CONTENT_TYPE, Problem
+from functions.api.views import JSON, schemas
+
+_PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
+_REF: Final = "#/components/schemas/{name}"
+
+
+def operation(path: str, query: type[BaseModel] | None = None) -> dict[str, Any]:
+    """The parameters of a route: those of its path, and of its query by the model that reads it."""
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PATH_PARAMETER.findall(path)
+    ]
+    if query is not None:
+        schema = query.model_json_schema()
+        definitions = schema.get("$defs", {})
+        for name, declared in schema["properties"].items():
+            reference = declared.pop("$ref", "").rpartition("/")[2]
+            resolved = definitions.get(reference, {}) | declared
+            parameters.append({"name": name, "in": "query", "required": False, "schema": resolved})
+    return {"parameters": parameters}
+
+
+def described(view: type[Struct], description: str) -> dict[str, Any]:
+    """A response by its view."""
+    return {"description": description, "content": {JSON: {"schema": {"$ref": _REF.format(name=view.__name__)}}}}
+
+
+def problems() -> dict[str, Any]:
+    """Any error."""
+    schema = {"$ref": _REF.format(name=Problem.__name__)}
+    return {"description": "RFC 9457", "content": {CONTENT_TYPE: {"schema": schema}}}
+
+
+def complete(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """The app's `openapi` with the schemas of the views added."""
+    declared = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = declared()
+        components = document.setdefault("components", {}).setdefault("schemas", {})
+        for name in ("HTTPValidationError", "ValidationError"):
+            components.pop(name, None)
+        components.update(schemas())
+        for path in document["paths"].values():
+            for route in path.values():
+                route["responses"].pop("422", None)
+        return document
+
+    return openapi

@@ -1,0 +1,202 @@
+"""From parameters to the domain: which leaderboard, which window, which player."""
+
+import re
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from functions.api.models import WindowQuery
+from functions.api.problems import NAME_CHARACTERS_MAX, InvalidRequest, UnknownLeaderboard, UnknownPeriod
+from shared.domain.events import LEADERBOARD_ID_PATTERN, check_user_id
+from shared.domain.periods import Period
+from shared.domain.rejections import Rejection
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import (
+    ALL_TIME,
+    Day,
+    InvalidWindow,
+    Window,
+    WindowKind,
+    custom,
+    daily,
+    day_of,
+    parse_day,
+    parse_week,
+    weekly,
+)
+from shared.pipeline.leaderboards import KEEP_MS
+from shared.truth.registry import Registry
+from shared.wiring import Wiring
+
+Q = TypeVar("Q", bound=BaseModel)
+_ID = re.compile(LEADERBOARD_ID_PATTERN)
+_EXPORT_ID = re.compile(r"[A-Za-z0-9._-]{1,200}\Z")
+_TAKES: Final = {
+    WindowKind.DAILY: {"date"},
+    WindowKind.WEEKLY: {"date"},
+    WindowKind.ALL_TIME: set[str](),
+    WindowKind.CUSTOM: {"period", "from", "to"},
+}
+PERIODS_KEPT_MAX: Final = 1_000
+"""Periods that one function remembers, some 200 bytes each; past it, it forgets them all."""
+
+
+def is_id(text: str) -> bool:
+    """Whether a leaderboard or period could have this id; any other never reaches the registry."""
+    return _ID.match(text) is not None
+
+
+def is_export_id(text: str) -> bool:
+    """Whether an export could have this id; any other never reaches the registry."""
+    return _EXPORT_ID.match(text) is not None
+
+
+def check_id(text: str, field: str) -> str:
+    """The id of something that is to be created.
+
+    Raises:
+        InvalidRequest: naming `field`.
+    """
+    if not is_id(text):
+        raise InvalidRequest("takes 1 to 64 of a-z, 0-9 and -, a letter or digit first", field)
+    return text
+
+
+def read_query(request: Request, model: type[Q]) -> Q:
+    """The query of a request, by its model.
+
+    Raises:
+        InvalidRequest: if a parameter is there twice: nobody could say which one was meant.
+        RequestValidationError: as FastAPI raises it, for anything else that is wrong with it.
+    """
+    query = request.query_params
+    pairs = query.multi_items()
+    if len(pairs) > len(query):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest("may be given once", twice)
+    try:
+        return model.model_validate(dict(pairs), by_name=False)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in found]) from None
+
+
+def to_user_id(user_id: str) -> str:
+    """The user id of a path.
+
+    Raises:
+        InvalidRequest: unless it is 1–128 bytes of UTF-8 without control characters.
+    """
+    try:
+        check_user_id(user_id)
+    except Rejection as rejection:
+        raise InvalidRequest(rejection.detail.removeprefix("userId "), "userId") from None
+    return user_id
+
+
+class Finder:
+    """Finds what parameters name."""
+
+    def __init__(self, wiring: Wiring, now_ms: Callable[[], int]) -> None:
+        self._wiring = wiring
+        self._now_ms = now_ms
+        self._periods: dict[tuple[str, str], tuple[int, Period]] = {}
+
+    def leaderboard(self, request: Request, *, now: bool = False) -> Leaderboard:
+        """The leaderboard of a path unless it is deleted, in steady state from memory; read anew if `now`.
+
+        Raises:
+            UnknownLeaderboard: if there is none.
+            Unavailable: if it has to be read and the registry is out of reach.
+        """
+        leaderboard_id = request.path_params["id"]
+        if is_id(leaderboard_id):
+            known = self._wiring.leaderboards
+            leaderboard = known.read(leaderboard_id) if now else known.find(leaderboard_id)
+            if leaderboard is not None and leaderboard.closed and not now:
+                leaderboard = known.read(leaderboard_id)
+            if leaderboard is not None and not leaderboard.closed:
+                return leaderboard
+        raise UnknownLeaderboard(f"no leaderboard is called {leaderboard_id[:NAME_CHARACTERS_MAX]!r}")
+
+    def period(self, leaderboard_id: str, period_id: str) -> Period:
+        """A registered period, of at most KEEP_MS ago.
+
+        Raises:
+            UnknownPeriod: if there is none.
+            Unavailable: as above.
+        """
+        kept = self._periods.get((leaderboard_id, period_id))
+        if kept is not None and self._now_ms() - kept[0] < KEEP_MS:
+            return kept[1]
+        period = read_period(self._wiring.registry, leaderboard_id, period_id)
+        if len(self._periods) >= PERIODS_KEPT_MAX:
+            self._periods.clear()
+        self._periods[leaderboard_id, period_id] = self._now_ms(), period
+        return period
+
+    def forget_period(self, leaderboard_id: str, period_id: str) -> None:
+        """Read a period anew next time: it was changed here."""
+        self._periods.pop((leaderboard_id, period_id), None)
+
+    def window(self, leaderboard: Leaderboard, query: WindowQuery) -> Window:
+        """The window that a query names.
+
+        Raises:
+            InvalidRequest: for a parameter that doesn't go with the kind of window, or is missing.
+            InvalidWindow: for a date, week or range that no window has.
+            UnknownPeriod, Unavailable: as above.
+        """
+        given = {"date": query.date, "period": query.period, "from": query.first, "to": query.last}
+        for name, value in given.items():
+            if value is not None and name not in _TAKES[query.window]:
+                raise InvalidRequest(f"doesn't go with window={query.window}", name)
+        match query.window:
+            case WindowKind.ALL_TIME:
+                return ALL_TIME
+            case WindowKind.DAILY:
+                return daily(day_of(self._now_ms()) if query.date is None else parse_day(query.date))
+            case WindowKind.WEEKLY:
+                return self._weekly(query.date)
+            case WindowKind.CUSTOM:
+                return self._custom(leaderboard.id, query)
+
+    def _weekly(self, date: str | None) -> Window:
+        if date is None:
+            return weekly(day_of(self._now_ms()))
+        return weekly(_day_or_week(date))
+
+    def _custom(self, leaderboard_id: str, query: WindowQuery) -> Window:
+        if query.period is not None:
+            for name, value in (("from", query.first), ("to", query.last)):
+                if value is not None:
+                    raise InvalidRequest("doesn't go with period, which has its own dates", name)
+            return self.period(leaderboard_id, query.period).window
+        if query.first is None or query.last is None:
+            missing = "to" if query.last is None and query.first is not None else "from"
+            raise InvalidRequest("is required: window=custom takes a period, or from and to", missing)
+        return custom(parse_day(query.first, "from"), parse_day(query.last, "to"))
+
+
+def _day_or_week(date: str) -> Day:
+    try:
+        return parse_day(date)
+    except InvalidWindow:
+        return parse_week(date)  # whose message names both
+
+
+def read_period(registry: Registry, leaderboard_id: str, period_id: str) -> Period:
+    """A registered period as it is now.
+
+    Raises:
+        UnknownPeriod: if there is none.
+        Unavailable: if the registry is out of reach.
+    """
+    period = registry.period(leaderboard_id, period_id) if is_id(period_id) else None
+    if period is None:
+        raise UnknownPeriod(f"{leaderboard_id} has no period {period_id[:NAME_CHARACTERS_MAX]!r}")
+    return period

@@ -1,0 +1,215 @@
+"""Every error that leaves the API, as problem+json (RFC 9457): one table from error types to problems."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.domain.windows import InvalidWindow
+from shared.live.windows import CacheUnavailable
+from shared.observability import logger
+from shared.pipeline.rankings import Rebuilding
+from shared.queues import QueueUnavailable
+from shared.truth.commits import Unavailable
+from shared.truth.registry import Conflict
+
+CONTENT_TYPE: Final = "application/problem+json"
+FIELDS_MAX: Final = 20
+"""Errors named in one problem; a body of a thousand wrong tiers is not answered with a thousand messages."""
+NAME_CHARACTERS_MAX: Final = 64
+"""Longest name of a client's own making that is given back."""
+INSTANCE_CHARACTERS_MAX: Final = 256
+
+
+class ApiError(Exception):
+    """An error that the API itself finds. `field` is what the client sent, by the name he wrote."""
+
+    def __init__(self, detail: str, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class InvalidRequest(ApiError):
+    """A parameter or field that the request may not have, or not so."""
+
+
+class NotText(ApiError):
+    """A query that is not UTF-8."""
+
+
+class UnknownLeaderboard(ApiError):
+    """No leaderboard of this id, or a deleted one."""
+
+
+class UnknownPeriod(ApiError):
+    """No period of this id."""
+
+
+class UnknownPlayer(ApiError):
+    """A player without points in the window."""
+
+
+class UnknownExport(ApiError):
+    """No export of this id."""
+
+
+class SealedRule(ApiError):
+    """A rule that cannot change any more."""
+
+
+class Kind(Struct, frozen=True):
+    """One kind of problem."""
+
+    slug: str
+    title: str
+    status: int
+    retry_after_s: int | None = None
+    detail: str | None = None
+    """Said in place of the error's own words, where those are not for clients."""
+
+
+class FieldError(Struct):
+    """What is wrong with one field, named as the client wrote it."""
+
+    field: str
+    message: str
+
+
+class Problem(Struct, omit_defaults=True):
+    """The body of an error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldError] = []
+
+
+_UNREADABLE: Final = Kind("unreadable-request", "The request cannot be read", 400)
+_INVALID: Final = Kind("invalid-request", "The request is invalid", 422)
+_NO_ROUTE: Final = Kind("unknown-route", "There is nothing here", 404)
+_NO_METHOD: Final = Kind("method-not-allowed", "The resource doesn't take this method", 405)
+_UNEXPECTED: Final = Kind("internal-error", "Something went wrong on our side", 500)
+_LATER: Final = "Ask again after the seconds in Retry-After."
+
+KINDS: Final[Mapping[type[Exception], Kind]] = {
+    RequestValidationError: _INVALID,
+    InvalidRequest: _INVALID,
+    InvalidWindow: _INVALID,
+    NotText: _UNREADABLE,
+    UnknownLeaderboard: Kind("unknown-leaderboard", "There is no such leaderboard", 404),
+    UnknownPeriod: Kind("unknown-period", "There is no such period", 404),
+    UnknownPlayer: Kind("unknown-player", "The player is not in this ranking", 404),
+    UnknownExport: Kind("unknown-export", "There is no such export", 404),
+    SealedRule: Kind("sealed-rule", "The rule cannot change once there are events", 409),
+    Conflict: Kind(
+        "conflict", "Somebody else is changing the same thing", 409, detail="Read it again and decide anew."
+    ),
+    Rebuilding: Kind(
+        "rebuilding", "The ranking is being rebuilt", 503, 2, f"No rank is shown that could be wrong. {_LATER}"
+    ),
+    CacheUnavailable: Kind("cache-unavailable", "The live rankings are out of reach", 503, 1, _LATER),
+    Unavailable: Kind("truth-unavailable", "The database is out of reach", 503, 1, _LATER),
+    QueueUnavailable: Kind("queue-unavailable", "The queue is out of reach", 503, 1, _LATER),
+}
+_BY_STATUS: Final = {400: _UNREADABLE, 404: _NO_ROUTE, 405: _NO_METHOD, 422: _INVALID}
+
+
+async def respond(request: Request, error: Exception) -> Response:
+    """The problem of an error, as FastAPI's exception handler."""
+    return problem_of(error, request.scope)
+
+
+def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
+    """The response to an error that was raised while `scope` was served."""
+    headers: dict[str, str] = {}
+    kind = _kind_of(error)
+    if isinstance(error, HTTPException) and kind is not _UNEXPECTED:
+        headers.update(error.headers or {})
+        kind = Kind(kind.slug, kind.title, error.status_code)
+    if kind.retry_after_s is not None:
+        headers["retry-after"] = str(kind.retry_after_s)
+        logger.warning(kind.title, extra={"error": str(error), "request": _request_id(scope)})
+    if kind is _UNEXPECTED:
+        logger.error(kind.title, exc_info=error, extra={"request": _request_id(scope)})
+    problem = Problem(
+        f"urn:leaderboards:problem:{kind.slug}",
+        kind.title,
+        kind.status,
+        _detail(kind, error, scope),
+        _instance(scope),
+        _fields(error)[:FIELDS_MAX],
+    )
+    return Response(msgspec.json.encode(problem), kind.status, headers, CONTENT_TYPE)
+
+
+def _kind_of(error: Exception) -> Kind:
+    if isinstance(error, RequestValidationError) and any(one["type"] == "json_invalid" for one in error.errors()):
+        return _UNREADABLE
+    if isinstance(error, HTTPException):
+        return _BY_STATUS.get(error.status_code, _UNREADABLE if error.status_code < 500 else _UNEXPECTED)
+    return next((KINDS[ancestor] for ancestor in type(error).__mro__ if ancestor in KINDS), _UNEXPECTED)
+
+
+def _detail(kind: Kind, error: Exception, scope: Mapping[str, Any]) -> str:
+    if kind is _UNEXPECTED:
+        return f"It is in the log as request {_request_id(scope)}."
+    if kind.detail is not None:
+        return kind.detail
+    if isinstance(error, RequestValidationError):
+        return "; ".join(f"{one.field}: {one.message}" for one in _fields(error)[:FIELDS_MAX])
+    if isinstance(error, HTTPException):
+        return f"{scope['method']} is not among what it takes." if error.status_code == 405 else str(error.detail)
+    return _text(str(error))
+
+
+def _fields(error: Exception) -> list[FieldError]:
+    if isinstance(error, RequestValidationError):
+        return [FieldError(_field(one["loc"]), _message(one)) for one in error.errors()[:FIELDS_MAX]]
+    field = getattr(error, "field", None)
+    return [] if field is None else [FieldError(_text(field)[:NAME_CHARACTERS_MAX], _text(str(error)))]
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """`("body", "tiers", 0, "topN")` → `tiers[0].topN`."""
+    if isinstance(location[-1], int) and len(location) == 2:  # where the JSON breaks off
+        return "body"
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location[1:])
+    return _text(name.removeprefix("."))[:NAME_CHARACTERS_MAX] or str(location[0])
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "json_invalid":
+            return _text(f"is no JSON: {context.get('error', '')} at character {error['loc'][-1]}")
+        case "extra_forbidden":
+            return "is not known here"
+        case "value_error":
+            return _text(str(context["error"]))
+        case "missing":
+            return "is required"
+        case _:
+            return _text(str(error["msg"]))
+
+
+def _instance(scope: Mapping[str, Any]) -> str:
+    return quote(_text(scope.get("path", "")), safe="/:@!$&'()*+,;=~")[:INSTANCE_CHARACTERS_MAX]
+
+
+def _text(text: str) -> str:
+    """Text that can be encoded, whatever the client sent."""
+    return text.encode(errors="replace").decode()
+
+
+def _request_id(scope: Mapping[str, Any]) -> str:
+    """The id that API Gateway gave the client in `apigw-requestid`."""
+    event = scope.get("aws.event") or {}
+    return str(event.get("requestContext", {}).get("requestId", "unknown"))

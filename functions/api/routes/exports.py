@@ -1,0 +1,68 @@
+"""Exports of whole rankings: asked for here, made by functions/export."""
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from fastapi import FastAPI, Request, Response
+
+from functions.api.models import ExportQuery
+from functions.api.openapi import described, operation
+from functions.api.params import Finder, is_export_id, read_query
+from functions.api.problems import UnknownExport
+from functions.api.views import ExportView, answer
+from shared.domain.events import format_instant
+from shared.wiring import Wiring
+
+if TYPE_CHECKING:
+    from shared.pipeline.exports import ExportJob
+
+ASK_AGAIN_S: Final = 1
+_ASK: Final = "/leaderboards/{id}/export"
+_JOB: Final = "/leaderboards/{id}/exports/{exportId}"
+
+
+def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+    """Export jobs."""
+    tags: list[str | Enum] = ["exports"]
+
+    @app.get(
+        _ASK,
+        tags=tags,
+        responses={202: described(ExportView, "Being made"), 303: {"description": "Made: Location is the file"}},
+        openapi_extra=operation(_ASK, ExportQuery),
+    )
+    async def ask(request: Request) -> Response:
+        """The file of a window, or the job that makes it."""
+        query = read_query(request, ExportQuery)
+        leaderboard = finder.leaderboard(request)
+        job = wiring.exports.ask(leaderboard, finder.window(leaderboard, query), query.format)
+        if job.state == "done" and job.url is not None:
+            return answer(_to_view(leaderboard.id, job), 303, {"location": job.url})
+        location = f"/leaderboards/{leaderboard.id}/exports/{job.id}"
+        return answer(_to_view(leaderboard.id, job), 202, {"location": location, "retry-after": str(ASK_AGAIN_S)})
+
+    @app.get(_JOB, tags=tags, responses={200: described(ExportView, "The job")}, openapi_extra=operation(_JOB))
+    async def job(request: Request) -> Response:
+        """How far an export is; with `url` once it is done."""
+        leaderboard = finder.leaderboard(request)
+        export_id = request.path_params["exportId"]
+        found = wiring.exports.job(leaderboard.id, export_id) if is_export_id(export_id) else None
+        if found is None:
+            raise UnknownExport(f"{leaderboard.id} has no such export")
+        return answer(_to_view(leaderboard.id, found))
+
+
+def _to_view(leaderboard_id: str, job: "ExportJob") -> ExportView:
+    return ExportView(
+        job.id,
+        leaderboard_id,
+        job.window_id,
+        job.format,
+        job.state,
+        job.rows_written,
+        job.rows,
+        job.url,
+        job.sha256,
+        job.error,
+        format_instant(job.created_at_ms),
+    )

@@ -1,0 +1,116 @@
+"""Health: of every dependency, of the process, of what reads need."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import Enum
+from functools import partial
+from typing import Any, Final
+
+from fastapi import FastAPI, Response
+from msgspec import UNSET
+
+from functions.api.openapi import described
+from functions.api.views import DependencyView, HealthView, answer
+from shared.observability import logger
+from shared.wiring import Wiring
+
+PROBE_TIMEOUT_MS: Final = 1_500
+"""How long a dependency may take to answer; past what any healthy one takes, within what a load balancer waits."""
+PROBED_ID: Final = "health"
+"""A leaderboard that need not be there: reading it shows that the registry answers."""
+UP: Final = "up"
+DOWN: Final = "down"
+
+Probe = Callable[[], object]
+
+
+class Probes:
+    """Asks dependencies side by side. One that still hangs from last time is down and is not asked again."""
+
+    def __init__(self, probes: Mapping[str, Probe], timeout_ms: int = PROBE_TIMEOUT_MS) -> None:
+        self._probes = probes
+        self._timeout_ms = timeout_ms
+        self._executor = ThreadPoolExecutor(len(probes), "health")
+        self._hanging: dict[str, Future[DependencyView]] = {}
+
+    def ask(self, names: tuple[str, ...]) -> dict[str, DependencyView]:
+        """The state of the named dependencies, within the timeout."""
+        started = {
+            name: self._hanging.get(name) or self._executor.submit(_run, name, self._probes[name]) for name in names
+        }
+        deadline = time.monotonic() + self._timeout_ms / 1000
+        return {name: self._wait(name, future, deadline) for name, future in started.items()}
+
+    def _wait(self, name: str, future: "Future[DependencyView]", deadline: float) -> DependencyView:
+        try:
+            view = future.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            self._hanging[name] = future
+            return DependencyView(DOWN, float(self._timeout_ms), "no answer in time")
+        self._hanging.pop(name, None)
+        return view
+
+
+def _run(name: str, probe: Probe) -> DependencyView:
+    start = time.perf_counter()
+    try:
+        probe()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the dependency can't be used
+        logger.warning("dependency down", extra={"dependency": name, "error": str(error)})
+        return DependencyView(DOWN, _since_ms(start), type(error).__name__)
+    return DependencyView(UP, _since_ms(start), UNSET)
+
+
+def _since_ms(start: float) -> float:
+    return round((time.perf_counter() - start) * 1000, 1)
+
+
+def _read_registry(wiring: Wiring) -> None:
+    wiring.registry.leaderboard(PROBED_ID)
+
+
+def _ping_redis(wiring: Wiring) -> None:
+    wiring.live.ping()
+
+
+def _ping_queues(wiring: Wiring) -> None:
+    wiring.repairs.ping()
+
+
+def register(app: FastAPI, wiring: Wiring, probes: Probes | None = None) -> None:
+    """The three questions that are asked of a service."""
+    tags: list[str | Enum] = ["health"]
+    asked = probes or Probes(
+        {
+            "dynamodb": partial(_read_registry, wiring),
+            "redis": partial(_ping_redis, wiring),
+            "queues": partial(_ping_queues, wiring),
+        }
+    )
+
+    def respond(*names: str) -> Response:
+        dependencies = asked.ask(names)
+        healthy = all(one.status == UP for one in dependencies.values())
+        view = HealthView(UP if healthy else DOWN, dependencies)
+        return answer(view, 200 if healthy else 503, {"cache-control": "no-store"})
+
+    states: dict[int | str, dict[str, Any]] = {
+        200: described(HealthView, "Up"),
+        503: described(HealthView, "Something that is needed is down"),
+    }
+
+    @app.get("/health", tags=tags, responses=states)
+    async def health() -> Response:
+        """Every dependency."""
+        return respond("dynamodb", "redis", "queues")
+
+    @app.get("/health/live", tags=tags, responses={200: states[200]})
+    async def live() -> Response:
+        """Whether the process answers at all."""
+        return respond()
+
+    @app.get("/health/ready", tags=tags, responses=states)
+    async def ready() -> Response:
+        """Whether rankings can be read."""
+        return respond("dynamodb", "redis")

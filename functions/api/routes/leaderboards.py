@@ -1,0 +1,124 @@
+"""Administration of leaderboards and their periods."""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+
+from functions.api.definitions import Definitions
+from functions.api.models import LeaderboardBody, ListQuery, PeriodBody
+from functions.api.openapi import described, operation
+from functions.api.params import Finder, check_id, is_id, read_period, read_query
+from functions.api.problems import UnknownPeriod
+from functions.api.views import (
+    LeaderboardsView,
+    LeaderboardView,
+    PeriodsView,
+    PeriodView,
+    answer,
+    to_leaderboard_view,
+    to_period_view,
+)
+from shared.wiring import Wiring
+
+_ALL: Final = "/leaderboards"
+_ONE: Final = "/leaderboards/{id}"
+_PERIODS: Final = "/leaderboards/{id}/periods"
+_PERIOD: Final = "/leaderboards/{id}/periods/{periodId}"
+
+
+def register(app: FastAPI, wiring: Wiring, finder: Finder, definitions: Definitions, now_ms: Callable[[], int]) -> None:
+    """Leaderboards."""
+    tags: list[str | Enum] = ["leaderboards"]
+
+    @app.put(
+        _ONE,
+        tags=tags,
+        responses={200: described(LeaderboardView, "Changed"), 201: described(LeaderboardView, "Created")},
+        openapi_extra=operation(_ONE),
+    )
+    async def put(request: Request, body: LeaderboardBody) -> Response:
+        """Create, change or reopen a leaderboard."""
+        leaderboard_id = check_id(request.path_params["id"], "id")
+        leaderboard, created = definitions.put(body.to_leaderboard(leaderboard_id, now_ms()))
+        view = to_leaderboard_view(leaderboard)
+        return answer(view, 201, {"location": f"/leaderboards/{leaderboard_id}"}) if created else answer(view)
+
+    @app.get(
+        _ALL,
+        tags=tags,
+        responses={200: described(LeaderboardsView, "A page of leaderboards, by id")},
+        openapi_extra=operation(_ALL, ListQuery),
+    )
+    async def listing(request: Request) -> Response:
+        """All leaderboards that are not deleted."""
+        query = read_query(request, ListQuery)
+        found = list(wiring.registry.leaderboards(query.limit + 1, query.after))
+        page = found[: query.limit]
+        following = page[-1].id if len(found) > len(page) else None
+        return answer(LeaderboardsView([to_leaderboard_view(one) for one in page], following))
+
+    @app.get(
+        _ONE, tags=tags, responses={200: described(LeaderboardView, "The definition")}, openapi_extra=operation(_ONE)
+    )
+    async def get(request: Request) -> Response:
+        """A leaderboard's definition, as it is now."""
+        return answer(to_leaderboard_view(finder.leaderboard(request, now=True)))
+
+    @app.delete(_ONE, tags=tags, status_code=204, openapi_extra=operation(_ONE))
+    async def delete(request: Request) -> Response:
+        """Delete a leaderboard: it takes no more events and is not shown. Nothing that was counted is lost."""
+        definitions.close(finder.leaderboard(request, now=True).id)
+        return Response(status_code=204)
+
+
+def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: Definitions) -> None:
+    """Periods of a leaderboard."""
+    tags: list[str | Enum] = ["periods"]
+
+    @app.put(
+        _PERIOD,
+        tags=tags,
+        responses={200: described(PeriodView, "Changed"), 201: described(PeriodView, "Created")},
+        openapi_extra=operation(_PERIOD),
+    )
+    async def put(request: Request, body: PeriodBody) -> Response:
+        """Register or change a period."""
+        period = body.to_period(check_id(request.path_params["periodId"], "periodId"))
+        leaderboard = finder.leaderboard(request, now=True)
+        before = wiring.registry.period(leaderboard.id, period.id)
+        if before != period:
+            wiring.registry.save_period(leaderboard.id, period)
+            finder.forget_period(leaderboard.id, period.id)
+        definitions.keep(leaderboard, period)
+        location = f"/leaderboards/{leaderboard.id}/periods/{period.id}"
+        view = to_period_view(period)
+        return answer(view) if before else answer(view, 201, {"location": location})
+
+    @app.get(
+        _PERIODS,
+        tags=tags,
+        responses={200: described(PeriodsView, "All periods, by id")},
+        openapi_extra=operation(_PERIODS),
+    )
+    async def listing(request: Request) -> Response:
+        """All periods of a leaderboard."""
+        leaderboard = finder.leaderboard(request)
+        return answer(PeriodsView([to_period_view(one) for one in wiring.registry.periods(leaderboard.id)]))
+
+    @app.get(_PERIOD, tags=tags, responses={200: described(PeriodView, "The period")}, openapi_extra=operation(_PERIOD))
+    async def get(request: Request) -> Response:
+        """A period, as it is now."""
+        leaderboard = finder.leaderboard(request)
+        return answer(to_period_view(read_period(wiring.registry, leaderboard.id, request.path_params["periodId"])))
+
+    @app.delete(_PERIOD, tags=tags, status_code=204, openapi_extra=operation(_PERIOD))
+    async def delete(request: Request) -> Response:
+        """Forget a period. Its dates can still be ranked as a custom range."""
+        leaderboard = finder.leaderboard(request)
+        period_id = request.path_params["periodId"]
+        if not is_id(period_id) or not wiring.registry.delete_period(leaderboard.id, period_id):
+            raise UnknownPeriod(f"{leaderboard.id} has no such period")
+        finder.forget_period(leaderboard.id, period_id)
+        return Response(status_code=204)

@@ -1,0 +1,256 @@
+"""What the API answers with. msgspec structs: encoded in C without a second validation, and their own schema."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+from starlette.responses import Response
+
+from functions.api.durations import format_duration
+from functions.api.problems import Problem
+from shared.domain.events import format_instant
+from shared.domain.periods import Period
+from shared.domain.ranking import Entry
+from shared.domain.rules import Leaderboard
+from shared.domain.tiers import Tier, TierRule
+from shared.domain.windows import Window, WindowKind, format_day
+from shared.pipeline.rankings import Ranking
+
+JSON: Final = "application/json"
+
+
+class WindowView(Struct, rename={"first": "from", "last": "to"}, gc=False):
+    """Both dates are inclusive; null for all time."""
+
+    kind: str
+    id: str
+    first: str | None
+    last: str | None
+    status: str
+
+
+class EntryView(Struct, rename="camel", gc=False):
+    """One line of a ranking."""
+
+    rank: int
+    user_id: str
+    score: int
+    reached_at: str
+    percentile: float
+    """Share of players ranked strictly below, in percent, two decimals, cut off."""
+    tier: str | None
+
+
+class PlayerView(Struct, rename="camel", gc=False):
+    """A player's entry and what he lacks."""
+
+    rank: int
+    user_id: str
+    score: int
+    reached_at: str
+    percentile: float
+    tier: str | None
+    points_to_next_rank: int | None
+    """Points to gain (to lose, where the lowest ranks first) to stand ahead of the entry above; null at rank 1."""
+    points_to_next_tier: int | None
+    """Likewise to a better tier, as things stand; null if there is none."""
+
+
+class RankingView(Struct, rename="camel", gc=False):
+    """A page of a ranking, all of it as of one instant."""
+
+    leaderboard_id: str
+    window: WindowView
+    revision: int
+    total: int
+    as_of: str
+    source: str
+    entries: list[EntryView]
+
+
+class NeighboursView(Struct, rename="camel", gc=False):
+    """A player with the entries around him, all of it as of one instant."""
+
+    leaderboard_id: str
+    window: WindowView
+    revision: int
+    total: int
+    as_of: str
+    source: str
+    player: PlayerView
+    above: list[EntryView]
+    below: list[EntryView]
+
+
+class TierView(
+    Struct,
+    rename={"top_n": "topN", "top_percent": "topPercent", "min_score": "minScore", "max_score": "maxScore"},
+    omit_defaults=True,
+):
+    """A reward tier: its name and its one rule."""
+
+    name: str
+    top_n: int | UnsetType = UNSET
+    top_percent: float | UnsetType = UNSET
+    min_score: int | UnsetType = UNSET
+    max_score: int | UnsetType = UNSET
+
+
+class LeaderboardView(Struct, rename="camel"):
+    """The definition of a leaderboard."""
+
+    id: str
+    name: str
+    aggregation: str
+    order: str
+    lateness: str
+    shards: int
+    tiers: list[TierView]
+    version: int
+    sealed: bool
+    """Whether it has events: then aggregation, order and shards cannot change."""
+    created_at: str
+    updated_at: str
+
+
+class LeaderboardsView(Struct, rename="camel"):
+    """A page of definitions; `nextAfter` asks for the next one, null on the last."""
+
+    leaderboards: list[LeaderboardView]
+    next_after: str | None
+
+
+class PeriodView(Struct, rename={"first": "from", "last": "to"}):
+    """A registered period; both dates are inclusive."""
+
+    id: str
+    name: str
+    first: str
+    last: str
+
+
+class PeriodsView(Struct):
+    """All periods of a leaderboard, by id."""
+
+    periods: list[PeriodView]
+
+
+class ExportView(Struct, rename="camel"):
+    """An export job."""
+
+    id: str
+    leaderboard_id: str
+    window_id: str
+    format: str
+    state: str
+    rows_written: int
+    rows: int | None
+    url: str | None
+    sha256: str | None
+    error: str | None
+    created_at: str
+
+
+class DependencyView(Struct, rename="camel"):
+    """How a dependency answered."""
+
+    status: str
+    latency_ms: float
+    detail: str | UnsetType = UNSET
+
+
+class HealthView(Struct):
+    """`up` if everything that was asked is."""
+
+    status: str
+    dependencies: dict[str, DependencyView]
+
+
+VIEWS: Final = (
+    RankingView,
+    NeighboursView,
+    LeaderboardView,
+    LeaderboardsView,
+    PeriodView,
+    PeriodsView,
+    ExportView,
+    HealthView,
+    Problem,
+)
+
+_encoder = msgspec.json.Encoder()
+
+
+def answer(view: Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON response."""
+    return Response(_encoder.encode(view), status, headers, JSON)
+
+
+def schemas() -> dict[str, Any]:
+    """OpenAPI's schemas of everything above."""
+    _, components = msgspec.json.schema_components(VIEWS, ref_template="#/components/schemas/{name}")
+    return components
+
+
+def to_entry_views(entries: Sequence[Entry]) -> list[EntryView]:
+    """Lines of a ranking, as they are sent."""
+    return [
+        EntryView(
+            entry.rank,
+            entry.user_id,
+            entry.score,
+            format_instant(entry.reached_at_ms),
+            entry.percentile_hundredths / 100,
+            entry.tier,
+        )
+        for entry in entries
+    ]
+
+
+def to_window_view(ranking: Ranking) -> WindowView:
+    """The window of a ranking with its status."""
+    window = ranking.window
+    first, last = _dates(window)
+    return WindowView(window.kind, window.id, first, last, ranking.status)
+
+
+def _dates(window: Window) -> tuple[str | None, str | None]:
+    if window.kind is WindowKind.ALL_TIME:
+        return None, None
+    return format_day(window.first), format_day(window.last)
+
+
+def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
+    """A definition, as it is sent."""
+    return LeaderboardView(
+        leaderboard.id,
+        leaderboard.name,
+        leaderboard.aggregation,
+        leaderboard.order,
+        format_duration(leaderboard.lateness_ms),
+        leaderboard.shards,
+        [_to_tier_view(tier) for tier in leaderboard.tiers],
+        leaderboard.version,
+        leaderboard.sealed,
+        format_instant(leaderboard.created_at_ms),
+        format_instant(leaderboard.updated_at_ms),
+    )
+
+
+def _to_tier_view(tier: Tier) -> TierView:
+    match tier.rule:
+        case TierRule.TOP_N:
+            return TierView(tier.name, top_n=tier.value)
+        case TierRule.TOP_PERCENT:
+            whole, rest = divmod(tier.value, 100)
+            return TierView(tier.name, top_percent=tier.value / 100 if rest else whole)
+        case TierRule.MIN_SCORE:
+            return TierView(tier.name, min_score=tier.value)
+        case TierRule.MAX_SCORE:
+            return TierView(tier.name, max_score=tier.value)
+
+
+def to_period_view(period: Period) -> PeriodView:
+    """A registered period, as it is sent."""
+    return PeriodView(period.id, period.name, format_day(period.first), format_day(period.last))

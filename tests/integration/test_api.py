@@ -1,0 +1,298 @@
+"""The API's function on a real Redis and a real DynamoDB engine, called with API Gateway's events."""
+
+import asyncio
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from shared.domain.events import format_instant
+from shared.domain.records import Record, Source
+from shared.domain.windows import daily, day_of, format_day, weekly
+from shared.wiring import now_ms
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+EVENTS = Path(__file__).parents[2] / "events"
+CONTEXT = SimpleNamespace(
+    function_name="api",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:eu-central-1:000000000000:function:api",
+    aws_request_id="request-1",
+)
+BODY = {"name": "Cup", "aggregation": "sum", "tiers": [{"name": "gold", "topN": 1}, {"name": "bronze", "minScore": 5}]}
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Iterator[Any]:
+    """functions.api.handler, loaded in the environment of these servers; nobody listens where its queues are."""
+    environment = {
+        "STAGE": "local",
+        "AWS_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "LEDGER_TABLE": "leaderboard-ledger",
+        "STANDINGS_TABLE": "leaderboard-standings",
+        "REGISTRY_TABLE": "leaderboard-registry",
+        "REDIS_URL": redis_url,
+        "DLQ_QUEUE_URL": "http://127.0.0.1:1/dlq",
+        "REPAIR_QUEUE_URL": "http://127.0.0.1:1/repair",
+        "EXPORT_QUEUE_URL": "http://127.0.0.1:1/export",
+        "EXPORT_BUCKET": "exports",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        "POWERTOOLS_METRICS_NAMESPACE": "Leaderboards",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        sys.modules.pop("functions.api.handler", None)
+        yield importlib.import_module("functions.api.handler")
+        sys.modules.pop("functions.api.handler", None)
+
+
+@pytest.fixture
+def call(module: Any, redis: Redis, leaderboard_id: str) -> Call:
+    """Calls the function with a sample event, `autumn-cup` in it being this test's leaderboard."""
+
+    def call(name: str, *, path: str | None = None, query: str | None = None, body: Any = None) -> Any:
+        event = msgspec.json.decode((EVENTS / f"api-{name}.json").read_bytes())
+        event["rawPath"] = path or event["rawPath"].replace("autumn-cup", leaderboard_id)
+        if query is not None:
+            event["rawQueryString"] = query
+        if body is not None:
+            event["body"] = msgspec.json.encode(body).decode()
+        answer = module.handler(event, CONTEXT)
+        parsed = msgspec.json.decode(answer["body"]) if answer["body"] else None
+        return SimpleNamespace(status=answer["statusCode"], headers=answer["headers"], json=parsed)
+
+    return call
+
+
+@pytest.fixture
+def score(module: Any, leaderboard_id: str) -> Callable[..., None]:
+    """Ingests events as (user, points), one millisecond apart, now."""
+    numbers = iter(range(1_000_000))
+
+    def score(*scores: tuple[str, int]) -> None:
+        start_ms = now_ms()
+        records = []
+        for user_id, points in scores:
+            number = next(numbers)
+            event = {
+                "eventId": f"e-{number}",
+                "leaderboardId": leaderboard_id,
+                "userId": user_id,
+                "points": points,
+                "occurredAt": format_instant(start_ms + number),
+            }
+            source = Source("score-events", 0, number, start_ms + number)
+            records.append(Record(source, None, msgspec.json.encode(event)))
+        assert {one.disposition for one in module.wiring.ingest.ingest(records)} == {"applied"}
+
+    return score
+
+
+def test_a_score_shows_in_every_window_of_its_leaderboard(call: Call, score: Callable[..., None]) -> None:
+    assert call("put-leaderboard", body=BODY).status == 201
+    score(("ann", 5), ("bob", 7), ("cid", 5), ("dan", 1))
+    today = day_of(now_ms())
+
+    for query, window in (
+        ("window=daily", daily(today).id),
+        ("window=weekly", weekly(today).id),
+        ("window=all-time", "all-time"),
+        (f"window=custom&from={format_day(today)}&to={format_day(today)}", f"{format_day(today)}..{format_day(today)}"),
+    ):
+        answer = call("rankings", query=query)
+        assert (answer.status, answer.json["window"]["id"], answer.json["total"]) == (200, window, 4)
+        lines = [(one["rank"], one["userId"], one["score"], one["tier"]) for one in answer.json["entries"]]
+        assert lines == [(1, "bob", 7, "gold"), (2, "ann", 5, "bronze"), (3, "cid", 5, "bronze"), (4, "dan", 1, None)]
+
+
+def test_a_page_begins_and_ends_where_it_was_asked_to(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5), ("bob", 7), ("cid", 3))
+
+    def users(query: str) -> list[str]:
+        return [one["userId"] for one in call("rankings", query=query).json["entries"]]
+
+    assert users("limit=1") == ["bob"]
+    assert users("limit=1&offset=1") == ["ann"]
+    assert users("limit=1000&offset=2") == ["cid"]
+    assert users("offset=1000000000") == []
+
+
+def test_a_player_is_read_with_neighbours_and_gaps(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 20), ("u-42", 7), ("cid", 3))
+
+    answer = call("player")
+
+    assert answer.status == 200
+    assert [one["userId"] for one in answer.json["above"]] == ["ann"]
+    assert [one["userId"] for one in answer.json["below"]] == ["cid"]
+    player = answer.json["player"]
+    assert (player["rank"], player["percentile"], player["tier"]) == (2, 33.33, "bronze")
+    assert (player["pointsToNextRank"], player["pointsToNextTier"]) == (14, 14)
+
+
+def test_a_user_id_of_any_unicode_with_a_slash_is_found(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("Zoë/50% 🎮", 7))
+    assert call("player-unicode").json["player"]["rank"] == 1
+
+
+def test_a_read_is_one_round_trip_to_redis(call: Call, score: Callable[..., None], redis: Redis) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("u-42", 7))
+    call("player")
+    call("rankings", query="")
+
+    for read in (lambda: call("rankings", query=""), lambda: call("player")):
+        redis.config_resetstat()
+        assert read().status == 200
+        stats = redis.info("commandstats")
+        called = {name: one["calls"] for name, one in stats.items() if "config" not in name}
+        assert called.pop("cmdstat_evalsha") == 1
+        assert {name for name in called if "|" not in name} <= {
+            "cmdstat_hmget",
+            "cmdstat_get",
+            "cmdstat_zcard",
+            "cmdstat_zrange",
+            "cmdstat_zrank",
+        }
+
+
+def test_a_flushed_cache_shows_no_rank_and_says_when_to_ask_again(
+    call: Call, score: Callable[..., None], redis: Redis
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5))
+    redis.flushall()
+
+    answer = call("rankings", query="")
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+    assert answer.json["type"] == "urn:leaderboards:problem:rebuilding"
+
+
+def test_aggregation_order_and_shards_stay_once_there_are_events(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    assert call("put-leaderboard", body=BODY | {"order": "asc", "tiers": []}).json["version"] == 2
+    assert call("put-leaderboard", body=BODY).json["version"] == 3
+    score(("ann", 5))
+
+    answer = call("put-leaderboard", body=BODY | {"shards": 4})
+
+    assert (answer.status, answer.json["errors"][0]["field"]) == (409, "shards")
+    changed = call("put-leaderboard", body=BODY | {"name": "Other"})
+    assert (changed.status, changed.json["version"], changed.json["sealed"]) == (200, 4, True)
+
+
+def test_changes_at_the_same_time_each_make_a_version_or_are_refused(call: Call, module: Any) -> None:
+    call("put-leaderboard", body=BODY)
+    definitions = module.wiring.registry
+    before = call("get-leaderboard").json["version"]
+
+    def change(number: int) -> int:
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        return int(call("put-leaderboard", body=BODY | {"name": f"n{number}"}).status)
+
+    with ThreadPoolExecutor(4) as pool:
+        statuses = list(pool.map(change, range(8)))
+
+    assert set(statuses) <= {200, 409}
+    after = call("get-leaderboard").json["version"]
+    assert after - before == statuses.count(200)
+    leaderboard_id = call("get-leaderboard").json["id"]
+    assert all(definitions.rules(leaderboard_id, version) is not None for version in range(1, after + 1))
+
+
+def test_a_leaderboard_is_deleted_and_reopened_with_its_scores(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5))
+
+    assert call("delete-leaderboard").status == 204
+    assert [call("get-leaderboard").status, call("rankings", query="").status] == [404, 404]
+    assert call("delete-leaderboard").status == 404
+
+    assert call("put-leaderboard", body=BODY).status == 201
+    assert call("rankings", query="").json["total"] == 1
+
+
+def test_a_list_is_paged_until_the_end(call: Call, leaderboard_id: str) -> None:
+    for number in range(3):
+        call("put-leaderboard", path=f"/leaderboards/{leaderboard_id}-{number}", body=BODY)
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = call("list-leaderboards", query=f"limit=2&after={after}" if after else "limit=2").json
+        seen += [one["id"] for one in page["leaderboards"]]
+        after = page["nextAfter"]
+        if after is None:
+            break
+    assert [one for one in seen if one.startswith(leaderboard_id)] == [f"{leaderboard_id}-{n}" for n in range(3)]
+    assert seen == sorted(set(seen))
+
+
+def test_a_period_is_ranked_by_its_name(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5))
+    today = format_day(day_of(now_ms()))
+
+    assert call("put-period", body={"name": "Launch", "from": today, "to": today}).status == 201
+    assert call("put-period", body={"name": "Launch", "from": today, "to": today}).status == 200
+    assert call("get-period").json == call("list-periods").json["periods"][0]
+
+    answer = call("rankings-period")
+    assert (answer.status, answer.json["window"]["kind"], answer.json["total"]) == (200, "custom", 1)
+    score(("bob", 7))
+    assert call("rankings-period").json["total"] == 2
+
+    assert [call("delete-period").status, call("delete-period").status] == [204, 404]
+    assert call("rankings-period").status == 404
+
+
+def test_a_leaderboard_that_nobody_created_is_404_everywhere(call: Call) -> None:
+    names = ("get-leaderboard", "delete-leaderboard", "rankings", "player", "export", "export-job", "list-periods")
+    for name in (*names, "get-period", "delete-period", "put-period"):
+        answer = call(name)
+        assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:unknown-leaderboard"), name
+
+
+def test_without_queues_rankings_are_ready_but_not_all_is_well(call: Call) -> None:
+    health, ready, live = (call(name) for name in ("health", "health-ready", "health-live"))
+
+    assert (health.status, ready.status, live.status) == (503, 200, 200)
+    states = {name: one["status"] for name, one in health.json["dependencies"].items()}
+    assert states == {"dynamodb": "up", "redis": "up", "queues": "down"}
+    assert all(one["latencyMs"] >= 0 for one in health.json["dependencies"].values())
+
+
+def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as nobody:
+        for name in ("live", "rebuild", "rankings"):
+            module.wiring.__dict__.pop(name, None)
+        monkeypatch.setitem(module.wiring.__dict__, "redis", nobody)
+        try:
+            assert call("put-leaderboard", body=BODY).status == 201
+            answer = call("rankings", query="")
+            assert (answer.status, answer.json["type"]) == (503, "urn:leaderboards:problem:cache-unavailable")
+            assert call("health-ready").status == 503
+        finally:
+            for name in ("live", "rebuild", "rankings"):
+                module.wiring.__dict__.pop(name, None)

@@ -1,0 +1,183 @@
+"""The API's function over parts that stand in for Redis, DynamoDB and the queues."""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+import pytest
+from mangum import Mangum
+
+from functions.api.app import create_app
+from functions.api.gateway import HttpApi
+from shared.domain.periods import Period
+from shared.domain.ranking import Entry, rank
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.standings import Score
+from shared.domain.windows import DAY_MS, Window, parse_day
+from shared.pipeline.leaderboards import Leaderboards
+from shared.pipeline.rankings import PlayerRanking, Ranking
+from shared.truth.registry import Conflict
+
+NOW_MS = parse_day("2026-11-23") * DAY_MS + 36_000_000
+
+
+class Registry:
+    """The registry's contract, in memory."""
+
+    def __init__(self) -> None:
+        self.boards: dict[str, Leaderboard] = {}
+        self.known_periods: dict[tuple[str, str], Period] = {}
+        self.saves = 0
+        self.before_save: Callable[[], None] = lambda: None
+        self.failure: Exception | None = None
+
+    def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.boards.get(leaderboard_id)
+
+    def leaderboards(self, limit: int, after: str | None = None) -> Iterator[Leaderboard]:
+        shown = sorted(one.id for one in self.boards.values() if not one.closed and one.id > (after or ""))
+        return iter([self.boards[one] for one in shown[:limit]])
+
+    def save(self, leaderboard: Leaderboard, *, sealed_as_read: bool = False) -> None:
+        self.before_save()
+        current = self.boards.get(leaderboard.id)
+        version = 0 if current is None else current.version
+        if version != leaderboard.version - 1 or (sealed_as_read and current is not None and current.sealed):
+            raise Conflict(leaderboard.id)
+        self.saves += 1
+        sealed = current is not None and current.sealed
+        self.boards[leaderboard.id] = msgspec.structs.replace(leaderboard, sealed=sealed)
+
+    def seal(self, leaderboard_id: str) -> None:
+        self.boards[leaderboard_id] = msgspec.structs.replace(self.boards[leaderboard_id], sealed=True)
+
+    def period(self, leaderboard_id: str, period_id: str) -> Period | None:
+        return self.known_periods.get((leaderboard_id, period_id))
+
+    def periods(self, leaderboard_id: str) -> list[Period]:
+        return [period for (owner, _), period in sorted(self.known_periods.items()) if owner == leaderboard_id]
+
+    def save_period(self, leaderboard_id: str, period: Period) -> None:
+        self.known_periods[leaderboard_id, period.id] = period
+
+    def delete_period(self, leaderboard_id: str, period_id: str) -> bool:
+        return self.known_periods.pop((leaderboard_id, period_id), None) is not None
+
+
+class Rankings:
+    """Rankings of fixed scores, and what was asked of them."""
+
+    def __init__(self) -> None:
+        self.scores = {f"u-{number}": Score(100 - number, NOW_MS) for number in range(5)}
+        self.asked: list[tuple[Window, int, int]] = []
+        self.failure: Exception | None = None
+
+    def _entries(self, leaderboard: Leaderboard) -> list[Entry]:
+        if self.failure is not None:
+            raise self.failure
+        return list(rank(leaderboard.order, leaderboard.tiers, self.scores.items()))
+
+    def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int) -> Ranking:
+        self.asked.append((window, offset, limit))
+        entries = self._entries(leaderboard)
+        return Ranking(window, window.status(NOW_MS), 7, len(entries), NOW_MS, entries[offset : offset + limit])
+
+    def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int) -> PlayerRanking | None:
+        entries = self._entries(leaderboard)
+        at = next((at for at, entry in enumerate(entries) if entry.user_id == user_id), None)
+        if at is None:
+            return None
+        bare = Ranking(window, window.status(NOW_MS), 7, len(entries), NOW_MS, ())
+        above = entries[max(0, at - context) : at]
+        return PlayerRanking(bare, entries[at], 2, 7, above, entries[at + 1 : at + 1 + context])
+
+
+class Answer:
+    """What the function answered."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.status: int = raw["statusCode"]
+        self.headers: Mapping[str, str] = raw["headers"]
+        self.text: str = raw["body"]
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.text)
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Field → message."""
+        assert self.headers["content-type"] == "application/problem+json"
+        return {one["field"]: one["message"] for one in self.json.get("errors", [])}
+
+
+class Api:
+    """The function, and the parts it stands on."""
+
+    def __init__(self, stage: str = "local") -> None:
+        self.now_ms = NOW_MS
+        self.registry = Registry()
+        self.rankings = Rankings()
+        self.rebuilt: list[str] = []
+        self.kept: list[Window] = []
+        self.cache_failure: Exception | None = None
+        self.jobs: dict[str, Any] = {}
+        self.parts: Any = SimpleNamespace(
+            settings=SimpleNamespace(stage=stage),
+            registry=self.registry,
+            leaderboards=Leaderboards(self.registry, lambda: self.now_ms),  # type: ignore[arg-type]
+            rankings=self.rankings,
+            rebuild=SimpleNamespace(leaderboard=self._rebuild, keep_period=self._keep),
+            exports=SimpleNamespace(
+                ask=lambda leaderboard, window, format: self.jobs["asked"],
+                job=lambda leaderboard_id, export_id: self.jobs.get(export_id),
+            ),
+        )
+        self._serve = Mangum(create_app(self.parts, lambda: self.now_ms), lifespan="off", custom_handlers=[HttpApi])
+
+    def _rebuild(self, leaderboard: Leaderboard) -> bool:
+        if self.cache_failure is not None:
+            raise self.cache_failure
+        self.rebuilt.append(leaderboard.id)
+        return True
+
+    def _keep(self, leaderboard: Leaderboard, window: Window) -> None:
+        if self.cache_failure is not None:
+            raise self.cache_failure
+        self.kept.append(window)
+
+    def call(
+        self, method: str, path: str, query: Mapping[str, Any] | str = "", body: Any = None, raw: str | None = None
+    ) -> Answer:
+        text = raw if body is None else msgspec.json.encode(body).decode()
+        event = {
+            "version": "2.0",
+            "rawPath": path,
+            "rawQueryString": query if isinstance(query, str) else urlencode(query),
+            "headers": {"host": "api.example.com"},
+            "requestContext": {
+                "http": {"method": method, "path": path, "sourceIp": "192.0.2.10"},
+                "requestId": "request-1",
+            },
+            "body": text,
+            "isBase64Encoded": False,
+        }
+        return Answer(self._serve(event, None))  # type: ignore[arg-type]
+
+    def get(self, path: str, **query: Any) -> Answer:
+        return self.call("GET", path, {name.rstrip("_"): value for name, value in query.items()})
+
+    def put(self, path: str, body: Any) -> Answer:
+        return self.call("PUT", path, body=body)
+
+
+@pytest.fixture
+def api() -> Api:
+    """The function with one leaderboard, `cup`."""
+    api = Api()
+    api.registry.boards["cup"] = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+    return api

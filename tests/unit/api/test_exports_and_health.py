@@ -1,0 +1,121 @@
+"""Exports and health."""
+
+import time
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from functions.api.routes.health import Probes
+from tests.unit.api.conftest import NOW_MS, Api
+
+
+def job(**values: Any) -> SimpleNamespace:
+    known = {"id": "all-time-csv", "state": "running", "rows_written": 5, "rows": None, "url": None, "sha256": None}
+    rest = {"error": None, "window_id": "all-time", "format": "csv", "created_at_ms": NOW_MS}
+    return SimpleNamespace(**(known | rest | values))
+
+
+def test_an_export_that_is_being_made_is_202_with_the_job_and_when_to_ask_again(api: Api) -> None:
+    api.jobs["asked"] = job()
+    answer = api.get("/leaderboards/cup/export")
+    assert (answer.status, answer.headers["retry-after"]) == (202, "1")
+    assert answer.headers["location"] == "/leaderboards/cup/exports/all-time-csv"
+    assert (answer.json["state"], answer.json["rowsWritten"]) == ("running", 5)
+
+
+def test_an_export_that_is_made_is_303_to_the_file(api: Api) -> None:
+    api.jobs["asked"] = job(state="done", url="https://files.example.com/x?signature=a%2Fb", rows=5)
+    answer = api.get("/leaderboards/cup/export")
+    assert (answer.status, answer.headers["location"]) == (303, "https://files.example.com/x?signature=a%2Fb")
+
+
+def test_a_job_can_be_followed(api: Api) -> None:
+    api.jobs["all-time-csv"] = job(state="done", url="https://files.example.com/x", rows=5, sha256="00")
+    answer = api.get("/leaderboards/cup/exports/all-time-csv")
+    assert answer.json == {
+        "id": "all-time-csv",
+        "leaderboardId": "cup",
+        "windowId": "all-time",
+        "format": "csv",
+        "state": "done",
+        "rowsWritten": 5,
+        "rows": 5,
+        "url": "https://files.example.com/x",
+        "sha256": "00",
+        "error": None,
+        "createdAt": "2026-11-23T10:00:00.000Z",
+    }
+
+
+@pytest.mark.parametrize("export_id", ["nope", "\0", "a" * 201, "🎮"])
+def test_an_unknown_export_is_404(api: Api, export_id: str) -> None:
+    answer = api.get(f"/leaderboards/cup/exports/{export_id}")
+    assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:unknown-export")
+
+
+def test_an_unknown_format_is_named(api: Api) -> None:
+    assert list(api.get("/leaderboards/cup/export", format="xml").errors) == ["format"]
+
+
+def test_a_process_that_answers_is_alive_whatever_is_down(api: Api) -> None:
+    answer = api.get("/health/live")
+    assert (answer.status, answer.json) == (200, {"status": "up", "dependencies": {}})
+
+
+def test_a_dependency_that_fails_is_down_and_the_others_are_asked_all_the_same() -> None:
+    def fail() -> None:
+        raise ConnectionError
+
+    found = Probes({"a": fail, "b": lambda: None}).ask(("a", "b"))
+    assert (found["a"].status, found["a"].detail, found["b"].status) == ("down", "ConnectionError", "up")
+
+
+def test_a_dependency_that_hangs_is_down_in_time_and_not_asked_again_meanwhile() -> None:
+    release, calls = Event(), []
+
+    def hang() -> None:
+        calls.append(1)
+        release.wait(10)
+
+    probes = Probes({"a": hang, "b": lambda: None}, timeout_ms=50)
+    start = time.monotonic()
+    found = [probes.ask(("a", "b")) for _ in range(3)]
+    took_s = time.monotonic() - start
+    release.set()
+
+    assert [(one["a"].status, one["b"].status) for one in found] == [("down", "up")] * 3
+    assert took_s < 2
+    assert len(calls) == 1
+
+
+def test_the_openapi_document_describes_every_route(api: Api) -> None:
+    document = api.get("/openapi.json").json
+    assert set(document["paths"]) == {
+        "/leaderboards",
+        "/leaderboards/{id}",
+        "/leaderboards/{id}/periods",
+        "/leaderboards/{id}/periods/{periodId}",
+        "/leaderboards/{id}/rankings",
+        "/leaderboards/{id}/players/{userId}",
+        "/leaderboards/{id}/export",
+        "/leaderboards/{id}/exports/{exportId}",
+        "/health",
+        "/health/live",
+        "/health/ready",
+    }
+    text = api.get("/openapi.json").text
+    for reference in set(text.split('"$ref":"')[1:]):
+        name = reference.split('"')[0].rpartition("/")[2]
+        assert name in document["components"]["schemas"]
+    assert {one["name"] for one in document["paths"]["/leaderboards/{id}/rankings"]["get"]["parameters"]} == {
+        "id",
+        "window",
+        "date",
+        "period",
+        "from",
+        "to",
+        "limit",
+        "offset",
+    }

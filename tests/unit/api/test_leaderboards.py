@@ -1,0 +1,271 @@
+"""Definitions: what may be sent, what may change."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from functions.api.definitions import TRIES_MAX
+from shared.domain.events import POINTS_MAX
+from shared.live.windows import CacheUnavailable
+from tests.unit.api.conftest import Api
+
+NEW = "/leaderboards/new"
+BODY: dict[str, Any] = {"name": "Autumn Cup", "aggregation": "sum"}
+
+
+def tier(**rule: Any) -> dict[str, Any]:
+    return BODY | {"tiers": [{"name": "gold"} | rule]}
+
+
+def test_a_new_leaderboard_is_201_with_its_place_and_its_defaults(api: Api) -> None:
+    answer = api.put(NEW, BODY)
+
+    assert (answer.status, answer.headers["location"]) == (201, NEW)
+    assert answer.json == {
+        "id": "new",
+        "name": "Autumn Cup",
+        "aggregation": "sum",
+        "order": "desc",
+        "lateness": "PT1H",
+        "shards": 16,
+        "tiers": [],
+        "version": 1,
+        "sealed": False,
+        "createdAt": "2026-11-23T10:00:00.000Z",
+        "updatedAt": "2026-11-23T10:00:00.000Z",
+    }
+    assert api.rebuilt == ["new"]
+    assert api.get(NEW).json == answer.json
+
+
+def test_what_was_answered_can_be_sent_back(api: Api) -> None:
+    rules = [{"name": "a", "topN": 100}, {"name": "b", "topPercent": 0.29}, {"name": "c", "topPercent": 10}]
+    body = BODY | {"lateness": "P1DT12H", "tiers": [*rules, {"name": "d", "minScore": -5}]}
+    answer = api.put(NEW, body)
+    assert {name: answer.json[name] for name in body} == body
+
+
+def test_a_change_is_200_and_a_version(api: Api) -> None:
+    api.put(NEW, BODY)
+    api.now_ms += 1
+    answer = api.put(NEW, BODY | {"name": "Winter Cup"})
+    assert (answer.status, answer.json["version"], answer.json["name"]) == (200, 2, "Winter Cup")
+    assert answer.json["createdAt"] < answer.json["updatedAt"]
+
+
+def test_a_put_that_changes_nothing_makes_no_version(api: Api) -> None:
+    api.put(NEW, BODY)
+    api.now_ms += 1
+    answer = api.put(NEW, BODY | {"order": "desc", "lateness": "PT60M"})
+    assert (answer.status, answer.json["version"], api.registry.saves) == (200, 1, 1)
+
+
+@pytest.mark.parametrize("change", [{"aggregation": "best"}, {"order": "asc"}, {"shards": 4}])
+def test_before_its_first_event_every_rule_may_change_afterwards_not_these(api: Api, change: dict[str, Any]) -> None:
+    api.put(NEW, BODY)
+    assert api.put(NEW, BODY | change).json["version"] == 2
+    api.registry.seal("new")
+
+    answer = api.put(NEW, BODY)
+
+    assert (answer.status, answer.json["type"]) == (409, "urn:leaderboards:problem:sealed-rule")
+    assert list(answer.errors) == list(change)
+    assert api.put(NEW, BODY | change | {"name": "Other"}).status == 200
+
+
+def test_an_event_that_comes_in_between_keeps_the_rules_it_was_counted_by(api: Api) -> None:
+    api.put(NEW, BODY)
+    api.registry.before_save = lambda: api.registry.seal("new")
+    answer = api.put(NEW, BODY | {"aggregation": "best"})
+    assert (answer.status, list(answer.errors)) == (409, ["aggregation"])
+    assert api.registry.boards["new"].aggregation == "sum"
+
+
+def test_a_change_is_decided_anew_when_another_came_first(api: Api) -> None:
+    api.put(NEW, BODY)
+
+    def interfere() -> None:
+        if api.registry.boards["new"].version == 1:
+            board = replace(api.registry.boards["new"], name="Other", version=2)
+            api.registry.boards["new"] = board
+
+    api.registry.before_save = interfere
+    answer = api.put(NEW, BODY | {"name": "Mine"})
+    assert (answer.status, answer.json["version"], answer.json["name"]) == (200, 3, "Mine")
+
+
+def test_a_change_that_always_comes_second_is_a_conflict(api: Api) -> None:
+    api.put(NEW, BODY)
+    tries = []
+
+    def interfere() -> None:
+        tries.append(1)
+        board = api.registry.boards["new"]
+        api.registry.boards["new"] = replace(board, name=f"n{len(tries)}", version=board.version + 1)
+
+    api.registry.before_save = interfere
+    answer = api.put(NEW, BODY | {"name": "Mine"})
+    assert (answer.status, answer.json["type"], len(tries)) == (409, "urn:leaderboards:problem:conflict", TRIES_MAX)
+
+
+def test_a_deleted_leaderboard_is_gone_until_it_is_put_again(api: Api) -> None:
+    api.put(NEW, BODY)
+    assert api.call("DELETE", NEW).status == 204
+    assert [api.get(NEW).status, api.get(f"{NEW}/rankings").status, api.call("DELETE", NEW).status] == [404] * 3
+    assert [one["id"] for one in api.get("/leaderboards").json["leaderboards"]] == ["cup"]
+
+    answer = api.put(NEW, BODY)
+
+    assert (answer.status, answer.json["version"]) == (201, 3)
+    assert api.rebuilt == ["new", "new"]
+    assert api.get(f"{NEW}/rankings").status == 200
+
+
+def test_a_deleted_leaderboard_with_events_keeps_its_rules(api: Api) -> None:
+    api.put(NEW, BODY)
+    api.registry.seal("new")
+    api.call("DELETE", NEW)
+    assert api.put(NEW, BODY | {"shards": 4}).status == 409
+    assert api.put(NEW, BODY).status == 201
+
+
+def test_without_the_cache_a_leaderboard_is_created_all_the_same(api: Api) -> None:
+    api.cache_failure = CacheUnavailable("down")
+    assert api.put(NEW, BODY).status == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"aggregation": "sum"}, "name"),
+        ({"name": "x"}, "aggregation"),
+        (BODY | {"name": ""}, "name"),
+        (BODY | {"name": "x" * 65}, "name"),
+        (BODY | {"name": 5}, "name"),
+        (BODY | {"aggregation": "avg"}, "aggregation"),
+        (BODY | {"order": "up"}, "order"),
+        (BODY | {"shards": 0}, "shards"),
+        (BODY | {"shards": 257}, "shards"),
+        (BODY | {"shards": "16"}, "shards"),
+        (BODY | {"shards": 16.5}, "shards"),
+        (BODY | {"shards": True}, "shards"),
+        (BODY | {"lateness": "P366DT0.001S"}, "lateness"),
+        (BODY | {"lateness": "-PT1H"}, "lateness"),
+        (BODY | {"lateness": "1h"}, "lateness"),
+        (BODY | {"lateness": "P1M"}, "lateness"),
+        (BODY | {"lateness": 3600}, "lateness"),
+        (BODY | {"latenes": "PT1H"}, "latenes"),
+        (BODY | {"id": "new"}, "id"),
+        (BODY | {"tiers": [{"name": f"t{number}", "topN": 1} for number in range(21)]}, "tiers"),
+        (BODY | {"tiers": [{"name": "a", "topN": 1}, {"name": "a", "topN": 2}]}, "tiers"),
+        (tier(), "tiers[0]"),
+        (tier(topN=1, minScore=1), "tiers[0]"),
+        (tier(topN=None), "tiers[0]"),
+        (tier(topN=0), "tiers[0].topN"),
+        (tier(topN=POINTS_MAX + 1), "tiers[0].topN"),
+        (tier(topPercent=0), "tiers[0].topPercent"),
+        (tier(topPercent=100.01), "tiers[0].topPercent"),
+        (tier(topPercent=0.001), "tiers[0].topPercent"),
+        (tier(topPercent=33.333), "tiers[0].topPercent"),
+        (tier(topPercent="10"), "tiers[0].topPercent"),
+        (tier(topPercent=True), "tiers[0].topPercent"),
+        (tier(minScore=POINTS_MAX + 1), "tiers[0].minScore"),
+        (tier(maxScore=5), "tiers"),
+        (tier(minScore=5) | {"order": "asc"}, "tiers"),
+        (tier(topn=5), "tiers[0].topn"),
+        (tier(top_n=5), "tiers[0].top_n"),
+    ],
+)
+def test_what_a_definition_may_not_hold_is_named_as_it_was_written(api: Api, body: Any, field: str) -> None:
+    answer = api.put(NEW, body)
+    assert (answer.status, list(answer.errors)) == (422, [field])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BODY | {"name": "x" * 64, "shards": 1, "lateness": "PT0S"},
+        BODY | {"name": "é", "shards": 256, "lateness": "P366D"},
+        BODY | {"tiers": [{"name": f"t{number}", "topN": 1} for number in range(20)]},
+        tier(topPercent=100),
+        tier(topPercent=0.01),
+        tier(topPercent=99.99),
+        tier(topN=POINTS_MAX),
+        tier(minScore=POINTS_MAX),
+        tier(maxScore=-POINTS_MAX) | {"order": "asc"},
+    ],
+)
+def test_a_definition_may_go_to_its_bounds(api: Api, body: Any) -> None:
+    assert api.put(NEW, body).status == 201
+
+
+@pytest.mark.parametrize(
+    ("percent", "hundredths"), [(0.29, 29), (0.57, 57), (1.1, 110), (4.35, 435), (33.33, 3333), (99.99, 9999), (7, 700)]
+)
+def test_percents_are_exact_hundredths(api: Api, percent: float, hundredths: int) -> None:
+    api.put(NEW, tier(topPercent=percent))
+    assert api.registry.boards["new"].tiers[0].value == hundredths
+
+
+@pytest.mark.parametrize("leaderboard_id", ["UPPER", "-a", "a" * 65, "a b", "a%62", "a\n", "é"])
+def test_an_id_that_cannot_be_is_named(api: Api, leaderboard_id: str) -> None:
+    answer = api.put(f"/leaderboards/{leaderboard_id}", BODY)
+    assert (answer.status, list(answer.errors)) == (422, ["id"])
+
+
+def test_a_list_is_paged_by_id(api: Api) -> None:
+    for number in range(3):
+        api.put(f"/leaderboards/b{number}", BODY)
+
+    first = api.get("/leaderboards", limit=2).json
+    second = api.get("/leaderboards", limit=2, after=first["nextAfter"]).json
+
+    assert [one["id"] for one in first["leaderboards"]] == ["b0", "b1"]
+    assert [one["id"] for one in second["leaderboards"]] == ["b2", "cup"]
+    assert (first["nextAfter"], second["nextAfter"]) == ("b1", None)
+
+
+def test_a_list_goes_on_only_after_an_id(api: Api) -> None:
+    assert list(api.get("/leaderboards", after="A B").errors) == ["after"]
+
+
+def test_a_period_is_created_read_changed_listed_and_forgotten(api: Api) -> None:
+    path = "/leaderboards/cup/periods/launch"
+    body = {"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"}
+
+    created = api.put(path, body)
+    again = api.put(path, body | {"to": "2026-11-16"})
+
+    assert (created.status, created.headers["location"], created.json) == (201, path, {"id": "launch"} | body)
+    assert (again.status, again.json["to"]) == (200, "2026-11-16")
+    assert [window.id for window in api.kept] == ["2026-11-01..2026-11-15", "2026-11-01..2026-11-16"]
+    assert api.get(path).json == again.json
+    assert api.get("/leaderboards/cup/periods").json == {"periods": [again.json]}
+    assert [api.call("DELETE", path).status for _ in range(2)] == [204, 404]
+    assert api.get(path).status == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"from": "2026-11-16"}, "to"),
+        ({"from": "2025-11-14"}, "to"),
+        ({"from": "yesterday"}, "from"),
+        ({"to": "2026-02-30"}, "to"),
+        ({"to": None}, "to"),
+        ({"from": 20261101}, "from"),
+        ({"last": "2026-11-15"}, "last"),
+        ({"name": ""}, "name"),
+    ],
+)
+def test_what_a_period_may_not_hold_is_named(api: Api, change: dict[str, Any], field: str) -> None:
+    body = {"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"} | change
+    answer = api.put("/leaderboards/cup/periods/launch", body)
+    assert (answer.status, list(answer.errors)) == (422, [field])
+
+
+def test_without_the_cache_a_period_is_registered_all_the_same(api: Api) -> None:
+    api.cache_failure = CacheUnavailable("down")
+    body = {"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"}
+    assert api.put("/leaderboards/cup/periods/launch", body).status == 201

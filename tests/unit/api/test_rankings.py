@@ -1,0 +1,175 @@
+"""Reads of rankings: parameters, windows, shapes."""
+
+import pytest
+from msgspec.structs import replace
+
+from functions.api.models import CONTEXT_MAX, LIMIT_MAX, OFFSET_MAX
+from shared.domain.events import USER_ID_BYTES_MAX
+from shared.domain.periods import Period
+from shared.domain.standings import Score
+from shared.domain.windows import parse_day
+from tests.unit.api.conftest import NOW_MS, Api
+
+RANKINGS = "/leaderboards/cup/rankings"
+PLAYERS = "/leaderboards/cup/players/"
+
+
+def test_a_page_has_the_shape_of_the_contract(api: Api) -> None:
+    api.rankings.scores = {"ann": Score(9, NOW_MS), "bob": Score(5, NOW_MS), "cid": Score(5, NOW_MS + 1)}
+
+    answer = api.get(RANKINGS, window="weekly", date="2026-W48", limit=1, offset=1)
+
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json == {
+        "leaderboardId": "cup",
+        "window": {
+            "kind": "weekly",
+            "id": "2026-W48",
+            "from": "2026-11-23",
+            "to": "2026-11-29",
+            "status": "open",
+        },
+        "revision": 7,
+        "total": 3,
+        "asOf": "2026-11-23T10:00:00.000Z",
+        "source": "live",
+        "entries": [
+            {
+                "rank": 2,
+                "userId": "bob",
+                "score": 5,
+                "reachedAt": "2026-11-23T10:00:00.000Z",
+                "percentile": 33.33,
+                "tier": None,
+            }
+        ],
+    }
+
+
+def test_all_time_has_no_dates(api: Api) -> None:
+    assert api.get(RANKINGS).json["window"] == {
+        "kind": "all-time",
+        "id": "all-time",
+        "from": None,
+        "to": None,
+        "status": "open",
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "window_id"),
+    [
+        ({}, "all-time"),
+        ({"window": "all-time"}, "all-time"),
+        ({"window": "daily"}, "2026-11-23"),
+        ({"window": "daily", "date": "2026-11-01"}, "2026-11-01"),
+        ({"window": "weekly"}, "2026-W48"),
+        ({"window": "weekly", "date": "2026-11-29"}, "2026-W48"),
+        ({"window": "weekly", "date": "2020-W53"}, "2020-W53"),
+        ({"window": "custom", "from": "2026-11-01", "to": "2026-11-15"}, "2026-11-01..2026-11-15"),
+        ({"window": "custom", "period": "launch"}, "2026-10-01..2026-10-02"),
+        ({"window": "custom", "from": "2025-01-01", "to": "2026-01-01"}, "2025-01-01..2026-01-01"),
+    ],
+)
+def test_parameters_name_a_window(api: Api, query: dict[str, str], window_id: str) -> None:
+    dates = parse_day("2026-10-01"), parse_day("2026-10-02")
+    api.registry.known_periods["cup", "launch"] = Period(id="launch", name="x", first=dates[0], last=dates[1])
+    assert api.get(RANKINGS, **query).json["window"]["id"] == window_id
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"date": "2026-11-23"}, "date"),
+        ({"period": "launch"}, "period"),
+        ({"window": "daily", "from": "2026-11-23"}, "from"),
+        ({"window": "daily", "period": "launch"}, "period"),
+        ({"window": "weekly", "to": "2026-11-23"}, "to"),
+        ({"window": "custom", "date": "2026-11-23"}, "date"),
+        ({"window": "custom", "period": "launch", "to": "2026-11-23"}, "to"),
+        ({"window": "custom", "from": "2026-11-23"}, "to"),
+        ({"window": "custom", "to": "2026-11-23"}, "from"),
+        ({"window": "custom"}, "from"),
+        ({"windw": "daily"}, "windw"),
+        ({"first": "2026-11-23"}, "first"),
+        ({"window": "daily", "date": "2026-W48"}, "date"),
+        ({"window": "weekly", "date": "soon"}, "date"),
+    ],
+)
+def test_a_parameter_that_does_not_go_with_the_window_is_named_never_ignored(
+    api: Api, query: dict[str, str], field: str
+) -> None:
+    answer = api.get(RANKINGS, **query)
+    assert (answer.status, list(answer.errors)) == (422, [field])
+    assert not api.rankings.asked
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "least", "most"),
+    [
+        (RANKINGS, "limit", 1, LIMIT_MAX),
+        (RANKINGS, "offset", 0, OFFSET_MAX),
+        (PLAYERS + "u-1", "context", 0, CONTEXT_MAX),
+        ("/leaderboards", "limit", 1, 100),
+    ],
+)
+def test_numbers_hold_to_their_bounds_and_not_one_past(api: Api, path: str, name: str, least: int, most: int) -> None:
+    assert [api.get(path, **{name: value}).status for value in (least, most)] == [200, 200]
+    for value in (least - 1, most + 1):
+        answer = api.get(path, **{name: value})
+        assert (answer.status, list(answer.errors)) == (422, [name])
+
+
+def test_an_unknown_period_is_404(api: Api) -> None:
+    answer = api.get(RANKINGS, window="custom", period="nope")
+    assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:unknown-period")
+
+
+def test_a_deleted_leaderboard_is_not_read(api: Api) -> None:
+    api.registry.boards["cup"] = replace(api.registry.boards["cup"], closed=True)
+    assert api.get(RANKINGS).status == 404
+
+
+def test_a_player_has_his_neighbours_and_what_he_lacks(api: Api) -> None:
+    answer = api.get(PLAYERS + "u-2", context=1)
+
+    assert answer.status == 200
+    found = answer.json
+    assert [one["userId"] for one in (*found["above"], found["player"], *found["below"])] == ["u-1", "u-2", "u-3"]
+    assert found["player"] == {
+        "rank": 3,
+        "userId": "u-2",
+        "score": 98,
+        "reachedAt": "2026-11-23T10:00:00.000Z",
+        "percentile": 40.0,
+        "tier": None,
+        "pointsToNextRank": 2,
+        "pointsToNextTier": 7,
+    }
+
+
+def test_a_player_without_points_is_404(api: Api) -> None:
+    answer = api.get(PLAYERS + "nobody")
+    assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:unknown-player")
+
+
+@pytest.mark.parametrize(
+    "user_id", ["a/b", "/", "50%", "100%25", "%41", "%2F", "Zoë 🎮", "..", "a+b", "a?b#c", "a\u2028b", "\ufffd"]
+)
+def test_a_user_id_is_taken_as_the_gateway_decoded_it_never_split_nor_decoded_again(api: Api, user_id: str) -> None:
+    api.rankings.scores = {user_id: Score(1, NOW_MS)}
+    assert api.get(PLAYERS + user_id).json["player"]["userId"] == user_id
+
+
+@pytest.mark.parametrize(
+    "segment", ["a" * (USER_ID_BYTES_MAX + 1), "é" * 65, "a" * 1_000_000, "\0", "a\tb", "\x85", ""]
+)
+def test_a_user_id_that_cannot_be_is_named(api: Api, segment: str) -> None:
+    answer = api.get(PLAYERS + segment)
+    assert (answer.status, list(answer.errors)) == (422, ["userId"])
+    assert len(answer.text) < 1_000
+
+
+def test_the_longest_user_id_is_read(api: Api) -> None:
+    assert api.get(PLAYERS + "a" * USER_ID_BYTES_MAX).json["type"].endswith("unknown-player")
