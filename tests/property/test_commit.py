@@ -1,0 +1,398 @@
+"""The real ingest pipeline on a DynamoDB in memory that fails in every way it may.
+
+Only the cache and the queues are left out: what counts here is what becomes of records, ledger and standings.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.domain.events import POINTS_MAX
+from shared.domain.ranking import Entry, rank
+from shared.domain.records import Record, Source
+from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.standings import Score, Standing, combine
+from shared.domain.tiers import Tier, TierRule
+from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, custom, daily, to_date, weekly
+from shared.pipeline.candidates import Candidate, Disposition, read
+from shared.pipeline.commit import Committer
+from shared.retries import Backoff
+from shared.truth.commits import Commits, PlayerKey
+from shared.truth.reads import Reads
+from shared.truth.tables import Tables
+from tests import oracle
+from tests.property.memory import Client, Fault, MemoryDynamoDB, Turns
+
+MONDAY = date(2026, 11, 23)
+APPENDED_MS = 1_796_100_000_000
+NO_WAIT = Backoff(sleep=lambda _: None)
+DELIVERIES_MAX = 60
+
+DEFINITION: dict[str, Any] = {
+    "name": "Cup",
+    "lateness": "P60D",
+    "tiers": [{"name": "gold", "topN": 1}, {"name": "silver", "topPercent": 50}, {"name": "bronze", "minScore": 0}],
+}
+TIERS = (
+    Tier("gold", TierRule.TOP_N, 1),
+    Tier("silver", TierRule.TOP_PERCENT, 5_000),
+    Tier("bronze", TierRule.MIN_SCORE, 0),
+)
+
+Shown = dict[PlayerKey, dict[Day, Standing]]
+
+faults = st.lists(st.one_of(st.none(), st.sampled_from(Fault)), max_size=30)
+batch_sizes = st.lists(st.integers(1, 12), max_size=20)
+boards = st.builds(
+    lambda aggregation, order: Leaderboard(
+        id="cup", name="Cup", aggregation=aggregation, order=order, shards=2, tiers=TIERS, lateness_ms=60 * 86_400_000
+    ),
+    st.sampled_from(Aggregation),
+    st.sampled_from(Order),
+)
+facts = st.tuples(
+    st.sampled_from(["ann", "bob", "cat"]), st.integers(-3, 3), st.sampled_from([0, 1, 6, 7, 40]), st.integers(0, 2)
+)
+"""User, points, day and millisecond: few of each, so that they tie."""
+
+
+def value(event_id: str, user: str, points: int, day: int, millisecond: int) -> bytes:
+    occurred_at = f"{MONDAY + timedelta(days=day - 40)}T10:00:00.{millisecond:03d}Z"
+    event = {"eventId": event_id, "leaderboardId": "cup", "userId": user, "points": points, "occurredAt": occurred_at}
+    return json.dumps(event).encode()
+
+
+def record(offset: int, content: bytes, partition: int = 0) -> Record:
+    return Record(Source("score-events", partition, offset, APPENDED_MS), None, content)
+
+
+def in_a_row(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    return [call() for call in calls]
+
+
+def reads_of(client: Any) -> Reads:
+    return Reads(client, Tables(), in_a_row, NO_WAIT)
+
+
+def candidates_of(leaderboard: Leaderboard, records: Iterable[Record]) -> list[Candidate]:
+    candidates = read(records)
+    for candidate in candidates:
+        candidate.leaderboard = leaderboard
+    return candidates
+
+
+def commit(client: Any, candidates: Sequence[Candidate]) -> Shown:
+    return Committer(Commits(client, Tables()), reads_of(client), in_a_row, NO_WAIT).commit(candidates)
+
+
+def deliver(
+    client: Client, leaderboard: Leaderboard, records: Sequence[Record], sizes: Iterable[int]
+) -> dict[int, list[Candidate]]:
+    """Hand records over as the trigger does: in batches, from the first that failed once more.
+
+    Returns:
+        By offset, what became of the record each time it was settled.
+    """
+    settled: dict[int, list[Candidate]] = {}
+    sizes_left = iter(sizes)
+    at = 0
+    for _ in range(DELIVERIES_MAX):
+        if at == len(records):
+            return settled
+        batch = candidates_of(leaderboard, records[at : at + next(sizes_left, 50)])
+        commit(client, batch)
+        assert all(candidate.disposition is not None for candidate in batch)
+        failed = [number for number, one in enumerate(batch) if one.disposition is Disposition.FAILED]
+        for number, candidate in enumerate(batch):
+            if candidate.disposition is not Disposition.FAILED:
+                settled.setdefault(records[at + number].source.offset, []).append(candidate)
+        at += failed[0] if failed else len(batch)
+    raise AssertionError("the faults are used up, and still records fail")
+
+
+def truth(database: MemoryDynamoDB, leaderboard: Leaderboard) -> dict[Day, dict[str, Standing]]:
+    reads = reads_of(database.client())
+    days = [Day((MONDAY - date(1970, 1, 1)).days + offset) for offset in range(-40, 1)]
+    found: dict[Day, dict[str, Standing]] = {}
+    for bucket in [*days, ALL_TIME_BUCKET]:
+        for shard in range(leaderboard.shards):
+            found.setdefault(bucket, {}).update(dict(reads.bucket(leaderboard, bucket, shard)))
+    return found
+
+
+def ranking(standings: dict[Day, dict[str, Standing]], leaderboard: Leaderboard, window: Window) -> list[Entry]:
+    parts: dict[str, list[Score]] = {}
+    for bucket in window.buckets:
+        for user, one in standings.get(Day(bucket), {}).items():
+            parts.setdefault(user, []).append(Score(one.points, one.reached_at_ms))
+    scores = {user: combine(leaderboard.aggregation, leaderboard.order, own) for user, own in parts.items()}
+    return list(rank(leaderboard.order, leaderboard.tiers, scores.items()))
+
+
+def judged(leaderboard: Leaderboard, records: Iterable[Record]) -> oracle.Oracle:
+    definition = DEFINITION | {"aggregation": str(leaderboard.aggregation), "order": str(leaderboard.order)}
+    judge = oracle.Oracle({"cup": definition})
+    judge.take(oracle.Produced(r.source.partition, r.source.offset, r.source.appended_at_ms, r.value) for r in records)
+    return judge
+
+
+def assert_every_window_is_the_oracles(
+    database: MemoryDynamoDB, leaderboard: Leaderboard, judge: oracle.Oracle
+) -> None:
+    standings = truth(database, leaderboard)
+    days = sorted(bucket for bucket in standings if bucket != ALL_TIME_BUCKET)
+    windows = [daily(day) for day in days] + [weekly(day) for day in days] + [custom(days[1], days[-1]), ALL_TIME]
+    for window in windows:
+        bounds = () if window is ALL_TIME else (to_date(window.first), to_date(window.last))
+        assert [
+            (one.rank, one.user_id, one.score, one.reached_at_ms, one.percentile_hundredths, one.tier)
+            for one in ranking(standings, leaderboard, window)
+        ] == [
+            (one.rank, one.user_id, one.score, one.reached_at_ms, int(one.percentile * 100), one.tier)
+            for one in judge.ranking("cup", *bounds)
+        ], window.id
+
+
+def assert_ledger_is_standings(database: MemoryDynamoDB, leaderboard: Leaderboard) -> None:
+    """Whatever was accepted: no standing holds more or less than the player's ledger."""
+    reads = reads_of(database.client())
+    standings = truth(database, leaderboard)
+    users = {place[1].partition("#")[2] for place in database.items if place[0] == Tables().ledger}
+    assert users == set(standings[ALL_TIME_BUCKET])
+    for user in users:
+        events = [entry.event for entry in reads.ledger("cup", user)]
+        for bucket, by_user in standings.items():
+            members = [one for one in events if bucket in (ALL_TIME_BUCKET, one.occurred_at_ms // 86_400_000)]
+            if not members:
+                assert user not in by_user
+                continue
+            assert by_user[user].events == len(members)
+            assert by_user[user].points == sum(one.points for one in members) or leaderboard.aggregation != "sum"
+
+
+@settings(max_examples=150)
+@given(boards, st.lists(facts, min_size=1, max_size=30), st.data())
+def test_any_order_duplication_and_batching_of_the_same_events_gives_the_same_rankings(
+    leaderboard: Leaderboard, drawn: list[tuple[str, int, int, int]], data: st.DataObject
+) -> None:
+    values = [value(f"e-{number}", *fact) for number, fact in enumerate(drawn)]
+    copies = data.draw(st.lists(st.sampled_from(values), max_size=10))
+    shuffled = data.draw(st.permutations(values + copies))
+    records = [record(offset, content) for offset, content in enumerate(shuffled)]
+    database = MemoryDynamoDB()
+
+    settled = deliver(database.client(data.draw(faults)), leaderboard, records, data.draw(batch_sizes))
+
+    judge = judged(leaderboard, [record(offset, content) for offset, content in enumerate(values)])
+    assert_every_window_is_the_oracles(database, leaderboard, judge)
+    assert_ledger_is_standings(database, leaderboard)
+    assert sorted(settled) == list(range(len(records)))
+    endings = {one.disposition for candidates in settled.values() for one in candidates}
+    assert endings <= {Disposition.APPLIED, Disposition.DUPLICATE}
+
+
+@settings(max_examples=150)
+@given(boards, st.lists(facts, min_size=1, max_size=30), st.data())
+def test_of_events_with_one_id_the_first_of_the_partition_wins_whatever_fails_in_between(
+    leaderboard: Leaderboard, drawn: list[tuple[str, int, int, int]], data: st.DataObject
+) -> None:
+    ids = data.draw(st.lists(st.integers(0, 6), min_size=len(drawn), max_size=len(drawn)))
+    records = [
+        record(offset, value(f"e-{number}", *fact))
+        for offset, (number, fact) in enumerate(zip(ids, drawn, strict=True))
+    ]
+    database = MemoryDynamoDB()
+
+    settled = deliver(database.client(data.draw(faults)), leaderboard, records, data.draw(batch_sizes))
+
+    judge = judged(leaderboard, records)
+    assert_every_window_is_the_oracles(database, leaderboard, judge)
+    assert_settled_as_judged(settled, judge)
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["ann", "bob"]),
+            st.sampled_from([1, 2, POINTS_MAX - 2, POINTS_MAX - 1, POINTS_MAX]),
+            st.sampled_from([0, 1, 40]),
+            st.integers(0, 2),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.data(),
+)
+def test_what_would_overflow_is_refused_and_a_redelivery_of_what_counted_is_a_duplicate(
+    drawn: list[tuple[str, int, int, int]], data: st.DataObject
+) -> None:
+    leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2, tiers=TIERS)
+    values = [value(f"e-{number}", *fact) for number, fact in enumerate(drawn)]
+    again = data.draw(st.lists(st.sampled_from(values), max_size=6))
+    records = [record(offset, content) for offset, content in enumerate(values + again)]
+    database = MemoryDynamoDB()
+
+    settled = deliver(database.client(data.draw(faults)), leaderboard, records, data.draw(batch_sizes))
+
+    judge = judged(leaderboard, records)
+    assert_every_window_is_the_oracles(database, leaderboard, judge)
+    assert_settled_as_judged(settled, judge)
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(
+        st.tuples(
+            st.just("ann"),
+            st.sampled_from([1, -1, POINTS_MAX - 1, 1 - POINTS_MAX, POINTS_MAX, -POINTS_MAX]),
+            st.sampled_from([0, 1, 2, 40]),
+            st.just(0),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    batch_sizes,
+)
+def test_sums_that_cancel_out_are_refused_as_soon_as_any_range_of_days_would_overflow(
+    drawn: list[tuple[str, int, int, int]], sizes: list[int]
+) -> None:
+    leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2, tiers=TIERS)
+    records = [record(number, value(f"e-{number}", *fact)) for number, fact in enumerate(drawn)]
+    database = MemoryDynamoDB()
+
+    settled = deliver(database.client(), leaderboard, records, sizes)
+
+    judge = judged(leaderboard, records)
+    assert_settled_as_judged(settled, judge)
+    assert_every_window_is_the_oracles(database, leaderboard, judge)
+
+
+@settings(max_examples=100)
+@given(
+    boards,
+    st.lists(facts, min_size=1, max_size=20),
+    st.data(),
+    st.lists(st.integers(0, 1), max_size=60),
+)
+def test_two_committers_in_turn_count_every_event_once(
+    leaderboard: Leaderboard, drawn: list[tuple[str, int, int, int]], data: st.DataObject, schedule: list[int]
+) -> None:
+    values = [value(f"e-{number}", *fact) for number, fact in enumerate(drawn)]
+    shares = [data.draw(st.lists(st.sampled_from(values), max_size=20)) for _ in range(2)]
+    shares[0] += [content for content in values if content not in shares[0] + shares[1]]
+    errors = [data.draw(faults) for _ in range(2)]
+    settled: list[dict[int, list[Candidate]]] = [{}, {}]
+    database, turns = MemoryDynamoDB(), Turns(2, schedule)
+
+    def run(number: int) -> None:
+        client = database.client(errors[number], lambda: turns.wait(number))
+        records = [record(offset, content, number) for offset, content in enumerate(shares[number])]
+        settled[number] = deliver(client, leaderboard, records, [7, 3, 50])
+
+    turns.run([lambda: run(0), lambda: run(1)])
+
+    judge = judged(leaderboard, [record(offset, content) for offset, content in enumerate(values)])
+    assert_every_window_is_the_oracles(database, leaderboard, judge)
+    assert_ledger_is_standings(database, leaderboard)
+    applied = [
+        candidate.event.event_id
+        for share in settled
+        for candidates in share.values()
+        for candidate in candidates
+        if candidate.disposition is Disposition.APPLIED
+    ]
+    assert len(applied) == len(set(applied))
+    assert all(one.rejection is None for share in settled for candidates in share.values() for one in candidates)
+
+
+@settings(max_examples=60)
+@given(boards, st.lists(facts, min_size=1, max_size=15), st.data())
+def test_what_is_to_be_shown_is_at_least_as_new_as_what_was_settled(
+    leaderboard: Leaderboard, drawn: list[tuple[str, int, int, int]], data: st.DataObject
+) -> None:
+    values = [value(f"e-{number}", *fact) for number, fact in enumerate(drawn)]
+    database = MemoryDynamoDB()
+    client = database.client(data.draw(faults))
+    batches = [values, data.draw(st.permutations(values))]
+    for batch in batches:
+        candidates = candidates_of(leaderboard, [record(offset, content) for offset, content in enumerate(batch)])
+
+        shown = commit(client, candidates)
+
+        stored = truth(database, leaderboard)
+        for candidate in candidates:
+            if candidate.disposition is Disposition.FAILED:
+                continue
+            event = candidate.event
+            standings = shown["cup", event.user_id]
+            for bucket in (Day(event.occurred_at_ms // 86_400_000), ALL_TIME_BUCKET):
+                assert standings[bucket] == stored[bucket][event.user_id]
+
+
+def test_many_players_of_many_days_fit_their_transactions() -> None:
+    rng = random.Random(11)
+    leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2, tiers=TIERS)
+    values = [
+        value(f"e-{number}", f"u-{rng.randrange(40)}", rng.randrange(-9, 9), rng.randrange(41), number % 3)
+        for number in range(1_000)
+    ] + [value(f"m-{number}", "u-0", 1, number % 41, 0) for number in range(250)]
+    records = [record(offset, content) for offset, content in enumerate(values)]
+    database = MemoryDynamoDB()
+
+    settled = deliver(database.client(), leaderboard, records, [len(records)])
+
+    judge = judged(leaderboard, records)
+    assert_settled_as_judged(settled, judge)
+    assert_every_window_is_the_oracles(database, leaderboard, judge)
+    assert database.transactions < 100
+
+
+def test_a_redelivered_event_whose_points_would_overflow_if_counted_again_is_a_duplicate() -> None:
+    leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+    client = MemoryDynamoDB().client()
+    outcomes = []
+    for _ in range(2):
+        candidates = candidates_of(leaderboard, [record(0, value("e-1", "ann", POINTS_MAX, 0, 0))])
+        commit(client, candidates)
+        outcomes.append((candidates[0].disposition, candidates[0].rejection))
+
+    assert outcomes == [(Disposition.APPLIED, None), (Disposition.DUPLICATE, None)]
+
+
+def test_a_redelivered_event_that_cancels_out_another_is_a_duplicate() -> None:
+    leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+    client = MemoryDynamoDB().client()
+    values = [value("e-1", "ann", POINTS_MAX, 0, 0), value("e-2", "ann", -POINTS_MAX, 1, 0)]
+    commit(client, candidates_of(leaderboard, [record(0, values[0]), record(1, values[1])]))
+
+    again = candidates_of(leaderboard, [record(1, values[1])])
+    commit(client, again)
+
+    assert (again[0].disposition, again[0].rejection) == (Disposition.DUPLICATE, None)
+
+
+def test_a_ledger_out_of_reach_fails_only_what_needs_it_and_for_now() -> None:
+    leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+    database = MemoryDynamoDB()
+    commit(database.client(), candidates_of(leaderboard, [record(0, value("e-1", "ann", POINTS_MAX, 0, 0))]))
+    client = database.client([None, *[Fault.THROTTLED] * 100])
+
+    candidates = candidates_of(leaderboard, [record(1, value("e-2", "ann", -2, 1, 0))])
+    commit(client, candidates)
+
+    assert candidates[0].disposition is Disposition.FAILED
+
+
+def assert_settled_as_judged(settled: dict[int, list[Candidate]], judge: oracle.Oracle) -> None:
+    """A record that was handed over again is settled once more: a duplicate of itself, or refused for the same."""
+    for (_, offset), outcome in judge.outcomes.items():
+        for candidate in settled[offset]:
+            found = str(candidate.rejection.reason if candidate.rejection else candidate.disposition)
+            same = {outcome, str(Disposition.DUPLICATE)} if outcome == oracle.APPLIED else {outcome}
+            assert found in same, (offset, candidate.event, candidate.rejection)

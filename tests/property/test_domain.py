@@ -1,0 +1,251 @@
+"""The domain's rules for any events, dates and scores."""
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.domain.events import POINTS_MAX, ScoreEvent, decode, format_instant, parse_instant
+from shared.domain.ranking import order_key, rank
+from shared.domain.rejections import Rejection
+from shared.domain.rules import Aggregation, Order
+from shared.domain.standings import Score, Standing, add, check_every_range, combine
+from shared.domain.windows import (
+    DAY_MAX,
+    DAY_MIN,
+    DAY_MS,
+    Day,
+    Window,
+    custom,
+    daily,
+    day_of,
+    format_day,
+    parse_day,
+    parse_id,
+    to_date,
+    weekly,
+)
+from tests import oracle
+
+INSTANTS_MAX = 4_133_980_799_999
+instants = st.integers(0, INSTANTS_MAX)
+days = st.integers(DAY_MIN, DAY_MAX).map(Day)
+exact = st.integers(-POINTS_MAX, POINTS_MAX)
+small = st.integers(-3, 3)
+"""So few values that they tie and cancel out all the time."""
+near = st.one_of(small, st.integers(POINTS_MAX - 3, POINTS_MAX), st.integers(-POINTS_MAX, 3 - POINTS_MAX))
+times = st.builds(lambda day, ms: day * DAY_MS + ms, st.integers(20_780, 20_800), st.integers(0, 2))
+user_ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=3)
+
+
+@st.composite
+def events_of_one_player(draw: st.DrawFn) -> list[ScoreEvent]:
+    facts = draw(st.lists(st.tuples(small, times), min_size=1, max_size=20))
+    return [ScoreEvent(f"e-{number}", "cup", "ann", points, at) for number, (points, at) in enumerate(facts)]
+
+
+def fold(aggregation: Aggregation, order: Order, events: Iterable[ScoreEvent]) -> Standing:
+    standing: Standing | None = None
+    for event in events:
+        standing = add(aggregation, order, standing, event)
+    assert standing is not None
+    return standing
+
+
+def fold_by_days(aggregation: Aggregation, order: Order, events: Sequence[ScoreEvent]) -> Score:
+    by_day: dict[Day, list[ScoreEvent]] = {}
+    for event in events:
+        by_day.setdefault(day_of(event.occurred_at_ms), []).append(event)
+    standings = [fold(aggregation, order, by_day[day]) for day in sorted(by_day)]
+    return combine(aggregation, order, [Score(one.points, one.reached_at_ms) for one in standings])
+
+
+def expected(aggregation: Aggregation, order: Order, events: Sequence[ScoreEvent]) -> tuple[int, int]:
+    facts = [oracle.Fact(event.event_id, event.points, event.occurred_at_ms, ()) for event in events]
+    return oracle.score({"aggregation": aggregation, "order": order}, facts)
+
+
+@given(st.sampled_from(Aggregation), st.sampled_from(Order), events_of_one_player(), st.randoms())
+def test_any_order_of_the_same_events_folds_into_the_same_standing(
+    aggregation: Aggregation, order: Order, events: list[ScoreEvent], rng: random.Random
+) -> None:
+    shuffled = list(events)
+    rng.shuffle(shuffled)
+
+    standing = fold(aggregation, order, events)
+
+    assert fold(aggregation, order, shuffled) == standing
+    assert (standing.points, standing.reached_at_ms) == expected(aggregation, order, events)
+    assert standing.events == len(events)
+
+
+@given(st.sampled_from(Aggregation), st.sampled_from(Order), events_of_one_player())
+def test_days_folded_apart_combine_into_what_all_events_fold_into(
+    aggregation: Aggregation, order: Order, events: list[ScoreEvent]
+) -> None:
+    score = fold_by_days(aggregation, order, events)
+
+    assert (score.points, score.reached_at_ms) == expected(aggregation, order, events)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, 6), near), max_size=7, unique_by=lambda day: day[0]))
+def test_every_range_is_checked_as_if_one_had_added_each_of_them_up(points_by_day: list[tuple[int, int]]) -> None:
+    ordered = [points for _, points in sorted(points_by_day)]
+    sums = [sum(ordered[start:end]) for start in range(len(ordered)) for end in range(start + 1, len(ordered) + 1)]
+
+    try:
+        check_every_range(points_by_day)
+    except Rejection:
+        accepted = False
+    else:
+        accepted = True
+
+    assert accepted == all(abs(one) <= POINTS_MAX for one in sums)
+
+
+@given(st.lists(st.one_of(near, exact), min_size=1, max_size=6))
+def test_a_sum_is_exact_or_refused(points: list[int]) -> None:
+    standing: Standing | None = None
+    total = gross = 0
+    for number, one in enumerate(points):
+        try:
+            standing = add(Aggregation.SUM, Order.DESC, standing, ScoreEvent(f"e-{number}", "cup", "ann", one, 0))
+        except Rejection:
+            assert abs(total + one) > POINTS_MAX
+        else:
+            total, gross = total + one, gross + abs(one)
+            assert abs(total) <= POINTS_MAX
+            assert (standing.points, standing.gross) == (total, gross)
+
+
+@given(st.sampled_from(Order), st.dictionaries(user_ids, st.tuples(small, st.integers(0, 2)), max_size=30))
+def test_the_ranking_is_what_comparing_every_two_players_says(order: Order, scores: dict[str, tuple[int, int]]) -> None:
+    def beats(one: str, other: str) -> bool:
+        (points, at), (other_points, other_at) = scores[one], scores[other]
+        if points != other_points:
+            return points > other_points if order is Order.DESC else points < other_points
+        if at != other_at:
+            return at < other_at
+        return one.encode() < other.encode()
+
+    entries = list(rank(order, (), [(user, Score(*score)) for user, score in scores.items()]))
+
+    assert len(entries) == len(scores)
+    for entry in entries:
+        assert entry.rank == 1 + sum(beats(other, entry.user_id) for other in scores)
+        assert (entry.score, entry.reached_at_ms) == scores[entry.user_id]
+
+
+@given(st.sampled_from(Order), exact, exact)
+def test_no_two_scores_of_different_points_have_one_place(order: Order, one: int, other: int) -> None:
+    keys = [order_key(order, "ann", Score(points, 0)) for points in (one, other)]
+
+    assert (keys[0] == keys[1]) == (one == other)
+
+
+@given(instants)
+def test_an_instant_falls_into_one_day_and_one_week_that_hold_it(at_ms: int) -> None:
+    day = day_of(at_ms)
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+
+    assert to_date(day) == moment.date()
+    assert format_day(day) == moment.strftime("%Y-%m-%d")
+    year, week, _ = moment.isocalendar()
+    assert weekly(day).id == f"{year}-W{week:02d}"
+    for window in (daily(day), weekly(day)):
+        assert window.start_ms is not None
+        assert window.end_ms is not None
+        assert window.start_ms <= at_ms < window.end_ms
+        assert day in window.buckets
+        assert parse_id(window.id) == window
+
+
+@given(instants, st.integers(0, 10**9), st.integers(-1439, 1439))
+def test_an_instant_reads_back_from_any_offset_and_however_fine(at_ms: int, finer: int, offset: int) -> None:
+    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms, minutes=offset)
+    hours, minutes = divmod(abs(offset), 60)
+    text = f"{local:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}{finer}{'-' if offset < 0 else '+'}{hours:02d}:{minutes:02d}"
+
+    assert parse_instant(text) == oracle.instant(text) == at_ms
+    assert parse_instant(format_instant(at_ms)) == at_ms
+
+
+@given(days)
+def test_days_follow_one_another_without_gap_or_overlap(day: Day) -> None:
+    assert daily(day).end_ms == daily(Day(day + 1)).start_ms
+    assert parse_day(format_day(day)) == day
+    week, following = weekly(day), weekly(Day(day + 7))
+    assert week.end_ms == following.start_ms
+    assert to_date(week.first).isoweekday() == 1
+    assert week.last - week.first == 6
+
+
+@given(days, st.integers(0, 365))
+def test_a_range_holds_its_days_and_reads_back(first: Day, more: int) -> None:
+    last = Day(min(first + more, DAY_MAX))
+    window: Window = custom(first, last)
+
+    assert list(window.buckets) == list(range(first, last + 1))
+    assert parse_id(window.id) == window
+    assert to_date(last) - to_date(first) == timedelta(days=len(window.buckets) - 1)
+
+
+def test_every_week_from_1970_to_2100_is_the_calendars() -> None:
+    seen: dict[str, list[date]] = {}
+    for day in range(DAY_MIN, DAY_MAX + 1):
+        seen.setdefault(weekly(Day(day)).id, []).append(to_date(Day(day)))
+
+    for week_id, dates in seen.items():
+        assert {f"{one.isocalendar().year}-W{one.isocalendar().week:02d}" for one in dates} == {week_id}
+    assert [len(dates) for dates in seen.values()].count(7) == len(seen) - 2
+    assert sum(week_id.endswith("W53") for week_id in seen) == 24
+
+
+texts = st.text(st.characters(), max_size=5)
+"""Of any characters, also halves of one."""
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
+    max_leaves=5,
+)
+fields = ("eventId", "leaderboardId", "userId", "points", "occurredAt", "attributes", "extra")
+damages = st.none() | st.tuples(st.integers(0, 150), st.binary(max_size=2))
+
+
+@settings(max_examples=400)
+@given(st.dictionaries(st.sampled_from(fields), values, max_size=2), st.booleans(), damages)
+def test_an_event_is_read_or_refused_as_the_oracle_does(
+    changes: dict[str, object], ascii_only: bool, damage: tuple[int, bytes] | None
+) -> None:
+    event: dict[str, object] = {
+        "eventId": "e-1",
+        "leaderboardId": "cup",
+        "userId": "ann",
+        "points": 1,
+        "occurredAt": "2026-11-23T10:15:30Z",
+        "attributes": {"country": "DE"},
+    }
+    value = json.dumps(event | changes, ensure_ascii=ascii_only).encode(errors="surrogatepass")
+    if damage is not None:
+        at, put = damage
+        value = value[:at] + put + value[at + 1 :]
+
+    assert _outcome_of_decode(value) == _outcome_of_oracle(value)
+
+
+def _outcome_of_decode(value: bytes) -> str:
+    try:
+        return str(decode(value).points)
+    except Rejection as rejection:
+        return str(rejection.reason)
+
+
+def _outcome_of_oracle(value: bytes) -> str:
+    try:
+        return str(oracle.parse(value)["points"])
+    except oracle.Refused as refused:
+        return str(refused)

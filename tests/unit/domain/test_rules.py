@@ -1,0 +1,98 @@
+"""Which events a leaderboard admits: judged by when the broker appended their records."""
+
+import msgspec
+import pytest
+
+from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
+from shared.domain.rejections import Reason, Rejection
+from shared.domain.rules import LATENESS_DEFAULT_MS, LATENESS_MAX_MS, SHARDS_MAX, Aggregation, Leaderboard
+from shared.domain.windows import ALL_TIME, Day, custom, daily, day_end_ms, parse_day, weekly
+
+MONDAY = parse_day("2026-11-23")
+START_MS = MONDAY * 86_400_000
+END_MS = day_end_ms(MONDAY)
+
+
+def board(lateness_ms: int = LATENESS_DEFAULT_MS, *, closed: bool = False) -> Leaderboard:
+    return Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, lateness_ms=lateness_ms, closed=closed)
+
+
+def event(at_ms: int) -> ScoreEvent:
+    return ScoreEvent("e-1", "cup", "ann", 1, at_ms)
+
+
+def refusal(leaderboard: Leaderboard, at_ms: int, appended_at_ms: int) -> Reason | None:
+    try:
+        leaderboard.admit(event(at_ms), appended_at_ms)
+    except Rejection as rejection:
+        return rejection.reason
+    return None
+
+
+@pytest.mark.parametrize("lateness_ms", [0, 1, LATENESS_DEFAULT_MS, LATENESS_MAX_MS])
+@pytest.mark.parametrize("at_ms", [START_MS, END_MS - 1], ids=["first instant", "last instant"])
+def test_a_record_appended_at_the_cutoff_counts_and_one_millisecond_later_does_not(
+    lateness_ms: int, at_ms: int
+) -> None:
+    cutoff_ms = END_MS + lateness_ms
+
+    assert board(lateness_ms).cutoff_ms(MONDAY) == cutoff_ms
+    assert refusal(board(lateness_ms), at_ms, cutoff_ms) is None
+    assert refusal(board(lateness_ms), at_ms, cutoff_ms + 1) is Reason.TOO_LATE
+
+
+def test_the_first_instant_of_the_next_day_has_a_day_more() -> None:
+    assert refusal(board(0), END_MS, END_MS + 86_400_000) is None
+    assert refusal(board(0), END_MS, END_MS + 86_400_001) is Reason.TOO_LATE
+
+
+@pytest.mark.parametrize("at_ms", [START_MS, END_MS - 1, END_MS])
+def test_five_minutes_ahead_of_the_broker_counts_and_one_millisecond_more_does_not(at_ms: int) -> None:
+    assert FUTURE_TOLERANCE_MS == 300_000
+    assert refusal(board(), at_ms, at_ms - FUTURE_TOLERANCE_MS) is None
+    assert refusal(board(), at_ms, at_ms - FUTURE_TOLERANCE_MS - 1) is Reason.FROM_THE_FUTURE
+
+
+def test_a_closed_leaderboard_takes_nothing_whatever_else_is_wrong() -> None:
+    assert refusal(board(closed=True), START_MS, START_MS) is Reason.LEADERBOARD_CLOSED
+    assert refusal(board(closed=True), START_MS, END_MS + LATENESS_MAX_MS) is Reason.LEADERBOARD_CLOSED
+
+
+def test_what_is_said_of_a_late_record_names_when_it_came_and_until_when_it_would_have_counted() -> None:
+    with pytest.raises(Rejection) as caught:
+        board(0).admit(event(START_MS), END_MS + 1)
+
+    assert "2026-11-24T00:00:00.001Z" in caught.value.detail
+    assert "2026-11-24T00:00:00.000Z" in caught.value.detail
+
+
+def test_a_window_takes_records_as_long_as_its_last_day_and_all_time_always() -> None:
+    leaderboard = board(1_000)
+
+    assert leaderboard.window_cutoff_ms(daily(MONDAY)) == leaderboard.cutoff_ms(MONDAY)
+    assert leaderboard.window_cutoff_ms(weekly(MONDAY)) == leaderboard.cutoff_ms(Day(MONDAY + 6))
+    assert leaderboard.window_cutoff_ms(custom(MONDAY, Day(MONDAY + 2))) == leaderboard.cutoff_ms(Day(MONDAY + 2))
+    assert leaderboard.window_cutoff_ms(ALL_TIME) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "accepted"),
+    [
+        ("lateness_ms", 0, True),
+        ("lateness_ms", -1, False),
+        ("lateness_ms", LATENESS_MAX_MS, True),
+        ("lateness_ms", LATENESS_MAX_MS + 1, False),
+        ("shards", 1, True),
+        ("shards", 0, False),
+        ("shards", SHARDS_MAX, True),
+        ("shards", SHARDS_MAX + 1, False),
+    ],
+)
+def test_a_stored_definition_is_read_within_its_limits_only(field: str, value: int, accepted: bool) -> None:
+    stored = msgspec.json.encode(msgspec.to_builtins(board()) | {field: value})
+
+    if accepted:
+        assert getattr(msgspec.json.decode(stored, type=Leaderboard), field) == value
+    else:
+        with pytest.raises(msgspec.ValidationError, match=field):
+            msgspec.json.decode(stored, type=Leaderboard)

@@ -1,0 +1,114 @@
+"""The fold: what one more event changes, at the limits of exact integers."""
+
+import pytest
+
+from shared.domain.events import POINTS_MAX, ScoreEvent
+from shared.domain.rejections import Reason, Rejection
+from shared.domain.rules import Aggregation, Order
+from shared.domain.standings import Score, Standing, add, check_every_range, combine
+
+
+def event(points: int, at_ms: int = 0, event_id: str = "e-1") -> ScoreEvent:
+    return ScoreEvent(event_id, "cup", "ann", points, at_ms)
+
+
+def fold(aggregation: Aggregation, order: Order, *events: ScoreEvent) -> Standing:
+    standing: Standing | None = None
+    for one in events:
+        standing = add(aggregation, order, standing, one)
+    assert standing is not None
+    return standing
+
+
+@pytest.mark.parametrize("order", Order)
+def test_a_sum_is_reached_at_its_latest_event_also_if_that_one_took_points(order: Order) -> None:
+    standing = fold(Aggregation.SUM, order, event(5, 20), event(-3, 30), event(1, 10))
+
+    assert standing == Standing(3, 30, 3, "", 9, 0)
+
+
+def test_the_best_is_the_highest_and_was_reached_when_it_was_reached_first() -> None:
+    standing = fold(Aggregation.BEST, Order.DESC, event(5, 20), event(7, 40), event(7, 30), event(7, 50), event(1, 1))
+
+    assert (standing.points, standing.reached_at_ms, standing.events) == (7, 30, 5)
+
+
+def test_where_the_lowest_ranks_first_the_best_is_the_lowest() -> None:
+    standing = fold(Aggregation.BEST, Order.ASC, event(5, 20), event(-7, 40), event(-7, 30), event(9, 1))
+
+    assert (standing.points, standing.reached_at_ms, standing.events) == (-7, 30, 4)
+
+
+@pytest.mark.parametrize("order", Order)
+def test_the_latest_is_by_time_and_then_by_the_greater_event_id(order: Order) -> None:
+    standing = fold(
+        Aggregation.LATEST, order, event(1, 20, "a"), event(9, 30, "b"), event(5, 30, "c"), event(7, 30, "B"), event(3)
+    )
+
+    assert (standing.points, standing.reached_at_ms, standing.events, standing.last_event_id) == (5, 30, 5, "c")
+
+
+@pytest.mark.parametrize("aggregation", Aggregation)
+def test_an_event_keeps_the_version_and_is_counted(aggregation: Aggregation) -> None:
+    before = Standing(1, 1, 4, "a", 1, version=9)
+
+    after = add(aggregation, Order.DESC, before, event(1, 2))
+
+    assert (after.version, after.events) == (9, 5)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sum_takes_the_largest_exact_integer_and_not_one_more(sign: int) -> None:
+    standing = fold(Aggregation.SUM, Order.DESC, event(sign * (POINTS_MAX - 1)), event(sign))
+
+    assert standing.points == sign * POINTS_MAX
+    with pytest.raises(Rejection) as caught:
+        add(Aggregation.SUM, Order.DESC, standing, event(sign))
+    assert caught.value.reason is Reason.SCORE_OVERFLOW
+    assert add(Aggregation.SUM, Order.DESC, standing, event(-sign)).points == sign * (POINTS_MAX - 1)
+
+
+@pytest.mark.parametrize("aggregation", [Aggregation.BEST, Aggregation.LATEST])
+def test_what_is_not_added_up_never_overflows(aggregation: Aggregation) -> None:
+    standing = fold(aggregation, Order.DESC, event(POINTS_MAX, 1, "a"), event(POINTS_MAX, 2, "b"), event(-POINTS_MAX))
+
+    assert (standing.points, standing.gross) == (POINTS_MAX, 0)
+
+
+def test_buckets_combine_into_a_window_as_their_events_would() -> None:
+    parts = [Score(5, 10), Score(-7, 25), Score(5, 30), Score(2, 45)]
+
+    assert combine(Aggregation.SUM, Order.DESC, parts) == Score(5, 45)
+    assert combine(Aggregation.BEST, Order.DESC, parts) == Score(5, 10)
+    assert combine(Aggregation.BEST, Order.ASC, parts) == Score(-7, 25)
+    assert combine(Aggregation.LATEST, Order.DESC, parts) == Score(2, 45)
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        [],
+        [(1, POINTS_MAX)],
+        [(1, -POINTS_MAX)],
+        [(1, POINTS_MAX), (2, -POINTS_MAX), (3, POINTS_MAX)],
+        [(3, 1), (1, POINTS_MAX), (2, -1)],
+    ],
+)
+def test_days_whose_every_range_is_exact_are_accepted(days: list[tuple[int, int]]) -> None:
+    check_every_range(days)
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        [(1, POINTS_MAX), (2, 1)],
+        [(1, -POINTS_MAX), (2, -1)],
+        [(1, -1), (2, POINTS_MAX), (3, 1), (4, -POINTS_MAX)],
+        [(4, -POINTS_MAX), (3, 1), (2, POINTS_MAX), (1, -1)],
+        [(1, POINTS_MAX), (700, 1)],
+    ],
+)
+def test_a_range_of_days_past_the_exact_integers_is_refused(days: list[tuple[int, int]]) -> None:
+    with pytest.raises(Rejection) as caught:
+        check_every_range(days)
+    assert caught.value.reason is Reason.SCORE_OVERFLOW

@@ -1,0 +1,253 @@
+"""Buckets and windows: bounds at midnights, week 53, leap days, the first and the last year."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from shared.domain.periods import Period
+from shared.domain.windows import (
+    ALL_TIME,
+    ALL_TIME_BUCKET,
+    CUSTOM_DAYS_MAX,
+    DAY_MAX,
+    DAY_MIN,
+    DAY_MS,
+    Day,
+    InvalidWindow,
+    Window,
+    WindowStatus,
+    custom,
+    daily,
+    day_end_ms,
+    day_of,
+    format_day,
+    monday_of,
+    parse_day,
+    parse_id,
+    parse_week,
+    to_date,
+    weekly,
+)
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def test_the_days_reach_from_1970_to_2100() -> None:
+    assert (parse_day("1970-01-01"), parse_day("2100-12-31")) == (DAY_MIN, DAY_MAX)
+    assert (DAY_MIN, format_day(DAY_MAX)) == (0, "2100-12-31")
+    assert DAY_MAX + 7 < ALL_TIME_BUCKET < 2**16
+
+
+@pytest.mark.parametrize("text", ["1969-12-31", "2101-01-01", "0001-01-01", "9999-12-31"])
+def test_a_date_out_of_those_years_is_refused_by_name(text: str) -> None:
+    with pytest.raises(InvalidWindow, match="from takes the years 1970 to 2100") as caught:
+        parse_day(text, "from")
+    assert caught.value.field == "from"
+
+
+NO_DATES = [
+    "",
+    "today",
+    "2026-11-31",
+    "2026-02-29",
+    "2100-02-29",
+    "2026-13-01",
+    "2026-00-10",
+    "2026-1-1",
+    "20261123",
+    "2026-11-23 ",
+    "2026-11-23\n",
+    "2026-11-23T00:00:00Z",
+    "+2026-11-23",
+    "２026-11-23",
+    "2026-W48",
+    "2026-W48-1",
+    "2026-327",
+    "x" * 1_000_000,
+]
+
+
+@pytest.mark.parametrize("text", NO_DATES, ids=[text[:20] for text in NO_DATES])
+def test_what_is_no_date_is_refused_by_name_in_a_short_line(text: str) -> None:
+    with pytest.raises(InvalidWindow, match="to takes a date YYYY-MM-DD") as caught:
+        parse_day(text, "to")
+    assert caught.value.field == "to"
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("text", ["2000-02-29", "2024-02-29", "2028-02-29", "2096-02-29"])
+def test_a_leap_day_is_a_day(text: str) -> None:
+    day = parse_day(text)
+
+    assert format_day(day) == text
+    assert format_day(Day(day + 1)) == text[:4] + "-03-01"
+
+
+@pytest.mark.parametrize(
+    ("at", "day"),
+    [
+        ("2026-11-23T00:00:00", "2026-11-23"),
+        ("2026-11-23T23:59:59.999", "2026-11-23"),
+        ("2026-11-24T00:00:00", "2026-11-24"),
+        ("2027-01-01T00:00:00", "2027-01-01"),
+        ("1970-01-01T00:00:00", "1970-01-01"),
+        ("2100-12-31T23:59:59.999", "2100-12-31"),
+    ],
+)
+def test_a_day_is_half_open_at_midnight(at: str, day: str) -> None:
+    assert format_day(day_of(ms(at))) == day
+    window = daily(parse_day(day))
+    assert window.start_ms is not None
+    assert window.end_ms is not None
+    assert window.start_ms <= ms(at) < window.end_ms
+    assert window.end_ms - window.start_ms == DAY_MS
+
+
+WEEKS = {
+    "1969-12-29..1970-01-04": ("1970-01-01", "1970-W01"),
+    "2015-12-28..2016-01-03": ("2016-01-01", "2015-W53"),
+    "2020-12-28..2021-01-03": ("2020-12-31", "2020-W53"),
+    "2026-11-23..2026-11-29": ("2026-11-29", "2026-W48"),
+    "2026-12-28..2027-01-03": ("2027-01-03", "2026-W53"),
+    "2027-01-04..2027-01-10": ("2027-01-04", "2027-W01"),
+    "2024-12-30..2025-01-05": ("2024-12-30", "2025-W01"),
+    "2024-02-26..2024-03-03": ("2024-02-29", "2024-W09"),
+    "2100-12-27..2101-01-02": ("2100-12-31", "2100-W52"),
+}
+
+
+@pytest.mark.parametrize(("bounds", "member"), WEEKS.items(), ids=[week for _, week in WEEKS.values()])
+def test_a_week_runs_from_monday_to_sunday_across_years(bounds: str, member: tuple[str, str]) -> None:
+    day, week_id = member
+    week = weekly(parse_day(day))
+
+    first, last = (date.fromisoformat(part) for part in bounds.split(".."))
+    assert (to_date(week.first), to_date(week.last)) == (first, last)
+    assert week.id == week_id
+    assert week.start_ms == ms(first.isoformat())
+    assert week.end_ms == ms((last + timedelta(days=1)).isoformat())
+    assert parse_week(week_id) == week.first
+    assert parse_id(week_id) == week
+
+
+def test_sunday_midnight_divides_two_weeks() -> None:
+    sunday = day_of(ms("2026-11-29T23:59:59.999"))
+    monday = day_of(ms("2026-11-30T00:00:00"))
+
+    assert (weekly(sunday).id, weekly(monday).id) == ("2026-W48", "2026-W49")
+    assert weekly(sunday).end_ms == weekly(monday).start_ms
+
+
+def test_the_week_that_began_before_1970_has_only_buckets_since() -> None:
+    assert list(weekly(DAY_MIN).buckets) == [0, 1, 2, 3]
+    assert monday_of(DAY_MIN) == -3
+
+
+NO_WEEKS = ["2026-W54", "2025-W53", "2026-W00", "2026-w48", "2026-W4", "2026-W48-1", "W48", "2026-W48\n", "0000-W01"]
+
+
+@pytest.mark.parametrize("text", NO_WEEKS)
+def test_what_is_no_week_is_refused_by_name(text: str) -> None:
+    with pytest.raises(InvalidWindow, match="date takes a date YYYY-MM-DD or a week YYYY-Www") as caught:
+        parse_week(text)
+    assert caught.value.field == "date"
+
+
+@pytest.mark.parametrize("text", ["1969-W52", "2101-W01", "9999-W52"])
+def test_a_week_out_of_the_years_is_refused(text: str) -> None:
+    with pytest.raises(InvalidWindow, match="1970 to 2100"):
+        parse_week(text)
+
+
+def test_a_range_takes_a_leap_year_and_not_a_day_more() -> None:
+    first = parse_day("2028-01-01")
+    leap_year = custom(first, parse_day("2028-12-31"))
+
+    assert len(leap_year.buckets) == CUSTOM_DAYS_MAX == 366
+    with pytest.raises(InvalidWindow, match="at most 366 days") as caught:
+        custom(first, parse_day("2029-01-01"))
+    assert caught.value.field == "to"
+
+
+def test_a_range_takes_a_single_day_and_none_that_ends_before_it_starts() -> None:
+    day = parse_day("2026-11-23")
+
+    assert list(custom(day, day).buckets) == [day]
+    with pytest.raises(InvalidWindow, match="on or after from") as caught:
+        custom(day, Day(day - 1))
+    assert caught.value.field == "to"
+
+
+def test_both_days_of_a_range_are_in_it() -> None:
+    window = custom(parse_day("2026-11-01"), parse_day("2026-11-15"))
+
+    assert (window.start_ms, window.end_ms) == (ms("2026-11-01"), ms("2026-11-16"))
+    assert len(window.buckets) == 15
+
+
+def test_all_time_has_no_bounds_and_one_standing() -> None:
+    assert (ALL_TIME.start_ms, ALL_TIME.end_ms, list(ALL_TIME.buckets)) == (None, None, [ALL_TIME_BUCKET])
+    assert format_day(ALL_TIME_BUCKET) == ALL_TIME.id == "all-time"
+
+
+MONDAY = parse_day("2026-11-23")
+IDS = {
+    "2026-11-23": daily(MONDAY),
+    "1970-01-01": daily(DAY_MIN),
+    "2100-12-31": daily(DAY_MAX),
+    "2026-W48": weekly(MONDAY),
+    "1970-W01": weekly(DAY_MIN),
+    "2100-W52": weekly(DAY_MAX),
+    "all-time": ALL_TIME,
+    "2026-11-23..2026-11-23": custom(MONDAY, MONDAY),
+    "2026-11-22..2026-11-30": custom(Day(MONDAY - 1), Day(MONDAY + 7)),
+}
+
+
+@pytest.mark.parametrize(("text", "window"), IDS.items(), ids=list(IDS))
+def test_an_id_and_its_window_round_trip(text: str, window: Window) -> None:
+    assert window.id == text
+    assert parse_id(text) == window
+
+
+NO_IDS = [
+    "",
+    "all",
+    "ALL-TIME",
+    "..",
+    "2026-11-23..",
+    "..2026-11-23",
+    "2026-11-23..2026-11-24..2026-11-25",
+    "2026-11-24..2026-11-23",
+    "2026-W48..2026-W49",
+    "2026-11-23...2026-11-24",
+]
+
+
+@pytest.mark.parametrize("text", NO_IDS)
+def test_an_id_that_no_window_has_is_refused(text: str) -> None:
+    with pytest.raises(InvalidWindow):
+        parse_id(text)
+
+
+@pytest.mark.parametrize("window", [daily(MONDAY), weekly(MONDAY), custom(MONDAY, Day(MONDAY + 3))], ids=lambda w: w.id)
+def test_a_window_is_open_until_its_end_then_closing_and_final_only_once_that_is_written(window: Window) -> None:
+    end_ms = day_end_ms(window.last)
+
+    assert window.status(end_ms - 1) is WindowStatus.OPEN
+    assert window.status(end_ms) is WindowStatus.CLOSING
+    assert window.status(end_ms + 10**12) is WindowStatus.CLOSING
+    assert window.status(end_ms, final=True) is WindowStatus.FINAL
+
+
+def test_all_time_stays_open() -> None:
+    assert ALL_TIME.status(10**15) is WindowStatus.OPEN
+
+
+def test_two_periods_of_the_same_days_share_a_window() -> None:
+    one = Period(id="a", name="A", first=MONDAY, last=Day(MONDAY + 1))
+    other = Period(id="b", name="B", first=MONDAY, last=Day(MONDAY + 1))
+
+    assert one.window == other.window == custom(MONDAY, Day(MONDAY + 1))

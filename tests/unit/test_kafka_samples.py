@@ -1,0 +1,268 @@
+"""Every sample event of the topic under events/, through the real handler: what becomes of each of its records.
+
+To read or change a sample: keys and values are base64.
+"""
+
+import base64
+import importlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.windows import Day
+from shared.pipeline.candidates import Candidate
+from shared.pipeline.commit import Committer
+from shared.pipeline.ingest import Ingest
+from shared.queues import DeadLetterQueue
+from shared.retries import Backoff
+from shared.truth.commits import Commits, PlayerKey
+from shared.truth.progress import Position
+from shared.truth.reads import Reads
+from shared.truth.tables import Tables
+from tests import oracle
+from tests.property.memory import MemoryDynamoDB
+
+SAMPLES = Path("events")
+APPLIED, DUPLICATE = "applied", "duplicate"
+OUTCOMES = {
+    "accepted": [APPLIED] * 4,
+    "in-batch-duplicate": [APPLIED, APPLIED, DUPLICATE, DUPLICATE],
+    "malformed": ["malformed"] * 6,
+    "invalid": ["invalid"] * 16,
+    "unknown-leaderboard": ["unknown_leaderboard"],
+    "conflicting-duplicate": [APPLIED, "conflicting_duplicate", "conflicting_duplicate", APPLIED],
+    "too-late": [APPLIED, "too_late"],
+    "from-the-future": [APPLIED, "from_the_future"],
+    "leaderboard-closed": ["leaderboard_closed"],
+    "score-overflow": [APPLIED, "score_overflow", APPLIED],
+}
+INVALID_FIELDS = [
+    *("eventId", "leaderboardId", "userId", "userId", "points", "points", "points", "occurredAt", "occurredAt"),
+    *("attributes", "attributes", "eventId", "leaderboardId", "userId", "points", "occurredAt"),
+]
+ENVIRONMENT = {
+    "STAGE": "test",
+    "AWS_REGION": "eu-central-1",
+    "LEDGER_TABLE": "ledger",
+    "STANDINGS_TABLE": "standings",
+    "REGISTRY_TABLE": "registry",
+    "REDIS_URL": "redis://127.0.0.1:1",
+    "DLQ_QUEUE_URL": "http://127.0.0.1:1/dlq",
+    "REPAIR_QUEUE_URL": "http://127.0.0.1:1/repair",
+    "EXPORT_QUEUE_URL": "http://127.0.0.1:1/export",
+    "EXPORT_BUCKET": "exports",
+    "POWERTOOLS_METRICS_NAMESPACE": "leaderboards",
+    "POWERTOOLS_SERVICE_NAME": "ingest",
+    "POWERTOOLS_TRACE_DISABLED": "true",
+}
+CONTEXT = SimpleNamespace(
+    function_name="ingest", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda", aws_request_id="1"
+)
+
+
+def in_a_row(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    return [call() for call in calls]
+
+
+class Registry:
+    """Two leaderboards, one of them deleted."""
+
+    def __init__(self) -> None:
+        cup = Leaderboard(id="autumn-cup", name="Autumn", aggregation=Aggregation.SUM)
+        self.boards = {"autumn-cup": cup, "spring-cup": replace(cup, id="spring-cup", closed=True)}
+
+    def find(self, leaderboard_id: str) -> Leaderboard | None:
+        return self.boards.get(leaderboard_id)
+
+    read = find
+
+    def seal(self, leaderboard: Leaderboard) -> Leaderboard:
+        return replace(leaderboard, sealed=True)
+
+
+class Service:
+    """The handler's ingest on a truth in memory; keeps what it sends and shows."""
+
+    def __init__(self) -> None:
+        self.letters: list[dict[str, Any]] = []
+        self.shown: dict[PlayerKey, Mapping[Day, Any]] = {}
+        self.positions: dict[int, int] = {}
+        self.candidates: list[Candidate] = []
+        database = MemoryDynamoDB()
+        client: Any = database.client()
+        parts: Any = self
+        reads = Reads(client, Tables(), in_a_row, Backoff())
+        committer = Committer(Commits(client, Tables()), reads, in_a_row, Backoff())
+        letters = DeadLetterQueue(parts, parts, "letters")
+        boards: Any = Registry()
+        self._ingest = Ingest(boards, committer, parts, letters, parts)
+
+    def ingest(self, records: Sequence[Any]) -> list[Candidate]:
+        self.candidates = self._ingest.ingest(records)
+        return self.candidates
+
+    def send(self, bodies: Sequence[bytes]) -> None:
+        self.letters += [json.loads(body) for body in bodies]
+
+    def project(self, _boards: Any, standings: Mapping[PlayerKey, Mapping[Day, Any]]) -> set[str]:
+        self.shown |= standings
+        return set()
+
+    def advance(self, position: Position) -> None:
+        self.positions[position.partition] = position.next_offset
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def handle(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
+    for name, setting in ENVIRONMENT.items():
+        monkeypatch.setenv(name, setting)
+    module = importlib.import_module("functions.ingest.handler")
+    monkeypatch.setitem(vars(module.wiring), "ingest", service)
+    return lambda event: module.handler(event, CONTEXT)
+
+
+def sample(name: str) -> Any:
+    return json.loads((SAMPLES / f"kafka-{name}.json").read_text())
+
+
+def records_of(event: Any) -> list[dict[str, Any]]:
+    return [record for partition in event["records"].values() for record in partition]
+
+
+def found(candidate: Candidate) -> str:
+    return str(candidate.rejection.reason if candidate.rejection else candidate.disposition)
+
+
+def test_there_is_a_sample_for_every_kind_of_record_and_an_outcome_for_every_sample() -> None:
+    assert {path.stem.removeprefix("kafka-") for path in SAMPLES.glob("kafka-*.json")} == set(OUTCOMES)
+
+
+@pytest.mark.parametrize(("name", "outcomes"), OUTCOMES.items(), ids=list(OUTCOMES))
+def test_every_record_of_a_sample_ends_as_its_name_says(
+    name: str, outcomes: list[str], handle: Callable[[Any], Any], service: Service
+) -> None:
+    event = sample(name)
+
+    answer = handle(event)
+
+    assert answer == {"batchItemFailures": []}
+    assert [found(candidate) for candidate in service.candidates] == outcomes
+    ends = {record["partition"]: record["offset"] + 1 for record in records_of(event)}
+    assert service.positions == ends
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_what_is_not_applied_is_kept_with_its_reason_place_and_original_bytes(
+    name: str, handle: Callable[[Any], Any], service: Service
+) -> None:
+    event = sample(name)
+
+    handle(event)
+
+    assert [
+        (
+            letter["reason"],
+            letter["topic"],
+            letter["partition"],
+            letter["offset"],
+            letter["appendedAtMs"],
+            letter["key"],
+            letter["value"],
+        )
+        for letter in service.letters
+    ] == [
+        (
+            outcome,
+            "score-events",
+            record["partition"],
+            record["offset"],
+            record["timestamp"],
+            record.get("key"),
+            record.get("value"),
+        )
+        for outcome, record in zip(OUTCOMES[name], records_of(event), strict=True)
+        if outcome not in (APPLIED, DUPLICATE)
+    ]
+    assert all(letter["detail"] for letter in service.letters)
+
+
+def test_the_detail_of_an_invalid_record_names_its_field(handle: Callable[[Any], Any], service: Service) -> None:
+    handle(sample("invalid"))
+
+    for field, letter in zip(INVALID_FIELDS, service.letters, strict=True):
+        assert field in letter["detail"]
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_the_oracle_says_the_same_of_every_sample(name: str) -> None:
+    judge = oracle.Oracle(
+        {"autumn-cup": {"aggregation": "sum"}, "spring-cup": {"aggregation": "sum"}}, closed=["spring-cup"]
+    )
+    records = records_of(sample(name))
+
+    judge.take(
+        oracle.Produced(
+            record["partition"],
+            record["offset"],
+            record["timestamp"],
+            base64.b64decode(record["value"]) if "value" in record else None,
+        )
+        for record in records
+    )
+
+    assert [judge.outcomes[record["partition"], record["offset"]] for record in records] == OUTCOMES[name]
+
+
+def test_a_sample_handed_over_again_changes_nothing(handle: Callable[[Any], Any], service: Service) -> None:
+    event = sample("accepted")
+    handle(event)
+    shown = dict(service.shown)
+
+    handle(event)
+
+    assert {found(candidate) for candidate in service.candidates} == {DUPLICATE}
+    assert service.shown == shown
+
+
+def test_records_stamped_by_their_producers_are_refused_as_a_whole(handle: Callable[[Any], Any]) -> None:
+    event = sample("accepted")
+    records_of(event)[-1]["timestampType"] = "CREATE_TIME"
+
+    with pytest.raises(Exception, match=r"message\.timestamp\.type=LogAppendTime"):
+        handle(event)
+
+
+LARGEST_MESSAGE = 256 * 1024
+LARGE = {
+    "a large key": (b"k" * 300_000, b"x"),
+    "a large value": (b"k", b"x" * 900_000),
+    "a key and a value just small enough to be kept in the message": (b"k" * 100_000, b"x" * 128 * 1024),
+}
+
+
+@pytest.mark.parametrize(("key", "content"), LARGE.values(), ids=list(LARGE))
+def test_a_rejected_record_of_any_size_makes_a_message_that_the_queue_takes(
+    key: bytes, content: bytes, handle: Callable[[Any], Any], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, bytes] = {}
+    monkeypatch.setattr(service, "put_object", lambda **put: kept.update({put["Key"]: put["Body"]}), raising=False)
+    event = sample("unknown-leaderboard")
+    records_of(event)[0] |= {"key": base64.b64encode(key).decode(), "value": base64.b64encode(content).decode()}
+
+    assert handle(event) == {"batchItemFailures": []}
+
+    (letter,) = service.letters
+    assert len(json.dumps(letter)) <= LARGEST_MESSAGE
+    values = [base64.b64decode(letter["value"])] if letter["value"] else list(kept.values())
+    assert content in values
