@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from shared.live.windows import LiveWindows
 from shared.pipeline.commit import Committer
+from shared.pipeline.exports import Exports
 from shared.pipeline.ingest import Ingest
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.projection import Projector
@@ -23,6 +24,7 @@ from shared.queues import DeadLetterQueue, Queue
 from shared.retries import Backoff, Threads
 from shared.settings import Settings
 from shared.truth.commits import Commits
+from shared.truth.export_jobs import ExportJobs
 from shared.truth.progress import Progress
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
@@ -144,6 +146,20 @@ class Wiring:
     def rankings(self) -> Rankings:
         """Reads of rankings."""
         return Rankings(self.live, self.rebuild, self.repairs, now_ms)
+
+    @cached_property
+    def exports(self) -> Exports:
+        """Exports: asked for by functions/api, made by functions/export."""
+        return Exports(
+            jobs=ExportJobs(self.dynamodb, self.tables.registry),
+            leaderboards=self.leaderboards,
+            reads=self.reads,
+            s3=self.s3,
+            bucket=self.settings.export_bucket,
+            queue=Queue(self.sqs, self.settings.export_queue_url),
+            now_ms=now_ms,
+            new_token=lambda: uuid4().hex,
+        )
 
     @cached_property
     def repair(self) -> Repair:

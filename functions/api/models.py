@@ -13,6 +13,7 @@ from shared.domain.periods import Period
 from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import WindowKind, parse_day
+from shared.truth.export_jobs import ExportFormat
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000
@@ -65,7 +66,7 @@ class PlayerQuery(WindowQuery):
 class ExportQuery(WindowQuery):
     """Which file of a window."""
 
-    format: Annotated[str, Field(pattern=r"^(csv|ndjson)$")] = "csv"
+    format: ExportFormat = ExportFormat.CSV
 
 
 class ListQuery(_Sent):

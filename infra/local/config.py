@@ -13,6 +13,8 @@ TOPIC: Final = "score-events"
 PARTITIONS: Final = 6
 REGION: Final = "eu-central-1"
 ACCOUNT: Final = "000000000000"
+CREDENTIAL: Final = "local"
+"""Access key and secret of the local stack: any will do, as long as all agree."""
 BUCKET: Final = "leaderboard-exports"
 DLQ: Final = "score-events-dlq"
 REPAIRS: Final = "cache-repair"
@@ -75,8 +77,8 @@ class Config(Struct, frozen=True):
             "STAGE": "local",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_ACCESS_KEY_ID": CREDENTIAL,
+            "AWS_SECRET_ACCESS_KEY": CREDENTIAL,
             "AWS_ENDPOINT_URL": self.aws_url,
             "AWS_ENDPOINT_URL_DYNAMODB": f"http://{HOST}:{self.ports.dynamodb}",
             "LEDGER_TABLE": "leaderboard-ledger",

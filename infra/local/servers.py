@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient
 from redis import Redis
 from redis.exceptions import RedisError
 
-from infra.local.config import HOST, InvalidConfiguration, free_port
+from infra.local.config import CREDENTIAL, HOST, InvalidConfiguration, free_port
 
 __all__ = ["Server", "dynamodb_local", "free_port", "kafka", "ministack", "redis_server"]
 
@@ -234,6 +234,8 @@ def ministack(directory: Path, port: int, packages: Path = PACKAGES) -> Server:
         "STATE_DIR": str(directory / "state"),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(directory / "s3"),
+        "AWS_ACCESS_KEY_ID": CREDENTIAL,  # what presigned URLs are checked against
+        "AWS_SECRET_ACCESS_KEY": CREDENTIAL,
     }
     command = [sys.executable, "-m", "ministack"]
     log = directory / "ministack.log"

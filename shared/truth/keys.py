@@ -39,8 +39,13 @@ def period_sort(period_id: str) -> str:
 
 
 def export_sort(export_id: str) -> str:
-    """An export job, e.g. `export#daily-2026-11-23-csv-…`."""
+    """An export job, e.g. `export#2026-11-23-csv-1795431341662`."""
     return f"export#{export_id}"
+
+
+def export_request_sort(window_id: str, export_format: str) -> str:
+    """The latest job of a request, e.g. `export-request#2026-11-23#csv`."""
+    return f"export-request#{window_id}#{export_format}"
 
 
 def progress_partition(topic: str) -> str:

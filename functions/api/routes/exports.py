@@ -1,7 +1,7 @@
 """Exports of whole rankings: asked for here, made by functions/export."""
 
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
@@ -11,10 +11,8 @@ from functions.api.params import Finder, is_export_id, read_query
 from functions.api.problems import UnknownExport
 from functions.api.views import ExportView, answer
 from shared.domain.events import format_instant
+from shared.truth.export_jobs import ExportJob
 from shared.wiring import Wiring
-
-if TYPE_CHECKING:
-    from shared.pipeline.exports import ExportJob
 
 ASK_AGAIN_S: Final = 1
 _ASK: Final = "/leaderboards/{id}/export"
@@ -52,7 +50,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         return answer(_to_view(leaderboard.id, found))
 
 
-def _to_view(leaderboard_id: str, job: "ExportJob") -> ExportView:
+def _to_view(leaderboard_id: str, job: ExportJob) -> ExportView:
     return ExportView(
         job.id,
         leaderboard_id,

@@ -1,0 +1,36 @@
+"""Exports of whole rankings. Triggered by the export-jobs queue; reads DynamoDB, writes S3 and the registry."""
+
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared import settings
+from shared.observability import logger, metrics, tracer
+from shared.pipeline.exports import ExportRequest
+from shared.wiring import Wiring
+
+wiring = Wiring(settings.load())
+
+
+@metrics.log_metrics
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Make the files that are asked for; what another process is making comes again, in case that one dies."""
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(event, _export, processor, context)
+
+
+def _export(record: SQSRecord) -> None:
+    request = msgspec.json.decode(record.body, type=ExportRequest)
+    job = wiring.exports.run(request.leaderboard_id, request.export_id)
+    if job is None:
+        logger.warning("no such export", extra={"export": request.export_id})
+        return
+    metrics.add_metric("ExportedRows", MetricUnit.Count, job.rows_written)
+    logger.info("export ended", extra={"export": job.id, "state": job.state, "rows": job.rows, "error": job.error})

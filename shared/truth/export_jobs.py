@@ -1,0 +1,157 @@
+"""Export jobs in the registry table: one under way for each request, whoever asks."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from shared.truth import keys
+from shared.truth.commits import Unavailable, raise_if_lasting
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+DEAD_AFTER_MS: Final = 60_000
+"""A running job that has not said so for this long has died with its process."""
+
+
+class ExportFormat(StrEnum):
+    """Formats of an export."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+class ExportState(StrEnum):
+    """A job is queued, then running, then done or failed; a failed one is started anew by the next ask."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class ExportJob(Struct, frozen=True, kw_only=True):
+    """One export of a window, and how far it is."""
+
+    id: str
+    leaderboard_id: str
+    window_id: str
+    format: ExportFormat
+    object_key: str
+    created_at_ms: int
+    state: ExportState = ExportState.QUEUED
+    beat_at_ms: int = 0
+    """When it was last heard of."""
+    runner: str = ""
+    """Token of the process that runs it."""
+    rows_written: int = 0
+    rows: int | None = None
+    sha256: str | None = None
+    error: str | None = None
+    url: str | None = None
+    """Presigned when the job is read; not stored."""
+
+    def is_alive(self, now_ms: int) -> bool:
+        """Whether somebody is going to finish it."""
+        return self.state in (ExportState.QUEUED, ExportState.RUNNING) and now_ms - self.beat_at_ms < DEAD_AFTER_MS
+
+
+class JobTaken(Exception):
+    """Somebody else has the job, or the place of the request, since it was read."""
+
+
+class ExportJobs:
+    """Reads and conditional writes of jobs."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def job(self, leaderboard_id: str, export_id: str) -> ExportJob | None:
+        """A job by its id.
+
+        Raises:
+            Unavailable: if DynamoDB throttles or is out of reach.
+        """
+        return self._get(leaderboard_id, keys.export_sort(export_id))
+
+    def latest(self, leaderboard_id: str, window_id: str, export_format: ExportFormat) -> ExportJob | None:
+        """The job that was last started for a request.
+
+        Raises:
+            Unavailable: as above.
+        """
+        place = self._get(leaderboard_id, keys.export_request_sort(window_id, export_format))
+        return None if place is None else self.job(leaderboard_id, place.id)
+
+    def start(self, job: ExportJob, instead_of: ExportJob | None) -> None:
+        """Write a new job and make it the request's latest.
+
+        Raises:
+            JobTaken: if another one became that since `instead_of` was read.
+            Unavailable: as above.
+        """
+        request = keys.export_request_sort(job.window_id, job.format)
+        place: dict[str, Any] = self._item(job, request) | {"current": {"S": job.id}}
+        put: dict[str, Any] = {"TableName": self._table, "Item": place}
+        if instead_of is None:
+            put["ConditionExpression"] = "attribute_not_exists(pk)"
+        else:
+            put["ConditionExpression"] = "#current = :before"
+            put["ExpressionAttributeNames"] = {"#current": "current"}
+            put["ExpressionAttributeValues"] = {":before": {"S": instead_of.id}}
+        new = {"TableName": self._table, "Item": self._item(job, keys.export_sort(job.id))}
+        actions: Any = [{"Put": put}, {"Put": new | {"ConditionExpression": "attribute_not_exists(pk)"}}]
+        try:
+            self._client.transact_write_items(TransactItems=actions)
+        except self._client.exceptions.TransactionCanceledException as error:
+            raise JobTaken(job.id) from error
+        except (ClientError, BotoCoreError) as error:
+            raise_if_lasting(error)
+            raise Unavailable(str(error)) from error
+
+    def update(self, job: ExportJob, read: ExportJob) -> None:
+        """Write a job if it is still as it was read: same state, runner and beat.
+
+        Raises:
+            JobTaken: if it is not.
+            Unavailable: as above.
+        """
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=self._item(job, keys.export_sort(job.id)),
+                ConditionExpression="version = :read",
+                ExpressionAttributeValues={":read": {"S": _version(read)}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            raise JobTaken(job.id) from error
+        except (ClientError, BotoCoreError) as error:
+            raise_if_lasting(error)
+            raise Unavailable(str(error)) from error
+
+    def _get(self, leaderboard_id: str, sort: str) -> ExportJob | None:
+        key: Any = {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}
+        try:
+            answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        except (ClientError, BotoCoreError) as error:
+            raise_if_lasting(error)
+            raise Unavailable(str(error)) from error
+        item = answer.get("Item")
+        return None if item is None else msgspec.json.decode(item["body"]["S"], type=ExportJob)
+
+    def _item(self, job: ExportJob, sort: str) -> dict[str, Any]:
+        return {
+            "pk": {"S": keys.leaderboard_partition(job.leaderboard_id)},
+            "sk": {"S": sort},
+            "body": {"S": msgspec.json.encode(job).decode()},
+            "version": {"S": _version(job)},
+        }
+
+
+def _version(job: ExportJob) -> str:
+    """What tells two states of a job apart."""
+    return f"{job.state}:{job.runner}:{job.beat_at_ms}:{job.rows_written}"
