@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from hypothesis import HealthCheck, settings
-from infra.local.servers import dynamodb_local, free_port, redis_server
 from redis import Redis
 
+from infra.local.servers import dynamodb_local, free_port, redis_server
 from shared.truth.tables import Tables, create_tables
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ class Dashboard:
         line = Text()
         for process in self._stack.processes:
             line.append("● ", "green" if process.is_alive() else "red")
-            line.append(process.name + (f" :{process.port}" if process.port else "") + "   ")
+            line.append(process.name + (f" :{process.port}" if process.port else "") + "  ")
         kafka = "" if self._stack.config.kafka_is_durable else "   mock Kafka: NOT DURABLE"
         figures = Text(f"{_number(rate)} records/s   lag {_lag(lag)}{kafka}", "bold")
         return Panel(Group(line, figures), title="local stack", title_align="left")
