@@ -91,6 +91,7 @@ class Committer:
 
     def _round(self, players: Mapping[PlayerKey, _Player]) -> str | None:
         """One read and one write of all players. Returns what was in the way if nothing at all got further."""
+        pending = _count_pending(players)
         try:
             current = self._reads.standings(
                 (player.leaderboard, player.user_id, bucket) for player in players.values() for bucket in player.buckets
@@ -98,7 +99,7 @@ class Committer:
             plans = [one for player in players.values() if (one := self._plan(player, current)) is not None]
         except Unavailable as unavailable:
             return str(unavailable)
-        progress = any(player.standings is not None for player in players.values())
+        progress = _count_pending(players) < pending or any(player.standings is not None for player in players.values())
         groups = pack(plans, {key for key, player in players.items() if player.contended})
         results = self._run_all([partial(self._write, group) for group in groups])
         failure = "the standings were changed by others at every try"
@@ -115,14 +116,13 @@ class Committer:
         return None if progress else failure
 
     def _plan(self, player: _Player, current: Mapping[StandingKey, Standing]) -> Plan | None:
-        """What the player's pending events write; if nothing is left to write, his standings are as read."""
+        """What the player's pending events write. If none was left before the read, his standings are as read."""
         player.judge_known()
         standings = player.touched(current)
-        ledger = partial(self._ledger, player)
-        one = plan(player.leaderboard, player.user_id, player.pending, standings, ledger)
-        if one is None and not player.pending:
+        if not player.pending:
             player.standings = standings
-        return one
+            return None
+        return plan(player.leaderboard, player.user_id, player.pending, standings, partial(self._ledger, player))
 
     def _write(self, group: Sequence[Plan]) -> list[Failed] | Unavailable:
         try:
@@ -148,6 +148,10 @@ def _by_player(candidates: Iterable[Candidate]) -> dict[PlayerKey, _Player]:
         player.candidates.append(candidate)
         player.buckets.add(day_of(event.occurred_at_ms))
     return players
+
+
+def _count_pending(players: Mapping[PlayerKey, _Player]) -> int:
+    return sum(len(player.pending) for player in players.values())
 
 
 def _committed(player: _Player, written: Plan, current: Mapping[StandingKey, Standing]) -> None:
