@@ -1,0 +1,66 @@
+"""A wrong setting stops the start with one line that says which and what it takes."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.local.config import Config, InvalidConfiguration, Ports, from_environment
+from shared.settings import InvalidSettings, Settings, load
+
+COMPLETE = Config(Path("state"), Path("packages"), Ports()).environment()
+
+
+def test_the_environment_of_the_local_stack_is_complete() -> None:
+    settings = load(COMPLETE)
+
+    assert settings.stage == "local"
+    assert settings.redis_url == "redis://127.0.0.1:6379"
+
+
+OPTIONAL = {"KAFKA_TIMESTAMP_TYPE", "REDIS_TIMEOUT_MS", "DYNAMODB_TIMEOUT_MS", "TRUTH_THREADS"}
+REQUIRED = sorted({field.upper() for field in Settings.__struct_fields__} - OPTIONAL)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_missing_setting_is_named(name: str) -> None:
+    environment = {key: value for key, value in COMPLETE.items() if key != name}
+
+    with pytest.raises(InvalidSettings, match=rf"^environment: set `{name}`$"):
+        load(environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "localhost:6379"),
+        ("DLQ_QUEUE_URL", "score-events-dlq"),
+        ("STAGE", ""),
+        ("KAFKA_TIMESTAMP_TYPE", "NEWEST"),
+        ("REDIS_TIMEOUT_MS", "9"),
+        ("REDIS_TIMEOUT_MS", "soon"),
+        ("TRUTH_THREADS", "65"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(InvalidSettings, match=name) as caught:
+        load(COMPLETE | {name: value})
+
+    assert "\n" not in str(caught.value)
+
+
+def test_producers_clocks_are_trusted_only_locally() -> None:
+    assert load(COMPLETE | {"KAFKA_TIMESTAMP_TYPE": "CREATE_TIME"}).kafka_timestamp_type == "CREATE_TIME"
+
+    with pytest.raises(InvalidSettings, match="KAFKA_TIMESTAMP_TYPE"):
+        load(COMPLETE | {"KAFKA_TIMESTAMP_TYPE": "CREATE_TIME", "STAGE": "production"})
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "", "-1"])
+def test_a_port_that_is_none_is_named(port: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="KAFKA_PORT takes a port from 1 to 65535"):
+        from_environment({"KAFKA_PORT": port})
+
+
+def test_two_servers_on_one_port_are_refused() -> None:
+    with pytest.raises(InvalidConfiguration, match="share a port"):
+        from_environment({"KAFKA_PORT": "8080"})
