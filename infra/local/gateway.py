@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from infra.local.config import ACCOUNT, HOST
 from infra.local.function import Function
@@ -25,6 +26,7 @@ BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 HEADER_BYTES_MAX: Final = 10_240
 """Request line and headers together (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html)."""
 TIMEOUT_S: Final = 30
+PROBLEM: Final = "application/problem+json"
 CONCURRENCY: Final = 16
 
 Scope = dict[str, Any]
@@ -149,8 +151,23 @@ async def _respond(send: Send, answer: dict[str, Any]) -> None:
 
 
 async def _problem(send: Send, status: int, title: str, detail: str) -> None:
-    body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
-    await _respond(send, {"statusCode": status, "headers": {"content-type": "application/problem+json"}, "body": body})
+    headers = {"content-type": PROBLEM}
+    await _respond(send, {"statusCode": status, "headers": headers, "body": _problem_body(status, title, detail)})
+
+
+def _problem_body(status: int, title: str, detail: str) -> str:
+    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's, but what is no HTTP, or a URL longer than the parser takes, is answered with a problem, too."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer and close; the connection can't be made sense of any more."""
+        body = _problem_body(400, "Bad Request", f"{msg} A URL takes {HEADER_BYTES_MAX} bytes at the most.").encode()
+        lines = ["HTTP/1.1 400 Bad Request", f"content-type: {PROBLEM}", f"content-length: {len(body)}"]
+        self.transport.write("\r\n".join([*lines, "connection: close", "", ""]).encode() + body)
+        self.transport.close()
 
 
 def main() -> None:
@@ -164,7 +181,7 @@ def main() -> None:
         lifespan="off",
         access_log=False,
         log_level="warning",
-        h11_max_incomplete_event_size=64 * 1024,
+        http=HttpProtocol,
         timeout_graceful_shutdown=10,
     )
 

@@ -1,7 +1,7 @@
 """Commit candidates to the truth: read, fold, write, judge what failed, and again."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from shared.domain.events import ScoreEvent
@@ -122,7 +122,8 @@ class Committer:
         if not player.pending:
             player.standings = standings
             return None
-        return plan(player.leaderboard, player.user_id, player.pending, standings, partial(self._ledger, player))
+        ledger = cache(partial(self._ledger, player))
+        return plan(player.leaderboard, player.user_id, player.pending, standings, ledger)
 
     def _write(self, group: Sequence[Plan]) -> list[Failed] | Unavailable:
         try:

@@ -1,0 +1,402 @@
+"""The main job, end to end: events into Kafka; exact rankings out of the HTTP API and the export files.
+
+Everything that comes out is compared with the oracle, which reads what stands in the topic.
+"""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from tests import oracle
+from tests.e2e.conftest import System, TopicRecord, until
+from tests.e2e.traffic import BOARDS, DELETED, STRICT, Traffic
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+SEED = 20_261_123
+PAGE = 50
+EVENTS = 5_200
+REASONS = {
+    *("malformed", "invalid", "unknown_leaderboard", "conflicting_duplicate", "too_late", "from_the_future"),
+    *("leaderboard_closed", "score_overflow"),
+}
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window by the parameters of the API, and its days; none for all time."""
+
+    query: dict[str, str]
+    first: date | None = None
+    last: date | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was set up and sent once for all tests."""
+
+    definitions: dict[str, dict[str, Any]]
+    deleted: str
+    days: Sequence[date]
+
+    def windows(self, board: str) -> list[Window]:
+        """Every window that holds an event, and some that hold none."""
+        first, last = self.days[0], self.days[-1]
+        days = [first + timedelta(days=number) for number in range(-1, (last - first).days + 2)]
+        weeks = sorted({day - timedelta(days=day.weekday()) for day in days})
+        found = [Window({"window": "all-time"})]
+        found += [Window({"window": "daily", "date": day.isoformat()}, day, day) for day in days]
+        for monday in weeks:
+            year, week, _ = monday.isocalendar()
+            sunday = monday + timedelta(days=6)
+            found.append(Window({"window": "weekly", "date": f"{year}-W{week:02d}"}, monday, sunday))
+        bounds = {"from": self.days[1].isoformat(), "to": self.days[-2].isoformat()}
+        found.append(Window({"window": "custom", **bounds}, self.days[1], self.days[-2]))
+        if board in BOARDS:
+            found.append(Window({"window": "custom", "period": "fortnight"}, *self.period))
+        return found
+
+    @property
+    def period(self) -> tuple[date, date]:
+        """The days of the period that is registered before the first event."""
+        return self.days[2], self.days[2] + timedelta(days=13)
+
+
+def set_up(system: System, prefix: str, days: Sequence[date]) -> Run:
+    """Leaderboards under names of their own, one of them deleted again."""
+    definitions = {f"{prefix}{name}": body for name, body in BOARDS.items()} | {f"{prefix}strict": STRICT}
+    deleted = f"{prefix}deleted"
+    run = Run(definitions, deleted, days)
+    for board, body in (definitions | {deleted: DELETED}).items():
+        system.put(f"/leaderboards/{board}", body)
+    assert system.request("DELETE", f"/leaderboards/{deleted}").status_code == 204
+    first, last = run.period
+    for name in BOARDS:
+        period = {"name": "Fortnight", "from": first.isoformat(), "to": last.isoformat()}
+        system.put(f"/leaderboards/{prefix}{name}/periods/fortnight", period)
+    return run
+
+
+def judge(run: Run, records: Sequence[TopicRecord]) -> oracle.Oracle:
+    definitions = run.definitions | {run.deleted: DELETED}
+    judging = oracle.Oracle(definitions, closed=[run.deleted])
+    judging.take(oracle.Produced(one.partition, one.offset, one.appended_at_ms, one.value) for one in records)
+    return judging
+
+
+def read_window(system: System, board: str, window: Window) -> list[oracle.Entry]:
+    """Every entry, page by page."""
+    entries: list[oracle.Entry] = []
+    while True:
+        page = system.get(f"/leaderboards/{board}/rankings", limit=PAGE, offset=len(entries), **window.query)
+        assert page["leaderboardId"] == board
+        entries += [to_entry(line) for line in page["entries"]]
+        if len(page["entries"]) < PAGE:
+            assert page["total"] == len(entries)
+            return entries
+
+
+def to_entry(line: dict[str, Any]) -> oracle.Entry:
+    percentile = Decimal(str(line["percentile"]))
+    reached_at_ms = oracle.instant(line["reachedAt"])
+    return oracle.Entry(line["rank"], line["userId"], line["score"], reached_at_ms, percentile, line["tier"])
+
+
+def assert_every_window_is_the_oracles(system: System, run: Run, judging: oracle.Oracle) -> int:
+    """Returns how many entries were compared."""
+    compared = 0
+    for board in run.definitions:
+        for window in run.windows(board):
+            expected = judging.ranking(board, window.first, window.last)
+            assert read_window(system, board, window) == expected, (board, window.query)
+            compared += len(expected)
+    return compared
+
+
+def assert_dead_letters_are_the_refused(system: System, judging: oracle.Oracle, records: Sequence[TopicRecord]) -> None:
+    refused = {
+        (one.partition, one.offset): (judging.outcomes[one.partition, one.offset], one.key, one.value)
+        for one in records
+        if judging.outcomes[one.partition, one.offset] not in (oracle.APPLIED, oracle.DUPLICATE)
+    }
+    found = {place: (letter.reason, letter.key, letter.value) for place, letter in system.letters().items()}
+    assert Counter(reason for reason, _, _ in found.values()) == Counter(reason for reason, _, _ in refused.values())
+    assert found == refused
+
+
+@pytest.fixture(scope="module")
+def run(system: System) -> Run:
+    """Three leaderboards and more than 5,000 records: shuffled, a tenth of them copies, one in fifty bad."""
+    traffic = Traffic(SEED, datetime.now(UTC))
+    run = set_up(system, "", traffic.days)
+    good = [pair for board in BOARDS for pair in traffic.good(board, EVENTS // len(BOARDS))]
+    bad = traffic.bad("sum", "strict", "deleted", rounds=3) + traffic.conflicting(good, 30)
+    mixed = traffic.shuffled(traffic.with_duplicates(good, 10) + bad)
+    overflowing = traffic.overflowing("sum", 4)
+    half = len(mixed) // 2
+    system.produce(mixed[:half] + overflowing + mixed[half:])
+    system.settle()
+    return run
+
+
+def test_the_traffic_is_what_the_tests_are_about(system: System, run: Run) -> None:
+    records = system.records()
+    judging = judge(run, records)
+
+    counts = Counter(judging.outcomes.values())
+    assert counts.keys() == {*REASONS, oracle.APPLIED, oracle.DUPLICATE}
+    assert counts[oracle.APPLIED] > 5_000
+    assert counts[oracle.DUPLICATE] >= 500
+    assert sum(counts[reason] for reason in REASONS) >= 100
+    for board in BOARDS:
+        lines = judging.ranking(board)
+        assert min(line.score for line in lines) < 0
+        points = Counter(line.score for line in judging.ranking(board, run.days[0], run.days[0]))
+        assert points.most_common(1)[0][1] > 3, "many tie"
+        assert len({line.tier for line in lines}) >= 3
+
+
+def test_every_entry_of_every_window_is_the_oracles(system: System, run: Run) -> None:
+    judging = judge(run, system.records())
+
+    assert assert_every_window_is_the_oracles(system, run, judging) > 3_000
+
+
+def test_the_dead_letter_queue_holds_exactly_the_bad_records_with_reason_and_original(system: System, run: Run) -> None:
+    records = system.records()
+
+    assert_dead_letters_are_the_refused(system, judge(run, records), records)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_every_player_is_found_with_his_neighbours(system: System, run: Run, board: str) -> None:
+    ranking = judge(run, system.records()).ranking(board)
+
+    for at, entry in enumerate(ranking):
+        found = system.get(f"/leaderboards/{board}/players/{quote(entry.user_id, safe='')}", context=2)
+        assert to_entry(found["player"]) == entry
+        assert [to_entry(line) for line in found["above"]] == ranking[max(at - 2, 0) : at]
+        assert [to_entry(line) for line in found["below"]] == ranking[at + 1 : at + 3]
+        assert found["total"] == len(ranking)
+
+
+@pytest.mark.parametrize("file_format", ["csv", "ndjson"])
+@pytest.mark.parametrize("board", BOARDS)
+def test_every_line_of_an_export_is_the_oracles(system: System, run: Run, board: str, file_format: str) -> None:
+    judging = judge(run, system.records())
+    windows = [window for window in run.windows(board) if window.query["window"] in ("all-time", "weekly", "custom")]
+
+    for window in windows:
+        content = export(system, board, window, file_format)
+        lines = from_csv(content) if file_format == "csv" else from_ndjson(content)
+        assert lines == judging.ranking(board, window.first, window.last), window.query
+
+
+def export(system: System, board: str, window: Window, file_format: str) -> str:
+    """The file behind an export, waited for as the API says."""
+    path = f"/leaderboards/{board}/export"
+
+    def ask() -> requests.Response | None:
+        answer = system.request("GET", path, params={**window.query, "format": file_format})
+        if answer.status_code == 303:
+            return answer
+        assert answer.status_code == 202, answer.text
+        assert int(answer.headers["retry-after"]) >= 0
+        job = system.get(answer.headers["location"])
+        assert job["state"] != "failed", job
+        return None
+
+    file = system.request("GET", until(ask, f"the export of {window.query}").headers["location"])
+    assert file.status_code == 200
+    file.encoding = "utf-8"
+    return file.text
+
+
+def from_csv(content: str) -> list[oracle.Entry]:
+    lines = csv.DictReader(io.StringIO(content, newline=""))
+    assert lines.fieldnames == ["rank", "user_id", "score", "reached_at", "percentile", "tier"]
+    return [
+        oracle.Entry(
+            int(line["rank"]),
+            line["user_id"],
+            int(line["score"]),
+            oracle.instant(line["reached_at"]),
+            Decimal(line["percentile"]),
+            line["tier"] or None,
+        )
+        for line in lines
+    ]
+
+
+def from_ndjson(content: str) -> list[oracle.Entry]:
+    lines = [json.loads(line, parse_float=Decimal) for line in content.split("\n") if line]
+    return [
+        oracle.Entry(
+            line["rank"],
+            line["user_id"],
+            line["score"],
+            oracle.instant(line["reached_at"]),
+            Decimal(line["percentile"]),
+            line["tier"],
+        )
+        for line in lines
+    ]
+
+
+def test_a_trigger_killed_in_the_middle_leaves_the_same_result(system: System) -> None:
+    traffic = Traffic(SEED + 1, datetime.now(UTC))
+    run = set_up(system, "crash-", traffic.days)
+    before = system.committed()
+    good = [pair for board in BOARDS for pair in traffic.good(f"crash-{board}", 500)]
+    bad = traffic.bad("crash-sum", "crash-strict", "crash-deleted", rounds=1) + traffic.conflicting(good, 10)
+    pairs = traffic.shuffled(traffic.with_duplicates(good, 10) + bad)
+    places = {(one.partition, one.offset) for one in system.records()}
+
+    system.produce(pairs)
+    until(lambda: system.committed() > before, "the trigger is in the middle")
+    system.kill_trigger()
+    assert system.committed() < before + len(pairs), "killed before it was done"
+    system.restart_trigger()
+    system.settle()
+
+    records = system.records()
+    judging = judge(run, records)
+    assert assert_every_window_is_the_oracles(system, run, judging) > 2_000
+    own = [one for one in records if (one.partition, one.offset) not in places]
+    refused = {place for place in places_of(own) if judging.outcomes[place] not in (oracle.APPLIED, oracle.DUPLICATE)}
+    letters = {place: letter for place, letter in system.letters().items() if place in places_of(own)}
+    assert {place: letter.reason for place, letter in letters.items()} == {
+        place: judging.outcomes[place] for place in refused
+    }
+
+
+def places_of(records: Sequence[TopicRecord]) -> set[tuple[int, int]]:
+    return {(one.partition, one.offset) for one in records}
+
+
+def test_the_whole_topic_sent_again_changes_nothing_and_every_record_is_accounted_for(system: System, run: Run) -> None:
+    records = [one for one in system.records() if not (one.key or b"").startswith(b"crash-")]
+    once = judge(run, records)
+
+    system.produce((one.key, one.value) for one in records)
+    system.settle()
+
+    assert_every_window_is_the_oracles(system, run, once)
+    everything = system.records()
+    again = judge(run, everything)
+    new = everything_but(everything, places_of(records))
+    counts = Counter(again.outcomes[one.partition, one.offset] for one in new if is_own(one))
+    assert counts[oracle.APPLIED] == 0
+    assert counts[oracle.DUPLICATE] > 5_000
+    refused = {
+        (one.partition, one.offset): again.outcomes[one.partition, one.offset]
+        for one in everything
+        if is_own(one) and again.outcomes[one.partition, one.offset] not in (oracle.APPLIED, oracle.DUPLICATE)
+    }
+    own = {place: letter.reason for place, letter in system.letters().items() if place in refused}
+    assert own == refused
+
+
+def is_own(record: TopicRecord) -> bool:
+    return not (record.key or b"").startswith(b"crash-")
+
+
+def everything_but(records: Sequence[TopicRecord], places: set[tuple[int, int]]) -> list[TopicRecord]:
+    return [one for one in records if (one.partition, one.offset) not in places]
+
+
+BAD_REQUESTS: dict[str, tuple[str, str]] = {
+    "a limit that is no number": ("/leaderboards/sum/rankings?limit=abc", "limit"),
+    "a limit of 0": ("/leaderboards/sum/rankings?limit=0", "limit"),
+    "a limit past the limit": ("/leaderboards/sum/rankings?limit=1001", "limit"),
+    "a negative offset": ("/leaderboards/sum/rankings?offset=-1", "offset"),
+    "a window that does not exist": ("/leaderboards/sum/rankings?window=monthly", "window"),
+    "a date that is not in the calendar": ("/leaderboards/sum/rankings?window=daily&date=2026-02-29", "date"),
+    "a date that is none": ("/leaderboards/sum/rankings?window=daily&date=yesterday", "date"),
+    "a week that does not exist": ("/leaderboards/sum/rankings?window=weekly&date=2025-W53", "date"),
+    "a date before 1970": ("/leaderboards/sum/rankings?window=daily&date=1969-12-31", "date"),
+    "a range that ends before it starts": (
+        "/leaderboards/sum/rankings?window=custom&from=2026-11-02&to=2026-11-01",
+        "to",
+    ),
+    "a range of 367 days": ("/leaderboards/sum/rankings?window=custom&from=2026-01-01&to=2027-01-02", "to"),
+    "a range without end": ("/leaderboards/sum/rankings?window=custom&from=2026-01-01", "to"),
+    "a parameter that does not exist": ("/leaderboards/sum/rankings?limits=5", "limits"),
+    "a parameter given twice": ("/leaderboards/sum/rankings?limit=5&limit=6", "limit"),
+    "a context past the limit": ("/leaderboards/sum/players/player-1?context=51", "context"),
+    "a user id of 129 bytes": (f"/leaderboards/sum/players/{'u' * 129}", "userId"),
+    "a user id with a control character": ("/leaderboards/sum/players/a%00b", "userId"),
+    "an export of a format that does not exist": ("/leaderboards/sum/export?format=xlsx", "format"),
+}
+NOT_FOUND = {
+    "an unknown leaderboard": "/leaderboards/no-such/rankings",
+    "a leaderboard id that none can have": "/leaderboards/No%20Such/rankings",
+    "a deleted leaderboard": "/leaderboards/deleted/rankings",
+    "an unknown period": "/leaderboards/sum/rankings?window=custom&period=no-such",
+    "an unknown player": "/leaderboards/sum/players/nobody",
+    "an unknown export": "/leaderboards/sum/exports/no-such",
+    "an unknown route": "/no-such",
+}
+
+
+def assert_problem(answer: requests.Response, *statuses: int) -> dict[str, Any]:
+    assert answer.status_code in statuses, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == answer.status_code
+    assert problem["title"]
+    return problem
+
+
+@pytest.mark.parametrize(("path", "field"), BAD_REQUESTS.values(), ids=list(BAD_REQUESTS))
+def test_a_bad_request_is_a_problem_that_names_its_field(system: System, run: Run, path: str, field: str) -> None:
+    problem = assert_problem(system.request("GET", path), 400, 422)
+
+    assert field in [error["field"] for error in problem["errors"]], problem
+
+
+@pytest.mark.parametrize("path", NOT_FOUND.values(), ids=list(NOT_FOUND))
+def test_what_does_not_exist_is_a_problem(system: System, run: Run, path: str) -> None:
+    assert_problem(system.request("GET", path), 404)
+
+
+@pytest.mark.parametrize("kilobytes", [1, 9, 60, 1_000])
+def test_a_huge_user_id_is_a_problem_of_the_client(system: System, run: Run, kilobytes: int) -> None:
+    answer = system.request("GET", f"/leaderboards/sum/players/{'u' * kilobytes * 1_000}")
+
+    problem = assert_problem(answer, 400, 414, 422, 431)
+    assert len(answer.content) < 5_000
+    if kilobytes < 10:
+        assert [error["field"] for error in problem["errors"]] == ["userId"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": "x", "aggregation": "average"}, "aggregation"),
+        ({"aggregation": "sum"}, "name"),
+        ({"name": "x", "aggregation": "sum", "lateness": "1 hour"}, "lateness"),
+        ({"name": "x", "aggregation": "sum", "shards": 0}, "shards"),
+        ({"name": "x", "aggregation": "sum", "tiers": [{"name": "a", "topN": 0}]}, "tiers[0].topN"),
+    ],
+)
+def test_a_bad_definition_is_a_problem_that_names_its_field(system: System, body: dict[str, Any], field: str) -> None:
+    problem = assert_problem(system.request("PUT", "/leaderboards/new-one", json=body), 400, 422)
+
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert system.request("GET", "/leaderboards/new-one").status_code == 404
+
+
+@pytest.mark.parametrize("change", [{"aggregation": "best"}, {"order": "asc", "tiers": []}, {"shards": 5}])
+def test_a_rule_that_events_depend_on_cannot_change(system: System, run: Run, change: dict[str, Any]) -> None:
+    assert_problem(system.request("PUT", "/leaderboards/sum", json=BOARDS["sum"] | change), 409)
