@@ -73,7 +73,7 @@ def _fetch_dynamodb(directory: Path) -> None:
 
 def _fetch_ministack(directory: Path) -> None:
     # not a virtual environment: those can't be renamed
-    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+    uv = str(Path(sys.executable).parent / "uv")
     _run(
         "ministack from PyPI",
         uv,
