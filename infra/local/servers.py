@@ -104,7 +104,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
             )
-        self._pid_file.write_text(str(self._process.pid))
+        self._pid_file.write_text(f"{self._process.pid} {_started_at(self._process.pid)}")
 
     @property
     def _pid_file(self) -> Path:
@@ -113,13 +113,12 @@ class Server:
     def _end_left_over(self) -> None:
         """End the process of a run whose supervisor was killed: it would hold the port and the data."""
         try:
-            pid = int(self._pid_file.read_text())
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+            pid, started_at = self._pid_file.read_text().split()
         except (OSError, ValueError):
             return
-        if command == [part.encode() for part in self._command]:
-            os.kill(pid, signal.SIGKILL)
-            _wait_gone(pid)
+        if started_at != "gone" and _started_at(int(pid)) == started_at:
+            os.kill(int(pid), signal.SIGKILL)
+            _wait_gone(int(pid))
 
     def is_ready(self) -> bool:
         """Whether it lives and answers."""
@@ -327,9 +326,18 @@ def _is_taken(port: int) -> bool:
         return False
 
 
+def _started_at(pid: int) -> str:
+    """When a process was started, in ticks since boot (proc(5)): tells it from a later one of the same number."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "gone"
+    return "gone" if state == "Z" else fields[18]
+
+
 def _wait_gone(pid: int) -> None:
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+    while _started_at(pid) != "gone" and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
