@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .local/stamps
+UV_VERSION := 0.13.9
 UV = $(shell command -v uv || echo .local/uv/bin/uv)
 
 .PHONY: help setup run up down clean distclean test simulate check format lock
@@ -51,16 +52,13 @@ lock: ## Pin the dependencies of pyproject.toml anew
 	@$(UV) pip compile --quiet --universal --generate-hashes --all-extras --no-header --python-version 3.11 \
 		pyproject.toml -o requirements.lock
 
-$(STAMPS)/uv:
+$(STAMPS)/venv: requirements.lock pyproject.toml
 	@mkdir -p $(STAMPS)
-	@command -v uv >/dev/null || { \
+	@[ -x $(UV) ] || { \
 		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 			{ echo "Python 3.11 or newer is needed: set PYTHON to one"; exit 1; }; \
 		echo "installing uv …"; \
-		$(PYTHON) -m venv .local/uv && .local/uv/bin/pip install --quiet uv==0.13.9; }
-	@touch $@
-
-$(STAMPS)/venv: requirements.lock pyproject.toml | $(STAMPS)/uv
+		$(PYTHON) -m venv .local/uv && .local/uv/bin/pip install --quiet uv==$(UV_VERSION); }
 	@echo "installing the Python packages …"
 	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python '>=3.11,<3.15' $(VENV)
 	@$(UV) pip sync --quiet --python $(VENV) requirements.lock
