@@ -104,7 +104,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
             )
-        self._pid_file.write_text(f"{self._process.pid} {_started_at(self._process.pid)}")
+        self._pid_file.write_text(f"{self._process.pid} {started_at(self._process.pid)}")
 
     @property
     def _pid_file(self) -> Path:
@@ -113,14 +113,14 @@ class Server:
     def _end_left_over(self) -> None:
         """End the process of a run whose supervisor was killed: it would hold the port and the data."""
         try:
-            pid, started_at = self._pid_file.read_text().split()
+            pid, ticks = self._pid_file.read_text().split()
         except (OSError, ValueError):
             return
-        if started_at != "gone" and _started_at(int(pid)) == started_at:
+        if ticks != "gone" and started_at(int(pid)) == ticks:
             os.kill(int(pid), signal.SIGKILL)
             # the threads of a killed process hold its port a little longer than it lives itself
             deadline = time.monotonic() + STOP_TIMEOUT_S
-            while _started_at(int(pid)) != "gone" or (self.port is not None and _is_taken(self.port)):
+            while started_at(int(pid)) != "gone" or (self.port is not None and _is_taken(self.port)):
                 if time.monotonic() > deadline:
                     return
                 time.sleep(0.05)
@@ -331,7 +331,7 @@ def _is_taken(port: int) -> bool:
         return False
 
 
-def _started_at(pid: int) -> str:
+def started_at(pid: int) -> str:
     """When a process was started, in ticks since boot (proc(5)): tells it from a later one of the same number."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

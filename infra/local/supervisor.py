@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.local.config import Config, InvalidConfiguration
-from infra.local.servers import Server
+from infra.local.servers import Server, started_at
 from infra.local.stack import Stack
 
 LOOK_EVERY_S: Final = 0.5
@@ -148,7 +148,6 @@ def _running(config: Config) -> int | None:
     """Process id of the stack's supervisor, if it lives."""
     try:
         pid = int(_pid_file(config).read_text())
-        os.kill(pid, 0)
     except (OSError, ValueError):
         return None
-    return None if pid == os.getpid() else pid
+    return None if pid == os.getpid() or started_at(pid) == "gone" else pid
