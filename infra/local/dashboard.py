@@ -80,9 +80,8 @@ class Dashboard:
         top = ", ".join(
             f"{one['rank']}. {one['userId']} {one['score']}" for one in (ranking or {}).get("entries", [])[:3]
         )
-        self._console.print(
-            f"{_number(rate)} records/s · lag {_lag(lag)} · top: {top or 'nobody yet'}", highlight=False
-        )
+        line = f"{_number(rate)} records/s · lag {_lag(lag)} · top: {top or 'nobody yet'}"
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def _status(self, rate: float | None, lag: dict[str, int] | None) -> Panel:
         line = Text()

@@ -8,7 +8,7 @@ from typing import Final
 
 from confluent_kafka import Producer
 
-from infra.local.config import HOST, PARTITIONS, TOPIC
+from infra.local.config import HOST, TOPIC
 
 CHUNK_BYTES: Final = 65_536
 
@@ -35,10 +35,8 @@ async def serve(port: int, broker_host: str, broker_port: int, ready: Path) -> N
 def main() -> None:
     """Run the cluster until the process is ended: `python -m infra.local.mock_kafka PORT READY_FILE`."""
     port, ready = int(sys.argv[1]), Path(sys.argv[2])
-    cluster = Producer(
-        {"test.mock.num.brokers": 1, "test.mock.default.partition.count": PARTITIONS, "allow.auto.create.topics": True}
-    )
-    metadata = cluster.list_topics(TOPIC, timeout=10)
+    cluster = Producer({"test.mock.num.brokers": 1})
+    metadata = cluster.list_topics(TOPIC, timeout=10)  # creates it, with as many partitions as the cluster likes
     (broker,) = metadata.brokers.values()
     asyncio.run(serve(port, broker.host, broker.port, ready))
 

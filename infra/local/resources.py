@@ -66,7 +66,7 @@ def _create_bucket(s3: Any, name: str) -> None:
 
 
 def _create_topic(bootstrap_servers: str) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
     settings = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(7 * 86_400_000)}
     topic = NewTopic(TOPIC, num_partitions=PARTITIONS, replication_factor=1, config=settings)
     for outcome in admin.create_topics([topic]).values():

@@ -1,6 +1,7 @@
 """The whole local stack for the end-to-end tests, behind the few things that they do with it."""
 
 import base64
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -152,14 +153,18 @@ class System:
         return dict(self._letters)
 
     def _to_letter(self, body: str) -> tuple[tuple[int, int], Letter]:
-        letter = requests.compat.json.loads(body)
+        letter = json.loads(body)
         assert letter["topic"] == TOPIC
-        value = _bytes(letter["value"])
-        if letter.get("valueObject"):
-            kept = self._s3.get_object(Bucket=self._environment["EXPORT_BUCKET"], Key=letter["valueObject"])
-            value = kept["Body"].read()
         place = (letter["partition"], letter["offset"])
-        return place, Letter(letter["reason"], letter["detail"], _bytes(letter["key"]), value)
+        return place, Letter(letter["reason"], letter["detail"], self._part(letter, "key"), self._part(letter, "value"))
+
+    def _part(self, letter: Mapping[str, Any], name: str) -> bytes | None:
+        """The original key or value, which stands in S3 where it is too large for a message."""
+        kept = letter.get(f"{name}Object")
+        if kept is None:
+            return None if letter[name] is None else base64.b64decode(letter[name])
+        content: bytes = self._s3.get_object(Bucket=self._environment["EXPORT_BUCKET"], Key=kept)["Body"].read()
+        return content
 
     def _consumer(self, group: str) -> Consumer:
         return Consumer({"bootstrap.servers": self._servers, "group.id": group, "enable.auto.commit": False})
@@ -171,10 +176,6 @@ class System:
     def _committed(self) -> dict[int, int]:
         partitions: Sequence[TopicPartition] = [TopicPartition(TOPIC, partition) for partition in range(PARTITIONS)]
         return {one.partition: max(one.offset, 0) for one in self._group.committed(list(partitions), timeout=10)}
-
-
-def _bytes(encoded: str | None) -> bytes | None:
-    return None if encoded is None else base64.b64decode(encoded)
 
 
 @pytest.fixture(scope="module")

@@ -377,6 +377,19 @@ def test_a_redelivered_event_that_cancels_out_another_is_a_duplicate() -> None:
     assert (again[0].disposition, again[0].rejection) == (Disposition.DUPLICATE, None)
 
 
+def test_standings_that_a_read_left_over_are_asked_for_again() -> None:
+    leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+    database = MemoryDynamoDB()
+    users = [f"u-{number}" for number in range(250)]
+    values = [value(f"e-{number}", user, 1, 0, 0) for number, user in enumerate(users)]
+    commit(database.client(), candidates_of(leaderboard, [record(number, one) for number, one in enumerate(values)]))
+    reads = reads_of(database.client([Fault.UNPROCESSED, Fault.UNPROCESSED, None] * 3))
+
+    found = reads.standings((leaderboard, user, ALL_TIME_BUCKET) for user in users)
+
+    assert set(found) == {("cup", user, ALL_TIME_BUCKET) for user in users}
+
+
 def test_a_ledger_out_of_reach_fails_only_what_needs_it_and_for_now() -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
     database = MemoryDynamoDB()

@@ -100,8 +100,8 @@ class Service:
         reads = Reads(client, Tables(), in_a_row, Backoff())
         committer = Committer(Commits(client, Tables()), reads, in_a_row, Backoff())
         letters = DeadLetterQueue(parts, parts, "letters")
-        boards: Any = Registry()
-        self._ingest = Ingest(boards, committer, parts, letters, parts)
+        self.registry: Any = Registry()
+        self._ingest = Ingest(self.registry, committer, parts, letters, parts)
 
     def ingest(self, records: Sequence[Any]) -> list[Candidate]:
         self.candidates = self._ingest.ingest(records)
@@ -235,12 +235,27 @@ def test_a_sample_handed_over_again_changes_nothing(handle: Callable[[Any], Any]
     assert service.shown == shown
 
 
+@pytest.mark.filterwarnings("ignore:No application metrics to publish")
 def test_records_stamped_by_their_producers_are_refused_as_a_whole(handle: Callable[[Any], Any]) -> None:
     event = sample("accepted")
     records_of(event)[-1]["timestampType"] = "CREATE_TIME"
 
     with pytest.raises(Exception, match=r"message\.timestamp\.type=LogAppendTime"):
         handle(event)
+
+
+def test_a_record_that_has_to_come_again_is_not_on_the_dead_letter_queue_yet(
+    handle: Callable[[Any], Any], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.registry, "seal", lambda _: None)
+    event = sample("too-late")
+
+    answer = handle(event)
+
+    offsets = {item["itemIdentifier"]["offset"] for item in answer["batchItemFailures"]}
+    assert offsets == {record["offset"] for record in records_of(event)}
+    assert service.letters == [], "by the rules that have just changed it may count"
+    assert service.positions == {}
 
 
 LARGEST_MESSAGE = 256 * 1024

@@ -160,6 +160,16 @@ BEYOND_THE_SCHEMA: dict[str, tuple[str, bytes]] = {
     "points as a whole number with a fraction": ("points", with_points("25.0")),
     "points with an exponent": ("points", with_points("1e3")),
 }
+NO_DOUBLES: dict[str, tuple[str, bytes]] = {
+    "points past a double": ("points", with_points("1e999")),
+    "points of 5,000 digits": ("points", with_points("9" * 5_000)),
+    "a wrong field before a number past a double": ("eventId", encode(event(eventId=7))[:-1] + b', "extra": 1e999}'),
+    "a wrong field before a number of 5,000 digits": (
+        "eventId",
+        encode(event(eventId=7))[:-1] + b', "extra": ' + b"9" * 5_000 + b"}",
+    ),
+}
+"""JSON all the same: it sets no limit to numbers."""
 
 
 @pytest.mark.parametrize(("field", "value"), INVALID.values(), ids=INVALID)
@@ -185,7 +195,18 @@ def test_what_the_schema_cannot_say_is_invalid_all_the_same(field: str, value: b
         oracle.parse(value)
 
 
+@pytest.mark.parametrize(("field", "value"), NO_DOUBLES.values(), ids=NO_DOUBLES)
+def test_a_number_of_any_size_is_json_and_invalid_at_most(field: str, value: bytes) -> None:
+    refused = rejection(value)
+
+    assert refused.reason is Reason.INVALID
+    assert field in refused.detail
+    with pytest.raises(oracle.Refused, match=r"^invalid$"):
+        oracle.parse(value)
+
+
 WHOLE = encode(EVENT)
+DEEP = b"[" * 100_000 + b"]" * 100_000
 MALFORMED: dict[str, bytes | None] = {
     "a tombstone": None,
     "nothing": b"",
@@ -212,7 +233,10 @@ MALFORMED: dict[str, bytes | None] = {
     "an overlong encoding": WHOLE.replace(b"u-42", b"u-\xc0\x80"),
     "half a character encoded": WHOLE.replace(b"u-42", b"u-\xed\xa0\x80"),
     "half a character escaped": WHOLE.replace(b"u-42", b"u-\\ud83d"),
-    "brackets 100,000 deep": WHOLE[:-1] + b', "extra": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "brackets 100,000 deep": DEEP,
+    "brackets 100,000 deep after a field that is invalid": b'{"eventId": 7, "extra": ' + DEEP + b"}",
+    "half a character escaped after a field that is invalid": b'{"eventId": 7, "extra": "\\ud83d"}',
+    "brackets 100,000 deep in a field that is not read": WHOLE[:-1] + b', "extra": ' + DEEP + b"}",
 }
 
 
