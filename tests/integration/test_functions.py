@@ -1,0 +1,147 @@
+"""The functions behind queues and the schedule, called with Lambda's events on real servers."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from redis import Redis
+
+from infra.local import resources
+from infra.local.config import Config, Ports, free_port
+from infra.local.servers import ministack
+from shared.domain.events import ScoreEvent
+from shared.domain.records import Source
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of
+from shared.truth.commits import Commits, PlayerCommit
+from shared.truth.export_jobs import ExportFormat, ExportState
+from shared.truth.items import LedgerEntry
+from shared.wiring import now_ms
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+EVENTS = Path(__file__).parents[2] / "events"
+CONTEXT = SimpleNamespace(
+    function_name="function",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:eu-central-1:000000000000:function:function",
+    aws_request_id="request-1",
+)
+NOTHING_FAILED: dict[str, Any] = {"batchItemFailures": []}
+
+
+@pytest.fixture(scope="module")
+def load(
+    redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """Loads the handler of a function in the environment of these servers."""
+    ports = Ports(redis=_port(redis_url), dynamodb=_port(dynamodb_url), aws=free_port())
+    config = Config(tmp_path_factory.mktemp("state"), Path("packages"), ports)
+    names = [f"functions.{name}.handler" for name in ("repair", "export")]
+    with ministack(tmp_path_factory.mktemp("aws"), ports.aws), pytest.MonkeyPatch.context() as patch:
+        for name, value in config.environment().items():
+            patch.setenv(name, value)
+        resources.create(config.environment(), topic=False)
+        for name in names:
+            sys.modules.pop(name, None)
+        yield lambda function: importlib.import_module(f"functions.{function}.handler")
+        for name in names:
+            sys.modules.pop(name, None)
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+@pytest.fixture
+def repair(load: Any) -> Any:
+    return load("repair")
+
+
+@pytest.fixture
+def leaderboard(repair: Any, dynamodb: "DynamoDBClient", leaderboard_id: str) -> Leaderboard:
+    """A leaderboard with two players in the truth, of which the cache knows nothing."""
+    leaderboard = Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=2)
+    repair.wiring.registry.save(leaderboard)
+    sealed: Leaderboard = repair.wiring.registry.seal(leaderboard)
+    at_ms = now_ms()
+    players = []
+    for number, user_id in enumerate(("u-42", "u-43")):
+        event = ScoreEvent("e-1", leaderboard.id, user_id, 10 + number, at_ms)
+        standing = Standing(10 + number, at_ms, 1, version=1)
+        entry = LedgerEntry(event, Source("score-events", 0, number, at_ms))
+        players.append(PlayerCommit(sealed, user_id, [entry], {day_of(at_ms): standing, ALL_TIME_BUCKET: standing}))
+    assert Commits(dynamodb, repair.wiring.tables).commit(players) == []
+    return sealed
+
+
+def sample(name: str, leaderboard_id: str) -> Any:
+    """A sample event, `autumn-cup` in it being this test's leaderboard and its day today."""
+    text = (EVENTS / f"{name}.json").read_text()
+    return msgspec.json.decode(text.replace("autumn-cup", leaderboard_id).replace("20780", str(day_of(now_ms()))))
+
+
+def shown(module: Any, leaderboard: Leaderboard, window: Any = ALL_TIME) -> list[tuple[str, int]]:
+    page = module.wiring.live.page(leaderboard, window, 0, 10, now_ms())
+    return [(user_id, score.points) for user_id, score in page.lines]
+
+
+def test_players_whose_cache_write_failed_are_applied_from_the_truth(
+    redis: Redis, repair: Any, leaderboard: Leaderboard
+) -> None:
+    assert repair.handler(sample("repair-players", leaderboard.id), CONTEXT) == NOTHING_FAILED
+
+    assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
+    assert shown(repair, leaderboard, daily(Day(day_of(now_ms())))) == [("u-42", 10)]
+    assert not repair.wiring.live.is_complete(leaderboard.id)
+
+
+def test_a_leaderboard_is_rebuilt_whole_and_vouched_for(redis: Redis, repair: Any, leaderboard: Leaderboard) -> None:
+    assert repair.handler(sample("repair-rebuild", leaderboard.id), CONTEXT) == NOTHING_FAILED
+
+    assert repair.wiring.live.is_complete(leaderboard.id)
+    assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
+
+
+def test_the_schedule_rebuilds_what_was_flushed_and_mends_what_drifted(
+    redis: Redis, repair: Any, leaderboard: Leaderboard
+) -> None:
+    assert repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT) == NOTHING_FAILED
+    assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
+
+    redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
+    assert repair.wiring.repair.anti_entropy()[leaderboard.id] == 2
+
+    assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
+    assert repair.wiring.repair.anti_entropy()[leaderboard.id] == 0
+
+
+def test_a_message_that_cannot_be_read_fails_alone(redis: Redis, repair: Any, leaderboard: Leaderboard) -> None:
+    event = sample("repair-unreadable", leaderboard.id)
+
+    answer = repair.handler(event, CONTEXT)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+
+
+def test_an_export_that_was_asked_for_is_made(load: Any, leaderboard: Leaderboard) -> None:
+    export = load("export")
+    job = export.wiring.exports.ask(leaderboard, ALL_TIME, ExportFormat.CSV)
+    event = sample("export-job", leaderboard.id)
+    event["Records"][0]["body"] = event["Records"][0]["body"].replace("all-time-csv-1795430507000", job.id)
+
+    assert export.handler(event, CONTEXT) == NOTHING_FAILED
+
+    done = export.wiring.exports.job(leaderboard.id, job.id)
+    assert (done.state, done.rows) == (ExportState.DONE, 2)
+
+
+def test_an_export_that_nobody_asked_for_is_no_failure(load: Any, leaderboard: Leaderboard) -> None:
+    assert load("export").handler(sample("export-job", leaderboard.id), CONTEXT) == NOTHING_FAILED
