@@ -8,7 +8,7 @@ STAMPS := .local/stamps
 UV_VERSION := 0.13.9
 UV = $(shell command -v uv || echo .local/uv/bin/uv)
 
-.PHONY: help setup run up down clean distclean test simulate check format lock
+.PHONY: help setup run up down clean distclean test simulate mutate check format lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ test: setup ## Run all tests, against real servers
 
 simulate: setup ## Run the simulation over SEEDS seeds from FIRST_SEED on
 	@SEEDS=$${SEEDS:-10000} $(BIN)/python -m pytest tests/simulation -q --timeout 0 -k seeds
+
+mutate: setup ## Break the core in many ways and show that the tests catch each (some 20 minutes)
+	@$(BIN)/python -m tests.mutations $(ARGS)
 
 check: $(STAMPS)/venv ## Lint, formatting, types, import directions
 	@$(BIN)/ruff check .

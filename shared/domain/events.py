@@ -18,7 +18,8 @@ FUTURE_TOLERANCE_MS: Final = 5 * 60 * 1000
 LEADERBOARD_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,63}\Z"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _RFC_3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH: Final = _EPOCH.replace(tzinfo=None)
@@ -54,6 +55,7 @@ class _Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
 
 
 _decoder = msgspec.json.Decoder(_Wire)
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def decode(value: bytes | None) -> ScoreEvent:
@@ -83,12 +85,12 @@ def decode(value: bytes | None) -> ScoreEvent:
 
 
 def _reason(value: bytes) -> Reason:
-    """A wrong field may stand before the place where the value stops being JSON at all."""
+    """A wrong field may stand before the place where the value stops being a JSON object at all."""
     try:
-        whole = msgspec.json.decode(value)
-    except msgspec.DecodeError:
+        _object_decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Reason.MALFORMED
-    return Reason.INVALID if isinstance(whole, dict) else Reason.MALFORMED
+    return Reason.INVALID
 
 
 def check_user_id(user_id: str) -> None:

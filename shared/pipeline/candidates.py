@@ -44,8 +44,8 @@ class Candidate:
         self.disposition, self.rejection = Disposition.REJECTED, rejection
 
     def fail(self, failure: str) -> None:
-        """It has to come again."""
-        self.disposition, self.failure = Disposition.FAILED, failure
+        """It has to come again, and is judged anew then: it is not on the dead-letter queue yet."""
+        self.disposition, self.failure, self.rejection = Disposition.FAILED, failure, None
 
 
 def read(records: Iterable[Record]) -> list[Candidate]:

@@ -74,11 +74,13 @@ def plan(
             added = {}
         if not added or added[ALL_TIME_BUCKET].gross > POINTS_MAX:
             _judge_enormous(candidate, planned, ledger())
-        if candidate.disposition is not None or not added:
+        if candidate.disposition is not None:
+            continue
+        ids.add(event.event_id)  # one that waits for newer standings keeps its place before others of its id, too
+        if not added:
             continue
         folded.update(added)
         planned.append(candidate)
-        ids.add(event.event_id)
     if not planned:
         return None
     standings = {

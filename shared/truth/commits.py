@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    MetadataRetrievalError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
 from msgspec import Struct
 
 from shared.domain.rules import Leaderboard
@@ -41,6 +48,9 @@ _PASSING: Final = frozenset(
         "TransactionInProgressException",
     }
 )
+_PASSING_ERRORS: Final = (HTTPClientError, BotoConnectionError, CredentialRetrievalError, MetadataRetrievalError)
+"""Of the client's own errors; the others are wrong settings."""
+
 PlayerKey = tuple[str, str]
 """Leaderboard id and user id."""
 
@@ -159,6 +169,8 @@ class Commits:
 
 def raise_if_lasting(error: ClientError | BotoCoreError) -> None:
     """Raise the error again unless it may pass: a missing table or a denied permission is for people to mend."""
+    if isinstance(error, BotoCoreError) and not isinstance(error, _PASSING_ERRORS):
+        raise error
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if error.response["Error"]["Code"] not in _PASSING and status < 500:

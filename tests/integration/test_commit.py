@@ -19,7 +19,7 @@ from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, parse_day
 from shared.pipeline.candidates import Candidate, Disposition
 from shared.pipeline.commit import Committer, PlayerKey
 from shared.retries import Backoff, Threads
-from shared.truth.commits import Commits
+from shared.truth.commits import Commits, Unavailable
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
@@ -183,6 +183,25 @@ def test_when_dynamodb_stays_out_of_reach_everything_fails_and_nothing_is_lost(
     again = [candidate(leaderboard, "e1"), candidate(leaderboard, "e2", "bob")]
     committer(dynamodb, tables, reads).commit(again)
     assert dispositions(again) == [Disposition.APPLIED] * 2
+
+
+def test_a_duplicate_comes_again_if_its_standings_could_not_be_read_to_be_shown(
+    dynamodb: "DynamoDBClient", tables: Tables, reads: Reads, leaderboard: Leaderboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wrote the event may have died before showing it; nobody else would."""
+    committer(dynamodb, tables, reads).commit([candidate(leaderboard, "e1")])
+    real, calls = reads.standings, iter([True])
+
+    def read_once(wanted: Any) -> Any:
+        if next(calls, False):
+            return real(wanted)
+        raise Unavailable("throttled")
+
+    monkeypatch.setattr(reads, "standings", read_once)
+    again = candidate(leaderboard, "e1")
+
+    assert committer(dynamodb, tables, reads).commit([again]) == {}
+    assert (again.disposition, again.failure) == (Disposition.FAILED, "throttled")
 
 
 def test_two_owners_of_the_same_players_count_every_event_once(

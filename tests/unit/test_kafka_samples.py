@@ -258,6 +258,17 @@ def test_a_record_that_has_to_come_again_is_not_on_the_dead_letter_queue_yet(
     assert service.positions == {}
 
 
+def test_no_record_is_refused_on_the_word_of_a_kept_definition(
+    handle: Callable[[Any], Any], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kept in (None, service.registry.boards["spring-cup"]):
+        monkeypatch.setattr(service.registry, "find", lambda _, kept=kept: kept)
+
+        handle(sample("accepted"))
+
+        assert service.letters == []
+
+
 LARGEST_MESSAGE = 256 * 1024
 LARGE = {
     "a large key": (b"k" * 300_000, b"x"),

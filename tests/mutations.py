@@ -1,0 +1,269 @@
+"""Breaks the core in many ways, one at a time, and shows that the tests catch each: `make mutate`.
+
+A mutation that survives is a rule that no test holds.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("shared", "functions", "infra", "tests", "events")
+PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
+LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One way to break one file, and the tests that should notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTATIONS = (
+    Mutation(
+        "an event may be put into the ledger twice",
+        "shared/truth/commits.py",
+        '"Item": ledger_item(entry),\n                "ConditionExpression": _ABSENT,',
+        '"Item": ledger_item(entry),\n                "ConditionExpression": "attribute_not_exists(nothing)",',
+        COMMIT,
+    ),
+    Mutation(
+        "a standing is written whatever its version",
+        "shared/truth/commits.py",
+        '_VERSION = "version = :read"',
+        '_VERSION = "version <> :read OR version = :read"',
+        COMMIT,
+    ),
+    Mutation(
+        "the content of a duplicate is not compared",
+        "shared/pipeline/plans.py",
+        "if candidate.event.same_content(existing):",
+        "if True:",
+        PROPERTY,
+    ),
+    Mutation(
+        "an event id repeated within a batch is planned twice",
+        "shared/pipeline/plans.py",
+        "        if event.event_id in ids:\n            continue\n",
+        "",
+        PROPERTY,
+    ),
+    Mutation(
+        "the all-time standing is forgotten",
+        "shared/pipeline/plans.py",
+        "for bucket in (day, ALL_TIME_BUCKET)\n            }",
+        "for bucket in (day,)\n            } | {ALL_TIME_BUCKET: current.get(ALL_TIME_BUCKET) or Standing(0, 0, 0)}",
+        PROPERTY,
+    ),
+    Mutation(
+        "an enormous event is not looked for in the ledger",
+        "shared/pipeline/plans.py",
+        "existing = ledger.get(candidate.event.event_id)",
+        "existing = None",
+        PROPERTY,
+    ),
+    Mutation(
+        "duplicates show the standings read before they were found",
+        "shared/pipeline/commit.py",
+        "    if not player.pending:\n"
+        "        player.standings = player.touched(current) | dict(written.commit.standings)",
+        "    player.standings = player.touched(current) | dict(written.commit.standings)",
+        PROPERTY,
+    ),
+    Mutation(
+        "what was committed is shown as it was read",
+        "shared/pipeline/commit.py",
+        "player.touched(current) | dict(written.commit.standings)",
+        "player.touched(current)",
+        COMMIT,
+    ),
+    Mutation(
+        "the keys that BatchGetItem left over are forgotten",
+        "shared/truth/reads.py",
+        'request = answer["UnprocessedKeys"]',
+        "request = {}",
+        PROPERTY,
+    ),
+    Mutation(
+        "only duplicates that are new are shown to the cache",
+        "shared/pipeline/commit.py",
+        "        if not player.pending:\n            player.standings = standings\n",
+        "        if not player.pending:\n            player.standings = {}\n",
+        COMMIT,
+    ),
+    Mutation(
+        "the cache is not told when its write failed",
+        "shared/pipeline/projection.py",
+        "                self._repairs.send(repair_messages(leaderboard.id, buckets))\n",
+        "                return True\n",
+        SIMULATION,
+    ),
+    Mutation(
+        "a failed repair message counts as sent",
+        "shared/pipeline/projection.py",
+        "            except QueueUnavailable:\n                return False",
+        "            except QueueUnavailable:\n                return True",
+        SIMULATION,
+    ),
+    Mutation(
+        "a record whose dead letter was not kept counts as rejected",
+        "shared/pipeline/ingest.py",
+        "            for candidate in rejected:\n                candidate.fail(str(unavailable))",
+        "            return",
+        SIMULATION,
+    ),
+    Mutation(
+        "a duplicate whose standings were not shown counts as done",
+        "shared/pipeline/commit.py",
+        "            if candidate.disposition is not Disposition.REJECTED:",
+        "            if candidate.disposition is None:",
+        COMMIT,
+    ),
+    Mutation(
+        "a rebuild is vouched for though the cache was flushed meanwhile",
+        "shared/live/finish_rebuild.lua",
+        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end",
+        "",
+        LIVE,
+    ),
+    Mutation(
+        "a window that nobody vouches for is shown",
+        "shared/live/windows.py",
+        "return Page(bool(marker) if kept else bool(built),",
+        "return Page(True,",
+        LIVE,
+    ),
+    Mutation(
+        "the cache ignores versions",
+        "shared/live/apply.lua",
+        "if v >= version then return nil end",
+        "",
+        LIVE,
+    ),
+    Mutation(
+        "the cache adds instead of setting",
+        "shared/live/apply.lua",
+        "redis.call('ZADD', set, unpack(added))",
+        "redis.call('ZADD', set, 'INCR', added[1], added[2])",
+        LIVE,
+    ),
+    Mutation(
+        "a player's old place stays in the ranking",
+        "shared/live/apply.lua",
+        "if #removed > 0 then redis.call('ZREM', set, unpack(removed)) end",
+        "",
+        LIVE,
+    ),
+    Mutation(
+        "later times rank first among equals",
+        "shared/live/apply.lua",
+        "local head = struct.pack('>I6', reached_at)",
+        "local head = struct.pack('<I6', reached_at)",
+        LIVE,
+    ),
+    Mutation(
+        "custom ranges are fed only their first day",
+        "shared/live/apply.lua",
+        "if range[2] <= bucket and bucket <= range[3]",
+        "if range[2] == bucket",
+        LIVE,
+    ),
+    Mutation(
+        "a late standing revives a window past its use",
+        "shared/live/apply.lua",
+        "if expires_ms > 0 and expires_ms <= now_ms then\n    -- past use",
+        "if false then\n    -- past use",
+        LIVE,
+    ),
+    Mutation(
+        "first to reach it loses",
+        "shared/domain/standings.py",
+        "if one.reached_at_ms <= other.reached_at_ms else other",
+        "if one.reached_at_ms >= other.reached_at_ms else other",
+        PROPERTY,
+    ),
+    Mutation(
+        "`latest` ignores the event id within a millisecond",
+        "shared/domain/standings.py",
+        "if (at, event.event_id) > (standing.reached_at_ms, standing.last_event_id):",
+        "if at > standing.reached_at_ms:",
+        PROPERTY,
+    ),
+    Mutation(
+        "a record appended at the cutoff is late",
+        "shared/domain/rules.py",
+        "if appended_at_ms > cutoff_ms:",
+        "if appended_at_ms >= cutoff_ms:",
+        PROPERTY,
+    ),
+    Mutation(
+        "top percent rounds down",
+        "shared/domain/tiers.py",
+        "return -(-total * self.value // 10_000)",
+        "return total * self.value // 10_000",
+        PROPERTY,
+    ),
+    Mutation(
+        "offsets are committed past a failed record",
+        "infra/local/mapping.py",
+        "rest = [message for message in chunk.messages if message.offset >= failed]",
+        "rest = [message for message in chunk.messages if message.offset > failed]",
+        PROPERTY,
+    ),
+)
+
+
+def survives(mutation: Mutation, directory: Path) -> bool:
+    """Whether the tests pass on a copy of the project that is broken this way."""
+    for name in COPIED:
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", directory)
+    file = directory / mutation.file
+    text = file.read_text()
+    if text.count(mutation.old) != 1:
+        sys.exit(f"{mutation.name}: {mutation.file} holds {text.count(mutation.old)} times: {mutation.old!r}")
+    file.write_text(text.replace(mutation.old, mutation.new))
+    environment = os.environ | {
+        "PYTHONPATH": str(directory),
+        "LOCAL_PACKAGES_DIR": str(ROOT / ".local" / "packages"),
+        "SEEDS": "200",
+    }
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *mutation.tests]
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        sys.exit(f"{mutation.name}: the tests did not run:\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}")
+    return done.returncode == 0
+
+
+def main() -> int:
+    """Try all mutations, or those whose names contain an argument."""
+    wanted = [one for one in MUTATIONS if not sys.argv[1:] or any(part in one.name for part in sys.argv[1:])]
+    console = Console()
+    survivors = []
+    for mutation in track(wanted, description="mutations", console=console):
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            survived = survives(mutation, Path(directory))
+        verdict = "[bold red]SURVIVED[/]" if survived else "caught"
+        console.print(f"{verdict} in {time.monotonic() - start:.0f} s: {mutation.name}", highlight=False)
+        if survived:
+            survivors.append(mutation)
+    console.print(f"{len(wanted) - len(survivors)} of {len(wanted)} mutations were caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
