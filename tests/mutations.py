@@ -126,7 +126,7 @@ MUTATIONS = (
         SIMULATION,
     ),
     Mutation(
-        "a duplicate whose standings were not shown counts as done",
+        "what was committed but could not be shown counts as done",
         "shared/pipeline/commit.py",
         "            if candidate.disposition is not Disposition.REJECTED:",
         "            if candidate.disposition is None:",

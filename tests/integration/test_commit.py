@@ -185,11 +185,10 @@ def test_when_dynamodb_stays_out_of_reach_everything_fails_and_nothing_is_lost(
     assert dispositions(again) == [Disposition.APPLIED] * 2
 
 
-def test_a_duplicate_comes_again_if_its_standings_could_not_be_read_to_be_shown(
+def test_what_is_committed_comes_again_if_its_standings_could_not_be_read_to_be_shown(
     dynamodb: "DynamoDBClient", tables: Tables, reads: Reads, leaderboard: Leaderboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever wrote the event may have died before showing it; nobody else would."""
-    committer(dynamodb, tables, reads).commit([candidate(leaderboard, "e1")])
+    """More events than one transaction takes: the first of them are in, then the truth is out of reach."""
     real, calls = reads.standings, iter([True])
 
     def read_once(wanted: Any) -> Any:
@@ -198,10 +197,13 @@ def test_a_duplicate_comes_again_if_its_standings_could_not_be_read_to_be_shown(
         raise Unavailable("throttled")
 
     monkeypatch.setattr(reads, "standings", read_once)
-    again = candidate(leaderboard, "e1")
+    batch = [candidate(leaderboard, f"e{number}") for number in range(150)]
 
-    assert committer(dynamodb, tables, reads).commit([again]) == {}
-    assert (again.disposition, again.failure) == (Disposition.FAILED, "throttled")
+    assert committer(dynamodb, tables, reads).commit(batch) == {}
+
+    assert dispositions(batch) == [Disposition.FAILED] * 150
+    monkeypatch.undo()
+    assert 0 < assert_ledger_is_standings(reads, leaderboard, ["ann"])["ann"] < 150
 
 
 def test_two_owners_of_the_same_players_count_every_event_once(
