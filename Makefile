@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .local/stamps
 UV_VERSION := 0.13.9
-UV = $(shell command -v uv || echo .local/uv/bin/uv)
+# A uv that answers: a shim of pyenv may be there without one behind it
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down clean distclean test simulate mutate check format lock
+.PHONY: help setup run up down status clean distclean test simulate mutate check format lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,6 +22,9 @@ up: setup ## Start the whole system in the background, without demo traffic
 
 down: ## Stop the system in the background; its state stays
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m infra.local down; fi
+
+status: $(STAMPS)/venv ## Show how every process of the system is
+	@$(BIN)/python -m infra.local status
 
 test: setup ## Run all tests, against real servers
 	@$(BIN)/python -m pytest $(ARGS)
@@ -57,11 +61,13 @@ lock: ## Pin the dependencies of pyproject.toml anew
 
 $(STAMPS)/venv: requirements.lock pyproject.toml
 	@mkdir -p $(STAMPS)
-	@[ -x $(UV) ] || { \
+	@$(UV) --version >/dev/null 2>&1 || { \
 		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 			{ echo "Python 3.11 or newer is needed: set PYTHON to one"; exit 1; }; \
 		echo "installing uv …"; \
-		$(PYTHON) -m venv .local/uv && .local/uv/bin/pip install --quiet uv==$(UV_VERSION); }
+		{ $(PYTHON) -m venv .local/uv >/dev/null 2>&1 && .local/uv/bin/pip install --quiet uv==$(UV_VERSION); } || \
+			$(PYTHON) -m pip install --quiet --target .local/uv uv==$(UV_VERSION) || \
+			{ echo "uv could not be installed: install it, or pip or python3-venv, and run it again"; exit 1; }; }
 	@echo "installing the Python packages …"
 	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python '>=3.11,<3.15' $(VENV)
 	@$(UV) pip sync --quiet --python $(VENV) requirements.lock

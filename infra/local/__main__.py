@@ -1,12 +1,12 @@
-"""`python -m infra.local setup|run|up|down|supervise|clean`, called by the Makefile."""
+"""`python -m infra.local setup|run|up|down|status|supervise|clean`, called by the Makefile."""
 
 import json
 import os
 import shutil
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Final
 
 from msgspec import structs
@@ -20,7 +20,7 @@ from infra.local.producer import DEMO, DEMO_LEADERBOARD
 from infra.local.servers import Server
 from infra.local.stack import Stack
 
-console: Final = Console(highlight=False)
+console: Final = Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def _prepared() -> Config:
@@ -54,30 +54,53 @@ def run() -> None:
 
 def supervise() -> None:
     """The stack without demo traffic in the foreground; what `up` puts into the background."""
-    plain = Console(highlight=False, width=1_000)
-    supervisor.supervise(Stack(_prepared()), plain.print)
+    supervisor.supervise(Stack(_prepared()), console.print)
 
 
 def up() -> None:
     """The stack in the background, once it answers."""
     config = _prepared()
     with console.status("starting the stack …"):
-        supervisor.up(config)
-    console.print(
-        f"the stack is up: {config.api_url} · Kafka {config.kafka_bootstrap} · logs in {config.logs}", soft_wrap=True
-    )
+        started = supervisor.up(config)
+    state = "is up" if started else "was up already"
+    console.print(f"the stack {state}: {config.api_url} · Kafka {config.kafka_bootstrap} · logs in {config.logs}")
 
 
 def down() -> None:
     """Stop the stack in the background."""
-    console.print("stopped" if supervisor.down(configuration.from_environment()) else "nothing was running")
+    console.print("stopped" if supervisor.down(_stack()) else "nothing was running")
+
+
+def status() -> None:
+    """How every process is.
+
+    Raises:
+        InvalidConfiguration: if one of them does not answer.
+    """
+    stack = _stack()
+    silent = []
+    for process in stack.processes:
+        pid = process.recorded_pid()
+        answers = pid is not None and process.answers()
+        if not answers:
+            silent.append(process.name)
+        where = f":{process.port}" if process.port else ""
+        state = "answers" if answers else "does not answer" if pid else "does not run"
+        console.print(f"{process.name:9} {where:6} {state}{f' (process {pid})' if pid else ''}")
+    if silent:
+        raise InvalidConfiguration(f"not running or silent: {', '.join(silent)}; `make up` starts the stack")
 
 
 def clean() -> None:
     """Forget all state."""
-    config = configuration.from_environment()
-    supervisor.down(config)
-    shutil.rmtree(config.directory, ignore_errors=True)
+    stack = _stack()
+    supervisor.down(stack)
+    shutil.rmtree(stack.config.directory, ignore_errors=True)
+
+
+def _stack() -> Stack:
+    """The stack of this environment, as far as it can be told without fetching anything."""
+    return Stack(configuration.from_environment())
 
 
 def _producer(stack: Stack) -> Server:
@@ -100,12 +123,12 @@ def _make_demo(url: str) -> bool:
     try:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
             return bool(response.status in (200, 201))
-    except (OSError, urllib.error.URLError):
+    except (OSError, HTTPException):
         return False
 
 
 COMMANDS: Final[dict[str, Callable[[], None]]] = {
-    command.__name__: command for command in (setup, run, supervise, up, down, clean)
+    command.__name__: command for command in (setup, run, supervise, up, down, status, clean)
 }
 
 
@@ -120,7 +143,7 @@ def main() -> int:
     try:
         command()
     except InvalidConfiguration as error:
-        console.print(f"[bold red]{error}[/]", soft_wrap=True)
+        console.print(str(error), style="bold red")
         return 1
     except KeyboardInterrupt:
         return 130

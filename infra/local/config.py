@@ -90,6 +90,7 @@ class Config(Struct, frozen=True):
             "EXPORT_QUEUE_URL": self.queue_url(EXPORTS),
             "EXPORT_BUCKET": BUCKET,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
+            "KAFKA_TOPIC": TOPIC,
             "KAFKA_TIMESTAMP_TYPE": "LOG_APPEND_TIME" if self.kafka_is_durable else "CREATE_TIME",
             "POWERTOOLS_METRICS_NAMESPACE": "Leaderboards",
             "POWERTOOLS_TRACE_DISABLED": "true",

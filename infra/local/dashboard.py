@@ -4,6 +4,7 @@ import json
 import time
 import urllib.request
 from collections import deque
+from http.client import HTTPException
 from typing import Any, Final
 
 from rich.console import Console, Group
@@ -28,71 +29,78 @@ class Dashboard:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
         self._news: deque[str] = deque(maxlen=NEWS_MAX)
-        self._processed: deque[tuple[float, int]] = deque()
+        self._produced, self._processed = _Rate(), _Rate()
+        self._ranking: dict[str, Any] | None = None
+        self._figures = ""
         self._printed_at = 0.0
 
     def say(self, line: str) -> None:
         """Tell one piece of news."""
         self._news.append(line)
-        if self._live is None or not self._live.is_started:
-            self._console.print(line, highlight=False)
+        if self._live is not None and self._live.is_started:
+            self._show()
+        else:
+            self._console.print(line)
 
     def refresh(self) -> None:
         """Show how things are now."""
-        ranking, rate = self._ranking(), self._rate()
-        lag = self._stack.lag()
+        self._ranking, self._figures = self._ask(), self._count()
         if self._live is None:
-            self._print(ranking, rate, lag)
+            self._print()
             return
         if not self._live.is_started:
             self._live.start()
-        self._live.update(Group(self._status(rate, lag), self._top(ranking), self._hints()), refresh=True)
+        self._show()
+
+    def _show(self) -> None:
+        if self._live is not None:
+            self._live.update(Group(self._status(), self._top(), self._hints()), refresh=True)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self._live is not None:
             self._live.stop()
 
-    def _ranking(self) -> dict[str, Any] | None:
+    def _ask(self) -> dict[str, Any] | None:
         url = f"{self._stack.url}/leaderboards/{DEMO}/rankings?window=daily&limit=10"
         try:
             with urllib.request.urlopen(url, timeout=1) as response:  # noqa: S310 - our own http URL
                 ranking: dict[str, Any] = json.load(response)
-        except (OSError, ValueError):
+        except (OSError, ValueError, HTTPException):
             return None
         return ranking
 
-    def _rate(self) -> float | None:
-        """Records a second through the trigger, over the last RATE_OVER_S seconds."""
-        processed, now = self._stack.processed(), time.monotonic()
-        if processed is None:
-            return None
-        self._processed.append((now, processed))
-        while self._processed[0][0] < now - RATE_OVER_S or self._processed[0][1] > processed:
-            self._processed.popleft()
-        then, before = self._processed[0]
-        return (processed - before) / (now - then) if now > then else None
+    def _count(self) -> str:
+        produced = self._produced.of(self._stack.appended())
+        processed = self._processed.of(self._stack.processed())
+        lag = self._stack.lag()
+        behind = "unknown" if lag is None else str(sum(lag.values()))
+        return f"{produced} events/s produced · {processed} events/s processed · lag {behind}"
 
-    def _print(self, ranking: dict[str, Any] | None, rate: float | None, lag: dict[str, int] | None) -> None:
+    def _print(self) -> None:
         if time.monotonic() - self._printed_at < PLAIN_EVERY_S:
             return
         self._printed_at = time.monotonic()
         top = ", ".join(
-            f"{one['rank']}. {one['userId']} {one['score']}" for one in (ranking or {}).get("entries", [])[:3]
+            f"{one['rank']}. {one['userId']} {one['score']}" for one in (self._ranking or {}).get("entries", [])[:3]
         )
-        line = f"{_number(rate)} records/s · lag {_lag(lag)} · top: {top or 'nobody yet'}"
-        self._console.print(line, highlight=False, soft_wrap=True)
+        down = [process.name for process in self._stack.processes if not process.is_alive()]
+        self._console.print(
+            f"{self._figures} · {'down: ' + ', '.join(down) if down else 'all up'} · top: {top or 'nobody yet'}"
+        )
 
-    def _status(self, rate: float | None, lag: dict[str, int] | None) -> Panel:
+    def _status(self) -> Panel:
         line = Text()
         for process in self._stack.processes:
             line.append("● ", "green" if process.is_alive() else "red")
             line.append(process.name + (f" :{process.port}" if process.port else "") + "  ")
-        kafka = "" if self._stack.config.kafka_is_durable else "   mock Kafka: NOT DURABLE"
-        figures = Text(f"{_number(rate)} records/s   lag {_lag(lag)}{kafka}", "bold")
-        return Panel(Group(line, figures), title="local stack", title_align="left")
+        lines = [line, Text(self._figures, "bold")]
+        if not self._stack.config.kafka_is_durable:
+            lines.append(Text("mock Kafka: NOT DURABLE", "bold red"))
+        return Panel(Group(*lines), title="local stack", title_align="left")
 
-    def _top(self, ranking: dict[str, Any] | None) -> Panel:
+    def _top(self) -> Panel:
+        ranking = self._ranking
         if ranking is None:
             return Panel("no answer yet", title=DEMO, title_align="left")
         table = Table(expand=True, box=None)
@@ -117,9 +125,21 @@ class Dashboard:
         return Group(*(Text(line, "dim") for line in lines), *(Text(line, "yellow") for line in self._news))
 
 
-def _number(rate: float | None) -> str:
-    return "–" if rate is None else f"{rate:.0f}"
+class _Rate:
+    """Per second, over the last RATE_OVER_S seconds."""
 
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
 
-def _lag(lag: dict[str, int] | None) -> str:
-    return "unknown" if lag is None else str(sum(lag.values()))
+    def of(self, count: int | None) -> str:
+        """The rate of a counter that stands at `count` now; it may have started anew."""
+        if count is None:
+            return "–"
+        now_s = time.monotonic()
+        if self._seen and self._seen[-1][1] > count:
+            self._seen.clear()
+        self._seen.append((now_s, count))
+        while self._seen[0][0] < now_s - RATE_OVER_S:
+            self._seen.popleft()
+        then_s, before = self._seen[0]
+        return f"{(count - before) / (now_s - then_s):.0f}" if now_s > then_s else "–"

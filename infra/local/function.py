@@ -37,9 +37,9 @@ class Function:
     def __init__(self, handler: str, timeout_ms: int) -> None:
         module, _, attribute = handler.rpartition(".")
         self._handler: Handler = getattr(importlib.import_module(module), attribute)
-        self._name = module.split(".")[-2]
+        self.name = module.split(".")[-2]
         self._timeout_ms = timeout_ms
 
     def __call__(self, event: Any) -> Any:
         """Invoke it; raises what the handler raises. The timeout is told, not enforced."""
-        return self._handler(event, Context(self._name, self._timeout_ms))
+        return self._handler(event, Context(self.name, self._timeout_ms))

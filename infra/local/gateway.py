@@ -24,10 +24,12 @@ from infra.local.function import Function
 
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 HEADER_BYTES_MAX: Final = 10_240
-"""Request line and headers together (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html)."""
+"""Request line and header values together (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html)."""
 TIMEOUT_S: Final = 30
 PROBLEM: Final = "application/problem+json"
 CONCURRENCY: Final = 16
+BODILESS: Final = (204, 304)
+TEXT_TYPES: Final = ("application/json", "application/javascript", "application/xml")
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -39,8 +41,9 @@ log = logging.getLogger("gateway")
 class Gateway:
     """An ASGI application around one function."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
+    def __init__(self, function: Callable[[Any], Any], timeout_s: float = TIMEOUT_S) -> None:
         self._function = function
+        self._timeout_s = timeout_s
         # Mangum runs the application on the event loop of its thread, as on Lambda's only one
         self._pool = ThreadPoolExecutor(
             CONCURRENCY, "invocation", lambda: asyncio.set_event_loop(asyncio.new_event_loop())
@@ -50,24 +53,26 @@ class Gateway:
         """Serve one request."""
         if scope["type"] != "http":
             return
-        head = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(k) + len(v) for k, v in scope["headers"])
-        if head > HEADER_BYTES_MAX:
+        if _head_bytes(scope) > HEADER_BYTES_MAX:
             await _problem(send, 431, "Request Header Fields Too Large", f"{HEADER_BYTES_MAX} bytes are allowed")
             return
-        body = await _body(receive)
-        if body is None:
+        try:
+            body = await _body(receive)
+        except _TooLarge:
             await _problem(send, 413, "Content Too Large", f"{BODY_BYTES_MAX} bytes are allowed")
+            return
+        except _Gone:
             return
         call = asyncio.get_running_loop().run_in_executor(self._pool, self._function, to_event(scope, body))
         try:
-            answer = await asyncio.wait_for(call, TIMEOUT_S)
+            response = _to_response(await asyncio.wait_for(call, self._timeout_s))
         except TimeoutError:
-            await _problem(send, 503, "Service Unavailable", f"no answer within {TIMEOUT_S} s")
+            await _problem(send, 503, "Service Unavailable", f"no answer within {self._timeout_s:g} s")
         except Exception:
             log.exception("the function failed")
             await _problem(send, 500, "Internal Server Error", "the request could not be served")
         else:
-            await _respond(send, answer)
+            await response.send(send)
 
 
 def to_event(scope: Scope, body: bytes) -> dict[str, Any]:
@@ -117,42 +122,99 @@ def to_event(scope: Scope, body: bytes) -> dict[str, Any]:
     if cookies:
         event["cookies"] = cookies
     if body:
-        event["body"], event["isBase64Encoded"] = base64.b64encode(body).decode(), True
+        event["body"], event["isBase64Encoded"] = _encode(body, headers.get("content-type", ""))
     return event
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """The whole body; None if it is larger than API Gateway takes."""
+def _encode(body: bytes, content_type: str) -> tuple[str, bool]:
+    """A body as it stands in an event, and whether that is base64: everything is that is not text by its type."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type.startswith("text/") or media_type in TEXT_TYPES or media_type.endswith(("+json", "+xml")):
+        try:
+            return body.decode(), False
+        except UnicodeDecodeError:
+            pass
+    return base64.b64encode(body).decode(), True
+
+
+def _head_bytes(scope: Scope) -> int:
+    """The target of the request line and the header values."""
+    target = len(scope["raw_path"]) + len(scope["query_string"])
+    return target + sum(len(value) for _, value in scope["headers"])
+
+
+class _TooLarge(Exception):
+    """The body is larger than API Gateway takes."""
+
+
+class _Gone(Exception):
+    """The client hung up before its request was whole."""
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body. One that is too large is read to its end, or the client would not see our answer."""
     parts: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            break
+            raise _Gone
         part = message.get("body", b"")
         size += len(part)
         if size <= BODY_BYTES_MAX:
             parts.append(part)
+        else:
+            parts.clear()
         if not message.get("more_body"):
             break
-    return b"".join(parts) if size <= BODY_BYTES_MAX else None
+    if size > BODY_BYTES_MAX:
+        raise _TooLarge
+    return b"".join(parts)
 
 
-async def _respond(send: Send, answer: dict[str, Any]) -> None:
+class _Response:
+    """A response, whole, so that what is wrong with an answer shows before the first byte is sent."""
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self._start = {"type": "http.response.start", "status": status, "headers": headers}
+        self._body = {"type": "http.response.body", "body": body}
+
+    async def send(self, send: Send) -> None:
+        """Send it."""
+        await send(self._start)
+        await send(self._body)
+
+
+def _to_response(answer: Any) -> _Response:
+    """The response that API Gateway makes of a function's answer.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+
+    Raises:
+        Exception: of any kind, if the answer is none.
+    """
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        answer = {"statusCode": 200, "body": json.dumps(answer)}
+    status = int(answer["statusCode"])
+    if not 200 <= status <= 599:
+        raise ValueError(f"status code {status}")
     body: str | bytes = answer.get("body") or ""
-    content = base64.b64decode(body) if answer.get("isBase64Encoded") else str(body).encode()
+    content = base64.b64decode(body, validate=True) if answer.get("isBase64Encoded") else str(body).encode()
     headers = {name.lower(): str(value) for name, value in (answer.get("headers") or {}).items()}
-    headers.setdefault("content-type", "application/json")
-    headers["content-length"] = str(len(content))
+    if status in BODILESS:
+        content = b""
+    else:
+        headers.setdefault("content-type", "application/json")
+        headers["content-length"] = str(len(content))
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     raw += [(b"set-cookie", cookie.encode("latin-1")) for cookie in answer.get("cookies") or ()]
-    await send({"type": "http.response.start", "status": answer["statusCode"], "headers": raw})
-    await send({"type": "http.response.body", "body": content})
+    return _Response(status, raw, content)
 
 
 async def _problem(send: Send, status: int, title: str, detail: str) -> None:
     headers = {"content-type": PROBLEM}
-    await _respond(send, {"statusCode": status, "headers": headers, "body": _problem_body(status, title, detail)})
+    answer = {"statusCode": status, "headers": headers, "body": _problem_body(status, title, detail)}
+    await _to_response(answer).send(send)
 
 
 def _problem_body(status: int, title: str, detail: str) -> str:
@@ -178,6 +240,7 @@ def main() -> None:
         Gateway(function),
         host=os.environ.get("API_HOST", HOST),
         port=int(os.environ["API_PORT"]),
+        loop="uvloop",
         lifespan="off",
         access_log=False,
         log_level="warning",

@@ -49,12 +49,21 @@ class Policy(Struct, frozen=True):
 class _Chunk:
     """Records of one partition that are invoked together."""
 
-    __slots__ = ("attempts", "messages", "not_before_ms")
+    __slots__ = ("failures", "messages", "not_before_ms", "retries")
 
-    def __init__(self, messages: list[Message], attempts: int = 0, not_before_ms: int = 0) -> None:
+    def __init__(self, messages: list[Message], failures: int = 0, retries: int = 0, not_before_ms: int = 0) -> None:
         self.messages = messages
-        self.attempts = attempts
+        self.failures = failures
+        """How often it failed in a row, in whatever company: what the wait grows by."""
+        self.retries = retries
+        """What of that counts against MaximumRetryAttempts: splitting a batch does not."""
         self.not_before_ms = not_before_ms
+
+    def rest(self, first: int) -> "_Chunk":
+        """Cut off the records from an index on, as a chunk of their own with the same past."""
+        rest = _Chunk(self.messages[first:], self.failures, self.retries, self.not_before_ms)
+        del self.messages[first:]
+        return rest
 
 
 class EventSourceMapping:
@@ -85,7 +94,7 @@ class EventSourceMapping:
         for message in messages:
             chunks = self._chunks.setdefault((message.topic, message.partition), deque())
             last = chunks[-1] if chunks else None
-            if last is None or last.attempts or len(last.messages) >= self._policy.batch_size:
+            if last is None or last.failures or len(last.messages) >= self._policy.batch_size:
                 chunks.append(_Chunk([message]))
             else:
                 last.messages.append(message)
@@ -113,11 +122,12 @@ class EventSourceMapping:
                 continue
             chunk = chunks[0]
             self._split_to_fit(chunks)
-            records += len(chunk.messages)
-            size += sum(message.bytes for message in chunk.messages)
-            fits = records <= self._policy.batch_size and size <= PAYLOAD_BYTES_MAX
-            if chunk.attempts == 0 and (fits or not together):
+            records_with = records + len(chunk.messages)
+            size_with = size + sum(message.bytes for message in chunk.messages)
+            fits = records_with <= self._policy.batch_size and size_with <= PAYLOAD_BYTES_MAX
+            if chunk.failures == 0 and (fits or not together):
                 together[partition] = chunk
+                records, size = records_with, size_with
             else:
                 alone.append((partition, chunk))
         if together:
@@ -132,15 +142,20 @@ class EventSourceMapping:
         for index, message in enumerate(chunk.messages):
             size += message.bytes
             if size > PAYLOAD_BYTES_MAX and index:
-                chunks.insert(1, _Chunk(chunk.messages[index:], chunk.attempts, chunk.not_before_ms))
-                del chunk.messages[index:]
+                chunks.insert(1, chunk.rest(index))
                 return
 
     def _try(self, batch: Mapping[Partition, _Chunk], now_ms: int) -> dict[Partition, int]:
         done: dict[Partition, int] = {}
-        fresh = {partition: chunk for partition, chunk in batch.items() if not self._expired(chunk, now_ms)}
-        for partition in batch.keys() - fresh.keys():
-            done |= self._give_up(partition, batch[partition], "RecordAgeExceeded", now_ms)
+        fresh: dict[Partition, _Chunk] = {}
+        for partition, chunk in batch.items():
+            expired = self._expired(chunk, now_ms)
+            if not expired:
+                fresh[partition] = chunk
+                continue
+            if expired < len(chunk.messages):
+                self._chunks[partition].insert(1, chunk.rest(expired))
+            done |= self._give_up(partition, chunk, "RecordAgeExceeded", now_ms)
         if not fresh:
             return done
         try:
@@ -155,32 +170,35 @@ class EventSourceMapping:
             rest = [message for message in chunk.messages if message.offset >= failed]
             if len(rest) < len(chunk.messages):
                 done[partition] = failed
-                chunk.attempts = 0  # it got further: what is left starts counting anew
+                chunk.failures = chunk.retries = 0  # it got further: what is left starts counting anew
             chunk.messages = rest
-            done |= self._again(partition, chunk, "the function reported the record as failed", now_ms)
+            done |= self._retry(partition, chunk, "the function reported the record as failed", now_ms)
         return done
 
     def _function_error(self, batch: Mapping[Partition, _Chunk], reason: str, now_ms: int) -> dict[Partition, int]:
         done: dict[Partition, int] = {}
         for partition, chunk in batch.items():
-            chunks = self._chunks[partition]
-            if self._policy.bisect_batch_on_function_error and len(batch) == 1 and len(chunk.messages) > 1:
-                half = len(chunk.messages) // 2
-                chunks.insert(1, _Chunk(chunk.messages[half:], chunk.attempts + 1))
-                chunk.messages = chunk.messages[:half]
-            done |= self._again(partition, chunk, reason, now_ms)
+            if not self._policy.bisect_batch_on_function_error or (len(batch) == 1 and len(chunk.messages) == 1):
+                done |= self._retry(partition, chunk, reason, now_ms)
+                continue
+            if len(batch) == 1:
+                self._chunks[partition].insert(1, half := chunk.rest(len(chunk.messages) // 2))
+                half.failures += 1
+            chunk.failures += 1
+            self._wait(chunk, now_ms)
         return done
 
-    def _again(self, partition: Partition, chunk: _Chunk, reason: str, now_ms: int) -> dict[Partition, int]:
-        chunk.attempts += 1
+    def _retry(self, partition: Partition, chunk: _Chunk, reason: str, now_ms: int) -> dict[Partition, int]:
+        chunk.failures += 1
+        chunk.retries += 1
         limit = self._policy.maximum_retry_attempts
-        if limit != FOREVER and chunk.attempts > limit:
+        if limit != FOREVER and chunk.retries > limit:
             return self._give_up(partition, chunk, f"RetryAttemptsExhausted: {reason}", now_ms)
         self._wait(chunk, now_ms)
         return {}
 
     def _wait(self, chunk: _Chunk, now_ms: int) -> None:
-        ceiling = min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** min(chunk.attempts, 16))
+        ceiling = min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** min(chunk.failures, 16))
         chunk.not_before_ms = now_ms + int(self._uniform(ceiling / 2, ceiling))
 
     def _give_up(self, partition: Partition, chunk: _Chunk, reason: str, now_ms: int) -> dict[Partition, int]:
@@ -195,23 +213,29 @@ class EventSourceMapping:
         """The first chunk of a partition is done; the offset to commit."""
         return self._chunks[partition].popleft().messages[-1].offset + 1
 
-    def _expired(self, chunk: _Chunk, now_ms: int) -> bool:
+    def _expired(self, chunk: _Chunk, now_ms: int) -> int:
+        """How many records at the start of a chunk are past their age."""
         age_s = self._policy.maximum_record_age_s
-        return age_s != FOREVER and now_ms - chunk.messages[0].timestamp_ms > age_s * 1000
+        if age_s == FOREVER:
+            return 0
+        oldest_ms = now_ms - age_s * 1000
+        fresh = (index for index, message in enumerate(chunk.messages) if message.timestamp_ms >= oldest_ms)
+        return next(fresh, len(chunk.messages))
 
     def _event(self, batch: Mapping[Partition, _Chunk]) -> dict[str, Any]:
         return {
             "eventSource": "SelfManagedKafka",
             "bootstrapServers": self._bootstrap_servers,
             "records": {
-                f"{topic}-{number}": [_record(message) for message in chunk.messages]
+                f"{topic}-{number}": [record(message) for message in chunk.messages]
                 for (topic, number), chunk in batch.items()
             },
         }
 
 
-def _record(message: Message) -> dict[str, Any]:
-    record: dict[str, Any] = {
+def record(message: Message) -> dict[str, Any]:
+    """A record as Lambda hands it to a function; a tombstone has no value."""
+    fields: dict[str, Any] = {
         "topic": message.topic,
         "partition": message.partition,
         "offset": message.offset,
@@ -220,10 +244,10 @@ def _record(message: Message) -> dict[str, Any]:
         "headers": [{name: list(value)} for name, value in message.headers],
     }
     if message.key is not None:
-        record["key"] = base64.b64encode(message.key).decode()
+        fields["key"] = base64.b64encode(message.key).decode()
     if message.value is not None:
-        record["value"] = base64.b64encode(message.value).decode()
-    return record
+        fields["value"] = base64.b64encode(message.value).decode()
+    return fields
 
 
 def _failures(response: Any, batch: Mapping[Partition, _Chunk]) -> dict[Partition, int]:

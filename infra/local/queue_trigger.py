@@ -1,12 +1,15 @@
 """The SQS triggers and the schedule: hand messages of the repair and export queues, and ticks, to their functions."""
 
+import base64
 import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -15,7 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra.local.config import ACCOUNT, REGION
 from infra.local.function import Function
 
-BATCH_SIZE: Final = 10
+REPAIRS_AT_ONCE: Final = 10
+EXPORTS_AT_ONCE: Final = 1
+"""Batch sizes, as in template.yaml."""
 WAIT_S: Final = 2
 FUNCTION_TIMEOUT_MS: Final = 900_000
 PAUSE_S: Final = 1.0
@@ -27,10 +32,11 @@ log = logging.getLogger("queue-trigger")
 class QueueTrigger:
     """Long-polls one queue; deletes what its function has done, leaves the rest to the visibility timeout."""
 
-    def __init__(self, sqs: Any, url: str, function: Function) -> None:
+    def __init__(self, sqs: Any, url: str, function: Callable[[Any], Any], batch_size: int = REPAIRS_AT_ONCE) -> None:
         self._sqs = sqs
         self._url = url
         self._function = function
+        self._batch_size = batch_size
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -45,30 +51,37 @@ class QueueTrigger:
             except (BotoCoreError, ClientError) as error:
                 log.warning("%s: %s", self._url, error)
                 self._stopping.wait(PAUSE_S)
+            except Exception:
+                log.exception("%s: the poll failed", self._url)
+                self._stopping.wait(PAUSE_S)
 
     def step(self) -> None:
         """One poll and, if it brought something, one invocation."""
         answer = self._sqs.receive_message(
             QueueUrl=self._url,
-            MaxNumberOfMessages=BATCH_SIZE,
+            MaxNumberOfMessages=self._batch_size,
             WaitTimeSeconds=WAIT_S,
             MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
         )
         messages = answer.get("Messages", [])
         if not messages:
             return
         try:
             response = self._function({"Records": [self._record(message) for message in messages]})
+            failed = failures(response, {message["MessageId"] for message in messages})
         except Exception:
             log.exception("%s: the function failed", self._url)
             return
-        failed = {item["itemIdentifier"] for item in (response or {}).get("batchItemFailures", [])}
-        done = [message for message in messages if message["MessageId"] not in failed]
-        if done:
-            entries = [
-                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]} for number, message in enumerate(done)
-            ]
-            self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+        self._delete([message for message in messages if message["MessageId"] not in failed])
+
+    def _delete(self, messages: list[dict[str, Any]]) -> None:
+        if not messages:
+            return
+        entries = [{"Id": str(number), "ReceiptHandle": one["ReceiptHandle"]} for number, one in enumerate(messages)]
+        answer = self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries) or {}
+        for one in answer.get("Failed", []):
+            log.warning("%s: a message that was done comes again: %s", self._url, one.get("Message") or one["Code"])
 
     def _record(self, message: dict[str, Any]) -> dict[str, Any]:
         name = self._url.rpartition("/")[2]
@@ -77,12 +90,44 @@ class QueueTrigger:
             "receiptHandle": message["ReceiptHandle"],
             "body": message["Body"],
             "attributes": message.get("Attributes", {}),
-            "messageAttributes": {},
+            "messageAttributes": {
+                name: _attribute(attribute) for name, attribute in message.get("MessageAttributes", {}).items()
+            },
             "md5OfBody": message.get("MD5OfBody", ""),
             "eventSource": "aws:sqs",
             "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}",
             "awsRegion": REGION,
         }
+
+
+def failures(response: Any, known: AbstractSet[str]) -> set[str]:
+    """Ids of the messages that have to come again.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+
+    Raises:
+        ValueError: if the response is none of a partial batch response; the whole batch has failed then.
+    """
+    if response is not None and not isinstance(response, dict):
+        raise ValueError(f"not a partial batch response: {str(response)[:200]}")
+    items = (response or {}).get("batchItemFailures") or []
+    try:
+        failed = {cast(str, item["itemIdentifier"]) for item in items}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a partial batch response: {str(response)[:200]}") from error
+    if not failed <= known:
+        raise ValueError(f"failures of messages that are none of the batch: {failed - known}")
+    return failed
+
+
+def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:
+    """A message attribute as Lambda spells it; bytes in base64."""
+    fields: dict[str, Any] = {"dataType": attribute["DataType"], "stringListValues": [], "binaryListValues": []}
+    if "StringValue" in attribute:
+        fields["stringValue"] = attribute["StringValue"]
+    if "BinaryValue" in attribute:
+        fields["binaryValue"] = base64.b64encode(attribute["BinaryValue"]).decode()
+    return fields
 
 
 class Schedule:
@@ -111,10 +156,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     repair = Function("functions.repair.handler.handler", FUNCTION_TIMEOUT_MS)
     export = Function("functions.export.handler.handler", FUNCTION_TIMEOUT_MS)
-    functions = {os.environ["REPAIR_QUEUE_URL"]: repair, os.environ["EXPORT_QUEUE_URL"]: export}
+    repairs, exports = os.environ["REPAIR_QUEUE_URL"], os.environ["EXPORT_QUEUE_URL"]
     config = ClientConfig(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=WAIT_S + 10)
     triggers: list[QueueTrigger | Schedule] = [
-        QueueTrigger(boto3.client("sqs", config=config), url, function) for url, function in functions.items()
+        QueueTrigger(boto3.client("sqs", config=config), repairs, repair, REPAIRS_AT_ONCE),
+        QueueTrigger(boto3.client("sqs", config=config), exports, export, EXPORTS_AT_ONCE),
     ]
     triggers.append(Schedule(float(os.environ.get("ANTI_ENTROPY_EVERY_S", ANTI_ENTROPY_EVERY_S)), repair))
 

@@ -28,10 +28,15 @@ def create(environment: Mapping[str, str], *, topic: bool = True) -> None:
     """
     names = Tables(environment["LEDGER_TABLE"], environment["STANDINGS_TABLE"], environment["REGISTRY_TABLE"])
     create_tables(client(environment, "dynamodb"), names)
-    _create_queues(client(environment, "sqs"))
-    _create_bucket(client(environment, "s3"), environment["EXPORT_BUCKET"])
+    create_queues_and_bucket(environment)
     if topic:
         _create_topic(environment["KAFKA_BOOTSTRAP_SERVERS"])
+
+
+def create_queues_and_bucket(environment: Mapping[str, str]) -> None:
+    """Create what is missing of them. Safe to repeat."""
+    _create_queues(client(environment, "sqs"))
+    _create_bucket(client(environment, "s3"), environment["EXPORT_BUCKET"])
 
 
 def client(environment: Mapping[str, str], service: str) -> Any:

@@ -12,6 +12,8 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -83,13 +85,13 @@ class Server:
         """Start the process without waiting for it.
 
         Raises:
-            InvalidConfiguration: if its port is taken.
+            InvalidConfiguration: if its program is missing or its port is taken.
         """
-        self._end_left_over()
-        if self.port is not None and _is_taken(self.port):
-            raise InvalidConfiguration(
-                f"port {self.port} of {self.name} is taken: set {_variable(self.name)} to another, or stop what listens"
-            )
+        if shutil.which(self._command[0]) is None:
+            raise InvalidConfiguration(f"`{self._command[0]}` was not found: run `make setup`")
+        self.end_left_over()
+        if self.port is not None:
+            _require_free(self.port, self.name, f"{self.name.upper()}_PORT")
         self._log.parent.mkdir(parents=True, exist_ok=True)
         if self._prepare is not None:
             self._prepare()
@@ -104,30 +106,44 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
             )
-        self._pid_file.write_text(f"{self._process.pid} {started_at(self._process.pid)}")
+        self._pid_file.write_text(f"{self._process.pid} {_started_at(self._process.pid)}")
 
     @property
     def _pid_file(self) -> Path:
         return self._log.with_suffix(".pid")
 
-    def _end_left_over(self) -> None:
-        """End the process of a run whose supervisor was killed: it would hold the port and the data."""
+    def recorded_pid(self) -> int | None:
+        """The process that was started last, by whomever, if it still runs."""
         try:
-            pid, ticks = self._pid_file.read_text().split()
+            pid, started_at = map(int, self._pid_file.read_text().split())
         except (OSError, ValueError):
-            return
-        if ticks != "gone" and started_at(int(pid)) == ticks:
-            os.kill(int(pid), signal.SIGKILL)
-            # the threads of a killed process hold its port a little longer than it lives itself
+            return None
+        return pid if started_at == _started_at(pid) else None
+
+    def end_left_over(self) -> bool:
+        """End the process of a run whose supervisor was killed: it would hold the port and the data.
+
+        Returns:
+            Whether there was one.
+        """
+        pid = self.recorded_pid()
+        if pid is None or pid == self.pid:
+            return False
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
             deadline = time.monotonic() + STOP_TIMEOUT_S
-            while started_at(int(pid)) != "gone" or (self.port is not None and _is_taken(self.port)):
-                if time.monotonic() > deadline:
-                    return
+            while self.recorded_pid() is not None and time.monotonic() < deadline:
                 time.sleep(0.05)
+        return True
 
     def is_ready(self) -> bool:
         """Whether it lives and answers."""
         return self.is_alive() and self._ready()
+
+    def answers(self) -> bool:
+        """Whether whatever process it is, of whatever supervisor, answers."""
+        return self._ready()
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
@@ -206,14 +222,14 @@ def redis_server(directory: Path, port: int) -> Server:
         except RedisError:
             return False
 
-    return Server("redis", [_program("redis-server"), *flags], log=directory / "redis.log", ready=ready, port=port)
+    return Server("redis", ["redis-server", *flags], log=directory / "redis.log", ready=ready, port=port)
 
 
 def dynamodb_local(directory: Path, port: int, packages: Path = PACKAGES) -> Server:
     """AWS's DynamoDB Local on disk; what it has answered survives a kill. It listens on every interface."""
     directory.mkdir(parents=True, exist_ok=True)
     home = packages / "dynamodb-local"
-    command = [_program("java"), "-Xmx1g", "-XX:+UseSerialGC", f"-Djava.library.path={home / 'DynamoDBLocal_lib'}"]
+    command = ["java", "-Xmx1g", "-XX:+UseSerialGC", f"-Djava.library.path={home / 'DynamoDBLocal_lib'}"]
     command += [
         f"-DSQLITE_TMPDIR={directory}",
         f"-Djava.io.tmpdir={directory}",
@@ -250,9 +266,10 @@ def kafka(directory: Path, port: int, controller_port: int, packages: Path = PAC
     """Apache Kafka as one KRaft node, broker and controller, on the loopback only."""
     directory.mkdir(parents=True, exist_ok=True)
     properties = directory / "server.properties"
-    java = [_program("java"), "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{packages / 'kafka'}/*"]
+    java = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{packages / 'kafka'}/*"]
 
     def prepare() -> None:
+        _require_free(controller_port, "kafka's controller", "KAFKA_CONTROLLER_PORT")
         properties.write_text(_kafka_properties(directory, port, controller_port))
         if (directory / "data" / "meta.properties").exists():
             return
@@ -308,37 +325,29 @@ def _http_probe(port: int) -> Callable[[], bool]:
                 return True
         except urllib.error.HTTPError:
             return True
-        except OSError:
+        except (OSError, HTTPException):
             return False
 
     return ready
 
 
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise InvalidConfiguration(f"`{name}` was not found: run `make setup`")
-    return found
-
-
-def _is_taken(port: int) -> bool:
+def _require_free(port: int, name: str, variable: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OSError:
-            return True
-        return False
+        except OSError as error:
+            raise InvalidConfiguration(
+                f"port {port} of {name} is taken: set {variable} to another, or stop what listens"
+            ) from error
 
 
-def started_at(pid: int) -> str:
-    """When a process was started, in ticks since boot (proc(5)): tells it from a later one of the same number."""
+def _started_at(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot: with its id that names it for good. None if it is gone."""
     try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return "gone"
-    return "gone" if state == "Z" else fields[18]
-
-
-def _variable(name: str) -> str:
-    return f"{name.upper()}_PORT"
+        return None
+    state, threads, started_at = fields[0], int(fields[17]), int(fields[19])
+    # a zombie whose threads have not all ended still holds its port
+    return None if state == "Z" and threads <= 1 else started_at

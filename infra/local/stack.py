@@ -3,16 +3,16 @@
 import json
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from infra.local import packages, resources
 from infra.local.config import HOST, Config, free_ports
-from infra.local.servers import Server, dynamodb_local, kafka, ministack, redis_server
+from infra.local.servers import PACKAGES, Server, dynamodb_local, kafka, ministack, redis_server
 
 FRESH_S: Final = 15
 
@@ -28,9 +28,8 @@ class Stack:
     @classmethod
     def for_test(cls, directory: Path) -> Self:
         """A stack of its own: free ports, its own state, the shared packages."""
-        shared_packages = Path(".local/packages").absolute()
-        durable = packages.prepare(shared_packages)
-        return cls(Config(directory, shared_packages, free_ports(), durable))
+        durable = packages.prepare(PACKAGES)
+        return cls(Config(directory, PACKAGES, free_ports(), durable))
 
     @property
     def processes(self) -> list[Server]:
@@ -53,6 +52,8 @@ class Stack:
         Raises:
             InvalidConfiguration: if a port is taken or a server does not come up; what was started is stopped again.
         """
+        for process in reversed(self.processes):
+            process.end_left_over()
         try:
             for server in self._servers:
                 server.launch()  # they don't need one another: their start-up times overlap
@@ -69,6 +70,16 @@ class Stack:
         except BaseException:
             self.stop()
             raise
+
+    def welcome(self, process: Server) -> None:
+        """Give back to a server that was started again what a kill makes it forget.
+
+        Raises:
+            BotoCoreError: if it does not answer after all.
+            ClientError: if it answers with an error.
+        """
+        if process.name == "aws":
+            resources.create_queues_and_bucket(self.environment)
 
     def stop(self) -> None:
         """Stop everything, triggers and API first."""
@@ -98,6 +109,11 @@ class Stack:
         """Records that the trigger took since it started; None if it has not said lately."""
         report = _fresh_report(self.config)
         return None if report is None else int(report["processed"])
+
+    def appended(self) -> int | None:
+        """Records that the topic ever took; None if the trigger has not said lately, or does not know."""
+        report = _fresh_report(self.config)
+        return None if report is None or report["appended"] is None else int(report["appended"])
 
     def lag(self) -> dict[str, int] | None:
         """Records that are not yet committed, by partition, as the trigger said last; None if that is old."""
@@ -189,5 +205,5 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own http URL
             return bool(response.status == 200)
-    except (OSError, urllib.error.URLError):
+    except (OSError, HTTPException):
         return False

@@ -1,22 +1,32 @@
-"""Keeps a stack alive: restarts what dies, with patience and a limit, and says so."""
+"""Keeps a stack alive: restarts what dies or hangs, with patience and a limit, and says so."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from infra.local.config import Config, InvalidConfiguration
-from infra.local.servers import Server, started_at
+from infra.local.servers import Server
 from infra.local.stack import Stack
 
 LOOK_EVERY_S: Final = 0.5
 DEATHS_MAX: Final = 5
 DEATHS_WITHIN_S: Final = 60
+PROBE_EVERY_S: Final = 10
+SILENT_MAX_S: Final = 300
+"""How long a living process may leave its probe without an answer; the trigger is silent while it invokes."""
+AWAY_S: Final = 15
+"""After a longer pause between two looks it was we who were stopped, and nobody had a chance to answer."""
 STARTED_WITHIN_S: Final = 120
 STOPPED_WITHIN_S: Final = 60
 
@@ -31,6 +41,9 @@ class Supervisor:
         self._say = say
         self._deaths: dict[str, deque[float]] = {process.name: deque() for process in stack.processes}
         self._restart_at: dict[str, float] = {}
+        self._returning: set[str] = set()
+        self._answered_at: dict[str, float] = {}
+        self._looked_at = 0.0
 
     def look(self, now_s: float) -> None:
         """One look at every process.
@@ -38,28 +51,86 @@ class Supervisor:
         Raises:
             InvalidConfiguration: if a process died DEATHS_MAX times within DEATHS_WITHIN_S.
         """
+        if now_s - self._looked_at > AWAY_S:
+            self._answered_at.clear()
+        self._looked_at = now_s
         for process in self._stack.processes:
+            name = process.name
             if process.is_alive():
-                continue
-            if process.name not in self._restart_at:
-                self._mourn(process, now_s)
-            elif now_s >= self._restart_at[process.name]:
-                del self._restart_at[process.name]
-                process.launch()
-                self._say(f"{process.name} was started again")
+                self._end_if_silent(process, now_s)
+                if name in self._returning and process.is_ready():
+                    self._welcome(process)
+            elif name not in self._restart_at:
+                self._mourn(process, process.cause_of_death(), now_s)
+            elif now_s >= self._restart_at[name]:
+                self._restart(process, now_s)
 
-    def _mourn(self, process: Server, now_s: float) -> None:
+    def probe(self, now_s: float) -> None:
+        """Ask every process whether it answers. Takes its time: not for the thread that looks."""
+        for process in self._stack.processes:
+            if process.is_ready():
+                self._answered_at[process.name] = now_s
+
+    def _end_if_silent(self, process: Server, now_s: float) -> None:
+        silent_s = now_s - self._answered_at.setdefault(process.name, now_s)
+        if silent_s > SILENT_MAX_S:
+            self._say(f"{process.name} has not answered for {silent_s:.0f} s and is killed")
+            process.kill()
+
+    def _restart(self, process: Server, now_s: float) -> None:
+        del self._restart_at[process.name]
+        self._answered_at[process.name] = now_s
+        try:
+            process.launch()
+        except InvalidConfiguration as error:
+            self._mourn(process, str(error), now_s)
+        else:
+            self._returning.add(process.name)
+            self._say(f"{process.name} was started again")
+
+    def _welcome(self, process: Server) -> None:
+        """See to it that a server that answers again has what it may have forgotten with its memory."""
+        try:
+            self._stack.welcome(process)
+        except (BotoCoreError, ClientError) as error:
+            self._say(f"{process.name} answers, but: {error}")
+            return
+        self._returning.discard(process.name)
+        self._say(f"{process.name} answers again")
+
+    def _mourn(self, process: Server, cause: str, now_s: float) -> None:
         deaths = self._deaths[process.name]
         deaths.append(now_s)
         while deaths[0] < now_s - DEATHS_WITHIN_S:
             deaths.popleft()
         if len(deaths) >= DEATHS_MAX:
             raise InvalidConfiguration(
-                f"{process.name} died {len(deaths)} times in {DEATHS_WITHIN_S} s; at last {process.cause_of_death()}"
+                f"{process.name} died {len(deaths)} times in {DEATHS_WITHIN_S} s; at last {cause}"
             )
         wait_s = 0.5 * 2 ** (len(deaths) - 1)
         self._restart_at[process.name] = now_s + wait_s
-        self._say(f"{process.name} died ({process.cause_of_death()}); again in {wait_s:.1f} s")
+        self._say(f"{process.name} died ({cause}); again in {wait_s:.1f} s")
+
+
+class _Signals:
+    """What SIGINT and SIGTERM do: end the start, then ask for the end, then end everything at once."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.starting = True
+        self.stopping = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._received)
+
+    def _received(self, _number: int, _frame: object) -> None:
+        if self.stopping:
+            for process in self._stack.processes:
+                if process.pid is not None:
+                    os.kill(process.pid, signal.SIGKILL)
+        self.stopping = True
+        if self.starting:
+            self.starting = False
+            raise KeyboardInterrupt
 
 
 def supervise(stack: Stack, say: Say, every_look: Callable[[], None] = lambda: None) -> None:
@@ -68,43 +139,40 @@ def supervise(stack: Stack, say: Say, every_look: Callable[[], None] = lambda: N
     Raises:
         InvalidConfiguration: if it can't be started or kept alive.
     """
-    stopping = False
-
-    def stop(_number: int, _frame: object) -> None:
-        nonlocal stopping
-        if stopping:
-            raise KeyboardInterrupt
-        stopping = True
-
-    pid_file = _pid_file(stack.config)
-    pid_file.parent.mkdir(parents=True, exist_ok=True)
-    if (running := _running(stack.config)) is not None:
-        raise InvalidConfiguration(f"this stack is already running (process {running}): `make down` stops it")
-    pid_file.write_text(str(os.getpid()))
-    try:
-        stack.start(lambda name: say(f"starting {name} …"))
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        supervisor = Supervisor(stack, say)
-        say(f"ready: {stack.url}")
-        while not stopping:
-            supervisor.look(time.monotonic())
-            every_look()
-            time.sleep(LOOK_EVERY_S)
-    finally:
-        say("stopping …")
-        stack.stop()
-        pid_file.unlink(missing_ok=True)
+    with _alone(stack.config):
+        signals = _Signals(stack)
+        ended = threading.Event()
+        try:
+            stack.start(lambda name: say(f"starting {name} …"))
+            signals.starting = False
+            supervisor = Supervisor(stack, say)
+            threading.Thread(target=_probe, args=(supervisor, ended), daemon=True).start()
+            say(f"ready: {stack.url}")
+            while not signals.stopping:
+                supervisor.look(time.monotonic())
+                every_look()
+                time.sleep(LOOK_EVERY_S)
+        finally:
+            signals.starting = False
+            signals.stopping = True
+            ended.set()
+            say("stopping …")
+            stack.stop()
 
 
-def up(config: Config) -> None:
-    """Start a supervisor in the background and wait until its stack answers.
+def _probe(supervisor: Supervisor, ended: threading.Event) -> None:
+    while not ended.wait(PROBE_EVERY_S):
+        supervisor.probe(time.monotonic())
+
+
+def up(config: Config) -> bool:
+    """Start a supervisor in the background and wait until its stack answers. False if one runs already.
 
     Raises:
-        InvalidConfiguration: if it runs already or does not come up.
+        InvalidConfiguration: if it does not come up.
     """
-    if (running := _running(config)) is not None:
-        raise InvalidConfiguration(f"this stack is already running (process {running}): `make down` stops it")
+    if running(config) is not None:
+        return False
     config.directory.mkdir(parents=True, exist_ok=True)
     log = config.directory / "supervisor.log"
     command = [sys.executable, "-m", "infra.local", "supervise"]
@@ -112,42 +180,77 @@ def up(config: Config) -> None:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
+    try:
+        _wait_up(process, log)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    return True
+
+
+def _wait_up(process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + STARTED_WITHIN_S
     while "ready: " not in log.read_text():
         if process.poll() is not None:
-            raise InvalidConfiguration(log.read_text().strip().splitlines()[-1])
+            lines = log.read_text().strip().splitlines()
+            raise InvalidConfiguration(lines[-1] if lines else f"the supervisor ended: {process.returncode}")
         if time.monotonic() > deadline:
-            process.terminate()
             raise InvalidConfiguration(f"the stack did not come up within {STARTED_WITHIN_S} s; see {log}")
         time.sleep(0.1)
 
 
-def down(config: Config) -> bool:
-    """Stop the supervisor of a stack, and so the stack. False if none runs.
+def down(stack: Stack) -> bool:
+    """Stop the supervisor of a stack, and so the stack, and what a killed supervisor left. False if nothing ran.
 
     Raises:
         InvalidConfiguration: if it does not end in time.
     """
-    running = _running(config)
-    if running is None:
-        return False
-    os.kill(running, signal.SIGTERM)
-    deadline = time.monotonic() + STOPPED_WITHIN_S
-    while _running(config) is not None:
-        if time.monotonic() > deadline:
-            raise InvalidConfiguration(f"process {running} did not stop within {STOPPED_WITHIN_S} s")
-        time.sleep(0.1)
-    return True
+    pid = running(stack.config)
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOPPED_WITHIN_S
+        while running(stack.config) is not None:
+            if time.monotonic() > deadline:
+                raise InvalidConfiguration(f"process {pid} did not stop within {STOPPED_WITHIN_S} s")
+            time.sleep(0.1)
+    left_over = [process.end_left_over() for process in reversed(stack.processes)]
+    return pid is not None or any(left_over)
+
+
+@contextmanager
+def _alone(config: Config) -> Iterator[None]:
+    """Be the only supervisor of a stack. The lock ends with the process, however that ends."""
+    config.directory.mkdir(parents=True, exist_ok=True)
+    with _pid_file(config).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidConfiguration(
+                f"this stack is already running (process {running(config)}): `make down` stops it"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def running(config: Config) -> int | None:
+    """Process id of the stack's supervisor, if it lives."""
+    for _ in range(100):
+        try:
+            with _pid_file(config).open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return None
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            if text := _pid_file(config).read_text():
+                return int(text)
+            time.sleep(0.01)  # it has the lock and is about to write its id
+    raise InvalidConfiguration(f"another process holds {_pid_file(config)}")
 
 
 def _pid_file(config: Config) -> Path:
     return config.directory / "supervisor.pid"
-
-
-def _running(config: Config) -> int | None:
-    """Process id of the stack's supervisor, if it lives."""
-    try:
-        pid = int(_pid_file(config).read_text())
-    except (OSError, ValueError):
-        return None
-    return None if pid == os.getpid() or started_at(pid) == "gone" else pid

@@ -1,13 +1,14 @@
 """The Kafka trigger: a consumer that hands records to the ingest function as Lambda's pollers do."""
 
-import base64
 import json
 import logging
 import os
 import random
 import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -16,14 +17,20 @@ import boto3
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from infra.local.config import TOPIC
+from infra.local.config import TOPIC, InvalidConfiguration
+from infra.local.destination import Destination, nowhere
 from infra.local.function import Function
-from infra.local.mapping import EventSourceMapping, Message, Partition, Policy
+from infra.local.mapping import FOREVER, EventSourceMapping, Message, Partition, Policy
 
 GROUP: Final = "score-ingest"
 FUNCTION_TIMEOUT_MS: Final = 60_000
 REPORT_EVERY_S: Final = 1.0
-PAUSED_POLL_S: Final = 0.05
+WAIT_S_MAX: Final = 0.5
+"""A signal is noticed between two waits for records."""
+PAUSED_WINDOW_S: Final = 0.05
+"""Batch window while partitions wait for a retry, so that the retry is not late."""
+RETRIES_WITH_DESTINATION: Final = 10
+"""What Lambda makes of infinite retries where there is an on-failure destination."""
 
 log = logging.getLogger("trigger")
 
@@ -37,8 +44,13 @@ class Trigger:
         self._batch_size = policy.batch_size
         self._window_s = window_s
         self._stopping = False
+        self._fetched: list[Message] = []
+        self._done: dict[Partition, int] = {}
+        """Offsets to commit that the broker has not taken yet."""
         self._committed: dict[Partition, int] = {}
-        self.processed = 0
+        self._processed: Counter[Partition] = Counter()
+        self._reported_at_s = 0.0
+        self._reported: Counter[Partition] = Counter()
 
     def subscribe(self, topic: str) -> None:
         """Join the consumer group."""
@@ -50,45 +62,54 @@ class Trigger:
 
     def run(self, report: Path) -> None:
         """Consume until stopped."""
-        reported = 0.0
         try:
             while not self._stopping:
                 self.step(int(time.time() * 1000))
-                if time.monotonic() - reported > REPORT_EVERY_S:
-                    reported = time.monotonic()
+                if time.monotonic() - self._reported_at_s >= REPORT_EVERY_S:
                     self._report(report)
         finally:
             self._consumer.close()
 
     def step(self, now_ms: int) -> None:
         """Fetch one batch window's records, invoke, commit."""
-        waiting = bool(self._mapping.backlog())
-        messages = self._consumer.consume(self._batch_size, PAUSED_POLL_S if waiting else self._window_s)
-        self._mapping.add(self._accepted(messages))
-        done = self._mapping.run(now_ms)
-        if done:
-            self._commit(done)
+        self._fetch(PAUSED_WINDOW_S if self._mapping.backlog() else self._window_s)
+        self._mapping.add(self._fetched)
+        self._processed.update((message.topic, message.partition) for message in self._fetched)
+        self._fetched = []
+        self._done |= self._mapping.run(now_ms)
+        self._commit()
         self._pause_backlog()
 
-    def _accepted(self, messages: Sequence[KafkaMessage]) -> list[Message]:
-        accepted = []
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                log.warning("broker: %s", error)
-                continue
-            accepted.append(_to_message(message))
-        self.processed += len(accepted)
-        return accepted
+    def _fetch(self, window_s: float) -> None:
+        """Wait for a batch, at most for the window. A rebalance happens in here, and takes from what was fetched."""
+        while window_s > 0 and not self._stopping:
+            wait_s = min(window_s, WAIT_S_MAX)
+            window_s -= wait_s
+            for message in self._consumer.consume(self._batch_size - len(self._fetched), wait_s):
+                error = message.error()
+                if error is None:
+                    self._fetched.append(_to_message(message))
+                else:
+                    log.warning("broker: %s", error)
+            if len(self._fetched) >= self._batch_size:
+                return
 
-    def _commit(self, done: dict[Partition, int]) -> None:
-        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in done.items()]
+    def _commit(self) -> None:
+        if not self._done:
+            return
+        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in self._done.items()]
         try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
-            self._committed |= done
+            taken = self._consumer.commit(offsets=offsets, asynchronous=False) or offsets
         except KafkaException as error:
-            # a rebalance took the partition, or the broker is away: the records come again and are duplicates
+            # A rebalance took a partition, or the broker is away. What is not revoked is tried again with the next
+            # step; what is comes again to whoever has the partition then, as duplicates.
             log.warning("offsets not committed: %s", error)
+            return
+        for one in taken:
+            if one.error is None:
+                self._committed[one.topic, one.partition] = self._done.pop((one.topic, one.partition))
+            else:
+                log.warning("offset of %s-%d not committed: %s", one.topic, one.partition, one.error)
 
     def _pause_backlog(self) -> None:
         backlog = self._mapping.backlog()
@@ -100,25 +121,52 @@ class Trigger:
                 self._consumer.resume([place])
 
     def _revoked(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        for partition in partitions:
-            self._mapping.revoke((partition.topic, partition.partition))
-            self._committed.pop((partition.topic, partition.partition), None)
+        revoked = {(partition.topic, partition.partition) for partition in partitions}
+        self._fetched = [one for one in self._fetched if (one.topic, one.partition) not in revoked]
+        for partition in revoked:
+            self._mapping.revoke(partition)
+            self._done.pop(partition, None)
+            self._committed.pop(partition, None)
 
     def _report(self, path: Path) -> None:
-        """Lag by partition, for whoever watches; written whole or not at all."""
-        lag = {}
-        for assigned in self._consumer.assignment():
-            _, high = self._consumer.get_watermark_offsets(assigned, cached=True)
-            if high < 0:
+        """How far each partition is, for whoever watches; written whole or not at all."""
+        now_s = time.monotonic()
+        assigned = self._consumer.assignment()
+        lag: dict[str, int] = {}
+        rate: dict[str, float] = {}
+        appended = 0
+        for place in assigned:
+            partition = (place.topic, place.partition)
+            _, end = self._consumer.get_watermark_offsets(place, cached=True)
+            if end < 0 or (committed := self._last_committed(place)) is None:
                 continue
-            committed = self._committed.get((assigned.topic, assigned.partition))
-            if committed is None:
-                (stored,) = self._consumer.committed([assigned], timeout=5)
-                committed = max(stored.offset, 0)
-            lag[str(assigned.partition)] = max(0, high - committed)
+            appended += end
+            lag[str(place.partition)] = max(0, end - committed)
+            fresh = self._processed[partition] - self._reported[partition]
+            rate[str(place.partition)] = round(fresh / (now_s - self._reported_at_s), 1)
+        self._reported_at_s, self._reported = now_s, self._processed.copy()
+        report = {
+            "at": time.time(),
+            "processed": self._processed.total(),
+            "appended": appended if lag and len(lag) == len(assigned) else None,
+            "lag": lag,
+            "rate": rate,
+        }
         draft = path.with_suffix(".new")
-        draft.write_text(json.dumps({"at": time.time(), "processed": self.processed, "lag": lag}))
+        draft.write_text(json.dumps(report))
         draft.replace(path)
+
+    def _last_committed(self, assigned: TopicPartition) -> int | None:
+        """The offset that the group has committed; None while the broker can't be asked."""
+        known = self._committed.get((assigned.topic, assigned.partition))
+        if known is not None:
+            return known
+        try:
+            (stored,) = self._consumer.committed([assigned], timeout=5)
+        except KafkaException as error:
+            log.warning("offsets not read: %s", error)
+            return None
+        return max(stored.offset, 0)
 
 
 def _to_message(message: KafkaMessage) -> Message:
@@ -140,45 +188,40 @@ def _headers(message: KafkaMessage) -> list[tuple[str, bytes]]:
     return [(name, value or b"") for name, value in pairs]
 
 
-def _base64(original: bytes | None) -> str | None:
-    return None if original is None else base64.b64encode(original).decode()
+def policy_from(environment: Mapping[str, str]) -> Policy:
+    """Read the settings of the mapping, within AWS's limits (docs: API_CreateEventSourceMapping).
 
-
-def _on_failure(url: str | None) -> Any:
-    """Where given-up records go: an SQS queue, or nowhere, which keeps them in the topic for ever."""
-    sqs = boto3.client("sqs") if url else None
-
-    def send(messages: Sequence[Message], reason: str) -> None:
-        if sqs is None or url is None:
-            raise RuntimeError("no on-failure destination")
-        for message in messages:
-            info = {"topic": message.topic, "partition": message.partition, "offset": message.offset}
-            original = {
-                "key": _base64(message.key),
-                "value": _base64(message.value),
-                "timestamp": message.timestamp_ms,
-            }
-            body = {"requestContext": {"condition": reason}, "KafkaBatchInfo": info | original}
-            sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
-
-    return send
-
-
-def main() -> None:
-    """Run one trigger until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    environment = os.environ
-    policy = Policy(
-        batch_size=int(environment.get("BATCH_SIZE", "500")),
-        maximum_retry_attempts=int(environment.get("MAXIMUM_RETRY_ATTEMPTS", "-1")),
-        maximum_record_age_s=int(environment.get("MAXIMUM_RECORD_AGE_S", "-1")),
-        bisect_batch_on_function_error=environment.get("BISECT_BATCH_ON_FUNCTION_ERROR", "true") == "true",
+    Raises:
+        InvalidConfiguration: naming the variable and what it takes.
+    """
+    retries = _number(environment, "MAXIMUM_RETRY_ATTEMPTS", FOREVER, 0, 10_000)
+    if retries == FOREVER and environment.get("ON_FAILURE_QUEUE_URL"):
+        retries = RETRIES_WITH_DESTINATION
+    bisect = environment.get("BISECT_BATCH_ON_FUNCTION_ERROR", "true").lower()
+    if bisect not in ("true", "false"):
+        raise InvalidConfiguration(f"BISECT_BATCH_ON_FUNCTION_ERROR takes true or false, not {bisect!r}")
+    return Policy(
+        batch_size=_number(environment, "BATCH_SIZE", 500, 1, 10_000),
+        maximum_retry_attempts=retries,
+        maximum_record_age_s=_number(environment, "MAXIMUM_RECORD_AGE_S", FOREVER, 60, 604_800),
+        bisect_batch_on_function_error=bisect == "true",
     )
-    bootstrap_servers = environment["KAFKA_BOOTSTRAP_SERVERS"]
-    function = Function(environment.get("HANDLER", "functions.ingest.handler.handler"), FUNCTION_TIMEOUT_MS)
-    destination = _on_failure(environment.get("ON_FAILURE_QUEUE_URL"))
-    mapping = EventSourceMapping(policy, function, destination, random.uniform, bootstrap_servers)
-    consumer = Consumer(
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    """A whole number within limits; the default is always allowed."""
+    text = environment.get(name, str(default))
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number != default and not least <= number <= most:
+        raise InvalidConfiguration(f"{name} takes {least} to {most}, or {default}, not {text!r}")
+    return number
+
+
+def _consumer(bootstrap_servers: str) -> Consumer:
+    return Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
             "group.id": GROUP,
@@ -192,12 +235,46 @@ def main() -> None:
             "topic.metadata.refresh.interval.ms": 5_000,
         }
     )
-    trigger = Trigger(consumer, mapping, policy, int(environment.get("BATCH_WINDOW_MS", "100")) / 1000)
+
+
+def _logged(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What Lambda's runtime does with a function's error: it stands in the log, whoever retries."""
+
+    def invoke(event: Any) -> Any:
+        try:
+            return function(event)
+        except Exception:
+            log.exception("the function failed")
+            raise
+
+    return invoke
+
+
+def _trigger(environment: Mapping[str, str]) -> Trigger:
+    policy = policy_from(environment)
+    window_ms = _number(environment, "BATCH_WINDOW_MS", 100, 1, 300_000)
+    bootstrap_servers = environment["KAFKA_BOOTSTRAP_SERVERS"]
+    function = Function(environment.get("HANDLER", "functions.ingest.handler.handler"), FUNCTION_TIMEOUT_MS)
+    url = environment.get("ON_FAILURE_QUEUE_URL")
+    destination = Destination(boto3.client("sqs"), url, function.name, bootstrap_servers) if url else nowhere
+    mapping = EventSourceMapping(policy, _logged(function), destination, random.uniform, bootstrap_servers)
+    return Trigger(_consumer(bootstrap_servers), mapping, policy, window_ms / 1000)
+
+
+def main() -> int:
+    """Run one trigger until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    try:
+        trigger = _trigger(os.environ)
+    except InvalidConfiguration as error:
+        log.error("%s", error)  # noqa: TRY400 - the line says it all
+        return 1
     signal.signal(signal.SIGTERM, trigger.stop)
     signal.signal(signal.SIGINT, trigger.stop)
-    trigger.subscribe(environment.get("KAFKA_TOPIC", TOPIC))
-    trigger.run(Path(environment["TRIGGER_REPORT"]))
+    trigger.subscribe(os.environ.get("KAFKA_TOPIC", TOPIC))
+    trigger.run(Path(os.environ["TRIGGER_REPORT"]))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

