@@ -273,8 +273,7 @@ def kafka(directory: Path, port: int, controller_port: int, packages: Path = PAC
         properties.write_text(_kafka_properties(directory, port, controller_port))
         if (directory / "data" / "meta.properties").exists():
             return
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+        command = [*java, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(properties)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise InvalidConfiguration(f"Kafka's storage could not be formatted: {done.stderr.strip()[-300:]}")
@@ -288,6 +287,12 @@ def kafka(directory: Path, port: int, controller_port: int, packages: Path = PAC
 
     command = [*java, "kafka.Kafka", str(properties)]
     return Server("kafka", command, log=directory / "kafka.log", ready=ready, port=port, prepare=prepare)
+
+
+def new_cluster_id() -> str:
+    """16 random bytes in base64, as Kafka wants them; never with a hyphen first, which its tool takes for an option."""
+    first, *others = uuid.uuid4().bytes
+    return base64.urlsafe_b64encode(bytes([first & 0x7F, *others])).decode().rstrip("=")
 
 
 def _kafka_properties(directory: Path, port: int, controller_port: int) -> str:

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from infra.local import packages
 from infra.local.config import InvalidConfiguration, free_port
-from infra.local.servers import PACKAGES, Server, kafka
+from infra.local.servers import PACKAGES, Server, kafka, new_cluster_id
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -70,6 +70,13 @@ def test_processes_do_not_inherit_that_no_bytecode_is_written(tmp_path: Path, mo
     with server(tmp_path, show) as running:
         while not running.last_words().startswith("None"):
             assert running.is_alive()
+
+
+def test_a_cluster_id_is_never_taken_for_an_option() -> None:
+    ids = {new_cluster_id() for _ in range(2_000)}
+
+    assert len(ids) == 2_000
+    assert not [one for one in ids if one.startswith("-") or len(one) != 22]
 
 
 def test_kafka_keeps_records_and_committed_offsets_through_a_kill(tmp_path: Path) -> None:
