@@ -109,14 +109,14 @@ MUTATIONS = (
         "shared/pipeline/projection.py",
         "                self._repairs.send(repair_messages(leaderboard.id, buckets))\n",
         "                return True\n",
-        SIMULATION,
+        PROPERTY,
     ),
     Mutation(
         "a failed repair message counts as sent",
         "shared/pipeline/projection.py",
         "            except QueueUnavailable:\n                return False",
         "            except QueueUnavailable:\n                return True",
-        SIMULATION,
+        PROPERTY,
     ),
     Mutation(
         "a record whose dead letter was not kept counts as rejected",

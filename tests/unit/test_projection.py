@@ -1,0 +1,71 @@
+"""What happens to standings that the cache did not take."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.windows import ALL_TIME_BUCKET, Day
+from shared.live.windows import CacheUnavailable
+from shared.pipeline.projection import Projector
+from shared.queues import QueueUnavailable, RepairRequest
+
+CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+RACE = Leaderboard(id="race", name="Race", aggregation=Aggregation.BEST)
+BOARDS = {"cup": CUP, "race": RACE}
+DAY = Day(20_780)
+ONE = Standing(1, 5, 1, version=1)
+STANDINGS = {("cup", "ann"): {DAY: ONE, ALL_TIME_BUCKET: ONE}, ("race", "bob"): {ALL_TIME_BUCKET: ONE}}
+
+
+class Live:
+    def __init__(self, *away: str) -> None:
+        self.away = away
+        self.applied: list[str] = []
+
+    def apply(self, leaderboard: Leaderboard, _standings: Any, _now_ms: int) -> int:
+        if leaderboard.id in self.away:
+            raise CacheUnavailable("away")
+        self.applied.append(leaderboard.id)
+        return 0
+
+
+class Repairs:
+    def __init__(self, *, up: bool = True) -> None:
+        self.up = up
+        self.requests: list[RepairRequest] = []
+
+    def send(self, bodies: list[bytes]) -> None:
+        if not self.up:
+            raise QueueUnavailable("away")
+        self.requests += [msgspec.json.decode(body, type=RepairRequest) for body in bodies]
+
+
+def project(live: Any, repairs: Any) -> set[str]:
+    return Projector(live, repairs, lambda calls: [call() for call in calls], lambda: 0).project(BOARDS, STANDINGS)
+
+
+def test_what_the_cache_takes_needs_no_repair() -> None:
+    live, repairs = Live(), Repairs()
+
+    assert project(live, repairs) == set()
+
+    assert live.applied == ["cup", "race"]
+    assert repairs.requests == []
+
+
+def test_players_whose_cache_write_failed_are_queued_with_their_buckets_and_the_others_go_on() -> None:
+    live, repairs = Live("cup"), Repairs()
+
+    assert project(live, repairs) == set()
+
+    assert live.applied == ["race"]
+    (request,) = repairs.requests
+    assert (request.leaderboard_id, dict(request.players)) == ("cup", {"ann": [DAY, ALL_TIME_BUCKET]})
+
+
+@pytest.mark.parametrize("away", [("cup",), ("cup", "race")])
+def test_a_leaderboard_that_neither_cache_nor_queue_took_is_handed_back(away: tuple[str, ...]) -> None:
+    assert project(Live(*away), Repairs(up=False)) == set(away)
