@@ -55,9 +55,13 @@ class Ingest:
         for leaderboard_id, members in by_leaderboard.items():
             try:
                 leaderboard = self._leaderboards.find(leaderboard_id)
-                if _refused(leaderboard, members):
+                verdicts = _judge(leaderboard, members)
+                if any(verdicts):  # nothing is refused on the word of a kept definition
                     leaderboard = self._leaderboards.read(leaderboard_id)
-                _admit(leaderboard, members)
+                    verdicts = _judge(leaderboard, members)
+                for candidate, rejection in zip(members, verdicts, strict=True):
+                    if rejection is not None:
+                        candidate.reject(rejection)
                 admitted = [candidate for candidate in members if candidate.disposition is None]
                 if leaderboard is not None and admitted:
                     sealed = self._leaderboards.seal(leaderboard)
@@ -100,19 +104,9 @@ class Ingest:
                 continue
 
 
-def _refused(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> bool:
-    """Whether a kept definition would refuse any of them: then it is worth reading it anew."""
-    if leaderboard is None:
-        return True
-    try:
-        for candidate in candidates:
-            leaderboard.admit(candidate.event, candidate.record.source.appended_at_ms)
-    except Rejection:
-        return True
-    return False
-
-
-def _admit(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> None:
+def _judge(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> list[Rejection | None]:
+    """Why a definition refuses each candidate; None for those it admits."""
+    verdicts: list[Rejection | None] = []
     for candidate in candidates:
         event = candidate.event
         try:
@@ -120,7 +114,10 @@ def _admit(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> 
                 raise Rejection(Reason.UNKNOWN_LEADERBOARD, f"there is no leaderboard {event.leaderboard_id}")
             leaderboard.admit(event, candidate.record.source.appended_at_ms)
         except Rejection as rejection:
-            candidate.reject(rejection)
+            verdicts.append(rejection)
+        else:
+            verdicts.append(None)
+    return verdicts
 
 
 def _fail_unprojected(candidates: Iterable[Candidate], leaderboard_id: str) -> None:

@@ -1,6 +1,7 @@
 """One transaction for a group of players: their ledger puts and the standings those events touch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -137,12 +138,10 @@ class Commits:
         if len(actions) > TRANSACTION_ITEMS_MAX:
             raise ValueError(f"{len(actions)} items; a transaction takes {TRANSACTION_ITEMS_MAX}")
         try:
-            self._client.transact_write_items(TransactItems=actions)  # type: ignore[arg-type]
+            with passing_as_unavailable():
+                self._client.transact_write_items(TransactItems=actions)  # type: ignore[arg-type]
         except self._client.exceptions.TransactionCanceledException as error:
             return _failures(error.response["CancellationReasons"], owners)
-        except (ClientError, BotoCoreError) as error:
-            raise_if_lasting(error)
-            raise Unavailable(str(error)) from error
         return []
 
     def _ledger_put(self, entry: LedgerEntry) -> Item:
@@ -165,6 +164,19 @@ class Commits:
             put["ConditionExpression"] = _VERSION
             put["ExpressionAttributeValues"] = {":read": {"N": str(standing.version - 1)}}
         return {"Put": put}
+
+
+@contextmanager
+def passing_as_unavailable() -> Iterator[None]:
+    """Turns what may pass by itself into Unavailable, around calls of a boto3 client.
+
+    What a condition refused is an answer, not a fault, and left to the caller like every other lasting error.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise_if_lasting(error)
+        raise Unavailable(str(error)) from error
 
 
 def raise_if_lasting(error: ClientError | BotoCoreError) -> None:

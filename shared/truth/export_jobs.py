@@ -4,11 +4,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from shared.truth import keys
-from shared.truth.commits import Unavailable, raise_if_lasting
+from shared.truth.commits import passing_as_unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -106,12 +105,10 @@ class ExportJobs:
         new = {"TableName": self._table, "Item": self._item(job, keys.export_sort(job.id))}
         actions: Any = [{"Put": put}, {"Put": new | {"ConditionExpression": "attribute_not_exists(pk)"}}]
         try:
-            self._client.transact_write_items(TransactItems=actions)
+            with passing_as_unavailable():
+                self._client.transact_write_items(TransactItems=actions)
         except self._client.exceptions.TransactionCanceledException as error:
             raise JobTaken(job.id) from error
-        except (ClientError, BotoCoreError) as error:
-            raise_if_lasting(error)
-            raise Unavailable(str(error)) from error
 
     def update(self, job: ExportJob, read: ExportJob) -> None:
         """Write a job if it is still as it was read: same state, runner and beat.
@@ -121,25 +118,20 @@ class ExportJobs:
             Unavailable: as above.
         """
         try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=self._item(job, keys.export_sort(job.id)),
-                ConditionExpression="version = :read",
-                ExpressionAttributeValues={":read": {"S": _version(read)}},
-            )
+            with passing_as_unavailable():
+                self._client.put_item(
+                    TableName=self._table,
+                    Item=self._item(job, keys.export_sort(job.id)),
+                    ConditionExpression="version = :read",
+                    ExpressionAttributeValues={":read": {"S": _version(read)}},
+                )
         except self._client.exceptions.ConditionalCheckFailedException as error:
             raise JobTaken(job.id) from error
-        except (ClientError, BotoCoreError) as error:
-            raise_if_lasting(error)
-            raise Unavailable(str(error)) from error
 
     def _get(self, leaderboard_id: str, sort: str) -> ExportJob | None:
         key: Any = {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}
-        try:
+        with passing_as_unavailable():
             answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        except (ClientError, BotoCoreError) as error:
-            raise_if_lasting(error)
-            raise Unavailable(str(error)) from error
         item = answer.get("Item")
         return None if item is None else msgspec.json.decode(item["body"]["S"], type=ExportJob)
 

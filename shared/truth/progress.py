@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from shared.truth import keys
-from shared.truth.commits import Unavailable, raise_if_lasting
+from shared.truth.commits import passing_as_unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -38,22 +37,20 @@ class Progress:
             Unavailable: if DynamoDB throttles or is out of reach.
         """
         try:
-            self._client.put_item(
-                TableName=self._table,
-                Item={
-                    "pk": {"S": keys.progress_partition(position.topic)},
-                    "sk": {"S": keys.progress_sort(position.partition)},
-                    "next_offset": {"N": str(position.next_offset)},
-                    "appended_at": {"N": str(position.appended_at_ms)},
-                },
-                ConditionExpression=_FORWARD,
-                ExpressionAttributeValues={":next": {"N": str(position.next_offset)}},
-            )
+            with passing_as_unavailable():
+                self._client.put_item(
+                    TableName=self._table,
+                    Item={
+                        "pk": {"S": keys.progress_partition(position.topic)},
+                        "sk": {"S": keys.progress_sort(position.partition)},
+                        "next_offset": {"N": str(position.next_offset)},
+                        "appended_at": {"N": str(position.appended_at_ms)},
+                    },
+                    ConditionExpression=_FORWARD,
+                    ExpressionAttributeValues={":next": {"N": str(position.next_offset)}},
+                )
         except self._client.exceptions.ConditionalCheckFailedException:
             return
-        except (ClientError, BotoCoreError) as error:
-            raise_if_lasting(error)
-            raise Unavailable(str(error)) from error
 
     def positions(self, topic: str) -> list[Position]:
         """The recorded positions of a topic, by partition."""

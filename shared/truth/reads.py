@@ -5,14 +5,12 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day
 from shared.retries import Backoff, RunAll
 from shared.truth import keys
-from shared.truth.commits import Unavailable, raise_if_lasting
+from shared.truth.commits import Unavailable, passing_as_unavailable
 from shared.truth.items import LedgerEntry, standing_key, to_ledger_entry, to_standing
 from shared.truth.tables import Tables
 
@@ -98,11 +96,8 @@ class Reads:
         table = self._tables.standings
         request: Any = {table: {"Keys": wanted, "ConsistentRead": True}}
         for attempt in range(UNPROCESSED_ROUNDS_MAX):
-            try:
+            with passing_as_unavailable():
                 answer = self._client.batch_get_item(RequestItems=request)
-            except (ClientError, BotoCoreError) as error:
-                raise_if_lasting(error)
-                raise Unavailable(str(error)) from error
             yield from answer["Responses"].get(table, ())
             request = answer["UnprocessedKeys"]
             if not request:
@@ -117,9 +112,6 @@ class Reads:
             ExpressionAttributeValues={":pk": {"S": partition}},
             ConsistentRead=True,
         )
-        try:
+        with passing_as_unavailable():
             for page in pages:
                 yield from page["Items"]
-        except (ClientError, BotoCoreError) as error:
-            raise_if_lasting(error)
-            raise Unavailable(str(error)) from error
