@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -28,12 +28,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     repair_queue_url: Annotated[str, Meta(pattern=r"^https?://")]
     export_queue_url: Annotated[str, Meta(pattern=r"^https?://")]
     export_bucket: Name
+    kafka_bootstrap_servers: Annotated[str, Meta(pattern=r"^[^,:\s]+:\d+(,[^,:\s]+:\d+)*$")]
+    kafka_topic: Name
+    kafka_security: Literal["PLAINTEXT", "SSL", "AWS_MSK_IAM"] = "PLAINTEXT"
+    """How functions that ask the broker themselves speak with it."""
     kafka_timestamp_type: Literal["LOG_APPEND_TIME", "CREATE_TIME"] = "LOG_APPEND_TIME"
     """CREATE_TIME trusts producers' clocks with what is late; refused outside the local stage."""
     redis_timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
     dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     """Transactions that one ingest call has under way at once."""
+
+    @property
+    def kafka_client(self) -> dict[str, Any]:
+        """Settings of a Kafka client (librdkafka's)."""
+        client: dict[str, Any] = {"bootstrap.servers": self.kafka_bootstrap_servers}
+        match self.kafka_security:
+            case "SSL":
+                client["security.protocol"] = "ssl"
+            case "AWS_MSK_IAM":
+                client |= {"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER", "oauth_cb": self._token}
+        return client
+
+    def _token(self, _config: str) -> tuple[str, float]:
+        """A token of this function's role for MSK, and when it ends (https://github.com/aws/aws-msk-iam-sasl-signer-python)."""
+        from aws_msk_iam_sasl_signer import MSKAuthTokenProvider  # noqa: PLC0415 - for functions on MSK alone
+
+        token, expires_ms = MSKAuthTokenProvider.generate_auth_token(self.aws_region)
+        return token, expires_ms / 1000
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:

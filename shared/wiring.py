@@ -25,6 +25,7 @@ from shared.retries import Backoff, Threads
 from shared.settings import Settings
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import ExportJobs
+from shared.truth.finals import Finals
 from shared.truth.progress import Progress
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+
+    from shared.pipeline.closing import Closing
+    from shared.topic import Topic
 
 REDIS_CONNECTIONS_MAX: Final = 64
 
@@ -118,6 +122,11 @@ class Wiring:
         return Progress(self.dynamodb, self.tables.registry)
 
     @cached_property
+    def finals(self) -> Finals:
+        """Closed buckets and results."""
+        return Finals(self.dynamodb, self.tables.registry)
+
+    @cached_property
     def threads(self) -> Threads:
         """Calls side by side."""
         return Threads(self.settings.truth_threads)
@@ -159,6 +168,37 @@ class Wiring:
             queue=Queue(self.sqs, self.settings.export_queue_url),
             now_ms=now_ms,
             new_token=lambda: uuid4().hex,
+        )
+
+    @cached_property
+    def topic(self) -> "Topic":
+        """The topic, for the few functions that ask the broker themselves."""
+        from shared.topic import Topic  # noqa: PLC0415 - loads librdkafka, which the others have no use for
+
+        return Topic(self.settings.kafka_client, self.settings.kafka_topic)
+
+    @cached_property
+    def closing(self) -> "Closing":
+        """The use case of functions/close."""
+        from shared.pipeline.closing import Closing  # noqa: PLC0415 - as above
+        from shared.pipeline.finishing import Finishing  # noqa: PLC0415
+
+        finishing = Finishing(
+            reads=self.reads,
+            live=self.live,
+            rebuild=self.rebuild,
+            finals=self.finals,
+            s3=self.s3,
+            bucket=self.settings.export_bucket,
+            now_ms=now_ms,
+        )
+        return Closing(
+            registry=self.registry,
+            finals=self.finals,
+            progress=self.progress,
+            topic=self.topic,
+            finishing=finishing,
+            now_ms=now_ms,
         )
 
     @cached_property

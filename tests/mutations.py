@@ -18,6 +18,7 @@ from rich.progress import track
 ROOT = Path(__file__).parents[1]
 COPIED = ("shared", "functions", "infra", "tests", "events")
 PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
+CLOSING = ("tests/integration/test_closing.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
 
 
@@ -71,8 +72,9 @@ MUTATIONS = (
     Mutation(
         "an enormous event is not looked for in the ledger",
         "shared/pipeline/plans.py",
-        "existing = ledger.get(candidate.event.event_id)",
-        "existing = None",
+        "    existing = ledger.get(candidate.event.event_id)\n    if existing is not None:\n"
+        "        judge(candidate, existing)\n        return\n    points:",
+        "    points:",
         PROPERTY,
     ),
     Mutation(
@@ -222,6 +224,48 @@ MUTATIONS = (
         "rest = [message for message in chunk.messages if message.offset >= failed]",
         "rest = [message for message in chunk.messages if message.offset > failed]",
         PROPERTY,
+    ),
+    Mutation(
+        "days close though a partition lags behind the cutoff",
+        "shared/pipeline/closing.py",
+        "if at < reach.end and self._topic.holds_records(reach.partition, at, reach.end):",
+        "if False:",
+        SIMULATION,
+    ),
+    Mutation(
+        "the clocks of brokers are taken to be one",
+        "shared/pipeline/closing.py",
+        "CLOCK_SKEW_MS: Final = 60_000",
+        "CLOCK_SKEW_MS: Final = 0",
+        CLOSING,
+    ),
+    Mutation(
+        "windows become final without a look at the cache",
+        "shared/pipeline/finishing.py",
+        "        self._compare(leaderboard, window, ranked, lines)\n",
+        "",
+        CLOSING,
+    ),
+    Mutation(
+        "a closed day takes an event whose rules were changed",
+        "shared/pipeline/plans.py",
+        "if leaderboard.is_closed(day):",
+        "if False:",
+        CLOSING,
+    ),
+    Mutation(
+        "a result can be written twice",
+        "shared/truth/finals.py",
+        '_NOT_YET = "attribute_not_exists(pk)"',
+        '_NOT_YET = "attribute_not_exists(nothing)"',
+        CLOSING,
+    ),
+    Mutation(
+        "a batch is done though its place was not recorded",
+        "shared/pipeline/ingest.py",
+        "except Unavailable as unavailable:\n                candidate.fail(str(unavailable))\n\n\ndef _judge(",
+        "except Unavailable:\n                continue\n\n\ndef _judge(",
+        SIMULATION,
     ),
 )
 

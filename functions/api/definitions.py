@@ -107,6 +107,7 @@ def _changed(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bo
         wanted,
         version=current.version + 1,
         sealed=current.sealed,
+        closed_through=current.closed_through,
         created_at_ms=current.created_at_ms,
     )
     return following, bool(fixed)

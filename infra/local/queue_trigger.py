@@ -1,4 +1,4 @@
-"""The SQS triggers and the schedule: hand messages of the repair and export queues, and ticks, to their functions."""
+"""The SQS triggers and the schedules: hand messages of the repair and export queues, and ticks, to their functions."""
 
 import base64
 import logging
@@ -25,6 +25,7 @@ WAIT_S: Final = 2
 FUNCTION_TIMEOUT_MS: Final = 900_000
 PAUSE_S: Final = 1.0
 ANTI_ENTROPY_EVERY_S: Final = 300
+CLOSE_EVERY_S: Final = 60
 
 log = logging.getLogger("queue-trigger")
 
@@ -162,7 +163,9 @@ def main() -> None:
         QueueTrigger(boto3.client("sqs", config=config), repairs, repair, REPAIRS_AT_ONCE),
         QueueTrigger(boto3.client("sqs", config=config), exports, export, EXPORTS_AT_ONCE),
     ]
+    close = Function("functions.close.handler.handler", FUNCTION_TIMEOUT_MS)
     triggers.append(Schedule(float(os.environ.get("ANTI_ENTROPY_EVERY_S", ANTI_ENTROPY_EVERY_S)), repair))
+    triggers.append(Schedule(float(os.environ.get("CLOSE_EVERY_S", CLOSE_EVERY_S)), close))
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         for trigger in triggers:

@@ -50,6 +50,8 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     """Set before its first event is written: from then on aggregation, order and shards cannot change."""
     closed: bool = False
     """Deleted: it takes no more events and is no longer shown. Ledger and standings stay."""
+    closed_through: Day | None = None
+    """The last bucket that is closed; none up to it ever takes an event again, whatever becomes of the rules."""
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
@@ -60,6 +62,14 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     def window_cutoff_ms(self, window: Window) -> int | None:
         """Last instant at which a record for the window may be appended; None for all time."""
         return None if window.end_ms is None else window.end_ms + self.lateness_ms
+
+    def is_closed(self, day: Day) -> bool:
+        """Whether the standings of a day are final."""
+        return self.closed_through is not None and day <= self.closed_through
+
+    def is_settled(self, window: Window) -> bool:
+        """Whether no event can change a window any more: all its buckets are closed."""
+        return window.end_ms is not None and self.is_closed(window.last)
 
     def admit(self, event: ScoreEvent, appended_at_ms: int) -> None:
         """Judge an event by when the broker appended its record, so that a backlog or a replay judges alike.

@@ -152,6 +152,20 @@ class LiveWindows:
         window_keys = (keys.parts(leaderboard_id, window.id), keys.ranking(leaderboard_id, window.id))
         return bool(self._call(self._vouch, window_keys, (token, expires_ms)))
 
+    def withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
+        """Forget a window that holds what it should not; nobody vouches for it until it is built anew.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        forgotten = [keys.parts(leaderboard.id, window.id), keys.ranking(leaderboard.id, window.id)]
+        if is_kept(leaderboard, window, now_ms):  # a rebuild that is under way may have filled it already
+            forgotten += [keys.complete(leaderboard.id), keys.rebuild(leaderboard.id)]
+        try:
+            self._redis.unlink(*forgotten)
+        except RedisError as error:
+            raise CacheUnavailable(str(error)) from error
+
     def begin_rebuild(self, leaderboard_id: str, token: str) -> None:
         """Say that a rebuild is under way.
 

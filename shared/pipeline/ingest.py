@@ -87,8 +87,8 @@ class Ingest:
                 candidate.fail(str(unavailable))
 
     def _record_progress(self, candidates: Iterable[Candidate]) -> None:
-        """Record up to where each partition is done. Not vital: the next call records more."""
-        done: dict[tuple[str, int], Position] = {}
+        """Record up to where each partition is done: closing waits for it, and there may be no next record to tell."""
+        done: dict[tuple[str, int], Candidate] = {}
         stopped: set[tuple[str, int]] = set()
         for candidate in candidates:
             source = candidate.record.source
@@ -96,12 +96,15 @@ class Ingest:
             if candidate.disposition is Disposition.FAILED:
                 stopped.add(partition)
             elif partition not in stopped:
-                done[partition] = Position(source.topic, source.partition, source.offset + 1, source.appended_at_ms)
-        for position in done.values():
+                done[partition] = candidate
+        for candidate in done.values():
+            source = candidate.record.source
             try:
-                self._progress.advance(position)
-            except Unavailable:
-                continue
+                self._progress.advance(
+                    Position(source.topic, source.partition, source.offset + 1, source.appended_at_ms)
+                )
+            except Unavailable as unavailable:
+                candidate.fail(str(unavailable))
 
 
 def _judge(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> list[Rejection | None]:

@@ -8,7 +8,7 @@ from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing, add, check_every_range
-from shared.domain.windows import ALL_TIME_BUCKET, Day, day_of
+from shared.domain.windows import ALL_TIME_BUCKET, DAY_MIN, Day, day_of, format_day
 from shared.pipeline.candidates import Candidate, Disposition
 from shared.truth.commits import TRANSACTION_ITEMS_MAX, PlayerCommit, PlayerKey
 
@@ -40,14 +40,15 @@ def plan(
 
     Of several with one event id only the first is planned: the others are judged when that one is in the ledger. An
     event that seems to overflow is judged by the ledger: it may be in it already, and so in the standings, or the
-    standings may be older than the ledger; then it stays as it is, for the next try.
+    standings may be older than the ledger; then it stays as it is, for the next try. So is one whose day is closed: if
+    the ledger does not hold it, it is too late, though its record was appended in time by the rules of today.
 
     Args:
         leaderboard: by whose rules.
         user_id: the player of all candidates.
         candidates: without disposition, in the order of the topic.
         current: his standings as read, without those that have no events.
-        ledger: reads his ledger, by event id; asked only if sums have become enormous.
+        ledger: reads his ledger, by event id; asked only for closed days and if sums have become enormous.
 
     Returns:
         None if nothing is left to write.
@@ -60,6 +61,9 @@ def plan(
         if event.event_id in ids:
             continue
         day = day_of(event.occurred_at_ms)
+        if leaderboard.is_closed(day):
+            _judge_closed(candidate, leaderboard, ledger())
+            continue
         items = len(planned) + 1 + len(folded.keys() | {day, ALL_TIME_BUCKET})
         if items > TRANSACTION_ITEMS_MAX:
             break
@@ -107,6 +111,16 @@ def pack(plans: Sequence[Plan], alone: Container[PlayerKey]) -> list[list[Plan]]
     if group:
         groups.append(group)
     return groups
+
+
+def _judge_closed(candidate: Candidate, leaderboard: Leaderboard, ledger: Mapping[str, ScoreEvent]) -> None:
+    """Settle a candidate whose day takes no more events."""
+    existing = ledger.get(candidate.event.event_id)
+    if existing is not None:
+        judge(candidate, existing)
+        return
+    through = format_day(leaderboard.closed_through or DAY_MIN)
+    candidate.reject(Rejection(Reason.TOO_LATE, f"the days of {leaderboard.id} up to {through} are closed"))
 
 
 def _judge_enormous(candidate: Candidate, planned: Sequence[Candidate], ledger: Mapping[str, ScoreEvent]) -> None:

@@ -66,10 +66,15 @@ class Rebuild:
             Unavailable, CacheUnavailable: as above.
         """
         buckets = _kept_buckets(leaderboard, self._now_ms())
-        return sum(
-            self._live.apply(leaderboard, standings, self._now_ms())
-            for standings in _chunks(self._reads.buckets(leaderboard, buckets))
-        )
+        return self.apply(leaderboard, self._reads.buckets(leaderboard, buckets))
+
+    def apply(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
+        """Apply standings to every window that they feed; as many were older as are returned.
+
+        Raises:
+            CacheUnavailable: as above.
+        """
+        return sum(self._live.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
 
     def window(self, leaderboard: Leaderboard, window: Window, expires_ms: int | None = None) -> bool:
         """Build one window that is not kept for everybody, keep it live, and vouch for it.

@@ -48,6 +48,16 @@ def export_request_sort(window_id: str, export_format: str) -> str:
     return f"export-request#{window_id}#{export_format}"
 
 
+def due_sort(window_id: str) -> str:
+    """A window whose buckets are closed and whose ranking is still to be written, e.g. `due#2026-W48`."""
+    return f"due#{window_id}"
+
+
+def final_sort(window_id: str) -> str:
+    """The result of a window, written once, e.g. `final#2026-W48`."""
+    return f"final#{window_id}"
+
+
 def progress_partition(topic: str) -> str:
     """How far each partition of a topic is committed, e.g. `progress#score-events`, sorted by partition."""
     return f"progress#{topic}"

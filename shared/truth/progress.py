@@ -53,14 +53,20 @@ class Progress:
             return
 
     def positions(self, topic: str) -> list[Position]:
-        """The recorded positions of a topic, by partition."""
-        answer = self._client.query(
+        """The recorded positions of a topic, by partition.
+
+        Raises:
+            Unavailable: as above.
+        """
+        pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": keys.progress_partition(topic)}},
             ConsistentRead=True,
         )
-        return [
-            Position(topic, int(item["sk"]["S"]), int(item["next_offset"]["N"]), int(item["appended_at"]["N"]))
-            for item in answer["Items"]
-        ]
+        with passing_as_unavailable():
+            return [
+                Position(topic, int(item["sk"]["S"]), int(item["next_offset"]["N"]), int(item["appended_at"]["N"]))
+                for page in pages
+                for item in page["Items"]
+            ]

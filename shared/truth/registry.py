@@ -22,6 +22,7 @@ from pynamodb.transactions import TransactWrite
 
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
+from shared.domain.windows import Day
 from shared.truth import keys
 from shared.truth.commits import Unavailable, raise_if_lasting
 
@@ -50,6 +51,7 @@ class _Record(Model):
     body = UnicodeAttribute(null=True)
     version = NumberAttribute(null=True)
     sealed = BooleanAttribute(null=True)
+    closed_through = NumberAttribute(null=True)
 
 
 class Registry:
@@ -185,7 +187,8 @@ def _conflict(error: PynamoDBException) -> Exception:
 
 def _to_leaderboard(record: _Record) -> Leaderboard:
     definition = msgspec.json.decode(record.body or "", type=Leaderboard)
-    return msgspec.structs.replace(definition, sealed=bool(record.sealed))
+    closed_through = None if record.closed_through is None else Day(int(record.closed_through))
+    return msgspec.structs.replace(definition, sealed=bool(record.sealed), closed_through=closed_through)
 
 
 def _to_period(record: _Record) -> Period:

@@ -53,6 +53,8 @@ def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Ite
         "REPAIR_QUEUE_URL": "http://127.0.0.1:1/repair",
         "EXPORT_QUEUE_URL": "http://127.0.0.1:1/export",
         "EXPORT_BUCKET": "exports",
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "KAFKA_TOPIC": "score-events",
         "POWERTOOLS_TRACE_DISABLED": "true",
         "POWERTOOLS_METRICS_NAMESPACE": "Leaderboards",
     }

@@ -6,7 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
+from msgspec.structs import replace
 
+from shared.domain.windows import Day
+from shared.truth.keys import LEADERBOARDS
 from tests.simulation.scheduler import Scheduler
 
 PAGE_ITEMS = 7
@@ -34,25 +37,37 @@ class Dynamo:
 
     def transact_write_items(self, TransactItems: list[dict[str, Any]]) -> None:
         self._before("TransactWriteItems")
-        reasons = [self._reason(action["Put"]) for action in TransactItems]
+        actions = [next(iter(action.items())) for action in TransactItems]
+        reasons = [self._reason(action) for _, action in actions]
         if self._scheduler.fails(CONFLICT):
             reasons[self._scheduler.rng.randrange(len(reasons))] = {"Code": "TransactionConflict"}
         if any(reason["Code"] != "None" for reason in reasons):
             error: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
             raise TransactionCanceled(error, "TransactWriteItems")
         assert len(TransactItems) <= 100
-        places = [(put["TableName"], self._key(put["Item"])) for put in (one["Put"] for one in TransactItems)]
+        places = [(action["TableName"], self._place(action)) for _, action in actions]
         assert len(set(places)) == len(places), "a transaction may name an item only once"
-        for action in TransactItems:
-            self._write(action["Put"])
+        for kind, action in actions:
+            self._write(kind, action)
         self._after()
 
     def put_item(self, **put: Any) -> None:
         self._before("PutItem")
         if self._reason(put)["Code"] != "None":
             raise ConditionalCheckFailed({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
-        self._write(put)
+        self._write("Put", put)
         self._after()
+
+    def delete_item(self, **delete: Any) -> None:
+        self._before("DeleteItem")
+        self._write("Delete", delete)
+        self._after()
+
+    def get_item(self, TableName: str, Key: dict[str, Any], ConsistentRead: bool) -> dict[str, Any]:
+        assert ConsistentRead
+        self._before("GetItem")
+        item = self._table(TableName).get(self._key(Key))
+        return {} if item is None else {"Item": copy.deepcopy(item)}
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
         self._before("BatchGetItem")
@@ -80,9 +95,11 @@ class Dynamo:
     def _query(self, TableName: str, ExpressionAttributeValues: Any, ConsistentRead: bool, **_: Any) -> Iterator[Any]:
         assert ConsistentRead
         partition, after = ExpressionAttributeValues[":pk"]["S"], ""
+        prefix = ExpressionAttributeValues.get(":sk", {"S": ""})["S"]
         while True:
             self._before("Query")
-            keys = sorted(key for key in self._table(TableName) if key[0] == partition and key[1] > after)[:PAGE_ITEMS]
+            found = (key for key in self._table(TableName) if key[0] == partition and key[1].startswith(prefix))
+            keys = sorted(key for key in found if key[1] > after)[:PAGE_ITEMS]
             yield {"Items": [copy.deepcopy(self._table(TableName)[key]) for key in keys]}
             if len(keys) < PAGE_ITEMS:
                 return
@@ -102,13 +119,20 @@ class Dynamo:
             raise ReadTimeoutError(endpoint_url="dynamodb")
 
     def _reason(self, put: dict[str, Any]) -> dict[str, Any]:
-        item = self._table(put["TableName"]).get(self._key(put["Item"]))
+        item = self._table(put["TableName"]).get(self._place(put))
+        if "ConditionExpression" not in put:
+            return {"Code": "None"}
         values = {name: int(value["N"]) for name, value in put.get("ExpressionAttributeValues", {}).items()}
         holds = {
             "attribute_not_exists(pk)": lambda: item is None,
             "version = :read": lambda: item is not None and int(item["version"]["N"]) == values[":read"],
             "attribute_not_exists(pk) OR next_offset < :next": lambda: (
                 item is None or int(item["next_offset"]["N"]) < values[":next"]
+            ),
+            "version = :version AND (attribute_not_exists(closed_through) OR closed_through < :through)": lambda: (
+                item is not None
+                and int(item["version"]["N"]) == values[":version"]
+                and ("closed_through" not in item or int(item["closed_through"]["N"]) < values[":through"])
             ),
         }[put["ConditionExpression"]]
         if holds():
@@ -118,8 +142,18 @@ class Dynamo:
             reason["Item"] = copy.deepcopy(item)
         return reason
 
-    def _write(self, put: dict[str, Any]) -> None:
-        self._table(put["TableName"])[self._key(put["Item"])] = copy.deepcopy(put["Item"])
+    def _write(self, kind: str, action: dict[str, Any]) -> None:
+        table, place = self._table(action["TableName"]), self._place(action)
+        if kind == "Put":
+            table[place] = copy.deepcopy(action["Item"])
+        elif kind == "Delete":
+            table.pop(place, None)
+        else:
+            assert (kind, action["UpdateExpression"]) == ("Update", "SET closed_through = :through")
+            table[place]["closed_through"] = action["ExpressionAttributeValues"][":through"]
+
+    def _place(self, action: dict[str, Any]) -> tuple[str, str]:
+        return self._key(action.get("Item") or action["Key"])
 
     def _table(self, name: str) -> dict[tuple[str, str], dict[str, Any]]:
         return self.tables.setdefault(name, {})
@@ -148,21 +182,45 @@ class Sqs:
         return {}
 
 
-class Registry:
-    """Definitions; nobody changes them while they are sealed."""
+class S3:
+    """Objects by key. A write may fail, and may have been done all the same."""
 
-    def __init__(self, scheduler: Scheduler, leaderboards: Any) -> None:
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self.objects: dict[str, bytes] = {}
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> None:
+        self._scheduler.pause()
+        if self._scheduler.fails(REFUSED):
+            raise ReadTimeoutError(endpoint_url="s3")
+        self.objects[Key] = Body
+        self._scheduler.pause()
+        if self._scheduler.fails(REFUSED):
+            raise ReadTimeoutError(endpoint_url="s3")
+
+
+class Registry:
+    """Definitions and periods; nobody changes them while they are sealed, but their days are closed."""
+
+    def __init__(self, scheduler: Scheduler, dynamo: Dynamo, leaderboards: Any, periods: Any) -> None:
         self._scheduler = scheduler
         self._leaderboards = {one.id: one for one in leaderboards}
+        self._periods = periods
+        self._items = dynamo.tables.setdefault("registry", {})
+        for one in leaderboards:
+            self._items[LEADERBOARDS, one.id] = {"version": {"N": str(one.version)}}
 
     def leaderboard(self, leaderboard_id: str) -> Any:
         self._scheduler.pause()
-        return self._leaderboards.get(leaderboard_id)
+        known = self._leaderboards.get(leaderboard_id)
+        if known is None:
+            return None
+        closed_through = self._items[LEADERBOARDS, leaderboard_id].get("closed_through")
+        return replace(known, closed_through=None if closed_through is None else Day(int(closed_through["N"])))
 
     def leaderboards(self, _limit: int) -> Any:
-        self._scheduler.pause()
-        return [one for one in self._leaderboards.values() if not one.closed]
+        return [self.leaderboard(one.id) for one in self._leaderboards.values() if not one.closed]
 
-    def periods(self, _leaderboard_id: str) -> Any:
+    def periods(self, leaderboard_id: str) -> Any:
         self._scheduler.pause()
-        return []
+        return self._periods.get(leaderboard_id, [])

@@ -37,6 +37,9 @@ class Cache:
     def set(self, *args: Any, **kwargs: Any) -> Any:
         return self._command(lambda: self._redis.set(*args, **kwargs))
 
+    def unlink(self, *keys: str) -> Any:
+        return self._command(lambda: self._redis.unlink(*keys))
+
     def exists(self, key: str) -> Any:
         return self._command(lambda: self._redis.exists(key))
 

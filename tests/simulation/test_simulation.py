@@ -3,6 +3,9 @@
 A failing seed is in the test's name: run it alone with `-k 'seed-17-'`, it takes the same course.
 """
 
+import csv
+import hashlib
+import io
 import os
 from base64 import b64decode
 
@@ -10,11 +13,12 @@ import msgspec
 import pytest
 from redis import Redis
 
-from shared.domain.windows import ALL_TIME, DAY_MS, Window, daily, parse_day, to_date, weekly
+from shared.domain.windows import ALL_TIME, DAY_MS, Window, daily, parse_day, parse_id, to_date, weekly
 from shared.live.windows import LiveWindows
 from shared.queues import DeadLetter
+from shared.truth.finals import FinalRanking
 from shared.truth.items import to_ledger_entry, to_standing
-from tests.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, overflows, parse, score
+from tests.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, instant, overflows, parse, score
 from tests.simulation.world import BOARDS, DLQ, World, leaderboard
 
 SEEDS = int(os.environ.get("SEEDS", "200"))
@@ -66,6 +70,7 @@ def check(world: World) -> None:
     assert {player: sorted(facts, key=str) for player, facts in stored.items()} == expected
     assert_standings(world, oracle)
     assert_windows(world, oracle)
+    assert_finals(world, oracle)
 
 
 def player_of(record: Produced) -> tuple[str, str]:
@@ -125,6 +130,32 @@ def assert_windows(world: World, oracle: Oracle) -> None:
             first, last = (None, None) if window is ALL_TIME else (to_date(window.first), to_date(window.last))
             ranking = oracle.ranking(name, first, last)
             assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], window.id
+
+
+def assert_finals(world: World, oracle: Oracle) -> None:
+    """Every day, week and period in which somebody played is final, and as the oracle ranks it."""
+    results: dict[str, set[str]] = {}
+    for (_, sort), item in world.dynamo.tables["registry"].items():
+        if not sort.startswith("final#"):
+            continue
+        final = msgspec.json.decode(item["body"]["S"], type=FinalRanking)
+        results.setdefault(final.leaderboard_id, set()).add(final.window_id)
+        window = parse_id(final.window_id)
+        ranking = oracle.ranking(final.leaderboard_id, to_date(window.first), to_date(window.last))
+        content = world.s3.objects[final.object_key]
+        assert hashlib.sha256(content).hexdigest() == final.sha256
+        lines = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+        stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
+        assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
+        assert (final.players, int(final.sum_of_points)) == (len(ranking), sum(one.score for one in ranking))
+    for name in BOARDS:
+        if name == "closed":
+            continue
+        days = [parse_day(day.isoformat()) for day in oracle.days(name)]
+        played = {daily(day).id for day in days} | {weekly(day).id for day in days}
+        played |= {period.window.id for period in world.periods.get(name, ())}
+        assert played <= results.get(name, set())
+    assert not [sort for _, sort in world.dynamo.tables["registry"] if sort.startswith("due#")]
 
 
 def test_the_same_seed_takes_the_same_course(redis: Redis) -> None:

@@ -2,19 +2,24 @@
 
 import json
 from base64 import b64decode
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from redis import Redis
 
 from infra.local.mapping import EventSourceMapping, Message, Policy
+from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.windows import ALL_TIME, DAY_MS
+from shared.domain.windows import ALL_TIME, DAY_MS, Day, day_of
 from shared.live.windows import CacheUnavailable, LiveWindows
 from shared.pipeline.candidates import Disposition
+from shared.pipeline.closing import Closing
 from shared.pipeline.commit import Committer
+from shared.pipeline.finishing import Finishing
 from shared.pipeline.ingest import Ingest
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.projection import Projector
@@ -23,12 +28,14 @@ from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.repair import Interrupted, Repair
 from shared.queues import DeadLetterQueue, Queue, RepairRequest
 from shared.retries import Backoff
+from shared.topic import Reach, TopicUnavailable
 from shared.truth.commits import Commits, Unavailable
+from shared.truth.finals import Finals
 from shared.truth.progress import Progress
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
 from tests.oracle import Produced
-from tests.simulation.aws import Dynamo, Registry, Sqs
+from tests.simulation.aws import S3, Dynamo, Registry, Sqs
 from tests.simulation.cache import Cache
 from tests.simulation.scheduler import Scheduler, one_after_another
 
@@ -36,6 +43,9 @@ TOPIC = "score-events"
 PARTITIONS = 3
 EVENTS = 120
 FETCH = 12
+UNREACHABLE = 0.05
+AFTERWARDS_MS = 12 * DAY_MS
+"""Until every day and week that has events is past its cutoff, by every board's lateness."""
 DLQ, REPAIRS = "dlq", "repairs"
 
 HOUR = 3_600_000
@@ -43,10 +53,11 @@ BOARDS: dict[str, dict[str, Any]] = {
     "sum": {"aggregation": "sum", "lateness": "P3D"},
     "best": {"aggregation": "best", "order": "asc", "lateness": "P3D"},
     "latest": {"aggregation": "latest", "lateness": "P3D"},
+    "hour": {"aggregation": "best", "lateness": "PT1H"},
     "strict": {"aggregation": "sum", "lateness": "PT0S"},
     "closed": {"aggregation": "sum", "lateness": "P3D"},
 }
-LATENESS_MS = {"P3D": 3 * DAY_MS, "PT0S": 0}
+LATENESS_MS = {"P3D": 3 * DAY_MS, "PT1H": HOUR, "PT0S": 0}
 
 
 def leaderboard(board_id: str) -> Leaderboard:
@@ -73,13 +84,22 @@ class World:
         self.redis = redis
         self.dynamo = Dynamo(self.scheduler)
         self.sqs = Sqs(self.scheduler)
-        self.registry = Registry(self.scheduler, [leaderboard(name) for name in BOARDS])
+        today = day_of(start_ms)
+        self.periods = {
+            name: [Period(id="p", name="p", first=Day(today - 1), last=today)] for name in ("sum", "hour", "strict")
+        }
+        boards = [replace(leaderboard(name), created_at_ms=start_ms) for name in BOARDS]
+        self.registry = Registry(self.scheduler, self.dynamo, boards, self.periods)
+        self.s3 = S3(self.scheduler)
+        self.brokers_ahead_ms = [0] * PARTITIONS
+        """How far the clock of each partition's leader is ahead of ours."""
         self.topic: list[list[Produced]] = [[] for _ in range(PARTITIONS)]
         self.committed = [0] * PARTITIONS
         self.owner = ["one"] * PARTITIONS
         """Whose commits the broker takes; the other one may still have records under way."""
         self.produced = False
         self.served = 0
+        self.finished = 0
         self._tokens = 0
         redis.flushall()
 
@@ -100,7 +120,7 @@ class World:
 
     def _append(self, partition: int, value: bytes) -> None:
         log = self.topic[partition]
-        log.append(Produced(partition, len(log), self.scheduler.now_ms, value))
+        log.append(Produced(partition, len(log), self.scheduler.now_ms + self.brokers_ahead_ms[partition], value))
         self.scheduler.pause()
 
     def _event(self, number: int, user: str) -> dict[str, Any]:
@@ -188,8 +208,16 @@ class World:
             assert page.total == len(keys)
             self.served += 1
 
+    def close(self) -> None:
+        """The closing function on its schedule."""
+        closing = self.closing()
+        while not self.is_quiet():
+            self.scheduler.sleep(1.5)
+            with suppress(Unavailable):
+                self.finished += len(closing.run().finals)
+
     def disturb(self) -> None:
-        """Rebalances and flushes."""
+        """Rebalances, flushes, and leaders whose clocks differ."""
         while not self.is_quiet():
             self.scheduler.sleep(1)
             if self.scheduler.calm:
@@ -198,6 +226,8 @@ class World:
                 self.owner[self.rng.randrange(PARTITIONS)] = self.rng.choice(["one", "two"])
             if self.rng.random() < 0.04:
                 self.redis.flushall()
+            if self.rng.random() < 0.1:
+                self.brokers_ahead_ms[self.rng.randrange(PARTITIONS)] = self.rng.randrange(-25_000, 25_000)
 
     # what they are made of, anew for every process
 
@@ -220,6 +250,31 @@ class World:
             reads=self.reads(),
             live=self._live(),
             rebuild=self._rebuild(),
+            now_ms=self.scheduler.clock,
+        )
+
+    def closing(self) -> Closing:
+        """The product's closing of buckets and windows."""
+        client: Any = self.dynamo
+        registry: Any = self.registry
+        topic: Any = Broker(self)
+        s3: Any = self.s3
+        finals = Finals(client, "registry")
+        finishing = Finishing(
+            reads=self.reads(),
+            live=self._live(),
+            rebuild=self._rebuild(),
+            finals=finals,
+            s3=s3,
+            bucket="bucket",
+            now_ms=self.scheduler.clock,
+        )
+        return Closing(
+            registry=registry,
+            finals=finals,
+            progress=Progress(client, "registry"),
+            topic=topic,
+            finishing=finishing,
             now_ms=self.scheduler.clock,
         )
 
@@ -261,12 +316,40 @@ class World:
         """Let everybody live, with faults until all is produced and much of it consumed, then in peace."""
         for name in ("one", "two"):
             self.scheduler.spawn(name, lambda name=name: self.consume(name))
-        for life in (self.produce, self.repair, self.read, self.disturb):
+        for life in (self.produce, self.repair, self.read, self.close, self.disturb):
             self.scheduler.spawn(life.__name__, life)
         self.scheduler.run(self.is_consumed)
         self.scheduler.calm = True
         self.scheduler.run(self.is_quiet)
         self._repair().anti_entropy()
+        self.scheduler.now_ms += AFTERWARDS_MS
+        while run := self.closing().run():
+            self.finished += len(run.finals)
+            assert not run.blocked, run.blocked
+            if not run.finals:
+                return
+
+
+class Broker:
+    """What the product asks of the broker, which is out of reach at times."""
+
+    name = TOPIC
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def reach(self, moment_ms: int) -> list[Reach]:
+        self._world.scheduler.pause()
+        if self._world.scheduler.fails(UNREACHABLE):
+            raise TopicUnavailable("away")
+        return [
+            Reach(partition, 0, next((one.offset for one in log if one.appended_at_ms > moment_ms), len(log)), len(log))
+            for partition, log in enumerate(self._world.topic)
+        ]
+
+    def holds_records(self, partition: int, first: int, end: int) -> bool:
+        self._world.scheduler.pause()
+        return first < end
 
 
 def _to_message(record: Produced) -> Message:

@@ -57,6 +57,8 @@ ENVIRONMENT = {
     "REPAIR_QUEUE_URL": "http://127.0.0.1:1/repair",
     "EXPORT_QUEUE_URL": "http://127.0.0.1:1/export",
     "EXPORT_BUCKET": "exports",
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "KAFKA_TOPIC": "score-events",
     "POWERTOOLS_METRICS_NAMESPACE": "leaderboards",
     "POWERTOOLS_SERVICE_NAME": "ingest",
     "POWERTOOLS_TRACE_DISABLED": "true",

@@ -17,7 +17,7 @@ def test_the_environment_of_the_local_stack_is_complete() -> None:
     assert settings.redis_url == "redis://127.0.0.1:6379"
 
 
-OPTIONAL = {"KAFKA_TIMESTAMP_TYPE", "REDIS_TIMEOUT_MS", "DYNAMODB_TIMEOUT_MS", "TRUTH_THREADS"}
+OPTIONAL = {"KAFKA_SECURITY", "KAFKA_TIMESTAMP_TYPE", "REDIS_TIMEOUT_MS", "DYNAMODB_TIMEOUT_MS", "TRUTH_THREADS"}
 REQUIRED = sorted({field.upper() for field in Settings.__struct_fields__} - OPTIONAL)
 
 
@@ -36,6 +36,9 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("DLQ_QUEUE_URL", "score-events-dlq"),
         ("STAGE", ""),
         ("KAFKA_TIMESTAMP_TYPE", "NEWEST"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "broker"),
+        ("KAFKA_TOPIC", ""),
+        ("KAFKA_SECURITY", "tls"),
         ("REDIS_TIMEOUT_MS", "9"),
         ("REDIS_TIMEOUT_MS", "soon"),
         ("TRUTH_THREADS", "65"),

@@ -1,0 +1,194 @@
+"""Close buckets once every record that counts for them is committed, and finish the windows that are due then."""
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import DAY_MS, Day, Window, daily, day_of, format_day, weekly
+from shared.live.windows import CacheUnavailable
+from shared.pipeline.finishing import Difference, Finishing, NotComparable
+from shared.topic import Topic, TopicUnavailable
+from shared.truth.commits import Unavailable
+from shared.truth.finals import DUE_MAX, AlreadyDone, FinalRanking, Finals
+from shared.truth.progress import Position, Progress
+from shared.truth.registry import Registry
+
+CLOCK_SKEW_MS: Final = 60_000
+"""How far the clocks of two brokers, or of a broker and ours, may lie apart. A partition's append times may run back
+by this much when its leader changes, so a day closes only past the offset that its cutoff and this fall on."""
+BACKLOG_MS: Final = 7 * DAY_MS
+"""How long records may have waited on the topic when their leaderboard is created: the usual retention."""
+LEADERBOARDS_MAX: Final = 10_000
+"""Leaderboards that one run looks after."""
+DAYS_BACK_MAX: Final = 8
+"""How many days before the newest one that could close are tried, where a backlog reaches over several days."""
+DAYS_AT_ONCE: Final = 80
+"""Days whose windows, weeks included, become due in one transaction."""
+
+
+class Cause(StrEnum):
+    """What keeps a bucket from being closed or a window from becoming final."""
+
+    LAG = "lag"
+    """A partition has not passed the offset that the cutoff falls on."""
+    DIFFERENCE = "difference"
+    """Cache and truth disagree."""
+    CACHE = "cache"
+    """The cache can't be compared now: it is out of reach or being rebuilt."""
+    TRUTH = "truth"
+    TOPIC = "topic"
+
+
+class Blocked(Struct, frozen=True):
+    """A day or window that has to wait."""
+
+    leaderboard_id: str
+    what: str
+    """Id of the window, or the day."""
+    cause: Cause
+    detail: str
+    since_ms: int | None = None
+    """Since when it could be closed or final."""
+
+
+class Run:
+    """What one run did."""
+
+    def __init__(self) -> None:
+        self.finals: list[FinalRanking] = []
+        self.blocked: list[Blocked] = []
+
+    def delay_ms(self, now_ms: int) -> int:
+        """How long what is blocked has waited, at the most; 0 if nothing is."""
+        return max((now_ms - one.since_ms for one in self.blocked if one.since_ms is not None), default=0)
+
+
+class Closing:
+    """Goes over all leaderboards; whatever is blocked is tried again by the next run."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        finals: Finals,
+        progress: Progress,
+        topic: Topic,
+        finishing: Finishing,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._registry = registry
+        self._finals = finals
+        self._progress = progress
+        self._topic = topic
+        self._finishing = finishing
+        self._now_ms = now_ms
+
+    def run(self, has_time: Callable[[], bool] = lambda: True) -> Run:
+        """Close what can be closed and finish what is due.
+
+        Args:
+            has_time: asked before each window; what is left when it says no is for the next run.
+
+        Raises:
+            Unavailable: if the registry is out of reach from the start.
+        """
+        run = Run()
+        for leaderboard in self._registry.leaderboards(LEADERBOARDS_MAX):
+            if not leaderboard.sealed:
+                continue  # it has no events
+            try:
+                closed = self._close(leaderboard, run)
+                for window in self._due(closed):
+                    if not has_time():
+                        return run
+                    self._finish(closed, window, run)
+            except AlreadyDone:
+                continue  # another run is at it, or the rules have just changed
+            except Unavailable as error:
+                run.blocked.append(Blocked(leaderboard.id, "all", Cause.TRUTH, str(error)))
+            except TopicUnavailable as error:
+                run.blocked.append(Blocked(leaderboard.id, "all", Cause.TOPIC, str(error)))
+        return run
+
+    def _close(self, leaderboard: Leaderboard, run: Run) -> Leaderboard:
+        """Close the buckets that can be; the leaderboard as it is then."""
+        before = _closed_before(leaderboard)
+        newest = _newest_past_cutoff(leaderboard, self._now_ms())
+        for number in range(newest, max(before, newest - DAYS_BACK_MAX), -1):
+            day = Day(number)
+            lag = self._lag(leaderboard.cutoff_ms(day))
+            if lag is None:
+                return self._close_through(leaderboard, before, day)
+            if number == newest:
+                since_ms = leaderboard.cutoff_ms(Day(before + 1)) + 2 * CLOCK_SKEW_MS
+                run.blocked.append(Blocked(leaderboard.id, format_day(day), Cause.LAG, lag, since_ms))
+        return leaderboard
+
+    def _close_through(self, leaderboard: Leaderboard, before: Day, through: Day) -> Leaderboard:
+        for start in range(before + 1, through + 1, DAYS_AT_ONCE):
+            last = Day(min(start + DAYS_AT_ONCE - 1, through))
+            windows = [window for day in range(start, last + 1) for window in _windows_ending(Day(day))]
+            assert len(windows) <= DUE_MAX  # noqa: S101 - a week for every seven days
+            self._finals.close(leaderboard, last, windows)
+            leaderboard = replace(leaderboard, closed_through=last)
+        return leaderboard
+
+    def _lag(self, cutoff_ms: int) -> str | None:
+        """What is missing until every record that was appended by a cutoff is committed; None if nothing is."""
+        positions = {one.partition: one for one in self._progress.positions(self._topic.name)}
+        # the topic is asked after the positions, so that none can be past its end unless the topic is another one
+        for reach in self._topic.reach(cutoff_ms + CLOCK_SKEW_MS):
+            position: Position | None = positions.get(reach.partition)
+            at = reach.first if position is None else position.next_offset
+            if at > reach.newest:
+                return f"partition {reach.partition} ends at {reach.newest}, yet {at} are committed: another topic?"
+            if at < reach.first:
+                return f"partition {reach.partition} lost the records from {at} to {reach.first} to its retention"
+            if at < reach.end and self._topic.holds_records(reach.partition, at, reach.end):
+                return f"partition {reach.partition} is committed to {at} of {reach.end}"
+        return None
+
+    def _due(self, leaderboard: Leaderboard) -> Iterator[Window]:
+        yield from self._finals.due(leaderboard.id)
+        for period in self._registry.periods(leaderboard.id):
+            if leaderboard.is_settled(period.window):
+                yield period.window
+
+    def _finish(self, leaderboard: Leaderboard, window: Window, run: Run) -> None:
+        try:
+            final = self._finishing.finish(leaderboard, window)
+        except Difference as error:
+            run.blocked.append(_blocked(leaderboard, window, Cause.DIFFERENCE, error))
+        except (NotComparable, CacheUnavailable) as error:
+            run.blocked.append(_blocked(leaderboard, window, Cause.CACHE, error))
+        else:
+            if final is not None:
+                run.finals.append(final)
+
+
+def _closed_before(leaderboard: Leaderboard) -> Day:
+    """The last bucket that is closed, or that no record can have counted for when the leaderboard was created."""
+    if leaderboard.closed_through is not None:
+        return leaderboard.closed_through
+    return Day(day_of(max(0, leaderboard.created_at_ms - leaderboard.lateness_ms - BACKLOG_MS)) - 1)
+
+
+def _newest_past_cutoff(leaderboard: Leaderboard, now_ms: int) -> Day:
+    """The last day for which no broker stamps a record in time any more, by any clock."""
+    return Day((now_ms - leaderboard.lateness_ms - 2 * CLOCK_SKEW_MS - 1) // DAY_MS - 1)
+
+
+def _windows_ending(day: Day) -> Iterator[Window]:
+    yield daily(day)
+    if weekly(day).last == day:
+        yield weekly(day)
+
+
+def _blocked(leaderboard: Leaderboard, window: Window, cause: Cause, error: Exception) -> Blocked:
+    cutoff_ms = leaderboard.window_cutoff_ms(window)
+    since_ms = None if cutoff_ms is None else cutoff_ms + 2 * CLOCK_SKEW_MS
+    return Blocked(leaderboard.id, window.id, cause, str(error), since_ms)

@@ -1,0 +1,151 @@
+"""Closed buckets, windows that are due, and their final results, in the registry table."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import Day, Window, parse_id
+from shared.truth import keys
+from shared.truth.commits import TRANSACTION_ITEMS_MAX, passing_as_unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+DUE_MAX: Final = TRANSACTION_ITEMS_MAX - 1
+"""Windows that become due in one transaction, beside the leaderboard that they belong to."""
+
+_NOT_YET = "attribute_not_exists(pk)"
+_FORWARD = "version = :version AND (attribute_not_exists(closed_through) OR closed_through < :through)"
+
+
+class FinalRanking(Struct, frozen=True, kw_only=True):
+    """The result of a window: where its ranking is, and by which rules it was ranked."""
+
+    leaderboard_id: str
+    window_id: str
+    rules_version: int
+    players: int
+    sum_of_points: str
+    """A decimal integer; as text, since it may be past what a double holds."""
+    object_key: str
+    """CSV in ranking order, as an export of the window has it."""
+    bytes: int
+    sha256: str
+    """Of the object, in hex."""
+    code_version: str
+    finalised_at_ms: int
+
+
+class AlreadyDone(Exception):
+    """Somebody else has closed these buckets or written this result, or has changed the rules since they were read."""
+
+
+class Finals:
+    """Reads and conditional writes; what is closed or final stays so."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def close(self, leaderboard: Leaderboard, through: Day, due: Sequence[Window]) -> None:
+        """Close every bucket up to a day, by the rules as they were read, and note which windows are due for it.
+
+        Args:
+            leaderboard: as it was read.
+            through: the last day to close.
+            due: at most DUE_MAX windows.
+
+        Raises:
+            AlreadyDone: if the rules were changed or the day was closed since.
+            Unavailable: if DynamoDB throttles or is out of reach.
+        """
+        close = {
+            "Update": {
+                "TableName": self._table,
+                "Key": {"pk": {"S": keys.LEADERBOARDS}, "sk": {"S": leaderboard.id}},
+                "UpdateExpression": "SET closed_through = :through",
+                "ConditionExpression": _FORWARD,
+                "ExpressionAttributeValues": {
+                    ":version": {"N": str(leaderboard.version)},
+                    ":through": {"N": str(through)},
+                },
+            }
+        }
+        notes = [
+            {"Put": {"TableName": self._table, "Item": self._key(leaderboard.id, keys.due_sort(window.id))}}
+            for window in due
+        ]
+        self._transact([close, *notes])
+
+    def due(self, leaderboard_id: str) -> list[Window]:
+        """Windows whose buckets are closed and that have no result yet.
+
+        Raises:
+            Unavailable: as above.
+        """
+        prefix = keys.due_sort("")
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={
+                ":pk": {"S": keys.leaderboard_partition(leaderboard_id)},
+                ":sk": {"S": prefix},
+            },
+            ConsistentRead=True,
+        )
+        with passing_as_unavailable():
+            return [parse_id(item["sk"]["S"].removeprefix(prefix)) for page in pages for item in page["Items"]]
+
+    def final(self, leaderboard_id: str, window_id: str) -> FinalRanking | None:
+        """The result of a window; None while it has none.
+
+        Raises:
+            Unavailable: as above.
+        """
+        key: Any = self._key(leaderboard_id, keys.final_sort(window_id))
+        with passing_as_unavailable():
+            answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        item = answer.get("Item")
+        return None if item is None else msgspec.json.decode(item["body"]["S"], type=FinalRanking)
+
+    def write(self, final: FinalRanking) -> None:
+        """Write the result of a window and strike it from those that are due.
+
+        Raises:
+            AlreadyDone: if it has one.
+            Unavailable: as above; it may have been written.
+        """
+        result = self._key(final.leaderboard_id, keys.final_sort(final.window_id)) | {
+            "body": {"S": msgspec.json.encode(final).decode()}
+        }
+        due = self._key(final.leaderboard_id, keys.due_sort(final.window_id))
+        self._transact(
+            [
+                {"Put": {"TableName": self._table, "Item": result, "ConditionExpression": _NOT_YET}},
+                {"Delete": {"TableName": self._table, "Key": due}},
+            ]
+        )
+
+    def forget_due(self, leaderboard_id: str, window_id: str) -> None:
+        """Strike a window from those that are due: it gets no result.
+
+        Raises:
+            Unavailable: as above.
+        """
+        key: Any = self._key(leaderboard_id, keys.due_sort(window_id))
+        with passing_as_unavailable():
+            self._client.delete_item(TableName=self._table, Key=key)
+
+    def _transact(self, actions: Sequence[Mapping[str, Any]]) -> None:
+        items: Any = actions
+        try:
+            with passing_as_unavailable():
+                self._client.transact_write_items(TransactItems=items)
+        except self._client.exceptions.TransactionCanceledException as error:
+            raise AlreadyDone(str(error)) from error
+
+    def _key(self, leaderboard_id: str, sort: str) -> dict[str, Any]:
+        return {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}
