@@ -7,19 +7,25 @@ from uuid import uuid4
 
 import boto3
 from botocore.config import Config
+from circuitbreaker import CircuitBreaker
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from shared.live.windows import LiveWindows
 from shared.pipeline.commit import Committer
 from shared.pipeline.exports import Exports
+from shared.pipeline.fallback import Fallback
 from shared.pipeline.ingest import Ingest
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.projection import Projector
 from shared.pipeline.rankings import Rankings
 from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.repair import Repair
+from shared.pipeline.results import Results
+from shared.pipeline.snapshots import WindowSnapshots
 from shared.queues import DeadLetterQueue, Queue
 from shared.retries import Backoff, Threads
 from shared.settings import Settings
@@ -29,6 +35,7 @@ from shared.truth.finals import Finals
 from shared.truth.progress import Progress
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
+from shared.truth.snapshots import Snapshots
 from shared.truth.tables import Tables
 
 if TYPE_CHECKING:
@@ -40,6 +47,10 @@ if TYPE_CHECKING:
     from shared.topic import Topic
 
 REDIS_CONNECTIONS_MAX: Final = 64
+BREAKER_FAILURES: Final = 3
+"""Commands in a row that Redis leaves without an answer before it is left alone."""
+BREAKER_REST_S: Final = 2
+"""For how long; then one command tries."""
 
 
 def now_ms() -> int:
@@ -109,7 +120,10 @@ class Wiring:
     @cached_property
     def live(self) -> LiveWindows:
         """The live windows."""
-        return LiveWindows(self.redis)
+        breaker = CircuitBreaker(
+            BREAKER_FAILURES, BREAKER_REST_S, (RedisConnectionError, RedisTimeoutError), name="redis"
+        )
+        return LiveWindows(self.redis, breaker)
 
     @cached_property
     def reads(self) -> Reads:
@@ -154,7 +168,26 @@ class Wiring:
     @cached_property
     def rankings(self) -> Rankings:
         """Reads of rankings."""
-        return Rankings(self.live, self.rebuild, self.repairs, now_ms)
+        fallback = Fallback(self.snapshots, self.reads, now_ms)
+        return Rankings(
+            live=self.live,
+            rebuild=self.rebuild,
+            repairs=self.repairs,
+            results=self.results,
+            fallback=fallback,
+            now_ms=now_ms,
+        )
+
+    @cached_property
+    def results(self) -> Results:
+        """Which windows are final."""
+        return Results(self.finals, self.registry, now_ms)
+
+    @cached_property
+    def snapshots(self) -> WindowSnapshots:
+        """Snapshots of windows."""
+        store = Snapshots(self.dynamodb, self.tables.registry)
+        return WindowSnapshots(self.live, store, self.reads, self.registry, now_ms)
 
     @cached_property
     def exports(self) -> Exports:
@@ -210,6 +243,7 @@ class Wiring:
             reads=self.reads,
             live=self.live,
             rebuild=self.rebuild,
+            snapshots=self.snapshots,
             now_ms=now_ms,
         )
 

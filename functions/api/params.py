@@ -116,7 +116,7 @@ class Finder:
         leaderboard_id = request.path_params["id"]
         if is_id(leaderboard_id):
             known = self._wiring.leaderboards
-            leaderboard = known.read(leaderboard_id) if now else known.find(leaderboard_id)
+            leaderboard = known.read(leaderboard_id) if now else known.find(leaderboard_id, or_older=True)
             if leaderboard is not None and leaderboard.closed and not now:
                 leaderboard = known.read(leaderboard_id)
             if leaderboard is not None and not leaderboard.closed:

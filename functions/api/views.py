@@ -15,7 +15,7 @@ from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Window, WindowKind, format_day
-from shared.pipeline.rankings import Ranking
+from shared.pipeline.answers import Ranking
 
 JSON: Final = "application/json"
 
@@ -55,6 +55,8 @@ class PlayerView(Struct, rename="camel", gc=False):
     """Points to gain (to lose, where the lowest ranks first) to stand ahead of the entry above; null at rank 1."""
     points_to_next_tier: int | None
     """Likewise to a better tier, as things stand; null if there is none."""
+    rank_approximate: bool
+    """With source `snapshot`: the score is the player's of now, the rank an estimate among the others of `asOf`."""
 
 
 class RankingView(Struct, rename="camel", gc=False):
@@ -161,7 +163,7 @@ class DependencyView(Struct, rename="camel"):
 
 
 class HealthView(Struct):
-    """`up` if everything that was asked is."""
+    """`up` if everything that is needed is."""
 
     status: str
     dependencies: dict[str, DependencyView]

@@ -1,6 +1,8 @@
-"""Repair of the live windows. Triggered by the cache-repair queue and by a schedule; reads DynamoDB, writes Redis."""
+"""Repair of the live windows, and their snapshots. Triggered by the cache-repair queue and by two schedules; reads and
+writes DynamoDB and Redis.
+"""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aws_lambda_powertools.metrics import MetricUnit
@@ -14,6 +16,8 @@ from shared.observability import logger, metrics, tracer
 from shared.queues import RepairRequest
 from shared.wiring import Wiring
 
+SNAPSHOTS: Final = "snapshots"
+
 wiring = Wiring(settings.load())
 
 
@@ -23,10 +27,11 @@ wiring = Wiring(settings.load())
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Carry out repair requests; what fails comes again, and ends on the queue's own dead-letter queue.
 
-    An event without records is the schedule's: then all live windows are compared with the truth and mended.
+    An event without records is a schedule's: its task is `snapshots`, or else all live windows are brought up to the
+    truth.
     """
     if "Records" not in event:
-        _anti_entropy()
+        _take_snapshots() if event.get("task") == SNAPSHOTS else _anti_entropy()
         return {"batchItemFailures": []}
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event, _repair, processor, context)
@@ -37,6 +42,10 @@ def _repair(record: SQSRecord) -> None:
     mended = wiring.repair.repair(request)
     metrics.add_metric("Mended", MetricUnit.Count, mended)
     logger.info("repaired", extra={"leaderboard": request.leaderboard_id, "mended": mended, "rebuild": request.rebuild})
+
+
+def _take_snapshots() -> None:
+    metrics.add_metric("Snapshots", MetricUnit.Count, wiring.repair.take_snapshots())
 
 
 def _anti_entropy() -> None:

@@ -26,6 +26,7 @@ FUNCTION_TIMEOUT_MS: Final = 900_000
 PAUSE_S: Final = 1.0
 ANTI_ENTROPY_EVERY_S: Final = 300
 CLOSE_EVERY_S: Final = 60
+SNAPSHOTS_EVERY_S: Final = 15
 
 log = logging.getLogger("queue-trigger")
 
@@ -134,9 +135,12 @@ def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:
 class Schedule:
     """Invokes a function at a rate, as EventBridge does."""
 
-    def __init__(self, every_s: float, function: Function) -> None:
+    def __init__(self, every_s: float, function: Function, task: str = "") -> None:
         self._every_s = every_s
         self._function = function
+        self._event = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": {}}
+        if task:  # what template.yaml gives as the schedule's input
+            self._event = {"task": task}
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -147,7 +151,7 @@ class Schedule:
         """Tick until stopped."""
         while not self._stopping.wait(self._every_s):
             try:
-                self._function({"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": {}})
+                self._function(self._event)
             except Exception:
                 log.exception("the scheduled function failed")
 
@@ -165,6 +169,8 @@ def main() -> None:
     ]
     close = Function("functions.close.handler.handler", FUNCTION_TIMEOUT_MS)
     triggers.append(Schedule(float(os.environ.get("ANTI_ENTROPY_EVERY_S", ANTI_ENTROPY_EVERY_S)), repair))
+    snapshots_s = float(os.environ.get("SNAPSHOTS_EVERY_S", SNAPSHOTS_EVERY_S))
+    triggers.append(Schedule(snapshots_s, repair, "snapshots"))
     triggers.append(Schedule(float(os.environ.get("CLOSE_EVERY_S", CLOSE_EVERY_S)), close))
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -1,15 +1,18 @@
 """Windows in Redis: apply standings, read pages and positions. One round trip each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
+from circuitbreaker import CircuitBreaker
 from msgspec import Struct
 from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.domain.rules import Leaderboard, Order
+from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, WindowKind, daily, weekly
@@ -72,10 +75,13 @@ def is_kept(leaderboard: Leaderboard, window: Window, now_ms: int) -> bool:
 class LiveWindows:
     """All windows of all leaderboards in one Redis."""
 
-    def __init__(self, redis: "Redis") -> None:
+    def __init__(self, redis: "Redis", breaker: CircuitBreaker | None = None) -> None:
+        """`breaker` keeps callers from waiting for a Redis that hangs, each for itself."""
         self._redis = redis
+        self._breaker = breaker
         self._apply = redis.register_script((_HERE / "apply.lua").read_bytes())
         self._page = redis.register_script((_HERE / "page.lua").read_bytes())
+        self._snapshot = redis.register_script((_HERE / "snapshot.lua").read_bytes())
         self._player = redis.register_script((_HERE / "player.lua").read_bytes())
         self._vouch = redis.register_script((_HERE / "vouch.lua").read_bytes())
         self._finish = redis.register_script((_HERE / "finish_rebuild.lua").read_bytes())
@@ -128,20 +134,29 @@ class LiveWindows:
         cutoffs = {tier.name: _to_points(leaderboard, score) for tier, score in scores if score is not None}
         return Position(page, answer[5], cutoffs)
 
+    def snapshot(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> tuple[bool, Snapshot]:
+        """The top of a window and samples of the rest; and whether the cache vouches for it.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        answer = self._call(self._snapshot, self._read_keys(leaderboard, window), (TOP_ENTRIES, SAMPLES))
+        page = _to_page(leaderboard, answer, 0, is_kept(leaderboard, window, now_ms))
+        positions, lines = answer[5][::3], _to_lines(leaderboard, answer[5][1::3], answer[5][2::3])
+        samples = [Sample(position + 1, *line) for position, line in zip(positions, lines, strict=True)]
+        return page.complete, Snapshot(page.revision, page.total, now_ms, page.lines, samples)
+
     def begin_window(self, leaderboard_id: str, window: Window, token: str, expires_ms: int) -> None:
         """Say that a window is being built; feed it from now on, so that nothing falls between.
 
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        try:
-            with self._redis.pipeline(transaction=True) as pipe:
-                if window.kind is WindowKind.CUSTOM:
-                    pipe.hset(keys.ranges(leaderboard_id), window.id, f"{window.first} {window.last} {expires_ms}")
-                pipe.hset(keys.parts(leaderboard_id, window.id), "\0building", token)
-                pipe.execute()
-        except RedisError as error:
-            raise CacheUnavailable(str(error)) from error
+        with self._reaching(), self._redis.pipeline(transaction=True) as pipe:
+            if window.kind is WindowKind.CUSTOM:
+                pipe.hset(keys.ranges(leaderboard_id), window.id, f"{window.first} {window.last} {expires_ms}")
+            pipe.hset(keys.parts(leaderboard_id, window.id), "\0building", token)
+            pipe.execute()
 
     def finish_window(self, leaderboard_id: str, window: Window, token: str, expires_ms: int) -> bool:
         """Vouch for a window that was built, until it expires; False if a flush or another build came between.
@@ -161,10 +176,8 @@ class LiveWindows:
         forgotten = [keys.parts(leaderboard.id, window.id), keys.ranking(leaderboard.id, window.id)]
         if is_kept(leaderboard, window, now_ms):  # a rebuild that is under way may have filled it already
             forgotten += [keys.complete(leaderboard.id), keys.rebuild(leaderboard.id)]
-        try:
+        with self._reaching():
             self._redis.unlink(*forgotten)
-        except RedisError as error:
-            raise CacheUnavailable(str(error)) from error
 
     def begin_rebuild(self, leaderboard_id: str, token: str) -> None:
         """Say that a rebuild is under way.
@@ -172,10 +185,8 @@ class LiveWindows:
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        try:
+        with self._reaching():
             self._redis.set(keys.rebuild(leaderboard_id), token, px=REBUILD_TOKEN_MS)
-        except RedisError as error:
-            raise CacheUnavailable(str(error)) from error
 
     def finish_rebuild(self, leaderboard_id: str, token: str) -> bool:
         """Set the marker, unless a flush or another rebuild came between: then False.
@@ -192,15 +203,24 @@ class LiveWindows:
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        try:
+        with self._reaching():
             return bool(self._redis.exists(keys.complete(leaderboard_id)))
+
+    def ping(self) -> None:
+        """Raises CacheUnavailable unless Redis answers; it is asked however often it failed before."""
+        try:
+            self._redis.ping()
         except RedisError as error:
             raise CacheUnavailable(str(error)) from error
 
-    def ping(self) -> None:
-        """Raises CacheUnavailable unless Redis answers."""
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Around commands: their failures count, and while there were too many none is sent."""
+        if self._breaker is not None and self._breaker.opened:
+            raise CacheUnavailable("Redis has failed repeatedly and is left alone for a moment")
         try:
-            self._redis.ping()
+            with self._breaker or nullcontext():
+                yield
         except RedisError as error:
             raise CacheUnavailable(str(error)) from error
 
@@ -218,10 +238,8 @@ class LiveWindows:
         )
 
     def _call(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
-        try:
+        with self._reaching():
             return script(keys=script_keys, args=args)
-        except RedisError as error:
-            raise CacheUnavailable(str(error)) from error
 
 
 def _by_bucket(standings: Standings) -> dict[Day, list[Any]]:
@@ -235,11 +253,15 @@ def _by_bucket(standings: Standings) -> dict[Day, list[Any]]:
 
 def _to_page(leaderboard: Leaderboard, answer: Sequence[Any], first: int, kept: bool) -> Page:
     marker, built, revision, total, flat = answer[:5]
-    lines = [
-        (member[_HEAD:].decode(), Score(_to_points(leaderboard, score), int.from_bytes(member[:_HEAD], "big")))
-        for member, score in zip(flat[::2], flat[1::2], strict=True)
-    ]
+    lines = _to_lines(leaderboard, flat[::2], flat[1::2])
     return Page(bool(marker) if kept else bool(built), int(revision or 0), total, first, lines)
+
+
+def _to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:
+    return [
+        (member[_HEAD:].decode(), Score(_to_points(leaderboard, score), int.from_bytes(member[:_HEAD], "big")))
+        for member, score in zip(members, scores, strict=True)
+    ]
 
 
 def _to_points(leaderboard: Leaderboard, score: bytes) -> int:

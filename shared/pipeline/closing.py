@@ -153,10 +153,9 @@ class Closing:
         return None
 
     def _due(self, leaderboard: Leaderboard) -> Iterator[Window]:
-        yield from self._finals.due(leaderboard.id)
-        for period in self._registry.periods(leaderboard.id):
-            if leaderboard.is_settled(period.window):
-                yield period.window
+        windows = [*self._finals.due(leaderboard.id), *(one.window for one in self._registry.periods(leaderboard.id))]
+        # what another run has closed since this one read the leaderboard is that one's to finish
+        yield from (window for window in windows if leaderboard.is_settled(window))
 
     def _finish(self, leaderboard: Leaderboard, window: Window, run: Run) -> None:
         try:
@@ -165,6 +164,8 @@ class Closing:
             run.blocked.append(_blocked(leaderboard, window, Cause.DIFFERENCE, error))
         except (NotComparable, CacheUnavailable) as error:
             run.blocked.append(_blocked(leaderboard, window, Cause.CACHE, error))
+        except Unavailable as error:
+            run.blocked.append(_blocked(leaderboard, window, Cause.TRUTH, error))
         else:
             if final is not None:
                 run.finals.append(final)

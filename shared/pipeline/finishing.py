@@ -1,16 +1,16 @@
 """Write the result of a window whose buckets are closed, once cache and truth were compared and are equal."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-from shared.domain.ranking import order_key
 from shared.domain.rules import Leaderboard
-from shared.domain.standings import Score, Standing, combine
+from shared.domain.standings import Standing
 from shared.domain.windows import Day, Window, WindowKind
 from shared.live.windows import LiveWindows, is_kept
 from shared.pipeline.export_rows import RankedRows, encode
+from shared.pipeline.folding import Ranked, rank_players
 from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.uploads import Upload
 from shared.truth.commits import passing_as_unavailable
@@ -25,7 +25,6 @@ PAGE_ENTRIES: Final = 2_000
 """Entries of the cache that one round trip compares."""
 DISTRIBUTION: Final = "exact-leaderboards"
 
-Ranked = Sequence[tuple[str, Score]]
 Lines = Sequence[tuple[Day, str, Standing]]
 
 
@@ -150,19 +149,3 @@ def _was_before(leaderboard: Leaderboard, window: Window) -> bool:
     """Whether a day or week was over before the leaderboard was created."""
     over = window.end_ms is not None and window.end_ms <= leaderboard.created_at_ms
     return over and window.kind is not WindowKind.CUSTOM
-
-
-def rank_players(leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> Ranked:
-    """The ranking that standings add up to, by the rules of the domain."""
-    parts: dict[str, list[tuple[Day, Score]]] = {}
-    for day, user_id, standing in lines:
-        parts.setdefault(user_id, []).append((day, Score(standing.points, standing.reached_at_ms)))
-    scores = [
-        (user_id, combine(leaderboard.aggregation, leaderboard.order, [score for _, score in sorted(own, key=_day)]))
-        for user_id, own in parts.items()
-    ]
-    return sorted(scores, key=lambda line: order_key(leaderboard.order, *line))
-
-
-def _day(part: tuple[Day, Score]) -> Day:
-    return part[0]

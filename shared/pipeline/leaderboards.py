@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.domain.rules import Leaderboard
+from shared.truth.commits import Unavailable
 from shared.truth.registry import Conflict, Registry
 
 KEEP_MS: Final = 5_000
@@ -19,8 +20,12 @@ class Leaderboards:
         self._now_ms = now_ms
         self._kept: dict[str, tuple[int, Leaderboard]] = {}
 
-    def find(self, leaderboard_id: str) -> Leaderboard | None:
+    def find(self, leaderboard_id: str, *, or_older: bool = False) -> Leaderboard | None:
         """A definition of at most KEEP_MS ago, also of a closed leaderboard; None if there never was one.
+
+        Args:
+            leaderboard_id: which one.
+            or_older: whether an older one will do while the registry is out of reach.
 
         Raises:
             Unavailable: if it has to be read and the registry is out of reach.
@@ -28,7 +33,12 @@ class Leaderboards:
         kept = self._kept.get(leaderboard_id)
         if kept is not None and self._now_ms() - kept[0] < KEEP_MS:
             return kept[1]
-        return self.read(leaderboard_id)
+        try:
+            return self.read(leaderboard_id)
+        except Unavailable:
+            if kept is None or not or_older:
+                raise
+            return kept[1]
 
     def read(self, leaderboard_id: str) -> Leaderboard | None:
         """The definition as it is now.

@@ -8,12 +8,13 @@ from shared.domain.windows import Day
 from shared.live.windows import LiveWindows
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.rebuild import Rebuild
+from shared.pipeline.snapshots import WindowSnapshots
 from shared.queues import RepairRequest
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
 LEADERBOARDS_MAX: Final = 10_000
-"""Leaderboards that one run of anti-entropy looks after."""
+"""Leaderboards that one scheduled run looks after."""
 
 
 class Interrupted(Exception):
@@ -31,6 +32,7 @@ class Repair:
         reads: Reads,
         live: LiveWindows,
         rebuild: Rebuild,
+        snapshots: WindowSnapshots,
         now_ms: Callable[[], int],
     ) -> None:
         self._registry = registry
@@ -38,6 +40,7 @@ class Repair:
         self._reads = reads
         self._live = live
         self._rebuild = rebuild
+        self._snapshots = snapshots
         self._now_ms = now_ms
 
     def anti_entropy(self) -> dict[str, int]:
@@ -56,6 +59,14 @@ class Repair:
             else:
                 self._rebuild.leaderboard(leaderboard)
         return mended
+
+    def take_snapshots(self) -> int:
+        """Write snapshots of every leaderboard's windows that have changed; returns how many.
+
+        Raises:
+            Unavailable, CacheUnavailable: as above.
+        """
+        return sum(self._snapshots.take(one) for one in self._registry.leaderboards(LEADERBOARDS_MAX))
 
     def repair(self, request: RepairRequest) -> int:
         """Carry out one request.

@@ -58,6 +58,11 @@ def final_sort(window_id: str) -> str:
     return f"final#{window_id}"
 
 
+def snapshot_sort(window_id: str) -> str:
+    """The latest snapshot of a window, e.g. `snapshot#2026-W48`."""
+    return f"snapshot#{window_id}"
+
+
 def progress_partition(topic: str) -> str:
     """How far each partition of a topic is committed, e.g. `progress#score-events`, sorted by partition."""
     return f"progress#{topic}"

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from circuitbreaker import CircuitBreaker
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
 from shared.domain.windows import daily, day_of, format_day, weekly
+from shared.live.windows import LiveWindows
+from shared.truth.commits import Unavailable
+from shared.truth.finals import FinalRanking
 from shared.wiring import now_ms
 
 if TYPE_CHECKING:
@@ -179,17 +184,152 @@ def test_a_read_is_one_round_trip_to_redis(call: Call, score: Callable[..., None
         }
 
 
-def test_a_flushed_cache_shows_no_rank_and_says_when_to_ask_again(
+def test_while_the_cache_is_flushed_the_snapshot_answers(
+    call: Call, score: Callable[..., None], redis: Redis, module: Any
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5), ("bob", 7), ("cid", 3))
+    module.wiring.repair.take_snapshots()
+    score(("ann", 100), ("dan", 4))
+    live = call("rankings")
+    assert live.json["source"] == "live"
+
+    redis.flushall()
+
+    page = call("rankings")
+    assert (page.status, page.json["source"], page.json["total"]) == (200, "snapshot", 3)
+    assert [(one["rank"], one["userId"], one["score"]) for one in page.json["entries"]] == [
+        (1, "bob", 7),
+        (2, "ann", 5),
+        (3, "cid", 3),
+    ]
+    assert page.json["asOf"] < live.json["asOf"]
+    assert page.json["revision"] < live.json["revision"]
+
+
+def test_without_a_cache_a_player_has_his_score_of_now_and_a_rank_that_says_it_is_none(
+    call: Call, score: Callable[..., None], redis: Redis, module: Any, leaderboard_id: str
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5), ("bob", 7), ("cid", 3))
+    module.wiring.repair.take_snapshots()
+    score(("ann", 100), ("dan", 4))
+    redis.flushall()
+
+    def player(user_id: str) -> Any:
+        return call("player", path=f"/leaderboards/{leaderboard_id}/players/{user_id}", query="context=1")
+
+    ann, dan = player("ann"), player("dan")
+    assert (ann.json["player"]["score"], ann.json["player"]["rank"]) == (105, 1)
+    assert (ann.json["source"], ann.json["player"]["rankApproximate"]) == ("snapshot", True)
+    assert [one["userId"] for one in ann.json["below"]] == ["bob"]
+    assert (dan.json["player"]["score"], dan.json["player"]["rank"]) == (4, 3)
+    assert [one["userId"] for one in dan.json["above"] + dan.json["below"]] == ["ann", "cid"]
+    assert (dan.json["player"]["pointsToNextRank"], dan.json["player"]["pointsToNextTier"]) == (2, 1)
+    assert player("nobody").status == 404
+
+
+def test_a_window_without_snapshot_is_answered_from_its_standings(
     call: Call, score: Callable[..., None], redis: Redis
 ) -> None:
     call("put-leaderboard", body=BODY)
-    score(("ann", 5))
+    score(("ann", 5), ("bob", 7))
     redis.flushall()
 
-    answer = call("rankings", query="")
+    for query in ("window=daily", "window=weekly", "window=all-time"):
+        page = call("rankings", query=query)
+        assert (page.status, page.json["source"]) == (200, "snapshot")
+        assert [one["userId"] for one in page.json["entries"]] == ["bob", "ann"]
 
-    assert (answer.status, answer.headers["retry-after"]) == (503, "2")
-    assert answer.json["type"] == "urn:leaderboards:problem:rebuilding"
+
+def test_below_the_top_of_the_snapshot_no_rank_is_shown(
+    call: Call, score: Callable[..., None], redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.domain.snapshots.TOP_ENTRIES", 2)
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5), ("bob", 7), ("cid", 3))
+    redis.flushall()
+
+    assert [one["userId"] for one in call("rankings", query="offset=1&limit=5").json["entries"]] == ["ann"]
+    deep = call("rankings", query="offset=2")
+    assert (deep.status, deep.json["type"]) == (503, "urn:leaderboards:problem:rebuilding")
+    assert int(deep.headers["retry-after"]) >= 1
+    assert call("rankings", query="offset=3").json["entries"] == []
+
+
+def test_while_redis_is_down_reads_answer_and_soon_without_waiting_for_it(
+    call: Call, score: Callable[..., None], module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5), ("bob", 7))
+    asked = 0
+
+    def hang(*_args: Any, **_kwargs: Any) -> None:
+        nonlocal asked
+        asked += 1
+        raise RedisTimeoutError("no answer")
+
+    breaker = CircuitBreaker(2, 3_600, RedisTimeoutError)
+    live = LiveWindows(module.wiring.redis, breaker)
+    monkeypatch.setattr(module.wiring.rankings, "_live", live)
+    monkeypatch.setattr(module.wiring.redis, "evalsha", hang)
+
+    for _ in range(10):
+        page = call("rankings")
+        assert (page.status, page.json["source"]) == (200, "snapshot")
+        assert [one["userId"] for one in page.json["entries"]] == ["bob", "ann"]
+    assert asked == 2
+
+
+def test_a_final_window_keeps_the_rules_that_it_was_ranked_by(
+    call: Call, score: Callable[..., None], module: Any, leaderboard_id: str
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5), ("bob", 7))
+    wiring, today = module.wiring, day_of(now_ms())
+    final = FinalRanking(
+        leaderboard_id=leaderboard_id,
+        window_id=daily(today).id,
+        rules_version=1,
+        players=2,
+        sum_of_points="12",
+        object_key="finals/x.csv",
+        bytes=1,
+        sha256="",
+        code_version="1",
+        finalised_at_ms=now_ms(),
+    )
+    wiring.finals.close(wiring.registry.leaderboard(leaderboard_id), today, [daily(today)])
+    wiring.leaderboards.read(leaderboard_id)
+    before = call("rankings", query="window=daily")
+    assert (before.json["window"]["status"], before.json["source"]) == ("open", "live")
+
+    wiring.finals.write(final)
+    call("put-leaderboard", body=BODY | {"tiers": [{"name": "everybody", "topN": 100}]})
+    wiring.results._kept.clear()  # as time does
+
+    after = call("rankings", query="window=daily")
+    assert (after.json["window"]["status"], after.json["source"]) == ("final", "final")
+    assert [one["tier"] for one in after.json["entries"]] == ["gold", "bronze"]
+    assert [one["tier"] for one in call("rankings", query="window=weekly").json["entries"]] == ["everybody"] * 2
+    found = call("player", path=f"/leaderboards/{leaderboard_id}/players/ann", query="window=daily")
+    assert (found.json["player"]["tier"], found.json["window"]["status"]) == ("bronze", "final")
+
+
+def test_a_definition_that_was_read_serves_readers_while_the_registry_is_away(
+    call: Call, score: Callable[..., None], module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5))
+    assert call("rankings").status == 200
+
+    def away(*_args: Any) -> None:
+        raise Unavailable("away")
+
+    later = now_ms() + 60_000
+    monkeypatch.setattr(module.wiring.registry, "leaderboard", away)
+    monkeypatch.setattr(module.wiring.leaderboards, "_now_ms", lambda: later)
+    assert call("rankings").status == 200
 
 
 def test_aggregation_order_and_shards_stay_once_there_are_events(call: Call, score: Callable[..., None]) -> None:
@@ -293,8 +433,10 @@ def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, m
         try:
             assert call("put-leaderboard", body=BODY).status == 201
             answer = call("rankings", query="")
-            assert (answer.status, answer.json["type"]) == (503, "urn:leaderboards:problem:cache-unavailable")
-            assert call("health-ready").status == 503
+            assert (answer.status, answer.json["source"], answer.json["total"]) == (200, "snapshot", 0)
+            ready = call("health-ready")
+            assert (ready.status, ready.json["dependencies"]["redis"]["status"]) == (200, "down")
+            assert call("health").status == 503
         finally:
             for name in ("live", "rebuild", "rankings"):
                 module.wiring.__dict__.pop(name, None)

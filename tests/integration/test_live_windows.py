@@ -12,6 +12,7 @@ from redis import Redis
 
 from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.snapshots import snapshot_of
 from shared.domain.standings import Standing
 from shared.domain.windows import (
     ALL_TIME,
@@ -310,3 +311,17 @@ def expected_score(
         return last.points, last.reached_at_ms
     best = (max if highest_first else min)(one.points for _, one in parts)
     return best, min(one.reached_at_ms for _, one in parts if one.points == best)
+
+
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("total", [0, 1, 1_000, 1_001, 2_345])
+def test_a_snapshot_has_the_top_and_even_samples_of_the_rest(live: LiveWindows, order: Order, total: int) -> None:
+    standings = {f"u{number}": {ALL_TIME_BUCKET: standing(number % 700, number)} for number in range(total)}
+    for chunk in (dict(list(standings.items())[at : at + 500]) for at in range(0, total, 500)):
+        live.apply(board(order=order), chunk, NOW_MS)
+    ranked = live.page(board(order=order), ALL_TIME, 0, total or 1, NOW_MS)
+
+    complete, snapshot = live.snapshot(board(order=order), ALL_TIME, NOW_MS)
+
+    assert not complete
+    assert snapshot == snapshot_of(ranked.revision, NOW_MS, list(ranked.lines))

@@ -63,8 +63,7 @@ class Dynamo:
         self._write("Delete", delete)
         self._after()
 
-    def get_item(self, TableName: str, Key: dict[str, Any], ConsistentRead: bool) -> dict[str, Any]:
-        assert ConsistentRead
+    def get_item(self, TableName: str, Key: dict[str, Any], ConsistentRead: bool = False) -> dict[str, Any]:
         self._before("GetItem")
         item = self._table(TableName).get(self._key(Key))
         return {} if item is None else {"Item": copy.deepcopy(item)}

@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 from base64 import b64decode
+from collections import Counter
 
 import msgspec
 import pytest
@@ -170,17 +171,21 @@ def test_the_same_seed_takes_the_same_course(redis: Redis) -> None:
 
 def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
-    crashes = served = 0
+    crashes = finished = 0
+    served: Counter[str] = Counter()
     reasons: set[str] = set()
     for seed in range(12):
         world = World(seed, redis, START_MS)
         world.run()
         crashes += world.scheduler.crashes
-        served += world.served
+        served.update(world.served)
+        finished += world.finished
         reasons |= {msgspec.json.decode(body, type=DeadLetter).reason for body in world.sqs.messages[DLQ]}
 
     assert crashes > 50
-    assert served > 50
+    assert served["live"] > 50
+    assert served["snapshot"] > 50
+    assert finished > 15, "before everything was over"
     assert reasons == {
         "malformed",
         "invalid",

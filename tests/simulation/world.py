@@ -16,9 +16,11 @@ from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, day_of
 from shared.live.windows import CacheUnavailable, LiveWindows
+from shared.pipeline.answers import RankingSource
 from shared.pipeline.candidates import Disposition
 from shared.pipeline.closing import Closing
 from shared.pipeline.commit import Committer
+from shared.pipeline.fallback import Fallback
 from shared.pipeline.finishing import Finishing
 from shared.pipeline.ingest import Ingest
 from shared.pipeline.leaderboards import Leaderboards
@@ -26,6 +28,8 @@ from shared.pipeline.projection import Projector
 from shared.pipeline.rankings import Rankings, Rebuilding
 from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.repair import Interrupted, Repair
+from shared.pipeline.results import Results
+from shared.pipeline.snapshots import WindowSnapshots
 from shared.queues import DeadLetterQueue, Queue, RepairRequest
 from shared.retries import Backoff
 from shared.topic import Reach, TopicUnavailable
@@ -33,6 +37,7 @@ from shared.truth.commits import Commits, Unavailable
 from shared.truth.finals import Finals
 from shared.truth.progress import Progress
 from shared.truth.reads import Reads
+from shared.truth.snapshots import Snapshots
 from shared.truth.tables import Tables
 from tests.oracle import Produced
 from tests.simulation.aws import S3, Dynamo, Registry, Sqs
@@ -44,6 +49,7 @@ PARTITIONS = 3
 EVENTS = 120
 FETCH = 12
 UNREACHABLE = 0.05
+CLOSERS = 2
 AFTERWARDS_MS = 12 * DAY_MS
 """Until every day and week that has events is past its cutoff, by every board's lateness."""
 DLQ, REPAIRS = "dlq", "repairs"
@@ -98,7 +104,7 @@ class World:
         self.owner = ["one"] * PARTITIONS
         """Whose commits the broker takes; the other one may still have records under way."""
         self.produced = False
-        self.served = 0
+        self.served = dict.fromkeys(RankingSource, 0)
         self.finished = 0
         self._tokens = 0
         redis.flushall()
@@ -114,7 +120,7 @@ class World:
                 value = self.rng.choice([b"", b"[]", b"\xff", b'{"eventId":"x"}', value[:-1]])
             for _ in range(self.rng.choice([1, 1, 1, 1, 2])):
                 self._append(self.rng.randrange(2) if value[:1] != b"{" else int(user[1:]) % PARTITIONS, value)
-            if self.rng.random() < 0.03:
+            if self.rng.random() < 0.05:
                 self.scheduler.now_ms += self.rng.randrange(DAY_MS)
         self.produced = True
 
@@ -191,12 +197,14 @@ class World:
                     messages.remove(body)
                 elif self.rng.random() < 0.05:
                     repair.anti_entropy()
+                elif self.rng.random() < 0.05:
+                    repair.take_snapshots()
             except (Unavailable, CacheUnavailable, Interrupted):
                 continue
 
     def read(self) -> None:
         """A reader: whatever it is shown is in order, and never a window that nobody vouches for."""
-        rankings = Rankings(self._live(), self._rebuild(), self._queue(REPAIRS), self.scheduler.clock)
+        rankings = self._rankings()
         while not self.is_quiet():
             self.scheduler.sleep(0.3)
             try:
@@ -206,15 +214,24 @@ class World:
             keys = [(-entry.score, entry.reached_at_ms, entry.user_id.encode()) for entry in page.entries]
             assert keys == sorted(keys)
             assert page.total == len(keys)
-            self.served += 1
+            self.served[page.source] += 1
+            self._read_player(rankings)
+
+    def _read_player(self, rankings: Rankings) -> None:
+        with suppress(Rebuilding, CacheUnavailable, Unavailable):
+            found = rankings.player(leaderboard("sum"), ALL_TIME, "u3", 2)
+            if found is not None:
+                ranks = [one.rank for one in (*found.above, found.player, *found.below)]
+                assert ranks == list(range(ranks[0], ranks[0] + len(ranks)))
+                assert found.rank_is_approximate == (found.ranking.source is RankingSource.SNAPSHOT)
 
     def close(self) -> None:
         """The closing function on its schedule."""
         closing = self.closing()
         while not self.is_quiet():
-            self.scheduler.sleep(1.5)
+            self.scheduler.sleep(0.3)
             with suppress(Unavailable):
-                self.finished += len(closing.run().finals)
+                closing.run()
 
     def disturb(self) -> None:
         """Rebalances, flushes, and leaders whose clocks differ."""
@@ -224,7 +241,7 @@ class World:
                 continue
             if self.rng.random() < 0.3:
                 self.owner[self.rng.randrange(PARTITIONS)] = self.rng.choice(["one", "two"])
-            if self.rng.random() < 0.04:
+            if self.rng.random() < 0.02:
                 self.redis.flushall()
             if self.rng.random() < 0.1:
                 self.brokers_ahead_ms[self.rng.randrange(PARTITIONS)] = self.rng.randrange(-25_000, 25_000)
@@ -250,6 +267,25 @@ class World:
             reads=self.reads(),
             live=self._live(),
             rebuild=self._rebuild(),
+            snapshots=self._snapshots(),
+            now_ms=self.scheduler.clock,
+        )
+
+    def _snapshots(self) -> WindowSnapshots:
+        client: Any = self.dynamo
+        registry: Any = self.registry
+        store = Snapshots(client, "registry")
+        return WindowSnapshots(self._live(), store, self.reads(), registry, self.scheduler.clock)
+
+    def _rankings(self) -> Rankings:
+        client: Any = self.dynamo
+        registry: Any = self.registry
+        return Rankings(
+            live=self._live(),
+            rebuild=self._rebuild(),
+            repairs=self._queue(REPAIRS),
+            results=Results(Finals(client, "registry"), registry, self.scheduler.clock),
+            fallback=Fallback(self._snapshots(), self.reads(), self.scheduler.clock),
             now_ms=self.scheduler.clock,
         )
 
@@ -316,15 +352,17 @@ class World:
         """Let everybody live, with faults until all is produced and much of it consumed, then in peace."""
         for name in ("one", "two"):
             self.scheduler.spawn(name, lambda name=name: self.consume(name))
-        for life in (self.produce, self.repair, self.read, self.close, self.disturb):
+        for life in (self.produce, self.repair, self.read, self.disturb):
             self.scheduler.spawn(life.__name__, life)
+        for number in range(CLOSERS):  # a run may take longer than its schedule
+            self.scheduler.spawn(f"close-{number}", self.close)
         self.scheduler.run(self.is_consumed)
+        self.finished = sum(sort.startswith("final#") for _, sort in self.dynamo.tables["registry"])
         self.scheduler.calm = True
         self.scheduler.run(self.is_quiet)
         self._repair().anti_entropy()
         self.scheduler.now_ms += AFTERWARDS_MS
         while run := self.closing().run():
-            self.finished += len(run.finals)
             assert not run.blocked, run.blocked
             if not run.finals:
                 return

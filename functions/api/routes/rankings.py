@@ -11,10 +11,9 @@ from functions.api.params import Finder, read_query, to_user_id
 from functions.api.problems import UnknownPlayer
 from functions.api.views import NeighboursView, PlayerView, RankingView, answer, to_entry_views, to_window_view
 from shared.domain.events import format_instant
-from shared.pipeline.rankings import PlayerRanking
+from shared.pipeline.answers import PlayerRanking
 from shared.wiring import Wiring
 
-LIVE: Final = "live"
 _RANKINGS: Final = "/leaderboards/{id}/rankings"
 _PLAYER: Final = "/leaderboards/{id}/players/{userId:path}"
 
@@ -42,7 +41,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
             page.revision,
             page.total,
             format_instant(page.as_of_ms),
-            LIVE,
+            page.source,
             to_entry_views(page.entries),
         )
         return answer(view)
@@ -68,7 +67,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
             found.ranking.revision,
             found.ranking.total,
             format_instant(found.ranking.as_of_ms),
-            LIVE,
+            found.ranking.source,
             _to_player_view(found),
             to_entry_views(found.above),
             to_entry_views(found.below),
@@ -87,4 +86,5 @@ def _to_player_view(found: PlayerRanking) -> PlayerView:
         player.tier,
         found.points_to_next_rank,
         found.points_to_next_tier,
+        found.rank_is_approximate,
     )

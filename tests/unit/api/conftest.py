@@ -16,8 +16,8 @@ from shared.domain.ranking import Entry, rank
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Score
 from shared.domain.windows import DAY_MS, Window, parse_day
+from shared.pipeline.answers import PlayerRanking, Ranking
 from shared.pipeline.leaderboards import Leaderboards
-from shared.pipeline.rankings import PlayerRanking, Ranking
 from shared.truth.registry import Conflict
 
 NOW_MS = parse_day("2026-11-23") * DAY_MS + 36_000_000

@@ -146,6 +146,7 @@ def test_a_player_has_his_neighbours_and_what_he_lacks(api: Api) -> None:
         "tier": None,
         "pointsToNextRank": 2,
         "pointsToNextTier": 7,
+        "rankApproximate": False,
     }
 
 

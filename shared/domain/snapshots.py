@@ -1,0 +1,65 @@
+"""What is kept of a window for when the cache can't be asked: its top, and samples of the rest."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from shared.domain.ranking import order_key
+from shared.domain.rules import Order
+from shared.domain.standings import Score
+
+TOP_ENTRIES: Final = 1_000
+"""Entries from the top that are kept."""
+SAMPLES: Final = 1_000
+"""Entries in even steps over the whole window: a rank is told to a thousandth of the players."""
+
+
+class Sample(Struct, frozen=True, array_like=True, gc=False):
+    """An entry and its rank."""
+
+    rank: int
+    user_id: str
+    score: Score
+
+
+class Snapshot(Struct, frozen=True, array_like=True):
+    """A window as it was at one instant."""
+
+    revision: int
+    total: int
+    as_of_ms: int
+    top: Sequence[tuple[str, Score]]
+    """The first TOP_ENTRIES entries, in ranking order."""
+    samples: Sequence[Sample] = ()
+    """Entries below them, in ranking order; the last one is the window's last."""
+
+    def estimate_rank(self, order: Order, user_id: str, score: Score) -> int:
+        """The rank that a score had at the instant: exact among the top, between two samples below it.
+
+        The player's own entry of then does not count: he has moved from it.
+        """
+        own = order_key(order, user_id, score)
+        others = [order_key(order, *line) for line in self.top if line[0] != user_id]
+        better = bisect_left(others, own)
+        if better < len(others) or self.total <= len(self.top):
+            return better + 1
+        below = [order_key(order, one.user_id, one.score) for one in self.samples]
+        at = bisect_left(below, own)
+        upper = self.samples[at - 1].rank + 1 if at else len(self.top) + 1
+        lower = self.samples[at].rank if at < len(self.samples) else self.total + 1
+        return (upper + lower) // 2
+
+
+def snapshot_of(revision: int, as_of_ms: int, ranked: Sequence[tuple[str, Score]]) -> Snapshot:
+    """The snapshot of a whole ranking."""
+    positions = sample_positions(len(ranked))
+    samples = [Sample(position + 1, *ranked[position]) for position in positions]
+    return Snapshot(revision, len(ranked), as_of_ms, ranked[:TOP_ENTRIES], samples)
+
+
+def sample_positions(total: int) -> list[int]:
+    """The positions, from 0, at which a window of `total` entries is sampled below its top."""
+    steps = (number * total // SAMPLES - 1 for number in range(1, SAMPLES + 1))
+    return sorted({position for position in steps if position >= TOP_ENTRIES})

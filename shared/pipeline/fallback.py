@@ -1,0 +1,99 @@
+"""Answers from the truth, for as long as the cache can't be asked or can't vouch for a window."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from shared.domain.ranking import Entry, points_to_pass, to_entry
+from shared.domain.rules import Leaderboard, Order
+from shared.domain.snapshots import Snapshot
+from shared.domain.standings import Score, combine
+from shared.domain.tiers import points_to_next_tier
+from shared.domain.windows import Day, Window
+from shared.pipeline.answers import PlayerRanking, Ranking, RankingSource
+from shared.pipeline.snapshots import WindowSnapshots
+from shared.truth.reads import Reads
+
+
+class Fallback:
+    """Pages from the window's snapshot, players by their own standings."""
+
+    def __init__(self, snapshots: WindowSnapshots, reads: Reads, now_ms: Callable[[], int]) -> None:
+        self._snapshots = snapshots
+        self._reads = reads
+        self._now_ms = now_ms
+
+    def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, *, final: bool) -> Ranking | None:
+        """Entries as they were when the snapshot was taken; None if the page begins below the snapshot's top.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        snapshot = self._snapshots.find(leaderboard, window)
+        if snapshot is None or len(snapshot.top) <= offset < snapshot.total:
+            return None
+        entries = _entries(leaderboard, snapshot.total, offset + 1, snapshot.top[offset : offset + limit])
+        return self._ranking(window, snapshot, entries, final=final)
+
+    def player(
+        self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, *, final: bool
+    ) -> tuple[bool, PlayerRanking | None]:
+        """A player with his exact score of now and an estimate of his rank.
+
+        Returns:
+            Whether anything can be said, and the player; None if he has no points in the window.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        snapshot = self._snapshots.find(leaderboard, window)
+        if snapshot is None:
+            return False, None
+        score = self._score(leaderboard, window, user_id)
+        if score is None:
+            return True, None
+        rank = snapshot.estimate_rank(leaderboard.order, user_id, score)
+        others = [line for line in snapshot.top if line[0] != user_id]
+        total = max(snapshot.total, rank)
+        above = others[max(0, rank - 1 - context) : rank - 1] if rank <= len(others) + 1 else []
+        player = to_entry(leaderboard.tiers, total, rank, user_id, score)
+        descending = leaderboard.order is Order.DESC
+        better = others[rank - 2][1].points if 2 <= rank <= len(others) + 1 else None
+        return True, PlayerRanking(
+            self._ranking(window, snapshot, (), final=final),
+            player,
+            None if better is None else points_to_pass(better, score.points, descending=descending),
+            points_to_next_tier(
+                leaderboard.tiers, player.tier, score.points, _cutoffs(leaderboard, snapshot), descending=descending
+            ),
+            _entries(leaderboard, total, rank - len(above), above),
+            _entries(leaderboard, total, rank + 1, others[rank - 1 : rank - 1 + context]),
+            rank_is_approximate=True,
+        )
+
+    def _score(self, leaderboard: Leaderboard, window: Window, user_id: str) -> Score | None:
+        found = self._reads.standings((leaderboard, user_id, Day(bucket)) for bucket in window.buckets)
+        by_day = sorted((bucket, standing) for (_, _, bucket), standing in found.items())
+        parts = [Score(standing.points, standing.reached_at_ms) for _, standing in by_day]
+        return combine(leaderboard.aggregation, leaderboard.order, parts) if parts else None
+
+    def _ranking(self, window: Window, snapshot: Snapshot, entries: Sequence[Entry], *, final: bool) -> Ranking:
+        return Ranking(
+            window,
+            window.status(self._now_ms(), final=final),
+            snapshot.revision,
+            snapshot.total,
+            snapshot.as_of_ms,
+            entries,
+            RankingSource.SNAPSHOT,
+        )
+
+
+def _entries(leaderboard: Leaderboard, total: int, first: int, lines: Sequence[tuple[str, Score]]) -> list[Entry]:
+    return [to_entry(leaderboard.tiers, total, rank, *line) for rank, line in enumerate(lines, start=first)]
+
+
+def _cutoffs(leaderboard: Leaderboard, snapshot: Snapshot) -> Mapping[str, int]:
+    """Tier → score of the last entry that it takes, for the tiers by rank that end within the top."""
+    ranks = {tier.name: tier.cutoff_rank(snapshot.total) for tier in leaderboard.tiers}
+    return {
+        name: snapshot.top[rank - 1][1].points for name, rank in ranks.items() if rank and rank <= len(snapshot.top)
+    }

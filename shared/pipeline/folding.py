@@ -1,0 +1,27 @@
+"""The ranking of a window from its standings, by the domain's own rules."""
+
+from collections.abc import Iterable, Sequence
+
+from shared.domain.ranking import order_key
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import Score, Standing, combine
+from shared.domain.windows import Day
+
+Ranked = Sequence[tuple[str, Score]]
+"""User id and score, in ranking order."""
+
+
+def rank_players(leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> Ranked:
+    """The ranking that standings add up to, by the rules of the domain."""
+    parts: dict[str, list[tuple[Day, Score]]] = {}
+    for day, user_id, standing in lines:
+        parts.setdefault(user_id, []).append((day, Score(standing.points, standing.reached_at_ms)))
+    scores = [
+        (user_id, combine(leaderboard.aggregation, leaderboard.order, [score for _, score in sorted(own, key=_day)]))
+        for user_id, own in parts.items()
+    ]
+    return sorted(scores, key=lambda line: order_key(leaderboard.order, *line))
+
+
+def _day(part: tuple[Day, Score]) -> Day:
+    return part[0]

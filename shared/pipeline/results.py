@@ -1,0 +1,51 @@
+"""Which windows are final, and the rules that they were ranked by, kept in the memory of a function."""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import replace
+
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import Window
+from shared.truth.finals import Finals
+from shared.truth.registry import Registry
+
+LOOK_AGAIN_MS: Final = 5_000
+"""How long a window that is due counts as not final before it is looked up again; what is final stays so."""
+KEPT_MAX: Final = 10_000
+"""Windows that one function remembers, some 100 bytes each; past it, it forgets them all."""
+
+
+class Results:
+    """Looks results up in the registry, the second time from memory."""
+
+    def __init__(self, finals: Finals, registry: Registry, now_ms: Callable[[], int]) -> None:
+        self._finals = finals
+        self._registry = registry
+        self._now_ms = now_ms
+        self._kept: dict[tuple[str, str], tuple[int, Leaderboard | None]] = {}
+
+    def rules(self, leaderboard: Leaderboard, window: Window) -> Leaderboard | None:
+        """The leaderboard by whose rules a final window was ranked; None for a window that is not final.
+
+        Raises:
+            Unavailable: if it has to be read and the registry is out of reach.
+        """
+        if not leaderboard.is_settled(window):
+            return None
+        place = (leaderboard.id, window.id)
+        kept = self._kept.get(place)
+        if kept is None or (kept[1] is None and self._now_ms() - kept[0] >= LOOK_AGAIN_MS):
+            if len(self._kept) >= KEPT_MAX:
+                self._kept.clear()
+            kept = self._kept[place] = self._now_ms(), self._read(leaderboard, window)
+        return kept[1]
+
+    def _read(self, leaderboard: Leaderboard, window: Window) -> Leaderboard | None:
+        final = self._finals.final(leaderboard.id, window.id)
+        if final is None:
+            return None
+        rules = self._registry.rules(leaderboard.id, final.rules_version)
+        if rules is None:
+            raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
+        return replace(rules, sealed=True, closed_through=leaderboard.closed_through)

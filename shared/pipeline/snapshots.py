@@ -1,0 +1,96 @@
+"""Take snapshots of live windows while they can be trusted, and find what is known when they can't."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
+
+from shared.domain.rules import Leaderboard
+from shared.domain.snapshots import Snapshot, snapshot_of
+from shared.domain.windows import ALL_TIME, Day, Window, daily, day_of, weekly
+from shared.live.windows import RETENTION_MS, LiveWindows
+from shared.pipeline.folding import rank_players
+from shared.truth.reads import Reads
+from shared.truth.registry import Registry
+from shared.truth.snapshots import Snapshots
+
+KEEP_MS: Final = 2_000
+"""How long a function answers from a snapshot that it has read, before it looks for a newer one."""
+SPOT_STANDINGS_MAX: Final = 20_000
+"""Standings that are read to answer at once for a window of which there is no snapshot: some seconds of reading."""
+SPOT_BUCKETS_MAX: Final = 7
+"""Likewise buckets: a week. Longer windows are not kept for everybody, and are built when they are asked for."""
+KEPT_MAX: Final = 100
+"""Snapshots in the memory of a function, up to 300 KB each; past it, it forgets them all."""
+
+
+class WindowSnapshots:
+    """Snapshots of the windows that people look at."""
+
+    def __init__(
+        self, live: LiveWindows, store: Snapshots, reads: Reads, registry: Registry, now_ms: Callable[[], int]
+    ) -> None:
+        self._live = live
+        self._store = store
+        self._reads = reads
+        self._registry = registry
+        self._now_ms = now_ms
+        self._written: dict[tuple[str, str], int] = {}
+        self._kept: dict[tuple[str, str], tuple[int, Snapshot | None]] = {}
+
+    def take(self, leaderboard: Leaderboard) -> int:
+        """Write a snapshot of each window that can still change and has changed; returns how many.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+            Unavailable: if the truth is out of reach.
+        """
+        taken = 0
+        for window in self._moving(leaderboard):
+            complete, snapshot = self._live.snapshot(leaderboard, window, self._now_ms())
+            place = (leaderboard.id, window.id)
+            if not complete or self._written.get(place) == snapshot.revision:
+                continue
+            cutoff_ms = leaderboard.window_cutoff_ms(window)
+            self._store.write(*place, snapshot, 0 if cutoff_ms is None else cutoff_ms + RETENTION_MS)
+            self._written[place] = snapshot.revision
+            taken += 1
+        return taken
+
+    def find(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:
+        """The latest that is known of a window: its snapshot, or what the truth says now if that is little.
+
+        Returns:
+            None for a window without snapshot that is too large to be folded while somebody waits.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        place = (leaderboard.id, window.id)
+        kept = self._kept.get(place)
+        if kept is not None and self._now_ms() - kept[0] < KEEP_MS:
+            return kept[1]
+        snapshot = self._store.read(*place) or self._fold(leaderboard, window)
+        if len(self._kept) >= KEPT_MAX:
+            self._kept.clear()
+        self._kept[place] = self._now_ms(), snapshot
+        return snapshot
+
+    def _fold(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:
+        if len(window.buckets) > SPOT_BUCKETS_MAX:
+            return None
+        as_of_ms = self._now_ms()
+        source = self._reads.buckets(leaderboard, [Day(bucket) for bucket in window.buckets])
+        lines = list(islice(source, SPOT_STANDINGS_MAX + 1))
+        if len(lines) > SPOT_STANDINGS_MAX:
+            return None
+        return snapshot_of(0, as_of_ms, rank_players(leaderboard, lines))
+
+    def _moving(self, leaderboard: Leaderboard) -> Iterator[Window]:
+        today = day_of(self._now_ms())
+        yield ALL_TIME
+        recent = [Day(max(0, today - 7)), Day(max(0, today - 1)), today]
+        windows = [daily(day) for day in recent[1:]] + [weekly(recent[0]), weekly(today)]
+        windows += [period.window for period in self._registry.periods(leaderboard.id) if period.first <= today]
+        for window in dict.fromkeys(windows):
+            if not leaderboard.is_settled(window) or (leaderboard.id, window.id) not in self._written:
+                yield window

@@ -1,0 +1,66 @@
+"""Snapshots of windows in the registry table, for the time that the cache can't be asked."""
+
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from shared.domain.snapshots import Snapshot
+from shared.truth import keys
+from shared.truth.commits import passing_as_unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ITEM_BYTES_MAX: Final = 380 * 1024
+"""Of the 400 KB that an item may have (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html);
+2,000 entries with names of 128 random bytes stay below it."""
+
+_decoder = msgspec.msgpack.Decoder(Snapshot)
+
+
+class Snapshots:
+    """The latest snapshot of each window."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def write(self, leaderboard_id: str, window_id: str, snapshot: Snapshot, expires_ms: int) -> None:
+        """Replace the snapshot of a window.
+
+        Args:
+            leaderboard_id: whose window.
+            window_id: which one.
+            snapshot: what is known of it.
+            expires_ms: when it may go; 0 for never.
+
+        Raises:
+            Unavailable: if DynamoDB throttles or is out of reach.
+        """
+        body = zlib.compress(msgspec.msgpack.encode(snapshot))
+        if len(body) > ITEM_BYTES_MAX:
+            raise AssertionError(f"a snapshot of {len(body)} bytes")
+        item: dict[str, Any] = self._key(leaderboard_id, window_id) | {"snapshot": {"B": body}}
+        if expires_ms:
+            item["expires_at"] = {"N": str(expires_ms // 1000)}  # seconds, as DynamoDB's time to live takes them
+        with passing_as_unavailable():
+            self._client.put_item(TableName=self._table, Item=item)
+
+    def read(self, leaderboard_id: str, window_id: str) -> Snapshot | None:
+        """The latest snapshot of a window; None if none was ever taken.
+
+        Raises:
+            Unavailable: as above.
+        """
+        key: Any = self._key(leaderboard_id, window_id)
+        with passing_as_unavailable():
+            answer = self._client.get_item(TableName=self._table, Key=key)
+        item = answer.get("Item")
+        return None if item is None else _decoder.decode(zlib.decompress(item["snapshot"]["B"]))
+
+    def _key(self, leaderboard_id: str, window_id: str) -> dict[str, Any]:
+        return {
+            "pk": {"S": keys.leaderboard_partition(leaderboard_id)},
+            "sk": {"S": keys.snapshot_sort(window_id)},
+        }
