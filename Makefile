@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status clean distclean test simulate mutate check format lock
+.PHONY: help setup run up down status redrive clean distclean test simulate mutate check format lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ down: ## Stop the system in the background; its state stays
 
 status: $(STAMPS)/venv ## Show how every process of the system is
 	@$(BIN)/python -m infra.local status
+
+redrive: $(STAMPS)/venv ## Send dead letters back to the topic: those of REASON= and LEADERBOARD=, or all
+	@REASON='$(REASON)' LEADERBOARD='$(LEADERBOARD)' $(BIN)/python -m infra.local redrive
 
 test: setup ## Run all tests, against real servers
 	@$(BIN)/python -m pytest $(ARGS)

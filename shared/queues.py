@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -22,6 +23,8 @@ of 1 MiB is not had everywhere."""
 INLINE_BYTES_MAX: Final = 64 * 1024
 """Largest key and largest value that are kept in their message; base64 makes four bytes of three. Larger ones go to
 S3."""
+IN_HAND_S: Final = 900
+"""How long a message that was received is kept from others: as long as a function may run."""
 REPAIR_PLAYERS_MAX: Final = 500
 """Players in one repair message: at 128 bytes a name, well within a message."""
 
@@ -69,6 +72,15 @@ class RepairRequest(Struct, frozen=True, rename="camel", kw_only=True):
     rebuild: bool = False
 
 
+class Received(Struct, frozen=True):
+    """A message in our hands."""
+
+    body: str
+    receipt: str
+    sent_at_ms: int
+    """When the queue took it."""
+
+
 class Queue:
     """One queue."""
 
@@ -86,28 +98,71 @@ class Queue:
             entries: list[Any] = [
                 {"Id": str(number), "MessageBody": body.decode()} for number, body in enumerate(batch)
             ]
-            try:
+            with _reaching():
                 answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
-            except (ClientError, BotoCoreError) as error:
-                raise QueueUnavailable(str(error)) from error
             if answer.get("Failed"):
                 raise QueueUnavailable(
                     f"{len(answer['Failed'])} messages refused: {answer['Failed'][0].get('Message')}"
                 )
 
+    def receive(self) -> list[Received]:
+        """Up to BATCH_MESSAGES_MAX messages, which nobody else gets for IN_HAND_S.
+
+        Raises:
+            QueueUnavailable: if the queue does not answer.
+        """
+        with _reaching():
+            answer = self._client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=BATCH_MESSAGES_MAX,
+                VisibilityTimeout=IN_HAND_S,
+                WaitTimeSeconds=1,
+                MessageSystemAttributeNames=["SentTimestamp"],
+            )
+        return [
+            Received(one["Body"], one["ReceiptHandle"], int(one["Attributes"]["SentTimestamp"]))
+            for one in answer.get("Messages", [])
+        ]
+
+    def delete(self, received: Sequence[Received]) -> None:
+        """Strike messages; one that can't be struck comes again.
+
+        Raises:
+            QueueUnavailable: if the queue does not answer.
+        """
+        for start in range(0, len(received), BATCH_MESSAGES_MAX):
+            entries: list[Any] = [
+                {"Id": str(number), "ReceiptHandle": one.receipt}
+                for number, one in enumerate(received[start : start + BATCH_MESSAGES_MAX])
+            ]
+            with _reaching():
+                self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
+
+    def release(self, received: Sequence[Received]) -> None:
+        """Give messages back at once, so that others see them; what can't be given back is seen after IN_HAND_S.
+
+        Raises:
+            QueueUnavailable: if the queue does not answer.
+        """
+        for start in range(0, len(received), BATCH_MESSAGES_MAX):
+            entries: list[Any] = [
+                {"Id": str(number), "ReceiptHandle": one.receipt, "VisibilityTimeout": 0}
+                for number, one in enumerate(received[start : start + BATCH_MESSAGES_MAX])
+            ]
+            with _reaching():
+                self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+
     def ping(self) -> None:
         """Raises QueueUnavailable unless the queue answers."""
-        try:
+        with _reaching():
             self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
-        except (ClientError, BotoCoreError) as error:
-            raise QueueUnavailable(str(error)) from error
 
 
 class DeadLetterQueue:
     """Keeps rejected records, whatever their size."""
 
     def __init__(self, queue: Queue, s3: "S3Client", bucket: str) -> None:
-        self._queue = queue
+        self.queue = queue
         self._s3 = s3
         self._bucket = bucket
 
@@ -117,7 +172,21 @@ class DeadLetterQueue:
         Raises:
             QueueUnavailable: if any of them was not kept.
         """
-        self._queue.send([msgspec.json.encode(self._letter(one)) for one in rejected])
+        self.queue.send([msgspec.json.encode(self._letter(one)) for one in rejected])
+
+    def original(self, letter: DeadLetter) -> tuple[bytes | None, bytes | None]:
+        """Key and value of the record.
+
+        Raises:
+            QueueUnavailable: if S3 has one of them and fails.
+        """
+        return self._outline(letter.key, letter.key_object), self._outline(letter.value, letter.value_object)
+
+    def _outline(self, inline: str | None, name: str | None) -> bytes | None:
+        if name is None:
+            return None if inline is None else base64.b64decode(inline)
+        with _reaching():
+            return self._s3.get_object(Bucket=self._bucket, Key=name)["Body"].read()
 
     def _letter(self, rejected: Rejected) -> DeadLetter:
         record, rejection, source = rejected.record, rejected.rejection, rejected.record.source
@@ -142,11 +211,17 @@ class DeadLetterQueue:
         """The original in base64, or the S3 object it was put into."""
         if original is None or len(original) <= INLINE_BYTES_MAX:
             return None if original is None else base64.b64encode(original).decode(), None
-        try:
+        with _reaching():
             self._s3.put_object(Bucket=self._bucket, Key=name, Body=original)
-        except (ClientError, BotoCoreError) as error:
-            raise QueueUnavailable(str(error)) from error
         return None, name
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise QueueUnavailable(str(error)) from error
 
 
 def repair_messages(leaderboard_id: str, players: Mapping[str, Sequence[int]]) -> list[bytes]:

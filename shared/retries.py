@@ -4,14 +4,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
 T = TypeVar("T")
-
-TRIES_MAX: Final = 8
-"""Tries in a row without any progress before a batch goes back to the topic; 10 s of waiting at the most."""
 
 
 class Backoff(Struct, frozen=True):

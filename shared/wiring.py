@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from shared.pipeline.closing import Closing
+    from shared.pipeline.redrive import Redrive
     from shared.topic import Topic
 
 REDIS_CONNECTIONS_MAX: Final = 64
@@ -233,6 +234,13 @@ class Wiring:
             finishing=finishing,
             now_ms=now_ms,
         )
+
+    @cached_property
+    def redrive(self) -> "Redrive":
+        """The use case of functions/redrive."""
+        from shared.pipeline.redrive import Redrive  # noqa: PLC0415 - as above
+
+        return Redrive(self.dead_letters, self.topic, now_ms)
 
     @cached_property
     def repair(self) -> Repair:

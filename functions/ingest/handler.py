@@ -4,7 +4,7 @@ Triggered by Lambda's Kafka event source mapping with partial batch responses; w
 """
 
 import base64
-from typing import Any
+from typing import Any, Final
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -17,6 +17,9 @@ from shared.domain.records import Record, Source
 from shared.observability import logger, metrics, tracer
 from shared.pipeline.candidates import Candidate, Disposition
 from shared.wiring import Wiring, now_ms
+
+RESERVE_MS: Final = 20_000
+"""Time kept for one more round of the slowest kind, the cache, the dead-letter queue and the place in the topic."""
 
 wiring = Wiring(settings.load())
 
@@ -34,7 +37,7 @@ class UntrustedTimestamps(Exception):
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Process a batch; names the records that have to come again. A partition is retried from the first of them."""
-    candidates = wiring.ingest.ingest(_records(event))
+    candidates = wiring.ingest.ingest(_records(event), lambda: context.get_remaining_time_in_millis() > RESERVE_MS)
     _measure(candidates)
     settled = {_place(candidate): candidate for candidate in candidates}
 

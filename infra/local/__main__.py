@@ -1,4 +1,4 @@
-"""`python -m infra.local setup|run|up|down|status|supervise|clean`, called by the Makefile."""
+"""`python -m infra.local setup|run|up|down|status|supervise|redrive|clean`, called by the Makefile."""
 
 import json
 import os
@@ -16,9 +16,12 @@ from infra.local import config as configuration
 from infra.local import packages, supervisor
 from infra.local.config import Config, InvalidConfiguration
 from infra.local.dashboard import Dashboard
+from infra.local.function import Function
 from infra.local.producer import DEMO, DEMO_LEADERBOARD
 from infra.local.servers import Server
 from infra.local.stack import Stack
+
+REDRIVE_TIMEOUT_MS: Final = 900_000
 
 console: Final = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -98,6 +101,23 @@ def clean() -> None:
     shutil.rmtree(stack.config.directory, ignore_errors=True)
 
 
+def redrive() -> None:
+    """Send dead letters back to the topic: those of REASON and LEADERBOARD, or all.
+
+    Raises:
+        InvalidConfiguration: if one of them is none.
+    """
+    os.environ |= _prepared().environment() | {"POWERTOOLS_LOG_LEVEL": "WARNING"}
+    chosen = {"reason": os.environ.get("REASON"), "leaderboardId": os.environ.get("LEADERBOARD")}
+    try:
+        outcome = Function("functions.redrive.handler.handler", REDRIVE_TIMEOUT_MS)(
+            {name: value for name, value in chosen.items() if value}
+        )
+    except ValueError as error:
+        raise InvalidConfiguration(f"REASON and LEADERBOARD: {error}") from None
+    console.print(" · ".join(f"{count} {name}" for name, count in outcome.items()))
+
+
 def _stack() -> Stack:
     """The stack of this environment, as far as it can be told without fetching anything."""
     return Stack(configuration.from_environment())
@@ -128,7 +148,7 @@ def _make_demo(url: str) -> bool:
 
 
 COMMANDS: Final[dict[str, Callable[[], None]]] = {
-    command.__name__: command for command in (setup, run, supervise, up, down, status, clean)
+    command.__name__: command for command in (setup, run, supervise, up, down, status, redrive, clean)
 }
 
 

@@ -1,6 +1,6 @@
 """Commit candidates to the truth: read, fold, write, judge what failed, and again."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Final
 
@@ -10,7 +10,8 @@ from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day, day_of
 from shared.pipeline.candidates import Candidate, Disposition
 from shared.pipeline.plans import Plan, judge, pack, plan
-from shared.retries import TRIES_MAX, Backoff, RunAll
+from shared.pressure import TRIES_MAX, Pressure
+from shared.retries import Backoff, RunAll
 from shared.truth.commits import Commits, Failed, Failure, PlayerKey, Unavailable
 from shared.truth.reads import Reads, StandingKey
 
@@ -62,10 +63,16 @@ class Committer:
         self._commits = commits
         self._reads = reads
         self._run_all = run_all
-        self._backoff = backoff
+        self._pressure = Pressure(backoff)
 
-    def commit(self, candidates: Iterable[Candidate]) -> dict[PlayerKey, dict[Day, Standing]]:
+    def commit(
+        self, candidates: Iterable[Candidate], has_time: Callable[[], bool] = lambda: True
+    ) -> dict[PlayerKey, dict[Day, Standing]]:
         """Commit every candidate without disposition; afterwards each has one.
+
+        Args:
+            candidates: those of one player in the order of the topic.
+            has_time: asked after each round; what is unsettled when it says no has to come again.
 
         Returns:
             For each player with an event in the ledger, old or new, his standings in the buckets his events touched, at
@@ -83,8 +90,10 @@ class Committer:
             tries = 0 if failure is None else tries + 1
             if tries == TRIES_MAX:
                 break
-            if tries:
-                self._backoff.wait(tries - 1)
+            if not has_time():
+                failure = failure or "the time of this call is up"
+                break
+            self._pressure.wait(tries)
         for player in unsettled.values():
             player.fail(failure or f"not settled after {ROUNDS_MAX} rounds")
         return {key: player.standings for key, player in players.items() if player.standings}
@@ -101,9 +110,8 @@ class Committer:
             return str(unavailable)
         progress = _count_pending(players) < pending or any(player.standings is not None for player in players.values())
         groups = pack(plans, {key for key, player in players.items() if player.contended})
-        results = self._run_all([partial(self._write, group) for group in groups])
         failure = "the standings were changed by others at every try"
-        for group, result in zip(groups, results, strict=True):
+        for group, result in self._write_in_waves(groups):
             if isinstance(result, Unavailable):
                 failure = str(result)
             elif result:
@@ -124,6 +132,18 @@ class Committer:
             return None
         ledger = cache(partial(self._ledger, player))
         return plan(player.leaderboard, player.user_id, player.pending, standings, ledger)
+
+    def _write_in_waves(self, groups: Sequence[list[Plan]]) -> Iterator[tuple[list[Plan], list[Failed] | Unavailable]]:
+        """Write groups until a wave is refused; what is not written then waits for the next round."""
+        while groups:
+            wave = self._pressure.next_wave(groups)
+            results = self._run_all([partial(self._write, group) for group in wave])
+            yield from zip(wave, results, strict=True)
+            if any(isinstance(result, Unavailable) for result in results):
+                self._pressure.refused(len(wave))
+                return
+            self._pressure.taken()
+            groups = groups[len(wave) :]
 
     def _write(self, group: Sequence[Plan]) -> list[Failed] | Unavailable:
         try:

@@ -1,6 +1,6 @@
 """One ingest call: records of the topic into ledger, standings and live windows, each exactly once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from shared.domain.records import Record
 from shared.domain.rejections import Reason, Rejection
@@ -31,15 +31,19 @@ class Ingest:
         self._dead_letters = dead_letters
         self._progress = progress
 
-    def ingest(self, records: Iterable[Record]) -> list[Candidate]:
+    def ingest(self, records: Iterable[Record], has_time: Callable[[], bool] = lambda: True) -> list[Candidate]:
         """Process records, those of one partition in the order of their offsets.
+
+        Args:
+            records: of any partitions.
+            has_time: whether this call may go on committing; what is left when it says no has to come again.
 
         Returns:
             A candidate for each record, in their order, each with its disposition.
         """
         candidates = read(records)
         self._admit(candidates)
-        standings = self._committer.commit(candidates)
+        standings = self._committer.commit(candidates, has_time)
         leaderboards = {one.leaderboard.id: one.leaderboard for one in candidates if one.leaderboard is not None}
         for leaderboard_id in self._projector.project(leaderboards, standings):
             _fail_unprojected(candidates, leaderboard_id)

@@ -64,7 +64,11 @@ ENVIRONMENT = {
     "POWERTOOLS_TRACE_DISABLED": "true",
 }
 CONTEXT = SimpleNamespace(
-    function_name="ingest", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda", aws_request_id="1"
+    function_name="ingest",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda",
+    aws_request_id="1",
+    get_remaining_time_in_millis=lambda: 60_000,
 )
 
 
@@ -105,8 +109,9 @@ class Service:
         self.registry: Any = Registry()
         self._ingest = Ingest(self.registry, committer, parts, letters, parts)
 
-    def ingest(self, records: Sequence[Any]) -> list[Candidate]:
-        self.candidates = self._ingest.ingest(records)
+    def ingest(self, records: Sequence[Any], has_time: Callable[[], bool]) -> list[Candidate]:
+        assert has_time()
+        self.candidates = self._ingest.ingest(records, has_time)
         return self.candidates
 
     def send(self, bodies: Sequence[bytes]) -> None:

@@ -1,0 +1,39 @@
+"""Dead letters back to the topic. Invoked by hand; reads and strikes SQS and S3, writes Kafka."""
+
+from typing import Any, Final
+
+import msgspec
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared import settings
+from shared.observability import logger, metrics, tracer
+from shared.pipeline.redrive import Choice
+from shared.wiring import Wiring
+
+BATCH_TIME_MS: Final = 90_000
+"""Time that one batch may take; with less of it left, the rest stays for the next run."""
+
+wiring = Wiring(settings.load())
+
+
+class InvalidChoice(ValueError):
+    """The event names something that letters can't be chosen by; the message says which and what it takes."""
+
+
+@metrics.log_metrics
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Send letters back, chosen by `reason` or `leaderboardId` or both; all of them without.
+
+    Returns how many records were `sent`, and how many letters `failed` or were `left`. Metric: Redriven.
+    """
+    try:
+        choice = msgspec.convert(event, Choice)
+    except msgspec.ValidationError as error:
+        raise InvalidChoice(str(error)) from None
+    done = wiring.redrive.run(choice, lambda: context.get_remaining_time_in_millis() > BATCH_TIME_MS)
+    metrics.add_metric("Redriven", MetricUnit.Count, done.sent)
+    logger.info("redriven", extra={"choice": msgspec.to_builtins(choice), "outcome": msgspec.to_builtins(done)})
+    return {"sent": done.sent, "failed": done.failed, "left": done.left}

@@ -1,0 +1,166 @@
+"""Redrive of dead letters on real SQS and S3; the topic's answers are given."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from infra.local.servers import free_port, ministack
+from shared.domain.records import Record, Source
+from shared.domain.rejections import Reason, Rejection
+from shared.pipeline.redrive import Choice, Redrive, Redriven
+from shared.queues import INLINE_BYTES_MAX, DeadLetterQueue, Queue, QueueUnavailable, Rejected
+from shared.topic import Outgoing
+from shared.wiring import now_ms
+
+BUCKET = "exports"
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    port = free_port()
+    with ministack(Path(tmp_path_factory.mktemp("aws")), port):
+        settings: Any = {
+            "region_name": "eu-central-1",
+            "endpoint_url": f"http://127.0.0.1:{port}",
+            "aws_access_key_id": "local",
+            "aws_secret_access_key": "local",
+        }
+        s3, sqs = boto3.client("s3", **settings), boto3.client("sqs", **settings)
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        yield SimpleNamespace(s3=s3, sqs=sqs)
+
+
+class Scene:
+    """A dead-letter queue of the test's own, and a topic that remembers."""
+
+    def __init__(self, aws: Any) -> None:
+        self.sqs = aws.sqs
+        self.url = aws.sqs.create_queue(QueueName=f"dlq-{next(_numbers)}")["QueueUrl"]
+        self.queue = DeadLetterQueue(Queue(aws.sqs, self.url), aws.s3, BUCKET)
+        self.records: list[Outgoing] = []
+        self.refuses: Sequence[bytes | None] = ()
+        self.offsets = count()
+
+    def reject(self, reason: Reason, board: str | None, value: bytes | None, offset: int | None = None) -> None:
+        source = Source("score-events", 0, next(self.offsets) if offset is None else offset, 1)
+        record = Record(source, b"key", value)
+        self.queue.send([Rejected(record, Rejection(reason, "detail"), board)])
+
+    def send(self, records: list[Outgoing]) -> list[str | None]:
+        self.records += [one for one in records if one.value not in self.refuses]
+        return ["refused" if one.value in self.refuses else None for one in records]
+
+    def run(self, **choice: Any) -> Redriven:
+        topic: Any = SimpleNamespace(send=self.send)
+        return Redrive(self.queue, topic, lambda: now_ms() + 1_000).run(Choice(**choice))
+
+    def waiting(self) -> list[str]:
+        """The reasons of all letters that can be received now."""
+        found: list[str] = []
+        while messages := self.sqs.receive_message(
+            QueueUrl=self.url, MaxNumberOfMessages=10, VisibilityTimeout=600
+        ).get("Messages"):
+            found += [one["Body"].split('"reason":"')[1].split('"')[0] for one in messages]
+        return sorted(found)
+
+
+@pytest.fixture
+def scene(aws: Any) -> Scene:
+    return Scene(aws)
+
+
+def test_everything_goes_back_as_it_was(scene: Scene) -> None:
+    values = [b"1", None, b"", b"\xff" * 10, b"x" * (INLINE_BYTES_MAX + 1), *(b"%d" % number for number in range(30))]
+    for value in values:
+        scene.reject(Reason.INVALID, "cup", value)
+
+    assert scene.run() == Redriven(sent=len(values))
+
+    assert sorted(scene.records, key=str) == sorted((Outgoing(b"key", value) for value in values), key=str)
+    assert scene.waiting() == []
+
+
+def test_only_what_is_chosen_goes_back_and_the_rest_can_be_had_at_once(scene: Scene) -> None:
+    for number in range(12):
+        scene.reject(Reason.UNKNOWN_LEADERBOARD, "cup", b"cup %d" % number)
+        scene.reject(Reason.UNKNOWN_LEADERBOARD, "other", b"other")
+        scene.reject(Reason.MALFORMED, None, b"[")
+
+    assert scene.run(reason=Reason.UNKNOWN_LEADERBOARD, leaderboard_id="cup") == Redriven(sent=12, left=24)
+    assert len(scene.records) == 12
+    assert scene.run(leaderboard_id="other") == Redriven(sent=12, left=12)
+    assert scene.waiting() == ["malformed"] * 12
+
+
+def test_a_record_with_several_letters_goes_back_once(scene: Scene) -> None:
+    for _ in range(25):
+        scene.reject(Reason.INVALID, "cup", b"value", offset=7)
+
+    assert scene.run().sent == 1
+
+    assert scene.records == [Outgoing(b"key", b"value")]
+    assert scene.waiting() == []
+
+
+def test_what_the_broker_does_not_take_stays(scene: Scene) -> None:
+    scene.reject(Reason.INVALID, "cup", b"good")
+    scene.reject(Reason.INVALID, "cup", b"bad")
+    scene.refuses = [b"bad"]
+
+    assert scene.run() == Redriven(sent=1, failed=1)
+
+    assert scene.waiting() == ["invalid"]
+
+
+def test_what_comes_back_meanwhile_does_not_go_round(scene: Scene) -> None:
+    scene.reject(Reason.INVALID, "cup", b"value")
+    send = scene.send
+
+    def refused_again(records: list[Outgoing]) -> list[str | None]:
+        outcome = send(records)
+        for one in records:
+            scene.reject(Reason.INVALID, "cup", one.value)
+        return outcome
+
+    scene.send = refused_again  # type: ignore[method-assign]
+    topic: Any = SimpleNamespace(send=scene.send)
+    started = now_ms() + 20
+    while now_ms() <= started:
+        pass
+    done = Redrive(scene.queue, topic, lambda: started).run(Choice())
+
+    assert done.sent == 1
+    assert scene.waiting() == ["invalid"]
+
+
+def test_a_message_of_somebody_else_stays(scene: Scene) -> None:
+    scene.sqs.send_message(QueueUrl=scene.url, MessageBody='{"reason":"not a letter"}')
+
+    assert scene.run() == Redriven(left=1)
+
+    assert scene.waiting() == ["not a letter"]
+
+
+def test_a_crash_before_the_letters_are_struck_sends_them_again_and_loses_none(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.reject(Reason.INVALID, "cup", b"value")
+
+    def away(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url=scene.url)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.sqs, "delete_message_batch", away)
+        with pytest.raises(QueueUnavailable):
+            scene.run()
+    messages = scene.sqs.get_queue_attributes(QueueUrl=scene.url, AttributeNames=["All"])["Attributes"]
+
+    assert scene.records == [Outgoing(b"key", b"value")]
+    assert int(messages["ApproximateNumberOfMessagesNotVisible"]) == 1
