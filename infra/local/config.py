@@ -1,8 +1,10 @@
 """Where the local stack lives: directories, ports, and the environment that its functions get."""
 
 import os
+import secrets
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,10 @@ BUCKET: Final = "leaderboard-exports"
 DLQ: Final = "score-events-dlq"
 REPAIRS: Final = "cache-repair"
 EXPORTS: Final = "export-jobs"
+FIRST_FREE_PORT: Final = 10_000
+"""Where to look for free ports: above what well-known servers listen on."""
+EPHEMERAL_PORTS_BY_DEFAULT: Final = 32_768
+PORTS_TRIED_MAX: Final = 1_000
 
 
 class InvalidConfiguration(Exception):
@@ -117,15 +123,36 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Config:
 
 def free_ports() -> Ports:
     """Ports that nobody listens on now, for a stack of a test's own."""
-    return Ports(*(free_port() for _ in Ports.__struct_fields__))
+    chosen: set[int] = set()
+    while len(chosen) < len(Ports.__struct_fields__):
+        chosen.add(free_port())
+    return Ports(*chosen)
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on now, nor any outgoing connection is given.
+
+    A server that is killed gets such a port back. One of the kernel's own choice may meanwhile have become the local
+    end of a client, even of one that waits for that very server and so is connected to itself.
+    """
+    candidates = range(FIRST_FREE_PORT, _first_ephemeral_port())
+    for _ in range(PORTS_TRIED_MAX):
+        port = secrets.choice(candidates)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind((HOST, port))
+                return port
+    raise InvalidConfiguration(f"no port from {candidates.start} to {candidates.stop - 1} is free")
+
+
+def _first_ephemeral_port() -> int:
+    """The first of the ports that the kernel gives to outgoing connections (man 7 ip, ip_local_port_range)."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return EPHEMERAL_PORTS_BY_DEFAULT
+    return first if first > FIRST_FREE_PORT else EPHEMERAL_PORTS_BY_DEFAULT
 
 
 def _port(values: Mapping[str, str], name: str) -> int:
