@@ -8,8 +8,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -17,101 +16,20 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests import oracle
-from tests.e2e.conftest import System, TopicRecord, until
-from tests.e2e.traffic import BOARDS, DELETED, STRICT, Traffic
+from tests import oracle, verdicts
+from tests.boards import Boards
+from tests.stack import System, TopicRecord, until
+from tests.traffic import BOARDS, Traffic
+from tests.windows import Window, read_window, to_entry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 SEED = 20_261_123
-PAGE = 50
 EVENTS = 5_200
 REASONS = {
     *("malformed", "invalid", "unknown_leaderboard", "conflicting_duplicate", "too_late", "from_the_future"),
     *("leaderboard_closed", "score_overflow"),
 }
-
-
-@dataclass(frozen=True)
-class Window:
-    """A window by the parameters of the API, and its days; none for all time."""
-
-    query: dict[str, str]
-    first: date | None = None
-    last: date | None = None
-
-
-class Boards:
-    """The leaderboards of these tests: those of the main run, and the same again for the run that crashes."""
-
-    prefixes = ("", "crash-")
-
-    def __init__(self, days: Sequence[date]) -> None:
-        self.days = days
-        """On which the events occurred."""
-        named = {**BOARDS, "strict": STRICT}
-        self.definitions = {f"{prefix}{name}": body for prefix in self.prefixes for name, body in named.items()}
-        self.deleted = [f"{prefix}deleted" for prefix in self.prefixes]
-        self.with_period = [f"{prefix}{name}" for prefix in self.prefixes for name in BOARDS]
-
-    @property
-    def period(self) -> tuple[date, date]:
-        """The days of the period that is registered before the first event."""
-        return self.days[2], self.days[2] + timedelta(days=13)
-
-    def make(self, system: System) -> None:
-        """Put all of them over the API, and delete what is to be deleted."""
-        for board, body in self.definitions.items():
-            system.put(f"/leaderboards/{board}", body)
-        for board in self.deleted:
-            system.put(f"/leaderboards/{board}", DELETED)
-            assert system.request("DELETE", f"/leaderboards/{board}").status_code == 204
-        first, last = self.period
-        period = {"name": "Fortnight", "from": first.isoformat(), "to": last.isoformat()}
-        for board in self.with_period:
-            system.put(f"/leaderboards/{board}/periods/fortnight", period)
-
-    def windows(self, board: str) -> list[Window]:
-        """Every window that holds an event, and some that hold none."""
-        first, last = self.days[0], self.days[-1]
-        days = [first + timedelta(days=number) for number in range(-1, (last - first).days + 2)]
-        weeks = sorted({day - timedelta(days=day.weekday()) for day in days})
-        found = [Window({"window": "all-time"})]
-        found += [Window({"window": "daily", "date": day.isoformat()}, day, day) for day in days]
-        for monday in weeks:
-            year, week, _ = monday.isocalendar()
-            sunday = monday + timedelta(days=6)
-            found.append(Window({"window": "weekly", "date": f"{year}-W{week:02d}"}, monday, sunday))
-        bounds = {"from": self.days[1].isoformat(), "to": self.days[-2].isoformat()}
-        found.append(Window({"window": "custom", **bounds}, self.days[1], self.days[-2]))
-        if board in self.with_period:
-            found.append(Window({"window": "custom", "period": "fortnight"}, *self.period))
-        return found
-
-
-def judge(boards: Boards, records: Sequence[TopicRecord]) -> oracle.Oracle:
-    definitions = boards.definitions | dict.fromkeys(boards.deleted, DELETED)
-    judging = oracle.Oracle(definitions, closed=boards.deleted)
-    judging.take(oracle.Produced(one.partition, one.offset, one.appended_at_ms, one.value) for one in records)
-    return judging
-
-
-def read_window(system: System, board: str, window: Window) -> list[oracle.Entry]:
-    """Every entry, page by page."""
-    entries: list[oracle.Entry] = []
-    while True:
-        page = system.get(f"/leaderboards/{board}/rankings", limit=PAGE, offset=len(entries), **window.query)
-        assert page["leaderboardId"] == board
-        entries += [to_entry(line) for line in page["entries"]]
-        if len(page["entries"]) < PAGE:
-            assert page["total"] == len(entries)
-            return entries
-
-
-def to_entry(line: dict[str, Any]) -> oracle.Entry:
-    percentile = Decimal(str(line["percentile"]))
-    reached_at_ms = oracle.instant(line["reachedAt"])
-    return oracle.Entry(line["rank"], line["userId"], line["score"], reached_at_ms, percentile, line["tier"])
 
 
 def assert_every_window_is_the_oracles(system: System, boards: Boards, prefix: str, judging: oracle.Oracle) -> int:
@@ -126,12 +44,7 @@ def assert_every_window_is_the_oracles(system: System, boards: Boards, prefix: s
 
 
 def assert_dead_letters_are_the_refused(system: System, judging: oracle.Oracle, records: Sequence[TopicRecord]) -> None:
-    refused = {
-        (one.partition, one.offset): (judging.outcomes[one.partition, one.offset], one.key, one.value)
-        for one in records
-        if judging.outcomes[one.partition, one.offset] not in (oracle.APPLIED, oracle.DUPLICATE)
-    }
-    found = {place: (letter.reason, letter.key, letter.value) for place, letter in system.letters().items()}
+    refused, found = verdicts.refused(judging, records), verdicts.refusals(system.letters())
     assert Counter(reason for reason, _, _ in found.values()) == Counter(reason for reason, _, _ in refused.values())
     assert found == refused
 
@@ -144,7 +57,7 @@ def traffic() -> Traffic:
 @pytest.fixture(scope="module")
 def boards(system: System, traffic: Traffic) -> Boards:
     """Every leaderboard, before the first record."""
-    made = Boards(traffic.days)
+    made = Boards(traffic.days, ("", "crash-"))
     made.make(system)
     return made
 
@@ -163,7 +76,7 @@ def sent(system: System, boards: Boards, traffic: Traffic) -> Boards:
 
 def test_the_traffic_is_what_the_tests_are_about(system: System, sent: Boards) -> None:
     records = system.records()
-    judging = judge(sent, records)
+    judging = sent.judge(records)
 
     counts = Counter(judging.outcomes.values())
     assert counts.keys() == {*REASONS, oracle.APPLIED, oracle.DUPLICATE}
@@ -179,7 +92,7 @@ def test_the_traffic_is_what_the_tests_are_about(system: System, sent: Boards) -
 
 
 def test_every_entry_of_every_window_is_the_oracles(system: System, sent: Boards) -> None:
-    judging = judge(sent, system.records())
+    judging = sent.judge(system.records())
 
     assert assert_every_window_is_the_oracles(system, sent, "", judging) > 3_000
 
@@ -189,12 +102,12 @@ def test_the_dead_letter_queue_holds_exactly_the_bad_records_with_reason_and_ori
 ) -> None:
     records = system.records()
 
-    assert_dead_letters_are_the_refused(system, judge(sent, records), records)
+    assert_dead_letters_are_the_refused(system, sent.judge(records), records)
 
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_every_player_is_found_with_his_neighbours(system: System, sent: Boards, board: str) -> None:
-    ranking = judge(sent, system.records()).ranking(board)
+    ranking = sent.judge(system.records()).ranking(board)
 
     for at, entry in enumerate(ranking):
         found = system.get(f"/leaderboards/{board}/players/{quote(entry.user_id, safe='')}", context=2)
@@ -207,7 +120,7 @@ def test_every_player_is_found_with_his_neighbours(system: System, sent: Boards,
 @pytest.mark.parametrize("file_format", ["csv", "ndjson"])
 @pytest.mark.parametrize("board", BOARDS)
 def test_every_line_of_an_export_is_the_oracles(system: System, sent: Boards, board: str, file_format: str) -> None:
-    judging = judge(sent, system.records())
+    judging = sent.judge(system.records())
     windows = [window for window in sent.windows(board) if window.query["window"] in ("all-time", "weekly", "custom")]
 
     for window in windows:
@@ -283,7 +196,7 @@ def test_a_trigger_killed_in_the_middle_leaves_the_same_result(
     system.settle()
 
     records = system.records()
-    judging = judge(boards, records)
+    judging = boards.judge(records)
     assert assert_every_window_is_the_oracles(system, boards, "crash-", judging) > 2_000
     assert_dead_letters_are_the_refused(system, judging, records)
 
@@ -292,7 +205,7 @@ def test_the_whole_topic_sent_again_changes_nothing_and_every_record_is_accounte
     system: System, sent: Boards
 ) -> None:
     records = system.records()
-    once = judge(sent, records)
+    once = sent.judge(records)
 
     system.produce((one.key, one.value) for one in records)
     system.settle()
@@ -301,7 +214,7 @@ def test_the_whole_topic_sent_again_changes_nothing_and_every_record_is_accounte
         assert_every_window_is_the_oracles(system, sent, prefix, once)
     everything = system.records()
     assert len(everything) == 2 * len(records)
-    twice = judge(sent, everything)
+    twice = sent.judge(everything)
     assert Counter(twice.outcomes.values())[oracle.APPLIED] == Counter(once.outcomes.values())[oracle.APPLIED]
     assert_dead_letters_are_the_refused(system, twice, everything)
 

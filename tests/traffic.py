@@ -1,4 +1,4 @@
-"""What the end-to-end tests send: leaderboards, good events and bad records of every kind."""
+"""What is sent to a stack under test: leaderboards, good events and bad records of every kind."""
 
 import json
 import random

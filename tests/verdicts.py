@@ -1,0 +1,35 @@
+"""What the oracle makes of the records that stand in the topic."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tests import oracle
+from tests.stack import Letter, TopicRecord
+
+Place = tuple[int, int]
+"""Partition and offset of a record."""
+Refusal = tuple[str, bytes | None, bytes | None]
+"""The reason, and the original key and value."""
+
+
+def judge(
+    definitions: Mapping[str, Mapping[str, Any]], deleted: Iterable[str], records: Sequence[TopicRecord]
+) -> oracle.Oracle:
+    """An oracle that has seen all of the records; the definitions are those of deleted leaderboards, too."""
+    judging = oracle.Oracle(definitions, closed=deleted)
+    judging.take(oracle.Produced(one.partition, one.offset, one.appended_at_ms, one.value) for one in records)
+    return judging
+
+
+def refused(judging: oracle.Oracle, records: Sequence[TopicRecord]) -> dict[Place, Refusal]:
+    """The records that have to be on the dead-letter queue."""
+    return {
+        (one.partition, one.offset): (judging.outcomes[one.partition, one.offset], one.key, one.value)
+        for one in records
+        if judging.outcomes[one.partition, one.offset] not in (oracle.APPLIED, oracle.DUPLICATE)
+    }
+
+
+def refusals(letters: Mapping[Place, Letter]) -> dict[Place, Refusal]:
+    """Letters of the dead-letter queue, to be compared with those."""
+    return {place: (letter.reason, letter.key, letter.value) for place, letter in letters.items()}

@@ -1,0 +1,55 @@
+"""Windows by the parameters of the API, and their entries as the oracle has them."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from tests import oracle
+from tests.stack import System
+
+PAGE = 50
+VOUCHED = ("live", "final")
+"""Sources of a ranking that is whole; a snapshot is not."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window by the parameters of the API, and its days; none for all time."""
+
+    query: dict[str, str]
+    first: date | None = None
+    last: date | None = None
+
+
+def calendar(first: date, last: date) -> list[Window]:
+    """All time, every day from the one before `first` to the one after `last`, and the weeks of those days."""
+    days = [first + timedelta(days=number) for number in range(-1, (last - first).days + 2)]
+    weeks = sorted({day - timedelta(days=day.weekday()) for day in days})
+    found = [Window({"window": "all-time"})]
+    found += [Window({"window": "daily", "date": day.isoformat()}, day, day) for day in days]
+    for monday in weeks:
+        year, week, _ = monday.isocalendar()
+        sunday = monday + timedelta(days=6)
+        found.append(Window({"window": "weekly", "date": f"{year}-W{week:02d}"}, monday, sunday))
+    return found
+
+
+def read_window(system: System, board: str, window: Window, limit: int = PAGE) -> list[oracle.Entry]:
+    """Every entry, page by page."""
+    entries: list[oracle.Entry] = []
+    while True:
+        page = system.get(f"/leaderboards/{board}/rankings", limit=limit, offset=len(entries), **window.query)
+        assert page["leaderboardId"] == board
+        assert page["source"] in VOUCHED
+        entries += [to_entry(line) for line in page["entries"]]
+        if len(page["entries"]) < limit:
+            assert page["total"] == len(entries)
+            return entries
+
+
+def to_entry(line: dict[str, Any]) -> oracle.Entry:
+    """A line of a page."""
+    percentile = Decimal(str(line["percentile"]))
+    reached_at_ms = oracle.instant(line["reachedAt"])
+    return oracle.Entry(line["rank"], line["userId"], line["score"], reached_at_ms, percentile, line["tier"])
