@@ -279,6 +279,8 @@ def kafka(directory: Path, port: int, controller_port: int, packages: Path = PAC
             raise InvalidConfiguration(f"Kafka's storage could not be formatted: {done.stderr.strip()[-300:]}")
 
     def ready() -> bool:
+        if not _listens(port):  # the client would try for as long as its timeout, and hold up whoever asks
+            return False
         try:
             admin = AdminClient({"bootstrap.servers": f"{HOST}:{port}", "log_level": 0})
             return bool(admin.list_topics(timeout=2).brokers)
@@ -334,6 +336,14 @@ def _http_probe(port: int) -> Callable[[], bool]:
             return False
 
     return ready
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection((HOST, port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def _require_free(port: int, name: str, variable: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 
 from infra.local.config import InvalidConfiguration
-from infra.local.servers import free_port, redis_server
+from infra.local.servers import free_port, kafka, redis_server
 
 
 def test_what_a_killed_run_left_over_is_ended_and_its_data_kept(tmp_path: Path) -> None:
@@ -47,3 +47,12 @@ def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
 
     assert Redis(port=port).get("key") == b"value"
     server.stop()
+
+
+def test_a_broker_that_is_away_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client would wait for the whole of its timeout, and the supervisor with it while other servers die."""
+    asked: list[object] = []
+    monkeypatch.setattr("infra.local.servers.AdminClient", asked.append)
+
+    assert not kafka(tmp_path, free_port(), free_port()).answers()
+    assert asked == []
