@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status redrive clean distclean test simulate mutate check format lock
+.PHONY: help setup run up down status redrive clean distclean test simulate chaos mutate check format lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ test: setup ## Run all tests, against real servers
 
 simulate: setup ## Run the simulation over SEEDS seeds from FIRST_SEED on
 	@SEEDS=$${SEEDS:-10000} $(BIN)/python -m pytest tests/simulation -q --timeout 0 -k seeds
+
+chaos: setup ## Kill the processes of a real stack under load for SECONDS (600), KILLS (28) times, from a SEED
+	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 mutate: setup ## Break the core in many ways and show that the tests catch each (some 20 minutes)
 	@$(BIN)/python -m tests.mutations $(ARGS)

@@ -1,0 +1,103 @@
+"""What the monkey does and when: drawn from a seed before the run, so that a run can be had again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+from typing import Final
+
+from infra.local.supervisor import DEATHS_MAX, DEATHS_WITHIN_S
+
+DEATHS_PLANNED_MAX: Final = DEATHS_MAX - 2
+"""Kills of one process within DEATHS_WITHIN_S. The supervisor gives up at DEATHS_MAX; one more death is left to a
+start that fails, such as of a server that comes back to a broken file."""
+TOGETHER: Final = 0.2
+"""Share of strikes that come at the same moment as the one before."""
+QUIET_BEFORE: Final = 0.04
+QUIET_AFTER: Final = 0.08
+"""Shares of the time without strikes: at first something must be there to be lost, at last something must heal."""
+DRAWS_MAX: Final = 100
+
+
+class Kind(StrEnum):
+    """Kinds of strikes."""
+
+    BROKER = "broker"
+    TRIGGER = "trigger"
+    DYNAMODB = "dynamodb"
+    REDIS = "redis"
+    REDIS_EMPTIED = "redis emptied"
+    API = "api"
+    QUEUES = "queues"
+    FLUSH = "flushall"
+
+
+KILLS: Final = tuple(kind for kind in Kind if kind is not Kind.FLUSH)
+"""The strikes that kill a process."""
+VICTIMS: Final = {
+    Kind.BROKER: "kafka",
+    Kind.TRIGGER: "trigger",
+    Kind.DYNAMODB: "dynamodb",
+    Kind.REDIS: "redis",
+    Kind.REDIS_EMPTIED: "redis",
+    Kind.API: "api",
+    Kind.QUEUES: "queues",
+    Kind.FLUSH: "redis",
+}
+"""The process that a strike hits. The S3 and SQS of the local stack are spared: they keep nothing through a kill."""
+
+
+@dataclass(frozen=True)
+class Strike:
+    """One strike of the plan."""
+
+    at_s: float
+    """Seconds since the start of the run."""
+    kind: Kind
+
+
+def plan(rng: Random, kills: int, seconds: float) -> list[Strike]:
+    """Strikes in the order of their times: `kills` kills, each kind about as often, and flushes besides.
+
+    Raises:
+        ValueError: if the supervisor would give up at so many kills in so little time.
+    """
+    for _ in range(DRAWS_MAX):
+        strikes = _draw(rng, kills, seconds)
+        if _deaths_at_once(strikes) <= DEATHS_PLANNED_MAX:
+            return strikes
+    raise ValueError(f"{kills} kills in {seconds:.0f} s are too many: the supervisor gives up")
+
+
+def _draw(rng: Random, kills: int, seconds: float) -> list[Strike]:
+    kinds = _rounds(rng, KILLS, kills)
+    for _ in range(max(1, kills // len(KILLS))):
+        kinds.insert(rng.randint(0, len(kinds)), Kind.FLUSH)
+    gaps: list[float] = []
+    for number, kind in enumerate(kinds):
+        same_victim = number > 0 and VICTIMS[kinds[number - 1]] == VICTIMS[kind]
+        together = number > 0 and not same_victim and rng.random() < TOGETHER
+        gaps.append(0.0 if together else rng.uniform(0.3, 1.7))
+    span_s = seconds * (1 - QUIET_BEFORE - QUIET_AFTER)
+    at_s, strikes = seconds * QUIET_BEFORE, []
+    for gap, kind in zip(gaps, kinds, strict=True):
+        at_s += span_s * gap / sum(gaps)
+        strikes.append(Strike(round(at_s, 1), kind))
+    return strikes
+
+
+def _rounds(rng: Random, kinds: Sequence[Kind], count: int) -> list[Kind]:
+    """Rounds of all kinds, each round in an order of its own."""
+    found: list[Kind] = []
+    while len(found) < count:
+        found += rng.sample(kinds, len(kinds))
+    return found[:count]
+
+
+def _deaths_at_once(strikes: Sequence[Strike]) -> int:
+    """The most deaths of one process within the time that the supervisor looks back."""
+    deaths = [(VICTIMS[strike.kind], strike.at_s) for strike in strikes if strike.kind in KILLS]
+    return max(
+        sum(name == other and 0 <= later_s - at_s <= DEATHS_WITHIN_S for other, later_s in deaths)
+        for name, at_s in deaths
+    )
