@@ -149,6 +149,11 @@ class System:
         pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._environment[table], ConsistentRead=True)
         return [item for page in pages for item in page["Items"]]
 
+    def object(self, key: str) -> bytes:
+        """An object of the bucket."""
+        content: bytes = self._s3.get_object(Bucket=self._environment["EXPORT_BUCKET"], Key=key)["Body"].read()
+        return content
+
     def kill_trigger(self) -> None:
         """End the trigger at once, as a crash does."""
         self._stack.kill("trigger")
@@ -182,8 +187,7 @@ class System:
         kept = letter.get(f"{name}Object")
         if kept is None:
             return None if letter[name] is None else base64.b64decode(letter[name])
-        content: bytes = self._s3.get_object(Bucket=self._environment["EXPORT_BUCKET"], Key=kept)["Body"].read()
-        return content
+        return self.object(kept)
 
     def _consumer(self, group: str) -> Consumer:
         settings: dict[str, Any] = {"group.id": group, "enable.auto.commit": False, "log_level": 2}

@@ -1,5 +1,7 @@
 """Windows by the parameters of the API, and their entries as the oracle has them."""
 
+import csv
+import io
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -53,3 +55,20 @@ def to_entry(line: dict[str, Any]) -> oracle.Entry:
     percentile = Decimal(str(line["percentile"]))
     reached_at_ms = oracle.instant(line["reachedAt"])
     return oracle.Entry(line["rank"], line["userId"], line["score"], reached_at_ms, percentile, line["tier"])
+
+
+def from_csv(content: str) -> list[oracle.Entry]:
+    """The lines of an export."""
+    lines = csv.DictReader(io.StringIO(content, newline=""))
+    assert lines.fieldnames == ["rank", "user_id", "score", "reached_at", "percentile", "tier"]
+    return [
+        oracle.Entry(
+            int(line["rank"]),
+            line["user_id"],
+            int(line["score"]),
+            oracle.instant(line["reached_at"]),
+            Decimal(line["percentile"]),
+            line["tier"] or None,
+        )
+        for line in lines
+    ]

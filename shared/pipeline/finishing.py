@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import Day, Window, WindowKind
+from shared.domain.windows import Day, Window
 from shared.live.windows import LiveWindows, is_kept
 from shared.pipeline.export_rows import RankedRows, encode
 from shared.pipeline.folding import Ranked, rank_players
@@ -62,7 +62,7 @@ class Finishing:
         """Write the result of a window.
 
         Returns:
-            The result; None if there is one already, or none to be had: nobody played before there was a leaderboard.
+            The result; None if there is one already.
 
         Raises:
             ValueError: if a bucket of the window is still open.
@@ -76,9 +76,6 @@ class Finishing:
             return None
         lines = list(self._reads.buckets(leaderboard, [Day(bucket) for bucket in window.buckets]))
         ranked = rank_players(leaderboard, lines)
-        if not ranked and _was_before(leaderboard, window):
-            self._finals.forget_due(leaderboard.id, window.id)
-            return None
         self._compare(leaderboard, window, ranked, lines)
         final = self._store(leaderboard, window, ranked, lines)
         try:
@@ -143,9 +140,3 @@ class Finishing:
             code_version=version(DISTRIBUTION),
             finalised_at_ms=self._now_ms(),
         )
-
-
-def _was_before(leaderboard: Leaderboard, window: Window) -> bool:
-    """Whether a day or week was over before the leaderboard was created."""
-    over = window.end_ms is not None and window.end_ms <= leaderboard.created_at_ms
-    return over and window.kind is not WindowKind.CUSTOM

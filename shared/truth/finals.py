@@ -129,16 +129,6 @@ class Finals:
             ]
         )
 
-    def forget_due(self, leaderboard_id: str, window_id: str) -> None:
-        """Strike a window from those that are due: it gets no result.
-
-        Raises:
-            Unavailable: as above.
-        """
-        key: Any = self._key(leaderboard_id, keys.due_sort(window_id))
-        with passing_as_unavailable():
-            self._client.delete_item(TableName=self._table, Key=key)
-
     def _transact(self, actions: Sequence[Mapping[str, Any]]) -> None:
         items: Any = actions
         try:

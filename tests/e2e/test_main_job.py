@@ -3,8 +3,6 @@
 Everything that comes out is compared with the oracle, which reads what stands in the topic.
 """
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +18,7 @@ from tests import oracle, verdicts
 from tests.boards import Boards
 from tests.stack import System, TopicRecord, until
 from tests.traffic import BOARDS, Traffic
-from tests.windows import Window, read_window, to_entry
+from tests.windows import Window, from_csv, read_window, to_entry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -147,22 +145,6 @@ def export(system: System, board: str, window: Window, file_format: str) -> str:
     assert file.status_code == 200
     file.encoding = "utf-8"
     return file.text
-
-
-def from_csv(content: str) -> list[oracle.Entry]:
-    lines = csv.DictReader(io.StringIO(content, newline=""))
-    assert lines.fieldnames == ["rank", "user_id", "score", "reached_at", "percentile", "tier"]
-    return [
-        oracle.Entry(
-            int(line["rank"]),
-            line["user_id"],
-            int(line["score"]),
-            oracle.instant(line["reached_at"]),
-            Decimal(line["percentile"]),
-            line["tier"] or None,
-        )
-        for line in lines
-    ]
 
 
 def from_ndjson(content: str) -> list[oracle.Entry]:

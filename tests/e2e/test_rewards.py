@@ -1,0 +1,194 @@
+"""What a rewards team relies on, on the real stack: results that stay, reads that go on, letters that come back."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from redis import Redis
+
+from infra.local.stack import Stack
+from tests import oracle, verdicts
+from tests.boards import Boards
+from tests.stack import HTTP_TIMEOUT_S, System, until
+from tests.traffic import BOARDS, Traffic
+from tests.windows import Window, from_csv, read_window
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+SEED = 7
+NO_LATENESS = {"lateness": "PT0S"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack whose schedules tick every other second."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CLOSE_EVERY_S", "SNAPSHOTS_EVERY_S"):
+            patch.setenv(name, "2")
+        with Stack.for_test(tmp_path_factory.mktemp("stack")) as stack:
+            yield stack
+
+
+@pytest.fixture(scope="module")
+def system(stack: Stack) -> Iterator[System]:
+    running = System(stack)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def traffic() -> Traffic:
+    return Traffic(SEED, datetime.now(UTC))
+
+
+@pytest.fixture(scope="module")
+def boards(system: System, traffic: Traffic) -> Boards:
+    """The leaderboards, and a thousand events for them."""
+    boards = Boards(traffic.days)
+    boards.make(system)
+    system.produce(pair for board in BOARDS for pair in traffic.with_duplicates(traffic.good(board, 300), 10))
+    system.settle()
+    return boards
+
+
+def closed(windows: list[Window]) -> list[Window]:
+    """Those whose last day is over by any clock, unregistered ranges apart."""
+    today = (datetime.now(UTC) - timedelta(minutes=3)).date()
+    return [one for one in windows if one.last is not None and one.last < today and "from" not in one.query]
+
+
+def statuses(system: System, board: str, windows: list[Window]) -> Counter[str]:
+    found = (system.get(f"/leaderboards/{board}/rankings", limit=1, **window.query) for window in windows)
+    return Counter(page["window"]["status"] for page in found)
+
+
+def test_while_the_cache_is_flushed_under_load_reads_go_on_and_it_heals_by_itself(
+    stack: Stack, system: System, boards: Boards, traffic: Traffic
+) -> None:
+    seen: Counter[tuple[int, str]] = Counter()
+    ended = threading.Event()
+
+    def read() -> None:
+        with requests.Session() as session:
+            while not ended.is_set():
+                for board in BOARDS:
+                    url = f"{stack.url}/leaderboards/{board}"
+                    for path in ("rankings?limit=20", "rankings?window=daily", "players/player-1?context=3"):
+                        answer = session.get(f"{url}/{path}", timeout=HTTP_TIMEOUT_S)
+                        seen[answer.status_code, answer.json().get("source", "")] += 1
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        until(lambda: seen[200, "live"] > 20, "the reader reads live rankings")
+        with Redis.from_url(stack.environment["REDIS_URL"]) as redis:
+            for _ in range(3):
+                before = seen[200, "snapshot"]
+                redis.flushall()
+                system.produce(traffic.good("sum", 50))
+                until(lambda: seen[200, "snapshot"] > before, "a snapshot is read")  # noqa: B023 - called at once
+                until(lambda: is_live(system), "all is live again")
+    finally:
+        ended.set()
+        reader.join()
+
+    assert {status for status, _ in seen} <= {200, 404}, "404 is for a player without points in a day"
+    system.settle()
+    judging = boards.judge(system.records())
+    for board in BOARDS:
+        for window in boards.windows(board):
+            assert read_window(system, board, window) == judging.ranking(board, window.first, window.last)
+
+
+def is_live(system: System) -> bool:
+    return all(system.get(f"/leaderboards/{board}/rankings")["source"] == "live" for board in BOARDS)
+
+
+def test_what_was_refused_for_want_of_its_leaderboard_counts_once_it_is_sent_back(stack: Stack, system: System) -> None:
+    today = datetime.now(UTC).isoformat()
+    fields = {"leaderboardId": "new-cup", "userId": "ann", "points": 5, "occurredAt": today}
+    system.produce([(b"new-cup:ann", json.dumps(fields | {"eventId": f"e{number}"}).encode()) for number in range(12)])
+    system.produce([(b"", b"not an event")])
+    system.settle()
+    system.put("/leaderboards/new-cup", {"name": "New", "aggregation": "sum"})
+
+    assert redrive(stack, REASON="unknown_leaderboard", LEADERBOARD="new-cup") == "12 sent · 0 failed · 1 left"
+    until(lambda: ranking(system, "new-cup") == [("ann", 60)], "the events count")
+    assert redrive(stack, REASON="unknown_leaderboard") == "0 sent · 0 failed · 1 left"
+    reasons = Counter(letter.reason for letter in system.letters().values())
+    assert reasons == {"malformed": 1}
+
+
+def redrive(stack: Stack, **chosen: str) -> str:
+    """What the command behind `make redrive` says."""
+    ports = {
+        f"{name.upper()}_PORT": str(getattr(stack.config.ports, name)) for name in stack.config.ports.__struct_fields__
+    }
+    environment = os.environ | ports | chosen | {"LOCAL_DIR": str(stack.config.directory)}
+    command = [sys.executable, "-m", "infra.local", "redrive"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip().splitlines()[-1]
+
+
+def ranking(system: System, board: str) -> list[tuple[str, int]]:
+    return [(one["userId"], one["score"]) for one in system.get(f"/leaderboards/{board}/rankings")["entries"]]
+
+
+def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
+    stack: Stack, system: System, boards: Boards, traffic: Traffic
+) -> None:
+    for board, definition in BOARDS.items():
+        assert statuses(system, board, closed(boards.windows(board))).keys() == {"closing"}
+        system.put(f"/leaderboards/{board}", definition | NO_LATENESS)  # from now on their days are past their cutoff
+    final = {board: closed(boards.windows(board)) for board in BOARDS}
+    assert sum(map(len, final.values())) > 60
+
+    def all_final() -> bool:
+        return all(statuses(system, board, windows).keys() == {"final"} for board, windows in final.items())
+
+    until(all_final, "every window whose days are over is final")
+    records = system.records()
+    judging = boards.judge(records)
+    for board, windows in final.items():
+        for window in windows:
+            assert read_window(system, board, window) == judging.ranking(board, window.first, window.last)
+    results = stored(stack, system)
+    for board, windows in final.items():
+        for window in windows:
+            ranking = judging.ranking(board, window.first, window.last)
+            assert results[board, window_id(system, board, window)] == ranking
+
+    late = traffic.good("sum", 40)
+    system.produce(late)
+    for board in BOARDS:
+        system.put(f"/leaderboards/{board}", BOARDS[board])
+    system.produce(traffic.good("sum", 40))
+    system.settle()
+    until(lambda: len(verdicts.refusals(system.letters())) >= 80, "what came too late is on the dead-letter queue")
+    assert {reason for reason, _, _ in list(verdicts.refusals(system.letters()).values())[-80:]} == {"too_late"}
+    for board, windows in final.items():
+        for window in windows:
+            assert read_window(system, board, window) == judging.ranking(board, window.first, window.last)
+
+
+def window_id(system: System, board: str, window: Window) -> str:
+    return str(system.get(f"/leaderboards/{board}/rankings", limit=1, **window.query)["window"]["id"])
+
+
+def stored(stack: Stack, system: System) -> dict[tuple[str, str], list[oracle.Entry]]:
+    """Every result, as it stands in the registry and in S3."""
+    results = {}
+    for item in system.items("REGISTRY_TABLE"):
+        if item["sk"]["S"].startswith("final#"):
+            final: dict[str, Any] = json.loads(item["body"]["S"])
+            entries = from_csv(system.object(final["object_key"]).decode())
+            results[final["leaderboard_id"], final["window_id"]] = entries
+    return results
