@@ -73,6 +73,7 @@ def _draw(rng: Random, kills: int, seconds: float) -> list[Strike]:
     kinds = _rounds(rng, KILLS, kills)
     for _ in range(max(1, kills // len(KILLS))):
         kinds.insert(rng.randint(0, len(kinds)), Kind.FLUSH)
+    _let_redis_keep_its_data_at_last(kinds)
     gaps: list[float] = []
     for number, kind in enumerate(kinds):
         same_victim = number > 0 and VICTIMS[kinds[number - 1]] == VICTIMS[kind]
@@ -92,6 +93,14 @@ def _rounds(rng: Random, kinds: Sequence[Kind], count: int) -> list[Kind]:
     while len(found) < count:
         found += rng.sample(kinds, len(kinds))
     return found[:count]
+
+
+def _let_redis_keep_its_data_at_last(kinds: list[Kind]) -> None:
+    """After a rebuild nobody sees any more what was not repaired before it: no rebuild may follow the last kill."""
+    places = [place for place, kind in enumerate(kinds) if VICTIMS[kind] == VICTIMS[Kind.REDIS]]
+    kept = [place for place in places if kinds[place] is Kind.REDIS]
+    if kept:
+        kinds[kept[-1]], kinds[places[-1]] = kinds[places[-1]], Kind.REDIS
 
 
 def _deaths_at_once(strikes: Sequence[Strike]) -> int:

@@ -13,7 +13,8 @@ from tests.chaos.run import Result, Settings, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-SETTINGS = Settings(seed=20_261_123, seconds=45, kills=7, events_per_second=80)
+SETTINGS = Settings(seed=93, seconds=40, kills=7, events_per_second=80)
+"""A seed that strikes Redis first: repairs that fail while it is away come again 60 s later, and are waited for."""
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,14 @@ def test_no_process_is_killed_so_often_that_the_supervisor_gives_up(seed: int) -
             assert sum(at_s <= other_s <= at_s + DEATHS_WITHIN_S for other_s in deaths) < DEATHS_MAX
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_the_last_strike_at_redis_leaves_its_data_so_that_no_rebuild_hides_what_was_not_repaired(seed: int) -> None:
+    at_redis = [strike.kind for strike in plan(Random(seed), 28, 600) if VICTIMS[strike.kind] == "redis"]
+
+    assert at_redis[-1] is Kind.REDIS
+    assert {Kind.REDIS_EMPTIED, Kind.FLUSH} < set(at_redis)
+
+
 def test_more_kills_than_the_supervisor_puts_up_with_are_refused() -> None:
     with pytest.raises(ValueError, match="60 kills in 60 s are too many"):
         plan(Random(1), 60, 60)
