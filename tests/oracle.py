@@ -91,14 +91,18 @@ class Oracle:
     def ranking(self, leaderboard_id: str, first: date | None = None, last: date | None = None) -> list[Entry]:
         """The ranking of the days from `first` to `last`, both inclusive; of all time without them."""
         board = self.leaderboards[leaderboard_id]
+        first_day = None if first is None else (first - EPOCH.date()).days
+        last_day = None if last is None else (last - EPOCH.date()).days
         lines = []
         for (board_id, user_id), facts in self.facts.items():
+            if board_id != leaderboard_id:
+                continue
             counting = [
                 fact
                 for fact in facts
-                if (first is None or to_date(fact.day) >= first) and (last is None or to_date(fact.day) <= last)
+                if (first_day is None or fact.day >= first_day) and (last_day is None or fact.day <= last_day)
             ]
-            if board_id == leaderboard_id and counting:
+            if counting:
                 lines.append((*score(board, counting), user_id))
         highest_first = board.get("order", "desc") == "desc"
         lines.sort(key=lambda line: (-line[0] if highest_first else line[0], line[1], line[2].encode()))

@@ -1,7 +1,6 @@
 """Exports: whole rankings as files, made once for everybody who asks at a time."""
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,6 +17,7 @@ from shared.queues import Queue, QueueUnavailable
 from shared.truth.commits import Unavailable
 from shared.truth.export_jobs import ExportFormat, ExportJob, ExportJobs, ExportState, JobTaken
 from shared.truth.reads import Reads
+from shared.version import code_version
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,7 +27,6 @@ FRESH_MS: Final = 60_000
 URL_LIFETIME_S: Final = 900
 BEAT_EVERY_ROWS: Final = 100_000
 START_TRIES_MAX: Final = 3
-DISTRIBUTION: Final = "exact-leaderboards"
 
 CONTENT_TYPES: Final = {ExportFormat.CSV: "text/csv; charset=utf-8", ExportFormat.NDJSON: "application/x-ndjson"}
 
@@ -167,7 +166,7 @@ class Exports:
             sum_of_points=str(rows.sum_of_points),
             bytes=upload.bytes,
             sha256=upload.sha256,
-            code_version=version(DISTRIBUTION),
+            code_version=code_version(),
             created_at=format_instant(created_at_ms),
         )
         self._s3.put_object(

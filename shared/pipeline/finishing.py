@@ -1,7 +1,6 @@
 """Write the result of a window whose buckets are closed, once cache and truth were compared and are equal."""
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
@@ -17,13 +16,13 @@ from shared.truth.commits import passing_as_unavailable
 from shared.truth.export_jobs import ExportFormat
 from shared.truth.finals import AlreadyDone, FinalRanking, Finals
 from shared.truth.reads import Reads
+from shared.version import code_version
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PAGE_ENTRIES: Final = 2_000
 """Entries of the cache that one round trip compares."""
-DISTRIBUTION: Final = "exact-leaderboards"
 
 Lines = Sequence[tuple[Day, str, Standing]]
 
@@ -137,6 +136,6 @@ class Finishing:
             object_key=object_key,
             bytes=upload.bytes,
             sha256=upload.sha256,
-            code_version=version(DISTRIBUTION),
+            code_version=code_version(),
             finalised_at_ms=self._now_ms(),
         )

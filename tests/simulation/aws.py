@@ -1,6 +1,5 @@
 """Stand-ins of DynamoDB, SQS and S3 below the clients, with the faults that the real ones have."""
 
-import copy
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -66,7 +65,7 @@ class Dynamo:
     def get_item(self, TableName: str, Key: dict[str, Any], ConsistentRead: bool = False) -> dict[str, Any]:
         self._before("GetItem")
         item = self._table(TableName).get(self._key(Key))
-        return {} if item is None else {"Item": copy.deepcopy(item)}
+        return {} if item is None else {"Item": _copied(item)}
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
         self._before("BatchGetItem")
@@ -81,7 +80,7 @@ class Dynamo:
                 self._scheduler.pause()
             item = self._table(table).get(self._key(key))
             if item is not None:
-                found.append(copy.deepcopy(item))
+                found.append(_copied(item))
         answer: dict[str, Any] = {"Responses": {table: found}, "UnprocessedKeys": {}}
         if left:
             answer["UnprocessedKeys"] = {table: {**request, "Keys": left}}
@@ -99,7 +98,7 @@ class Dynamo:
             self._before("Query")
             found = (key for key in self._table(TableName) if key[0] == partition and key[1].startswith(prefix))
             keys = sorted(key for key in found if key[1] > after)[:PAGE_ITEMS]
-            yield {"Items": [copy.deepcopy(self._table(TableName)[key]) for key in keys]}
+            yield {"Items": [_copied(self._table(TableName)[key]) for key in keys]}
             if len(keys) < PAGE_ITEMS:
                 return
             after = keys[-1][1]
@@ -138,13 +137,13 @@ class Dynamo:
             return {"Code": "None"}
         reason: dict[str, Any] = {"Code": "ConditionalCheckFailed"}
         if put.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
-            reason["Item"] = copy.deepcopy(item)
+            reason["Item"] = _copied(item)
         return reason
 
     def _write(self, kind: str, action: dict[str, Any]) -> None:
         table, place = self._table(action["TableName"]), self._place(action)
         if kind == "Put":
-            table[place] = copy.deepcopy(action["Item"])
+            table[place] = _copied(action["Item"])
         elif kind == "Delete":
             table.pop(place, None)
         else:
@@ -179,6 +178,11 @@ class Sqs:
         if self._scheduler.fails(REFUSED):
             raise ReadTimeoutError(endpoint_url="sqs")
         return {}
+
+
+def _copied(item: dict[str, Any]) -> dict[str, Any]:
+    """An item that nobody else holds, as far down as it is ever changed."""
+    return {name: dict(value) for name, value in item.items()}
 
 
 class S3:
