@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from shared.domain.windows import Day
 from shared.truth.keys import LEADERBOARDS
+from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
 
 PAGE_ITEMS = 7
-THROTTLED, TIMED_OUT, CONFLICT, UNPROCESSED, REFUSED = 0.02, 0.02, 0.03, 0.1, 0.03
 
 
 class TransactionCanceled(ClientError):
@@ -38,7 +38,7 @@ class Dynamo:
         self._before("TransactWriteItems")
         actions = [next(iter(action.items())) for action in TransactItems]
         reasons = [self._reason(action) for _, action in actions]
-        if self._scheduler.fails(CONFLICT):
+        if self._scheduler.fails(Fault.CONFLICT):
             reasons[self._scheduler.rng.randrange(len(reasons))] = {"Code": "TransactionConflict"}
         if any(reason["Code"] != "None" for reason in reasons):
             error: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
@@ -73,7 +73,7 @@ class Dynamo:
         assert request["ConsistentRead"]
         found, left = [], []
         for key in request["Keys"]:
-            if self._scheduler.fails(UNPROCESSED):
+            if self._scheduler.fails(Fault.UNPROCESSED):
                 left.append(key)
                 continue
             if self._scheduler.rng.random() < 0.05:
@@ -105,15 +105,15 @@ class Dynamo:
 
     def _before(self, operation: str) -> None:
         self._scheduler.pause()
-        if self._scheduler.fails(THROTTLED):
+        if self._scheduler.fails(Fault.THROTTLE):
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, operation)
-        if self._scheduler.fails(TIMED_OUT):
+        if self._scheduler.fails(Fault.TIMEOUT):
             raise ReadTimeoutError(endpoint_url="dynamodb")
 
     def _after(self) -> None:
         """What was written stays written, whatever becomes of the answer."""
         self._scheduler.pause()
-        if self._scheduler.fails(TIMED_OUT):
+        if self._scheduler.fails(Fault.TIMEOUT):
             raise ReadTimeoutError(endpoint_url="dynamodb")
 
     def _reason(self, put: dict[str, Any]) -> dict[str, Any]:
@@ -170,12 +170,12 @@ class Sqs:
 
     def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
         self._scheduler.pause()
-        if self._scheduler.fails(REFUSED):
+        if self._scheduler.fails(Fault.REFUSE):
             raise ReadTimeoutError(endpoint_url="sqs")
         assert len(Entries) <= 10
         self.messages.setdefault(QueueUrl, []).extend(entry["MessageBody"] for entry in Entries)
         self._scheduler.pause()
-        if self._scheduler.fails(REFUSED):
+        if self._scheduler.fails(Fault.REFUSE):
             raise ReadTimeoutError(endpoint_url="sqs")
         return {}
 
@@ -194,11 +194,11 @@ class S3:
 
     def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> None:
         self._scheduler.pause()
-        if self._scheduler.fails(REFUSED):
+        if self._scheduler.fails(Fault.REFUSE):
             raise ReadTimeoutError(endpoint_url="s3")
         self.objects[Key] = Body
         self._scheduler.pause()
-        if self._scheduler.fails(REFUSED):
+        if self._scheduler.fails(Fault.REFUSE):
             raise ReadTimeoutError(endpoint_url="s3")
 
 

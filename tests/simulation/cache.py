@@ -6,9 +6,8 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
-
-AWAY, LOST = 0.03, 0.01
 
 
 class Cache:
@@ -23,7 +22,7 @@ class Cache:
         applies = b"cmsgpack" in text
 
         def call(keys: Any, args: Any) -> Any:
-            lost = applies and self._scheduler.fails(LOST)
+            lost = applies and self._scheduler.fails(Fault.CACHE_LOSES)
             return self._command(lambda: 0 if lost else script(keys=keys, args=args))
 
         return call
@@ -45,10 +44,10 @@ class Cache:
 
     def _command(self, command: Callable[[], Any]) -> Any:
         self._scheduler.pause()
-        if self._scheduler.fails(AWAY):
+        if self._scheduler.fails(Fault.CACHE_AWAY):
             raise RedisConnectionError("away")
         answer = command()
         self._scheduler.pause()
-        if self._scheduler.fails(AWAY):
+        if self._scheduler.fails(Fault.CACHE_AWAY):
             raise RedisConnectionError("away")
         return answer

@@ -6,8 +6,8 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-CRASH_SHARE = 0.004
-"""Of all points at which somebody waits for the outside."""
+from tests.simulation.course import SHARES, Course, Fault
+
 TICK_MS_MAX = 40
 
 
@@ -18,8 +18,9 @@ class Crash(BaseException):
 class Scheduler:
     """Runs actors in turns. An actor gives up its turn at every call to the outside."""
 
-    def __init__(self, seed: int, start_ms: int) -> None:
-        self.rng = random.Random(seed)
+    def __init__(self, course: Course, start_ms: int) -> None:
+        self.rng = random.Random(course.seed)
+        self._without = course.without
         self.now_ms = start_ms
         self.calm = False
         """Nothing fails any more."""
@@ -55,7 +56,7 @@ class Scheduler:
             name = self.rng.choice(ready)
             self.now_ms += self.rng.randrange(TICK_MS_MAX)
             actor = self._actors[name]
-            if not self.calm and actor and self.rng.random() < CRASH_SHARE:
+            if actor and self.fails(Fault.CRASH):
                 actor.throw(Crash)
             else:
                 actor.switch()
@@ -76,9 +77,9 @@ class Scheduler:
                 self._wake_ms[name] = self.now_ms + int(seconds * 1000)
         self.pause()
 
-    def fails(self, share: float) -> bool:
-        """Whether a fault of this likelihood strikes here."""
-        return not self.calm and self.rng.random() < share
+    def fails(self, fault: Fault) -> bool:
+        """Whether a fault strikes here."""
+        return not self.calm and fault not in self._without and self.rng.random() < SHARES[fault]
 
     def clock(self) -> int:
         """The virtual time, in the form the product asks for it."""

@@ -1,6 +1,6 @@
 """All invariants, after faults at every point at which the product waits for the outside.
 
-A failing seed is in the test's name: run it alone with `-k 'seed-17-'`, it takes the same course.
+A course that fails is printed as the command that takes it again, and so is the smallest one that still fails.
 """
 
 import csv
@@ -20,10 +20,14 @@ from shared.queues import DeadLetter
 from shared.truth.finals import FinalRanking
 from shared.truth.items import to_ledger_entry, to_standing
 from tests.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, instant, overflows, parse, score
+from tests.simulation.course import EVENTS as EVENTS_DEFAULT
+from tests.simulation.course import Course, Fault, shrink
 from tests.simulation.world import BOARDS, DLQ, World, leaderboard
 
 SEEDS = int(os.environ.get("SEEDS", "200"))
 FIRST_SEED = int(os.environ.get("FIRST_SEED", "0"))
+EVENTS = int(os.environ.get("EVENTS", EVENTS_DEFAULT))
+WITHOUT = frozenset(Fault(name) for name in os.environ.get("WITHOUT", "").split(",") if name)
 CHUNK = 20
 START_MS = parse_day("2026-11-21") * DAY_MS + 20 * 3_600_000
 
@@ -31,13 +35,29 @@ START_MS = parse_day("2026-11-21") * DAY_MS + 20 * 3_600_000
 @pytest.mark.parametrize("first", [pytest.param(seed, id=f"seeds-{seed}") for seed in range(0, SEEDS, CHUNK)])
 def test_whatever_fails_every_event_counts_once_and_the_cache_equals_the_truth(redis: Redis, first: int) -> None:
     for seed in range(FIRST_SEED + first, FIRST_SEED + min(first + CHUNK, SEEDS)):
-        world = World(seed, redis, START_MS)
+        taken = Course(seed, EVENTS, WITHOUT)
         try:
-            world.run()
-            check(world)
-        except BaseException:
-            print(f"seed {seed}: FIRST_SEED={seed} SEEDS=1 takes the same course")
+            take(taken, redis)
+        except Exception:
+            print(f"failed: {taken}")
+            print(f"shrunk: {shrink(taken, lambda one: fails(one, redis))}")
             raise
+
+
+def take(course: Course, redis: Redis) -> World:
+    """Take a course to its end and check what has become of everything."""
+    world = World(course, redis, START_MS)
+    world.run()
+    check(world)
+    return world
+
+
+def fails(course: Course, redis: Redis) -> bool:
+    try:
+        take(course, redis)
+    except Exception:  # noqa: BLE001 - in whichever way
+        return True
+    return False
 
 
 def check(world: World) -> None:
@@ -162,7 +182,7 @@ def assert_finals(world: World, oracle: Oracle) -> None:
 def test_the_same_seed_takes_the_same_course(redis: Redis) -> None:
     courses = []
     for _ in range(2):
-        world = World(4, redis, START_MS)
+        world = World(Course(4), redis, START_MS)
         world.run()
         courses.append((world.topic, world.scheduler.now_ms, world.scheduler.crashes, world.sqs.messages))
 
@@ -175,7 +195,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     served: Counter[str] = Counter()
     reasons: set[str] = set()
     for seed in range(12):
-        world = World(seed, redis, START_MS)
+        world = World(Course(seed), redis, START_MS)
         world.run()
         crashes += world.scheduler.crashes
         served.update(world.served)
@@ -196,3 +216,24 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         "from_the_future",
         "score_overflow",
     }
+
+
+def test_a_failure_shrinks_to_what_it_takes() -> None:
+    taken: list[Course] = []
+
+    def needs_flushes_crashes_and_seven_events(one: Course) -> bool:
+        taken.append(one)
+        return one.events >= 7 and not one.without & {Fault.FLUSH, Fault.CRASH}
+
+    smallest = shrink(Course(5), needs_flushes_crashes_and_seven_events)
+
+    assert smallest == Course(5, 7, frozenset(Fault) - {Fault.FLUSH, Fault.CRASH})
+    assert str(smallest).startswith("FIRST_SEED=5 SEEDS=1 EVENTS=7 WITHOUT=broker-away,")
+    assert len(taken) < 30
+
+
+def test_a_fault_that_is_left_out_does_not_strike(redis: Redis) -> None:
+    world = take(Course(1, 40, frozenset(Fault)), redis)
+
+    assert world.scheduler.crashes == 0
+    assert world.owner == ["one"] * len(world.owner)

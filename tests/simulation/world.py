@@ -42,13 +42,12 @@ from shared.truth.tables import Tables
 from tests.oracle import Produced
 from tests.simulation.aws import S3, Dynamo, Registry, Sqs
 from tests.simulation.cache import Cache
+from tests.simulation.course import Course, Fault
 from tests.simulation.scheduler import Scheduler, one_after_another
 
 TOPIC = "score-events"
 PARTITIONS = 3
-EVENTS = 120
 FETCH = 12
-UNREACHABLE = 0.05
 CLOSERS = 2
 AFTERWARDS_MS = 12 * DAY_MS
 """Until every day and week that has events is past its cutoff, by every board's lateness."""
@@ -84,8 +83,9 @@ def leaderboard(board_id: str) -> Leaderboard:
 class World:
     """Everything that outlives a process, and the lives of the processes."""
 
-    def __init__(self, seed: int, redis: Redis, start_ms: int) -> None:
-        self.scheduler = Scheduler(seed, start_ms)
+    def __init__(self, course: Course, redis: Redis, start_ms: int) -> None:
+        self.scheduler = Scheduler(course, start_ms)
+        self._events = course.events
         self.rng = self.scheduler.rng
         self.redis = redis
         self.dynamo = Dynamo(self.scheduler)
@@ -113,7 +113,7 @@ class World:
 
     def produce(self) -> None:
         """Events over some days: sent twice, in conflict, malformed, late, ahead of their time, enormous."""
-        for number in range(EVENTS):
+        for number in range(self._events):
             user = f"u{self.rng.randrange(9)}"
             value = json.dumps(self._event(number, user)).encode()
             if self.rng.random() < 0.04:
@@ -237,13 +237,11 @@ class World:
         """Rebalances, flushes, and leaders whose clocks differ."""
         while not self.is_quiet():
             self.scheduler.sleep(1)
-            if self.scheduler.calm:
-                continue
-            if self.rng.random() < 0.3:
+            if self.scheduler.fails(Fault.REBALANCE):
                 self.owner[self.rng.randrange(PARTITIONS)] = self.rng.choice(["one", "two"])
-            if self.rng.random() < 0.02:
+            if self.scheduler.fails(Fault.FLUSH):
                 self.redis.flushall()
-            if self.rng.random() < 0.1:
+            if self.scheduler.fails(Fault.CLOCKS):
                 self.brokers_ahead_ms[self.rng.randrange(PARTITIONS)] = self.rng.randrange(-25_000, 25_000)
 
     # what they are made of, anew for every process
@@ -378,7 +376,7 @@ class Broker:
 
     def reach(self, moment_ms: int) -> list[Reach]:
         self._world.scheduler.pause()
-        if self._world.scheduler.fails(UNREACHABLE):
+        if self._world.scheduler.fails(Fault.BROKER_AWAY):
             raise TopicUnavailable("away")
         return [
             Reach(partition, 0, next((one.offset for one in log if one.appended_at_ms > moment_ms), len(log)), len(log))
