@@ -29,6 +29,7 @@ from shared.pipeline.snapshots import WindowSnapshots
 from shared.queues import DeadLetterQueue, Queue
 from shared.retries import Backoff, Threads
 from shared.settings import Settings
+from shared.truth.client import skip_model
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import ExportJobs
 from shared.truth.finals import Finals
@@ -52,6 +53,8 @@ BREAKER_FAILURES: Final = 3
 """Commands in a row that Redis leaves without an answer before it is left alone."""
 BREAKER_REST_S: Final = 2
 """For how long; then one command tries."""
+USER_AGENT: Final = "exact-leaderboards"
+"""botocore puts its own together anew for each request, at 4 % of what ingest costs."""
 
 
 def now_ms() -> int:
@@ -80,8 +83,9 @@ class Wiring:
             retries={"mode": "standard", "total_max_attempts": 3},
             max_pool_connections=max(32, self.settings.truth_threads * 2),
             parameter_validation=False,
+            user_agent=USER_AGENT,
         )
-        return self._session.client("dynamodb", config=config)
+        return skip_model(self._session.client("dynamodb", config=config))
 
     @cached_property
     def s3(self) -> "S3Client":

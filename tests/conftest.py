@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.config import Config
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from infra.local.servers import dynamodb_local, free_port, redis_server
+from shared.truth.client import skip_model
 from shared.truth.tables import Tables, create_tables
 
 if TYPE_CHECKING:
@@ -58,12 +60,15 @@ def dynamodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def dynamodb(dynamodb_url: str) -> "DynamoDBClient":
     """A client of a DynamoDB with all tables. Tests keep apart by the ids of their leaderboards."""
-    client = boto3.client(
-        "dynamodb",
-        region_name="eu-central-1",
-        endpoint_url=dynamodb_url,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
+    client = skip_model(
+        boto3.client(
+            "dynamodb",
+            region_name="eu-central-1",
+            endpoint_url=dynamodb_url,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            config=Config(parameter_validation=False),
+        )
     )
     create_tables(client)
     return client

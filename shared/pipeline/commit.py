@@ -1,7 +1,7 @@
 """Commit candidates to the truth: read, fold, write, judge what failed, and again."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Final
 
 from shared.domain.events import ScoreEvent
@@ -130,8 +130,7 @@ class Committer:
         if not player.pending:
             player.standings = standings
             return None
-        ledger = cache(partial(self._ledger, player))
-        return plan(player.leaderboard, player.user_id, player.pending, standings, ledger)
+        return plan(player.leaderboard, player.user_id, player.pending, standings, partial(self._ledger, player))
 
     def _write_in_waves(self, groups: Sequence[list[Plan]]) -> Iterator[tuple[list[Plan], list[Failed] | Unavailable]]:
         """Write groups until a wave is refused; what is not written then waits for the next round."""

@@ -48,7 +48,7 @@ def plan(
         user_id: the player of all candidates.
         candidates: without disposition, in the order of the topic.
         current: his standings as read, without those that have no events.
-        ledger: reads his ledger, by event id; asked only for closed days and if sums have become enormous.
+        ledger: reads his ledger, by event id; asked once, and only for closed days or if sums have become enormous.
 
     Returns:
         None if nothing is left to write.
@@ -56,13 +56,15 @@ def plan(
     folded: dict[Day, Standing] = {}
     planned: list[Candidate] = []
     ids: set[str] = set()
+    known: Mapping[str, ScoreEvent] | None = None
     for candidate in candidates:
         event = candidate.event
         if event.event_id in ids:
             continue
         day = day_of(event.occurred_at_ms)
         if leaderboard.is_closed(day):
-            _judge_closed(candidate, leaderboard, ledger())
+            known = ledger() if known is None else known
+            _judge_closed(candidate, leaderboard, known)
             continue
         items = len(planned) + 1 + len(folded.keys() | {day, ALL_TIME_BUCKET})
         if items > TRANSACTION_ITEMS_MAX:
@@ -77,7 +79,8 @@ def plan(
         except Rejection:
             added = {}
         if not added or added[ALL_TIME_BUCKET].gross > POINTS_MAX:
-            _judge_enormous(candidate, planned, ledger())
+            known = ledger() if known is None else known
+            _judge_enormous(candidate, planned, known)
         if candidate.disposition is not None:
             continue
         ids.add(event.event_id)  # one that waits for newer standings keeps its place before others of its id, too

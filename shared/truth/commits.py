@@ -22,8 +22,7 @@ from shared.truth.items import (
     Item,
     LedgerEntry,
     ledger_item,
-    standing_attributes,
-    standing_key,
+    standing_item,
     to_ledger_entry,
 )
 from shared.truth.tables import Tables
@@ -157,7 +156,7 @@ class Commits:
     def _standing_put(self, player: PlayerCommit, bucket: Day, standing: Standing) -> Item:
         put: Item = {
             "TableName": self._tables.standings,
-            "Item": standing_key(player.leaderboard, player.user_id, bucket) | standing_attributes(standing),
+            "Item": standing_item(player.leaderboard, player.user_id, bucket, standing),
             "ConditionExpression": _ABSENT,
         }
         if standing.version > 1:

@@ -56,25 +56,27 @@ def to_ledger_entry(item: Mapping[str, Any]) -> LedgerEntry:
     return LedgerEntry(event, source)
 
 
-def standing_key(leaderboard: Leaderboard, user_id: str, bucket: Day) -> Item:
-    """Key of a player's standing in a bucket."""
-    partition = keys.standings_partition(leaderboard.id, bucket, keys.shard_of(user_id, leaderboard.shards))
-    return {"pk": {"S": partition}, "sk": {"S": user_id}}
+def standing_place(leaderboard: Leaderboard, user_id: str, bucket: Day) -> tuple[str, str]:
+    """Partition and sort key of a player's standing in a bucket."""
+    return keys.standings_partition(leaderboard.id, bucket, keys.shard_of(user_id, leaderboard.shards)), user_id
 
 
-def standing_attributes(standing: Standing) -> Item:
-    """The attributes of a standing, without its key."""
-    attributes: Item = {
+def standing_item(leaderboard: Leaderboard, user_id: str, bucket: Day, standing: Standing) -> Item:
+    """The item of a player's standing in a bucket."""
+    partition, sort = standing_place(leaderboard, user_id, bucket)
+    item: Item = {
+        "pk": {"S": partition},
+        "sk": {"S": sort},
         "points": {"N": str(standing.points)},
         "reached_at": {"N": str(standing.reached_at_ms)},
         "events": {"N": str(standing.events)},
         "version": {"N": str(standing.version)},
     }
     if standing.last_event_id:
-        attributes["last_event_id"] = {"S": standing.last_event_id}
+        item["last_event_id"] = {"S": standing.last_event_id}
     if standing.gross:
-        attributes["gross"] = {"N": str(standing.gross)}
-    return attributes
+        item["gross"] = {"N": str(standing.gross)}
+    return item
 
 
 def to_standing(item: Mapping[str, Any]) -> Standing:

@@ -1,5 +1,6 @@
 """Keys of every DynamoDB item. Leaderboard ids hold no `#`, so a key can be read only one way."""
 
+from functools import lru_cache
 from zlib import crc32
 
 from shared.domain.windows import Day, format_day
@@ -13,6 +14,7 @@ def ledger_partition(leaderboard_id: str, user_id: str) -> str:
     return f"{leaderboard_id}#{user_id}"
 
 
+@lru_cache(4_096)
 def standings_partition(leaderboard_id: str, bucket: Day, shard: int) -> str:
     """One write shard of a bucket, e.g. `autumn-cup#2026-11-23#7` or `autumn-cup#all-time#0`; sorted by user id."""
     return f"{leaderboard_id}#{format_day(bucket)}#{shard}"

@@ -11,7 +11,7 @@ from shared.domain.windows import Day
 from shared.retries import Backoff, RunAll
 from shared.truth import keys
 from shared.truth.commits import Unavailable, passing_as_unavailable
-from shared.truth.items import LedgerEntry, standing_key, to_ledger_entry, to_standing
+from shared.truth.items import LedgerEntry, standing_place, to_ledger_entry, to_standing
 from shared.truth.tables import Tables
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class Reads:
             Unavailable: if DynamoDB throttles or is out of reach beyond the retries.
         """
         found: dict[StandingKey, Standing] = {}
-        keys_of_items = iter({(one[0].id, one[1], one[2]): standing_key(*one) for one in wanted}.items())
-        while chunk := list(islice(keys_of_items, BATCH_GET_KEYS_MAX)):
-            asked = {(key["pk"]["S"], key["sk"]["S"]): standing for standing, key in chunk}
-            for item in self._batch_get([key for _, key in chunk]):
+        asked = {standing_place(*one): (one[0].id, one[1], one[2]) for one in wanted}
+        places = iter(asked)
+        while chunk := list(islice(places, BATCH_GET_KEYS_MAX)):
+            for item in self._batch_get([{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in chunk]):
                 found[asked[item["pk"]["S"], item["sk"]["S"]]] = to_standing(item)
         return found
 
