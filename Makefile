@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status redrive clean distclean test simulate chaos mutate check format lock
+.PHONY: help setup run up down status redrive clean distclean test simulate chaos mutate bench check format lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ chaos: setup ## Kill the processes of a real stack under load for SECONDS (600),
 
 mutate: setup ## Break the core in many ways and show that the tests catch each (some 20 minutes)
 	@$(BIN)/python -m tests.mutations $(ARGS)
+
+bench: setup ## Measure PARTS (default: all) beside their baselines; SIZE=1e4,1e5 players for redis
+	@$(BIN)/python -m infra.bench $(PARTS) $(ARGS)
 
 check: $(STAMPS)/venv ## Lint, formatting, types, import directions
 	@$(BIN)/ruff check .

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from msgspec import Struct
@@ -15,9 +16,7 @@ from infra.local.config import Config, Ports
 
 YARDSTICK: Final = "fastapi"
 AIMS: Final = {"api": 1.3, "ingest": 1.5, "export": 1.5, "repair": None}
-_TIMED: Final = (
-    "import time; start = time.process_time(); import {module}; print((time.process_time() - start) * 1000)"
-)
+_TIMED: Final = "import time; start = time.process_time(); import {module}; print((time.process_time() - start) * 1000)"
 
 
 class Size(Struct, frozen=True):
@@ -31,17 +30,10 @@ TINY: Final = Size(turns=1)
 
 def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
     """Median CPU times of the imports; the first turn, which may have to compile, does not count."""
-    environment = os.environ | Config(Path("state"), Path("packages"), Ports()).environment()
-    modules = {"yardstick": YARDSTICK, **{name: f"functions.{name}.handler" for name in AIMS}}
-    times: dict[str, list[float]] = {name: [] for name in modules}
-    for turn in range(size.turns + 1):
-        progress(f"turn {turn} of {size.turns}")
-        for name, module in modules.items():
-            command = [sys.executable, "-c", _TIMED.format(module=module)]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-            if turn:
-                times[name].append(float(done.stdout))
-    ms = {name: median(values) for name, values in times.items()}
+    with TemporaryDirectory() as directory:
+        environment = os.environ | Config(Path("state"), Path("packages"), Ports()).environment()
+        environment |= {"PYTHONPYCACHEPREFIX": directory, "PYTHONDONTWRITEBYTECODE": ""}  # compiled, as in the image
+        ms = _medians(size, environment, progress)
     return [
         Figure(
             key=f"import_ratio_{name}",
@@ -53,3 +45,16 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
         )
         for name, aim in AIMS.items()
     ]
+
+
+def _medians(size: Size, environment: Mapping[str, str], progress: Callable[[str], None]) -> dict[str, float]:
+    modules = {"yardstick": YARDSTICK, **{name: f"functions.{name}.handler" for name in AIMS}}
+    times: dict[str, list[float]] = {name: [] for name in modules}
+    for turn in range(size.turns + 1):
+        progress(f"turn {turn} of {size.turns}")
+        for name, module in modules.items():
+            command = [sys.executable, "-c", _TIMED.format(module=module)]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            if turn:
+                times[name].append(float(done.stdout))
+    return {name: median(values) for name, values in times.items()}

@@ -23,7 +23,7 @@ def zipf(rng: random.Random, players: int, batch: int, batches: int) -> Iterator
 
 def different(rng: random.Random, batch: int, batches: int) -> Iterator[list[int]]:
     """Players of each batch, nobody twice in one; each comes twice in all, so that half of the standings are there."""
-    players = list(range(max(batch, batch * batches // 2)))
+    players = list(range(batch * -(-batches // 2)))
     order = [player for _ in range(2) for player in rng.sample(players, len(players))]
     for start in range(batches):
         yield order[start * batch : (start + 1) * batch]
