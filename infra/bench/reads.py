@@ -1,0 +1,265 @@
+"""Reads over HTTP through the local gateway while player updates are applied beside them, and raw Redis beside that."""
+
+import importlib
+import io
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from unittest import mock
+
+from msgspec import Struct
+from redis import Redis
+
+from infra.bench.load import percentile, steady
+from infra.bench.results import Figure
+from infra.local import resources
+from infra.local.config import Config, Ports, free_port
+from infra.local.function import Context
+from infra.local.gateway import to_event
+from infra.local.servers import Server, dynamodb_local, redis_server
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, day_of
+from shared.live import keys
+from shared.live.windows import LiveWindows
+from shared.truth.tables import create_tables
+from shared.wiring import now_ms
+
+BOARD: Final = Leaderboard(id="autumn-cup", name="Cup", aggregation=Aggregation.SUM)
+PAGE: Final = 100
+CONTEXT: Final = 10
+P99_MAX_MS: Final = 10
+RATES: Final = (100, 200, 300, 400, 500, 600, 800, 1_000, 1_200)
+
+
+class Size(Struct, frozen=True):
+    """How much is measured."""
+
+    players: int = 1_000_000
+    updates_per_s: int = 2_000
+    updates_per_call: int = 100
+    rate: int = 200
+    warm_up_seconds: float = 5
+    seconds: float = 30
+    search_seconds: float = 8
+    rates: tuple[int, ...] = RATES
+    in_process: int = 300
+
+
+TINY: Final = Size(
+    players=300, updates_per_s=100, updates_per_call=10, rate=20, warm_up_seconds=0, seconds=1, search_seconds=0.5,
+    rates=(10,), in_process=5,
+)  # fmt: skip
+
+
+def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
+    """Fill a board, then ask."""
+    with _stack() as (config, redis):
+        progress(f"filling {size.players:,} players")
+        _fill(redis, size)
+        paths = _paths(size.players)
+        with _updates(config.ports.redis, size):
+            progress(f"{size.rate} requests a second")
+            steady(config.ports.api, list(paths.values()), size.rate, size.warm_up_seconds)
+            latencies = steady(config.ports.api, list(paths.values()), size.rate, size.seconds)
+            best = 0
+            for rate in size.rates:
+                progress(f"highest rate: {rate}/s")
+                found = steady(config.ports.api, list(paths.values()), rate, size.search_seconds)
+                if percentile([one for each in found.values() for one in each], 0.99) >= P99_MAX_MS:
+                    break
+                best = rate
+            progress("in process")
+            in_process = _in_process(redis, paths, size)
+    return [*_over_http(paths, latencies, best, size), *in_process]
+
+
+def _over_http(paths: dict[str, str], latencies: dict[str, list[float]], best: int, size: Size) -> list[Figure]:
+    beside = f"{size.players:,} players, {size.updates_per_s} updates/s in calls of {size.updates_per_call}"
+    all_ms = [one for each in latencies.values() for one in each]
+    shares = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
+    figures = [
+        Figure(key=f"read_{name}_ms", what=f"reads over HTTP, {size.rate}/s: {name}", value=percentile(all_ms, share),
+               unit="ms", beside=beside, at_most=P99_MAX_MS if name == "p99" else None)
+        for name, share in shares.items()
+    ]  # fmt: skip
+    for name, path in paths.items():
+        p50, *others = (percentile(latencies[path], share) for share in shares.values())
+        rest = ", ".join(f"{one} {ms:.1f}" for one, ms in zip(list(shares)[1:], others, strict=True))
+        what = f"{name.replace('_', ' ')} over HTTP: p50"
+        figures.append(Figure(key=f"read_{name}_p50_ms", what=what, value=p50, unit="ms", beside=f"{rest} ms"))
+    what = f"highest rate tried with p99 < {P99_MAX_MS} ms"
+    return [*figures, Figure(key="read_rate_max", what=what, value=best, unit="/s", beside=beside)]
+
+
+def _paths(players: int) -> dict[str, str]:
+    middle = f"u-{players // 2:07d}"
+    prefix, window = f"/leaderboards/{BOARD.id}", "window=all-time"
+    return {
+        "top_page": f"{prefix}/rankings?{window}&limit={PAGE}",
+        "deep_page": f"{prefix}/rankings?{window}&limit={PAGE}&offset={players * 9 // 10}",
+        "player": f"{prefix}/players/{middle}?{window}&context={CONTEXT}",
+    }
+
+
+@contextmanager
+def _stack() -> Iterator[tuple[Config, "Redis"]]:
+    """Redis, DynamoDB for the definitions, and the gateway."""
+    with TemporaryDirectory() as name, mock.patch.dict(os.environ):
+        directory = Path(name)
+        ports = Ports(redis=free_port(), dynamodb=free_port(), api=free_port())
+        config = Config(directory, Path("packages"), ports)
+        os.environ.update(config.environment())
+        log = directory / "gateway.log"
+        command = [sys.executable, "-m", "infra.local.gateway"]
+        environment = {"API_PORT": str(ports.api)}
+        with (
+            redis_server(directory / "redis", ports.redis),
+            dynamodb_local(directory / "dynamodb", ports.dynamodb),
+            Redis.from_url(config.environment()["REDIS_URL"]) as redis,
+        ):
+            _define()
+            gateway = Server(
+                "gateway", command, log=log, port=ports.api, environment=environment, ready=lambda: _answers(ports.api)
+            )
+            with gateway:
+                yield config, redis
+
+
+def _answers(port: int) -> bool:
+    try:
+        steady(port, ["/health/live"], 1, 0)
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+def _define() -> None:
+    handler = _handler()
+    create_tables(resources.client(os.environ, "dynamodb"), handler.wiring.tables)
+    handler.wiring.registry.save(BOARD)
+    handler.wiring.registry.seal(BOARD)
+
+
+def _handler() -> Any:
+    sys.modules.pop("functions.api.handler", None)  # it reads the environment when it is imported
+    return importlib.import_module("functions.api.handler")
+
+
+def _standings(rng: random.Random, players: Sequence[int], version: int) -> dict[str, Any]:
+    at_ms = now_ms()
+    today = day_of(at_ms)
+    standings = {}
+    for player in players:
+        standing = Standing(rng.randrange(1_000_000), at_ms, version, "", 0, version)
+        standings[f"u-{player:07d}"] = {today: standing, ALL_TIME_BUCKET: standing}
+    return standings
+
+
+def _fill(redis: "Redis", size: Size) -> None:
+    live, rng = LiveWindows(redis), random.Random(1)
+    for start in range(0, size.players, 1_000):
+        chosen = range(start, min(size.players, start + 1_000))
+        live.apply(BOARD, _standings(rng, chosen, 1), now_ms())
+    live.begin_rebuild(BOARD.id, "fill")
+    if not live.finish_rebuild(BOARD.id, "fill"):
+        raise RuntimeError("the windows were not vouched for")
+
+
+@contextmanager
+def _updates(port: int, size: Size) -> Iterator[None]:
+    """Applies player updates from another process."""
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    process = context.Process(target=_update, args=(port, size, stop), daemon=True)
+    process.start()
+    try:
+        yield
+        if not process.is_alive():
+            raise RuntimeError("the updates ended")
+    finally:
+        stop.set()
+        process.join(10)
+
+
+def _update(port: int, size: Size, stop: Any) -> None:
+    with Redis("127.0.0.1", port) as redis:
+        live, rng, version = LiveWindows(redis), random.Random(2), 1
+        due = time.monotonic()
+        while not stop.is_set():
+            version += 1
+            chosen = rng.sample(range(size.players), size.updates_per_call)
+            live.apply(BOARD, _standings(rng, chosen, version), now_ms())
+            due += size.updates_per_call / size.updates_per_s
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _in_process(redis: "Redis", paths: dict[str, str], size: Size) -> list[Figure]:
+    """The handler called here, and the Redis command behind it by redis-py, by turns."""
+    handler = _handler().handler
+    first = size.players * 9 // 10
+    ranking, parts = keys.ranking(BOARD.id, ALL_TIME.id), keys.parts(BOARD.id, ALL_TIME.id)
+    user = f"u-{size.players // 2:07d}".encode()
+
+    def raw_player() -> None:
+        head: Any = redis.hget(parts, user)
+        position: Any = redis.zrank(ranking, head[:6] + user)
+        redis.zrange(ranking, max(0, position - CONTEXT), position + CONTEXT, withscores=True)
+
+    raw: dict[str, Callable[[], Any]] = {
+        "top_page": lambda: redis.zrange(ranking, 0, PAGE - 1, withscores=True),
+        "deep_page": lambda: redis.zrange(ranking, first, first + PAGE - 1, withscores=True),
+        "player": raw_player,
+    }
+    figures, ratios, cpu = [], [], []
+    for name, path in paths.items():
+        event = _event(path)
+        ours: list[float] = []
+        theirs: list[float] = []
+        for turn in range(size.in_process + 5):
+            with redirect_stdout(io.StringIO()):
+                start, start_cpu = time.perf_counter(), time.process_time()
+                answer = handler(event, Context("api", 30_000))
+                took, took_cpu = time.perf_counter() - start, time.process_time() - start_cpu
+            if answer["statusCode"] != 200:
+                raise RuntimeError(f"{path}: {answer}")
+            if turn >= 5:
+                ours.append(took * 1000)
+                cpu.append(took_cpu * 1000)
+            start = time.perf_counter()
+            raw[name]()
+            if turn >= 5:
+                theirs.append((time.perf_counter() - start) * 1000)
+        ratios.append(median(ours) / median(theirs))
+        figures.append(
+            Figure(key=f"handler_{name}_ms", what=f"handler in process, {name.replace('_', ' ')}: p50",
+                   value=median(ours), unit="ms", beside=f"raw redis-py {median(theirs):.2f} ms")
+        )  # fmt: skip
+    worst = ", ".join(f"{name.replace('_', ' ')} {ratio:.1f}×" for name, ratio in zip(paths, ratios, strict=True))
+    return [
+        Figure(key="read_vs_raw_redis_ratio", what="handler p50, times raw redis-py, worst kind of read",
+               value=max(ratios), unit="×", beside=worst, at_most=4),
+        Figure(key="api_cpu_ms_per_read", what="CPU of the handler a read", value=median(cpu), unit="ms", at_most=1,
+               beside=f"mean {sum(cpu) / len(cpu):.2f} ms"),
+        *figures,
+    ]  # fmt: skip
+
+
+def _event(path: str) -> dict[str, Any]:
+    target, _, query = path.partition("?")
+    scope = {
+        "headers": [(b"host", b"localhost")],
+        "query_string": query.encode(),
+        "raw_path": target.encode(),
+        "method": "GET",
+        "http_version": "1.1",
+    }
+    return to_event(scope, b"")
