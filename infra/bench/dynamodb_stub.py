@@ -199,8 +199,10 @@ class DynamoDBStub:
 
     def _query(self, body: bytes) -> tuple[int, bytes]:
         query = _query.decode(body)
-        (partition,) = (value.S for value in query.expression_attribute_values.values())
+        partition, *prefix = (value.S for value in query.expression_attribute_values.values())
         names = self._names(query.table_name, partition)
+        if prefix:
+            names = [name for name in names if name.startswith(prefix[0])]
         start = query.exclusive_start_key
         page: list[bytes] = []
         size = 0

@@ -17,6 +17,9 @@ KEYS = {
         "redis_roundtrips_per_batch",
     },
     "redis": {"apply_vs_pipelined_ratio", "bytes_per_player_window"},
+    "reads": {"read_p99_ms", "read_vs_raw_redis_ratio", "api_cpu_ms_per_read"},
+    "rebuild": {"rebuild_entries_per_s"},
+    "export": {"export_rows_per_s"},
     "imports": {"import_ratio_api", "import_ratio_ingest", "import_ratio_export"},
 }
 
@@ -28,7 +31,7 @@ def test_a_part_measures_its_figures(part: str) -> None:
     figures = {figure.key: figure.value for figure in module.run(module.TINY, lambda _: None)}
 
     assert KEYS[part] <= figures.keys()
-    assert all(value > 0 for value in figures.values())
+    assert all(value >= 0 for value in figures.values())
 
 
 def test_ingest_writes_three_items_an_event_of_different_players_and_calls_redis_once() -> None:
