@@ -180,7 +180,9 @@ def _committed(player: _Player, written: Plan, current: Mapping[StandingKey, Sta
         player.ledger[candidate.event.event_id] = candidate.event
     player.judge_known()
     if not player.pending:
-        player.standings = player.touched(current) | dict(written.commit.standings)
+        player.standings = dict(written.commit.standings)
+        if len(player.standings) < len(player.buckets):
+            player.standings = player.touched(current) | player.standings
 
 
 def _learn(player: _Player, failed: Failed) -> bool:
