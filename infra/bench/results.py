@@ -57,13 +57,16 @@ class Results:
 
     def __init__(self, directory: Path = DIRECTORY) -> None:
         self._directory = directory
-        self._entries: dict[str, Entry] = {}
-        if self._store.exists():
-            self._entries = msgspec.json.decode(self._store.read_bytes(), type=dict[str, Entry])
+        self._entries = self._read()
 
     @property
     def _store(self) -> Path:
         return self._directory / "entries.json"
+
+    def _read(self) -> dict[str, Entry]:
+        if not self._store.exists():
+            return {}
+        return msgspec.json.decode(self._store.read_bytes(), type=dict[str, Entry])
 
     @property
     def entries(self) -> dict[str, Entry]:
@@ -72,7 +75,7 @@ class Results:
 
     def add(self, part: str, figures: list[Figure]) -> None:
         """Take in what a part measured, in place of what it measured before, and write everything."""
-        self._entries = {key: entry for key, entry in self._entries.items() if entry.part != part}
+        self._entries = {key: entry for key, entry in self._read().items() if entry.part != part}
         date = datetime.now(UTC).isoformat(timespec="seconds")
         for figure in figures:
             self._entries[figure.key] = Entry(figure=figure, part=part, machine=machine(), date=date)
