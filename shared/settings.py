@@ -28,6 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     repair_queue_url: Annotated[str, Meta(pattern=r"^https?://")]
     export_queue_url: Annotated[str, Meta(pattern=r"^https?://")]
     export_bucket: Name
+    result_topic_arn: Annotated[str, Meta(pattern=r"^(arn:[a-z-]+:sns:[^:]*:[^:]*:[^:]+)?$")] = ""
+    """SNS topic that is told when a window is final; nobody is told if it is empty."""
     kafka_bootstrap_servers: Annotated[str, Meta(pattern=r"^[^,:\s]+:\d+(,[^,:\s]+:\d+)*$")]
     kafka_topic: Name
     kafka_security: Literal["PLAINTEXT", "SSL", "AWS_MSK_IAM"] = "PLAINTEXT"

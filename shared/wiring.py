@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from shared.live.windows import LiveWindows
+from shared.notices import Notices
 from shared.pipeline.commit import Committer
 from shared.pipeline.exports import Exports
 from shared.pipeline.fallback import Fallback
@@ -42,9 +43,11 @@ from shared.truth.tables import Tables
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
     from shared.pipeline.closing import Closing
+    from shared.pipeline.export_runs import ExportRuns
     from shared.pipeline.redrive import Redrive
     from shared.topic import Topic
 
@@ -97,6 +100,12 @@ class Wiring:
         """SQS."""
         config = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
         return self._session.client("sqs", config=config)
+
+    @cached_property
+    def sns(self) -> "SNSClient":
+        """SNS."""
+        config = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+        return self._session.client("sns", config=config)
 
     @cached_property
     def redis(self) -> "Redis":
@@ -195,15 +204,34 @@ class Wiring:
         return WindowSnapshots(self.live, store, self.reads, self.registry, now_ms)
 
     @cached_property
+    def export_jobs(self) -> ExportJobs:
+        """Export jobs."""
+        return ExportJobs(self.dynamodb, self.tables.registry)
+
+    @cached_property
     def exports(self) -> Exports:
-        """Exports: asked for by functions/api, made by functions/export."""
+        """Exports, as functions/api starts and shows them."""
         return Exports(
-            jobs=ExportJobs(self.dynamodb, self.tables.registry),
-            leaderboards=self.leaderboards,
-            reads=self.reads,
+            jobs=self.export_jobs,
+            results=self.results,
             s3=self.s3,
             bucket=self.settings.export_bucket,
             queue=Queue(self.sqs, self.settings.export_queue_url),
+            now_ms=now_ms,
+        )
+
+    @cached_property
+    def export_runs(self) -> "ExportRuns":
+        """Exports, as functions/export makes them."""
+        from shared.pipeline.export_runs import ExportRuns  # noqa: PLC0415 - loads DuckDB
+
+        return ExportRuns(
+            jobs=self.export_jobs,
+            leaderboards=self.leaderboards,
+            results=self.results,
+            reads=self.reads,
+            s3=self.s3,
+            bucket=self.settings.export_bucket,
             now_ms=now_ms,
             new_token=lambda: uuid4().hex,
         )
@@ -236,6 +264,7 @@ class Wiring:
             progress=self.progress,
             topic=self.topic,
             finishing=finishing,
+            notices=Notices(self.sns, self.settings.result_topic_arn) if self.settings.result_topic_arn else None,
             now_ms=now_ms,
         )
 

@@ -13,7 +13,7 @@ from shared.domain.periods import Period
 from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import WindowKind, parse_day
-from shared.truth.export_jobs import ExportFormat
+from shared.truth.export_jobs import Compression, ExportFormat
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000
@@ -63,19 +63,6 @@ class PlayerQuery(WindowQuery):
     context: Annotated[int, Field(ge=0, le=CONTEXT_MAX)] = CONTEXT_DEFAULT
 
 
-class ExportQuery(WindowQuery):
-    """Which file of a window."""
-
-    format: ExportFormat = ExportFormat.CSV
-
-
-class ListQuery(_Sent):
-    """A page of leaderboards, by id."""
-
-    limit: Annotated[int, Field(ge=1, le=LIST_MAX)] = LIST_DEFAULT
-    after: Annotated[str | None, Field(pattern=_ID_PATTERN)] = None
-
-
 def _hundredths(value: object) -> int:
     """A percentage as whole hundredths, decided in decimal: 0.29 is 29, whatever a double makes of it."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -86,6 +73,40 @@ def _hundredths(value: object) -> int:
     if percent * 100 % 1:
         raise ValueError("takes at most two decimals")
     return int(percent * 100)
+
+
+def _hundredths_of_text(value: object) -> int:
+    """The same of a query parameter."""
+    try:
+        return _hundredths(float(str(value)))
+    except (ValueError, OverflowError):
+        raise ValueError("takes a number above 0, up to 100, with at most two decimals") from None
+
+
+class ExportQuery(WindowQuery):
+    """Which file of a window."""
+
+    format: ExportFormat = ExportFormat.CSV
+    compression: Compression | None = None
+    """None unless it is said; of Parquet zstd."""
+    tier: Annotated[str | None, Field(max_length=NAME_CHARACTERS_MAX)] = None
+    top_n: Annotated[int | None, Field(alias="topN", ge=1, le=POINTS_MAX)] = None
+    top_percent: Annotated[
+        int | None, BeforeValidator(_hundredths_of_text, json_schema_input_type=float), Field(alias="topPercent")
+    ] = None
+
+    @property
+    def chosen(self) -> list[str]:
+        """The parameters that choose among the entries, by their names on the wire."""
+        chosen = {"tier": self.tier, "topN": self.top_n, "topPercent": self.top_percent}
+        return [name for name, value in chosen.items() if value is not None]
+
+
+class ListQuery(_Sent):
+    """A page of leaderboards, by id."""
+
+    limit: Annotated[int, Field(ge=1, le=LIST_MAX)] = LIST_DEFAULT
+    after: Annotated[str | None, Field(pattern=_ID_PATTERN)] = None
 
 
 class TierBody(_Sent):

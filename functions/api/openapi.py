@@ -1,7 +1,7 @@
 """OpenAPI of routes that read their parameters themselves, for the price of one pydantic call a request."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -25,10 +25,18 @@ def operation(path: str, query: type[BaseModel] | None = None) -> dict[str, Any]
         schema = query.model_json_schema()
         definitions = schema.get("$defs", {})
         for name, declared in schema["properties"].items():
-            reference = declared.pop("$ref", "").rpartition("/")[2]
-            resolved = definitions.get(reference, {}) | declared
-            parameters.append({"name": name, "in": "query", "required": False, "schema": resolved})
+            schema = _inlined(declared, definitions)
+            parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
     return {"parameters": parameters}
+
+
+def _inlined(declared: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema with what it refers to in its place: parameters have no definitions of their own."""
+    reference = declared.pop("$ref", "").rpartition("/")[2]
+    inlined: dict[str, Any] = definitions.get(reference, {}) | declared
+    if "anyOf" in inlined:
+        inlined["anyOf"] = [_inlined(one, definitions) for one in inlined["anyOf"]]
+    return inlined
 
 
 def described(view: type[Struct], description: str) -> dict[str, Any]:

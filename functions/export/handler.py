@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
 from shared.observability import logger, metrics, tracer
-from shared.pipeline.exports import ExportRequest
+from shared.pipeline.exports import ExportMessage
 from shared.wiring import Wiring
 
 wiring = Wiring(settings.load())
@@ -27,10 +27,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 
 def _export(record: SQSRecord) -> None:
-    request = msgspec.json.decode(record.body, type=ExportRequest)
-    job = wiring.exports.run(request.leaderboard_id, request.export_id)
+    message = msgspec.json.decode(record.body, type=ExportMessage)
+    job = wiring.export_runs.run(message.leaderboard_id, message.export_id)
     if job is None:
-        logger.warning("no such export", extra={"export": request.export_id})
+        logger.warning("no such export", extra={"export": message.export_id})
         return
     metrics.add_metric("ExportedRows", MetricUnit.Count, job.rows_written)
     logger.info("export ended", extra={"export": job.id, "state": job.state, "rows": job.rows, "error": job.error})

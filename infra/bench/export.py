@@ -1,8 +1,10 @@
-"""Export: rows a second from standings to the bytes of a file; neither DynamoDB nor S3 is in it."""
+"""Export: rows a second from standings to a file; neither DynamoDB nor S3 is in it."""
 
 import random
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from msgspec import Struct
@@ -12,8 +14,8 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME_BUCKET, Day
-from shared.pipeline.export_rows import RankedRows, encode
-from shared.truth.export_jobs import ExportFormat
+from shared.pipeline.ranked_table import RankedTable
+from shared.truth.export_jobs import Compression, ExportFormat, Selection
 from shared.wiring import now_ms
 
 
@@ -40,10 +42,11 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
         for export_format in ExportFormat:
             progress(f"{players:,} players, {export_format}")
             start = time.process_time()
-            written = sum(rows for _, rows in encode(RankedRows(board, lines), export_format))
+            with TemporaryDirectory() as directory, RankedTable(board, lines, Path(directory)) as table:
+                if table.rows != players:
+                    raise RuntimeError(f"{table.rows} of {players} rows are there")
+                table.write(Path(directory) / "export", export_format, Compression.NONE, Selection())
             rate = players / (time.process_time() - start)
-            if written != players:
-                raise RuntimeError(f"{written} of {players} rows were written")
             figures.append(
                 Figure(
                     key=f"export_{export_format}_rows_per_s_at_{players}", value=rate, unit="rows/s",

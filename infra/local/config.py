@@ -21,6 +21,8 @@ BUCKET: Final = "leaderboard-exports"
 DLQ: Final = "score-events-dlq"
 REPAIRS: Final = "cache-repair"
 EXPORTS: Final = "export-jobs"
+RESULTS: Final = "leaderboard-results"
+"""SNS topic of results; a queue of the same name is subscribed to it."""
 FIRST_FREE_PORT: Final = 10_000
 """Where to look for free ports: above what well-known servers listen on."""
 EPHEMERAL_PORTS_BY_DEFAULT: Final = 32_768
@@ -95,6 +97,7 @@ class Config(Struct, frozen=True):
             "REPAIR_QUEUE_URL": self.queue_url(REPAIRS),
             "EXPORT_QUEUE_URL": self.queue_url(EXPORTS),
             "EXPORT_BUCKET": BUCKET,
+            "RESULT_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ACCOUNT}:{RESULTS}",
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
             "KAFKA_TOPIC": TOPIC,
             "KAFKA_TIMESTAMP_TYPE": "LOG_APPEND_TIME" if self.kafka_is_durable else "CREATE_TIME",

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from infra.local.config import ACCOUNT, DLQ, EXPORTS, PARTITIONS, REGION, REPAIRS, TOPIC
+from infra.local.config import ACCOUNT, DLQ, EXPORTS, PARTITIONS, REGION, REPAIRS, RESULTS, TOPIC
 from shared.truth.tables import Tables, create_tables
 
 RECEIVES_MAX: Final = 5
@@ -34,8 +34,9 @@ def create(environment: Mapping[str, str], *, topic: bool = True) -> None:
 
 
 def create_queues_and_bucket(environment: Mapping[str, str]) -> None:
-    """Create what is missing of them. Safe to repeat."""
+    """Create what is missing of them, and of the topic of results. Safe to repeat."""
     _create_queues(client(environment, "sqs"))
+    _create_result_topic(client(environment, "sns"), client(environment, "sqs"))
     _create_bucket(client(environment, "s3"), environment["EXPORT_BUCKET"])
 
 
@@ -60,6 +61,15 @@ def _create_queues(sqs: Any) -> None:
         target = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{dead}"
         redrive = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": RECEIVES_MAX})
         sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": visibility_s, "RedrivePolicy": redrive})
+
+
+def _create_result_topic(sns: Any, sqs: Any) -> None:
+    """The topic, and a queue that shows what it is told: what a rewards pipeline would read."""
+    sqs.create_queue(QueueName=RESULTS, Attributes={"MessageRetentionPeriod": DAYS_14_S})
+    topic = sns.create_topic(Name=RESULTS)["TopicArn"]
+    queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{RESULTS}"
+    attributes = {"RawMessageDelivery": "true"}
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes=attributes)
 
 
 def _create_bucket(s3: Any, name: str) -> None:

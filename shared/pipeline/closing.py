@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import DAY_MS, Day, Window, daily, day_of, format_day, weekly
 from shared.live.windows import CacheUnavailable
+from shared.notices import Notices, NoticeUnavailable, WindowFinal
 from shared.pipeline.finishing import Difference, Finishing, NotComparable
 from shared.topic import Topic, TopicUnavailable
 from shared.truth.commits import Unavailable
@@ -41,6 +42,8 @@ class Cause(StrEnum):
     """The cache can't be compared now: it is out of reach or being rebuilt."""
     TRUTH = "truth"
     TOPIC = "topic"
+    NOTICE = "notice"
+    """A result is there, but nobody could be told."""
 
 
 class Blocked(Struct, frozen=True):
@@ -78,6 +81,7 @@ class Closing:
         progress: Progress,
         topic: Topic,
         finishing: Finishing,
+        notices: Notices | None,
         now_ms: Callable[[], int],
     ) -> None:
         self._registry = registry
@@ -85,6 +89,7 @@ class Closing:
         self._progress = progress
         self._topic = topic
         self._finishing = finishing
+        self._notices = notices
         self._now_ms = now_ms
 
     def run(self, has_time: Callable[[], bool] = lambda: True) -> Run:
@@ -106,12 +111,15 @@ class Closing:
                     if not has_time():
                         return run
                     self._finish(closed, window, run)
+                self._tell(closed)
             except AlreadyDone:
                 continue  # another run is at it, or the rules have just changed
             except Unavailable as error:
                 run.blocked.append(Blocked(leaderboard.id, "all", Cause.TRUTH, str(error)))
             except TopicUnavailable as error:
                 run.blocked.append(Blocked(leaderboard.id, "all", Cause.TOPIC, str(error)))
+            except NoticeUnavailable as error:
+                run.blocked.append(Blocked(leaderboard.id, "notices", Cause.NOTICE, str(error)))
         return run
 
     def _close(self, leaderboard: Leaderboard, run: Run) -> Leaderboard:
@@ -157,6 +165,14 @@ class Closing:
         # what another run has closed since this one read the leaderboard is that one's to finish
         yield from (window for window in windows if leaderboard.is_settled(window))
 
+    def _tell(self, leaderboard: Leaderboard) -> None:
+        """Send what is to be told; what was sent and not struck for a crash is sent again."""
+        for window in self._finals.untold(leaderboard.id):
+            final = self._finals.final(leaderboard.id, window.id)
+            if self._notices is not None and final is not None:
+                self._notices.send(_notice(final))
+            self._finals.told(leaderboard.id, window.id)
+
     def _finish(self, leaderboard: Leaderboard, window: Window, run: Run) -> None:
         try:
             final = self._finishing.finish(leaderboard, window)
@@ -169,6 +185,18 @@ class Closing:
         else:
             if final is not None:
                 run.finals.append(final)
+
+
+def _notice(final: FinalRanking) -> WindowFinal:
+    return WindowFinal(
+        leaderboard_id=final.leaderboard_id,
+        window_id=final.window_id,
+        version=final.version,
+        players=final.players,
+        awards=final.awards,
+        sha256=final.sha256,
+        awards_sha256=final.awards_sha256,
+    )
 
 
 def _closed_before(leaderboard: Leaderboard) -> Day:

@@ -1,6 +1,6 @@
 """Write the result of a window whose buckets are closed, once cache and truth were compared and are equal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
@@ -8,12 +8,11 @@ from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day, Window
 from shared.live.windows import LiveWindows, is_kept
-from shared.pipeline.export_rows import RankedRows, encode
 from shared.pipeline.folding import Ranked, rank_players
 from shared.pipeline.rebuild import Rebuild
+from shared.pipeline.result_files import awards_file, entries_of, ranking_file
 from shared.pipeline.uploads import Upload
 from shared.truth.commits import passing_as_unavailable
-from shared.truth.export_jobs import ExportFormat
 from shared.truth.finals import AlreadyDone, FinalRanking, Finals
 from shared.truth.reads import Reads
 from shared.version import code_version
@@ -21,6 +20,9 @@ from shared.version import code_version
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+CSV: Final = "text/csv; charset=utf-8"
+VERSION: Final = 1
+"""Of the first result of a window."""
 PAGE_ENTRIES: Final = 2_000
 """Entries of the cache that one round trip compares."""
 
@@ -76,7 +78,7 @@ class Finishing:
         lines = list(self._reads.buckets(leaderboard, [Day(bucket) for bucket in window.buckets]))
         ranked = rank_players(leaderboard, lines)
         self._compare(leaderboard, window, ranked, lines)
-        final = self._store(leaderboard, window, ranked, lines)
+        final = self._store(leaderboard, window, ranked)
         try:
             self._finals.write(final)
         except AlreadyDone:
@@ -112,30 +114,32 @@ class Finishing:
             differences += sum(shown != expected for shown, expected in pairs)
         return differences + max(0, page.total - start - PAGE_ENTRIES)
 
-    def _store(self, leaderboard: Leaderboard, window: Window, ranked: Ranked, lines: Lines) -> FinalRanking:
-        rows = RankedRows(leaderboard, lines)
-        exported = ((row.user_id, row.score) for row in rows)
-        expected = ((user_id, score.points) for user_id, score in ranked)
-        if any(one != other for one, other in zip_longest(exported, expected)):
-            raise Difference(f"the two implementations of the ranking disagree about {window.id}")
+    def _store(self, leaderboard: Leaderboard, window: Window, ranked: Ranked) -> FinalRanking:
         # named by the rules, so that nobody who ranked it by others meanwhile overwrites what a result points to
-        object_key = f"finals/{leaderboard.id}/{window.id}/rules-{leaderboard.version}.csv"
-        with (
-            passing_as_unavailable(),
-            Upload(self._s3, self._bucket, object_key, "text/csv; charset=utf-8") as upload,
-        ):
-            for chunk, _ in encode(rows, ExportFormat.CSV):
-                upload.write(chunk)
-            upload.finish()
+        name = f"finals/{leaderboard.id}/{window.id}/rules-{leaderboard.version}"
+        entries = list(entries_of(leaderboard, ranked))
+        ranking = self._upload(f"{name}.csv", ranking_file(entries))
+        awards = self._upload(f"{name}.awards.csv", awards_file(leaderboard.id, window.id, VERSION, entries))
         return FinalRanking(
             leaderboard_id=leaderboard.id,
             window_id=window.id,
             rules_version=leaderboard.version,
-            players=len(rows),
-            sum_of_points=str(rows.sum_of_points),
-            object_key=object_key,
-            bytes=upload.bytes,
-            sha256=upload.sha256,
+            version=VERSION,
+            players=len(entries),
+            sum_of_points=str(sum(entry.score for entry in entries)),
+            object_key=f"{name}.csv",
+            bytes=ranking.bytes,
+            sha256=ranking.sha256,
+            awards=sum(entry.tier is not None for entry in entries),
+            awards_key=f"{name}.awards.csv",
+            awards_sha256=awards.sha256,
             code_version=code_version(),
             finalised_at_ms=self._now_ms(),
         )
+
+    def _upload(self, key: str, chunks: Iterable[bytes]) -> Upload:
+        with passing_as_unavailable(), Upload(self._s3, self._bucket, key, CSV) as upload:
+            for chunk in chunks:
+                upload.write(chunk)
+            upload.finish()
+        return upload

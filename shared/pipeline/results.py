@@ -3,17 +3,26 @@
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
-from shared.truth.finals import Finals
+from shared.truth.finals import FinalRanking, Finals
 from shared.truth.registry import Registry
 
 LOOK_AGAIN_MS: Final = 5_000
 """How long a window that is due counts as not final before it is looked up again; what is final stays so."""
 KEPT_MAX: Final = 10_000
 """Windows that one function remembers, some 100 bytes each; past it, it forgets them all."""
+
+
+class Result(Struct, frozen=True):
+    """What a window ended with."""
+
+    final: FinalRanking
+    rules: Leaderboard
+    """The leaderboard as it was when the window was ranked."""
 
 
 class Results:
@@ -23,10 +32,19 @@ class Results:
         self._finals = finals
         self._registry = registry
         self._now_ms = now_ms
-        self._kept: dict[tuple[str, str], tuple[int, Leaderboard | None]] = {}
+        self._kept: dict[tuple[str, str], tuple[int, Result | None]] = {}
 
     def rules(self, leaderboard: Leaderboard, window: Window) -> Leaderboard | None:
         """The leaderboard by whose rules a final window was ranked; None for a window that is not final.
+
+        Raises:
+            Unavailable: as below.
+        """
+        result = self.find(leaderboard, window)
+        return None if result is None else result.rules
+
+    def find(self, leaderboard: Leaderboard, window: Window) -> Result | None:
+        """The result of a window; None for a window that is not final.
 
         Raises:
             Unavailable: if it has to be read and the registry is out of reach.
@@ -41,11 +59,11 @@ class Results:
             kept = self._kept[place] = self._now_ms(), self._read(leaderboard, window)
         return kept[1]
 
-    def _read(self, leaderboard: Leaderboard, window: Window) -> Leaderboard | None:
+    def _read(self, leaderboard: Leaderboard, window: Window) -> Result | None:
         final = self._finals.final(leaderboard.id, window.id)
         if final is None:
             return None
         rules = self._registry.rules(leaderboard.id, final.rules_version)
         if rules is None:
             raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
-        return replace(rules, sealed=True, closed_through=leaderboard.closed_through)
+        return Result(final, replace(rules, sealed=True, closed_through=leaderboard.closed_through))

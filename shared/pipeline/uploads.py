@@ -76,3 +76,11 @@ class Upload:
         if "ChecksumSHA256" in part:
             sent["ChecksumSHA256"] = part["ChecksumSHA256"]
         self._parts.append(sent)
+
+
+def abort_left_over(s3: "S3Client", bucket: str, key: str) -> None:
+    """End the uploads of an object that a killed process has left behind."""
+    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key):
+        for upload in page.get("Uploads", []):
+            if upload["Key"] == key:
+                s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload["UploadId"])

@@ -1,6 +1,7 @@
 """Export jobs in the registry table: one under way for each request, whoever asks."""
 
 from enum import StrEnum
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -21,6 +22,38 @@ class ExportFormat(StrEnum):
 
     CSV = "csv"
     NDJSON = "ndjson"
+    PARQUET = "parquet"
+
+
+class Compression(StrEnum):
+    """Of the file as a whole; of Parquet, of its pages."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+class Selection(Struct, frozen=True):
+    """Which entries of a window; all if nothing is said. At most one of them."""
+
+    tier: str | None = None
+    top_n: int | None = None
+    top_percent: int | None = None
+    """Ranks up to ⌈N·p/100⌉; in hundredths of a percent."""
+
+
+class ExportRequest(Struct, frozen=True):
+    """What somebody asks for; the same request has one job under way."""
+
+    window_id: str
+    format: ExportFormat = ExportFormat.CSV
+    compression: Compression = Compression.NONE
+    selection: Selection = Selection()
+
+    @property
+    def digest(self) -> str:
+        """Tells requests for one window apart, e.g. `csv-4f53cda18c2baa0c`."""
+        return f"{self.format}-{sha256(msgspec.json.encode(self)).hexdigest()[:16]}"
 
 
 class ExportState(StrEnum):
@@ -37,8 +70,7 @@ class ExportJob(Struct, frozen=True, kw_only=True):
 
     id: str
     leaderboard_id: str
-    window_id: str
-    format: ExportFormat
+    request: ExportRequest
     object_key: str
     created_at_ms: int
     state: ExportState = ExportState.QUEUED
@@ -48,6 +80,8 @@ class ExportJob(Struct, frozen=True, kw_only=True):
     """Token of the process that runs it."""
     rows_written: int = 0
     rows: int | None = None
+    final: bool = False
+    """Whether the window had its result when the job was started: then the file is right for ever."""
     sha256: str | None = None
     error: str | None = None
     url: str | None = None
@@ -77,13 +111,13 @@ class ExportJobs:
         """
         return self._get(leaderboard_id, keys.export_sort(export_id))
 
-    def latest(self, leaderboard_id: str, window_id: str, export_format: ExportFormat) -> ExportJob | None:
+    def latest(self, leaderboard_id: str, request: ExportRequest) -> ExportJob | None:
         """The job that was last started for a request.
 
         Raises:
             Unavailable: as above.
         """
-        place = self._get(leaderboard_id, keys.export_request_sort(window_id, export_format))
+        place = self._get(leaderboard_id, keys.export_request_sort(request.window_id, request.digest))
         return None if place is None else self.job(leaderboard_id, place.id)
 
     def start(self, job: ExportJob, instead_of: ExportJob | None) -> None:
@@ -93,7 +127,7 @@ class ExportJobs:
             JobTaken: if another one became that since `instead_of` was read.
             Unavailable: as above.
         """
-        request = keys.export_request_sort(job.window_id, job.format)
+        request = keys.export_request_sort(job.request.window_id, job.request.digest)
         place: dict[str, Any] = self._item(job, request) | {"current": {"S": job.id}}
         put: dict[str, Any] = {"TableName": self._table, "Item": place}
         if instead_of is None:

@@ -27,6 +27,8 @@ class FinalRanking(Struct, frozen=True, kw_only=True):
     leaderboard_id: str
     window_id: str
     rules_version: int
+    version: int = 1
+    """Of the result."""
     players: int
     sum_of_points: str
     """A decimal integer; as text, since it may be past what a double holds."""
@@ -35,6 +37,11 @@ class FinalRanking(Struct, frozen=True, kw_only=True):
     bytes: int
     sha256: str
     """Of the object, in hex."""
+    awards: int = 0
+    """Players in a tier."""
+    awards_key: str
+    """CSV with an award id for each of them."""
+    awards_sha256: str
     code_version: str
     finalised_at_ms: int
 
@@ -86,7 +93,27 @@ class Finals:
         Raises:
             Unavailable: as above.
         """
-        prefix = keys.due_sort("")
+        return self._windows(leaderboard_id, keys.due_sort(""))
+
+    def untold(self, leaderboard_id: str) -> list[Window]:
+        """Windows whose results nobody was told of yet.
+
+        Raises:
+            Unavailable: as above.
+        """
+        return self._windows(leaderboard_id, keys.notice_sort(""))
+
+    def told(self, leaderboard_id: str, window_id: str) -> None:
+        """Strike a result from those that are to be told.
+
+        Raises:
+            Unavailable: as above.
+        """
+        key: Any = self._key(leaderboard_id, keys.notice_sort(window_id))
+        with passing_as_unavailable():
+            self._client.delete_item(TableName=self._table, Key=key)
+
+    def _windows(self, leaderboard_id: str, prefix: str) -> list[Window]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
@@ -112,7 +139,7 @@ class Finals:
         return None if item is None else msgspec.json.decode(item["body"]["S"], type=FinalRanking)
 
     def write(self, final: FinalRanking) -> None:
-        """Write the result of a window and strike it from those that are due.
+        """Write the result of a window, strike it from those that are due, and note that it is to be told.
 
         Raises:
             AlreadyDone: if it has one.
@@ -122,10 +149,12 @@ class Finals:
             "body": {"S": msgspec.json.encode(final).decode()}
         }
         due = self._key(final.leaderboard_id, keys.due_sort(final.window_id))
+        notice = self._key(final.leaderboard_id, keys.notice_sort(final.window_id))
         self._transact(
             [
                 {"Put": {"TableName": self._table, "Item": result, "ConditionExpression": _NOT_YET}},
                 {"Delete": {"TableName": self._table, "Key": due}},
+                {"Put": {"TableName": self._table, "Item": notice}},
             ]
         )
 

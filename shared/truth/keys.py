@@ -41,13 +41,13 @@ def period_sort(period_id: str) -> str:
 
 
 def export_sort(export_id: str) -> str:
-    """An export job, e.g. `export#2026-11-23-csv-1795431341662`."""
+    """An export job, e.g. `export#2026-11-23-csv-4f53cda18c2baa0c-1795431341662`."""
     return f"export#{export_id}"
 
 
-def export_request_sort(window_id: str, export_format: str) -> str:
-    """The latest job of a request, e.g. `export-request#2026-11-23#csv`."""
-    return f"export-request#{window_id}#{export_format}"
+def export_request_sort(window_id: str, digest: str) -> str:
+    """The latest job of a request, e.g. `export-request#2026-11-23#csv-4f53cda18c2baa0c`."""
+    return f"export-request#{window_id}#{digest}"
 
 
 def due_sort(window_id: str) -> str:
@@ -58,6 +58,11 @@ def due_sort(window_id: str) -> str:
 def final_sort(window_id: str) -> str:
     """The result of a window, written once, e.g. `final#2026-W48`."""
     return f"final#{window_id}"
+
+
+def notice_sort(window_id: str) -> str:
+    """A result that is still to be told, e.g. `notice#2026-W48`."""
+    return f"notice#{window_id}"
 
 
 def snapshot_sort(window_id: str) -> str:

@@ -3,9 +3,11 @@
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -20,9 +22,11 @@ from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import DAY_MS, Day, Window, custom, daily, day_of, weekly
 from shared.live import keys
 from shared.live.windows import LiveWindows
+from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.candidates import Candidate, Disposition
 from shared.pipeline.closing import CLOCK_SKEW_MS, Cause, Closing, Run
 from shared.pipeline.commit import Committer
@@ -103,6 +107,8 @@ class Scene:
         self.finals = Finals(dynamodb, tables.registry)
         self.progress = Progress(dynamodb, tables.registry)
         self.broker = Broker()
+        self.told: list[WindowFinal] = []
+        self.notices: Any = SimpleNamespace(send=self.told.append)
         self.committer = Committer(Commits(dynamodb, tables), self.reads, threads, backoff)
         self.projector = Projector(self.live, None, threads, self.clock)  # type: ignore[arg-type]
         created = (MONDAY - 1) * DAY_MS
@@ -162,6 +168,7 @@ class Scene:
             progress=self.progress,
             topic=broker,
             finishing=finishing,
+            notices=self.notices,
             now_ms=self.clock,
         )
         return closing.run()
@@ -438,3 +445,40 @@ def test_the_days_of_a_long_wait_close_in_several_steps(scene: Scene) -> None:
     assert not run.blocked
     assert scene.leaderboard.closed_through == day_of((MONDAY + 1) * DAY_MS + HOUR_MS) - 1
     assert scene.stored(daily(MONDAY)) == RANKING
+
+
+def test_a_result_is_told_until_somebody_has_taken_it(scene: Scene) -> None:
+    def away(_notice: WindowFinal) -> None:
+        raise NoticeUnavailable("away")
+
+    scene.notices.send = away
+    assert [one.cause for one in scene.run().blocked] == [Cause.NOTICE]
+    assert scene.stored(daily(MONDAY)) == RANKING
+
+    scene.notices.send = scene.told.append
+    assert not scene.run().blocked
+    scene.run()
+
+    (monday,) = [one for one in scene.told if one.window_id == daily(MONDAY).id]
+    final = scene.finals.final(scene.id, daily(MONDAY).id)
+    assert final is not None
+    assert (monday.leaderboard_id, monday.players, monday.sha256) == (scene.id, 3, final.sha256)
+
+
+def test_every_player_in_a_tier_has_an_award_of_his_own(scene: Scene) -> None:
+    tiers = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.MIN_SCORE, 6))
+    scene.registry.save(replace(scene.leaderboard, version=2, tiers=tiers))
+    scene.run()
+
+    final = scene.finals.final(scene.id, daily(MONDAY).id)
+    assert final is not None
+    content = scene.s3.get_object(Bucket=BUCKET, Key=final.awards_key)["Body"].read()
+    assert (final.awards, hashlib.sha256(content).hexdigest()) == (2, final.awards_sha256)
+    lines = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    assert [(one["user_id"], one["tier"], one["rank"], one["score"]) for one in lines] == [
+        ("bob", "gold", "1", "7"),
+        ("cat", "silver", "2", "7"),
+    ]
+    named = json.dumps([scene.id, daily(MONDAY).id, 1, "bob"], separators=(",", ":"))
+    assert lines[0]["award_id"] == hashlib.sha256(named.encode()).hexdigest()[:32]
+    assert lines[0]["award_id"] != lines[1]["award_id"]

@@ -22,11 +22,23 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET
 from shared.pipeline import uploads
-from shared.pipeline.exports import FRESH_MS, Exports, StillRunning, manifest_key
+from shared.pipeline.export_runs import ExportRuns, StillRunning
+from shared.pipeline.exports import FRESH_MS, KEPT_MS, Exports, manifest_key
+from shared.pipeline.results import Result
 from shared.queues import Queue, QueueUnavailable
 from shared.retries import Backoff, Threads
 from shared.truth.commits import Commits, PlayerCommit
-from shared.truth.export_jobs import DEAD_AFTER_MS, ExportFormat, ExportJob, ExportJobs, ExportState
+from shared.truth.export_jobs import (
+    DEAD_AFTER_MS,
+    Compression,
+    ExportFormat,
+    ExportJob,
+    ExportJobs,
+    ExportRequest,
+    ExportState,
+    Selection,
+)
+from shared.truth.finals import FinalRanking
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
@@ -35,7 +47,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 BUCKET = "exports"
-CSV = ExportFormat.CSV
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +76,23 @@ class Bench:
         self.commits = Commits(dynamodb, Tables())
         tokens = count()
         registry: Any = SimpleNamespace(read=lambda _: leaderboard)
+        self.result: Result | None = None
+        self.results: Any = SimpleNamespace(find=lambda _leaderboard, _window: self.result)
         self.exports = Exports(
             jobs=self.jobs,
-            leaderboards=registry,
-            reads=Reads(dynamodb, Tables(), Threads(4), Backoff()),
+            results=self.results,
             s3=aws.s3,
             bucket=BUCKET,
             queue=Queue(aws.sqs, aws.queue_url),
+            now_ms=lambda: self.now_ms,
+        )
+        self.runs = ExportRuns(
+            jobs=self.jobs,
+            leaderboards=registry,
+            results=self.results,
+            reads=Reads(dynamodb, Tables(), Threads(4), Backoff()),
+            s3=aws.s3,
+            bucket=BUCKET,
             now_ms=lambda: self.now_ms,
             new_token=lambda: f"token-{next(tokens)}",
         )
@@ -87,11 +108,11 @@ class Bench:
                 group.append(PlayerCommit(self.leaderboard, f"u{number}", [entry], {ALL_TIME_BUCKET: standing}))
             assert self.commits.commit(group) == []
 
-    def ask(self) -> ExportJob:
-        return self.exports.ask(self.leaderboard, ALL_TIME, CSV)
+    def ask(self, **request: Any) -> ExportJob:
+        return self.exports.ask(self.leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id, **request))
 
     def run(self, job: ExportJob) -> ExportJob:
-        ended = self.exports.run(self.leaderboard.id, job.id)
+        ended = self.runs.run(self.leaderboard.id, job.id)
         assert ended is not None
         return ended
 
@@ -219,3 +240,103 @@ def test_a_job_that_could_not_be_queued_does_not_keep_the_next_one_from_starting
 
 def _fields(job: ExportJob) -> dict[str, Any]:
     return {name: getattr(job, name) for name in job.__struct_fields__}
+
+
+def result_of(bench: Bench, players: int) -> Result:
+    key = f"finals/{bench.leaderboard.id}/all-time/rules-1.csv"
+    bench.aws.s3.put_object(Bucket=BUCKET, Key=key, Body=b"the result itself")
+    final = FinalRanking(
+        leaderboard_id=bench.leaderboard.id,
+        window_id=ALL_TIME.id,
+        rules_version=1,
+        players=players,
+        sum_of_points=str(sum(number % 7 for number in range(players))),
+        object_key=key,
+        bytes=17,
+        sha256=hashlib.sha256(b"the result itself").hexdigest(),
+        awards_key="finals/awards.csv",
+        awards_sha256="",
+        code_version="1",
+        finalised_at_ms=bench.now_ms,
+    )
+    return Result(final, bench.leaderboard)
+
+
+def test_requests_that_differ_in_anything_are_different_jobs(bench: Bench) -> None:
+    requests: list[dict[str, Any]] = [
+        {},
+        {"format": ExportFormat.NDJSON},
+        {"format": ExportFormat.PARQUET, "compression": Compression.ZSTD},
+        {"compression": Compression.GZIP},
+        {"selection": Selection(tier="gold")},
+        {"selection": Selection(top_n=10)},
+        {"selection": Selection(top_percent=10)},
+    ]
+    bench.fill(3)
+
+    jobs = [bench.ask(**request) for request in requests]
+
+    assert len({job.id for job in jobs}) == len({job.object_key for job in jobs}) == len(requests)
+    assert [bench.ask(**request).id for request in requests] == [job.id for job in jobs]
+    assert {bench.run(job).state for job in jobs} == {ExportState.DONE}
+    assert len(bench.objects()) == 2 * len(requests)
+
+
+def test_the_whole_of_a_final_window_is_the_file_of_its_result(bench: Bench) -> None:
+    moving = bench.run(bench.ask())
+    bench.now_ms += 1
+    bench.result = result_of(bench, 5)
+
+    done = bench.ask()
+
+    assert done.id != moving.id
+    assert (done.state, done.rows, done.sha256) == (ExportState.DONE, 5, bench.result.final.sha256)
+    assert done.url is not None
+    with urllib.request.urlopen(done.url) as response:
+        assert response.read() == b"the result itself"
+    bench.now_ms += 300 * KEPT_MS
+    assert bench.ask().sha256 == done.sha256
+
+
+def test_other_exports_of_a_final_window_are_kept_and_the_same_when_made_again(bench: Bench) -> None:
+    bench.fill(200)
+    bench.result = result_of(bench, 200)
+    first = bench.run(bench.ask(format=ExportFormat.NDJSON))
+    assert first.state is ExportState.DONE
+
+    bench.now_ms += KEPT_MS - 1
+    assert bench.ask(format=ExportFormat.NDJSON).id == first.id
+    bench.now_ms += 1
+    again = bench.run(bench.ask(format=ExportFormat.NDJSON))
+
+    assert again.id != first.id
+    assert again.sha256 == first.sha256
+
+
+def test_an_export_that_contradicts_the_result_is_not_given_out(bench: Bench) -> None:
+    bench.fill(200)
+    bench.result = result_of(bench, 199)
+
+    ended = bench.run(bench.ask(format=ExportFormat.NDJSON))
+
+    assert ended.state is ExportState.FAILED
+    assert "Contradiction" in (ended.error or "")
+    assert bench.objects() == []
+
+
+def test_a_killed_export_leaves_nothing_behind_once_it_was_made_again(bench: Bench) -> None:
+    bench.fill(200)
+    job = bench.ask()
+    left = bench.aws.s3.create_multipart_upload(Bucket=BUCKET, Key=job.object_key)
+    other = bench.aws.s3.create_multipart_upload(Bucket=BUCKET, Key=f"{job.object_key}.of-somebody-else")
+    running = ExportJob(**{**_fields(job), "state": ExportState.RUNNING, "runner": "killed"})
+    bench.jobs.update(running, job)
+    bench.now_ms += DEAD_AFTER_MS
+
+    assert bench.run(job).state is ExportState.DONE
+
+    assert [one["UploadId"] for one in bench.uploads()] == [other["UploadId"]]
+    assert left["UploadId"] != other["UploadId"]
+    bench.aws.s3.abort_multipart_upload(
+        Bucket=BUCKET, Key=f"{job.object_key}.of-somebody-else", UploadId=other["UploadId"]
+    )

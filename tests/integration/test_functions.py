@@ -20,7 +20,7 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of
 from shared.truth.commits import Commits, PlayerCommit
-from shared.truth.export_jobs import ExportFormat, ExportState
+from shared.truth.export_jobs import ExportRequest, ExportState
 from shared.truth.items import LedgerEntry
 from shared.wiring import now_ms
 
@@ -133,7 +133,7 @@ def test_a_message_that_cannot_be_read_fails_alone(redis: Redis, repair: Any, le
 
 def test_an_export_that_was_asked_for_is_made(load: Any, leaderboard: Leaderboard) -> None:
     export = load("export")
-    job = export.wiring.exports.ask(leaderboard, ALL_TIME, ExportFormat.CSV)
+    job = export.wiring.exports.ask(leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id))
     event = sample("export-job", leaderboard.id)
     event["Records"][0]["body"] = event["Records"][0]["body"].replace("all-time-csv-1795430507000", job.id)
 

@@ -176,7 +176,8 @@ def assert_finals(world: World, oracle: Oracle) -> None:
         played = {daily(day).id for day in days} | {weekly(day).id for day in days}
         played |= {period.window.id for period in world.periods.get(name, ())}
         assert played <= results.get(name, set())
-    assert not [sort for _, sort in world.dynamo.tables["registry"] if sort.startswith("due#")]
+    assert set(world.told) == {(name, window_id) for name, windows in results.items() for window_id in windows}
+    assert not [sort for _, sort in world.dynamo.tables["registry"] if sort.startswith(("due#", "notice#"))]
 
 
 def test_the_same_seed_takes_the_same_course(redis: Redis) -> None:

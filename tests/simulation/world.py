@@ -16,6 +16,7 @@ from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, day_of
 from shared.live.windows import CacheUnavailable, LiveWindows
+from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.answers import RankingSource
 from shared.pipeline.candidates import Disposition
 from shared.pipeline.closing import Closing
@@ -106,6 +107,7 @@ class World:
         self.produced = False
         self.served = dict.fromkeys(RankingSource, 0)
         self.finished = 0
+        self.told: list[tuple[str, str]] = []
         self._tokens = 0
         redis.flushall()
 
@@ -293,6 +295,7 @@ class World:
         registry: Any = self.registry
         topic: Any = Broker(self)
         s3: Any = self.s3
+        notices: Any = Notices(self)
         finals = Finals(client, "registry")
         finishing = Finishing(
             reads=self.reads(),
@@ -309,6 +312,7 @@ class World:
             progress=Progress(client, "registry"),
             topic=topic,
             finishing=finishing,
+            notices=notices,
             now_ms=self.scheduler.clock,
         )
 
@@ -364,6 +368,22 @@ class World:
             assert not run.blocked, run.blocked
             if not run.finals:
                 return
+
+
+class Notices:
+    """Who is told of results."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def send(self, notice: WindowFinal) -> None:
+        self._world.scheduler.pause()
+        if self._world.scheduler.fails(Fault.REFUSE):
+            raise NoticeUnavailable("away")
+        self._world.told.append((notice.leaderboard_id, notice.window_id))
+        self._world.scheduler.pause()
+        if self._world.scheduler.fails(Fault.REFUSE):
+            raise NoticeUnavailable("away")
 
 
 class Broker:

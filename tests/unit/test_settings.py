@@ -17,7 +17,14 @@ def test_the_environment_of_the_local_stack_is_complete() -> None:
     assert settings.redis_url == "redis://127.0.0.1:6379"
 
 
-OPTIONAL = {"KAFKA_SECURITY", "KAFKA_TIMESTAMP_TYPE", "REDIS_TIMEOUT_MS", "DYNAMODB_TIMEOUT_MS", "TRUTH_THREADS"}
+OPTIONAL = {
+    "RESULT_TOPIC_ARN",
+    "KAFKA_SECURITY",
+    "KAFKA_TIMESTAMP_TYPE",
+    "REDIS_TIMEOUT_MS",
+    "DYNAMODB_TIMEOUT_MS",
+    "TRUTH_THREADS",
+}
 REQUIRED = sorted({field.upper() for field in Settings.__struct_fields__} - OPTIONAL)
 
 
@@ -38,6 +45,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("KAFKA_TIMESTAMP_TYPE", "NEWEST"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker"),
         ("KAFKA_TOPIC", ""),
+        ("RESULT_TOPIC_ARN", "results"),
         ("KAFKA_SECURITY", "tls"),
         ("REDIS_TIMEOUT_MS", "9"),
         ("REDIS_TIMEOUT_MS", "soon"),

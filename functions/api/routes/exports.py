@@ -8,10 +8,12 @@ from fastapi import FastAPI, Request, Response
 from functions.api.models import ExportQuery
 from functions.api.openapi import described, operation
 from functions.api.params import Finder, is_export_id, read_query
-from functions.api.problems import UnknownExport
+from functions.api.problems import InvalidRequest, UnknownExport
 from functions.api.views import ExportView, answer
 from shared.domain.events import format_instant
-from shared.truth.export_jobs import ExportJob
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import Window
+from shared.truth.export_jobs import Compression, ExportFormat, ExportJob, ExportRequest, Selection
 from shared.wiring import Wiring
 
 ASK_AGAIN_S: Final = 1
@@ -33,7 +35,8 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         """The file of a window, or the job that makes it."""
         query = read_query(request, ExportQuery)
         leaderboard = finder.leaderboard(request)
-        job = wiring.exports.ask(leaderboard, finder.window(leaderboard, query), query.format)
+        window = finder.window(leaderboard, query)
+        job = wiring.exports.ask(leaderboard, window, _to_request(leaderboard, window, query))
         if job.state == "done" and job.url is not None:
             return answer(_to_view(leaderboard.id, job), 303, {"location": job.url})
         location = f"/leaderboards/{leaderboard.id}/exports/{job.id}"
@@ -50,12 +53,23 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         return answer(_to_view(leaderboard.id, found))
 
 
+def _to_request(leaderboard: Leaderboard, window: Window, query: ExportQuery) -> ExportRequest:
+    """Raises InvalidRequest, naming what can't be chosen."""
+    if len(query.chosen) > 1:
+        raise InvalidRequest(f"doesn't go with {query.chosen[0]}", query.chosen[1])
+    if query.tier is not None and query.tier not in {tier.name for tier in leaderboard.tiers}:
+        raise InvalidRequest("takes the name of one of the leaderboard's tiers", "tier")
+    usual = Compression.ZSTD if query.format is ExportFormat.PARQUET else Compression.NONE
+    selection = Selection(query.tier, query.top_n, query.top_percent)
+    return ExportRequest(window.id, query.format, query.compression or usual, selection)
+
+
 def _to_view(leaderboard_id: str, job: ExportJob) -> ExportView:
     return ExportView(
         job.id,
         leaderboard_id,
-        job.window_id,
-        job.format,
+        job.request.window_id,
+        job.request.format,
         job.state,
         job.rows_written,
         job.rows,

@@ -6,14 +6,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from functions.api.routes.health import Probes
+from shared.domain.tiers import Tier, TierRule
+from shared.truth.export_jobs import Compression, ExportFormat, ExportRequest, Selection
 from tests.unit.api.conftest import NOW_MS, Api
 
 
 def job(**values: Any) -> SimpleNamespace:
     known = {"id": "all-time-csv", "state": "running", "rows_written": 5, "rows": None, "url": None, "sha256": None}
-    rest = {"error": None, "window_id": "all-time", "format": "csv", "created_at_ms": NOW_MS}
+    rest = {"error": None, "request": ExportRequest("all-time"), "created_at_ms": NOW_MS}
     return SimpleNamespace(**(known | rest | values))
 
 
@@ -55,8 +58,48 @@ def test_an_unknown_export_is_404(api: Api, export_id: str) -> None:
     assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:unknown-export")
 
 
-def test_an_unknown_format_is_named(api: Api) -> None:
-    assert list(api.get("/leaderboards/cup/export", format="xml").errors) == ["format"]
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("format=xml", "format"),
+        ("compression=rar", "compression"),
+        ("tier=platinum", "tier"),
+        ("topN=0", "topN"),
+        ("topN=ten", "topN"),
+        ("topPercent=0", "topPercent"),
+        ("topPercent=101", "topPercent"),
+        ("topPercent=0.001", "topPercent"),
+        ("topPercent=nan", "topPercent"),
+        ("topPercent=inf", "topPercent"),
+        ("topN=1&topPercent=1", "topPercent"),
+        ("tier=gold&topN=1", "topN"),
+    ],
+)
+def test_what_cannot_be_exported_is_named(api: Api, query: str, field: str) -> None:
+    answer = api.call("GET", "/leaderboards/cup/export", query)
+    assert (answer.status, list(answer.errors)) == (422, [field])
+
+
+@pytest.mark.parametrize(
+    ("query", "request_"),
+    [
+        ("", ExportRequest("all-time")),
+        ("format=parquet", ExportRequest("all-time", ExportFormat.PARQUET, Compression.ZSTD)),
+        ("format=parquet&compression=none", ExportRequest("all-time", ExportFormat.PARQUET, Compression.NONE)),
+        ("format=ndjson&compression=gzip", ExportRequest("all-time", ExportFormat.NDJSON, Compression.GZIP)),
+        ("tier=gold", ExportRequest("all-time", selection=Selection(tier="gold"))),
+        ("topN=10", ExportRequest("all-time", selection=Selection(top_n=10))),
+        ("topPercent=0.29", ExportRequest("all-time", selection=Selection(top_percent=29))),
+        ("window=daily&date=2026-11-23", ExportRequest("2026-11-23")),
+    ],
+)
+def test_what_is_to_be_exported_is_taken_as_it_was_asked(api: Api, query: str, request_: ExportRequest) -> None:
+    gold = Tier("gold", TierRule.TOP_N, 1)
+    api.registry.boards["cup"] = replace(api.registry.boards["cup"], tiers=(gold,))
+    asked = []
+    api.parts.exports.ask = lambda _leaderboard, _window, one: asked.append(one) or job()
+    assert api.call("GET", "/leaderboards/cup/export", query).status == 202
+    assert asked == [request_]
 
 
 def test_a_process_that_answers_is_alive_whatever_is_down(api: Api) -> None:

@@ -4,19 +4,26 @@ import csv
 import io
 import json
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Day
-from shared.pipeline.export_rows import COLUMNS, LINES_PER_CHUNK, RankedRows, encode
-from shared.truth.export_jobs import ExportFormat
+from shared.pipeline import ranked_table
+from shared.pipeline.folding import rank_players
+from shared.pipeline.ranked_table import RankedTable
+from shared.pipeline.result_files import COLUMNS, entries_of, ranking_file
+from shared.truth.export_jobs import Compression, ExportFormat, Selection
 
 DAY_MS = 86_400_000
 USERS = ["ann", "bob", 'quo"te', "com,ma", "semi;colon", " space ", "ünï", "\U0001f600", "￿", "=1+1", "Ann"]
@@ -44,22 +51,48 @@ def test_an_export_is_the_ranking_whatever_order_the_truth_is_read_in(
     standings = [(Day(day), user, Standing(points, day * DAY_MS + at, 1)) for day, user, points, at in lines]
     random.shuffle(standings)
 
-    rows = RankedRows(board(aggregation, order), standings)
-    content = b"".join(chunk for chunk, _ in encode(rows, export_format)).decode()
+    table, content = export(board(aggregation, order), standings, export_format)
 
     assert read(content, export_format) == expected(aggregation, order, lines)
-    assert len(rows) == len({user for _, user, _, _ in lines})
-    assert rows.sum_of_points == sum(row[2] for row in expected(aggregation, order, lines))
+    assert table.rows == len({user for _, user, _, _ in lines})
+    assert table.sum_of_points == sum(row[2] for row in expected(aggregation, order, lines))
+    if export_format is ExportFormat.CSV:
+        entries = entries_of(board(aggregation, order), rank_players(board(aggregation, order), standings))
+        assert b"".join(ranking_file(entries)).decode().replace('"', "") == content.decode().replace('"', "")
 
 
-def read(content: str, export_format: ExportFormat) -> list[tuple[Any, ...]]:
+def export(
+    leaderboard: Leaderboard,
+    standings: list[Any],
+    export_format: ExportFormat = ExportFormat.CSV,
+    compression: Compression = Compression.NONE,
+    selection: Selection | None = None,
+) -> tuple[RankedTable, bytes]:
+    with TemporaryDirectory() as name, RankedTable(leaderboard, standings, Path(name)) as table:
+        table.write(Path(name) / "file", export_format, compression, selection or Selection())
+        return table, (Path(name) / "file").read_bytes()
+
+
+def read(content: bytes, export_format: ExportFormat) -> list[tuple[Any, ...]]:
+    if export_format is ExportFormat.PARQUET:
+        return read_parquet(content)
     if export_format is ExportFormat.NDJSON:
-        found = [json.loads(one) for one in content.splitlines()]
+        found = [json.loads(one) for one in content.decode().splitlines()]
         assert all(tuple(one) == COLUMNS for one in found)
         return [(one["rank"], one["user_id"], one["score"], one["reached_at"], one["tier"]) for one in found]
-    header, *rows = csv.reader(io.StringIO(content, newline=""))
+    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
     assert tuple(header) == COLUMNS
     return [(int(rank), user, int(score), at, tier or None) for rank, user, score, at, _, tier in rows]
+
+
+def read_parquet(content: bytes) -> list[tuple[Any, ...]]:
+    with NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        query = "SELECT * REPLACE (strftime(reached_at, '%Y-%m-%dT%H:%M:%S.%gZ') AS reached_at) FROM read_parquet(?)"
+        found = duckdb.execute(query, [file.name])
+        assert tuple(column[0] for column in found.description or ()) == COLUMNS
+        return [(rank, user, score, at, tier) for rank, user, score, at, _, tier in found.fetchall()]
 
 
 def expected(aggregation: Aggregation, order: Order, lines: list[Any]) -> list[tuple[Any, ...]]:
@@ -90,25 +123,102 @@ def test_scores_are_exact_at_the_ends_of_their_range(order: Order) -> None:
     points = [POINTS_MAX, POINTS_MAX - 1, 0, 1 - POINTS_MAX, -POINTS_MAX]
     lines = [(Day(1), f"u{number}", Standing(one, 5, 1)) for number, one in enumerate(points)]
 
-    shown = [row.score for row in RankedRows(board(Aggregation.SUM, order), lines)]
-
-    assert shown == sorted(points, reverse=order is Order.DESC)
+    for export_format in ExportFormat:
+        _, content = export(board(Aggregation.SUM, order), lines, export_format)
+        shown = [row[2] for row in read(content, export_format)]
+        assert shown == sorted(points, reverse=order is Order.DESC)
 
 
 @pytest.mark.parametrize("export_format", ExportFormat)
 def test_an_empty_window_makes_a_file_without_rows(export_format: ExportFormat) -> None:
-    content = b"".join(chunk for chunk, _ in encode(RankedRows(board(Aggregation.SUM, Order.DESC), []), export_format))
+    table, content = export(board(Aggregation.SUM, Order.DESC), [], export_format)
 
-    assert read(content.decode(), export_format) == []
+    assert (table.rows, table.sum_of_points) == (0, 0)
+    assert read(content, export_format) == []
 
 
-@pytest.mark.parametrize("count", [LINES_PER_CHUNK - 1, LINES_PER_CHUNK, LINES_PER_CHUNK + 1])
+def many(count: int) -> list[tuple[Day, str, Standing]]:
+    return [(Day(1), f"u{number}", Standing(number // 3, 5, 1)) for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 99, 100, 101])
+@pytest.mark.parametrize(
+    ("selection", "last_rank"),
+    [
+        (Selection(), lambda total: total),
+        (Selection(top_n=100), lambda total: min(100, total)),
+        (Selection(top_n=1), lambda total: min(1, total)),
+        (Selection(top_percent=1_000), lambda total: -(-total // 10)),
+        (Selection(top_percent=1), lambda total: -(-total // 10_000)),
+        (Selection(top_percent=10_000), lambda total: total),
+    ],
+)
+def test_a_selection_has_its_ranks_and_percentiles_from_the_whole_window(
+    selection: Selection, last_rank: Any, count: int
+) -> None:
+    leaderboard = board(Aggregation.SUM, Order.ASC)
+    _, whole = export(leaderboard, many(count))
+
+    table, content = export(leaderboard, many(count), selection=selection)
+
+    kept = last_rank(count) + 1
+    assert content.splitlines() == whole.splitlines()[:kept]
+    assert table.rows == count
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 10])
+def test_the_tiers_share_the_entries_among_them(count: int) -> None:
+    tiers = (*TIERS, Tier('br"onze, 3', TierRule.MIN_SCORE, 1), Tier("none", TierRule.TOP_N, 1))
+    leaderboard = replace(board(Aggregation.SUM, Order.DESC), tiers=tiers)
+    _, whole = export(leaderboard, many(count))
+
+    parts = [export(leaderboard, many(count), selection=Selection(tier=tier.name))[1] for tier in tiers]
+
+    found = [row for part in parts for row in read(part, ExportFormat.CSV)]
+    assert found == [row for row in read(whole, ExportFormat.CSV) if row[-1] is not None]
+    assert read(parts[-1], ExportFormat.CSV) == []
+    assert export(leaderboard, many(count), selection=Selection(tier="no such"))[1].count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("compression", "magic"), [(Compression.GZIP, b"\x1f\x8b"), (Compression.ZSTD, b"\x28\xb5\x2f\xfd")]
+)
+def test_a_compressed_file_holds_the_same_bytes_and_is_the_same_when_made_again(
+    compression: Compression, magic: bytes
+) -> None:
+    leaderboard = board(Aggregation.SUM, Order.DESC)
+    _, plain = export(leaderboard, many(5_000))
+
+    _, packed = export(leaderboard, many(5_000), compression=compression)
+
+    assert packed.startswith(magic)
+    assert len(packed) < len(plain) / 2
+    assert packed == export(leaderboard, many(5_000)[::-1], compression=compression)[1]
+    with NamedTemporaryFile(suffix=".csv") as file:
+        file.write(packed)
+        file.flush()
+        query = f"SELECT user_id FROM read_csv(?, compression = '{compression}')"
+        users = [user for (user,) in duckdb.execute(query, [file.name]).fetchall()]
+    assert users == [row[1] for row in read(plain, ExportFormat.CSV)]
+
+
 @pytest.mark.parametrize("export_format", ExportFormat)
-def test_no_row_is_lost_between_chunks(export_format: ExportFormat, count: int) -> None:
-    lines = [(Day(1), f"u{number}", Standing(number, 5, 1)) for number in range(count)]
-    chunks = list(encode(RankedRows(board(Aggregation.SUM, Order.ASC), lines), export_format))
+def test_what_does_not_fit_into_memory_is_spilled_and_the_bytes_are_the_same(
+    export_format: ExportFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        (Day(1 + number % 2), f"{'u' * 100}{number // 2}", Standing(number % 977, 5, 1)) for number in range(60_000)
+    ]
+    leaderboard = board(Aggregation.BEST, Order.DESC)
+    _, in_memory = export(leaderboard, lines, export_format)
+    spilled: list[int] = []
+    monkeypatch.setattr(ranked_table, "MEMORY_MB", 24)
+    monkeypatch.setattr(ranked_table, "THREADS", 1)
 
-    rows = read(b"".join(chunk for chunk, _ in chunks).decode(), export_format)
+    with TemporaryDirectory() as name, RankedTable(leaderboard, lines, Path(name)) as table:
+        spilled += [file.stat().st_size for file in Path(name).rglob("*") if file.is_file()]
+        table.write(Path(name) / "file", export_format, Compression.NONE, Selection())
+        content = (Path(name) / "file").read_bytes()
 
-    assert [row[1] for row in rows] == [f"u{number}" for number in range(count)]
-    assert sum(number for _, number in chunks) == count
+    assert sum(spilled) > 1_000_000
+    assert content == in_memory

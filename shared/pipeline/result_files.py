@@ -1,0 +1,76 @@
+"""The two files of a result: the ranking, as an export of the window has it, and what is to be paid for it."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from shared.domain.events import format_instant
+from shared.domain.ranking import Entry, to_entry
+from shared.domain.rules import Leaderboard
+from shared.pipeline.folding import Ranked
+
+COLUMNS: Final = ("rank", "user_id", "score", "reached_at", "percentile", "tier")
+AWARD_COLUMNS: Final = ("award_id", "user_id", "tier", "rank", "score")
+LINES_PER_CHUNK: Final = 2_000
+
+
+def entries_of(leaderboard: Leaderboard, ranked: Ranked) -> Iterator[Entry]:
+    """Every line of a ranking."""
+    total = len(ranked)
+    for rank, (user_id, score) in enumerate(ranked, start=1):
+        yield to_entry(leaderboard.tiers, total, rank, user_id, score)
+
+
+def ranking_file(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """CSV (RFC 4180, UTF-8) of a ranking, in chunks: the bytes of a whole export."""
+    return _csv(COLUMNS, (_line(entry) for entry in entries))
+
+
+def awards_file(leaderboard_id: str, window_id: str, version: int, entries: Iterable[Entry]) -> Iterator[bytes]:
+    """CSV with a line for each player in a tier. Who pays by award id pays nobody twice, however often he runs."""
+    awarded = (entry for entry in entries if entry.tier is not None)
+    return _csv(
+        AWARD_COLUMNS,
+        (
+            (award_id(leaderboard_id, window_id, version, one.user_id), one.user_id, one.tier, one.rank, one.score)
+            for one in awarded
+        ),
+    )
+
+
+def award_id(leaderboard_id: str, window_id: str, version: int, user_id: str) -> str:
+    """The id of what a player gets for a version of a result; the same whenever it is computed.
+
+    32 hex digits of the SHA-256 of the four as a JSON array, so that others can compute it, too.
+    """
+    named = msgspec.json.encode([leaderboard_id, window_id, version, user_id])
+    return sha256(named).hexdigest()[:32]
+
+
+def _line(entry: Entry) -> Sequence[Any]:
+    hundredths = entry.percentile_hundredths
+    return (
+        entry.rank,
+        entry.user_id,
+        entry.score,
+        format_instant(entry.reached_at_ms),
+        f"{hundredths // 100}.{hundredths % 100:02d}",
+        entry.tier,
+    )
+
+
+def _csv(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(columns)
+    for number, line in enumerate(lines, start=1):
+        writer.writerow(line)
+        if number % LINES_PER_CHUNK == 0:
+            yield text.getvalue().encode()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue().encode()
