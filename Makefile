@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status redrive clean distclean test simulate chaos mutate bench check format lock
+.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ status: $(STAMPS)/venv ## Show how every process of the system is
 
 redrive: $(STAMPS)/venv ## Send dead letters back to the topic: those of REASON= and LEADERBOARD=, or all
 	@REASON='$(REASON)' LEADERBOARD='$(LEADERBOARD)' $(BIN)/python -m infra.local redrive
+
+prove: $(STAMPS)/venv ## Prove the export in EXPORT= with the manifest in MANIFEST= from the ledger
+	@$(BIN)/python -m infra.prove '$(EXPORT)' '$(MANIFEST)'
 
 test: setup ## Run all tests, against real servers
 	@$(BIN)/python -m pytest $(ARGS)

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
@@ -135,6 +138,18 @@ def test_an_empty_window_makes_a_file_without_rows(export_format: ExportFormat) 
 
     assert (table.rows, table.sum_of_points) == (0, 0)
     assert read(content, export_format) == []
+
+
+def test_instants_are_told_in_utc_wherever_the_machine_stands() -> None:
+    code = (
+        "from tests.unit.export.test_rows import *\n"
+        "lines = [(Day(20_000), 'ann', Standing(1, 20_000 * DAY_MS + 7, 1))]\n"
+        "for one in ExportFormat: print(read(export(board(Aggregation.SUM, Order.DESC), lines, one)[1], one)[0][3])\n"
+    )
+    environment = os.environ | {"TZ": "America/New_York"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["2024-10-04T00:00:00.007Z"] * len(ExportFormat)
 
 
 def many(count: int) -> list[tuple[Day, str, Standing]]:

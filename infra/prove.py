@@ -1,0 +1,234 @@
+"""`python -m infra.prove EXPORT MANIFEST`: prove an export from the ledger, with none of the product's own arithmetic.
+
+Reads every accepted event of the leaderboard, adds up plainly what each player has, ranks them, and names each line of
+the file that says something else. Reads DynamoDB where the environment says; the local stack if it says nothing.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_DOWN, Decimal
+from functools import partial
+from itertools import zip_longest
+from math import ceil
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+from rich.console import Console
+
+from infra.local import config as configuration
+from infra.local.resources import client
+
+SEGMENTS: Final = 4
+"""Parts of the ledger that are scanned side by side."""
+SHOWN_MAX: Final = 20
+DAY_MS: Final = 86_400_000
+READERS: Final = {
+    "csv": "read_csv(?, header = true, all_varchar = true, compression = ?, quote = '\"', escape = '\"')",
+    "ndjson": "read_json(?, format = 'newline_delimited', compression = ?, columns = {rank: 'VARCHAR', "
+    "user_id: 'VARCHAR', score: 'VARCHAR', reached_at: 'VARCHAR', percentile: 'VARCHAR', tier: 'VARCHAR'})",
+    "parquet": "read_parquet(?)",
+}
+
+Line = tuple[str, ...]
+"""Rank, user id, score, reached at, percentile and tier, as text."""
+
+console: Final = Console(highlight=False, markup=False, soft_wrap=True)
+
+
+class CannotProve(Exception):
+    """The export can't be looked at at all."""
+
+
+def main() -> int:
+    """Prove one file; 0 if every line is as the ledger says, 1 if not, 2 if that can't be told."""
+    if len(sys.argv) != 3:
+        console.print("usage: make prove EXPORT=<file> MANIFEST=<file>.manifest.json")
+        return 2
+    environment = configuration.from_environment().environment() | dict(os.environ)
+    try:
+        differences = prove(Path(sys.argv[1]), Path(sys.argv[2]), environment)
+    except (CannotProve, OSError, KeyError, ValueError) as error:
+        console.print(f"cannot be proved: {type(error).__name__}: {error}", style="bold red")
+        return 2
+    for difference in differences[:SHOWN_MAX]:
+        console.print(difference, style="red")
+    if differences:
+        console.print(f"NOT proved: {len(differences)} differences", style="bold red")
+        return 1
+    console.print("proved: every line is as the ledger says", style="bold green")
+    return 0
+
+
+def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> list[str]:
+    """What in an export or its manifest contradicts the ledger.
+
+    Raises:
+        CannotProve: if there is no such leaderboard or version of its rules.
+    """
+    manifest = json.loads(manifest_file.read_text())
+    content = export.read_bytes()
+    differences = []
+    if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
+        differences.append("sha256: the file is not the one that the manifest is about")
+    dynamodb = client(environment, "dynamodb")
+    board = rules(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"], manifest["rulesVersion"])
+    with console.status("reading the ledger …"):
+        events = ledger(dynamodb, environment["LEDGER_TABLE"], manifest["leaderboardId"])
+    console.print(f"{sum(map(len, events.values()))} events of {len(events)} players in the ledger")
+    expected = selected(ranking(board, events, manifest["window"]), board, manifest["selection"])
+    found = lines(export, manifest["format"], manifest["compression"])
+    differences += compare(expected, found)
+    said = (manifest["rows"], int(manifest["sumOfPoints"]))
+    true = (len(expected), sum(int(line[2]) for line in expected))
+    if said != true:
+        differences.append(f"manifest: rows and sum of points are {said}; the ledger says {true}")
+    return differences
+
+
+def rules(dynamodb: Any, table: str, leaderboard_id: str, version: int) -> dict[str, Any]:
+    """The definition of the leaderboard that the window was ranked by."""
+    key = {"pk": {"S": f"leaderboard#{leaderboard_id}"}, "sk": {"S": f"rules#{version:08d}"}}
+    item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+    if item is None:
+        raise CannotProve(f"{leaderboard_id} has no version {version} of its rules")
+    found: dict[str, Any] = json.loads(item["body"]["S"])
+    return found
+
+
+def ledger(dynamodb: Any, table: str, leaderboard_id: str) -> dict[str, list[tuple[int, str, int]]]:
+    """User id → (when it occurred in ms, event id, points) of each of his events."""
+    events: dict[str, list[tuple[int, str, int]]] = {}
+    prefix = f"{leaderboard_id}#"
+    with ThreadPoolExecutor(SEGMENTS) as pool:
+        for segment in pool.map(partial(_scan, dynamodb, table, prefix), range(SEGMENTS)):
+            for user_id, event in segment:
+                events.setdefault(user_id, []).append(event)
+    return events
+
+
+def _scan(dynamodb: Any, table: str, prefix: str, segment: int) -> list[tuple[str, tuple[int, str, int]]]:
+    pages = dynamodb.get_paginator("scan").paginate(
+        TableName=table,
+        Segment=segment,
+        TotalSegments=SEGMENTS,
+        ConsistentRead=True,
+        FilterExpression="begins_with(pk, :prefix)",
+        ExpressionAttributeValues={":prefix": {"S": prefix}},
+    )
+    return [
+        (
+            item["pk"]["S"].removeprefix(prefix),
+            (int(item["occurred_at"]["N"]), item["sk"]["S"], int(item["points"]["N"])),
+        )
+        for page in pages
+        for item in page["Items"]
+    ]
+
+
+def ranking(
+    board: Mapping[str, Any], events: Mapping[str, Sequence[tuple[int, str, int]]], window: Mapping[str, str | None]
+) -> list[tuple[int, int, int, str]]:
+    """Rank, score, when it was reached, and user id, best first; the window's days decide which events count."""
+    start, end = _bounds(window)
+    highest_first = board["order"] == "desc"
+    scores = []
+    for user_id, own in events.items():
+        counting = [event for event in own if start <= event[0] < end]
+        if counting:
+            scores.append((*_score(board["aggregation"], counting, highest_first=highest_first), user_id))
+    scores.sort(key=lambda one: (-one[0] if highest_first else one[0], one[1], one[2].encode()))
+    return [(rank, *score) for rank, score in enumerate(scores, start=1)]
+
+
+def _bounds(window: Mapping[str, str | None]) -> tuple[float, float]:
+    if window["from"] is None or window["to"] is None:
+        return 0, float("inf")
+    epoch = date(1970, 1, 1)
+    first, last = date.fromisoformat(window["from"]), date.fromisoformat(window["to"])
+    return (first - epoch).days * DAY_MS, (last - epoch + timedelta(days=1)).days * DAY_MS
+
+
+def _score(aggregation: str, events: Sequence[tuple[int, str, int]], *, highest_first: bool) -> tuple[int, int]:
+    if aggregation == "sum":
+        return sum(points for _, _, points in events), max(at for at, _, _ in events)
+    if aggregation == "latest":
+        at, _, points = max(events)
+        return points, at
+    best = (max if highest_first else min)(points for _, _, points in events)
+    return best, min(at for at, _, points in events if points == best)
+
+
+def selected(
+    ranked: Sequence[tuple[int, int, int, str]], board: Mapping[str, Any], selection: Mapping[str, Any]
+) -> list[Line]:
+    """The lines that the file has to hold, as text."""
+    total = len(ranked)
+    found: list[Line] = []
+    for rank, score, at_ms, user_id in ranked:
+        tiers = (one for one in board["tiers"] if _takes(one["rule"], one["value"], rank, score, total))
+        tier = next((str(one["name"]) for one in tiers), "")
+        chosen = (
+            selection["tier"] in (None, tier)
+            and (selection["top_n"] is None or rank <= selection["top_n"])
+            and (selection["top_percent"] is None or _takes("topPercent", selection["top_percent"], rank, score, total))
+        )
+        if chosen:
+            percentile = (Decimal(total - rank) * 100 / total).quantize(Decimal("0.01"), ROUND_DOWN)
+            found.append((str(rank), user_id, str(score), _instant(at_ms), str(percentile), tier))
+    return found
+
+
+def _takes(rule: str, value: int, rank: int, score: int, total: int) -> bool:
+    match rule:
+        case "topN":
+            return rank <= value
+        case "topPercent":
+            return rank <= ceil(Decimal(total) * value / 10_000)
+        case "minScore":
+            return score >= value
+        case _:
+            return score <= value
+
+
+def _instant(at_ms: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+
+
+def lines(file: Path, file_format: str, compression: str) -> Iterator[Line]:
+    """What the file says, line by line."""
+    parameters = [str(file)] if file_format == "parquet" else [str(file), compression]
+    columns = "rank, user_id, score, reached_at, percentile, tier"
+    cursor = duckdb.execute(f"SELECT {columns} FROM {READERS[file_format]}", parameters)  # noqa: S608 - constants
+    while rows := cursor.fetchmany(10_000):
+        yield from (_as_text(row) for row in rows)
+
+
+def _as_text(row: Sequence[Any]) -> Line:
+    rank, user_id, score, at, percentile, tier = row
+    if isinstance(at, datetime):
+        at = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    return str(rank), user_id, str(score), at, str(Decimal(str(percentile)).quantize(Decimal("0.01"))), tier or ""
+
+
+def compare(expected: Sequence[Line], found: Iterator[Line]) -> list[str]:
+    """Each line that differs."""
+    return [
+        f"line {number}: the file says {_shown(said)}; the ledger says {_shown(true)}"
+        for number, (true, said) in enumerate(zip_longest(expected, found), start=1)
+        if true != said
+    ]
+
+
+def _shown(line: Line | None) -> str:
+    return "nothing" if line is None else ", ".join(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""The proof of an export finds what is not as the ledger says, on real DynamoDB and S3."""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from infra.local.servers import free_port, ministack
+from infra.prove import prove
+from shared.domain.events import ScoreEvent
+from shared.domain.records import Record, Source
+from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.tiers import Tier, TierRule
+from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily
+from shared.pipeline.candidates import Candidate
+from shared.pipeline.commit import Committer
+from shared.pipeline.export_runs import ExportRuns
+from shared.pipeline.exports import Exports, manifest_key
+from shared.queues import Queue
+from shared.retries import Backoff, Threads
+from shared.truth.commits import Commits
+from shared.truth.export_jobs import Compression, ExportFormat, ExportJobs, ExportRequest, ExportState, Selection
+from shared.truth.items import LedgerEntry
+from shared.truth.reads import Reads
+from shared.truth.registry import Registry
+from shared.truth.tables import Tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+BUCKET = "exports"
+MONDAY = Day(20_780)
+TIERS = (Tier("gold", TierRule.TOP_N, 2), Tier("silver", TierRule.TOP_PERCENT, 3_334))
+NOW_MS = 1_795_500_000_000
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    port = free_port()
+    with ministack(Path(tmp_path_factory.mktemp("aws")), port):
+        settings: Any = {
+            "region_name": "eu-central-1",
+            "endpoint_url": f"http://127.0.0.1:{port}",
+            "aws_access_key_id": "local",
+            "aws_secret_access_key": "local",
+        }
+        s3 = boto3.client("s3", config=Config(signature_version="s3v4"), **settings)
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        sqs = boto3.client("sqs", **settings)
+        yield SimpleNamespace(s3=s3, sqs=sqs, queue_url=sqs.create_queue(QueueName="export-jobs")["QueueUrl"])
+
+
+Exported = Callable[..., tuple[Path, Path]]
+
+
+@pytest.fixture(params=[(Aggregation.SUM, Order.DESC), (Aggregation.BEST, Order.ASC), (Aggregation.LATEST, Order.DESC)])
+def exported(
+    request: pytest.FixtureRequest,
+    dynamodb: "DynamoDBClient",
+    aws: Any,
+    leaderboard_id: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Exported:
+    """Exports a leaderboard on which nine players have played on three days; the file and its manifest."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    aggregation, order = request.param
+    board = Leaderboard(
+        id=leaderboard_id, name="Cup", aggregation=aggregation, order=order, shards=2, tiers=TIERS, sealed=True
+    )
+    tables, threads, backoff = Tables(), Threads(4), Backoff(base_ms=1)
+    registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
+    registry.save(board)
+    reads = Reads(dynamodb, tables, threads, backoff)
+    candidates = []
+    for number in range(60):
+        at_ms = (MONDAY + number % 3) * DAY_MS + number * 7 % 11
+        event = ScoreEvent(f"e{number}", board.id, f'u"{number * 5 % 9},', number * 3 % 7 - 2, at_ms)
+        source = Source("score-events", 0, number, at_ms)
+        candidate = Candidate(Record(source, None, None))
+        candidate.entry, candidate.leaderboard = LedgerEntry(event, source), board
+        candidates.append(candidate)
+    Committer(Commits(dynamodb, tables), reads, threads, backoff).commit(candidates)
+    results: Any = SimpleNamespace(find=lambda *_: None)
+    leaderboards: Any = SimpleNamespace(read=lambda _: board)
+    jobs, now = ExportJobs(dynamodb, tables.registry), count(NOW_MS)
+    shared: dict[str, Any] = {"jobs": jobs, "results": results, "s3": aws.s3, "bucket": BUCKET}
+    exports = Exports(**shared, queue=Queue(aws.sqs, aws.queue_url), now_ms=lambda: next(now))
+    runs = ExportRuns(
+        **shared, leaderboards=leaderboards, reads=reads, now_ms=lambda: next(now), new_token=lambda: "token"
+    )
+
+    def export(window: Window = ALL_TIME, **asked: Any) -> tuple[Path, Path]:
+        job = runs.run(board.id, exports.ask(board, window, ExportRequest(window.id, **asked)).id)
+        assert job is not None
+        assert job.state is ExportState.DONE
+        file, manifest = tmp_path / "export", tmp_path / "manifest"
+        file.write_bytes(aws.s3.get_object(Bucket=BUCKET, Key=job.object_key)["Body"].read())
+        manifest.write_bytes(aws.s3.get_object(Bucket=BUCKET, Key=manifest_key(job.object_key))["Body"].read())
+        return file, manifest
+
+    return export
+
+
+@pytest.fixture
+def environment(dynamodb_url: str) -> dict[str, str]:
+    return {
+        "AWS_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ENDPOINT_URL": dynamodb_url,
+        "LEDGER_TABLE": Tables().ledger,
+        "REGISTRY_TABLE": Tables().registry,
+    }
+
+
+def test_what_was_exported_is_proved_in_every_form(exported: Exported, environment: dict[str, str]) -> None:
+    for window in (ALL_TIME, daily(MONDAY), custom(MONDAY, Day(MONDAY + 1)), daily(Day(MONDAY + 9))):
+        assert prove(*exported(window), environment) == []
+    for export_format in ExportFormat:
+        for compression in Compression:
+            assert prove(*exported(format=export_format, compression=compression), environment) == []
+    for selection in (Selection(tier="gold"), Selection(top_n=4), Selection(top_percent=5_000)):
+        assert prove(*exported(selection=selection), environment) == []
+
+
+def test_a_line_that_was_altered_by_one_point_is_named(exported: Exported, environment: dict[str, str]) -> None:
+    file, manifest = exported()
+    content = file.read_bytes().split(b"\r\n")
+    fields = content[4].rsplit(b",", 4)
+    fields[1] = b"%d" % (int(fields[1]) + 1)
+    content[4] = b",".join(fields)
+    file.write_bytes(b"\r\n".join(content))
+
+    first, second = prove(file, manifest, environment)
+
+    assert first.startswith("sha256:")
+    assert second.startswith("line 4: the file says 4, ")
+
+
+def test_a_line_too_few_and_a_false_sum_are_named(exported: Exported, environment: dict[str, str]) -> None:
+    file, manifest = exported()
+    file.write_bytes(b"\r\n".join(file.read_bytes().split(b"\r\n")[:-2]) + b"\r\n")
+    said = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(said | {"sumOfPoints": str(int(said["sumOfPoints"]) + 1)}))
+
+    found = prove(file, manifest, environment)
+
+    assert [one.split(":")[0] for one in found] == ["sha256", "line 9", "manifest"]
+    assert "the file says nothing" in found[1]
