@@ -9,6 +9,7 @@ from msgspec import Meta
 
 Name = Annotated[str, Meta(min_length=1)]
 LOCAL: Final = "local"
+LOCAL_CURSOR_KEY: Final = b"everybody may sign cursors here."
 
 
 class InvalidSettings(Exception):
@@ -40,6 +41,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     """Transactions that one ingest call has under way at once."""
+    cursor_key: Annotated[str, Meta(min_length=32)] | None = None
+    """What the API signs its cursors with, 32 characters or more; another key makes all cursors before it void."""
+
+    @property
+    def cursor_signing_key(self) -> bytes:
+        """The key of the setting; locally, where nobody is kept out, one that everybody knows.
+
+        Raises:
+            InvalidSettings: if it is missing outside the local stage.
+        """
+        if self.cursor_key is not None:
+            return self.cursor_key.encode()
+        if self.stage != LOCAL:
+            raise InvalidSettings("environment: set `CURSOR_KEY`")
+        return LOCAL_CURSOR_KEY
 
     @property
     def kafka_client(self) -> dict[str, Any]:

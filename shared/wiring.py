@@ -14,9 +14,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from shared.live.queries import LiveQueries
 from shared.live.windows import LiveWindows
 from shared.notices import Notices
 from shared.pipeline.commit import Committer
+from shared.pipeline.cursors import Cursors
 from shared.pipeline.exports import Exports
 from shared.pipeline.fallback import Fallback
 from shared.pipeline.ingest import Ingest
@@ -140,6 +142,20 @@ class Wiring:
         return LiveWindows(self.redis, breaker)
 
     @cached_property
+    def queries(self) -> LiveQueries:
+        """Searches in the live windows."""
+        return LiveQueries(self.live)
+
+    @cached_property
+    def cursors(self) -> Cursors:
+        """Cursors of rankings.
+
+        Raises:
+            InvalidSettings: if there is no key to sign them with.
+        """
+        return Cursors(self.settings.cursor_signing_key)
+
+    @cached_property
     def reads(self) -> Reads:
         """Reads of the truth."""
         return Reads(self.dynamodb, self.tables, self.read_threads, Backoff())
@@ -185,6 +201,7 @@ class Wiring:
         fallback = Fallback(self.snapshots, self.reads, now_ms)
         return Rankings(
             live=self.live,
+            queries=self.queries,
             rebuild=self.rebuild,
             repairs=self.repairs,
             results=self.results,

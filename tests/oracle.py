@@ -104,13 +104,7 @@ class Oracle:
             ]
             if counting:
                 lines.append((*score(board, counting), user_id))
-        highest_first = board.get("order", "desc") == "desc"
-        lines.sort(key=lambda line: (-line[0] if highest_first else line[0], line[1], line[2].encode()))
-        total = len(lines)
-        return [
-            Entry(rank, user_id, points, at_ms, percentile(rank, total), tier(board, rank, points, total))
-            for rank, (points, at_ms, user_id) in enumerate(lines, start=1)
-        ]
+        return ranked(board, lines)
 
     def days(self, leaderboard_id: str) -> list[date]:
         """Every day on which an accepted event of the leaderboard occurred."""
@@ -226,6 +220,45 @@ def score(board: Mapping[str, Any], facts: Sequence[Fact]) -> tuple[int, int]:
     points = [fact.points for fact in facts]
     best = max(points) if board.get("order", "desc") == "desc" else min(points)
     return best, min(fact.at_ms for fact in facts if fact.points == best)
+
+
+def ranked(board: Mapping[str, Any], lines: Iterable[tuple[int, int, str]]) -> list[Entry]:
+    """The ranking of (points, when they were reached, user id)."""
+    highest_first = board.get("order", "desc") == "desc"
+    ordered = sorted(lines, key=lambda line: (-line[0] if highest_first else line[0], line[1], line[2].encode()))
+    total = len(ordered)
+    return [
+        Entry(rank, user_id, points, at_ms, percentile(rank, total), tier(board, rank, points, total))
+        for rank, (points, at_ms, user_id) in enumerate(ordered, start=1)
+    ]
+
+
+def competition_rank(board: Mapping[str, Any], ranking: Sequence[Entry], entry: Entry) -> int:
+    """1 + how many have a strictly better score."""
+    if board.get("order", "desc") == "desc":
+        return 1 + sum(other.score > entry.score for other in ranking)
+    return 1 + sum(other.score < entry.score for other in ranking)
+
+
+def selected(
+    ranking: Sequence[Entry], lowest: int | None = None, highest: int | None = None, tier_name: str | None = None
+) -> list[Entry]:
+    """The entries between two scores, both inclusive, and of one tier."""
+    return [
+        entry
+        for entry in ranking
+        if (lowest is None or entry.score >= lowest)
+        and (highest is None or entry.score <= highest)
+        and (tier_name is None or entry.tier == tier_name)
+    ]
+
+
+def ahead_of(board: Mapping[str, Any], entry: Entry, place: tuple[int, int, str]) -> bool:
+    """Whether an entry ranks ahead of (points, when they were reached, user id), whoever stands there."""
+    points, at_ms, user_id = place
+    if entry.score != points:
+        return (entry.score > points) == (board.get("order", "desc") == "desc")
+    return (entry.reached_at_ms, entry.user_id.encode()) < (at_ms, user_id.encode())
 
 
 def percentile(rank: int, total: int) -> Decimal:

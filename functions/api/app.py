@@ -12,6 +12,7 @@ from starlette.routing import Match
 
 from functions.api.definitions import Definitions
 from functions.api.edge import Edge
+from functions.api.freshness import Freshness
 from functions.api.openapi import complete, problems
 from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
@@ -34,7 +35,10 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
     )
     finder = Finder(wiring, clock)
     definitions = Definitions(wiring, clock)
-    rankings.register(app, wiring, finder)
+    freshness = Freshness(lambda: wiring.live)
+    _ = wiring.cursors  # without a key to sign with, nothing starts
+    rankings.register(app, wiring, finder, freshness)
+    rankings.register_player(app, wiring, finder, freshness)
     exports.register(app, wiring, finder)
     health.register(app, wiring)
     leaderboards.register(app, wiring, finder, definitions, clock)

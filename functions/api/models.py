@@ -26,18 +26,31 @@ LIST_DEFAULT: Final = 50
 LIST_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 64
 TIERS_MAX: Final = 20
+CURSOR_CHARACTERS_MAX: Final = 1_024
+"""Longer than any cursor: ids of at most 64 and 128 bytes, numbers and a signature."""
+PLAYERS_MAX: Final = 100
+"""Players of one query: four commands each, so some 0.3 ms of Redis."""
+EVENTS_MAX: Final = 100
+"""Events of one page: up to 31 KB each with the longest attributes, together half of what a function may answer."""
+EVENT_ID_CHARACTERS_MAX: Final = 128
 PARAMETER_CHARACTERS_MAX: Final = 64
 """Longest of dates and ids, which then say themselves what they take."""
 
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=NAME_CHARACTERS_MAX)]
 Parameter = Annotated[str, Field(max_length=PARAMETER_CHARACTERS_MAX)]
 Points = Annotated[StrictInt, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
+QueryPoints = Annotated[int, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
 _ID_PATTERN: Final = LEADERBOARD_ID_PATTERN.replace(r"\Z", "$")
 """The same in the dialect of pydantic's engine, whose `$` is the very end."""
 
 
 class _Sent(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+def _listed(value: object) -> object:
+    """The parts of a list in one parameter; none of them twice."""
+    return tuple(dict.fromkeys(value.split(","))) if isinstance(value, str) else value
 
 
 class WindowQuery(_Sent):
@@ -55,12 +68,34 @@ class RankingQuery(WindowQuery):
 
     limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
     offset: Annotated[int, Field(ge=0, le=OFFSET_MAX)] = 0
+    cursor: Annotated[str | None, Field(max_length=CURSOR_CHARACTERS_MAX)] = None
+    user_ids: Annotated[tuple[str, ...] | None, BeforeValidator(_listed), Field(max_length=PLAYERS_MAX)] = None
+    min_score: QueryPoints | None = None
+    max_score: QueryPoints | None = None
+    tier: Annotated[str | None, Field(min_length=1, max_length=NAME_CHARACTERS_MAX)] = None
 
 
 class PlayerQuery(WindowQuery):
     """How many entries around a player."""
 
     context: Annotated[int, Field(ge=0, le=CONTEXT_MAX)] = CONTEXT_DEFAULT
+
+
+class PlayerOfQuery(PlayerQuery):
+    """A player by a parameter."""
+
+    user_id: str
+
+
+class ExplainQuery(WindowQuery):
+    """The window that is explained."""
+
+
+class EventsQuery(_Sent):
+    """A page of a player's events, by event id."""
+
+    limit: Annotated[int, Field(ge=1, le=EVENTS_MAX)] = EVENTS_MAX
+    after: Annotated[str | None, Field(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX)] = None
 
 
 def _hundredths(value: object) -> int:

@@ -14,9 +14,26 @@ from functions.api.views import JSON, schemas
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _REF: Final = "#/components/schemas/{name}"
 
+_CONDITIONAL: Final = (
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "The ETag of an answer that the client has: 304 if nothing has changed.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "Prefer",
+        "in": "header",
+        "required": False,
+        "description": "`wait=20`: with If-None-Match, wait up to as many seconds (20 at the most) for a change.",
+        "schema": {"type": "string"},
+    },
+)
 
-def operation(path: str, query: type[BaseModel] | None = None) -> dict[str, Any]:
-    """The parameters of a route: those of its path, and of its query by the model that reads it."""
+
+def operation(path: str, query: type[BaseModel] | None = None, *, conditional: bool = False) -> dict[str, Any]:
+    """The parameters of a route: those of its path, of its query by the model that reads it, of conditional reads."""
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _PATH_PARAMETER.findall(path)
@@ -25,8 +42,14 @@ def operation(path: str, query: type[BaseModel] | None = None) -> dict[str, Any]
         schema = query.model_json_schema()
         definitions = schema.get("$defs", {})
         for name, declared in schema["properties"].items():
-            schema = _inlined(declared, definitions)
-            parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
+            resolved = _inlined(declared, definitions)
+            required = name in schema.get("required", ())
+            parameter = {"name": name, "in": "query", "required": required, "schema": resolved}
+            if "array" in {one.get("type") for one in (resolved, *resolved.get("anyOf", ()))}:
+                parameter |= {"style": "form", "explode": False}  # a,b
+            parameters.append(parameter)
+    if conditional:
+        parameters += _CONDITIONAL
     return {"parameters": parameters}
 
 
@@ -42,6 +65,11 @@ def _inlined(declared: dict[str, Any], definitions: Mapping[str, Any]) -> dict[s
 def described(view: type[Struct], description: str) -> dict[str, Any]:
     """A response by its view."""
     return {"description": description, "content": {JSON: {"schema": {"$ref": _REF.format(name=view.__name__)}}}}
+
+
+def not_modified() -> dict[str, Any]:
+    """304."""
+    return {"description": "Nothing has changed since the answer that If-None-Match names"}
 
 
 def problems() -> dict[str, Any]:

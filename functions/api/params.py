@@ -6,14 +6,16 @@ from typing import Final, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 
-from functions.api.models import WindowQuery
+from functions.api.models import RankingQuery, WindowQuery
 from functions.api.problems import NAME_CHARACTERS_MAX, InvalidRequest, UnknownLeaderboard, UnknownPeriod
 from shared.domain.events import LEADERBOARD_ID_PATTERN, check_user_id
 from shared.domain.periods import Period
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Leaderboard
+from shared.domain.selections import Selection
 from shared.domain.windows import (
     ALL_TIME,
     Day,
@@ -27,6 +29,7 @@ from shared.domain.windows import (
     parse_week,
     weekly,
 )
+from shared.pipeline.cursors import InvalidCursor
 from shared.pipeline.leaderboards import KEEP_MS
 from shared.truth.registry import Registry
 from shared.wiring import Wiring
@@ -85,8 +88,8 @@ def read_query(request: Request, model: type[Q]) -> Q:
         raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in found]) from None
 
 
-def to_user_id(user_id: str) -> str:
-    """The user id of a path.
+def to_user_id(user_id: str, field: str = "userId") -> str:
+    """The user id of a path or a parameter.
 
     Raises:
         InvalidRequest: unless it is 1–128 bytes of UTF-8 without control characters.
@@ -94,8 +97,27 @@ def to_user_id(user_id: str) -> str:
     try:
         check_user_id(user_id)
     except Rejection as rejection:
-        raise InvalidRequest(rejection.detail.removeprefix("userId "), "userId") from None
+        raise InvalidRequest(rejection.detail.removeprefix("userId "), field) from None
     return user_id
+
+
+def check_combination(query: RankingQuery) -> None:
+    """Refuse parameters that contradict each other or mean nothing together.
+
+    Raises:
+        InvalidRequest: naming the one that is too much.
+    """
+    given = query.model_fields_set
+    if query.user_ids is not None:
+        for user_id in query.user_ids:
+            to_user_id(user_id, "userIds")
+        for name in ("limit", "offset", "cursor", "min_score", "max_score", "tier"):
+            if name in given:
+                raise InvalidRequest("doesn't go with userIds, which takes all of them at once", to_camel(name))
+    if query.cursor is not None and "offset" in given:
+        raise InvalidRequest("doesn't go with cursor, which says itself where to begin", "offset")
+    if query.min_score is not None and query.max_score is not None and query.min_score > query.max_score:
+        raise InvalidRequest("takes at most maxScore", "minScore")
 
 
 class Finder:
@@ -164,6 +186,37 @@ class Finder:
                 return self._weekly(query.date)
             case WindowKind.CUSTOM:
                 return self._custom(leaderboard.id, query)
+
+    def selection(self, leaderboard: Leaderboard, query: RankingQuery) -> tuple[Window, Selection]:
+        """The window and the page that a query asks for.
+
+        Raises:
+            InvalidRequest: naming `cursor`, if it was not given out for this ranking.
+            InvalidRequest, InvalidWindow, UnknownPeriod, Unavailable: as above.
+        """
+        window = self.window(leaderboard, query)
+        place, backward = None, False
+        if query.cursor is not None:
+            try:
+                cursor = self._wiring.cursors.read(query.cursor, leaderboard.id)
+            except InvalidCursor as error:
+                raise InvalidRequest(str(error), "cursor") from None
+            # the day or week of now may be another than when paging began, which goes on where it was
+            if query.date is None and query.window in (WindowKind.DAILY, WindowKind.WEEKLY):
+                window = cursor.window
+            if cursor.window_id != window.id or window.kind is not query.window:
+                raise InvalidRequest("belongs to another window", "cursor")
+            place, backward = cursor.place, cursor.backward
+        selection = Selection(
+            limit=query.limit,
+            offset=query.offset,
+            place=place,
+            backward=backward,
+            min_score=query.min_score,
+            max_score=query.max_score,
+            tier=query.tier,
+        )
+        return window, selection
 
     def _weekly(self, date: str | None) -> Window:
         if date is None:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from shared.domain.windows import InvalidWindow
 from shared.live.windows import CacheUnavailable
 from shared.observability import logger
-from shared.pipeline.rankings import Rebuilding
+from shared.pipeline.rankings import Rebuilding, UnknownTier
 from shared.queues import QueueUnavailable
 from shared.truth.commits import Unavailable
 from shared.truth.registry import Conflict
@@ -103,6 +103,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     RequestValidationError: _INVALID,
     InvalidRequest: _INVALID,
     InvalidWindow: _INVALID,
+    UnknownTier: _INVALID,
     NotText: _UNREADABLE,
     UnknownLeaderboard: Kind("unknown-leaderboard", "There is no such leaderboard", 404),
     UnknownPeriod: Kind("unknown-period", "There is no such period", 404),

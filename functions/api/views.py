@@ -34,6 +34,9 @@ class EntryView(Struct, rename="camel", gc=False):
     """One line of a ranking."""
 
     rank: int
+    """Its own: no two entries tie."""
+    competition_rank: int
+    """1 + how many entries have a strictly better score ("1224"): equal scores share it."""
     user_id: str
     score: int
     reached_at: str
@@ -46,6 +49,7 @@ class PlayerView(Struct, rename="camel", gc=False):
     """A player's entry and what he lacks."""
 
     rank: int
+    competition_rank: int
     user_id: str
     score: int
     reached_at: str
@@ -68,7 +72,15 @@ class RankingView(Struct, rename="camel", gc=False):
     total: int
     as_of: str
     source: str
+    matched: int
+    """How many entries of the window meet the filters, on this page or not; `total` without any."""
     entries: list[EntryView]
+    next_cursor: str | None
+    """Asks for the entries behind this page; null if there are none."""
+    prev_cursor: str | None
+    """Asks for the entries ahead of this page; null if there are none."""
+    missing: list[str] | UnsetType = UNSET
+    """With `userIds`: those without points in the window."""
 
 
 class NeighboursView(Struct, rename="camel", gc=False):
@@ -83,6 +95,28 @@ class NeighboursView(Struct, rename="camel", gc=False):
     player: PlayerView
     above: list[EntryView]
     below: list[EntryView]
+
+
+class StandingView(Struct, rename="camel"):
+    """A player in one window, as of one instant."""
+
+    window: WindowView
+    periods: list[str]
+    """Ids of the registered periods over these dates."""
+    revision: int
+    total: int
+    as_of: str
+    source: str
+    entry: EntryView | None
+    """Null without points in the window."""
+
+
+class PlayerWindowsView(Struct, rename="camel"):
+    """A player in every window that is going on."""
+
+    leaderboard_id: str
+    user_id: str
+    windows: list[StandingView]
 
 
 class TierView(
@@ -172,6 +206,7 @@ class HealthView(Struct):
 VIEWS: Final = (
     RankingView,
     NeighboursView,
+    PlayerWindowsView,
     LeaderboardView,
     LeaderboardsView,
     PeriodView,
@@ -195,19 +230,22 @@ def schemas() -> dict[str, Any]:
     return components
 
 
+def to_entry_view(entry: Entry) -> EntryView:
+    """A line of a ranking, as it is sent."""
+    return EntryView(
+        entry.rank,
+        entry.competition_rank,
+        entry.user_id,
+        entry.score,
+        format_instant(entry.reached_at_ms),
+        entry.percentile_hundredths / 100,
+        entry.tier,
+    )
+
+
 def to_entry_views(entries: Sequence[Entry]) -> list[EntryView]:
     """Lines of a ranking, as they are sent."""
-    return [
-        EntryView(
-            entry.rank,
-            entry.user_id,
-            entry.score,
-            format_instant(entry.reached_at_ms),
-            entry.percentile_hundredths / 100,
-            entry.tier,
-        )
-        for entry in entries
-    ]
+    return [to_entry_view(entry) for entry in entries]
 
 
 def to_window_view(ranking: Ranking) -> WindowView:
@@ -232,7 +270,7 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
         leaderboard.order,
         format_duration(leaderboard.lateness_ms),
         leaderboard.shards,
-        [_to_tier_view(tier) for tier in leaderboard.tiers],
+        [to_tier_view(tier) for tier in leaderboard.tiers],
         leaderboard.version,
         leaderboard.sealed,
         format_instant(leaderboard.created_at_ms),
@@ -240,7 +278,8 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
     )
 
 
-def _to_tier_view(tier: Tier) -> TierView:
+def to_tier_view(tier: Tier) -> TierView:
+    """A tier's rule, as it was sent."""
     match tier.rule:
         case TierRule.TOP_N:
             return TierView(tier.name, top_n=tier.value)

@@ -20,6 +20,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     percentile_hundredths: int
     """Share of players ranked strictly below, in hundredths of a percent, cut off."""
     tier: str | None
+    competition_rank: int
+    """Standard competition rank ("1224"): 1 + how many entries have a strictly better score. Equal scores share it."""
 
 
 def order_key(order: Order, user_id: str, score: Score) -> tuple[int, int, bytes]:
@@ -33,7 +35,9 @@ def percentile_hundredths(rank: int, total: int) -> int:
     return (total - rank) * 10_000 // total
 
 
-def to_entry(tiers: Sequence[Tier], total: int, rank: int, user_id: str, score: Score) -> Entry:
+def to_entry(
+    tiers: Sequence[Tier], total: int, rank: int, user_id: str, score: Score, *, competition_rank: int
+) -> Entry:
     """The line of a ranking at `rank` (from 1) among `total` players."""
     return Entry(
         rank,
@@ -42,15 +46,34 @@ def to_entry(tiers: Sequence[Tier], total: int, rank: int, user_id: str, score: 
         score.reached_at_ms,
         percentile_hundredths(rank, total),
         tier_of(tiers, rank, score.points, total),
+        competition_rank,
     )
+
+
+def to_entries(
+    tiers: Sequence[Tier], total: int, first: int, better: int, lines: Iterable[tuple[str, Score]]
+) -> Iterator[Entry]:
+    """A run of lines of a ranking of `total` players.
+
+    Args:
+        tiers: the leaderboard's rules.
+        total: players in the whole ranking.
+        first: position of the first line, from 0.
+        better: how many players have a strictly better score than the first line.
+        lines: user ids and scores, in ranking order.
+    """
+    competition_rank, points = better + 1, None
+    for rank, (user_id, score) in enumerate(lines, start=first + 1):
+        if points is not None and score.points != points:
+            competition_rank = rank
+        points = score.points
+        yield to_entry(tiers, total, rank, user_id, score, competition_rank=competition_rank)
 
 
 def rank(order: Order, tiers: Sequence[Tier], scores: Iterable[tuple[str, Score]]) -> Iterator[Entry]:
     """Rank all players of a window, best first."""
     ranked = sorted(scores, key=lambda line: order_key(order, *line))
-    total = len(ranked)
-    for position, (user_id, score) in enumerate(ranked, start=1):
-        yield to_entry(tiers, total, position, user_id, score)
+    return to_entries(tiers, len(ranked), 0, 0, ranked)
 
 
 def points_to_pass(score: int, own: int, *, descending: bool) -> int | None:

@@ -23,7 +23,7 @@ RETENTION_MS: Final = 35 * 86_400_000
 REBUILD_TOKEN_MS: Final = 3_600_000
 """A rebuild that takes longer has died."""
 
-_HEAD: Final = 6
+HEAD_BYTES: Final = 6
 """Bytes of a member before the user id: reached_at, big-endian."""
 _HERE = Path(__file__).parent
 
@@ -56,6 +56,8 @@ class Position(Struct, frozen=True):
     position: int | None
     cutoffs: Mapping[str, int]
     """Tier → score of the last entry it takes now, for the tiers that go by rank."""
+    better: int = 0
+    """How many players have a strictly better score than the page's first line."""
 
 
 def expires_ms(leaderboard: Leaderboard, window: Window) -> int:
@@ -79,12 +81,16 @@ class LiveWindows:
         """`breaker` keeps callers from waiting for a Redis that hangs, each for itself."""
         self._redis = redis
         self._breaker = breaker
-        self._apply = redis.register_script((_HERE / "apply.lua").read_bytes())
-        self._page = redis.register_script((_HERE / "page.lua").read_bytes())
-        self._snapshot = redis.register_script((_HERE / "snapshot.lua").read_bytes())
-        self._player = redis.register_script((_HERE / "player.lua").read_bytes())
-        self._vouch = redis.register_script((_HERE / "vouch.lua").read_bytes())
-        self._finish = redis.register_script((_HERE / "finish_rebuild.lua").read_bytes())
+        self._apply = self.register("apply.lua")
+        self._page = self.register("page.lua")
+        self._snapshot = self.register("snapshot.lua")
+        self._player = self.register("player.lua")
+        self._vouch = self.register("vouch.lua")
+        self._finish = self.register("finish_rebuild.lua")
+
+    def register(self, name: str) -> Any:
+        """A script of this package, for `call`."""
+        return self._redis.register_script((_HERE / name).read_bytes())
 
     def apply(self, leaderboard: Leaderboard, standings: Standings, now_ms: int) -> int:
         """Bring every window that the standings feed up to them. Harmless twice, late or out of order.
@@ -117,8 +123,8 @@ class LiveWindows:
             CacheUnavailable: if Redis fails.
         """
         args = (offset, offset + limit - 1)
-        answer = self._call(self._page, self._read_keys(leaderboard, window), args)
-        return _to_page(leaderboard, answer, offset, is_kept(leaderboard, window, now_ms))
+        answer = self.call(self._page, self.read_keys(leaderboard, window), args)
+        return to_page(leaderboard, answer, offset, is_kept(leaderboard, window, now_ms))
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, now_ms: int) -> Position:
         """Where a player stands, with up to `context` entries above him and below.
@@ -128,11 +134,11 @@ class LiveWindows:
         """
         by_rank = [tier for tier in leaderboard.tiers if tier.rule in (TierRule.TOP_N, TierRule.TOP_PERCENT)]
         rules = [part for tier in by_rank for part in (tier.rule, tier.value)]
-        answer = self._call(self._player, self._read_keys(leaderboard, window), (user_id, context, *rules))
-        page = _to_page(leaderboard, answer, answer[6], is_kept(leaderboard, window, now_ms))
+        answer = self.call(self._player, self.read_keys(leaderboard, window), (user_id, context, *rules))
+        page = to_page(leaderboard, answer, answer[6], is_kept(leaderboard, window, now_ms))
         scores = zip(by_rank, answer[7], strict=False)  # none are looked up for a player who is not there
-        cutoffs = {tier.name: _to_points(leaderboard, score) for tier, score in scores if score is not None}
-        return Position(page, answer[5], cutoffs)
+        cutoffs = {tier.name: to_points(leaderboard, score) for tier, score in scores if score is not None}
+        return Position(page, answer[5], cutoffs, answer[8])
 
     def snapshot(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> tuple[bool, Snapshot]:
         """The top of a window and samples of the rest; and whether the cache vouches for it.
@@ -140,11 +146,21 @@ class LiveWindows:
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        answer = self._call(self._snapshot, self._read_keys(leaderboard, window), (TOP_ENTRIES, SAMPLES))
-        page = _to_page(leaderboard, answer, 0, is_kept(leaderboard, window, now_ms))
-        positions, lines = answer[5][::3], _to_lines(leaderboard, answer[5][1::3], answer[5][2::3])
+        answer = self.call(self._snapshot, self.read_keys(leaderboard, window), (TOP_ENTRIES, SAMPLES))
+        page = to_page(leaderboard, answer, 0, is_kept(leaderboard, window, now_ms))
+        positions, lines = answer[5][::3], to_lines(leaderboard, answer[5][1::3], answer[5][2::3])
         samples = [Sample(position + 1, *line) for position, line in zip(positions, lines, strict=True)]
         return page.complete, Snapshot(page.revision, page.total, now_ms, page.lines, samples)
+
+    def revision(self, leaderboard: Leaderboard, window: Window) -> int:
+        """The window's revision as it is now; 0 if nobody is in it or it is not there. One cheap command.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        with self._reaching():
+            found: Any = self._redis.hget(keys.parts(leaderboard.id, window.id), "\0revision")
+        return int(found or 0)
 
     def begin_window(self, leaderboard_id: str, window: Window, token: str, expires_ms: int) -> None:
         """Say that a window is being built; feed it from now on, so that nothing falls between.
@@ -165,7 +181,7 @@ class LiveWindows:
             CacheUnavailable: if Redis fails.
         """
         window_keys = (keys.parts(leaderboard_id, window.id), keys.ranking(leaderboard_id, window.id))
-        return bool(self._call(self._vouch, window_keys, (token, expires_ms)))
+        return bool(self.call(self._vouch, window_keys, (token, expires_ms)))
 
     def withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
         """Forget a window that holds what it should not; nobody vouches for it until it is built anew.
@@ -195,7 +211,7 @@ class LiveWindows:
             CacheUnavailable: if Redis fails.
         """
         args = (keys.rebuild(leaderboard_id), keys.complete(leaderboard_id))
-        return bool(self._call(self._finish, args, (token,)))
+        return bool(self.call(self._finish, args, (token,)))
 
     def is_complete(self, leaderboard_id: str) -> bool:
         """Whether daily, weekly and all-time windows hold all of the truth.
@@ -228,16 +244,22 @@ class LiveWindows:
         descending = leaderboard.order is Order.DESC
         payload = msgspec.msgpack.encode((leaderboard.aggregation, descending, now_ms, feed_ranges, groups))
         args = (keys.prefix(leaderboard.id), payload)
-        return cast("int", self._call(self._apply, (keys.ranges(leaderboard.id),), args))
+        return cast("int", self.call(self._apply, (keys.ranges(leaderboard.id),), args))
 
-    def _read_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[str, str, str]:
+    def read_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[str, str, str]:
+        """What every read of a window looks at: the marker, the window's hash, its sorted set."""
         return (
             keys.complete(leaderboard.id),
             keys.parts(leaderboard.id, window.id),
             keys.ranking(leaderboard.id, window.id),
         )
 
-    def _call(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
+    def call(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a registered script.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
         with self._reaching():
             return script(keys=script_keys, args=args)
 
@@ -251,20 +273,22 @@ def _by_bucket(standings: Standings) -> dict[Day, list[Any]]:
     return buckets
 
 
-def _to_page(leaderboard: Leaderboard, answer: Sequence[Any], first: int, kept: bool) -> Page:
+def to_page(leaderboard: Leaderboard, answer: Sequence[Any], first: int, kept: bool) -> Page:
+    """The page of an answer that begins as page.lua's; `kept`: the leaderboard's marker vouches for the window."""
     marker, built, revision, total, flat = answer[:5]
-    lines = _to_lines(leaderboard, flat[::2], flat[1::2])
+    lines = to_lines(leaderboard, flat[::2], flat[1::2])
     return Page(bool(marker) if kept else bool(built), int(revision or 0), total, first, lines)
 
 
-def _to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:
+def to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:
+    """User ids and scores of members of a sorted set."""
     return [
-        (member[_HEAD:].decode(), Score(_to_points(leaderboard, score), int.from_bytes(member[:_HEAD], "big")))
+        (member[HEAD_BYTES:].decode(), Score(to_points(leaderboard, score), int.from_bytes(member[:HEAD_BYTES], "big")))
         for member, score in zip(members, scores, strict=True)
     ]
 
 
-def _to_points(leaderboard: Leaderboard, score: bytes) -> int:
+def to_points(leaderboard: Leaderboard, score: bytes) -> int:
     """The points of a sorted set's score; a double holds them exactly."""
     points = int(float(score))
     return -points if leaderboard.order is Order.DESC else points

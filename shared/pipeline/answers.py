@@ -30,6 +30,12 @@ class Ranking(Struct, frozen=True):
     as_of_ms: int
     entries: Sequence[Entry]
     source: RankingSource = RankingSource.LIVE
+    matched: int = 0
+    """How many entries of the window meet what was asked for, on this page or not."""
+    has_previous: bool = False
+    """Whether some of them stand ahead of this page."""
+    has_next: bool = False
+    """Whether some of them stand behind it."""
 
 
 class PlayerRanking(Struct, frozen=True):

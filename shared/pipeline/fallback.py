@@ -1,8 +1,11 @@
 """Answers from the truth, for as long as the cache can't be asked or can't vouch for a window."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
-from shared.domain.ranking import Entry, points_to_pass, to_entry
+from msgspec.structs import replace
+
+from shared.domain.ranking import Entry, points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.snapshots import Snapshot
 from shared.domain.standings import Score, combine
@@ -30,8 +33,14 @@ class Fallback:
         snapshot = self._snapshots.find(leaderboard, window)
         if snapshot is None or len(snapshot.top) <= offset < snapshot.total:
             return None
-        entries = _entries(leaderboard, snapshot.total, offset + 1, snapshot.top[offset : offset + limit])
-        return self._ranking(window, snapshot, entries, final=final)
+        top = to_entries(leaderboard.tiers, snapshot.total, 0, 0, snapshot.top[: offset + limit])
+        entries = list(islice(top, offset, None))
+        return replace(
+            self._ranking(window, snapshot, entries, final=final),
+            matched=snapshot.total,
+            has_previous=bool(entries) and offset > 0,
+            has_next=bool(entries) and offset + len(entries) < snapshot.total,
+        )
 
     def player(
         self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, *, final: bool
@@ -53,8 +62,15 @@ class Fallback:
         rank = snapshot.estimate_rank(leaderboard.order, user_id, score)
         others = [line for line in snapshot.top if line[0] != user_id]
         total = max(snapshot.total, rank)
-        above = others[max(0, rank - 1 - context) : rank - 1] if rank <= len(others) + 1 else []
-        player = to_entry(leaderboard.tiers, total, rank, user_id, score)
+        if rank <= len(others) + 1:
+            lines = [*others[: rank - 1], (user_id, score), *others[rank - 1 : rank - 1 + context]]
+            entries = list(to_entries(leaderboard.tiers, total, 0, 0, lines))
+            above, player, below = entries[max(0, rank - 1 - context) : rank - 1], entries[rank - 1], entries[rank:]
+        else:
+            # ahead of everybody with the same score: as if he had reached it before time began
+            competition_rank = snapshot.estimate_rank(leaderboard.order, user_id, Score(score.points, -1))
+            player = to_entry(leaderboard.tiers, total, rank, user_id, score, competition_rank=competition_rank)
+            above = below = []
         descending = leaderboard.order is Order.DESC
         better = others[rank - 2][1].points if 2 <= rank <= len(others) + 1 else None
         return True, PlayerRanking(
@@ -64,8 +80,8 @@ class Fallback:
             points_to_next_tier(
                 leaderboard.tiers, player.tier, score.points, _cutoffs(leaderboard, snapshot), descending=descending
             ),
-            _entries(leaderboard, total, rank - len(above), above),
-            _entries(leaderboard, total, rank + 1, others[rank - 1 : rank - 1 + context]),
+            above,
+            below,
             rank_is_approximate=True,
         )
 
@@ -85,10 +101,6 @@ class Fallback:
             entries,
             RankingSource.SNAPSHOT,
         )
-
-
-def _entries(leaderboard: Leaderboard, total: int, first: int, lines: Sequence[tuple[str, Score]]) -> list[Entry]:
-    return [to_entry(leaderboard.tiers, total, rank, *line) for rank, line in enumerate(lines, start=first)]
 
 
 def _cutoffs(leaderboard: Leaderboard, snapshot: Snapshot) -> Mapping[str, int]:

@@ -3,16 +3,18 @@
 Where the cache can't be asked or can't vouch for a window, the answer comes from what the truth knows, and says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
 
-from shared.domain.ranking import points_to_pass, to_entry
+from shared.domain.ranking import points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order
+from shared.domain.selections import Selection
 from shared.domain.tiers import points_to_next_tier
 from shared.domain.windows import Window
+from shared.live.queries import LiveQueries, Players, Run
 from shared.live.windows import CacheUnavailable, LiveWindows, Page, Position, is_kept
 from shared.pipeline.answers import PlayerRanking, Ranking, RankingSource
 from shared.pipeline.fallback import Fallback
@@ -30,6 +32,12 @@ class Rebuilding(Exception):
     """The cache can't vouch for the window: it was flushed and is being filled again."""
 
 
+class UnknownTier(ValueError):
+    """The leaderboard has no tier of this name."""
+
+    field = "tier"
+
+
 class Rankings:
     """Ranks, percentiles and tiers of live windows."""
 
@@ -37,6 +45,7 @@ class Rankings:
         self,
         *,
         live: LiveWindows,
+        queries: LiveQueries,
         rebuild: Rebuild,
         repairs: Queue,
         results: Results,
@@ -44,6 +53,7 @@ class Rankings:
         now_ms: Callable[[], int],
     ) -> None:
         self._live = live
+        self._queries = queries
         self._rebuild = rebuild
         self._repairs = repairs
         self._results = results
@@ -59,20 +69,67 @@ class Rankings:
             CacheUnavailable: if Redis fails, likewise.
             Unavailable: if the truth is needed and out of reach.
         """
+        return self.select(leaderboard, window, Selection(offset=offset, limit=limit))
+
+    def select(self, leaderboard: Leaderboard, window: Window, selection: Selection) -> Ranking:
+        """A page of the entries that a selection takes.
+
+        Raises:
+            UnknownTier: if the leaderboard has no such tier.
+            Rebuilding, CacheUnavailable: as above, and for every selection but a plain page without a snapshot's help.
+            Unavailable: as above.
+        """
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
+        check_tier(board, selection.tier)
 
-        def read() -> Page:
-            return self._live.page(board, window, offset, limit, self._now_ms())
+        def read() -> Run:
+            return self._queries.select(board, window, selection, self._now_ms())
 
         try:
-            page = self._vouched(board, window, read, lambda page: page)
+            run = self._vouched(board, window, read, lambda run: run.page)
         except (Rebuilding, CacheUnavailable):
-            ranking = self._fallback.page(board, window, offset, limit, final=final)
+            if selection.place is not None or selection.filtered:
+                raise
+            ranking = self._fallback.page(board, window, selection.offset, selection.limit, final=final)
             if ranking is None:
                 raise
             return ranking
-        return self._ranking(board, window, page, final=final)
+        ranking = self._ranking(board, window, run.page, run.better, final=final)
+        begin, end = run.page.first, run.page.first + len(run.page.lines)
+        return msgspec.structs.replace(
+            ranking,
+            matched=run.past - run.first,
+            has_previous=begin < end and begin > run.first,
+            has_next=begin < end < run.past,
+        )
+
+    def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]) -> Ranking:
+        """The entries of some players, best first; who has no points in the window is not among them.
+
+        Raises:
+            Rebuilding, CacheUnavailable, Unavailable: as above.
+        """
+        ranked_by = self._results.rules(leaderboard, window)
+        board, final = ranked_by or leaderboard, ranked_by is not None
+        players = self._vouched(
+            board,
+            window,
+            lambda: self._queries.players(board, window, user_ids, self._now_ms()),
+            lambda players: players.page,
+        )
+        return self.ranking_of(board, window, players, final=final)
+
+    def ranking_of(self, leaderboard: Leaderboard, window: Window, players: Players, *, final: bool) -> Ranking:
+        """The entries of players who were found in a window."""
+        total = players.page.total
+        tiers = leaderboard.tiers
+        entries = [
+            to_entry(tiers, total, one.position + 1, one.user_id, one.score, competition_rank=one.better + 1)
+            for one in players.found
+        ]
+        ranking = self._ranking(leaderboard, window, players.page, 0, final=final)
+        return msgspec.structs.replace(ranking, entries=entries, matched=len(entries))
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int) -> PlayerRanking | None:
         """A player's entry with up to `context` entries above and below; None if he is not in the window.
@@ -101,7 +158,7 @@ class Rankings:
         self, leaderboard: Leaderboard, window: Window, found: Position, context: int, *, final: bool
     ) -> PlayerRanking:
         assert found.position is not None  # noqa: S101 - asked only of who is in the window
-        ranking = self._ranking(leaderboard, window, found.page, final=final)
+        ranking = self._ranking(leaderboard, window, found.page, found.better, final=final)
         at = found.position - found.page.first
         above, player, below = ranking.entries[:at], ranking.entries[at], ranking.entries[at + 1 :]
         descending = leaderboard.order is Order.DESC
@@ -138,12 +195,15 @@ class Rankings:
         with suppress(QueueUnavailable):  # the next read asks again
             self._repairs.send([msgspec.json.encode(request)])
 
-    def _ranking(self, leaderboard: Leaderboard, window: Window, page: Page, *, final: bool) -> Ranking:
+    def _ranking(self, leaderboard: Leaderboard, window: Window, page: Page, better: int, *, final: bool) -> Ranking:
         now_ms = self._now_ms()
-        entries = [
-            to_entry(leaderboard.tiers, page.total, rank, user_id, score)
-            for rank, (user_id, score) in enumerate(page.lines, start=page.first + 1)
-        ]
+        entries = list(to_entries(leaderboard.tiers, page.total, page.first, better, page.lines))
         status = window.status(now_ms, final=final)
         source = RankingSource.FINAL if final else RankingSource.LIVE
         return Ranking(window, status, page.revision, page.total, now_ms, entries, source)
+
+
+def check_tier(leaderboard: Leaderboard, name: str | None) -> None:
+    """Raises UnknownTier unless the leaderboard has a tier of that name, or none is asked for."""
+    if name is not None and name not in {tier.name for tier in leaderboard.tiers}:
+        raise UnknownTier(f"{leaderboard.id} has no such tier")

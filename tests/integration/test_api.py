@@ -20,6 +20,7 @@ from redis.retry import Retry
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
 from shared.domain.windows import daily, day_of, format_day, weekly
+from shared.live.queries import LiveQueries
 from shared.live.windows import LiveWindows
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalRanking
@@ -75,13 +76,16 @@ def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Ite
 def call(module: Any, redis: Redis, leaderboard_id: str) -> Call:
     """Calls the function with a sample event, `autumn-cup` in it being this test's leaderboard."""
 
-    def call(name: str, *, path: str | None = None, query: str | None = None, body: Any = None) -> Any:
+    def call(
+        name: str, *, path: str | None = None, query: str | None = None, body: Any = None, headers: Any = None
+    ) -> Any:
         event = msgspec.json.decode((EVENTS / f"api-{name}.json").read_bytes())
         event["rawPath"] = path or event["rawPath"].replace("autumn-cup", leaderboard_id)
         if query is not None:
             event["rawQueryString"] = query
         if body is not None:
             event["body"] = msgspec.json.encode(body).decode()
+        event["headers"] |= headers or {}
         answer = module.handler(event, CONTEXT)
         parsed = msgspec.json.decode(answer["body"]) if answer["body"] else None
         return SimpleNamespace(status=answer["statusCode"], headers=answer["headers"], json=parsed)
@@ -143,6 +147,63 @@ def test_a_page_begins_and_ends_where_it_was_asked_to(call: Call, score: Callabl
     assert users("offset=1000000000") == []
 
 
+def test_cursors_lead_through_a_ranking_and_back_while_players_move(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    score(*((f"u{number}", number // 2) for number in range(10)))
+
+    def page(query: str) -> Any:
+        answer = call("rankings", query=f"window=daily&limit=4&{query}")
+        assert answer.status == 200
+        return answer.json
+
+    first = page("")
+    score((first["entries"][-1]["userId"], 100))  # the entry that the cursor was made of is gone from there
+    second = page(f"cursor={first['nextCursor']}")
+    third = page(f"cursor={second['nextCursor']}")
+    back = page(f"cursor={third['prevCursor']}")
+
+    assert [one["userId"] for one in first["entries"]] == ["u8", "u9", "u6", "u7"]
+    assert [(one["rank"], one["userId"]) for one in second["entries"]] == [(5, "u4"), (6, "u5"), (7, "u2"), (8, "u3")]
+    assert [one["competitionRank"] for one in second["entries"]] == [5, 5, 7, 7]
+    assert [one["userId"] for one in third["entries"]] == ["u0", "u1"]
+    assert (first["prevCursor"], third["nextCursor"]) == (None, None)
+    assert back["entries"] == second["entries"]
+
+
+def test_friends_a_tier_and_a_range_of_scores_have_the_ranks_of_the_whole(
+    call: Call, score: Callable[..., None]
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 9), ("bob", 7), ("cid", 7), ("dan", 5), ("eve", 1))
+
+    def ranks(query: str) -> list[tuple[int, int, str]]:
+        found = call("rankings", query=query).json
+        assert found["total"] == 5
+        return [(one["rank"], one["competitionRank"], one["userId"]) for one in found["entries"]]
+
+    assert ranks("userIds=eve,cid,nobody") == [(3, 2, "cid"), (5, 5, "eve")]
+    assert call("rankings", query="userIds=eve,nobody").json["missing"] == ["nobody"]
+    assert ranks("tier=bronze") == [(2, 2, "bob"), (3, 2, "cid"), (4, 4, "dan")]
+    assert ranks("minScore=5&maxScore=7&offset=1&limit=1") == [(3, 2, "cid")]
+    unknown = call("rankings", query="tier=platinum")
+    assert (unknown.status, unknown.json["errors"][0]["field"]) == (422, "tier")
+
+
+def test_a_reader_who_waits_sees_the_next_score(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5))
+    tag = call("rankings").headers["etag"]
+    assert call("rankings", headers={"if-none-match": tag}).status == 304
+
+    with ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(asyncio.new_event_loop())) as pool:
+        waiting = pool.submit(call, "rankings", headers={"if-none-match": tag, "prefer": "wait=20"})
+        score(("bob", 7))
+        answer = waiting.result()
+
+    assert (answer.status, answer.json["total"]) == (200, 2)
+    assert answer.headers["etag"] != tag
+
+
 def test_a_player_is_read_with_neighbours_and_gaps(call: Call, score: Callable[..., None]) -> None:
     call("put-leaderboard", body=BODY)
     score(("ann", 20), ("u-42", 7), ("cid", 3))
@@ -181,6 +242,7 @@ def test_a_read_is_one_round_trip_to_redis(call: Call, score: Callable[..., None
             "cmdstat_zcard",
             "cmdstat_zrange",
             "cmdstat_zrank",
+            "cmdstat_zcount",
         }
 
 
@@ -272,6 +334,7 @@ def test_while_redis_is_down_reads_answer_and_soon_without_waiting_for_it(
     breaker = CircuitBreaker(2, 3_600, RedisTimeoutError)
     live = LiveWindows(module.wiring.redis, breaker)
     monkeypatch.setattr(module.wiring.rankings, "_live", live)
+    monkeypatch.setattr(module.wiring.rankings, "_queries", LiveQueries(live))
     monkeypatch.setattr(module.wiring.redis, "evalsha", hang)
 
     for _ in range(10):
@@ -427,7 +490,7 @@ def test_without_queues_rankings_are_ready_but_not_all_is_well(call: Call) -> No
 
 def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as nobody:
-        for name in ("live", "rebuild", "rankings"):
+        for name in ("live", "queries", "rebuild", "rankings"):
             module.wiring.__dict__.pop(name, None)
         monkeypatch.setitem(module.wiring.__dict__, "redis", nobody)
         try:
@@ -438,5 +501,5 @@ def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, m
             assert (ready.status, ready.json["dependencies"]["redis"]["status"]) == (200, "down")
             assert call("health").status == 503
         finally:
-            for name in ("live", "rebuild", "rankings"):
+            for name in ("live", "queries", "rebuild", "rankings"):
                 module.wiring.__dict__.pop(name, None)

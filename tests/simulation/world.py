@@ -15,6 +15,7 @@ from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, day_of
+from shared.live.queries import LiveQueries
 from shared.live.windows import CacheUnavailable, LiveWindows
 from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.answers import RankingSource
@@ -280,8 +281,10 @@ class World:
     def _rankings(self) -> Rankings:
         client: Any = self.dynamo
         registry: Any = self.registry
+        live = self._live()
         return Rankings(
-            live=self._live(),
+            live=live,
+            queries=LiveQueries(live),
             rebuild=self._rebuild(),
             repairs=self._queue(REPAIRS),
             results=Results(Finals(client, "registry"), registry, self.scheduler.clock),

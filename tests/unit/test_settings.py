@@ -19,6 +19,7 @@ def test_the_environment_of_the_local_stack_is_complete() -> None:
 
 OPTIONAL = {
     "RESULT_TOPIC_ARN",
+    "CURSOR_KEY",
     "KAFKA_SECURITY",
     "KAFKA_TIMESTAMP_TYPE",
     "REDIS_TIMEOUT_MS",
@@ -50,6 +51,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("REDIS_TIMEOUT_MS", "9"),
         ("REDIS_TIMEOUT_MS", "soon"),
         ("TRUTH_THREADS", "65"),
+        ("CURSOR_KEY", "k" * 31),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
@@ -64,6 +66,14 @@ def test_producers_clocks_are_trusted_only_locally() -> None:
 
     with pytest.raises(InvalidSettings, match="KAFKA_TIMESTAMP_TYPE"):
         load(COMPLETE | {"KAFKA_TIMESTAMP_TYPE": "CREATE_TIME", "STAGE": "production"})
+
+
+def test_cursors_are_signed_with_a_known_key_only_locally() -> None:
+    assert load(COMPLETE | {"CURSOR_KEY": "k" * 32}).cursor_signing_key == b"k" * 32
+    assert load(COMPLETE).cursor_signing_key
+
+    with pytest.raises(InvalidSettings, match=r"^environment: set `CURSOR_KEY`$"):
+        _ = load(COMPLETE | {"STAGE": "production"}).cursor_signing_key
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "", "-1"])

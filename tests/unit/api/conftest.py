@@ -1,6 +1,6 @@
 """The API's function over parts that stand in for Redis, DynamoDB and the queues."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -14,9 +14,11 @@ from functions.api.gateway import HttpApi
 from shared.domain.periods import Period
 from shared.domain.ranking import Entry, rank
 from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.selections import Selection
 from shared.domain.standings import Score
 from shared.domain.windows import DAY_MS, Window, parse_day
 from shared.pipeline.answers import PlayerRanking, Ranking
+from shared.pipeline.cursors import Cursors
 from shared.pipeline.leaderboards import Leaderboards
 from shared.truth.registry import Conflict
 
@@ -73,7 +75,9 @@ class Rankings:
 
     def __init__(self) -> None:
         self.scores = {f"u-{number}": Score(100 - number, NOW_MS) for number in range(5)}
-        self.asked: list[tuple[Window, int, int]] = []
+        self.asked: list[tuple[Window, Selection]] = []
+        self.revision = 7
+        self.final = False
         self.failure: Exception | None = None
 
     def _entries(self, leaderboard: Leaderboard) -> list[Entry]:
@@ -81,18 +85,30 @@ class Rankings:
             raise self.failure
         return list(rank(leaderboard.order, leaderboard.tiers, self.scores.items()))
 
-    def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int) -> Ranking:
-        self.asked.append((window, offset, limit))
+    def _ranking(self, window: Window, entries: Sequence[Entry], total: int) -> Ranking:
+        status = window.status(NOW_MS, final=self.final)
+        return Ranking(window, status, self.revision, total, NOW_MS, entries, matched=len(entries))
+
+    def select(self, leaderboard: Leaderboard, window: Window, selection: Selection) -> Ranking:
+        self.asked.append((window, selection))
         entries = self._entries(leaderboard)
-        return Ranking(window, window.status(NOW_MS), 7, len(entries), NOW_MS, entries[offset : offset + limit])
+        first, past = selection.offset, selection.offset + selection.limit
+        ranking = self._ranking(window, entries[first:past], len(entries))
+        return msgspec.structs.replace(
+            ranking, matched=len(entries), has_previous=0 < first < len(entries), has_next=past < len(entries)
+        )
+
+    def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]) -> Ranking:
+        entries = self._entries(leaderboard)
+        return self._ranking(window, [one for one in entries if one.user_id in user_ids], len(entries))
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int) -> PlayerRanking | None:
         entries = self._entries(leaderboard)
         at = next((at for at, entry in enumerate(entries) if entry.user_id == user_id), None)
         if at is None:
             return None
-        bare = Ranking(window, window.status(NOW_MS), 7, len(entries), NOW_MS, ())
         above = entries[max(0, at - context) : at]
+        bare = self._ranking(window, (), len(entries))
         return PlayerRanking(bare, entries[at], 2, 7, above, entries[at + 1 : at + 1 + context])
 
 
@@ -131,13 +147,26 @@ class Api:
             registry=self.registry,
             leaderboards=Leaderboards(self.registry, lambda: self.now_ms),  # type: ignore[arg-type]
             rankings=self.rankings,
+            live=SimpleNamespace(revision=self._revision),
+            cursors=Cursors(b"key"),
             rebuild=SimpleNamespace(leaderboard=self._rebuild, keep_period=self._keep),
             exports=SimpleNamespace(
                 ask=lambda leaderboard, window, format: self.jobs["asked"],
                 job=lambda leaderboard_id, export_id: self.jobs.get(export_id),
             ),
         )
+        self.context: Any = None
+        self.revision_failure: Exception | None = None
+        self.start()
+
+    def start(self) -> None:
+        """As a new process does."""
         self._serve = Mangum(create_app(self.parts, lambda: self.now_ms), lifespan="off", custom_handlers=[HttpApi])
+
+    def _revision(self, leaderboard: Leaderboard, window: Window) -> int:
+        if self.revision_failure is not None:
+            raise self.revision_failure
+        return self.rankings.revision
 
     def _rebuild(self, leaderboard: Leaderboard) -> bool:
         if self.cache_failure is not None:
@@ -151,14 +180,20 @@ class Api:
         self.kept.append(window)
 
     def call(
-        self, method: str, path: str, query: Mapping[str, Any] | str = "", body: Any = None, raw: str | None = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | str = "",
+        body: Any = None,
+        raw: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         text = raw if body is None else msgspec.json.encode(body).decode()
         event = {
             "version": "2.0",
             "rawPath": path,
             "rawQueryString": query if isinstance(query, str) else urlencode(query),
-            "headers": {"host": "api.example.com"},
+            "headers": {"host": "api.example.com", **(headers or {})},
             "requestContext": {
                 "http": {"method": method, "path": path, "sourceIp": "192.0.2.10"},
                 "requestId": "request-1",
@@ -166,7 +201,7 @@ class Api:
             "body": text,
             "isBase64Encoded": False,
         }
-        return Answer(self._serve(event, None))  # type: ignore[arg-type]
+        return Answer(self._serve(event, self.context))  # type: ignore[arg-type]
 
     def get(self, path: str, **query: Any) -> Answer:
         return self.call("GET", path, {name.rstrip("_"): value for name, value in query.items()})

@@ -21,7 +21,8 @@ def test_a_page_has_the_shape_of_the_contract(api: Api) -> None:
 
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json == {
+    found = answer.json
+    assert found == {
         "leaderboardId": "cup",
         "window": {
             "kind": "weekly",
@@ -34,9 +35,11 @@ def test_a_page_has_the_shape_of_the_contract(api: Api) -> None:
         "total": 3,
         "asOf": "2026-11-23T10:00:00.000Z",
         "source": "live",
+        "matched": 3,
         "entries": [
             {
                 "rank": 2,
+                "competitionRank": 2,
                 "userId": "bob",
                 "score": 5,
                 "reachedAt": "2026-11-23T10:00:00.000Z",
@@ -44,7 +47,10 @@ def test_a_page_has_the_shape_of_the_contract(api: Api) -> None:
                 "tier": None,
             }
         ],
+        "nextCursor": found["nextCursor"],
+        "prevCursor": found["prevCursor"],
     }
+    assert len(found["nextCursor"]) < 200
 
 
 def test_all_time_has_no_dates(api: Api) -> None:
@@ -139,6 +145,7 @@ def test_a_player_has_his_neighbours_and_what_he_lacks(api: Api) -> None:
     assert [one["userId"] for one in (*found["above"], found["player"], *found["below"])] == ["u-1", "u-2", "u-3"]
     assert found["player"] == {
         "rank": 3,
+        "competitionRank": 3,
         "userId": "u-2",
         "score": 98,
         "reachedAt": "2026-11-23T10:00:00.000Z",

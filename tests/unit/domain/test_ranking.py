@@ -37,9 +37,9 @@ def test_every_entry_has_its_own_rank_percentile_and_tier() -> None:
     scores = {"a": Score(7, 2), "b": Score(7, 1), "c": Score(-1, 0)}
 
     assert list(rank(Order.DESC, tiers, scores.items())) == [
-        Entry(1, "b", 7, 1, 6_666, "gold"),
-        Entry(2, "a", 7, 2, 3_333, "silver"),
-        Entry(3, "c", -1, 0, 0, None),
+        Entry(1, "b", 7, 1, 6_666, "gold", 1),
+        Entry(2, "a", 7, 2, 3_333, "silver", 1),
+        Entry(3, "c", -1, 0, 0, None, 3),
     ]
 
 

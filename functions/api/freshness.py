@@ -1,0 +1,128 @@
+"""Conditional reads and caching: what a client that has read before need not read again, and waiting for a change."""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from fastapi import Request, Response
+from msgspec import Struct
+
+from functions.api.views import answer
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import WindowStatus
+from shared.live.windows import CacheUnavailable, LiveWindows
+from shared.pipeline.answers import Ranking, RankingSource
+
+WAIT_MAX_S: Final = 20
+"""Longest wait for a change. API Gateway gives up after 30 s, the function after 29
+(https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html)."""
+WAIT_RESERVE_MS: Final = 3_000
+"""What stays of an invocation's time for the read after the wait."""
+POLL_MS: Final = 100
+"""How often a waiting request looks, with one HGET; a change shows a tenth of a second later at the most."""
+MAX_AGE_S: Final[Mapping[WindowStatus, int]] = {WindowStatus.OPEN: 1, WindowStatus.CLOSING: 5}
+"""How long an answer may be shown without asking again."""
+FINAL_MAX_AGE_S: Final = 31_536_000
+"""A year, the longest that caches keep (RFC 9111 calls for no more)."""
+
+_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
+
+
+class Fresh(Struct, frozen=True):
+    """What was read: the ranking that it says as of when and at which revision, and the view that is sent."""
+
+    ranking: Ranking
+    view: Struct
+    state: tuple[int, ...] = ()
+    """What else decides the answer, where the revision does not cover it."""
+
+
+class Freshness:
+    """Answers reads of one window."""
+
+    def __init__(
+        self,
+        live: Callable[[], LiveWindows],
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._live = live
+        self._sleep = sleep
+        self._monotonic_s = monotonic_s
+
+    async def respond(self, request: Request, leaderboard: Leaderboard, read: Callable[[], Fresh]) -> Response:
+        """The view, or 304 if the client has it: at once, or once the time is over that he is willing to wait."""
+        fresh = read()
+        tag = _tag(request, leaderboard, fresh)
+        headers: dict[str, str] = {}
+        if _has(request, tag):
+            wait_ms = _wait_ms(request)
+            if wait_ms is not None and fresh.ranking.status is not WindowStatus.FINAL:
+                headers["preference-applied"] = f"wait={wait_ms // 1000}"
+                fresh = await self._changed(request, leaderboard, read, fresh, _affordable_ms(request, wait_ms))
+                tag = _tag(request, leaderboard, fresh)
+        headers |= {"etag": tag, "cache-control": _cache_control(request, fresh.ranking)}
+        return Response(status_code=304, headers=headers) if _has(request, tag) else answer(fresh.view, 200, headers)
+
+    async def _changed(
+        self, request: Request, leaderboard: Leaderboard, read: Callable[[], Fresh], fresh: Fresh, wait_ms: int
+    ) -> Fresh:
+        """What is read once it is something else, or when the time is over."""
+        end_s = self._monotonic_s() + wait_ms / 1000
+        while self._monotonic_s() + POLL_MS / 1000 <= end_s:
+            await self._sleep(POLL_MS / 1000)
+            if self._revision(leaderboard, fresh.ranking) == fresh.ranking.revision:
+                continue
+            fresh = read()
+            if not _has(request, _tag(request, leaderboard, fresh)):
+                break
+        return fresh
+
+    def _revision(self, leaderboard: Leaderboard, ranking: Ranking) -> int | None:
+        try:
+            return self._live().revision(leaderboard, ranking.window)
+        except CacheUnavailable:
+            return None  # what is read now comes from elsewhere
+
+
+def _tag(request: Request, leaderboard: Leaderboard, fresh: Fresh) -> str:
+    """A weak tag, since `asOf` differs in every answer. It covers what was asked and all that decides the answer."""
+    ranking = fresh.ranking
+    rules = 0 if ranking.status is WindowStatus.FINAL else leaderboard.version
+    as_of_ms = ranking.as_of_ms if ranking.source is RankingSource.SNAPSHOT else 0
+    asked = (request.url.path, sorted(request.query_params.multi_items()))
+    state = (ranking.window.id, ranking.revision, ranking.status, ranking.source, rules, as_of_ms, fresh.state)
+    digest = hashlib.blake2b(msgspec.msgpack.encode((asked, state)), digest_size=12)
+    return f'W/"{digest.hexdigest()}"'
+
+
+def _has(request: Request, tag: str) -> bool:
+    """Whether the client says that he has this answer (RFC 9110, section 13.1.2: weak comparison)."""
+    sent = request.headers.get("if-none-match", "").strip()
+    return sent == "*" or tag.removeprefix("W/") in _TAG.findall(sent)
+
+
+def _wait_ms(request: Request) -> int | None:
+    """What the client is willing to wait (RFC 7240, section 4.3), up to the limit."""
+    match = _WAIT.search(request.headers.get("prefer", ""))
+    return None if match is None else min(int(match[1]), WAIT_MAX_S) * 1000
+
+
+def _affordable_ms(request: Request, wait_ms: int) -> int:
+    context = request.scope.get("aws.context")
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    return wait_ms if remaining is None else max(0, min(wait_ms, remaining() - WAIT_RESERVE_MS))
+
+
+def _cache_control(request: Request, ranking: Ranking) -> str:
+    if ranking.source is RankingSource.SNAPSHOT:
+        return "no-cache"
+    if ranking.status is not WindowStatus.FINAL:
+        return f"max-age={MAX_AGE_S[ranking.status]}"
+    # a period's dates can be changed, and with them what its name means
+    return "max-age=60" if "period" in request.query_params else f"max-age={FINAL_MAX_AGE_S}, immutable"

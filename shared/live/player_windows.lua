@@ -1,0 +1,22 @@
+-- Where a player stands in several windows of a leaderboard.
+-- KEYS: the marker, then for each window its hash and its sorted set. ARGV: user id.
+-- Returns for each window {marker, "\0complete", "\0revision", entries in the window, {position from 0, how many have a
+-- better score, member, score} or {} if he is not in it}.
+local marker = redis.call('GET', KEYS[1])
+local windows = {}
+for i = 2, #KEYS, 2 do
+  local known = redis.call('HMGET', KEYS[i], '\0complete', '\0revision', ARGV[1])
+  local found = {}
+  if known[3] then
+    local member = string.sub(known[3], 1, 6) .. ARGV[1]
+    local score = redis.call('ZSCORE', KEYS[i + 1], member)
+    found = {
+      redis.call('ZRANK', KEYS[i + 1], member),
+      redis.call('ZCOUNT', KEYS[i + 1], '-inf', '(' .. score),
+      member,
+      score,
+    }
+  end
+  windows[#windows + 1] = {marker, known[1], known[2], redis.call('ZCARD', KEYS[i + 1]), found}
+end
+return windows

@@ -1,0 +1,163 @@
+"""Conditional reads, waiting for a change, and how long an answer may be kept."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from functions.api.freshness import WAIT_MAX_S, WAIT_RESERVE_MS, Freshness
+from shared.domain.periods import Period
+from shared.domain.windows import parse_day
+from shared.live.windows import CacheUnavailable
+from tests.unit.api.conftest import Answer, Api
+
+RANKINGS = "/leaderboards/cup/rankings"
+PLAYER = "/leaderboards/cup/players/u-2"
+
+
+class Waiting:
+    """A clock that stands still but for what is slept, and something that happens at a time."""
+
+    def __init__(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 0.0
+        self.at_s: dict[float, Any] = {}
+        original = Freshness.__init__
+
+        def patched(one: Freshness, live: Any) -> None:
+            original(one, live, self.sleep, lambda: self.now_s)
+
+        monkeypatch.setattr(Freshness, "__init__", patched)
+        api.start()
+
+    async def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+        for at_s in [at_s for at_s in self.at_s if at_s <= self.now_s]:
+            self.at_s.pop(at_s)()
+
+
+@pytest.fixture
+def waiting(api: Api, monkeypatch: pytest.MonkeyPatch) -> Waiting:
+    return Waiting(api, monkeypatch)
+
+
+def again(api: Api, first: Answer, path: str = RANKINGS, query: str = "", **headers: str) -> Answer:
+    sent = {"if-none-match": first.headers["etag"], **headers}
+    return api.call("GET", path, query, headers=sent)
+
+
+@pytest.mark.parametrize("path", [RANKINGS, PLAYER])
+def test_an_answer_that_the_client_has_is_304_without_body(api: Api, path: str) -> None:
+    first = api.get(path)
+    answer = again(api, first, path)
+    assert (answer.status, answer.text) == (304, "")
+    assert answer.headers["etag"] == first.headers["etag"]
+    assert answer.headers["cache-control"] == first.headers["cache-control"]
+
+
+@pytest.mark.parametrize("header", ['"x", {tag}', "{strong}", "*", "{tag}", ' W/"a,b" ,{tag} '])
+def test_tags_are_compared_weakly_and_one_of_many_is_enough(api: Api, header: str) -> None:
+    tag = api.get(RANKINGS).headers["etag"]
+    sent = header.format(tag=tag, strong=tag.removeprefix("W/"))
+    assert api.call("GET", RANKINGS, headers={"if-none-match": sent}).status == 304
+
+
+@pytest.mark.parametrize("header", ["", '"x"', "W/", "nonsense", '"'])
+def test_any_other_tag_is_answered_in_full(api: Api, header: str) -> None:
+    assert api.call("GET", RANKINGS, headers={"if-none-match": header}).status == 200
+
+
+def test_the_tag_is_another_for_whatever_changes_the_answer(api: Api) -> None:
+    def tag(query: str = "", path: str = RANKINGS) -> str:
+        return api.call("GET", path, query).headers["etag"]
+
+    tags = [tag(), tag("limit=1"), tag("window=daily"), tag("window=weekly"), tag("userIds=u-1"), tag(path=PLAYER)]
+    api.rankings.revision += 1
+    tags.append(tag())
+    api.registry.boards["cup"] = replace(api.registry.boards["cup"], name="Other", version=2)
+    api.now_ms += 3_600_000
+    tags.append(tag())
+    api.rankings.final = True
+    tags.append(tag())
+    assert len(set(tags)) == len(tags)
+
+
+def test_the_order_of_parameters_does_not_change_the_tag(api: Api) -> None:
+    one, other = (api.call("GET", RANKINGS, query) for query in ("limit=1&offset=2", "offset=2&limit=1"))
+    assert one.headers["etag"] == other.headers["etag"]
+
+
+@pytest.mark.parametrize(
+    ("query", "final", "expected"),
+    [
+        ("window=daily", False, "max-age=1"),
+        ("window=daily&date=2026-11-20", False, "max-age=5"),
+        ("window=daily&date=2026-11-20", True, "max-age=31536000, immutable"),
+        ("window=custom&period=launch", True, "max-age=60"),
+    ],
+)
+def test_how_long_an_answer_keeps_goes_by_the_windows_status(api: Api, query: str, final: bool, expected: str) -> None:
+    day = parse_day("2026-10-01")
+    api.registry.known_periods["cup", "launch"] = Period(id="launch", name="x", first=day, last=day)
+    api.rankings.final = final
+    assert api.call("GET", RANKINGS, query).headers["cache-control"] == expected
+
+
+def test_a_client_who_waits_is_answered_as_soon_as_something_changes(api: Api, waiting: Waiting) -> None:
+    first = api.get(RANKINGS)
+    waiting.at_s[3.0] = lambda: setattr(api.rankings, "revision", 8)
+
+    answer = again(api, first, prefer="wait=20")
+
+    assert (answer.status, answer.json["revision"]) == (200, 8)
+    assert answer.headers["preference-applied"] == "wait=20"
+    assert 3.0 <= waiting.now_s < 3.2
+
+
+@pytest.mark.parametrize(
+    ("prefer", "waited_s"),
+    [
+        ("wait=2", 2),
+        ("respond-async, WAIT=2", 2),
+        ('wait="2"; x=1', 2),
+        (f"wait={WAIT_MAX_S + 1}", WAIT_MAX_S),
+        ("wait=999999", WAIT_MAX_S),
+        ("wait=0", 0),
+        ("wait=-1", 0),
+        ("wait=2s", 0),
+        ("await=2", 0),
+        ("wait", 0),
+        ("", 0),
+    ],
+)
+def test_the_wait_ends_when_the_client_or_the_limit_says(
+    api: Api, waiting: Waiting, prefer: str, waited_s: int
+) -> None:
+    assert again(api, api.get(RANKINGS), prefer=prefer).status == 304
+    assert waited_s - 0.2 <= waiting.now_s <= waited_s
+
+
+def test_the_wait_leaves_time_for_the_answer_before_the_invocation_ends(api: Api, waiting: Waiting) -> None:
+    api.context = SimpleNamespace(get_remaining_time_in_millis=lambda: WAIT_RESERVE_MS + 500)
+    assert again(api, api.get(RANKINGS), prefer="wait=20").status == 304
+    assert waiting.now_s <= 0.5
+
+
+def test_nobody_waits_for_a_final_window_nor_without_a_tag(api: Api, waiting: Waiting) -> None:
+    assert api.call("GET", RANKINGS, headers={"prefer": "wait=20"}).status == 200
+    api.rankings.final = True
+    assert again(api, api.get(RANKINGS), prefer="wait=20").status == 304
+    assert waiting.now_s == 0
+
+
+def test_a_wait_during_which_the_cache_fails_ends_with_what_can_be_said_then(api: Api, waiting: Waiting) -> None:
+    first = api.get(RANKINGS)
+
+    def fail() -> None:
+        api.rankings.failure = CacheUnavailable("away")
+        api.revision_failure = CacheUnavailable("away")
+
+    waiting.at_s[1.0] = fail
+
+    assert again(api, first, prefer="wait=20").status == 503
+    assert waiting.now_s < 1.2
