@@ -23,6 +23,7 @@ from shared.pipeline.exports import Exports
 from shared.pipeline.fallback import Fallback
 from shared.pipeline.ingest import Ingest
 from shared.pipeline.leaderboards import Leaderboards
+from shared.pipeline.players import Players
 from shared.pipeline.projection import Projector
 from shared.pipeline.rankings import Rankings
 from shared.pipeline.rebuild import Rebuild
@@ -206,6 +207,18 @@ class Wiring:
             repairs=self.repairs,
             results=self.results,
             fallback=fallback,
+            now_ms=now_ms,
+        )
+
+    @cached_property
+    def players(self) -> Players:
+        """Reads of one player."""
+        return Players(
+            rankings=self.rankings,
+            queries=self.queries,
+            reads=self.reads,
+            registry=self.registry,
+            results=self.results,
             now_ms=now_ms,
         )
 

@@ -16,7 +16,7 @@ from functions.api.freshness import Freshness
 from functions.api.openapi import complete, problems
 from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
-from functions.api.routes import exports, health, leaderboards, rankings
+from functions.api.routes import exports, health, leaderboards, players, rankings
 from shared.wiring import Wiring, now_ms
 
 _DESCRIPTION: Final = "Exact, live leaderboards. Times are UTC, RFC 3339; errors are problem+json (RFC 9457)."
@@ -38,6 +38,7 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
     freshness = Freshness(lambda: wiring.live)
     _ = wiring.cursors  # without a key to sign with, nothing starts
     rankings.register(app, wiring, finder, freshness)
+    players.register(app, wiring, finder)
     rankings.register_player(app, wiring, finder, freshness)
     exports.register(app, wiring, finder)
     health.register(app, wiring)

@@ -87,8 +87,8 @@ class PlayerOfQuery(PlayerQuery):
     user_id: str
 
 
-class ExplainQuery(WindowQuery):
-    """The window that is explained."""
+class NoQuery(_Sent):
+    """No parameters."""
 
 
 class EventsQuery(_Sent):

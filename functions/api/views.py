@@ -1,7 +1,7 @@
 """What the API answers with. msgspec structs: encoded in C without a second validation, and their own schema."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -203,10 +203,99 @@ class HealthView(Struct):
     dependencies: dict[str, DependencyView]
 
 
+class EventView(Struct, rename="camel", gc=False):
+    """An accepted event, and the record that it came in."""
+
+    event_id: str
+    points: int
+    occurred_at: str
+    attributes: dict[str, str]
+    topic: str
+    partition: int
+    offset: int
+    appended_at: str
+    """When the broker appended the record: what decides whether an event was late."""
+
+
+class EventsView(Struct, rename="camel"):
+    """A page of a player's accepted events, by event id; `nextAfter` asks for the next one, null on the last."""
+
+    leaderboard_id: str
+    user_id: str
+    events: list[EventView]
+    next_after: str | None
+
+
+class BucketView(Struct, rename="camel"):
+    """What a player's events in one bucket add up to."""
+
+    bucket: str
+    """A date, or `all-time` for the standing that is kept over all days."""
+    points: int
+    reached_at: str
+    events: int
+
+
+class CountedEventView(Struct, rename="camel"):
+    """An event behind a score."""
+
+    event: EventView
+    counts: bool
+    """Whether it is in the score; with `best` and `latest` only the events that decide are."""
+
+
+class NeighbourView(Struct, rename="camel"):
+    """The entry next to a player's, and what decided between the two."""
+
+    entry: EntryView
+    decided_by: Literal["score", "reachedAt", "userId"]
+
+
+class TierMatchView(Struct, rename="camel"):
+    """How a player meets a tier's rule."""
+
+    rule: TierView
+    met: bool
+    """Whether the rule takes him; the first that does names his tier."""
+    cutoff_rank: int | None
+    """The last rank that the rule takes; null for a rule on the score."""
+    cutoff_score: int | None
+    """The score of the last entry that the rule takes, or the score that it asks for; null if that is not known."""
+    points_to_reach: int | None
+    """For tiers ahead of his own: points to gain (to lose, where the lowest ranks first) to be in it."""
+
+
+class ExplanationView(Struct, rename="camel"):
+    """Why a player stands where he stands."""
+
+    leaderboard_id: str
+    window: WindowView
+    revision: int
+    total: int
+    as_of: str
+    source: str
+    aggregation: str
+    order: str
+    rules_version: int
+    player: PlayerView
+    buckets: list[BucketView]
+    events: list[CountedEventView]
+    """Those that count first, then the latest; up to 100."""
+    events_complete: bool
+    """Whether these are all of the window's; the others are in the player's events."""
+    agrees: bool
+    """Whether the buckets, and the events if not too many to be read, add up to the score that is shown."""
+    above: NeighbourView | None
+    below: NeighbourView | None
+    tiers: list[TierMatchView]
+
+
 VIEWS: Final = (
     RankingView,
     NeighboursView,
     PlayerWindowsView,
+    EventsView,
+    ExplanationView,
     LeaderboardView,
     LeaderboardsView,
     PeriodView,

@@ -58,10 +58,10 @@ def tier_of(tiers: Sequence[Tier], rank: int, score: int, total: int) -> str | N
     return None
 
 
-def points_to_next_tier(
+def points_to_tiers(
     tiers: Sequence[Tier], current: str | None, score: int, cutoffs: Mapping[str, int], *, descending: bool
-) -> int | None:
-    """The fewest points that bring a player from his tier into one listed before it; None if there is none.
+) -> dict[str, int]:
+    """The fewest points that bring a player from his tier into each one listed before it, where any do.
 
     Args:
         tiers: the rules in their order.
@@ -71,14 +71,21 @@ def points_to_next_tier(
             enough: who reached the score first keeps it.
         descending: whether the highest score ranks first; if not, these are points to lose.
     """
-    gaps = []
+    gaps = {}
     for tier in tiers:
         if tier.name == current:
             break
         if tier.rule in (TierRule.MIN_SCORE, TierRule.MAX_SCORE):
-            gaps.append(abs(tier.value - score))
+            gaps[tier.name] = abs(tier.value - score)
         elif tier.name in cutoffs:
             target = cutoffs[tier.name] + (1 if descending else -1)
             if abs(target) <= POINTS_MAX:
-                gaps.append(abs(target - score))
-    return min(gaps, default=None)
+                gaps[tier.name] = abs(target - score)
+    return gaps
+
+
+def points_to_next_tier(
+    tiers: Sequence[Tier], current: str | None, score: int, cutoffs: Mapping[str, int], *, descending: bool
+) -> int | None:
+    """The fewest points that bring a player into any tier listed before his; None if there is none. As above."""
+    return min(points_to_tiers(tiers, current, score, cutoffs, descending=descending).values(), default=None)

@@ -1,12 +1,16 @@
 """What reads of rankings answer, and how far it can be relied on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
 
 from shared.domain.ranking import Entry
-from shared.domain.windows import Window, WindowStatus
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.tiers import Tier
+from shared.domain.windows import Day, Window, WindowStatus
+from shared.truth.items import LedgerEntry
 
 
 class RankingSource(StrEnum):
@@ -52,3 +56,53 @@ class PlayerRanking(Struct, frozen=True):
     below: Sequence[Entry]
     rank_is_approximate: bool = False
     """With source `snapshot`: his score is of now, the others' of when the snapshot was taken."""
+    cutoffs: Mapping[str, int] = {}
+    """Tier → score of the last entry it takes now, for the tiers that go by rank, as far as it is known."""
+
+
+class PlayerWindow(Struct, frozen=True):
+    """Where a player stands in a window that is going on."""
+
+    ranking: Ranking
+    """With his entry, or with none."""
+    period_ids: Sequence[str]
+    """The registered periods over its dates."""
+
+
+class TierMatch(Struct, frozen=True):
+    """How a player meets a tier's rule."""
+
+    tier: Tier
+    met: bool
+    """Whether the rule takes him; the first that does names his tier."""
+    cutoff_rank: int | None
+    """The last rank that the rule takes; None for a rule on the score."""
+    cutoff_score: int | None
+    """The score of the last entry that the rule takes, or the score that it asks for; None if it is not known."""
+    points_to_reach: int | None
+    """For tiers ahead of his own: what he lacks for it."""
+
+
+class CountedEvent(Struct, frozen=True):
+    """An event behind a score."""
+
+    entry: LedgerEntry
+    counts: bool
+    """Whether it is in the score; with `best` and `latest` only the events that decide are."""
+
+
+class Explanation(Struct, frozen=True):
+    """Why a player stands where he stands."""
+
+    player: PlayerRanking
+    """With one entry above and one below."""
+    rules: Leaderboard
+    buckets: Sequence[tuple[Day, Standing]]
+    """His standings in the window's buckets, oldest first."""
+    events: Sequence[CountedEvent]
+    """Those that count first, then the latest."""
+    events_complete: bool
+    """Whether these are all of the window's."""
+    agrees: bool
+    """Whether buckets, and all events if they could be read, add up to the score."""
+    tiers: Sequence[TierMatch]

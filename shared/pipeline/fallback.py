@@ -73,16 +73,16 @@ class Fallback:
             above = below = []
         descending = leaderboard.order is Order.DESC
         better = others[rank - 2][1].points if 2 <= rank <= len(others) + 1 else None
+        cutoffs = _cutoffs(leaderboard, snapshot)
         return True, PlayerRanking(
             self._ranking(window, snapshot, (), final=final),
             player,
             None if better is None else points_to_pass(better, score.points, descending=descending),
-            points_to_next_tier(
-                leaderboard.tiers, player.tier, score.points, _cutoffs(leaderboard, snapshot), descending=descending
-            ),
+            points_to_next_tier(leaderboard.tiers, player.tier, score.points, cutoffs, descending=descending),
             above,
             below,
             rank_is_approximate=True,
+            cutoffs=cutoffs,
         )
 
     def _score(self, leaderboard: Leaderboard, window: Window, user_id: str) -> Score | None:

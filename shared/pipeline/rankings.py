@@ -169,6 +169,7 @@ class Rankings:
             points_to_next_tier(leaderboard.tiers, player.tier, player.score, found.cutoffs, descending=descending),
             above[-context:] if context else (),
             below[:context],
+            cutoffs=found.cutoffs,
         )
 
     def _vouched(

@@ -83,13 +83,13 @@ class Reads:
             for lines in self._run_all([partial(read, *part) for part in wave]):
                 yield from lines
 
-    def ledger(self, leaderboard_id: str, user_id: str) -> Iterator[LedgerEntry]:
-        """Every accepted event of a player, by event id.
+    def ledger(self, leaderboard_id: str, user_id: str, after: str | None = None) -> Iterator[LedgerEntry]:
+        """Every accepted event of a player, by event id (its bytes), from the one that follows `after`.
 
         Raises:
             Unavailable: as above.
         """
-        for item in self._query(self._tables.ledger, keys.ledger_partition(leaderboard_id, user_id)):
+        for item in self._query(self._tables.ledger, keys.ledger_partition(leaderboard_id, user_id), after):
             yield to_ledger_entry(item)
 
     def _batch_get(self, wanted: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -105,11 +105,12 @@ class Reads:
             self._backoff.wait(attempt)
         raise Unavailable("BatchGetItem left keys unprocessed")
 
-    def _query(self, table: str, partition: str) -> Iterator[Mapping[str, Any]]:
+    def _query(self, table: str, partition: str, after: str | None = None) -> Iterator[Mapping[str, Any]]:
+        values = {":pk": {"S": partition}} | ({} if after is None else {":after": {"S": after}})
         pages = self._client.get_paginator("query").paginate(
             TableName=table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": partition}},
+            KeyConditionExpression="pk = :pk" if after is None else "pk = :pk AND sk > :after",
+            ExpressionAttributeValues=values,
             ConsistentRead=True,
         )
         with passing_as_unavailable():

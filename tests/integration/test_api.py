@@ -19,7 +19,8 @@ from redis.retry import Retry
 
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
-from shared.domain.windows import daily, day_of, format_day, weekly
+from shared.domain.standings import Standing
+from shared.domain.windows import ALL_TIME_BUCKET, daily, day_of, format_day, weekly
 from shared.live.queries import LiveQueries
 from shared.live.windows import LiveWindows
 from shared.truth.commits import Unavailable
@@ -222,6 +223,150 @@ def test_a_user_id_of_any_unicode_with_a_slash_is_found(call: Call, score: Calla
     call("put-leaderboard", body=BODY)
     score(("Zoë/50% 🎮", 7))
     assert call("player-unicode").json["player"]["rank"] == 1
+
+
+def test_a_player_has_all_his_windows_in_one_round_trip(call: Call, score: Callable[..., None], redis: Redis) -> None:
+    call("put-leaderboard", body=BODY)
+    today = format_day(day_of(now_ms()))
+    period = {"name": "Today", "from": today, "to": today}
+    call("put-period", body=period)
+    score(("ann", 20), ("u-42", 7), ("cid", 7))
+    call("player-windows")
+    redis.config_resetstat()
+
+    answer = call("player-windows")
+
+    assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache")
+    found = answer.json["windows"]
+    assert [one["window"]["kind"] for one in found] == ["daily", "weekly", "all-time", "custom"]
+    assert [len(one["periods"]) for one in found] == [0, 0, 0, 1]
+    for one in found:
+        assert (one["total"], one["source"], one["entry"]["rank"], one["entry"]["competitionRank"]) == (3, "live", 2, 2)
+        page = call("rankings", query=f"window={one['window']['kind']}" if not one["periods"] else "")
+        assert one["entry"] in page.json["entries"]
+    nobody = call("player-windows", path=answer_path(call, "nobody/windows"))
+    assert [one["entry"] for one in nobody.json["windows"]] == [None] * 4
+
+
+def answer_path(call: Call, tail: str) -> str:
+    return f"/leaderboards/{call('get-leaderboard').json['id']}/players/{tail}"
+
+
+def test_while_a_window_cannot_be_vouched_for_a_players_windows_are_not_shown(
+    call: Call, score: Callable[..., None], redis: Redis
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("u-42", 7))
+    redis.flushall()
+    answer = call("player-windows")
+    assert (answer.status, answer.json["type"]) == (503, "urn:leaderboards:problem:rebuilding")
+
+
+def test_a_players_events_are_paged_by_their_ids(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    score(*(("u-42", points) for points in (5, -2, 7, 1, 3)), ("ann", 1))
+
+    pages = [call("player-events", query="limit=2").json]
+    while pages[-1]["nextAfter"] is not None:
+        pages.append(call("player-events", query=f"limit=2&after={pages[-1]['nextAfter']}").json)
+
+    events = [one for page in pages for one in page["events"]]
+    assert [one["eventId"] for one in events] == ["e-0", "e-1", "e-2", "e-3", "e-4"]
+    assert [one["points"] for one in events] == [5, -2, 7, 1, 3]
+    assert [one["offset"] for one in events] == [0, 1, 2, 3, 4]
+    assert len(pages) == 3
+    assert call("player-events", path=answer_path(call, "nobody/events")).status == 404
+    assert call("player-events", query="after=zzz").json["events"] == []
+
+
+def test_a_user_id_that_ends_as_a_route_does_is_reached_by_a_parameter(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("u-42/events", 7), ("u-42", 5))
+    assert call("player-of").json["player"]["userId"] == "u-42/events"
+    assert call("player-events", path=answer_path(call, "u-42/events/events")).json["userId"] == "u-42/events"
+    assert call("player-events").json["userId"] == "u-42"
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "points", "score_of", "counting"),
+    [
+        ("sum", (5, -2, 9), 12, {"e-0", "e-1", "e-2"}),
+        ("best", (5, 9, 9), 9, {"e-1"}),
+        ("latest", (5, 9, 2), 2, {"e-2"}),
+    ],
+)
+@pytest.mark.parametrize("window", ["daily", "weekly", "all-time"])
+def test_an_explanation_adds_up_from_the_events_to_the_score(
+    call: Call,
+    score: Callable[..., None],
+    aggregation: str,
+    points: tuple[int, ...],
+    score_of: int,
+    counting: set[str],
+    window: str,
+) -> None:
+    call("put-leaderboard", body=BODY | {"aggregation": aggregation})
+    score(*(("u-42", one) for one in points))
+
+    found = call("player-explain", query=f"window={window}").json
+
+    assert found["player"]["score"] == score_of
+    assert {one["event"]["eventId"] for one in found["events"] if one["counts"]} == counting
+    assert {one["event"]["eventId"] for one in found["events"]} == {"e-0", "e-1", "e-2"}
+    assert (found["agrees"], found["eventsComplete"], found["aggregation"]) == (True, True, aggregation)
+    assert [(one["points"], one["events"]) for one in found["buckets"]] == [(score_of, 3)]
+    assert call("player-explain", path=answer_path(call, "nobody/explain")).status == 404
+
+
+def test_an_explanation_names_what_decided_against_the_neighbours_and_the_tiers(
+    call: Call, score: Callable[..., None]
+) -> None:
+    tiers = [{"name": "gold", "topN": 1}, {"name": "silver", "minScore": 8}, {"name": "bronze", "topPercent": 75}]
+    call("put-leaderboard", body=BODY | {"tiers": tiers})
+    score(("ann", 9), ("bob", 5), ("u-42", 5), ("dan", 1))
+
+    found = call("player-explain").json
+
+    assert (found["above"]["entry"]["userId"], found["above"]["decidedBy"]) == ("bob", "reachedAt")
+    assert (found["below"]["entry"]["userId"], found["below"]["decidedBy"]) == ("dan", "score")
+    assert (found["player"]["rank"], found["player"]["competitionRank"], found["player"]["tier"]) == (3, 2, "bronze")
+    assert found["tiers"] == [
+        {"rule": tiers[0], "met": False, "cutoffRank": 1, "cutoffScore": 9, "pointsToReach": 5},
+        {"rule": tiers[1], "met": False, "cutoffRank": None, "cutoffScore": 8, "pointsToReach": 3},
+        {"rule": tiers[2], "met": True, "cutoffRank": 3, "cutoffScore": 5, "pointsToReach": None},
+    ]
+
+
+def test_an_explanation_says_when_cache_and_truth_do_not_agree(
+    call: Call, score: Callable[..., None], module: Any, leaderboard_id: str
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("u-42", 7))
+    leaderboard = module.wiring.registry.leaderboard(leaderboard_id)
+    wrong = {"u-42": {ALL_TIME_BUCKET: Standing(8, now_ms(), 1, version=99)}}
+    module.wiring.live.apply(leaderboard, wrong, now_ms())
+
+    found = call("player-explain").json
+
+    assert (found["player"]["score"], found["agrees"]) == (8, False)
+    assert found["buckets"][0]["points"] == 7
+
+
+def test_an_explanation_of_many_events_shows_some_and_says_so(
+    call: Call, score: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.pipeline.players.EXPLAINED_EVENTS_MAX", 2)
+    call("put-leaderboard", body=BODY)
+    score(*(("u-42", one) for one in (1, 2, 3)))
+
+    some = call("player-explain").json
+    assert [one["event"]["eventId"] for one in some["events"]] == ["e-2", "e-1"]
+    assert (some["eventsComplete"], some["agrees"]) == (False, True)
+
+    monkeypatch.setattr("shared.pipeline.players.EXPLAINED_EVENTS_READ_MAX", 1)
+    too_many = call("player-explain").json
+    assert (too_many["eventsComplete"], too_many["agrees"]) == (False, True)
 
 
 def test_a_read_is_one_round_trip_to_redis(call: Call, score: Callable[..., None], redis: Redis) -> None:
@@ -474,7 +619,8 @@ def test_a_period_is_ranked_by_its_name(call: Call, score: Callable[..., None]) 
 
 def test_a_leaderboard_that_nobody_created_is_404_everywhere(call: Call) -> None:
     names = ("get-leaderboard", "delete-leaderboard", "rankings", "player", "export", "export-job", "list-periods")
-    for name in (*names, "get-period", "delete-period", "put-period"):
+    players = ("player-windows", "player-events", "player-explain", "player-of", "rankings-friends", "rankings-tier")
+    for name in (*names, *players, "get-period", "delete-period", "put-period"):
         answer = call(name)
         assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:unknown-leaderboard"), name
 

@@ -1,0 +1,159 @@
+"""One player: all his windows, his events, and why he stands where he stands."""
+
+from enum import Enum
+from typing import Final, Literal
+
+from fastapi import FastAPI, Request, Response
+
+from functions.api.models import EventsQuery, NoQuery, WindowQuery
+from functions.api.openapi import described, operation
+from functions.api.params import Finder, read_query, to_user_id
+from functions.api.problems import UnknownPlayer
+from functions.api.routes.rankings import to_player_view
+from functions.api.views import (
+    BucketView,
+    CountedEventView,
+    EventsView,
+    EventView,
+    ExplanationView,
+    NeighbourView,
+    PlayerWindowsView,
+    StandingView,
+    TierMatchView,
+    answer,
+    to_entry_view,
+    to_tier_view,
+    to_window_view,
+)
+from shared.domain.events import format_instant
+from shared.domain.ranking import Entry
+from shared.domain.windows import format_day
+from shared.pipeline.answers import Explanation, PlayerWindow
+from shared.truth.items import LedgerEntry
+from shared.wiring import Wiring
+
+_WINDOWS: Final = "/leaderboards/{id}/players/{userId:path}/windows"
+_EVENTS: Final = "/leaderboards/{id}/players/{userId:path}/events"
+_EXPLAIN: Final = "/leaderboards/{id}/players/{userId:path}/explain"
+_FRESH: Final = {"cache-control": "no-cache"}
+"""These are read to check something: never from a cache."""
+
+
+def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+    """What stands below a player; before his own route, which takes all that follows `players/`."""
+    tags: list[str | Enum] = ["players"]
+
+    @app.get(
+        _WINDOWS,
+        tags=tags,
+        responses={200: described(PlayerWindowsView, "The player in every window that is going on")},
+        openapi_extra=operation(_WINDOWS),
+    )
+    async def windows(request: Request) -> Response:
+        """A player today, this week, in all time and in every registered period that is going on."""
+        read_query(request, NoQuery)
+        user_id = to_user_id(request.path_params["userId"])
+        leaderboard = finder.leaderboard(request)
+        found = wiring.players.windows(leaderboard, user_id)
+        view = PlayerWindowsView(leaderboard.id, user_id, [_to_standing_view(one) for one in found])
+        return answer(view, 200, _FRESH)
+
+    @app.get(
+        _EVENTS,
+        tags=tags,
+        responses={200: described(EventsView, "A page of the player's events, by event id")},
+        openapi_extra=operation(_EVENTS, EventsQuery),
+    )
+    async def events(request: Request) -> Response:
+        """The audit trail: every event of a player that was accepted."""
+        query = read_query(request, EventsQuery)
+        user_id = to_user_id(request.path_params["userId"])
+        leaderboard = finder.leaderboard(request)
+        found = wiring.players.events(leaderboard, user_id, query.after, query.limit + 1)
+        if not found and query.after is None:
+            raise UnknownPlayer(f"{user_id!r} has no events in {leaderboard.id}")
+        page = [_to_event_view(one) for one in found[: query.limit]]
+        following = page[-1].event_id if len(found) > len(page) else None
+        return answer(EventsView(leaderboard.id, user_id, page, following), 200, _FRESH)
+
+    @app.get(
+        _EXPLAIN,
+        tags=tags,
+        responses={200: described(ExplanationView, "Why the player stands where he stands")},
+        openapi_extra=operation(_EXPLAIN, WindowQuery),
+    )
+    async def explain(request: Request) -> Response:
+        """The buckets and events behind a score, what decided against the neighbours, and the tiers' cutoffs."""
+        query = read_query(request, WindowQuery)
+        user_id = to_user_id(request.path_params["userId"])
+        leaderboard = finder.leaderboard(request)
+        window = finder.window(leaderboard, query)
+        found = wiring.players.explain(leaderboard, window, user_id)
+        if found is None:
+            raise UnknownPlayer(f"{user_id!r} has no points in {window.id} of {leaderboard.id}")
+        return answer(_to_explanation_view(found), 200, _FRESH)
+
+
+def _to_standing_view(found: PlayerWindow) -> StandingView:
+    ranking = found.ranking
+    return StandingView(
+        to_window_view(ranking),
+        list(found.period_ids),
+        ranking.revision,
+        ranking.total,
+        format_instant(ranking.as_of_ms),
+        ranking.source,
+        to_entry_view(ranking.entries[0]) if ranking.entries else None,
+    )
+
+
+def _to_event_view(entry: LedgerEntry) -> EventView:
+    event, source = entry.event, entry.source
+    return EventView(
+        event.event_id,
+        event.points,
+        format_instant(event.occurred_at_ms),
+        event.attributes,
+        source.topic,
+        source.partition,
+        source.offset,
+        format_instant(source.appended_at_ms),
+    )
+
+
+def _to_explanation_view(found: Explanation) -> ExplanationView:
+    player, ranking, rules = found.player, found.player.ranking, found.rules
+    return ExplanationView(
+        rules.id,
+        to_window_view(ranking),
+        ranking.revision,
+        ranking.total,
+        format_instant(ranking.as_of_ms),
+        ranking.source,
+        rules.aggregation,
+        rules.order,
+        rules.version,
+        to_player_view(player),
+        [
+            BucketView(format_day(day), standing.points, format_instant(standing.reached_at_ms), standing.events)
+            for day, standing in found.buckets
+        ],
+        [CountedEventView(_to_event_view(one.entry), one.counts) for one in found.events],
+        found.events_complete,
+        found.agrees,
+        _to_neighbour_view(player.player, player.above[-1]) if player.above else None,
+        _to_neighbour_view(player.player, player.below[0]) if player.below else None,
+        [
+            TierMatchView(to_tier_view(one.tier), one.met, one.cutoff_rank, one.cutoff_score, one.points_to_reach)
+            for one in found.tiers
+        ],
+    )
+
+
+def _to_neighbour_view(player: Entry, neighbour: Entry) -> NeighbourView:
+    decided_by: Literal["score", "reachedAt", "userId"] = "userId"
+    if player.score != neighbour.score:
+        decided_by = "score"
+    elif player.reached_at_ms != neighbour.reached_at_ms:
+        decided_by = "reachedAt"
+    return NeighbourView(to_entry_view(neighbour), decided_by)
