@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock walk
+.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock walk openapi
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ simulate: setup ## Run the simulation over SEEDS seeds from FIRST_SEED on
 
 chaos: setup ## Kill the processes of a real stack under load for SECONDS (600), KILLS (28) times, from a SEED
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+
+openapi: $(STAMPS)/venv ## Write docs/openapi.json anew
+	@$(BIN)/python -m infra.contract
 
 walk: setup ## Walk a ranking of WALK_PLAYERS by cursor while half of the players move
 	@WALK_PLAYERS=$${WALK_PLAYERS:-200000} $(BIN)/python -m pytest tests/integration/test_queries.py -q -k walk

@@ -13,7 +13,7 @@ from starlette.routing import Match
 from functions.api.definitions import Definitions
 from functions.api.edge import Edge
 from functions.api.freshness import Freshness
-from functions.api.openapi import complete, problems
+from functions.api.openapi import complete, operation_id
 from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
 from functions.api.routes import exports, health, leaderboards, players, rankings
@@ -30,7 +30,7 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
         version="1",
         redirect_slashes=False,
         redoc_url=None,
-        responses={"default": problems()},
+        generate_unique_id_function=operation_id,
         strict_content_type=False,
     )
     finder = Finder(wiring, clock)

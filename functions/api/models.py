@@ -39,6 +39,7 @@ PARAMETER_CHARACTERS_MAX: Final = 64
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=NAME_CHARACTERS_MAX)]
 Parameter = Annotated[str, Field(max_length=PARAMETER_CHARACTERS_MAX)]
 Points = Annotated[StrictInt, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
+UserIds = Annotated[tuple[str, ...], Field(max_length=PLAYERS_MAX)]
 QueryPoints = Annotated[int, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
 _ID_PATTERN: Final = LEADERBOARD_ID_PATTERN.replace(r"\Z", "$")
 """The same in the dialect of pydantic's engine, whose `$` is the very end."""
@@ -69,7 +70,7 @@ class RankingQuery(WindowQuery):
     limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
     offset: Annotated[int, Field(ge=0, le=OFFSET_MAX)] = 0
     cursor: Annotated[str | None, Field(max_length=CURSOR_CHARACTERS_MAX)] = None
-    user_ids: Annotated[tuple[str, ...] | None, BeforeValidator(_listed), Field(max_length=PLAYERS_MAX)] = None
+    user_ids: Annotated[UserIds | None, BeforeValidator(_listed)] = None
     min_score: QueryPoints | None = None
     max_score: QueryPoints | None = None
     tier: Annotated[str | None, Field(min_length=1, max_length=NAME_CHARACTERS_MAX)] = None

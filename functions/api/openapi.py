@@ -4,93 +4,146 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from msgspec import Struct
 from pydantic import BaseModel
 
-from functions.api.problems import CONTENT_TYPE, Problem
+from functions.api import examples
+from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
 from functions.api.views import JSON, schemas
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _REF: Final = "#/components/schemas/{name}"
-
-_CONDITIONAL: Final = (
-    {
-        "name": "If-None-Match",
-        "in": "header",
-        "required": False,
-        "description": "The ETag of an answer that the client has: 304 if nothing has changed.",
-        "schema": {"type": "string"},
-    },
-    {
-        "name": "Prefer",
-        "in": "header",
-        "required": False,
-        "description": "`wait=20`: with If-None-Match, wait up to as many seconds (20 at the most) for a change.",
-        "schema": {"type": "string"},
-    },
-)
+_RESPONSE_REF: Final = "#/components/responses/problem-{status}"
+_TEXT: Final = {"type": "string"}
+_CONDITIONAL: Final = {
+    "If-None-Match": "The ETag of an answer that the client has: 304 if nothing has changed.",
+    "Prefer": "`wait=20`: with If-None-Match, wait up to as many seconds (20 at the most) for a change.",
+}
+_FRESHNESS: Final = {
+    "ETag": {"description": "Changes with the window's revision and the leaderboard's rules", "schema": _TEXT},
+    "Cache-Control": {"description": "Short while the window moves, a year once it is final", "schema": _TEXT},
+}
 
 
 def operation(path: str, query: type[BaseModel] | None = None, *, conditional: bool = False) -> dict[str, Any]:
     """The parameters of a route: those of its path, of its query by the model that reads it, of conditional reads."""
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _PATH_PARAMETER.findall(path)
-    ]
+    parameters = [_parameter(name, "path", dict(_TEXT), required=True) for name in _PATH_PARAMETER.findall(path)]
     if query is not None:
         schema = query.model_json_schema()
         definitions = schema.get("$defs", {})
         for name, declared in schema["properties"].items():
-            resolved = _inlined(declared, definitions)
             required = name in schema.get("required", ())
-            parameter = {"name": name, "in": "query", "required": required, "schema": resolved}
-            if "array" in {one.get("type") for one in (resolved, *resolved.get("anyOf", ()))}:
-                parameter |= {"style": "form", "explode": False}  # a,b
-            parameters.append(parameter)
+            parameters.append(_parameter(name, "query", _present(declared, definitions), required=required))
     if conditional:
-        parameters += _CONDITIONAL
+        for name, description in _CONDITIONAL.items():
+            parameters.append(_parameter(name, "header", dict(_TEXT)) | {"description": description})
     return {"parameters": parameters}
 
 
-def _inlined(declared: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema with what it refers to in its place: parameters have no definitions of their own."""
-    reference = declared.pop("$ref", "").rpartition("/")[2]
-    inlined: dict[str, Any] = definitions.get(reference, {}) | declared
-    if "anyOf" in inlined:
-        inlined["anyOf"] = [_inlined(one, definitions) for one in inlined["anyOf"]]
-    return inlined
+def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    parameter = {"name": name, "in": place, "required": required, "schema": schema}
+    if name in examples.PARAMETERS:
+        parameter["example"] = examples.PARAMETERS[name]
+    if schema.get("type") == "array":
+        parameter |= {"style": "form", "explode": False}  # a,b
+    return parameter
 
 
-def described(view: type[Struct], description: str) -> dict[str, Any]:
+def _present(declared: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter that is given: one that is left out is no null."""
+    schema = dict(declared)
+    for option in schema.pop("anyOf", ()):
+        if option.get("type") != "null":
+            schema |= option
+    schema |= definitions.get(schema.pop("$ref", "").rpartition("/")[2], {})
+    if schema.get("default", ...) is None:
+        del schema["default"]
+    schema.pop("title", None)
+    return schema
+
+
+def described(view: type[Struct], description: str, *, conditional: bool = False) -> dict[str, Any]:
     """A response by its view."""
-    return {"description": description, "content": {JSON: {"schema": {"$ref": _REF.format(name=view.__name__)}}}}
+    schema = {"$ref": _REF.format(name=view.__name__)}
+    response: dict[str, Any] = {"description": description}
+    if conditional:
+        response["headers"] = _FRESHNESS
+    return response | {"content": {JSON: {"schema": schema, "example": examples.VIEWS[view.__name__]}}}
 
 
 def not_modified() -> dict[str, Any]:
     """304."""
-    return {"description": "Nothing has changed since the answer that If-None-Match names"}
+    return {"description": "Nothing has changed since the answer that If-None-Match names", "headers": _FRESHNESS}
 
 
-def problems() -> dict[str, Any]:
-    """Any error."""
+def problems(kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    """Errors of one status, an example of each kind."""
     schema = {"$ref": _REF.format(name=Problem.__name__)}
-    return {"description": "RFC 9457", "content": {CONTENT_TYPE: {"schema": schema}}}
+    shown = {slug: {"summary": kind.title, "value": _example(kind)} for slug, kind in kinds.items()}
+    response: dict[str, Any] = {"description": " · ".join(dict.fromkeys(kind.title for kind in kinds.values()))}
+    if any(kind.retry_after_s for kind in kinds.values()):
+        response["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
+    return response | {"content": {CONTENT_TYPE: {"schema": schema, "examples": shown}}}
+
+
+def _example(kind: Kind) -> dict[str, Any]:
+    errors = [FieldError("limit", "Input should be greater than or equal to 1")] if kind.status == 422 else []
+    detail = f"{errors[0].field}: {errors[0].message}" if errors else kind.detail or kind.title
+    problem = Problem(kind.urn, kind.title, kind.status, detail, "/leaderboards/autumn-cup/rankings", errors)
+    example: dict[str, Any] = msgspec.to_builtins(problem)
+    return example
+
+
+def _all_problems() -> dict[str, Any]:
+    """Every answer that is an error, by status."""
+    by_status: dict[int, dict[str, Kind]] = {}
+    for kind in (*KINDS.values(), UNEXPECTED):
+        by_status.setdefault(kind.status, {})[kind.slug] = kind
+    return {f"problem-{status}": problems(kinds) for status, kinds in sorted(by_status.items())}
+
+
+def _add_problems(path: str, method: str, responses: dict[str, Any]) -> None:
+    """What any route may answer by what it takes: nothing can be wrong with what has no parameters."""
+    responses.pop("422", None)  # FastAPI's own
+    if responses.get("200", {}).get("content") == {JSON: {"schema": {}}}:
+        del responses["200"]  # likewise, where another status is the success
+    if not path.startswith("/health"):
+        statuses = [400, 422, 503]
+        if "{" in path:
+            statuses.append(404)
+        if method in ("put", "delete"):
+            statuses.append(409)
+        for status in statuses:
+            responses.setdefault(str(status), {"$ref": _RESPONSE_REF.format(status=status)})
+    responses["default"] = {"$ref": _RESPONSE_REF.format(status=UNEXPECTED.status)}
+
+
+def operation_id(route: APIRoute) -> str:
+    """`rankings_ranking`: what a generated client calls the function."""
+    return f"{route.tags[0]}_{route.name}"
 
 
 def complete(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """The app's `openapi` with the schemas of the views added."""
+    """The app's `openapi` with the schemas of the views, the errors and the bodies' examples added."""
     declared = app.openapi
 
     def openapi() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
         document = declared()
-        components = document.setdefault("components", {}).setdefault("schemas", {})
+        document["components"]["responses"] = _all_problems()
+        components = document["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             components.pop(name, None)
         components.update(schemas())
-        for path in document["paths"].values():
-            for route in path.values():
-                route["responses"].pop("422", None)
+        for name, example in examples.BODIES.items():
+            components[name]["examples"] = [example]
+        for path, routes in document["paths"].items():
+            for method, route in routes.items():
+                _add_problems(path, method, route["responses"])
         return document
 
     return openapi

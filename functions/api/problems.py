@@ -73,6 +73,11 @@ class Kind(Struct, frozen=True):
     detail: str | None = None
     """Said in place of the error's own words, where those are not for clients."""
 
+    @property
+    def urn(self) -> str:
+        """The problem's `type`."""
+        return f"urn:leaderboards:problem:{self.slug}"
+
 
 class FieldError(Struct):
     """What is wrong with one field, named as the client wrote it."""
@@ -96,7 +101,7 @@ _UNREADABLE: Final = Kind("unreadable-request", "The request cannot be read", 40
 _INVALID: Final = Kind("invalid-request", "The request is invalid", 422)
 _NO_ROUTE: Final = Kind("unknown-route", "There is nothing here", 404)
 _NO_METHOD: Final = Kind("method-not-allowed", "The resource doesn't take this method", 405)
-_UNEXPECTED: Final = Kind("internal-error", "Something went wrong on our side", 500)
+UNEXPECTED: Final = Kind("internal-error", "Something went wrong on our side", 500)
 _LATER: Final = "Ask again after the seconds in Retry-After."
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
@@ -132,16 +137,16 @@ def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
     """The response to an error that was raised while `scope` was served."""
     headers: dict[str, str] = {}
     kind = _kind_of(error)
-    if isinstance(error, HTTPException) and kind is not _UNEXPECTED:
+    if isinstance(error, HTTPException) and kind is not UNEXPECTED:
         headers.update(error.headers or {})
         kind = Kind(kind.slug, kind.title, error.status_code)
     if kind.retry_after_s is not None:
         headers["retry-after"] = str(kind.retry_after_s)
         logger.warning(kind.title, extra={"error": str(error), "request": _request_id(scope)})
-    if kind is _UNEXPECTED:
+    if kind is UNEXPECTED:
         logger.error(kind.title, exc_info=error, extra={"request": _request_id(scope)})
     problem = Problem(
-        f"urn:leaderboards:problem:{kind.slug}",
+        kind.urn,
         kind.title,
         kind.status,
         _detail(kind, error, scope),
@@ -155,12 +160,12 @@ def _kind_of(error: Exception) -> Kind:
     if isinstance(error, RequestValidationError) and any(one["type"] == "json_invalid" for one in error.errors()):
         return _UNREADABLE
     if isinstance(error, HTTPException):
-        return _BY_STATUS.get(error.status_code, _UNREADABLE if error.status_code < 500 else _UNEXPECTED)
-    return next((KINDS[ancestor] for ancestor in type(error).__mro__ if ancestor in KINDS), _UNEXPECTED)
+        return _BY_STATUS.get(error.status_code, _UNREADABLE if error.status_code < 500 else UNEXPECTED)
+    return next((KINDS[ancestor] for ancestor in type(error).__mro__ if ancestor in KINDS), UNEXPECTED)
 
 
 def _detail(kind: Kind, error: Exception, scope: Mapping[str, Any]) -> str:
-    if kind is _UNEXPECTED:
+    if kind is UNEXPECTED:
         return f"It is in the log as request {_request_id(scope)}."
     if kind.detail is not None:
         return kind.detail

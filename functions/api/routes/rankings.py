@@ -37,7 +37,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness)
     @app.get(
         _RANKINGS,
         tags=_TAGS,
-        responses={200: described(RankingView, "A page of the ranking"), 304: not_modified()},
+        responses={200: described(RankingView, "A page of the ranking", conditional=True), 304: not_modified()},
         openapi_extra=operation(_RANKINGS, RankingQuery, conditional=True),
     )
     async def ranking(request: Request) -> Response:
@@ -55,7 +55,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness)
 def register_player(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness) -> None:
     """One player. His route takes all that follows `players/`, so whatever stands below it is registered before."""
     found: Mapping[int | str, dict[str, Any]] = {
-        200: described(NeighboursView, "The player and the entries around him"),
+        200: described(NeighboursView, "The player and the entries around him", conditional=True),
         304: not_modified(),
     }
 

