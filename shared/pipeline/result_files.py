@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.domain.events import format_instant
-from shared.domain.ranking import Entry, to_entry
+from shared.domain.ranking import Entry, to_entries
 from shared.domain.rules import Leaderboard
 from shared.pipeline.folding import Ranked
 
@@ -20,9 +20,7 @@ LINES_PER_CHUNK: Final = 2_000
 
 def entries_of(leaderboard: Leaderboard, ranked: Ranked) -> Iterator[Entry]:
     """Every line of a ranking."""
-    total = len(ranked)
-    for rank, (user_id, score) in enumerate(ranked, start=1):
-        yield to_entry(leaderboard.tiers, total, rank, user_id, score)
+    return to_entries(leaderboard.tiers, len(ranked), 0, 0, ranked)
 
 
 def ranking_file(entries: Iterable[Entry]) -> Iterator[bytes]:
