@@ -52,8 +52,10 @@ class Strike:
     """One strike of the plan."""
 
     at_s: float
-    """Seconds since the start of the run."""
+    """Seconds since the start of the run, without those that strikes were waited with."""
     kind: Kind
+    into_peace: bool = False
+    """Whether it waits until the system has recovered from those before."""
 
 
 def plan(rng: Random, kills: int, seconds: float) -> list[Strike]:
@@ -80,10 +82,11 @@ def _draw(rng: Random, kills: int, seconds: float) -> list[Strike]:
         together = number > 0 and not same_victim and rng.random() < TOGETHER
         gaps.append(0.0 if together else rng.uniform(0.3, 1.7))
     span_s = seconds * (1 - QUIET_BEFORE - QUIET_AFTER)
-    at_s, strikes = seconds * QUIET_BEFORE, []
+    at_s = seconds * QUIET_BEFORE
+    strikes: list[Strike] = []
     for gap, kind in zip(gaps, kinds, strict=True):
         at_s += span_s * gap / sum(gaps)
-        strikes.append(Strike(round(at_s, 1), kind))
+        strikes.append(Strike(round(at_s, 1), kind, kind is Kind.REDIS and kind not in kinds[len(strikes) + 1 :]))
     return strikes
 
 
@@ -96,7 +99,8 @@ def _rounds(rng: Random, kinds: Sequence[Kind], count: int) -> list[Kind]:
 
 
 def _let_redis_keep_its_data_at_last(kinds: list[Kind]) -> None:
-    """After a rebuild nobody sees any more what was not repaired before it: no rebuild may follow the last kill."""
+    """After a rebuild nobody sees any more what was not repaired before it: none may follow the last kill of Redis, nor
+    be under way when that comes."""
     places = [place for place, kind in enumerate(kinds) if VICTIMS[kind] == VICTIMS[Kind.REDIS]]
     kept = [place for place in places if kinds[place] is Kind.REDIS]
     if kept:
@@ -107,6 +111,9 @@ def _deaths_at_once(strikes: Sequence[Strike]) -> int:
     """The most deaths of one process within the time that the supervisor looks back."""
     deaths = [(VICTIMS[strike.kind], strike.at_s) for strike in strikes if strike.kind in KILLS]
     return max(
-        sum(name == other and 0 <= later_s - at_s <= DEATHS_WITHIN_S for other, later_s in deaths)
-        for name, at_s in deaths
+        (
+            sum(name == other and 0 <= later_s - at_s <= DEATHS_WITHIN_S for other, later_s in deaths)
+            for name, at_s in deaths
+        ),
+        default=0,
     )

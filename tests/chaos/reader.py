@@ -83,13 +83,13 @@ class Reader:
         return body
 
     def _faults(self, target: Target, body: Mapping[str, Any], offset: int | None) -> list[str]:
-        if offset is None:
-            lines = [*body["above"], body["player"], *body["below"]]
-            first = lines[0]["rank"] if body["above"] else body["player"]["rank"]
-        else:
-            lines, first = body["entries"], offset + 1
         if body["source"] != "live":
             return []
+        if offset is None:
+            lines = [*body["above"], body["player"], *body["below"]]
+            first = body["player"]["rank"] - len(body["above"])
+        else:
+            lines, first = body["entries"], offset + 1
         faults = out_of_order(self._boards[target.board], lines, first)
         now = body["total"], body["revision"]
         before = self._seen.get(target.name, now)

@@ -107,8 +107,9 @@ def _recoveries(result: Result) -> dict[str, tuple[int, float, float, float]]:
     for kind in sorted({one.kind for one in result.timeline.disturbances}):
         strikes = [one for one in result.timeline.disturbances if one.kind == kind]
         times = [_times(one) for one in strikes]
-        found[str(kind)] = (len(strikes), *(max(column) for column in zip(*times, strict=True)))
-    return found  # type: ignore[return-value]
+        back_s, first_s, over_s = (max(column) for column in zip(*times, strict=True))
+        found[str(kind)] = (len(strikes), back_s, first_s, over_s)
+    return found
 
 
 def _times(one: Disturbance) -> tuple[float, float, float]:

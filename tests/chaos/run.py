@@ -1,7 +1,7 @@
 """One run: load and strikes on a real stack, then peace, then the truth."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -35,6 +35,10 @@ READERS: Final = 2
 WATCH_EVERY_S: Final = 0.1
 TICK_S: Final = 0.1
 PROGRESS_EVERY_S: Final = 10
+LAG_MAX: Final = 500
+"""Records that are not yet committed while ingest keeps up: some seconds' worth."""
+PEACE_MAX_S: Final = 180
+"""How long a strike waits for peace; where none comes by itself, the end of the run tells what stands in its way."""
 SETTLE_MAX_S: Final = 420
 """Until the system must have come to rest. A repair message whose function was killed comes again after a visibility
 timeout of 60 s, and what is given up there is mended by the next anti-entropy, every 300 s."""
@@ -112,6 +116,7 @@ class _Run:
     def __init__(
         self, stack: Stack, system: System, settings: Settings, say: Say, traffic: Traffic, boards: Boards
     ) -> None:
+        self._stack = stack
         self._system = system
         self._settings = settings
         self._say = say
@@ -149,17 +154,30 @@ class _Run:
 
     def _strike(self, strikes: list[Strike]) -> None:
         began_s = told_s = self._timeline.now_s()
-        waiting = list(strikes)
-        while (passed_s := self._timeline.now_s() - began_s) < self._settings.seconds:
-            while waiting and waiting[0].at_s <= passed_s:
-                strike = waiting.pop(0)
-                self._tell(f"⚡ {strike.kind}")
-                self._monkey.strike(strike.kind)
-            if self._timeline.now_s() - told_s >= PROGRESS_EVERY_S:
-                told_s = self._timeline.now_s()
+        waited_s = 0.0
+        waiting = deque(strikes)
+        while waiting or self._timeline.now_s() - began_s < self._settings.seconds:
+            now_s = self._timeline.now_s()
+            if waiting and waiting[0].at_s <= now_s - began_s:
+                strike = waiting[0]
+                if not strike.into_peace or self._is_peaceful() or waited_s > PEACE_MAX_S:
+                    waiting.popleft()
+                    self._tell(f"⚡ {strike.kind}")
+                    self._monkey.strike(strike.kind)
+                else:
+                    late_s = now_s - began_s - strike.at_s
+                    began_s += late_s  # the plan stands still meanwhile
+                    waited_s += late_s
+            if now_s - told_s >= PROGRESS_EVERY_S:
+                told_s = now_s
                 self._tell_progress()
             self._check_workers()
             time.sleep(TICK_S)
+
+    def _is_peaceful(self) -> bool:
+        """Whether every window is live and ingest is at work on what comes in."""
+        lag = self._stack.lag()
+        return not self._timeline.open() and lag is not None and sum(lag.values()) < LAG_MAX
 
     def _settle(self, began_s: float) -> str | None:
         """Wait for rest; what is still in its way when that takes too long."""
@@ -222,10 +240,7 @@ class _Run:
         self._say(f"{self._timeline.now_s():6.1f} s  {news}")
 
     def _tell_progress(self) -> None:
-        answers: Counter[str] = Counter()
-        for counted in self._timeline.answers.copy().values():
-            answers.update(counted)
-        reads = " · ".join(f"{count} × {answer}" for answer, count in answers.most_common())
+        reads = " · ".join(f"{count} × {answer}" for answer, count in self._timeline.totals().most_common())
         self._tell(
             f"{len(self._timeline.disturbances)} strikes, {self._load.outcomes['delivered']} events delivered, "
             f"{self._timeline.complained} complaints; reads: {reads}"

@@ -93,6 +93,12 @@ def test_a_live_window_that_loses_players_or_goes_back_in_time_is_noticed(monkey
     assert complaints(monkeypatch, page(5, 10), page(5, 9)) == ["went back from total and revision (5, 10) to (5, 9)"]
 
 
+def test_a_snapshot_is_not_held_to_what_live_ranks_are_and_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    unexcused = complaints(monkeypatch, page(5, 10), page(0, 0, "snapshot"), page(5, 10))
+
+    assert unexcused == ["200 snapshot in phase calm"]
+
+
 def test_an_error_has_to_be_a_problem_of_its_own_status(monkeypatch: pytest.MonkeyPatch) -> None:
     slug = b'{"status": 503, "type": "urn:leaderboards:problem:rebuilding"}'
 

@@ -103,3 +103,4 @@ def test_a_phase_is_named_by_all_that_is_disturbed(timeline: Timeline) -> None:
     timeline.saw(read("one", 1.0, UNREACHABLE))
 
     assert timeline.answers == {"api + redis": {UNREACHABLE: 1}}
+    assert timeline.totals() == {UNREACHABLE: 1}

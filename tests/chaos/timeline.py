@@ -87,6 +87,11 @@ class Timeline:
         with self._lock:
             return [one for one in self.disturbances if one.over_s is None]
 
+    def totals(self) -> Counter[str]:
+        """Answer → how often so far, in all phases."""
+        with self._lock:
+            return sum(self.answers.values(), Counter())
+
     def saw(self, read: Read) -> None:
         """Count an answer, and complain unless it is excused."""
         with self._lock:
