@@ -145,6 +145,9 @@ PARAMETERS: Final[dict[str, Any]] = {
     "tier": "gold",
     "after": "autumn-cup",
     "format": "csv",
+    "compression": "gzip",
+    "topN": 100,
+    "topPercent": 2.5,
     "If-None-Match": 'W/"0123456789abcdef01234567"',
     "Prefer": "wait=20",
 }
