@@ -1,5 +1,6 @@
 """Real servers for the tests that need them, started once a session on free ports."""
 
+import gc
 import os
 from collections.abc import Iterator
 from itertools import count
@@ -31,6 +32,11 @@ settings.register_profile(
 settings.load_profile("ci")
 
 _numbers = count(1)
+
+
+def pytest_unconfigure() -> None:
+    """Let go of what a function's module froze, or DuckDB tells of leaks after the tests' closing line."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
