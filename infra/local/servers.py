@@ -226,7 +226,10 @@ def redis_server(directory: Path, port: int) -> Server:
 
 
 def dynamodb_local(directory: Path, port: int, packages: Path = PACKAGES) -> Server:
-    """AWS's DynamoDB Local on disk; what it has answered survives a kill. It listens on every interface."""
+    """AWS's DynamoDB Local on disk. It listens on every interface.
+
+    A kill loses a transaction that it answered less than some 10 ms before: it answers before SQLite has committed.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     home = packages / "dynamodb-local"
     command = ["java", "-Xmx1g", "-XX:+UseSerialGC", f"-Djava.library.path={home / 'DynamoDBLocal_lib'}"]

@@ -105,6 +105,10 @@ class Stack:
         """One more process of ours, started last and stopped first."""
         self._functions.append(process)
 
+    def replace(self, server: Server) -> None:
+        """Run a server in place of the one that has its name."""
+        self._servers = [server if one.name == server.name else one for one in self._servers]
+
     def processed(self) -> int | None:
         """Records that the trigger took since it started; None if it has not said lately."""
         report = _fresh_report(self.config)

@@ -7,6 +7,7 @@ from typing import Final
 from redis import Redis
 
 from infra.local.stack import Stack
+from tests.chaos.line import CUT_S, Line
 from tests.chaos.plan import VICTIMS, Kind
 from tests.chaos.timeline import Timeline
 from tests.chaos.workers import Keeper
@@ -20,8 +21,9 @@ FLUSH_TIMEOUT_S: Final = 10
 class Monkey:
     """Carries out strikes and sees when their victims are back."""
 
-    def __init__(self, stack: Stack, keeper: Keeper, timeline: Timeline) -> None:
+    def __init__(self, stack: Stack, truth_line: Line, keeper: Keeper, timeline: Timeline) -> None:
         self._stack = stack
+        self._truth_line = truth_line
         self._keeper = keeper
         self._timeline = timeline
 
@@ -52,7 +54,11 @@ class Monkey:
             if not self._stack.process(name).is_alive():
                 return False
             disturbance = self._timeline.begin(kind)
+            if kind is Kind.DYNAMODB:
+                self._truth_line.cut()
+                time.sleep(CUT_S)
             self._stack.kill(name)
+            self._truth_line.mend()
             if kind is Kind.REDIS_EMPTIED:
                 shutil.rmtree(self._stack.config.directory / "redis" / "appendonlydir")
             disturbance.struck_s = self._timeline.now_s()

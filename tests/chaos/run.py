@@ -14,9 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import KafkaException
 
 from infra.local.config import REPAIRS
+from infra.local.servers import dynamodb_local, free_port
 from infra.local.stack import Stack
 from tests.boards import Boards
 from tests.chaos.checks import Aftermath, Check, run_all
+from tests.chaos.line import Line
 from tests.chaos.load import Load
 from tests.chaos.monkey import Monkey
 from tests.chaos.plan import Strike, plan
@@ -90,14 +92,23 @@ def run(directory: Path, settings: Settings, say: Say) -> Result:
     strikes = plan(Random(settings.seed), settings.kills, settings.seconds)
     with ExitStack() as exits:
         say("starting the stack …")
-        stack = exits.enter_context(Stack.for_test(directory))
+        stack = Stack.for_test(directory)
+        truth_line = exits.enter_context(_truth_line(stack))
+        exits.enter_context(stack)
         system = System(stack)
         exits.callback(system.close)
         traffic = Traffic(settings.seed, datetime.now(UTC))
         boards = Boards(traffic.days)
         boards.make(system)
         until(lambda: _not_live(system, boards) is None, "every window is live before the first event")
-        return _Run(stack, system, settings, say, traffic, boards).run(strikes)
+        return _Run(stack, truth_line, system, settings, say, traffic, boards).run(strikes)
+
+
+def _truth_line(stack: Stack) -> Line:
+    """Put DynamoDB Local behind a line, at the port where everybody looks for it."""
+    port = free_port()
+    stack.replace(dynamodb_local(stack.config.directory / "dynamodb", port, stack.config.packages))
+    return Line(stack.config.ports.dynamodb, port)
 
 
 def _not_live(system: System, boards: Boards) -> str | None:
@@ -114,7 +125,14 @@ class _Run:
     """The parts of a run, and its course."""
 
     def __init__(
-        self, stack: Stack, system: System, settings: Settings, say: Say, traffic: Traffic, boards: Boards
+        self,
+        stack: Stack,
+        truth_line: Line,
+        system: System,
+        settings: Settings,
+        say: Say,
+        traffic: Traffic,
+        boards: Boards,
     ) -> None:
         self._stack = stack
         self._system = system
@@ -124,7 +142,7 @@ class _Run:
         self._targets = [Target(board, window) for board in BOARDS for window in _read_windows(self._boards, board)]
         self._timeline = Timeline([target.name for target in self._targets])
         self._keeper = Keeper(stack, lambda news: self._tell(f"  {news}"))
-        self._monkey = Monkey(stack, self._keeper, self._timeline)
+        self._monkey = Monkey(stack, truth_line, self._keeper, self._timeline)
         servers = stack.environment["KAFKA_BOOTSTRAP_SERVERS"]
         rate = settings.events_per_second
         self._load = Load(servers, traffic, self._random("load"), rate, self._timeline.now_s)
