@@ -62,7 +62,7 @@ class Config(Struct, frozen=True):
 
     @property
     def aws_url(self) -> str:
-        """S3 and SQS."""
+        """S3, SNS and SQS."""
         return f"http://{HOST}:{self.ports.aws}"
 
     @property

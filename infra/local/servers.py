@@ -245,14 +245,14 @@ def dynamodb_local(directory: Path, port: int, packages: Path = PACKAGES) -> Ser
 
 
 def ministack(directory: Path, port: int, packages: Path = PACKAGES) -> Server:
-    """S3 and SQS; state is kept when it is stopped, not when it is killed."""
+    """S3, SNS and SQS; state is kept when it is stopped, not when it is killed."""
     directory.mkdir(parents=True, exist_ok=True)
     environment = {
         "PYTHONPATH": str(packages / "ministack"),
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": HOST,
-        "SERVICES": "s3,sqs",
+        "SERVICES": "s3,sns,sqs",
         "PERSIST_STATE": "1",
         "STATE_DIR": str(directory / "state"),
         "S3_PERSIST": "1",
