@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock walk openapi
+.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock walk openapi fuzz
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ chaos: setup ## Kill the processes of a real stack under load for SECONDS (600),
 
 openapi: $(STAMPS)/venv ## Write docs/openapi.json anew
 	@$(BIN)/python -m infra.contract
+
+fuzz: setup ## Ask the API EXAMPLES questions made up from its contract
+	@EXAMPLES=$${EXAMPLES:-20000} $(BIN)/python -m pytest tests/integration/test_fuzz.py -q --timeout 0
 
 walk: setup ## Walk a ranking of WALK_PLAYERS by cursor while half of the players move
 	@WALK_PLAYERS=$${WALK_PLAYERS:-200000} $(BIN)/python -m pytest tests/integration/test_queries.py -q -k walk

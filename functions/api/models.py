@@ -3,7 +3,16 @@
 from decimal import Decimal
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictInt,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core.core_schema import ValidationInfo
 
@@ -39,9 +48,10 @@ PARAMETER_CHARACTERS_MAX: Final = 64
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=NAME_CHARACTERS_MAX)]
 Parameter = Annotated[str, Field(max_length=PARAMETER_CHARACTERS_MAX)]
 Points = Annotated[StrictInt, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
+_DATE: Final[dict[str, JsonValue]] = {"format": "date"}
 UserIds = Annotated[tuple[str, ...], Field(max_length=PLAYERS_MAX)]
 QueryPoints = Annotated[int, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
-_ID_PATTERN: Final = LEADERBOARD_ID_PATTERN.replace(r"\Z", "$")
+ID_PATTERN: Final = LEADERBOARD_ID_PATTERN.replace(r"\Z", "$")
 """The same in the dialect of pydantic's engine, whose `$` is the very end."""
 
 
@@ -60,8 +70,8 @@ class WindowQuery(_Sent):
     window: WindowKind = WindowKind.ALL_TIME
     date: Parameter | None = None
     period: Parameter | None = None
-    first: Annotated[Parameter | None, Field(alias="from")] = None
-    last: Annotated[Parameter | None, Field(alias="to")] = None
+    first: Annotated[Parameter | None, Field(alias="from", json_schema_extra=_DATE)] = None
+    last: Annotated[Parameter | None, Field(alias="to", json_schema_extra=_DATE)] = None
 
 
 class RankingQuery(WindowQuery):
@@ -142,7 +152,7 @@ class ListQuery(_Sent):
     """A page of leaderboards, by id."""
 
     limit: Annotated[int, Field(ge=1, le=LIST_MAX)] = LIST_DEFAULT
-    after: Annotated[str | None, Field(pattern=_ID_PATTERN)] = None
+    after: Annotated[str | None, Field(pattern=ID_PATTERN)] = None
 
 
 class TierBody(_Sent):
@@ -231,8 +241,8 @@ class PeriodBody(_Sent):
     """A period; both dates are inclusive."""
 
     name: Name
-    first: Annotated[Parameter, Field(alias="from", strict=True)]
-    last: Annotated[Parameter, Field(alias="to", strict=True)]
+    first: Annotated[Parameter, Field(alias="from", strict=True, json_schema_extra=_DATE)]
+    last: Annotated[Parameter, Field(alias="to", strict=True, json_schema_extra=_DATE)]
 
     def to_period(self, period_id: str) -> Period:
         """The domain's period.

@@ -11,13 +11,22 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from functions.api import examples
+from functions.api.models import ID_PATTERN
 from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
 from functions.api.views import JSON, schemas
+from shared.domain.events import USER_ID_BYTES_MAX
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _REF: Final = "#/components/schemas/{name}"
 _RESPONSE_REF: Final = "#/components/responses/problem-{status}"
 _TEXT: Final = {"type": "string"}
+_ID: Final = {"type": "string", "pattern": ID_PATTERN}
+_PATH: Final[dict[str, dict[str, Any]]] = {
+    "id": _ID,
+    "periodId": _ID,
+    "userId": {"type": "string", "minLength": 1, "maxLength": USER_ID_BYTES_MAX},
+    "exportId": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,200}$"},
+}
 _CONDITIONAL: Final = {
     "If-None-Match": "The ETag of an answer that the client has: 304 if nothing has changed.",
     "Prefer": "`wait=20`: with If-None-Match, wait up to as many seconds (20 at the most) for a change.",
@@ -30,7 +39,7 @@ _FRESHNESS: Final = {
 
 def operation(path: str, query: type[BaseModel] | None = None, *, conditional: bool = False) -> dict[str, Any]:
     """The parameters of a route: those of its path, of its query by the model that reads it, of conditional reads."""
-    parameters = [_parameter(name, "path", dict(_TEXT), required=True) for name in _PATH_PARAMETER.findall(path)]
+    parameters = [_parameter(name, "path", _PATH[name], required=True) for name in _PATH_PARAMETER.findall(path)]
     if query is not None:
         schema = query.model_json_schema()
         definitions = schema.get("$defs", {})
