@@ -45,7 +45,7 @@ openapi: $(STAMPS)/venv ## Write docs/openapi.json anew
 	@$(BIN)/python -m infra.contract
 
 fuzz: setup ## Ask the API EXAMPLES questions made up from its contract
-	@EXAMPLES=$${EXAMPLES:-20000} $(BIN)/python -m pytest tests/integration/test_fuzz.py -q --timeout 0
+	@EXAMPLES=$${EXAMPLES:-20000} $(BIN)/python -m pytest tests/integration/test_fuzz.py -q -s --timeout 0
 
 walk: setup ## Walk a ranking of WALK_PLAYERS by cursor while half of the players move
 	@WALK_PLAYERS=$${WALK_PLAYERS:-200000} $(BIN)/python -m pytest tests/integration/test_queries.py -q -k walk
