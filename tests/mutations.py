@@ -4,11 +4,13 @@ A mutation that survives is a rule that no test holds.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("shared", "functions", "infra", "tests", "events")
+LEFT_BEHIND = (".git", ".local", ".venv", ".*_cache", ".hypothesis", "__pycache__")
 PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
 CLOSING = ("tests/integration/test_closing.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
@@ -270,40 +272,47 @@ MUTATIONS = (
 )
 
 
-def survives(mutation: Mutation, directory: Path) -> bool:
-    """Whether the tests pass on a copy of the project that is broken this way."""
-    for name in COPIED:
-        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", directory)
-    file = directory / mutation.file
-    text = file.read_text()
-    if text.count(mutation.old) != 1:
-        sys.exit(f"{mutation.name}: {mutation.file} holds {text.count(mutation.old)} times: {mutation.old!r}")
-    file.write_text(text.replace(mutation.old, mutation.new))
+def catcher(tests: Sequence[str], mutation: Mutation | None, directory: Path) -> str | None:
+    """The test that fails on a copy of the project that is broken this way, or not at all; None if all pass."""
+    copy = directory / "project"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
+    if mutation is not None:
+        file = copy / mutation.file
+        text = file.read_text()
+        if text.count(mutation.old) != 1:
+            sys.exit(f"{mutation.name}: {mutation.file} holds {text.count(mutation.old)} times: {mutation.old!r}")
+        file.write_text(text.replace(mutation.old, mutation.new))
     environment = os.environ | {
-        "PYTHONPATH": str(directory),
+        "PYTHONPATH": str(copy),
         "LOCAL_PACKAGES_DIR": str(ROOT / ".local" / "packages"),
         "SEEDS": "200",
     }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *mutation.tests]
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
-        sys.exit(f"{mutation.name}: the tests did not run:\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}")
-    return done.returncode == 0
+        sys.exit(f"the tests did not run:\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}")
+    failed = re.search(r"^(?:FAILED|ERROR) \S+?([^/\s]+::\S+)", done.stdout, re.MULTILINE)
+    return None if done.returncode == 0 else failed[1] if failed else "nobody knows which"
 
 
 def main() -> int:
-    """Try all mutations, or those whose names contain an argument."""
+    """Try all mutations, or those whose names contain an argument, after a look whether the tests pass without."""
     wanted = [one for one in MUTATIONS if not sys.argv[1:] or any(part in one.name for part in sys.argv[1:])]
     console = Console()
+    for tests in sorted({one.tests for one in wanted}):
+        with tempfile.TemporaryDirectory() as directory:
+            if caught := catcher(tests, None, Path(directory)):
+                sys.exit(f"{caught} fails on the project as it is: nothing can be said of what it catches")
     survivors = []
     for mutation in track(wanted, description="mutations", console=console):
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as directory:
-            survived = survives(mutation, Path(directory))
-        verdict = "[bold red]SURVIVED[/]" if survived else "caught"
-        console.print(f"{verdict} in {time.monotonic() - start:.0f} s: {mutation.name}", highlight=False)
-        if survived:
+            caught = catcher(mutation.tests, mutation, Path(directory))
+        verdict = f"caught by {caught}" if caught else "[bold red]SURVIVED[/]"
+        console.print(
+            f"{mutation.name}: {verdict} in {time.monotonic() - start:.0f} s", highlight=False, soft_wrap=True
+        )
+        if caught is None:
             survivors.append(mutation)
     console.print(f"{len(wanted) - len(survivors)} of {len(wanted)} mutations were caught")
     return 1 if survivors else 0
