@@ -81,7 +81,7 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     with console.status("reading the ledger …"):
         events = ledger(dynamodb, environment["LEDGER_TABLE"], manifest["leaderboardId"])
     console.print(f"{sum(map(len, events.values()))} events of {len(events)} players in the ledger")
-    expected = selected(ranking(board, events, manifest["window"]), board, manifest["selection"])
+    expected = selected(ranking(board, events, manifest["window"]), board, manifest["part"])
     found = lines(export, manifest["format"], manifest["compression"])
     differences += compare(expected, found)
     said = (manifest["rows"], int(manifest["sumOfPoints"]))
@@ -165,7 +165,7 @@ def _score(aggregation: str, events: Sequence[tuple[int, str, int]], *, highest_
 
 
 def selected(
-    ranked: Sequence[tuple[int, int, int, str]], board: Mapping[str, Any], selection: Mapping[str, Any]
+    ranked: Sequence[tuple[int, int, int, str]], board: Mapping[str, Any], part: Mapping[str, Any]
 ) -> list[Line]:
     """The lines that the file has to hold, as text."""
     total = len(ranked)
@@ -174,9 +174,9 @@ def selected(
         tiers = (one for one in board["tiers"] if _takes(one["rule"], one["value"], rank, score, total))
         tier = next((str(one["name"]) for one in tiers), "")
         chosen = (
-            selection["tier"] in (None, tier)
-            and (selection["top_n"] is None or rank <= selection["top_n"])
-            and (selection["top_percent"] is None or _takes("topPercent", selection["top_percent"], rank, score, total))
+            part["tier"] in (None, tier)
+            and (part["topN"] is None or rank <= part["topN"])
+            and (part["topBasisPoints"] is None or _takes("topPercent", part["topBasisPoints"], rank, score, total))
         )
         if chosen:
             percentile = (Decimal(total - rank) * 100 / total).quantize(Decimal("0.01"), ROUND_DOWN)

@@ -15,7 +15,7 @@ from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME_BUCKET, Day
 from shared.pipeline.ranked_table import RankedTable
-from shared.truth.export_jobs import Compression, ExportFormat, Selection
+from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.wiring import now_ms
 
 
@@ -45,7 +45,7 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
             with TemporaryDirectory() as directory, RankedTable(board, lines, Path(directory)) as table:
                 if table.rows != players:
                     raise RuntimeError(f"{table.rows} of {players} rows are there")
-                table.write(Path(directory) / "export", export_format, Compression.NONE, Selection())
+                table.write(Path(directory) / "export", export_format, Compression.NONE, ExportPart())
             rate = players / (time.process_time() - start)
             figures.append(
                 Figure(

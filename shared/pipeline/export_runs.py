@@ -26,9 +26,9 @@ from shared.truth.export_jobs import (
     ExportFormat,
     ExportJob,
     ExportJobs,
+    ExportPart,
     ExportState,
     JobTaken,
-    Selection,
 )
 from shared.truth.reads import Reads
 from shared.version import code_version
@@ -68,7 +68,7 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     rules_version: int
     format: ExportFormat
     compression: Compression
-    selection: Selection
+    part: ExportPart
     object: str
     rows: int
     players: int
@@ -142,10 +142,10 @@ class ExportRuns:
             lines = self._reads.buckets(board, [Day(bucket) for bucket in window.buckets])
             with RankedTable(board, _living(run, lines), directory) as table:
                 _check(result, table)
-                rows, points = table.selected(request.selection)
+                rows, points = table.selected(request.part)
                 run.beat(rows=rows)
                 file = directory / "export"
-                table.write(file, request.format, request.compression, request.selection)
+                table.write(file, request.format, request.compression, request.part)
             upload = self._upload(run, file, rows)
         manifest = Manifest(
             leaderboard_id=board.id,
@@ -154,7 +154,7 @@ class ExportRuns:
             rules_version=board.version,
             format=request.format,
             compression=request.compression,
-            selection=request.selection,
+            part=request.part,
             object=job.object_key,
             rows=rows,
             players=table.rows,

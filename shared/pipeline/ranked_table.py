@@ -15,7 +15,7 @@ from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Day
-from shared.truth.export_jobs import Compression, ExportFormat, Selection
+from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 
 MEMORY_MB: Final = 300
 """What DuckDB may take before it spills; the process around it takes another 150 MB."""
@@ -84,13 +84,13 @@ class RankedTable:
     ) -> None:
         self._database.close()
 
-    def selected(self, selection: Selection) -> tuple[int, int]:
+    def selected(self, part: ExportPart) -> tuple[int, int]:
         """How many entries are selected, and the sum of their points."""
-        condition = self._condition(selection)
+        condition = self._condition(part)
         rows, points = self._one(f"SELECT count(*), coalesce(sum(score), 0) FROM ranked WHERE {condition}")  # noqa: S608
         return rows, points
 
-    def write(self, file: Path, export_format: ExportFormat, compression: Compression, selection: Selection) -> None:
+    def write(self, file: Path, export_format: ExportFormat, compression: Compression, part: ExportPart) -> None:
         """Write the selected entries in ranking order; rank, percentile and tier are those of the whole window.
 
         CSV is RFC 4180's in UTF-8, with a header; an entry without tier has an empty field. NDJSON has one object a
@@ -103,7 +103,7 @@ class RankedTable:
         elif compression is not Compression.NONE:
             options += f", COMPRESSION {compression}"
         instant = _INSTANT if export_format is ExportFormat.PARQUET else _TEXT
-        query = _COLUMNS.format(reached_at=instant, selected=self._condition(selection))
+        query = _COLUMNS.format(reached_at=instant, selected=self._condition(part))
         self._database.execute(f"COPY ({query}) TO '{file}' ({options})")
 
     def _load(self, lines: Lines, file: Path) -> None:
@@ -130,14 +130,14 @@ class RankedTable:
             self._database.executemany("INSERT INTO tiers VALUES (?, ?)", named)
         self._database.execute("DROP TABLE standings")
 
-    def _condition(self, selection: Selection) -> str:
-        if selection.tier is not None:
-            numbers = [str(n) for n, tier in enumerate(self._leaderboard.tiers) if tier.name == selection.tier]
+    def _condition(self, part: ExportPart) -> str:
+        if part.tier is not None:
+            numbers = [str(n) for n, tier in enumerate(self._leaderboard.tiers) if tier.name == part.tier]
             return f"tier_number = {numbers[0]}" if numbers else "false"
-        if selection.top_n is not None:
-            return f"rank <= {selection.top_n:d}"
-        if selection.top_percent is not None:
-            return _takes(Tier("", TierRule.TOP_PERCENT, selection.top_percent))
+        if part.top_n is not None:
+            return f"rank <= {part.top_n:d}"
+        if part.top_basis_points is not None:
+            return _takes(Tier("", TierRule.TOP_PERCENT, part.top_basis_points))
         return "true"
 
     def _one(self, query: str) -> Any:

@@ -33,13 +33,13 @@ class Compression(StrEnum):
     ZSTD = "zstd"
 
 
-class Selection(Struct, frozen=True):
+class ExportPart(Struct, frozen=True, rename="camel"):
     """Which entries of a window; all if nothing is said. At most one of them."""
 
     tier: str | None = None
     top_n: int | None = None
-    top_percent: int | None = None
-    """Ranks up to ⌈N·p/100⌉; in hundredths of a percent."""
+    top_basis_points: int | None = None
+    """Ranks up to ⌈N·b/10,000⌉; hundredths of a percent."""
 
 
 class ExportRequest(Struct, frozen=True):
@@ -48,7 +48,7 @@ class ExportRequest(Struct, frozen=True):
     window_id: str
     format: ExportFormat = ExportFormat.CSV
     compression: Compression = Compression.NONE
-    selection: Selection = Selection()
+    part: ExportPart = ExportPart()
 
     @property
     def digest(self) -> str:

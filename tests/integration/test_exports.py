@@ -34,9 +34,9 @@ from shared.truth.export_jobs import (
     ExportFormat,
     ExportJob,
     ExportJobs,
+    ExportPart,
     ExportRequest,
     ExportState,
-    Selection,
 )
 from shared.truth.finals import FinalRanking
 from shared.truth.items import LedgerEntry
@@ -268,9 +268,9 @@ def test_requests_that_differ_in_anything_are_different_jobs(bench: Bench) -> No
         {"format": ExportFormat.NDJSON},
         {"format": ExportFormat.PARQUET, "compression": Compression.ZSTD},
         {"compression": Compression.GZIP},
-        {"selection": Selection(tier="gold")},
-        {"selection": Selection(top_n=10)},
-        {"selection": Selection(top_percent=10)},
+        {"part": ExportPart(tier="gold")},
+        {"part": ExportPart(top_n=10)},
+        {"part": ExportPart(top_basis_points=10)},
     ]
     bench.fill(3)
 

@@ -25,7 +25,7 @@ from shared.pipeline.exports import Exports, manifest_key
 from shared.queues import Queue
 from shared.retries import Backoff, Threads
 from shared.truth.commits import Commits
-from shared.truth.export_jobs import Compression, ExportFormat, ExportJobs, ExportRequest, ExportState, Selection
+from shared.truth.export_jobs import Compression, ExportFormat, ExportJobs, ExportPart, ExportRequest, ExportState
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -127,8 +127,8 @@ def test_what_was_exported_is_proved_in_every_form(exported: Exported, environme
     for export_format in ExportFormat:
         for compression in Compression:
             assert prove(*exported(format=export_format, compression=compression), environment) == []
-    for selection in (Selection(tier="gold"), Selection(top_n=4), Selection(top_percent=5_000)):
-        assert prove(*exported(selection=selection), environment) == []
+    for part in (ExportPart(tier="gold"), ExportPart(top_n=4), ExportPart(top_basis_points=5_000)):
+        assert prove(*exported(part=part), environment) == []
 
 
 def test_a_line_that_was_altered_by_one_point_is_named(exported: Exported, environment: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from functions.api.views import ExportView, answer
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
-from shared.truth.export_jobs import Compression, ExportFormat, ExportJob, ExportRequest, Selection
+from shared.truth.export_jobs import Compression, ExportFormat, ExportJob, ExportPart, ExportRequest
 from shared.wiring import Wiring
 
 ASK_AGAIN_S: Final = 1
@@ -60,8 +60,8 @@ def _to_request(leaderboard: Leaderboard, window: Window, query: ExportQuery) ->
     if query.tier is not None and query.tier not in {tier.name for tier in leaderboard.tiers}:
         raise InvalidRequest("takes the name of one of the leaderboard's tiers", "tier")
     usual = Compression.ZSTD if query.format is ExportFormat.PARQUET else Compression.NONE
-    selection = Selection(query.tier, query.top_n, query.top_percent)
-    return ExportRequest(window.id, query.format, query.compression or usual, selection)
+    part = ExportPart(query.tier, query.top_n, query.top_percent)
+    return ExportRequest(window.id, query.format, query.compression or usual, part)
 
 
 def _to_view(leaderboard_id: str, job: ExportJob) -> ExportView:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from functions.api.routes.health import Probes
 from shared.domain.tiers import Tier, TierRule
-from shared.truth.export_jobs import Compression, ExportFormat, ExportRequest, Selection
+from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, ExportRequest
 from tests.unit.api.conftest import NOW_MS, Api
 
 
@@ -87,9 +87,9 @@ def test_what_cannot_be_exported_is_named(api: Api, query: str, field: str) -> N
         ("format=parquet", ExportRequest("all-time", ExportFormat.PARQUET, Compression.ZSTD)),
         ("format=parquet&compression=none", ExportRequest("all-time", ExportFormat.PARQUET, Compression.NONE)),
         ("format=ndjson&compression=gzip", ExportRequest("all-time", ExportFormat.NDJSON, Compression.GZIP)),
-        ("tier=gold", ExportRequest("all-time", selection=Selection(tier="gold"))),
-        ("topN=10", ExportRequest("all-time", selection=Selection(top_n=10))),
-        ("topPercent=0.29", ExportRequest("all-time", selection=Selection(top_percent=29))),
+        ("tier=gold", ExportRequest("all-time", part=ExportPart(tier="gold"))),
+        ("topN=10", ExportRequest("all-time", part=ExportPart(top_n=10))),
+        ("topPercent=0.29", ExportRequest("all-time", part=ExportPart(top_basis_points=29))),
         ("window=daily&date=2026-11-23", ExportRequest("2026-11-23")),
     ],
 )

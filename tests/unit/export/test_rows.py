@@ -26,7 +26,7 @@ from shared.pipeline import ranked_table
 from shared.pipeline.folding import rank_players
 from shared.pipeline.ranked_table import RankedTable
 from shared.pipeline.result_files import COLUMNS, entries_of, ranking_file
-from shared.truth.export_jobs import Compression, ExportFormat, Selection
+from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 
 DAY_MS = 86_400_000
 USERS = ["ann", "bob", 'quo"te', "com,ma", "semi;colon", " space ", "ünï", "\U0001f600", "￿", "=1+1", "Ann"]
@@ -69,10 +69,10 @@ def export(
     standings: list[Any],
     export_format: ExportFormat = ExportFormat.CSV,
     compression: Compression = Compression.NONE,
-    selection: Selection | None = None,
+    part: ExportPart | None = None,
 ) -> tuple[RankedTable, bytes]:
     with TemporaryDirectory() as name, RankedTable(leaderboard, standings, Path(name)) as table:
-        table.write(Path(name) / "file", export_format, compression, selection or Selection())
+        table.write(Path(name) / "file", export_format, compression, part or ExportPart())
         return table, (Path(name) / "file").read_bytes()
 
 
@@ -158,23 +158,23 @@ def many(count: int) -> list[tuple[Day, str, Standing]]:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 99, 100, 101])
 @pytest.mark.parametrize(
-    ("selection", "last_rank"),
+    ("part", "last_rank"),
     [
-        (Selection(), lambda total: total),
-        (Selection(top_n=100), lambda total: min(100, total)),
-        (Selection(top_n=1), lambda total: min(1, total)),
-        (Selection(top_percent=1_000), lambda total: -(-total // 10)),
-        (Selection(top_percent=1), lambda total: -(-total // 10_000)),
-        (Selection(top_percent=10_000), lambda total: total),
+        (ExportPart(), lambda total: total),
+        (ExportPart(top_n=100), lambda total: min(100, total)),
+        (ExportPart(top_n=1), lambda total: min(1, total)),
+        (ExportPart(top_basis_points=1_000), lambda total: -(-total // 10)),
+        (ExportPart(top_basis_points=1), lambda total: -(-total // 10_000)),
+        (ExportPart(top_basis_points=10_000), lambda total: total),
     ],
 )
-def test_a_selection_has_its_ranks_and_percentiles_from_the_whole_window(
-    selection: Selection, last_rank: Any, count: int
+def test_a_part_has_its_ranks_and_percentiles_from_the_whole_window(
+    part: ExportPart, last_rank: Any, count: int
 ) -> None:
     leaderboard = board(Aggregation.SUM, Order.ASC)
     _, whole = export(leaderboard, many(count))
 
-    table, content = export(leaderboard, many(count), selection=selection)
+    table, content = export(leaderboard, many(count), part=part)
 
     kept = last_rank(count) + 1
     assert content.splitlines() == whole.splitlines()[:kept]
@@ -187,12 +187,12 @@ def test_the_tiers_share_the_entries_among_them(count: int) -> None:
     leaderboard = replace(board(Aggregation.SUM, Order.DESC), tiers=tiers)
     _, whole = export(leaderboard, many(count))
 
-    parts = [export(leaderboard, many(count), selection=Selection(tier=tier.name))[1] for tier in tiers]
+    parts = [export(leaderboard, many(count), part=ExportPart(tier=tier.name))[1] for tier in tiers]
 
     found = [row for part in parts for row in read(part, ExportFormat.CSV)]
     assert found == [row for row in read(whole, ExportFormat.CSV) if row[-1] is not None]
     assert read(parts[-1], ExportFormat.CSV) == []
-    assert export(leaderboard, many(count), selection=Selection(tier="no such"))[1].count(b"\n") == 1
+    assert export(leaderboard, many(count), part=ExportPart(tier="no such"))[1].count(b"\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_what_does_not_fit_into_memory_is_spilled_and_the_bytes_are_the_same(
 
     with TemporaryDirectory() as name, RankedTable(leaderboard, lines, Path(name)) as table:
         spilled += [file.stat().st_size for file in Path(name).rglob("*") if file.is_file()]
-        table.write(Path(name) / "file", export_format, Compression.NONE, Selection())
+        table.write(Path(name) / "file", export_format, Compression.NONE, ExportPart())
         content = (Path(name) / "file").read_bytes()
 
     assert sum(spilled) > 1_000_000
