@@ -19,6 +19,7 @@ from shared.live.windows import LiveWindows
 from shared.notices import Notices
 from shared.pipeline.commit import Committer
 from shared.pipeline.cursors import Cursors
+from shared.pipeline.downloads import Downloads
 from shared.pipeline.exports import Exports
 from shared.pipeline.fallback import Fallback
 from shared.pipeline.ingest import Ingest
@@ -239,13 +240,17 @@ class Wiring:
         return ExportJobs(self.dynamodb, self.tables.registry)
 
     @cached_property
+    def downloads(self) -> Downloads:
+        """Links to files."""
+        return Downloads(self.s3, self.settings.export_bucket)
+
+    @cached_property
     def exports(self) -> Exports:
         """Exports, as functions/api starts and shows them."""
         return Exports(
             jobs=self.export_jobs,
             results=self.results,
-            s3=self.s3,
-            bucket=self.settings.export_bucket,
+            downloads=self.downloads,
             queue=Queue(self.sqs, self.settings.export_queue_url),
             now_ms=now_ms,
         )

@@ -82,17 +82,23 @@ MUTATIONS = (
     Mutation(
         "duplicates show the standings read before they were found",
         "shared/pipeline/commit.py",
-        "    if not player.pending:\n"
-        "        player.standings = player.touched(current) | dict(written.commit.standings)",
-        "    player.standings = player.touched(current) | dict(written.commit.standings)",
+        "    if not player.pending:\n        player.standings = dict(",
+        "    if True:\n        player.standings = dict(",
         PROPERTY,
     ),
     Mutation(
         "what was committed is shown as it was read",
         "shared/pipeline/commit.py",
-        "player.touched(current) | dict(written.commit.standings)",
+        "player.touched(current) | player.standings",
         "player.touched(current)",
         COMMIT,
+    ),
+    Mutation(
+        "days of duplicates beside new events are not shown",
+        "shared/pipeline/commit.py",
+        "if len(player.standings) < len(player.buckets):",
+        "if len(player.standings) < 0:",
+        PROPERTY,
     ),
     Mutation(
         "the keys that BatchGetItem left over are forgotten",

@@ -16,7 +16,7 @@ from functions.api.freshness import Freshness
 from functions.api.openapi import complete, operation_id
 from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
-from functions.api.routes import exports, health, leaderboards, players, rankings
+from functions.api.routes import exports, health, leaderboards, players, rankings, results
 from shared.wiring import Wiring, now_ms
 
 _DESCRIPTION: Final = "Exact, live leaderboards. Times are UTC, RFC 3339; errors are problem+json (RFC 9457)."
@@ -41,6 +41,7 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
     players.register(app, wiring, finder)
     rankings.register_player(app, wiring, finder, freshness)
     exports.register(app, wiring, finder)
+    results.register(app, wiring, finder)
     health.register(app, wiring)
     leaderboards.register(app, wiring, finder, definitions, clock)
     leaderboards.register_periods(app, wiring, finder, definitions)

@@ -121,6 +121,26 @@ VIEWS: Final[dict[str, Any]] = {
         "error": None,
         "createdAt": "2026-11-25T12:00:00.000Z",
     },
+    "ResultView": {
+        "leaderboardId": "autumn-cup",
+        "window": _WINDOW | {"status": "final"},
+        "version": 1,
+        "rulesVersion": 3,
+        "players": 250000,
+        "sumOfPoints": "81250000",
+        "ranking": {
+            "url": "https://leaderboard-exports.s3.eu-central-1.amazonaws.com/finals/autumn-cup/2026-W48/rules-3.csv?…",
+            "rows": 250000,
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        },
+        "awards": {
+            "url": "https://leaderboard-exports.s3.eu-central-1.amazonaws.com/finals/autumn-cup/2026-W48/rules-3.awards.csv?…",
+            "rows": 100,
+            "sha256": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+        },
+        "finalisedAt": "2026-12-02T00:01:02.003Z",
+        "codeVersion": "1.4.0",
+    },
     "HealthView": {"status": "up", "dependencies": {"dynamodb": _HEALTHY, "redis": _HEALTHY, "queues": _HEALTHY}},
 }
 """View → example."""

@@ -59,6 +59,10 @@ class UnknownExport(ApiError):
     """No export of this id."""
 
 
+class NotFinal(ApiError):
+    """A window that has no result, or none yet."""
+
+
 class SealedRule(ApiError):
     """A rule that cannot change any more."""
 
@@ -114,6 +118,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     UnknownPeriod: Kind("unknown-period", "There is no such period", 404),
     UnknownPlayer: Kind("unknown-player", "The player is not in this ranking", 404),
     UnknownExport: Kind("unknown-export", "There is no such export", 404),
+    NotFinal: Kind("not-final", "The window has no result yet", 404),
     SealedRule: Kind("sealed-rule", "The rule cannot change once there are events", 409),
     Conflict: Kind(
         "conflict", "Somebody else is changing the same thing", 409, detail="Read it again and decide anew."

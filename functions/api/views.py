@@ -14,7 +14,7 @@ from shared.domain.periods import Period
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import Window, WindowKind, format_day
+from shared.domain.windows import Window, WindowKind, WindowStatus, format_day
 from shared.pipeline.answers import Ranking
 
 JSON: Final = "application/json"
@@ -188,6 +188,32 @@ class ExportView(Struct, rename="camel"):
     created_at: str
 
 
+class FileView(Struct, rename="camel"):
+    """A file of a result."""
+
+    url: str
+    """For 15 minutes."""
+    rows: int
+    """Without the header."""
+    sha256: str
+
+
+class ResultView(Struct, rename="camel"):
+    """What a final window ended with."""
+
+    leaderboard_id: str
+    window: WindowView
+    version: int
+    rules_version: int
+    players: int
+    sum_of_points: str
+    """A decimal integer, as text: it may be past what a double holds."""
+    ranking: FileView
+    awards: FileView
+    finalised_at: str
+    code_version: str
+
+
 class DependencyView(Struct, rename="camel"):
     """How a dependency answered."""
 
@@ -301,6 +327,7 @@ VIEWS: Final = (
     PeriodView,
     PeriodsView,
     ExportView,
+    ResultView,
     HealthView,
     Problem,
 )
@@ -339,9 +366,13 @@ def to_entry_views(entries: Sequence[Entry]) -> list[EntryView]:
 
 def to_window_view(ranking: Ranking) -> WindowView:
     """The window of a ranking with its status."""
-    window = ranking.window
+    return window_view(ranking.window, ranking.status)
+
+
+def window_view(window: Window, status: WindowStatus) -> WindowView:
+    """A window, as it is sent."""
     first, last = _dates(window)
-    return WindowView(window.kind, window.id, first, last, ranking.status)
+    return WindowView(window.kind, window.id, first, last, status)
 
 
 def _dates(window: Window) -> tuple[str | None, str | None]:

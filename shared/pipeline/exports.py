@@ -1,13 +1,14 @@
 """Exports asked for: whole rankings as files, made once for everybody who asks at a time."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
+from shared.pipeline.downloads import Downloads
 from shared.pipeline.results import Result, Results
 from shared.queues import Queue, QueueUnavailable
 from shared.truth.commits import Unavailable
@@ -21,14 +22,10 @@ from shared.truth.export_jobs import (
     JobTaken,
 )
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
 FRESH_MS: Final = 60_000
 """How long a finished export of a window that still moves is given to who asks next."""
 KEPT_MS: Final = 29 * 86_400_000
 """How long one of a final window is; a day less than objects under `exports/` are kept by the bucket's lifecycle."""
-URL_LIFETIME_S: Final = 900
 START_TRIES_MAX: Final = 3
 
 EXTENSIONS: Final = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
@@ -49,15 +46,13 @@ class Exports:
         *,
         jobs: ExportJobs,
         results: Results,
-        s3: "S3Client",
-        bucket: str,
+        downloads: Downloads,
         queue: Queue,
         now_ms: Callable[[], int],
     ) -> None:
         self._jobs = jobs
         self._results = results
-        self._s3 = s3
-        self._bucket = bucket
+        self._downloads = downloads
         self._queue = queue
         self._now_ms = now_ms
 
@@ -104,10 +99,7 @@ class Exports:
     def _with_url(self, job: ExportJob) -> ExportJob:
         if job.state is not ExportState.DONE:
             return job
-        name = job.object_key.rpartition("/")[2]
-        place = {"Bucket": self._bucket, "Key": job.object_key}
-        disposition = {"ResponseContentDisposition": f'attachment; filename="{job.leaderboard_id}-{name}"'}
-        url = self._s3.generate_presigned_url("get_object", Params=place | disposition, ExpiresIn=URL_LIFETIME_S)
+        url = self._downloads.url(job.leaderboard_id, job.object_key)
         return msgspec.structs.replace(job, url=url)
 
 

@@ -22,6 +22,7 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET
 from shared.pipeline import uploads
+from shared.pipeline.downloads import Downloads
 from shared.pipeline.export_runs import ExportRuns, StillRunning
 from shared.pipeline.exports import FRESH_MS, KEPT_MS, Exports, manifest_key
 from shared.pipeline.results import Result
@@ -81,8 +82,7 @@ class Bench:
         self.exports = Exports(
             jobs=self.jobs,
             results=self.results,
-            s3=aws.s3,
-            bucket=BUCKET,
+            downloads=Downloads(aws.s3, BUCKET),
             queue=Queue(aws.sqs, aws.queue_url),
             now_ms=lambda: self.now_ms,
         )

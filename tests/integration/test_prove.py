@@ -20,6 +20,7 @@ from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily
 from shared.pipeline.candidates import Candidate
 from shared.pipeline.commit import Committer
+from shared.pipeline.downloads import Downloads
 from shared.pipeline.export_runs import ExportRuns
 from shared.pipeline.exports import Exports, manifest_key
 from shared.queues import Queue
@@ -91,10 +92,17 @@ def exported(
     results: Any = SimpleNamespace(find=lambda *_: None)
     leaderboards: Any = SimpleNamespace(read=lambda _: board)
     jobs, now = ExportJobs(dynamodb, tables.registry), count(NOW_MS)
-    shared: dict[str, Any] = {"jobs": jobs, "results": results, "s3": aws.s3, "bucket": BUCKET}
-    exports = Exports(**shared, queue=Queue(aws.sqs, aws.queue_url), now_ms=lambda: next(now))
+    shared: dict[str, Any] = {"jobs": jobs, "results": results}
+    downloads, queue = Downloads(aws.s3, BUCKET), Queue(aws.sqs, aws.queue_url)
+    exports = Exports(**shared, downloads=downloads, queue=queue, now_ms=lambda: next(now))
     runs = ExportRuns(
-        **shared, leaderboards=leaderboards, reads=reads, now_ms=lambda: next(now), new_token=lambda: "token"
+        **shared,
+        s3=aws.s3,
+        bucket=BUCKET,
+        leaderboards=leaderboards,
+        reads=reads,
+        now_ms=lambda: next(now),
+        new_token=lambda: "token",
     )
 
     def export(window: Window = ALL_TIME, **asked: Any) -> tuple[Path, Path]:

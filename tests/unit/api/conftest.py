@@ -142,6 +142,7 @@ class Api:
         self.kept: list[Window] = []
         self.cache_failure: Exception | None = None
         self.jobs: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}
         self.parts: Any = SimpleNamespace(
             settings=SimpleNamespace(stage=stage),
             registry=self.registry,
@@ -149,6 +150,10 @@ class Api:
             rankings=self.rankings,
             live=SimpleNamespace(revision=self._revision),
             cursors=Cursors(b"key"),
+            results=SimpleNamespace(find=lambda leaderboard, window: self.results.get(window.id)),
+            downloads=SimpleNamespace(
+                url=lambda leaderboard_id, key: f"https://files.example.com/{leaderboard_id}/{key}"
+            ),
             rebuild=SimpleNamespace(leaderboard=self._rebuild, keep_period=self._keep),
             exports=SimpleNamespace(
                 ask=lambda leaderboard, window, format: self.jobs["asked"],

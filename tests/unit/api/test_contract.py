@@ -45,6 +45,7 @@ def test_the_contract_describes_every_route() -> None:
         (f"{player}/events", "get"),
         (f"{player}/explain", "get"),
         (f"{board}/export", "get"),
+        (f"{board}/result", "get"),
         (f"{board}/exports/{{exportId}}", "get"),
         ("/health", "get"),
         ("/health/live", "get"),

@@ -1,0 +1,63 @@
+"""Results of final windows."""
+
+from types import SimpleNamespace
+
+from shared.truth.finals import FinalRanking
+from tests.unit.api.conftest import Api
+
+FINAL = FinalRanking(
+    leaderboard_id="cup",
+    window_id="2026-W46",
+    rules_version=3,
+    version=2,
+    players=5,
+    sum_of_points="490",
+    object_key="finals/cup/2026-W46/rules-3.csv",
+    bytes=300,
+    sha256="0a",
+    awards=2,
+    awards_key="finals/cup/2026-W46/rules-3.awards.csv",
+    awards_sha256="0b",
+    code_version="1",
+    finalised_at_ms=0,
+)
+
+
+def test_a_result_says_what_it_adds_up_to_and_where_its_files_are(api: Api) -> None:
+    api.results["2026-W46"] = SimpleNamespace(final=FINAL)
+    answer = api.get("/leaderboards/cup/result", window="weekly", date="2026-W46")
+    assert answer.status == 200
+    assert answer.json == {
+        "leaderboardId": "cup",
+        "window": {"kind": "weekly", "id": "2026-W46", "from": "2026-11-09", "to": "2026-11-15", "status": "final"},
+        "version": 2,
+        "rulesVersion": 3,
+        "players": 5,
+        "sumOfPoints": "490",
+        "ranking": {"url": "https://files.example.com/cup/finals/cup/2026-W46/rules-3.csv", "rows": 5, "sha256": "0a"},
+        "awards": {
+            "url": "https://files.example.com/cup/finals/cup/2026-W46/rules-3.awards.csv",
+            "rows": 2,
+            "sha256": "0b",
+        },
+        "finalisedAt": "1970-01-01T00:00:00.000Z",
+        "codeVersion": "1",
+    }
+
+
+def test_links_to_files_are_kept_by_nobody(api: Api) -> None:
+    api.results["2026-W46"] = SimpleNamespace(final=FINAL)
+    answer = api.get("/leaderboards/cup/result", window="weekly", date="2026-W46")
+    assert answer.headers["cache-control"] == "private, no-store"
+
+
+def test_a_window_without_result_is_404_and_says_so(api: Api) -> None:
+    for query in ({"window": "weekly", "date": "2026-W46"}, {"window": "all-time"}, {}):
+        answer = api.get("/leaderboards/cup/result", **query)
+        assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:not-final")
+        assert "not final" in answer.json["detail"]
+
+
+def test_a_result_needs_a_window_that_can_be(api: Api) -> None:
+    answer = api.get("/leaderboards/cup/result", window="weekly", date="2026-W60")
+    assert (answer.status, answer.errors.keys()) == (422, {"date"})
