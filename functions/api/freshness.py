@@ -61,10 +61,10 @@ class Freshness:
         tag = _tag(request, leaderboard, fresh)
         headers: dict[str, str] = {}
         if _has(request, tag):
-            wait_ms = _wait_ms(request)
+            wait_ms = willing_ms(request)
             if wait_ms is not None and fresh.ranking.status is not WindowStatus.FINAL:
                 headers["preference-applied"] = f"wait={wait_ms // 1000}"
-                fresh = await self._changed(request, leaderboard, read, fresh, _affordable_ms(request, wait_ms))
+                fresh = await self._changed(request, leaderboard, read, fresh, affordable_ms(request, wait_ms))
                 tag = _tag(request, leaderboard, fresh)
         headers |= {"etag": tag, "cache-control": _cache_control(request, fresh.ranking)}
         return Response(status_code=304, headers=headers) if _has(request, tag) else answer(fresh.view, 200, headers)
@@ -107,13 +107,14 @@ def _has(request: Request, tag: str) -> bool:
     return sent == "*" or tag.removeprefix("W/") in _TAG.findall(sent)
 
 
-def _wait_ms(request: Request) -> int | None:
+def willing_ms(request: Request) -> int | None:
     """What the client is willing to wait (RFC 7240, section 4.3), up to the limit."""
     match = _WAIT.search(request.headers.get("prefer", ""))
     return None if match is None else min(int(match[1]), WAIT_MAX_S) * 1000
 
 
-def _affordable_ms(request: Request, wait_ms: int) -> int:
+def affordable_ms(request: Request, wait_ms: int) -> int:
+    """As much of it as the invocation has time for."""
     context = request.scope.get("aws.context")
     remaining = getattr(context, "get_remaining_time_in_millis", None)
     return wait_ms if remaining is None else max(0, min(wait_ms, remaining() - WAIT_RESERVE_MS))

@@ -31,14 +31,17 @@ _CONDITIONAL: Final = {
     "If-None-Match": "The ETag of an answer that the client has: 304 if nothing has changed.",
     "Prefer": "`wait=20`: with If-None-Match, wait up to as many seconds (20 at the most) for a change.",
 }
+_WAITING: Final = {"Prefer": "`wait=20`: wait up to as many seconds (20 at the most) until the file is made."}
 _FRESHNESS: Final = {
     "ETag": {"description": "Changes with the window's revision and the leaderboard's rules", "schema": _TEXT},
     "Cache-Control": {"description": "Short while the window moves, a year once it is final", "schema": _TEXT},
 }
 
 
-def operation(path: str, query: type[BaseModel] | None = None, *, conditional: bool = False) -> dict[str, Any]:
-    """The parameters of a route: those of its path, of its query by the model that reads it, of conditional reads."""
+def operation(
+    path: str, query: type[BaseModel] | None = None, *, conditional: bool = False, waits: bool = False
+) -> dict[str, Any]:
+    """The parameters of a route: those of its path, of its query by the model that reads it, and its headers."""
     parameters = [_parameter(name, "path", _PATH[name], required=True) for name in _PATH_PARAMETER.findall(path)]
     if query is not None:
         schema = query.model_json_schema()
@@ -46,9 +49,9 @@ def operation(path: str, query: type[BaseModel] | None = None, *, conditional: b
         for name, declared in schema["properties"].items():
             required = name in schema.get("required", ())
             parameters.append(_parameter(name, "query", _present(declared, definitions), required=required))
-    if conditional:
-        for name, description in _CONDITIONAL.items():
-            parameters.append(_parameter(name, "header", dict(_TEXT)) | {"description": description})
+    headers = _CONDITIONAL if conditional else _WAITING if waits else {}
+    for name, description in headers.items():
+        parameters.append(_parameter(name, "header", dict(_TEXT)) | {"description": description})
     return {"parameters": parameters}
 
 

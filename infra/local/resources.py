@@ -53,6 +53,20 @@ def client(environment: Mapping[str, str], service: str) -> Any:
     )
 
 
+_LIFECYCLE: Final = {
+    "Rules": [
+        {
+            "ID": "exports",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "exports/"},
+            "Expiration": {"Days": 30},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+        }
+    ]
+}
+"""As in template.yaml; results, under `finals/`, are kept."""
+
+
 def _create_queues(sqs: Any) -> None:
     sqs.create_queue(QueueName=DLQ, Attributes={"MessageRetentionPeriod": DAYS_14_S})
     for name, visibility_s in ((REPAIRS, "60"), (EXPORTS, "120")):
@@ -78,6 +92,7 @@ def _create_bucket(s3: Any, name: str) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
             raise
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration=_LIFECYCLE)
 
 
 def _create_topic(bootstrap_servers: str) -> None:

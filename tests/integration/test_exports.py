@@ -4,6 +4,9 @@ import csv
 import hashlib
 import io
 import json
+import signal
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from itertools import count
@@ -15,7 +18,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from infra.local.config import Config as LocalConfig
+from infra.local.config import Ports
 from infra.local.servers import free_port, ministack
+from shared import settings
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
@@ -43,6 +49,7 @@ from shared.truth.finals import FinalRanking
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
+from shared.wiring import Wiring
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -340,3 +347,40 @@ def test_a_killed_export_leaves_nothing_behind_once_it_was_made_again(bench: Ben
     bench.aws.s3.abort_multipart_upload(
         Bucket=BUCKET, Key=f"{job.object_key}.of-somebody-else", UploadId=other["UploadId"]
     )
+
+
+def test_an_exporter_that_is_killed_before_any_of_its_requests_leaves_nothing_behind_once_asked_again(
+    bench: Bench, dynamodb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.fill(200)
+    expected = bench.run(bench.ask())
+    assert expected.sha256 is not None
+    environment = LocalConfig(Path("state"), Path("packages"), Ports()).environment() | {
+        "AWS_ENDPOINT_URL": bench.aws.s3.meta.endpoint_url,
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+        "EXPORT_BUCKET": BUCKET,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    Wiring(settings.load()).registry.save(bench.leaderboard)
+    killed = 0
+    for request in count(1):
+        bench.now_ms += FRESH_MS
+        job = bench.ask()
+        command = [sys.executable, "-m", "tests.integration.killed_export", bench.leaderboard.id, job.id]
+        ended = subprocess.run([*command, str(request), "3000"], check=False)
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL
+        killed += 1
+        left = bench.jobs.job(bench.leaderboard.id, job.id)
+        assert left is not None
+        assert left.state is ExportState.RUNNING
+        bench.now_ms = left.beat_at_ms + DEAD_AFTER_MS
+        done = bench.run(job)
+        assert (done.state, done.rows_written, done.sha256) == (ExportState.DONE, 200, expected.sha256)
+        assert bench.uploads() == []
+        whole = bench.aws.s3.get_object(Bucket=BUCKET, Key=done.object_key)["Body"].read()
+        assert hashlib.sha256(whole).hexdigest() == done.sha256
+    assert killed >= 6, "before looking for uploads, starting one, its parts, completing it, the manifest"
+    assert len(bench.objects()) == 2 * (killed + 2), "a file and a manifest for each job"

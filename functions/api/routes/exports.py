@@ -1,10 +1,13 @@
 """Exports of whole rankings: asked for here, made by functions/export."""
 
+import asyncio
+import time
 from enum import Enum
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
+from functions.api.freshness import affordable_ms, willing_ms
 from functions.api.models import ExportQuery
 from functions.api.openapi import described, operation
 from functions.api.params import Finder, is_export_id, read_query
@@ -17,6 +20,8 @@ from shared.truth.export_jobs import Compression, ExportFormat, ExportJob, Expor
 from shared.wiring import Wiring
 
 ASK_AGAIN_S: Final = 1
+LOOK_EVERY_S: Final = 0.25
+"""How often a waiting request looks, with one GetItem."""
 _ASK: Final = "/leaderboards/{id}/export"
 _JOB: Final = "/leaderboards/{id}/exports/{exportId}"
 
@@ -29,18 +34,23 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         _ASK,
         tags=tags,
         responses={202: described(ExportView, "Being made"), 303: {"description": "Made: Location is the file"}},
-        openapi_extra=operation(_ASK, ExportQuery),
+        openapi_extra=operation(_ASK, ExportQuery, waits=True),
     )
     async def ask(request: Request) -> Response:
-        """The file of a window, or the job that makes it."""
+        """The file of a window, or the job that makes it. With `Prefer: wait=20`, `curl -L` follows to most files."""
         query = read_query(request, ExportQuery)
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
         job = wiring.exports.ask(leaderboard, window, _to_request(leaderboard, window, query))
+        headers: dict[str, str] = {}
+        wait_ms = willing_ms(request)
+        if wait_ms is not None:
+            headers["preference-applied"] = f"wait={wait_ms // 1000}"
+            job = await _ended(wiring, leaderboard, job, affordable_ms(request, wait_ms))
         if job.state == "done" and job.url is not None:
-            return answer(_to_view(leaderboard.id, job), 303, {"location": job.url})
-        location = f"/leaderboards/{leaderboard.id}/exports/{job.id}"
-        return answer(_to_view(leaderboard.id, job), 202, {"location": location, "retry-after": str(ASK_AGAIN_S)})
+            return answer(_to_view(leaderboard.id, job), 303, headers | {"location": job.url})
+        headers["location"] = f"/leaderboards/{leaderboard.id}/exports/{job.id}"
+        return answer(_to_view(leaderboard.id, job), 202, headers | {"retry-after": str(ASK_AGAIN_S)})
 
     @app.get(_JOB, tags=tags, responses={200: described(ExportView, "The job")}, openapi_extra=operation(_JOB))
     async def job(request: Request) -> Response:
@@ -51,6 +61,15 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         if found is None:
             raise UnknownExport(f"{leaderboard.id} has no such export")
         return answer(_to_view(leaderboard.id, found))
+
+
+async def _ended(wiring: Wiring, leaderboard: Leaderboard, job: ExportJob, wait_ms: int) -> ExportJob:
+    """The job once it is done or failed, or when the time is over."""
+    end_s = time.monotonic() + wait_ms / 1000
+    while job.state in ("queued", "running") and time.monotonic() + LOOK_EVERY_S <= end_s:
+        await asyncio.sleep(LOOK_EVERY_S)
+        job = wiring.exports.job(leaderboard.id, job.id) or job
+    return job
 
 
 def _to_request(leaderboard: Leaderboard, window: Window, query: ExportQuery) -> ExportRequest:

@@ -34,6 +34,22 @@ def test_an_export_that_is_made_is_303_to_the_file(api: Api) -> None:
     assert (answer.status, answer.headers["location"]) == (303, "https://files.example.com/x?signature=a%2Fb")
 
 
+def test_who_is_willing_to_wait_is_sent_to_the_file_once_it_is_made(api: Api) -> None:
+    api.jobs["asked"] = job()
+    api.jobs["all-time-csv"] = job(state="done", url="https://files.example.com/x", rows=5)
+    answer = api.call("GET", "/leaderboards/cup/export", headers={"prefer": "wait=20"})
+    assert (answer.status, answer.headers["location"]) == (303, "https://files.example.com/x")
+    assert answer.headers["preference-applied"] == "wait=20"
+
+
+@pytest.mark.parametrize("state", ["running", "failed"])
+def test_a_wait_ends_with_the_time_or_the_job_and_tells_of_it(api: Api, state: str) -> None:
+    api.jobs["asked"] = job()
+    api.jobs["all-time-csv"] = job(state=state, rows_written=7)
+    answer = api.call("GET", "/leaderboards/cup/export", headers={"prefer": "wait=1"})
+    assert (answer.status, answer.json["state"], answer.json["rowsWritten"]) == (202, state, 7)
+
+
 def test_a_job_can_be_followed(api: Api) -> None:
     api.jobs["all-time-csv"] = job(state="done", url="https://files.example.com/x", rows=5, sha256="00")
     answer = api.get("/leaderboards/cup/exports/all-time-csv")

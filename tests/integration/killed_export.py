@@ -1,0 +1,34 @@
+"""A process that makes an export and kills itself right before one of its requests to S3.
+
+python -m tests.integration.killed_export LEADERBOARD EXPORT REQUEST PART_BYTES, with the functions' environment.
+Ends with 0 if there were fewer requests.
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+from shared import settings
+from shared.pipeline import uploads
+from shared.wiring import Wiring
+
+
+def main(leaderboard_id: str, export_id: str, request: int, part_bytes: int) -> None:
+    """Make the export up to a request, counted from 1."""
+    uploads.PART_BYTES = part_bytes  # type: ignore[misc]
+    wiring = Wiring(settings.load())
+    requests = 0
+
+    def count(**_: Any) -> None:
+        nonlocal requests
+        requests += 1
+        if requests == request:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    wiring.s3.meta.events.register("before-call.s3", count)
+    wiring.export_runs.run(leaderboard_id, export_id)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
