@@ -75,6 +75,11 @@ class System:
         self.session.close()
         self._group.close()
 
+    @property
+    def url(self) -> str:
+        """Where the HTTP API is."""
+        return self._stack.url
+
     def request(self, method: str, path: str, **more: Any) -> requests.Response:
         """One HTTP request; the path is sent as it stands."""
         url = path if path.startswith("http") else self._stack.url + path

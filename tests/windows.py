@@ -2,10 +2,16 @@
 
 import csv
 import io
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import duckdb
 
 from tests import oracle
 from tests.stack import System
@@ -72,3 +78,30 @@ def from_csv(content: str) -> list[oracle.Entry]:
         )
         for line in lines
     ]
+
+
+def from_ndjson(content: str) -> list[oracle.Entry]:
+    """As above."""
+    return [
+        _from_row(line | {"reached_at": oracle.instant(line["reached_at"])})
+        for line in (json.loads(line, parse_float=Decimal) for line in content.split("\n") if line)
+    ]
+
+
+def from_parquet(content: bytes) -> list[oracle.Entry]:
+    """As above."""
+    with TemporaryDirectory() as directory:
+        file = Path(directory) / "export.parquet"
+        file.write_bytes(content)
+        with duckdb.connect() as database:
+            rows = database.read_parquet(str(file))
+            names = rows.columns
+            lines = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+    epoch, ms = datetime(1970, 1, 1), timedelta(milliseconds=1)  # noqa: DTZ001 - Parquet's has no zone
+    return [_from_row(line | {"reached_at": (line["reached_at"] - epoch) // ms}) for line in lines]
+
+
+def _from_row(line: Mapping[str, Any]) -> oracle.Entry:
+    names = ("rank", "user_id", "score", "reached_at", "percentile", "tier")
+    assert tuple(line) == names
+    return oracle.Entry(*(line[name] for name in names))

@@ -3,11 +3,10 @@
 Everything that comes out is compared with the oracle, which reads what stands in the topic.
 """
 
-import json
+import gzip
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -16,9 +15,9 @@ import requests
 
 from tests import oracle, verdicts
 from tests.boards import Boards
-from tests.stack import System, TopicRecord, until
+from tests.stack import HTTP_TIMEOUT_S, System, TopicRecord, until
 from tests.traffic import BOARDS, Traffic
-from tests.windows import Window, from_csv, read_window, to_entry
+from tests.windows import Window, from_csv, from_ndjson, from_parquet, read_window, to_entry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -115,24 +114,52 @@ def test_every_player_is_found_with_his_neighbours(system: System, sent: Boards,
         assert found["total"] == len(ranking)
 
 
-@pytest.mark.parametrize("file_format", ["csv", "ndjson"])
+@pytest.mark.parametrize("file_format", ["csv", "ndjson", "parquet"])
 @pytest.mark.parametrize("board", BOARDS)
 def test_every_line_of_an_export_is_the_oracles(system: System, sent: Boards, board: str, file_format: str) -> None:
     judging = sent.judge(system.records())
     windows = [window for window in sent.windows(board) if window.query["window"] in ("all-time", "weekly", "custom")]
 
     for window in windows:
-        content = export(system, board, window, file_format)
-        lines = from_csv(content) if file_format == "csv" else from_ndjson(content)
+        lines = read_export(system, board, window, file_format)
         assert lines == judging.ranking(board, window.first, window.last), window.query
 
 
-def export(system: System, board: str, window: Window, file_format: str) -> str:
+def read_export(system: System, board: str, window: Window, file_format: str, **part: str) -> list[oracle.Entry]:
+    content = export(system, board, window, format=file_format, **part)
+    if file_format == "parquet":
+        return from_parquet(content)
+    if part.get("compression") == "gzip":
+        content = gzip.decompress(content)
+    return from_csv(content.decode()) if file_format == "csv" else from_ndjson(content.decode())
+
+
+def test_a_part_of_a_ranking_is_exported_with_the_ranks_of_the_whole(system: System, sent: Boards) -> None:
+    judging = sent.judge(system.records())
+    window = next(window for window in sent.windows("sum") if window.query["window"] == "all-time")
+    whole = judging.ranking("sum", window.first, window.last)
+
+    assert read_export(system, "sum", window, "csv", topN="7", compression="gzip") == whole[:7]
+    assert read_export(system, "sum", window, "ndjson", topPercent="10") == whole[: -(-len(whole) // 10)]
+    gold = [entry for entry in whole if entry.tier == "gold"]
+    assert gold
+    assert read_export(system, "sum", window, "parquet", tier="gold") == gold
+
+
+def test_one_request_of_a_client_that_waits_and_follows_ends_at_the_file(system: System, sent: Boards) -> None:
+    path = "/leaderboards/sum/export?window=all-time&format=ndjson&topN=3"
+    answer = system.session.get(system.url + path, headers={"Prefer": "wait=20"}, timeout=HTTP_TIMEOUT_S)
+
+    assert (answer.status_code, [one.status_code for one in answer.history]) == (200, [303])
+    assert from_ndjson(answer.content.decode()) == sent.judge(system.records()).ranking("sum")[:3]
+
+
+def export(system: System, board: str, window: Window, **query: str) -> bytes:
     """The file behind an export, waited for as the API says."""
     path = f"/leaderboards/{board}/export"
 
     def ask() -> requests.Response | None:
-        answer = system.request("GET", path, params={**window.query, "format": file_format})
+        answer = system.request("GET", path, params={**window.query, **query})
         if answer.status_code == 303:
             return answer
         assert answer.status_code == 202, answer.text
@@ -143,23 +170,7 @@ def export(system: System, board: str, window: Window, file_format: str) -> str:
 
     file = system.request("GET", until(ask, f"the export of {window.query}").headers["location"])
     assert file.status_code == 200
-    file.encoding = "utf-8"
-    return file.text
-
-
-def from_ndjson(content: str) -> list[oracle.Entry]:
-    lines = [json.loads(line, parse_float=Decimal) for line in content.split("\n") if line]
-    return [
-        oracle.Entry(
-            line["rank"],
-            line["user_id"],
-            line["score"],
-            oracle.instant(line["reached_at"]),
-            Decimal(line["percentile"]),
-            line["tier"],
-        )
-        for line in lines
-    ]
+    return file.content
 
 
 def test_a_trigger_killed_in_the_middle_leaves_the_same_result(

@@ -1,5 +1,8 @@
 """What a rewards team relies on, on the real stack: results that stay, reads that go on, letters that come back."""
 
+import csv
+import hashlib
+import io
 import json
 import os
 import subprocess
@@ -165,6 +168,7 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
         for window in windows:
             ranking = judging.ranking(board, window.first, window.last)
             assert results[board, window_id(system, board, window)] == ranking
+        assert_result_is_served(system, board, windows[0], judging.ranking(board, windows[0].first, windows[0].last))
 
     late = traffic.good("sum", 40)
     system.produce(late)
@@ -177,6 +181,23 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
     for board, windows in final.items():
         for window in windows:
             assert read_window(system, board, window) == judging.ranking(board, window.first, window.last)
+
+
+def assert_result_is_served(system: System, board: str, window: Window, ranking: list[oracle.Entry]) -> None:
+    result = system.get(f"/leaderboards/{board}/result", **window.query)
+    files = {name: system.request("GET", result[name]["url"]).content for name in ("ranking", "awards")}
+    assert {name: hashlib.sha256(content).hexdigest() for name, content in files.items()} == {
+        name: result[name]["sha256"] for name in files
+    }
+    assert from_csv(files["ranking"].decode()) == ranking
+    awards = list(csv.DictReader(io.StringIO(files["awards"].decode(), newline="")))
+    assert [(one["user_id"], one["tier"], int(one["rank"])) for one in awards] == [
+        (entry.user_id, entry.tier, entry.rank) for entry in ranking if entry.tier is not None
+    ]
+    assert len({one["award_id"] for one in awards}) == len(awards) == result["awards"]["rows"]
+    assert (result["players"], int(result["sumOfPoints"])) == (len(ranking), sum(entry.score for entry in ranking))
+    export = system.request("GET", f"/leaderboards/{board}/export", params=window.query)
+    assert (export.status_code, export.json()["sha256"]) == (303, result["ranking"]["sha256"])
 
 
 def window_id(system: System, board: str, window: Window) -> str:
