@@ -98,7 +98,7 @@ MUTATIONS = (
         "shared/pipeline/commit.py",
         "if len(player.standings) < len(player.buckets):",
         "if len(player.standings) < 0:",
-        PROPERTY,
+        COMMIT,
     ),
     Mutation(
         "the keys that BatchGetItem left over are forgotten",

@@ -106,6 +106,22 @@ def test_a_redelivered_batch_is_all_duplicates_and_still_says_what_to_show(
     assert sum(totals.values()) == sum(range(150))
 
 
+def test_new_events_and_duplicates_of_one_player_show_every_day_they_touched_as_it_is_then(
+    dynamodb: "DynamoDBClient", tables: Tables, reads: Reads, leaderboard: Leaderboard
+) -> None:
+    commit = committer(dynamodb, tables, reads).commit
+    commit([candidate(leaderboard, "e1", points=1, day=0), candidate(leaderboard, "e2", points=2, day=1)])
+
+    batch = [candidate(leaderboard, "e1", points=1, day=0), candidate(leaderboard, "e3", points=3, day=2)]
+    shown = commit(batch)
+
+    assert dispositions(batch) == [Disposition.DUPLICATE, Disposition.APPLIED]
+    buckets = [ALL_TIME_BUCKET, Day(MONDAY), Day(MONDAY + 2)]
+    stored = reads.standings([(leaderboard, "ann", bucket) for bucket in buckets])
+    assert shown == {(leaderboard.id, "ann"): {bucket: stored[leaderboard.id, "ann", bucket] for bucket in buckets}}
+    assert [shown[leaderboard.id, "ann"][bucket].points for bucket in buckets] == [6, 1, 3]
+
+
 def test_the_same_id_with_other_content_is_a_conflict_wherever_the_first_one_is(
     dynamodb: "DynamoDBClient", tables: Tables, reads: Reads, leaderboard: Leaderboard
 ) -> None:
