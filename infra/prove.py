@@ -81,6 +81,8 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     with console.status("reading the ledger …"):
         events = ledger(dynamodb, environment["LEDGER_TABLE"], manifest["leaderboardId"])
     console.print(f"{sum(map(len, events.values()))} events of {len(events)} players in the ledger")
+    out = disqualified(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"], manifest["acts"])
+    events = {user_id: own for user_id, own in events.items() if user_id not in out}
     expected = selected(ranking(board, events, manifest["window"]), board, manifest["part"])
     found = lines(export, manifest["format"], manifest["compression"])
     differences += compare(expected, found)
@@ -99,6 +101,34 @@ def rules(dynamodb: Any, table: str, leaderboard_id: str, version: int) -> dict[
         raise CannotProve(f"{leaderboard_id} has no version {version} of its rules")
     found: dict[str, Any] = json.loads(item["body"]["S"])
     return found
+
+
+def disqualified(dynamodb: Any, table: str, leaderboard_id: str, acts: int) -> set[str]:
+    """Who was disqualified after as many acts.
+
+    Raises:
+        CannotProve: if they are not all there.
+    """
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+        ExpressionAttributeValues={
+            ":pk": {"S": f"leaderboard#{leaderboard_id}"},
+            ":first": {"S": f"act#{1:08d}"},
+            ":last": {"S": f"act#{acts:08d}"},
+        },
+        ConsistentRead=True,
+    )
+    log = [json.loads(item["body"]["S"]) for page in pages for item in page["Items"]] if acts else []
+    if len(log) != acts:
+        raise CannotProve(f"{leaderboard_id} has {len(log)} of {acts} acts")
+    out: set[str] = set()
+    for act in log:
+        if act["kind"] == "disqualify":
+            out.add(act["user_id"])
+        elif act["kind"] == "reinstate":
+            out.discard(act["user_id"])
+    return out
 
 
 def ledger(dynamodb: Any, table: str, leaderboard_id: str) -> dict[str, list[tuple[int, str, int]]]:

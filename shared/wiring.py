@@ -19,6 +19,7 @@ from shared.live.windows import LiveWindows
 from shared.notices import Notices
 from shared.pipeline.commit import Committer
 from shared.pipeline.cursors import Cursors
+from shared.pipeline.disqualifications import Discipline, Disqualifications
 from shared.pipeline.downloads import Downloads
 from shared.pipeline.exports import Exports
 from shared.pipeline.fallback import Fallback
@@ -34,6 +35,7 @@ from shared.pipeline.snapshots import WindowSnapshots
 from shared.queues import DeadLetterQueue, Queue
 from shared.retries import Backoff, Threads
 from shared.settings import Settings
+from shared.truth.acts import Acts
 from shared.truth.client import skip_model
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import ExportJobs
@@ -195,12 +197,40 @@ class Wiring:
     @cached_property
     def rebuild(self) -> Rebuild:
         """Windows from the truth."""
-        return Rebuild(self.reads, self.live, self.registry, now_ms, lambda: uuid4().hex)
+        return Rebuild(
+            reads=self.reads,
+            live=self.live,
+            registry=self.registry,
+            disqualifications=self.disqualifications,
+            now_ms=now_ms,
+            new_token=lambda: uuid4().hex,
+        )
+
+    @cached_property
+    def acts(self) -> Acts:
+        """The log of acts of administration."""
+        return Acts(self.dynamodb, self.tables.registry)
+
+    @cached_property
+    def disqualifications(self) -> Disqualifications:
+        """Who is disqualified."""
+        return Disqualifications(self.acts)
+
+    @cached_property
+    def discipline(self) -> Discipline:
+        """Disqualifies and reinstates."""
+        return Discipline(
+            acts=self.acts,
+            disqualifications=self.disqualifications,
+            reads=self.reads,
+            live=self.live,
+            now_ms=now_ms,
+        )
 
     @cached_property
     def rankings(self) -> Rankings:
         """Reads of rankings."""
-        fallback = Fallback(self.snapshots, self.reads, now_ms)
+        fallback = Fallback(self.snapshots, self.reads, self.disqualifications, now_ms)
         return Rankings(
             live=self.live,
             queries=self.queries,
@@ -232,7 +262,14 @@ class Wiring:
     def snapshots(self) -> WindowSnapshots:
         """Snapshots of windows."""
         store = Snapshots(self.dynamodb, self.tables.registry)
-        return WindowSnapshots(self.live, store, self.reads, self.registry, now_ms)
+        return WindowSnapshots(
+            live=self.live,
+            store=store,
+            reads=self.reads,
+            registry=self.registry,
+            disqualifications=self.disqualifications,
+            now_ms=now_ms,
+        )
 
     @cached_property
     def export_jobs(self) -> ExportJobs:
@@ -264,6 +301,7 @@ class Wiring:
             jobs=self.export_jobs,
             leaderboards=self.leaderboards,
             results=self.results,
+            disqualifications=self.disqualifications,
             reads=self.reads,
             s3=self.s3,
             bucket=self.settings.export_bucket,
@@ -289,6 +327,8 @@ class Wiring:
             live=self.live,
             rebuild=self.rebuild,
             finals=self.finals,
+            registry=self.registry,
+            disqualifications=self.disqualifications,
             s3=self.s3,
             bucket=self.settings.export_bucket,
             now_ms=now_ms,
@@ -296,6 +336,8 @@ class Wiring:
         return Closing(
             registry=self.registry,
             finals=self.finals,
+            acts=self.acts,
+            discipline=self.discipline,
             progress=self.progress,
             topic=self.topic,
             finishing=finishing,

@@ -74,6 +74,8 @@ class Oracle:
     def __init__(self, leaderboards: Mapping[str, Mapping[str, Any]], closed: Iterable[str] = ()) -> None:
         self.leaderboards = leaderboards
         self.closed = set(closed)
+        self.acts: Mapping[str, Sequence[tuple[str, str]]] = {}
+        """Leaderboard id → `disqualify` or `reinstate` and whom, in their order."""
         self.facts: dict[tuple[str, str], list[Fact]] = {}
         """(leaderboard id, user id) → his accepted events."""
         self.outcomes: dict[tuple[int, int], str] = {}
@@ -88,14 +90,22 @@ class Oracle:
                 outcome = str(refused)
             self.outcomes[record.partition, record.offset] = outcome
 
-    def ranking(self, leaderboard_id: str, first: date | None = None, last: date | None = None) -> list[Entry]:
-        """The ranking of the days from `first` to `last`, both inclusive; of all time without them."""
+    def ranking(
+        self, leaderboard_id: str, first: date | None = None, last: date | None = None, acts: int | None = None
+    ) -> list[Entry]:
+        """The ranking of the days from `first` to `last`, both inclusive; of all time without them.
+
+        Those who are disqualified are not in it; with `acts` those who were after as many acts.
+        """
+        out: set[str] = set()
+        for kind, user_id in list(self.acts.get(leaderboard_id, ()))[:acts]:
+            out = out | {user_id} if kind == "disqualify" else out - {user_id}
         board = self.leaderboards[leaderboard_id]
         first_day = None if first is None else (first - EPOCH.date()).days
         last_day = None if last is None else (last - EPOCH.date()).days
         lines = []
         for (board_id, user_id), facts in self.facts.items():
-            if board_id != leaderboard_id:
+            if board_id != leaderboard_id or user_id in out:
                 continue
             counting = [
                 fact

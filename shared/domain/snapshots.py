@@ -1,7 +1,7 @@
 """What is kept of a window for when the cache can't be asked: its top, and samples of the rest."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
 from msgspec import Struct
@@ -34,6 +34,20 @@ class Snapshot(Struct, frozen=True, array_like=True):
     """The first TOP_ENTRIES entries, in ranking order."""
     samples: Sequence[Sample] = ()
     """Entries below them, in ranking order; the last one is the window's last."""
+
+    def without(self, user_ids: Set[str]) -> "Snapshot":
+        """The same as if some players had not been there; those below the top who are no sample go on being counted."""
+        if not user_ids:
+            return self
+        top = [line for line in self.top if line[0] not in user_ids]
+        gone = len(self.top) - len(top)
+        samples = []
+        for one in self.samples:
+            if one.user_id in user_ids:
+                gone += 1
+            else:
+                samples.append(Sample(one.rank - gone, one.user_id, one.score))
+        return Snapshot(self.revision, self.total - gone, self.as_of_ms, top, samples)
 
     def estimate_rank(self, order: Order, user_id: str, score: Score) -> int:
         """The rank that a score had at the instant: exact among the top, between two samples below it.

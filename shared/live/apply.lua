@@ -5,23 +5,26 @@
 --   member  <reached_at, 6 bytes big-endian><user id>, score -points (points where the lowest ranks first):
 --           equal scores sort by their members, which is the order of the ranking
 --   field   user id -> <reached_at of the member, 6 bytes> then a part for each bucket, oldest first:
---           bucket 2 bytes, version 4, points 8, reached_at 6, all big-endian
+--           bucket 2 bytes, version 4, points 8, reached_at 6, all big-endian. Of a disqualified player the first 6
+--           bytes are OUT and the set has no member; his parts are kept up to date for the day he is reinstated
 --   field   "\0revision": grows with every change of the set; starts at the server's time in microseconds, so that it
 --           grows across a flush, too
 --   field   "\0complete": set once a window that is built on demand holds all of the truth
 --
--- KEYS[1] the hash of ranges. ARGV[1] the prefix of every key, ARGV[2] in MessagePack:
+-- KEYS[1] the hash of ranges, KEYS[2] the hash of disqualified players. ARGV[1] the prefix of every key, ARGV[2] in MessagePack:
 --   {aggregation, descending, now_ms, feed_ranges, {{bucket, {user, version, points, reached_at, ...},
 --     {{window id, expires_ms or 0}, ...}}, ...}}
 -- Returns how many parts were new.
 local PART = '>I2I4i8I6'
 local PART_BYTES = 20
 local HEAD_BYTES = 6
+local OUT = string.rep('\255', HEAD_BYTES) -- no instant: as a time it is past the year 10,000
 local CHUNK = 500 -- users in one variadic call; Lua's stack takes about 8,000 values
 
 local prefix = ARGV[1]
 local aggregation, descending, now_ms, feed_ranges, groups = unpack(cmsgpack.unpack(ARGV[2]))
 local changed = 0
+local some_are_out = redis.call('HLEN', KEYS[2]) > 1 -- "\0acts" is no player
 
 -- folds the parts of a value into points and reached_at, as shared/domain/standings.py combine() does
 local function fold(value)
@@ -61,32 +64,36 @@ local function apply(bucket, updates, first, last, window_id, expires_ms)
   local users = {}
   for i = first, last, 4 do users[#users + 1] = updates[i] end
   local values = redis.call('HMGET', hash, unpack(users))
+  local outs = some_are_out and redis.call('HMGET', KEYS[2], unpack(users)) or {}
   local added, removed, fields = {}, {}, {}
   for n, user in ipairs(users) do
     local i = first + (n - 1) * 4
     local version, points, reached_at = updates[i + 1], updates[i + 2], updates[i + 3]
     local part = struct.pack(PART, bucket, version, points, reached_at)
-    local old, value = values[n], nil
+    local old, is_out = values[n], outs[n] and true or false
+    local old_head = old and string.sub(old, 1, HEAD_BYTES)
+    local value = old and merge(old, bucket, version, part)
     if not old then
       value = '000000' .. part
-    else
-      value = merge(old, bucket, version, part)
+    elseif not value and is_out ~= (old_head == OUT) then
+      value = old -- nothing new of his score, but he was disqualified or reinstated since
     end
     if value then
-      if #value > HEAD_BYTES + PART_BYTES then points, reached_at = fold(value) end
-      local head = struct.pack('>I6', reached_at)
+      local head = OUT
+      if not is_out then
+        if #value > HEAD_BYTES + PART_BYTES or value == old then points, reached_at = fold(value) end
+        head = struct.pack('>I6', reached_at)
+        added[#added + 1] = descending and 0 - points or points
+        added[#added + 1] = head .. user
+      end
       fields[#fields + 1] = user
       fields[#fields + 1] = head .. string.sub(value, HEAD_BYTES + 1)
-      added[#added + 1] = descending and 0 - points or points
-      added[#added + 1] = head .. user
-      if old and string.sub(old, 1, HEAD_BYTES) ~= head then
-        removed[#removed + 1] = string.sub(old, 1, HEAD_BYTES) .. user
-      end
+      if old and old_head ~= head and old_head ~= OUT then removed[#removed + 1] = old_head .. user end
     end
   end
   if #fields == 0 then return end
   if #removed > 0 then redis.call('ZREM', set, unpack(removed)) end
-  redis.call('ZADD', set, unpack(added))
+  if #added > 0 then redis.call('ZADD', set, unpack(added)) end
   redis.call('HSET', hash, unpack(fields))
   if redis.call('HINCRBY', hash, '\0revision', 1) == 1 then
     local time = redis.call('TIME')

@@ -21,6 +21,11 @@ def ranges(leaderboard_id: str) -> str:
     return f"{prefix(leaderboard_id)}ranges"
 
 
+def disqualified(leaderboard_id: str) -> str:
+    """Hash of the players who stand in no window, e.g. `lb:{autumn-cup}:disqualified`; see disqualified.lua."""
+    return f"{prefix(leaderboard_id)}disqualified"
+
+
 def complete(leaderboard_id: str) -> str:
     """Marker that daily, weekly and all-time windows hold all of the truth, e.g. `lb:{autumn-cup}:complete`."""
     return f"{prefix(leaderboard_id)}complete"

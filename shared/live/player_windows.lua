@@ -7,9 +7,9 @@ local windows = {}
 for i = 2, #KEYS, 2 do
   local known = redis.call('HMGET', KEYS[i], '\0complete', '\0revision', ARGV[1])
   local found = {}
-  if known[3] then
-    local member = string.sub(known[3], 1, 6) .. ARGV[1]
-    local score = redis.call('ZSCORE', KEYS[i + 1], member)
+  local member = known[3] and string.sub(known[3], 1, 6) .. ARGV[1]
+  local score = member and redis.call('ZSCORE', KEYS[i + 1], member) -- of a disqualified player there is none
+  if score then
     found = {
       redis.call('ZRANK', KEYS[i + 1], member),
       redis.call('ZCOUNT', KEYS[i + 1], '-inf', '(' .. score),

@@ -5,9 +5,9 @@
 local known = redis.call('HMGET', KEYS[2], '\0complete', '\0revision', unpack(ARGV))
 local found = {}
 for i, user in ipairs(ARGV) do
-  if known[i + 2] then
-    local member = string.sub(known[i + 2], 1, 6) .. user
-    local score = redis.call('ZSCORE', KEYS[3], member)
+  local member = known[i + 2] and string.sub(known[i + 2], 1, 6) .. user
+  local score = member and redis.call('ZSCORE', KEYS[3], member) -- of a disqualified player there is none
+  if score then
     found[#found + 1] = redis.call('ZRANK', KEYS[3], member)
     found[#found + 1] = redis.call('ZCOUNT', KEYS[3], '-inf', '(' .. score)
     found[#found + 1] = member

@@ -11,6 +11,7 @@ from msgspec import Struct
 from redis import Redis
 from redis.exceptions import RedisError
 
+from shared.domain.acts import Disqualified
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
 from shared.domain.standings import Score, Standing
@@ -87,6 +88,7 @@ class LiveWindows:
         self._player = self.register("player.lua")
         self._vouch = self.register("vouch.lua")
         self._finish = self.register("finish_rebuild.lua")
+        self._disqualified = self.register("disqualified.lua")
 
     def register(self, name: str) -> Any:
         """A script of this package, for `call`."""
@@ -115,6 +117,17 @@ class LiveWindows:
         """
         groups = [(bucket, updates, [(window.id, expires_ms)]) for bucket, updates in _by_bucket(standings).items()]
         return self._run_apply(leaderboard, groups, now_ms, feed_ranges=False)
+
+    def show_disqualified(self, leaderboard_id: str, out: Disqualified) -> None:
+        """Say who is to stand in no window, unless a later act is known here.
+
+        A window follows when any standing of such a player is applied to it, be it one it has seen.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        args = (out.acts, msgspec.msgpack.encode(sorted(out.user_ids)))
+        self.call(self._disqualified, (keys.disqualified(leaderboard_id),), args)
 
     def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Page:
         """Entries `offset` to `offset + limit` of a window.
@@ -244,7 +257,9 @@ class LiveWindows:
         descending = leaderboard.order is Order.DESC
         payload = msgspec.msgpack.encode((leaderboard.aggregation, descending, now_ms, feed_ranges, groups))
         args = (keys.prefix(leaderboard.id), payload)
-        return cast("int", self.call(self._apply, (keys.ranges(leaderboard.id),), args))
+        return cast(
+            "int", self.call(self._apply, (keys.ranges(leaderboard.id), keys.disqualified(leaderboard.id)), args)
+        )
 
     def read_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[str, str, str]:
         """What every read of a window looks at: the marker, the window's hash, its sorted set."""

@@ -7,12 +7,15 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.acts import Act
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import DAY_MS, Day, Window, daily, day_of, format_day, weekly
 from shared.live.windows import CacheUnavailable
 from shared.notices import Notices, NoticeUnavailable, WindowFinal
+from shared.pipeline.disqualifications import Discipline
 from shared.pipeline.finishing import Difference, Finishing, NotComparable
 from shared.topic import Topic, TopicUnavailable
+from shared.truth.acts import Acts
 from shared.truth.commits import Unavailable
 from shared.truth.finals import DUE_MAX, AlreadyDone, FinalRanking, Finals
 from shared.truth.progress import Position, Progress
@@ -78,6 +81,8 @@ class Closing:
         *,
         registry: Registry,
         finals: Finals,
+        acts: Acts,
+        discipline: Discipline,
         progress: Progress,
         topic: Topic,
         finishing: Finishing,
@@ -86,6 +91,8 @@ class Closing:
     ) -> None:
         self._registry = registry
         self._finals = finals
+        self._acts = acts
+        self._discipline = discipline
         self._progress = progress
         self._topic = topic
         self._finishing = finishing
@@ -107,10 +114,11 @@ class Closing:
                 continue  # it has no events
             try:
                 closed = self._close(leaderboard, run)
-                for window in self._due(closed):
+                self._carry_out(closed, run)
+                for window, again in self._due(closed):
                     if not has_time():
                         return run
-                    self._finish(closed, window, run)
+                    self._finish(closed, window, run, again=again)
                 self._tell(closed)
             except AlreadyDone:
                 continue  # another run is at it, or the rules have just changed
@@ -160,10 +168,31 @@ class Closing:
                 return f"partition {reach.partition} is committed to {at} of {reach.end}"
         return None
 
-    def _due(self, leaderboard: Leaderboard) -> Iterator[Window]:
-        windows = [*self._finals.due(leaderboard.id), *(one.window for one in self._registry.periods(leaderboard.id))]
+    def _carry_out(self, leaderboard: Leaderboard, run: Run) -> None:
+        """Make live windows follow the acts that were not carried out yet, and results that they touch due again.
+
+        A result that is written later is ranked as of the act already: `Finals.write` sees to that.
+        """
+        for act in self._acts.open(leaderboard.id):
+            try:
+                assert act.user_id is not None  # noqa: S101 - no other act is noted as open
+                self._discipline.carry_out(leaderboard, act.user_id)
+                days = self._discipline.days(leaderboard, act.user_id)
+                results = self._finals.windows(leaderboard.id)
+                self._finals.revise(leaderboard.id, [one for one in results if not days.isdisjoint(one.buckets)])
+                self._acts.carried_out(leaderboard.id, act.number)
+            except CacheUnavailable as error:
+                run.blocked.append(_not_carried_out(leaderboard, act, Cause.CACHE, error))
+            except Unavailable as error:
+                run.blocked.append(_not_carried_out(leaderboard, act, Cause.TRUTH, error))
+
+    def _due(self, leaderboard: Leaderboard) -> Iterator[tuple[Window, bool]]:
+        """Windows to be finished, and whether such a window may have a result that is to be followed by another."""
+        due = self._finals.due(leaderboard.id)
+        periods = dict.fromkeys(one.window for one in self._registry.periods(leaderboard.id))
+        windows = [(window, True) for window in due] + [(window, False) for window in periods if window not in due]
         # what another run has closed since this one read the leaderboard is that one's to finish
-        yield from (window for window in windows if leaderboard.is_settled(window))
+        yield from ((window, again) for window, again in windows if leaderboard.is_settled(window))
 
     def _tell(self, leaderboard: Leaderboard) -> None:
         """Send what is to be told; what was sent and not struck for a crash is sent again."""
@@ -173,9 +202,9 @@ class Closing:
                 self._notices.send(_notice(final))
             self._finals.told(leaderboard.id, window.id)
 
-    def _finish(self, leaderboard: Leaderboard, window: Window, run: Run) -> None:
+    def _finish(self, leaderboard: Leaderboard, window: Window, run: Run, *, again: bool) -> None:
         try:
-            final = self._finishing.finish(leaderboard, window)
+            final = self._finishing.finish(leaderboard, window, again=again)
         except Difference as error:
             run.blocked.append(_blocked(leaderboard, window, Cause.DIFFERENCE, error))
         except (NotComparable, CacheUnavailable) as error:
@@ -215,6 +244,10 @@ def _windows_ending(day: Day) -> Iterator[Window]:
     yield daily(day)
     if weekly(day).last == day:
         yield weekly(day)
+
+
+def _not_carried_out(leaderboard: Leaderboard, act: Act, cause: Cause, error: Exception) -> Blocked:
+    return Blocked(leaderboard.id, f"act {act.number}", cause, str(error), act.at_ms)
 
 
 def _blocked(leaderboard: Leaderboard, window: Window, cause: Cause, error: Exception) -> Blocked:

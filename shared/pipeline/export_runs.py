@@ -12,9 +12,11 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from shared.domain.acts import Disqualified
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day, Window, WindowStatus, format_day, parse_id
+from shared.pipeline.disqualifications import Disqualifications, present
 from shared.pipeline.exports import manifest_key
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.ranked_table import Lines, RankedTable
@@ -66,6 +68,10 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     window: dict[str, str | None]
     status: WindowStatus
     rules_version: int
+    result_version: int
+    """0 while the window is not final."""
+    acts: int
+    """Act of the leaderboard as of which players were disqualified."""
     format: ExportFormat
     compression: Compression
     part: ExportPart
@@ -90,6 +96,7 @@ class ExportRuns:
         jobs: ExportJobs,
         leaderboards: Leaderboards,
         results: Results,
+        disqualifications: Disqualifications,
         reads: Reads,
         s3: "S3Client",
         bucket: str,
@@ -99,6 +106,7 @@ class ExportRuns:
         self._jobs = jobs
         self._leaderboards = leaderboards
         self._results = results
+        self._disqualifications = disqualifications
         self._reads = reads
         self._s3 = s3
         self._bucket = bucket
@@ -136,10 +144,13 @@ class ExportRuns:
         job, request, created_at_ms = run.job, run.job.request, self._now_ms()
         window = parse_id(request.window_id)
         result = self._results.find(leaderboard, window) if job.final else None
+        if result is not None and result.final.version != job.result_version:
+            raise Contradiction(f"version {result.final.version} of the result has followed {job.result_version}")
         board = leaderboard if result is None else result.rules
+        out = self._disqualified(board, result)
         abort_left_over(self._s3, self._bucket, job.object_key)
         with _scratch() as directory:
-            lines = self._reads.buckets(board, [Day(bucket) for bucket in window.buckets])
+            lines = present(self._reads.buckets(board, [Day(bucket) for bucket in window.buckets]), out)
             with RankedTable(board, _living(run, lines), directory) as table:
                 _check(result, table)
                 rows, points = table.selected(request.part)
@@ -152,6 +163,8 @@ class ExportRuns:
             window=_describe(window),
             status=window.status(created_at_ms, final=result is not None),
             rules_version=board.version,
+            result_version=job.result_version,
+            acts=out.acts,
             format=request.format,
             compression=request.compression,
             part=request.part,
@@ -171,6 +184,12 @@ class ExportRuns:
             ContentType="application/json",
         )
         return run.beat(state=ExportState.DONE, rows_written=rows, sha256=upload.sha256)
+
+    def _disqualified(self, leaderboard: Leaderboard, result: Result | None) -> Disqualified:
+        """Who is not in the file: of a final window those who are not in its result."""
+        if result is None:
+            return self._disqualifications.now(leaderboard.id)
+        return self._disqualifications.as_of(leaderboard.id, result.final.acts)
 
     def _upload(self, run: "_Run", file: Path, rows: int) -> Upload:
         request, size = run.job.request, max(1, file.stat().st_size)

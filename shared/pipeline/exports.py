@@ -67,7 +67,7 @@ class Exports:
         for _ in range(START_TRIES_MAX):
             now_ms = self._now_ms()
             latest = self._jobs.latest(leaderboard.id, request)
-            if latest is not None and _is_current(latest, now_ms, final=result is not None):
+            if latest is not None and _is_current(latest, now_ms, result):
                 return self._with_url(latest)
             job = _new_job(leaderboard, request, result, now_ms)
             try:
@@ -108,12 +108,16 @@ def manifest_key(object_key: str) -> str:
     return f"{object_key}.manifest.json"
 
 
-def _is_current(job: ExportJob, now_ms: int, *, final: bool) -> bool:
-    if job.final is not final:
+def _is_current(job: ExportJob, now_ms: int, result: Result | None) -> bool:
+    if job.result_version != _version(result):
         return False
     if job.state is ExportState.DONE:
-        return now_ms - job.beat_at_ms < (KEPT_MS if final else FRESH_MS)
+        return now_ms - job.beat_at_ms < (FRESH_MS if result is None else KEPT_MS)
     return job.is_alive(now_ms)
+
+
+def _version(result: Result | None) -> int:
+    return 0 if result is None else result.final.version
 
 
 def _new_job(leaderboard: Leaderboard, request: ExportRequest, result: Result | None, now_ms: int) -> ExportJob:
@@ -126,6 +130,7 @@ def _new_job(leaderboard: Leaderboard, request: ExportRequest, result: Result | 
         created_at_ms=now_ms,
         beat_at_ms=now_ms,
         final=result is not None,
+        result_version=_version(result),
     )
     if result is None or request != ExportRequest(request.window_id):
         return job

@@ -12,6 +12,7 @@ from shared.domain.standings import Score, combine
 from shared.domain.tiers import points_to_next_tier
 from shared.domain.windows import Day, Window
 from shared.pipeline.answers import PlayerRanking, Ranking, RankingSource
+from shared.pipeline.disqualifications import Disqualifications
 from shared.pipeline.snapshots import WindowSnapshots
 from shared.truth.reads import Reads
 
@@ -19,9 +20,16 @@ from shared.truth.reads import Reads
 class Fallback:
     """Pages from the window's snapshot, players by their own standings."""
 
-    def __init__(self, snapshots: WindowSnapshots, reads: Reads, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        snapshots: WindowSnapshots,
+        reads: Reads,
+        disqualifications: Disqualifications,
+        now_ms: Callable[[], int],
+    ) -> None:
         self._snapshots = snapshots
         self._reads = reads
+        self._disqualifications = disqualifications
         self._now_ms = now_ms
 
     def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, *, final: bool) -> Ranking | None:
@@ -86,6 +94,8 @@ class Fallback:
         )
 
     def _score(self, leaderboard: Leaderboard, window: Window, user_id: str) -> Score | None:
+        if user_id in self._disqualifications.now(leaderboard.id).user_ids:
+            return None
         found = self._reads.standings((leaderboard, user_id, Day(bucket)) for bucket in window.buckets)
         by_day = sorted((bucket, standing) for (_, _, bucket), standing in found.items())
         parts = [Score(standing.points, standing.reached_at_ms) for _, standing in by_day]

@@ -4,25 +4,29 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
+from shared.domain.acts import Disqualified
+from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day, Window
 from shared.live.windows import LiveWindows, is_kept
+from shared.pipeline.disqualifications import Disqualifications, present
 from shared.pipeline.folding import Ranked, rank_players
 from shared.pipeline.rebuild import Rebuild
-from shared.pipeline.result_files import awards_file, entries_of, ranking_file
+from shared.pipeline.result_files import awards_file, difference_file, entries_of, ranking_file
 from shared.pipeline.uploads import Upload
 from shared.truth.commits import passing_as_unavailable
 from shared.truth.finals import AlreadyDone, FinalRanking, Finals
 from shared.truth.reads import Reads
+from shared.truth.registry import Registry
 from shared.version import code_version
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CSV: Final = "text/csv; charset=utf-8"
-VERSION: Final = 1
-"""Of the first result of a window."""
 PAGE_ENTRIES: Final = 2_000
 """Entries of the cache that one round trip compares."""
 
@@ -38,7 +42,7 @@ class Difference(Exception):
 
 
 class Finishing:
-    """Compares a window entry for entry and writes its ranking, once."""
+    """Compares a window entry for entry and writes its ranking: once, and once more for each act that changes it."""
 
     def __init__(
         self,
@@ -47,6 +51,8 @@ class Finishing:
         live: LiveWindows,
         rebuild: Rebuild,
         finals: Finals,
+        registry: Registry,
+        disqualifications: Disqualifications,
         s3: "S3Client",
         bucket: str,
         now_ms: Callable[[], int],
@@ -55,35 +61,63 @@ class Finishing:
         self._live = live
         self._rebuild = rebuild
         self._finals = finals
+        self._registry = registry
+        self._disqualifications = disqualifications
         self._s3 = s3
         self._bucket = bucket
         self._now_ms = now_ms
 
-    def finish(self, leaderboard: Leaderboard, window: Window) -> FinalRanking | None:
+    def finish(self, leaderboard: Leaderboard, window: Window, *, again: bool = False) -> FinalRanking | None:
         """Write the result of a window.
 
+        Args:
+            leaderboard: whose window.
+            window: all its buckets are closed.
+            again: whether a result that is there may have to be followed by another version: it is ranked anew, by the
+                rules that it was ranked by, without those who are disqualified now.
+
         Returns:
-            The result; None if there is one already.
+            The result; None if there is nothing new to be written.
 
         Raises:
             ValueError: if a bucket of the window is still open.
             NotComparable, Difference: then nothing was written.
+            AlreadyDone: if somebody was disqualified meanwhile; the next run sees to it.
             CacheUnavailable: if Redis fails.
             Unavailable: if the truth is out of reach.
         """
         if not leaderboard.is_settled(window):
             raise ValueError(f"{window.id} of {leaderboard.id} can still change")
-        if self._finals.final(leaderboard.id, window.id) is not None:
+        before = self._finals.final(leaderboard.id, window.id)
+        if before is not None and not again:
             return None
-        lines = list(self._reads.buckets(leaderboard, [Day(bucket) for bucket in window.buckets]))
-        ranked = rank_players(leaderboard, lines)
-        self._compare(leaderboard, window, ranked, lines)
-        final = self._store(leaderboard, window, ranked)
+        out = self._disqualifications.now(leaderboard.id)
+        rules = leaderboard if before is None else self._rules(leaderboard, before)
+        lines = list(self._reads.buckets(rules, [Day(bucket) for bucket in window.buckets]))
+        ranked = rank_players(rules, present(lines, out))
+        self._compare(rules, window, ranked, lines)
+        entries = list(entries_of(rules, ranked))
+        if before is None:
+            final = self._store(rules, window, out, 1, entries)
+        else:
+            then = self._disqualifications.as_of(leaderboard.id, before.acts)
+            entries_before = list(entries_of(rules, rank_players(rules, present(lines, then))))
+            if entries == entries_before:
+                self._finals.strike(leaderboard.id, window.id, out.acts)
+                return None
+            final = self._store(rules, window, out, before.version + 1, entries)
+            final = self._add_difference(final, entries_before, entries)
         try:
             self._finals.write(final)
         except AlreadyDone:
             return None
         return final
+
+    def _rules(self, leaderboard: Leaderboard, final: FinalRanking) -> Leaderboard:
+        rules = self._registry.rules(leaderboard.id, final.rules_version)
+        if rules is None:
+            raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
+        return replace(rules, sealed=True, closed_through=leaderboard.closed_through)
 
     def _compare(self, leaderboard: Leaderboard, window: Window, ranked: Ranked, lines: Lines) -> None:
         kept = is_kept(leaderboard, window, self._now_ms())
@@ -114,17 +148,19 @@ class Finishing:
             differences += sum(shown != expected for shown, expected in pairs)
         return differences + max(0, page.total - start - PAGE_ENTRIES)
 
-    def _store(self, leaderboard: Leaderboard, window: Window, ranked: Ranked) -> FinalRanking:
-        # named by the rules, so that nobody who ranked it by others meanwhile overwrites what a result points to
-        name = f"finals/{leaderboard.id}/{window.id}/rules-{leaderboard.version}"
-        entries = list(entries_of(leaderboard, ranked))
+    def _store(
+        self, leaderboard: Leaderboard, window: Window, out: Disqualified, version: int, entries: Sequence[Entry]
+    ) -> FinalRanking:
+        # named by all that decides its content: nobody who ranked it otherwise overwrites what a result points to
+        name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-acts-{out.acts}"
         ranking = self._upload(f"{name}.csv", ranking_file(entries))
-        awards = self._upload(f"{name}.awards.csv", awards_file(leaderboard.id, window.id, VERSION, entries))
+        awards = self._upload(f"{name}.awards.csv", awards_file(leaderboard.id, window.id, version, entries))
         return FinalRanking(
             leaderboard_id=leaderboard.id,
             window_id=window.id,
             rules_version=leaderboard.version,
-            version=VERSION,
+            version=version,
+            acts=out.acts,
             players=len(entries),
             sum_of_points=str(sum(entry.score for entry in entries)),
             object_key=f"{name}.csv",
@@ -136,6 +172,11 @@ class Finishing:
             code_version=code_version(),
             finalised_at_ms=self._now_ms(),
         )
+
+    def _add_difference(self, final: FinalRanking, before: Sequence[Entry], after: Sequence[Entry]) -> FinalRanking:
+        key = f"{final.object_key.removesuffix('.csv')}.difference.csv"
+        lines = difference_file(final.leaderboard_id, final.window_id, final.version, before, after)
+        return replace(final, difference_key=key, difference_sha256=self._upload(key, lines).sha256)
 
     def _upload(self, key: str, chunks: Iterable[bytes]) -> Upload:
         with passing_as_unavailable(), Upload(self._s3, self._bucket, key, CSV) as upload:

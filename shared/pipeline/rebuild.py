@@ -8,6 +8,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day, Window, day_of
 from shared.live.windows import RETENTION_MS, LiveWindows
+from shared.pipeline.disqualifications import Disqualifications
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
@@ -23,15 +24,18 @@ class Rebuild:
 
     def __init__(
         self,
+        *,
         reads: Reads,
         live: LiveWindows,
         registry: Registry,
+        disqualifications: Disqualifications,
         now_ms: Callable[[], int],
         new_token: Callable[[], str],
     ) -> None:
         self._reads = reads
         self._live = live
         self._registry = registry
+        self._disqualifications = disqualifications
         self._now_ms = now_ms
         self._new_token = new_token
 
@@ -47,6 +51,7 @@ class Rebuild:
         """
         token = self._new_token()
         self._live.begin_rebuild(leaderboard.id, token)
+        self._show_disqualified(leaderboard)
         for period in self._registry.periods(leaderboard.id):
             self.keep_period(leaderboard, period.window)
         # a leaderboard is sealed before its first event is written: what is not sealed now has nothing to show, and
@@ -71,9 +76,14 @@ class Rebuild:
     def apply(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
         """Apply standings to every window that they feed; as many were older as are returned.
 
+        Args:
+            leaderboard: whose.
+            lines: also of disqualified players, whom the windows then leave out.
+
         Raises:
-            CacheUnavailable: as above.
+            Unavailable, CacheUnavailable: as above.
         """
+        self._show_disqualified(leaderboard)
         return sum(self._live.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
 
     def window(self, leaderboard: Leaderboard, window: Window, expires_ms: int | None = None) -> bool:
@@ -93,6 +103,7 @@ class Rebuild:
         expires = self._now_ms() + ON_DEMAND_MS if expires_ms is None else expires_ms
         token = self._new_token()
         self._live.begin_window(leaderboard.id, window, token, expires)
+        self._show_disqualified(leaderboard)
         for lines in _chunks(self._reads.buckets(leaderboard, [Day(bucket) for bucket in window.buckets])):
             self._live.fill(leaderboard, window, lines, self._now_ms(), expires)
         return self._live.finish_window(leaderboard.id, window, token, expires)
@@ -106,6 +117,9 @@ class Rebuild:
         cutoff_ms = leaderboard.window_cutoff_ms(window)
         if cutoff_ms is not None and cutoff_ms + RETENTION_MS > self._now_ms():
             self.window(leaderboard, window, cutoff_ms + RETENTION_MS)
+
+    def _show_disqualified(self, leaderboard: Leaderboard) -> None:
+        self._live.show_disqualified(leaderboard.id, self._disqualifications.now(leaderboard.id))
 
 
 def _kept_buckets(leaderboard: Leaderboard, now_ms: int) -> list[Day]:

@@ -1,4 +1,6 @@
-"""The two files of a result: the ranking, as an export of the window has it, and what is to be paid for it."""
+"""The files of a result: the ranking, as an export of the window has it, what is to be paid for it, and what differs
+from the version before.
+"""
 
 import csv
 import io
@@ -15,6 +17,17 @@ from shared.pipeline.folding import Ranked
 
 COLUMNS: Final = ("rank", "user_id", "score", "reached_at", "percentile", "tier")
 AWARD_COLUMNS: Final = ("award_id", "user_id", "tier", "rank", "score")
+DIFFERENCE_COLUMNS: Final = (
+    "user_id",
+    "rank_before",
+    "rank_after",
+    "score_before",
+    "score_after",
+    "tier_before",
+    "tier_after",
+    "award_id_before",
+    "award_id_after",
+)
 LINES_PER_CHUNK: Final = 2_000
 
 
@@ -38,6 +51,40 @@ def awards_file(leaderboard_id: str, window_id: str, version: int, entries: Iter
             for one in awarded
         ),
     )
+
+
+def difference_file(
+    leaderboard_id: str, window_id: str, version: int, before: Iterable[Entry], after: Iterable[Entry]
+) -> Iterator[bytes]:
+    """CSV with a line for each player whose rank, score or tier is another than in the version before.
+
+    Those who are in both versions and those who came, in the order of `after`; then those who left, in that of
+    `before`. Where somebody is not, or is in no tier, fields are empty. Who has paid by the version before settles the
+    difference by the two award ids.
+    """
+    old, new = {one.user_id: one for one in before}, {one.user_id: one for one in after}
+    players = [*new, *(user_id for user_id in old if user_id not in new)]
+    pairs = ((user_id, old.get(user_id), new.get(user_id)) for user_id in players)
+
+    def award(entry: Entry | None, of_version: int) -> str | None:
+        if entry is None or entry.tier is None:
+            return None
+        return award_id(leaderboard_id, window_id, of_version, entry.user_id)
+
+    lines = (
+        (user_id, *_pairwise(was, now), award(was, version - 1), award(now, version))
+        for user_id, was, now in pairs
+        if _told(was) != _told(now)
+    )
+    return _csv(DIFFERENCE_COLUMNS, lines)
+
+
+def _told(entry: Entry | None) -> tuple[Any, Any, Any]:
+    return (None, None, None) if entry is None else (entry.rank, entry.score, entry.tier)
+
+
+def _pairwise(was: Entry | None, now: Entry | None) -> Iterator[Any]:
+    return (value for pair in zip(_told(was), _told(now), strict=True) for value in pair)
 
 
 def award_id(leaderboard_id: str, window_id: str, version: int, user_id: str) -> str:

@@ -8,11 +8,13 @@ from msgspec.structs import replace
 
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
+from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalRanking, Finals
 from shared.truth.registry import Registry
 
 LOOK_AGAIN_MS: Final = 5_000
-"""How long a window that is due counts as not final before it is looked up again; what is final stays so."""
+"""How long a window that is due counts as not final, and a result as the latest version, before that is looked up
+again; what is final stays so."""
 KEPT_MAX: Final = 10_000
 """Windows that one function remembers, some 100 bytes each; past it, it forgets them all."""
 
@@ -44,7 +46,7 @@ class Results:
         return None if result is None else result.rules
 
     def find(self, leaderboard: Leaderboard, window: Window) -> Result | None:
-        """The result of a window; None for a window that is not final.
+        """The latest result of a window, of at most LOOK_AGAIN_MS ago; None for a window that is not final.
 
         Raises:
             Unavailable: if it has to be read and the registry is out of reach.
@@ -53,16 +55,22 @@ class Results:
             return None
         place = (leaderboard.id, window.id)
         kept = self._kept.get(place)
-        if kept is None or (kept[1] is None and self._now_ms() - kept[0] >= LOOK_AGAIN_MS):
+        known = None if kept is None else kept[1]
+        if kept is None or self._now_ms() - kept[0] >= LOOK_AGAIN_MS:
+            try:
+                known = self._read(leaderboard, window, known)
+            except Unavailable:
+                if known is None:
+                    raise
             if len(self._kept) >= KEPT_MAX:
                 self._kept.clear()
-            kept = self._kept[place] = self._now_ms(), self._read(leaderboard, window)
-        return kept[1]
+            self._kept[place] = self._now_ms(), known
+        return known
 
-    def _read(self, leaderboard: Leaderboard, window: Window) -> Result | None:
+    def _read(self, leaderboard: Leaderboard, window: Window, known: Result | None) -> Result | None:
         final = self._finals.final(leaderboard.id, window.id)
-        if final is None:
-            return None
+        if final is None or (known is not None and known.final.version == final.version):
+            return known
         rules = self._registry.rules(leaderboard.id, final.rules_version)
         if rules is None:
             raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
+from shared.domain.acts import Disqualified
 from shared.domain.rules import Leaderboard
 from shared.domain.snapshots import Snapshot, snapshot_of
 from shared.domain.windows import ALL_TIME, Day, Window, daily, day_of, weekly
 from shared.live.windows import RETENTION_MS, LiveWindows
+from shared.pipeline.disqualifications import Disqualifications, present
 from shared.pipeline.folding import rank_players
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -27,12 +29,20 @@ class WindowSnapshots:
     """Snapshots of the windows that people look at."""
 
     def __init__(
-        self, live: LiveWindows, store: Snapshots, reads: Reads, registry: Registry, now_ms: Callable[[], int]
+        self,
+        *,
+        live: LiveWindows,
+        store: Snapshots,
+        reads: Reads,
+        registry: Registry,
+        disqualifications: Disqualifications,
+        now_ms: Callable[[], int],
     ) -> None:
         self._live = live
         self._store = store
         self._reads = reads
         self._registry = registry
+        self._disqualifications = disqualifications
         self._now_ms = now_ms
         self._written: dict[tuple[str, str], int] = {}
         self._kept: dict[tuple[str, str], tuple[int, Snapshot | None]] = {}
@@ -59,6 +69,8 @@ class WindowSnapshots:
     def find(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:
         """The latest that is known of a window: its snapshot, or what the truth says now if that is little.
 
+        Who was disqualified since is left out; who was reinstated is there from the next snapshot on.
+
         Returns:
             None for a window without snapshot that is too large to be folded while somebody waits.
 
@@ -69,13 +81,15 @@ class WindowSnapshots:
         kept = self._kept.get(place)
         if kept is not None and self._now_ms() - kept[0] < KEEP_MS:
             return kept[1]
-        snapshot = self._store.read(*place) or self._fold(leaderboard, window)
+        out = self._disqualifications.now(leaderboard.id)
+        stored = self._store.read(*place)
+        snapshot = self._fold(leaderboard, window, out) if stored is None else stored.without(out.user_ids)
         if len(self._kept) >= KEPT_MAX:
             self._kept.clear()
         self._kept[place] = self._now_ms(), snapshot
         return snapshot
 
-    def _fold(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:
+    def _fold(self, leaderboard: Leaderboard, window: Window, out: Disqualified) -> Snapshot | None:
         if len(window.buckets) > SPOT_BUCKETS_MAX:
             return None
         as_of_ms = self._now_ms()
@@ -83,7 +97,7 @@ class WindowSnapshots:
         lines = list(islice(source, SPOT_STANDINGS_MAX + 1))
         if len(lines) > SPOT_STANDINGS_MAX:
             return None
-        return snapshot_of(0, as_of_ms, rank_players(leaderboard, lines))
+        return snapshot_of(0, as_of_ms, rank_players(leaderboard, present(lines, out)))
 
     def _moving(self, leaderboard: Leaderboard) -> Iterator[Window]:
         today = day_of(self._now_ms())

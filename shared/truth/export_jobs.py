@@ -82,6 +82,8 @@ class ExportJob(Struct, frozen=True, kw_only=True):
     rows: int | None = None
     final: bool = False
     """Whether the window had its result when the job was started: then the file is right for ever."""
+    result_version: int = 0
+    """Which version of it; 0 while there is none."""
     sha256: str | None = None
     error: str | None = None
     url: str | None = None

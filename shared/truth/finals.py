@@ -18,6 +18,7 @@ DUE_MAX: Final = TRANSACTION_ITEMS_MAX - 1
 """Windows that become due in one transaction, beside the leaderboard that they belong to."""
 
 _NOT_YET = "attribute_not_exists(pk)"
+_PRESENT = "attribute_exists(pk)"
 _FORWARD = "version = :version AND (attribute_not_exists(closed_through) OR closed_through < :through)"
 
 
@@ -28,7 +29,9 @@ class FinalRanking(Struct, frozen=True, kw_only=True):
     window_id: str
     rules_version: int
     version: int = 1
-    """Of the result."""
+    """Of the result. Another one follows when who is disqualified has changed for the window; this one stays."""
+    acts: int = 0
+    """The act as of which players were disqualified."""
     players: int
     sum_of_points: str
     """A decimal integer; as text, since it may be past what a double holds."""
@@ -42,12 +45,16 @@ class FinalRanking(Struct, frozen=True, kw_only=True):
     awards_key: str
     """CSV with an award id for each of them."""
     awards_sha256: str
+    difference_key: str | None = None
+    """CSV of what differs from the version before; None for the first."""
+    difference_sha256: str | None = None
     code_version: str
     finalised_at_ms: int
 
 
 class AlreadyDone(Exception):
-    """Somebody else has closed these buckets or written this result, or has changed the rules since they were read."""
+    """Somebody else has closed these buckets or written this result, or has changed the rules or disqualified somebody
+    since that was read."""
 
 
 class Finals:
@@ -114,6 +121,9 @@ class Finals:
             self._client.delete_item(TableName=self._table, Key=key)
 
     def _windows(self, leaderboard_id: str, prefix: str) -> list[Window]:
+        return [parse_id(item["sk"]["S"].removeprefix(prefix)) for item in self._query(leaderboard_id, prefix)]
+
+    def _query(self, leaderboard_id: str, prefix: str) -> list[Mapping[str, Any]]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
@@ -124,39 +134,94 @@ class Finals:
             ConsistentRead=True,
         )
         with passing_as_unavailable():
-            return [parse_id(item["sk"]["S"].removeprefix(prefix)) for page in pages for item in page["Items"]]
+            return [item for page in pages for item in page["Items"]]
 
     def final(self, leaderboard_id: str, window_id: str) -> FinalRanking | None:
-        """The result of a window; None while it has none.
+        """The latest version of a window's result; None while it has none.
 
         Raises:
             Unavailable: as above.
         """
-        key: Any = self._key(leaderboard_id, keys.final_sort(window_id))
-        with passing_as_unavailable():
-            answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        item = answer.get("Item")
-        return None if item is None else msgspec.json.decode(item["body"]["S"], type=FinalRanking)
+        item = self._get(leaderboard_id, keys.final_sort(window_id))
+        if item is not None and "versions" in item:
+            item = self._get(leaderboard_id, keys.version_sort(window_id, int(item["versions"]["N"])))
+        return None if item is None else _decode(item)
 
-    def write(self, final: FinalRanking) -> None:
-        """Write the result of a window, strike it from those that are due, and note that it is to be told.
+    def versions(self, leaderboard_id: str, window_id: str) -> list[FinalRanking]:
+        """Every version of a window's result, the first one first.
 
         Raises:
-            AlreadyDone: if it has one.
+            Unavailable: as above.
+        """
+        first = self._get(leaderboard_id, keys.final_sort(window_id))
+        later = self._query(leaderboard_id, keys.version_sort(window_id, None))
+        return [] if first is None else [_decode(first), *map(_decode, later)]
+
+    def windows(self, leaderboard_id: str) -> list[Window]:
+        """Windows that have a result.
+
+        Raises:
+            Unavailable: as above.
+        """
+        return self._windows(leaderboard_id, keys.final_sort(""))
+
+    def revise(self, leaderboard_id: str, windows: Sequence[Window]) -> None:
+        """Note that windows are due again; harmless twice.
+
+        Raises:
+            Unavailable: as above.
+        """
+        for window in windows:
+            item: Any = self._key(leaderboard_id, keys.due_sort(window.id))
+            with passing_as_unavailable():
+                self._client.put_item(TableName=self._table, Item=item)
+
+    def write(self, final: FinalRanking) -> None:
+        """Write a version of a window's result, strike it from those that are due, and note that it is to be told.
+
+        Raises:
+            AlreadyDone: if it has that version, or an act has followed the one as of which it was ranked.
             Unavailable: as above; it may have been written.
         """
-        result = self._key(final.leaderboard_id, keys.final_sort(final.window_id)) | {
-            "body": {"S": msgspec.json.encode(final).decode()}
-        }
-        due = self._key(final.leaderboard_id, keys.due_sort(final.window_id))
+        body = {"body": {"S": msgspec.json.encode(final).decode()}}
+        key = self._key(final.leaderboard_id, keys.final_sort(final.window_id))
+        if final.version == 1:
+            result = [{"Put": {"TableName": self._table, "Item": key | body, "ConditionExpression": _NOT_YET}}]
+        else:
+            version = self._key(final.leaderboard_id, keys.version_sort(final.window_id, final.version)) | body
+            count = {
+                "TableName": self._table,
+                "Key": key,
+                "UpdateExpression": "SET versions = :version",
+                "ConditionExpression": _PRESENT,
+                "ExpressionAttributeValues": {":version": {"N": str(final.version)}},
+            }
+            put = {"TableName": self._table, "Item": version, "ConditionExpression": _NOT_YET}
+            result = [{"Update": count}, {"Put": put}]
         notice = self._key(final.leaderboard_id, keys.notice_sort(final.window_id))
-        self._transact(
-            [
-                {"Put": {"TableName": self._table, "Item": result, "ConditionExpression": _NOT_YET}},
-                {"Delete": {"TableName": self._table, "Key": due}},
-                {"Put": {"TableName": self._table, "Item": notice}},
-            ]
-        )
+        due = self._strike_due(final.leaderboard_id, final.window_id, final.acts)
+        self._transact([*result, *due, {"Put": {"TableName": self._table, "Item": notice}}])
+
+    def strike(self, leaderboard_id: str, window_id: str, acts: int) -> None:
+        """Strike a window from those that are due: as of an act, its result is what it should be.
+
+        Raises:
+            AlreadyDone: if another act has followed.
+            Unavailable: as above.
+        """
+        self._transact(self._strike_due(leaderboard_id, window_id, acts))
+
+    def _strike_due(self, leaderboard_id: str, window_id: str, acts: int) -> list[dict[str, Any]]:
+        """Acts are numbered without gaps, so that none has followed if there is none of the next number."""
+        due = self._key(leaderboard_id, keys.due_sort(window_id))
+        following = self._key(leaderboard_id, keys.act_sort(acts + 1))
+        check = {"TableName": self._table, "Key": following, "ConditionExpression": _NOT_YET}
+        return [{"Delete": {"TableName": self._table, "Key": due}}, {"ConditionCheck": check}]
+
+    def _get(self, leaderboard_id: str, sort: str) -> Mapping[str, Any] | None:
+        key: Any = self._key(leaderboard_id, sort)
+        with passing_as_unavailable():
+            return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
 
     def _transact(self, actions: Sequence[Mapping[str, Any]]) -> None:
         items: Any = actions
@@ -168,3 +233,7 @@ class Finals:
 
     def _key(self, leaderboard_id: str, sort: str) -> dict[str, Any]:
         return {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}
+
+
+def _decode(item: Mapping[str, Any]) -> FinalRanking:
+    return msgspec.json.decode(item["body"]["S"], type=FinalRanking)

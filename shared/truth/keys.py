@@ -7,6 +7,8 @@ from shared.domain.windows import Day, format_day
 
 LEADERBOARDS = "leaderboards"
 """Partition of all definitions in the registry, e.g. `leaderboards` / `autumn-cup`."""
+ACT_NUMBER_MAX = 99_999_999
+"""What the digits of a key hold."""
 
 
 def ledger_partition(leaderboard_id: str, user_id: str) -> str:
@@ -50,6 +52,16 @@ def export_request_sort(window_id: str, digest: str) -> str:
     return f"export-request#{window_id}#{digest}"
 
 
+def act_sort(number: int) -> str:
+    """An act of administration, e.g. `act#00000001`; in their order."""
+    return f"act#{number:08d}"
+
+
+def open_act_sort(number: int | None) -> str:
+    """An act that is still to be carried out, e.g. `open-act#00000001`; what all of them begin with, for None."""
+    return "open-act#" if number is None else f"open-act#{number:08d}"
+
+
 def due_sort(window_id: str) -> str:
     """A window whose buckets are closed and whose ranking is still to be written, e.g. `due#2026-W48`."""
     return f"due#{window_id}"
@@ -58,6 +70,11 @@ def due_sort(window_id: str) -> str:
 def final_sort(window_id: str) -> str:
     """The result of a window, written once, e.g. `final#2026-W48`."""
     return f"final#{window_id}"
+
+
+def version_sort(window_id: str, version: int | None) -> str:
+    """A later version of a result, written once, e.g. `result-version#2026-W48#00000002`; for None their beginning."""
+    return f"result-version#{window_id}#" if version is None else f"result-version#{window_id}#{version:08d}"
 
 
 def notice_sort(window_id: str) -> str:

@@ -28,12 +28,14 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET
 from shared.pipeline import uploads
+from shared.pipeline.disqualifications import Disqualifications
 from shared.pipeline.downloads import Downloads
 from shared.pipeline.export_runs import ExportRuns, StillRunning
 from shared.pipeline.exports import FRESH_MS, KEPT_MS, Exports, manifest_key
 from shared.pipeline.results import Result
 from shared.queues import Queue, QueueUnavailable
 from shared.retries import Backoff, Threads
+from shared.truth.acts import Acts
 from shared.truth.commits import Commits, PlayerCommit
 from shared.truth.export_jobs import (
     DEAD_AFTER_MS,
@@ -97,6 +99,7 @@ class Bench:
             jobs=self.jobs,
             leaderboards=registry,
             results=self.results,
+            disqualifications=Disqualifications(Acts(dynamodb, Tables().registry)),
             reads=Reads(dynamodb, Tables(), Threads(4), Backoff()),
             s3=aws.s3,
             bucket=BUCKET,

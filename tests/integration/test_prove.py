@@ -20,11 +20,13 @@ from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily
 from shared.pipeline.candidates import Candidate
 from shared.pipeline.commit import Committer
+from shared.pipeline.disqualifications import Disqualifications
 from shared.pipeline.downloads import Downloads
 from shared.pipeline.export_runs import ExportRuns
 from shared.pipeline.exports import Exports, manifest_key
 from shared.queues import Queue
 from shared.retries import Backoff, Threads
+from shared.truth.acts import Acts
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import Compression, ExportFormat, ExportJobs, ExportPart, ExportRequest, ExportState
 from shared.truth.items import LedgerEntry
@@ -95,11 +97,13 @@ def exported(
     shared: dict[str, Any] = {"jobs": jobs, "results": results}
     downloads, queue = Downloads(aws.s3, BUCKET), Queue(aws.sqs, aws.queue_url)
     exports = Exports(**shared, downloads=downloads, queue=queue, now_ms=lambda: next(now))
+    acts = Acts(dynamodb, tables.registry)
     runs = ExportRuns(
         **shared,
         s3=aws.s3,
         bucket=BUCKET,
         leaderboards=leaderboards,
+        disqualifications=Disqualifications(acts),
         reads=reads,
         now_ms=lambda: next(now),
         new_token=lambda: "token",

@@ -13,6 +13,10 @@ from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
 
 PAGE_ITEMS = 7
+SETS = {
+    "SET closed_through = :through": ("closed_through", ":through"),
+    "SET versions = :version": ("versions", ":version"),
+}
 
 
 class TransactionCanceled(ClientError):
@@ -94,10 +98,12 @@ class Dynamo:
         assert ConsistentRead
         partition, after = ExpressionAttributeValues[":pk"]["S"], ""
         prefix = ExpressionAttributeValues.get(":sk", {"S": ""})["S"]
+        first, last = (ExpressionAttributeValues.get(name, {"S": None})["S"] for name in (":first", ":last"))
         while True:
             self._before("Query")
             found = (key for key in self._table(TableName) if key[0] == partition and key[1].startswith(prefix))
-            keys = sorted(key for key in found if key[1] > after)[:PAGE_ITEMS]
+            within = (key for key in found if first is None or first <= key[1] <= last)
+            keys = sorted(key for key in within if key[1] > after)[:PAGE_ITEMS]
             yield {"Items": [_copied(self._table(TableName)[key]) for key in keys]}
             if len(keys) < PAGE_ITEMS:
                 return
@@ -123,6 +129,7 @@ class Dynamo:
         values = {name: int(value["N"]) for name, value in put.get("ExpressionAttributeValues", {}).items()}
         holds = {
             "attribute_not_exists(pk)": lambda: item is None,
+            "attribute_exists(pk)": lambda: item is not None,
             "version = :read": lambda: item is not None and int(item["version"]["N"]) == values[":read"],
             "attribute_not_exists(pk) OR next_offset < :next": lambda: (
                 item is None or int(item["next_offset"]["N"]) < values[":next"]
@@ -146,9 +153,11 @@ class Dynamo:
             table[place] = _copied(action["Item"])
         elif kind == "Delete":
             table.pop(place, None)
+        elif kind == "Update":
+            name, value = SETS[action["UpdateExpression"]]
+            table[place][name] = action["ExpressionAttributeValues"][value]
         else:
-            assert (kind, action["UpdateExpression"]) == ("Update", "SET closed_through = :through")
-            table[place]["closed_through"] = action["ExpressionAttributeValues"][":through"]
+            assert kind == "ConditionCheck"
 
     def _place(self, action: dict[str, Any]) -> tuple[str, str]:
         return self._key(action.get("Item") or action["Key"])
@@ -220,6 +229,12 @@ class Registry:
             return None
         closed_through = self._items[LEADERBOARDS, leaderboard_id].get("closed_through")
         return replace(known, closed_through=None if closed_through is None else Day(int(closed_through["N"])))
+
+    def rules(self, leaderboard_id: str, version: int) -> Any:
+        self._scheduler.pause()
+        known = self._leaderboards[leaderboard_id]
+        assert version == known.version
+        return known
 
     def leaderboards(self, _limit: int) -> Any:
         return [self.leaderboard(one.id) for one in self._leaderboards.values() if not one.closed]

@@ -9,17 +9,20 @@ import io
 import os
 from base64 import b64decode
 from collections import Counter
+from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
 from redis import Redis
 
+from shared.domain.acts import Act, ActKind
 from shared.domain.windows import ALL_TIME, DAY_MS, Window, daily, parse_day, parse_id, to_date, weekly
 from shared.live.windows import LiveWindows
 from shared.queues import DeadLetter
-from shared.truth.finals import FinalRanking
+from shared.truth.finals import FinalRanking, Finals
 from shared.truth.items import to_ledger_entry, to_standing
-from tests.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, instant, overflows, parse, score
+from tests.oracle import APPLIED, DUPLICATE, Entry, Fact, Oracle, Produced, instant, overflows, parse, score
 from tests.simulation.course import EVENTS as EVENTS_DEFAULT
 from tests.simulation.course import Course, Fault, shrink
 from tests.simulation.world import BOARDS, DLQ, World, leaderboard
@@ -70,6 +73,7 @@ def check(world: World) -> None:
     oracle = Oracle(BOARDS, closed=["closed"])
     records = [record for log in world.topic for record in log]
     oracle.take(records)
+    oracle.acts = acts(world)
     letters, stored = dead_letters(world), ledger(world)
     places = {(record.partition, record.offset): record for record in records}
     enormous = {
@@ -120,6 +124,24 @@ def ledger(world: World) -> dict[tuple[str, str], list[Fact]]:
     return facts
 
 
+def acts(world: World) -> dict[str, list[tuple[str, str]]]:
+    """Leaderboard id → what was done to whom, in the order of the log, which has no gaps."""
+    found: dict[str, list[Act]] = {}
+    for (partition, sort), item in world.dynamo.tables["registry"].items():
+        if sort.startswith("act#"):
+            found.setdefault(partition.removeprefix("leaderboard#"), []).append(
+                msgspec.json.decode(item["body"]["S"], type=Act)
+            )
+    logs = {name: sorted(log, key=lambda act: act.number) for name, log in found.items()}
+    for log in logs.values():
+        assert [act.number for act in log] == list(range(1, len(log) + 1))
+        last: dict[str | None, ActKind] = {}
+        for act in log:
+            assert last.get(act.user_id, ActKind.REINSTATE) != act.kind, "nothing is done twice"
+            last[act.user_id] = act.kind
+    return {name: [(act.kind, act.user_id or "") for act in log] for name, log in logs.items()}
+
+
 def assert_standings(world: World, oracle: Oracle) -> None:
     stored = {}
     for (partition, user), item in world.dynamo.tables["leaderboard-standings"].items():
@@ -154,30 +176,69 @@ def assert_windows(world: World, oracle: Oracle) -> None:
 
 
 def assert_finals(world: World, oracle: Oracle) -> None:
-    """Every day, week and period in which somebody played is final, and as the oracle ranks it."""
+    """Every day, week and period in which somebody played is final, and as the oracle ranks it; so is each version."""
+    client: Any = world.dynamo
+    world.scheduler.calm = True
+    finals = Finals(client, "registry")
     results: dict[str, set[str]] = {}
-    for (_, sort), item in world.dynamo.tables["registry"].items():
+    for partition, sort in list(world.dynamo.tables["registry"]):
         if not sort.startswith("final#"):
             continue
-        final = msgspec.json.decode(item["body"]["S"], type=FinalRanking)
-        results.setdefault(final.leaderboard_id, set()).add(final.window_id)
-        window = parse_id(final.window_id)
-        ranking = oracle.ranking(final.leaderboard_id, to_date(window.first), to_date(window.last))
-        content = world.s3.objects[final.object_key]
-        assert hashlib.sha256(content).hexdigest() == final.sha256
-        lines = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
-        stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
-        assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
-        assert (final.players, int(final.sum_of_points)) == (len(ranking), sum(one.score for one in ranking))
+        name, window_id = partition.removeprefix("leaderboard#"), sort.removeprefix("final#")
+        results.setdefault(name, set()).add(window_id)
+        versions = finals.versions(name, window_id)
+        for number, final in enumerate(versions, start=1):
+            assert final.version == number
+            assert_version(world, oracle, final)
+        window = parse_id(window_id)
+        days = to_date(window.first), to_date(window.last)
+        for before, after in pairwise(versions):
+            assert before.acts < after.acts
+            rankings = [oracle.ranking(name, *days, acts=one.acts) for one in (before, after)]
+            assert_difference(world, after, *rankings)
+        assert oracle.ranking(name, *days) == oracle.ranking(name, *days, acts=versions[-1].acts), "is up to date"
+        assert finals.final(name, window_id) == versions[-1]
     for name in BOARDS:
         if name == "closed":
             continue
-        days = [parse_day(day.isoformat()) for day in oracle.days(name)]
-        played = {daily(day).id for day in days} | {weekly(day).id for day in days}
+        days_played = [parse_day(day.isoformat()) for day in oracle.days(name)]
+        played = {daily(day).id for day in days_played} | {weekly(day).id for day in days_played}
         played |= {period.window.id for period in world.periods.get(name, ())}
         assert played <= results.get(name, set())
     assert set(world.told) == {(name, window_id) for name, windows in results.items() for window_id in windows}
-    assert not [sort for _, sort in world.dynamo.tables["registry"] if sort.startswith(("due#", "notice#"))]
+    left = ("due#", "notice#", "open-act#")
+    assert not [sort for _, sort in world.dynamo.tables["registry"] if sort.startswith(left)]
+
+
+def assert_version(world: World, oracle: Oracle, final: FinalRanking) -> None:
+    """A version is what the oracle ranks without those who were disqualified as of its act."""
+    window = parse_id(final.window_id)
+    days = to_date(window.first), to_date(window.last)
+    ranking = oracle.ranking(final.leaderboard_id, *days, acts=final.acts)
+    lines = table(world, final.object_key, final.sha256)
+    stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
+    assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
+    assert (final.players, int(final.sum_of_points)) == (len(ranking), sum(one.score for one in ranking))
+
+
+def assert_difference(world: World, final: FinalRanking, before: list[Entry], after: list[Entry]) -> None:
+    """The difference between two versions turns the one into the other, and says nothing else."""
+    assert final.difference_key is not None
+    old, new = ({one.user_id: (str(one.rank), str(one.score)) for one in ranking} for ranking in (before, after))
+    told = {
+        line["user_id"]: ((line["rank_before"], line["score_before"]), (line["rank_after"], line["score_after"]))
+        for line in table(world, final.difference_key, final.difference_sha256)
+    }
+    nothing = ("", "")
+    changed = {user for user in old | new if old.get(user) != new.get(user)}
+    assert told == {user: (old.get(user, nothing), new.get(user, nothing)) for user in changed}
+
+
+def table(world: World, key: str, sha256: str | None) -> list[dict[str, str]]:
+    """The lines of a file, which is the one that its result names."""
+    content = world.s3.objects[key]
+    assert hashlib.sha256(content).hexdigest() == sha256
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
 
 
 def test_the_same_seed_takes_the_same_course(redis: Redis) -> None:
@@ -192,7 +253,7 @@ def test_the_same_seed_takes_the_same_course(redis: Redis) -> None:
 
 def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
-    crashes = finished = 0
+    crashes = finished = done = revised = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
     for seed in range(12):
@@ -201,12 +262,16 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         crashes += world.scheduler.crashes
         served.update(world.served)
         finished += world.finished
+        done += sum(len(log) for log in acts(world).values())
+        revised += sum(sort.startswith("result-version#") for _, sort in world.dynamo.tables["registry"])
         reasons |= {msgspec.json.decode(body, type=DeadLetter).reason for body in world.sqs.messages[DLQ]}
 
     assert crashes > 50
     assert served["live"] > 50
     assert served["snapshot"] > 50
-    assert finished > 15, "before everything was over"
+    assert finished > 5, "before everything was over"
+    assert done > 50
+    assert revised > 5
     assert reasons == {
         "malformed",
         "invalid",

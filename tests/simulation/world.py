@@ -22,6 +22,7 @@ from shared.pipeline.answers import RankingSource
 from shared.pipeline.candidates import Disposition
 from shared.pipeline.closing import Closing
 from shared.pipeline.commit import Committer
+from shared.pipeline.disqualifications import Discipline, Disqualifications
 from shared.pipeline.fallback import Fallback
 from shared.pipeline.finishing import Finishing
 from shared.pipeline.ingest import Ingest
@@ -35,6 +36,7 @@ from shared.pipeline.snapshots import WindowSnapshots
 from shared.queues import DeadLetterQueue, Queue, RepairRequest
 from shared.retries import Backoff
 from shared.topic import Reach, TopicUnavailable
+from shared.truth.acts import Acts, Taken
 from shared.truth.commits import Commits, Unavailable
 from shared.truth.finals import Finals
 from shared.truth.progress import Progress
@@ -228,6 +230,19 @@ class World:
                 assert ranks == list(range(ranks[0], ranks[0] + len(ranks)))
                 assert found.rank_is_approximate == (found.ranking.source is RankingSource.SNAPSHOT)
 
+    def discipline(self) -> None:
+        """Administrators who disqualify and reinstate, and ask again where they were not answered."""
+        discipline = self._discipline()
+        while not self.is_consumed():
+            self.scheduler.sleep(5)
+            with suppress(Unavailable, Taken):
+                self._act(discipline)
+
+    def _act(self, discipline: Discipline) -> None:
+        board, user = leaderboard(self.rng.choice(["sum", "best", "hour"])), f"u{self.rng.randrange(9)}"
+        act = self.rng.choice([discipline.disqualify, discipline.disqualify, discipline.reinstate])
+        act(board, user, "somebody", "for a reason")
+
     def close(self) -> None:
         """The closing function on its schedule."""
         closing = self.closing()
@@ -276,7 +291,14 @@ class World:
         client: Any = self.dynamo
         registry: Any = self.registry
         store = Snapshots(client, "registry")
-        return WindowSnapshots(self._live(), store, self.reads(), registry, self.scheduler.clock)
+        return WindowSnapshots(
+            live=self._live(),
+            store=store,
+            reads=self.reads(),
+            registry=registry,
+            disqualifications=Disqualifications(self._acts()),
+            now_ms=self.scheduler.clock,
+        )
 
     def _rankings(self) -> Rankings:
         client: Any = self.dynamo
@@ -288,7 +310,7 @@ class World:
             rebuild=self._rebuild(),
             repairs=self._queue(REPAIRS),
             results=Results(Finals(client, "registry"), registry, self.scheduler.clock),
-            fallback=Fallback(self._snapshots(), self.reads(), self.scheduler.clock),
+            fallback=Fallback(self._snapshots(), self.reads(), Disqualifications(self._acts()), self.scheduler.clock),
             now_ms=self.scheduler.clock,
         )
 
@@ -305,6 +327,8 @@ class World:
             live=self._live(),
             rebuild=self._rebuild(),
             finals=finals,
+            registry=registry,
+            disqualifications=Disqualifications(self._acts()),
             s3=s3,
             bucket="bucket",
             now_ms=self.scheduler.clock,
@@ -312,6 +336,8 @@ class World:
         return Closing(
             registry=registry,
             finals=finals,
+            acts=self._acts(),
+            discipline=self._discipline(),
             progress=Progress(client, "registry"),
             topic=topic,
             finishing=finishing,
@@ -321,7 +347,27 @@ class World:
 
     def _rebuild(self) -> Rebuild:
         registry: Any = self.registry
-        return Rebuild(self.reads(), self._live(), registry, self.scheduler.clock, self._new_token)
+        return Rebuild(
+            reads=self.reads(),
+            live=self._live(),
+            registry=registry,
+            disqualifications=Disqualifications(self._acts()),
+            now_ms=self.scheduler.clock,
+            new_token=self._new_token,
+        )
+
+    def _acts(self) -> Acts:
+        client: Any = self.dynamo
+        return Acts(client, "registry")
+
+    def _discipline(self) -> Discipline:
+        return Discipline(
+            acts=self._acts(),
+            disqualifications=Disqualifications(self._acts()),
+            reads=self.reads(),
+            live=self._live(),
+            now_ms=self.scheduler.clock,
+        )
 
     def _new_token(self) -> str:
         self._tokens += 1
@@ -357,7 +403,7 @@ class World:
         """Let everybody live, with faults until all is produced and much of it consumed, then in peace."""
         for name in ("one", "two"):
             self.scheduler.spawn(name, lambda name=name: self.consume(name))
-        for life in (self.produce, self.repair, self.read, self.disturb):
+        for life in (self.produce, self.repair, self.read, self.discipline, self.disturb):
             self.scheduler.spawn(life.__name__, life)
         for number in range(CLOSERS):  # a run may take longer than its schedule
             self.scheduler.spawn(f"close-{number}", self.close)
@@ -367,6 +413,12 @@ class World:
         self.scheduler.run(self.is_quiet)
         self._repair().anti_entropy()
         self.scheduler.now_ms += AFTERWARDS_MS
+        self._close_all()
+        for _ in range(3):
+            self._act(self._discipline())
+        self._close_all()
+
+    def _close_all(self) -> None:
         while run := self.closing().run():
             assert not run.blocked, run.blocked
             if not run.finals:

@@ -1,0 +1,60 @@
+"""Acts of administration on a leaderboard: numbered, never changed, so that the log of them is the audit trail and says
+at once who is disqualified, now or as of any act before.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class ActKind(StrEnum):
+    """What was done."""
+
+    DISQUALIFY = "disqualify"
+    """A player leaves every ranking; his events stay, and go on being counted in case he comes back."""
+    REINSTATE = "reinstate"
+    """He comes back with all his events."""
+    REBUILD = "rebuild"
+    """Live windows were ordered to be built anew."""
+    REDRIVE = "redrive"
+    """Dead letters of the leaderboard were sent back to the topic."""
+
+
+class Act(Struct, frozen=True, kw_only=True):
+    """One act: who, when, why."""
+
+    number: int
+    """From 1, without gaps: the acts of a leaderboard have an order that nobody can dispute."""
+    kind: ActKind
+    actor: str
+    """Who did it: the subject of his token."""
+    reason: str
+    at_ms: int
+    user_id: str | None = None
+    """Whom it concerns, for acts on a player."""
+    subject: str | None = None
+    """What else it concerns: the id of a window, the reason code of dead letters."""
+
+
+class Disqualified(Struct, frozen=True):
+    """Who is disqualified as of an act."""
+
+    acts: int = 0
+    """Number of the last act that is taken into account; 0 before the first."""
+    user_ids: frozenset[str] = frozenset()
+
+
+def disqualified(before: Disqualified, acts: Iterable[Act]) -> Disqualified:
+    """Who is disqualified once `acts` have followed, given in their order."""
+    number, user_ids = before.acts, set(before.user_ids)
+    for act in acts:
+        if act.number != number + 1:
+            raise ValueError(f"act {act.number} does not follow act {number}")
+        number = act.number
+        if act.user_id is not None:
+            if act.kind is ActKind.DISQUALIFY:
+                user_ids.add(act.user_id)
+            elif act.kind is ActKind.REINSTATE:
+                user_ids.discard(act.user_id)
+    return Disqualified(number, frozenset(user_ids))

@@ -1,0 +1,190 @@
+"""Who is disqualified, and what follows from disqualifying and reinstating a player."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
+from typing import Final
+
+from shared.domain.acts import Act, ActKind, Disqualified, disqualified
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of, weekly
+from shared.live.windows import CacheUnavailable, LiveWindows, is_kept
+from shared.observability import logger
+from shared.truth.acts import Acts, Taken
+from shared.truth.commits import Unavailable
+from shared.truth.reads import Reads
+
+ACTS_MAX: Final = 20_000
+"""Acts on one leaderboard, some 300 bytes each: a function that starts reads all of them, in some six round trips."""
+TRIES_MAX: Final = 8
+"""How often an act is numbered anew because others act on the leaderboard at the same time."""
+
+
+class TooManyActs(Exception):
+    """The log of the leaderboard is full."""
+
+
+class Disqualifications:
+    """Reads who is disqualified; what was read stays in memory, only what followed is read again."""
+
+    def __init__(self, acts: Acts) -> None:
+        self._acts = acts
+        self._kept: dict[str, Disqualified] = {}
+
+    def now(self, leaderboard_id: str) -> Disqualified:
+        """As of the last act that is written; strongly consistent.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        before = self._kept.get(leaderboard_id, Disqualified())
+        found = disqualified(before, self._acts.read(leaderboard_id, before.acts))
+        self._kept[leaderboard_id] = found
+        return found
+
+    def as_of(self, leaderboard_id: str, acts: int) -> Disqualified:
+        """As of an act that is written.
+
+        Raises:
+            Unavailable: as above.
+        """
+        kept = self._kept.get(leaderboard_id)
+        if kept is not None and kept.acts == acts:
+            return kept
+        log = self._acts.read(leaderboard_id)
+        return disqualified(Disqualified(), takewhile(lambda act: act.number <= acts, log))
+
+
+def present(lines: Iterable[tuple[Day, str, Standing]], out: Disqualified) -> Iterator[tuple[Day, str, Standing]]:
+    """The standings of everybody who is not disqualified."""
+    return (line for line in lines if line[1] not in out.user_ids)
+
+
+class Discipline:
+    """Disqualifies and reinstates, and makes the live windows follow.
+
+    The log in the truth decides. What is kept in Redis follows it at once where it can; an act that was not carried out
+    there stays noted as open, and the next run of closing carries it out, as well as what results it touches.
+    """
+
+    def __init__(
+        self,
+        *,
+        acts: Acts,
+        disqualifications: Disqualifications,
+        reads: Reads,
+        live: LiveWindows,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._acts = acts
+        self._disqualifications = disqualifications
+        self._reads = reads
+        self._live = live
+        self._now_ms = now_ms
+
+    def disqualify(self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str) -> tuple[Act, bool]:
+        """Take a player out of every ranking. Nothing happens if he is out: so it may be asked twice.
+
+        Returns:
+            The act that took him out, and whether that was this one.
+
+        Raises:
+            Taken: if others keep acting on the leaderboard.
+            TooManyActs: if its log is full.
+            Unavailable: if the truth is out of reach; it may be done all the same, so ask again.
+        """
+        return self._decide(leaderboard, user_id, ActKind.DISQUALIFY, actor, reason)
+
+    def reinstate(self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str) -> tuple[Act | None, bool]:
+        """Put a player back, with every event that was accepted meanwhile; None if he never was out.
+
+        Raises:
+            Taken, TooManyActs, Unavailable: as above.
+        """
+        if not any(act.user_id == user_id for act in self._acts.read(leaderboard.id)):
+            return None, False
+        return self._decide(leaderboard, user_id, ActKind.REINSTATE, actor, reason)
+
+    def note(self, leaderboard_id: str, kind: ActKind, actor: str, reason: str, subject: str | None = None) -> Act:
+        """Write down an act that concerns no player, before it is done.
+
+        Raises:
+            Taken, TooManyActs, Unavailable: as above.
+        """
+        for _ in range(TRIES_MAX):
+            act = self._next(leaderboard_id, kind, actor, reason, subject=subject)
+            try:
+                self._acts.append(leaderboard_id, act)
+            except Taken:
+                continue
+            return act
+        raise Taken(f"others act on {leaderboard_id} again and again")
+
+    def carry_out(self, leaderboard: Leaderboard, user_id: str) -> None:
+        """Make every live window show or leave out a player, as the log says. Harmless twice.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+            CacheUnavailable: if Redis fails.
+        """
+        out = self._disqualifications.now(leaderboard.id)
+        # before his days are read: an event that is committed later is applied by who knows that he is out
+        self._live.show_disqualified(leaderboard.id, out)
+        days = self.days(leaderboard, user_id)
+        wanted = [(leaderboard, user_id, Day(bucket)) for bucket in (*days, ALL_TIME_BUCKET)]
+        standings = {bucket: one for (_, _, bucket), one in self._reads.standings(wanted).items()}
+        now_ms = self._now_ms()
+        self._live.apply(leaderboard, {user_id: standings}, now_ms)
+        windows = {window for day in days for window in (daily(Day(day)), weekly(Day(day)))}
+        for window in windows:
+            if not is_kept(leaderboard, window, now_ms):  # nobody feeds it any more: the next read builds it anew
+                self._live.withdraw(leaderboard, window, now_ms)
+
+    def days(self, leaderboard: Leaderboard, user_id: str) -> set[int]:
+        """Every day on which a player has events.
+
+        Raises:
+            Unavailable: as above.
+        """
+        return {day_of(entry.event.occurred_at_ms) for entry in self._reads.ledger(leaderboard.id, user_id)}
+
+    def _decide(
+        self, leaderboard: Leaderboard, user_id: str, kind: ActKind, actor: str, reason: str
+    ) -> tuple[Act, bool]:
+        for _ in range(TRIES_MAX):
+            out = self._disqualifications.now(leaderboard.id)
+            done = (user_id in out.user_ids) is (kind is ActKind.DISQUALIFY)
+            if done:
+                on_him = (act for act in self._acts.read(leaderboard.id) if act.user_id == user_id)
+                act = max(on_him, key=lambda one: one.number)
+            else:
+                act = self._next(leaderboard.id, kind, actor, reason, user_id=user_id)
+                try:
+                    self._acts.append(leaderboard.id, act)
+                except Taken:
+                    continue
+            self._try_to_carry_out(leaderboard, user_id)
+            return act, not done
+        raise Taken(f"others act on {leaderboard.id} again and again")
+
+    def _next(
+        self,
+        leaderboard_id: str,
+        kind: ActKind,
+        actor: str,
+        reason: str,
+        *,
+        user_id: str | None = None,
+        subject: str | None = None,
+    ) -> Act:
+        number = self._disqualifications.now(leaderboard_id).acts + 1
+        if number > ACTS_MAX:
+            raise TooManyActs(f"{leaderboard_id} has had {ACTS_MAX} acts")
+        at_ms = self._now_ms()
+        return Act(number=number, kind=kind, actor=actor, reason=reason, at_ms=at_ms, user_id=user_id, subject=subject)
+
+    def _try_to_carry_out(self, leaderboard: Leaderboard, user_id: str) -> None:
+        try:
+            self.carry_out(leaderboard, user_id)
+        except (CacheUnavailable, Unavailable) as error:
+            logger.warning("live windows follow later", extra={"leaderboard": leaderboard.id, "error": str(error)})

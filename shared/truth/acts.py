@@ -1,0 +1,90 @@
+"""The log of acts on leaderboards in the registry table: appended to, never changed."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from shared.domain.acts import Act
+from shared.truth import keys
+from shared.truth.commits import passing_as_unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_NOT_YET: Final = "attribute_not_exists(pk)"
+_decoder = msgspec.json.Decoder(Act)
+
+
+class Taken(Exception):
+    """The number has been given to another act meanwhile. Read again and decide anew."""
+
+
+class Acts:
+    """Appends and reads (strongly consistent)."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def append(self, leaderboard_id: str, act: Act) -> None:
+        """Write an act; one on a player is also noted as not carried out yet, see `open`.
+
+        Raises:
+            Taken: if there is an act of this number.
+            Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
+        """
+        body = {"body": {"S": msgspec.json.encode(act).decode()}}
+        log = self._key(leaderboard_id, keys.act_sort(act.number)) | body
+        actions: Any = [{"Put": {"TableName": self._table, "Item": log, "ConditionExpression": _NOT_YET}}]
+        if act.user_id is not None:
+            note = self._key(leaderboard_id, keys.open_act_sort(act.number)) | body
+            actions.append({"Put": {"TableName": self._table, "Item": note}})
+        try:
+            with passing_as_unavailable():
+                self._client.transact_write_items(TransactItems=actions)
+        except self._client.exceptions.TransactionCanceledException as error:
+            raise Taken(str(act.number)) from error
+
+    def read(self, leaderboard_id: str, after: int = 0) -> Iterator[Act]:
+        """The acts that follow number `after`, in their order.
+
+        Raises:
+            Unavailable: as above.
+        """
+        first, last = keys.act_sort(after + 1), keys.act_sort(keys.ACT_NUMBER_MAX)
+        return self._query(leaderboard_id, "sk BETWEEN :first AND :last", {":first": first, ":last": last})
+
+    def open(self, leaderboard_id: str) -> list[Act]:
+        """Acts on players that live windows and results may not follow yet, in their order.
+
+        Raises:
+            Unavailable: as above.
+        """
+        return list(self._query(leaderboard_id, "begins_with(sk, :sk)", {":sk": keys.open_act_sort(None)}))
+
+    def carried_out(self, leaderboard_id: str, number: int) -> None:
+        """Strike an act from those that are to be carried out.
+
+        Raises:
+            Unavailable: as above.
+        """
+        key: Any = self._key(leaderboard_id, keys.open_act_sort(number))
+        with passing_as_unavailable():
+            self._client.delete_item(TableName=self._table, Key=key)
+
+    def _query(self, leaderboard_id: str, condition: str, values: dict[str, str]) -> Iterator[Act]:
+        named = {":pk": keys.leaderboard_partition(leaderboard_id)} | values
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression=f"pk = :pk AND {condition}",
+            ExpressionAttributeValues={name: {"S": value} for name, value in named.items()},
+            ConsistentRead=True,
+        )
+        with passing_as_unavailable():
+            for page in pages:
+                for item in page["Items"]:
+                    yield _decoder.decode(item["body"]["S"])
+
+    def _key(self, leaderboard_id: str, sort: str) -> dict[str, Any]:
+        return {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}

@@ -1,0 +1,208 @@
+"""A leaderboard whose days are closed on real DynamoDB, Redis and S3; the broker's answers are given."""
+
+import csv
+import hashlib
+import io
+from itertools import count
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from redis import Redis
+
+from shared.domain.events import ScoreEvent
+from shared.domain.records import Record, Source
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.windows import DAY_MS, Day, Window
+from shared.live.windows import LiveWindows
+from shared.notices import WindowFinal
+from shared.pipeline.candidates import Candidate
+from shared.pipeline.closing import CLOCK_SKEW_MS, Cause, Closing, Run
+from shared.pipeline.commit import Committer
+from shared.pipeline.disqualifications import Discipline, Disqualifications
+from shared.pipeline.finishing import Finishing
+from shared.pipeline.projection import Projector
+from shared.pipeline.rebuild import Rebuild
+from shared.retries import Backoff, Threads
+from shared.topic import Reach
+from shared.truth.acts import Acts
+from shared.truth.commits import Commits
+from shared.truth.finals import Finals
+from shared.truth.items import LedgerEntry
+from shared.truth.progress import Position, Progress
+from shared.truth.reads import Reads
+from shared.truth.registry import Registry
+from shared.truth.tables import Tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+BUCKET = "exports"
+HOUR_MS = 3_600_000
+MONDAY = Day(20_780)
+SETTLED_MS = (MONDAY + 1) * DAY_MS + HOUR_MS + 2 * CLOCK_SKEW_MS + 1
+"""The first instant at which Monday may be closed."""
+_topics = count()
+
+
+class Broker:
+    """A topic of one partition."""
+
+    def __init__(self) -> None:
+        self.name = f"closing-{next(_topics)}"
+        self.reached = Reach(0, 0, 10, 12)
+        self.failure: Exception | None = None
+        self.asked_ms: list[int] = []
+        self.records = True
+
+    def reach(self, moment_ms: int) -> list[Reach]:
+        if self.failure is not None:
+            raise self.failure
+        self.asked_ms.append(moment_ms)
+        return [self.reached]
+
+    def holds_records(self, partition: int, first: int, end: int) -> bool:
+        assert partition == 0
+        assert first < end
+        return self.records
+
+
+class Scene:
+    """One leaderboard with events on Monday, and a clock that the test holds."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", redis: Redis, s3: Any, leaderboard_id: str) -> None:
+        self.now_ms = SETTLED_MS
+        self.redis, self.s3 = redis, s3
+        tables, threads, backoff = Tables(), Threads(4), Backoff(base_ms=1)
+        self.reads = Reads(dynamodb, tables, threads, backoff)
+        self.live = LiveWindows(redis)
+        self.registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
+        self.acts = Acts(dynamodb, tables.registry)
+        tokens = (str(number) for number in count())
+        self.rebuild = Rebuild(
+            reads=self.reads,
+            live=self.live,
+            registry=self.registry,
+            disqualifications=Disqualifications(self.acts),
+            now_ms=self.clock,
+            new_token=lambda: next(tokens),
+        )
+        self.finals = Finals(dynamodb, tables.registry)
+        self.discipline = Discipline(
+            acts=self.acts,
+            disqualifications=Disqualifications(self.acts),
+            reads=self.reads,
+            live=self.live,
+            now_ms=self.clock,
+        )
+        self.progress = Progress(dynamodb, tables.registry)
+        self.broker = Broker()
+        self.told: list[WindowFinal] = []
+        self.notices: Any = SimpleNamespace(send=self.told.append)
+        self.committer = Committer(Commits(dynamodb, tables), self.reads, threads, backoff)
+        self.projector = Projector(self.live, None, threads, self.clock)  # type: ignore[arg-type]
+        created = (MONDAY - 1) * DAY_MS
+        self.id = leaderboard_id
+        self.registry.save(
+            Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=2, created_at_ms=created)
+        )
+        self.registry.seal(self.leaderboard)
+        self.rebuild.leaderboard(self.leaderboard)
+        self.offsets = count(100)
+        self.play("ann", 5)
+        self.play("bob", 7)
+        self.play("cat", 7)
+        self.pass_partition(10)
+
+    def clock(self) -> int:
+        return self.now_ms
+
+    @property
+    def leaderboard(self) -> Leaderboard:
+        found = self.registry.leaderboard(self.id)
+        assert found is not None
+        return found
+
+    def play(self, user: str, points: int, day: Day = MONDAY, event_id: str | None = None) -> Candidate:
+        """Commit one event, as ingest does, and show it."""
+        at_ms = day * DAY_MS + next(self.offsets)
+        event = ScoreEvent(event_id or f"{user}-{at_ms}", self.id, user, points, at_ms)
+        return self.replay(event)
+
+    def replay(self, event: ScoreEvent) -> Candidate:
+        source = Source(self.broker.name, 0, next(self.offsets), event.occurred_at_ms)
+        candidate = Candidate(Record(source, None, None))
+        candidate.entry, candidate.leaderboard = LedgerEntry(event, source), self.leaderboard
+        standings = self.committer.commit([candidate])
+        assert not self.projector.project({self.id: self.leaderboard}, standings)
+        return candidate
+
+    def pass_partition(self, offset: int) -> None:
+        self.progress.advance(Position(self.broker.name, 0, offset, 0))
+
+    def run(self) -> Run:
+        finishing = Finishing(
+            reads=self.reads,
+            live=self.live,
+            rebuild=self.rebuild,
+            finals=self.finals,
+            registry=self.registry,
+            disqualifications=Disqualifications(self.acts),
+            s3=self.s3,
+            bucket=BUCKET,
+            now_ms=self.clock,
+        )
+        registry: Any = OnlyThis(self.registry, self.id)
+        broker: Any = self.broker
+        closing = Closing(
+            registry=registry,
+            finals=self.finals,
+            acts=self.acts,
+            discipline=self.discipline,
+            progress=self.progress,
+            topic=broker,
+            finishing=finishing,
+            notices=self.notices,
+            now_ms=self.clock,
+        )
+        return closing.run()
+
+    def stored(self, window: Window) -> list[tuple[str, str, str]] | None:
+        """Rank, user and score of each line of a window's result; None while it has none."""
+        final = self.finals.final(self.id, window.id)
+        if final is None:
+            return None
+        content = self.content(final.object_key, final.sha256)
+        assert len(content) == final.bytes
+        return [(line["rank"], line["user_id"], line["score"]) for line in to_lines(content)]
+
+    def content(self, key: str, sha256: str | None) -> bytes:
+        """An object of a result, which is the one that the result names."""
+        content: bytes = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        assert hashlib.sha256(content).hexdigest() == sha256
+        return content
+
+
+def to_lines(content: bytes) -> list[dict[str, str]]:
+    """The lines of a file."""
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+
+
+class OnlyThis:
+    """The registry with the leaderboards of other tests out of sight."""
+
+    def __init__(self, registry: Registry, leaderboard_id: str) -> None:
+        self._registry = registry
+        self._id = leaderboard_id
+        self.periods = registry.periods
+
+    def leaderboards(self, _limit: int) -> list[Leaderboard]:
+        found = self._registry.leaderboard(self._id)
+        return [] if found is None else [found]
+
+
+def cause_of(run: Run, window: Window) -> Cause | None:
+    """What kept a window from becoming final."""
+    return next((one.cause for one in run.blocked if one.what == window.id), None)
+
+
+RANKING = [("1", "bob", "7"), ("2", "cat", "7"), ("3", "ann", "5")]

@@ -1,0 +1,266 @@
+"""Players taken out of rankings and put back, on real DynamoDB, Redis and S3."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.acts import Act, ActKind
+from shared.domain.periods import Period
+from shared.domain.tiers import Tier, TierRule
+from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily, weekly
+from shared.live.queries import LiveQueries
+from shared.live.windows import RETENTION_MS, CacheUnavailable
+from shared.pipeline.closing import Cause
+from shared.pipeline.disqualifications import ACTS_MAX, TooManyActs
+from shared.pipeline.result_files import award_id
+from shared.truth.acts import Taken
+from shared.truth.finals import AlreadyDone
+from tests.closing import HOUR_MS, MONDAY, RANKING, Scene, to_lines
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+WITHOUT_BOB = [("1", "cat", "7"), ("2", "ann", "5")]
+RANGE = custom(Day(MONDAY - 3), Day(MONDAY + 3))
+
+
+def shown(scene: Scene, window: Window) -> list[str]:
+    """Who stands in a live window, best first; the cache vouches for it."""
+    page = scene.live.page(scene.leaderboard, window, 0, 100, scene.now_ms)
+    assert page.complete
+    assert page.total == len(page.lines)
+    return [user_id for user_id, _ in page.lines]
+
+
+def test_a_disqualified_player_leaves_every_live_window_and_comes_back_with_what_he_scored_meanwhile(
+    scene: Scene,
+) -> None:
+    scene.rebuild.window(scene.leaderboard, RANGE)
+    windows = [daily(MONDAY), weekly(MONDAY), ALL_TIME, RANGE]
+    assert [shown(scene, window) for window in windows] == [["bob", "cat", "ann"]] * 4
+
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "bought his points")
+    scene.play("bob", 1)
+    scene.play("bob", 1, Day(MONDAY + 1))
+
+    assert [shown(scene, window) for window in windows] == [["cat", "ann"]] * 4
+    assert shown(scene, daily(Day(MONDAY + 1))) == []
+
+    scene.discipline.reinstate(scene.leaderboard, "bob", "ida", "he had not")
+
+    assert [shown(scene, window) for window in windows] == [["bob", "cat", "ann"]] * 4
+    page = scene.live.page(scene.leaderboard, ALL_TIME, 0, 1, scene.now_ms)
+    assert page.lines[0][1].points == 9
+
+
+def test_a_disqualified_player_is_found_nowhere(scene: Scene) -> None:
+    queries = LiveQueries(scene.live)
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+
+    board, now_ms = scene.leaderboard, scene.now_ms
+    assert scene.live.player(board, ALL_TIME, "bob", 5, now_ms).position is None
+    assert [one.user_id for one in queries.players(board, ALL_TIME, ["ann", "bob"], now_ms).found] == ["ann"]
+    assert queries.player_windows(board, [ALL_TIME], "bob", now_ms)[0].found == []
+
+
+def test_an_act_asked_for_twice_is_done_once(scene: Scene) -> None:
+    first = scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    second = scene.discipline.disqualify(scene.leaderboard, "bob", "max", "why else")
+
+    assert (first[1], second[1]) == (True, False)
+    assert first[0] == second[0]
+    assert list(scene.acts.read(scene.id)) == [first[0]]
+
+
+def test_who_never_was_out_can_t_be_reinstated(scene: Scene) -> None:
+    assert scene.discipline.reinstate(scene.leaderboard, "bob", "ida", "why") == (None, False)
+    assert list(scene.acts.read(scene.id)) == []
+
+
+def test_acts_at_the_same_time_get_numbers_of_their_own(scene: Scene) -> None:
+    act, _ = scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+
+    with pytest.raises(Taken):
+        scene.acts.append(scene.id, replace(act, user_id="ann"))
+
+    other, _ = scene.discipline.disqualify(scene.leaderboard, "ann", "max", "why")
+    assert (act.number, other.number) == (1, 2)
+
+
+def test_a_log_that_is_full_takes_no_act_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ACTS_MAX > 1
+    monkeypatch.setattr("shared.pipeline.disqualifications.ACTS_MAX", 1)
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+
+    with pytest.raises(TooManyActs):
+        scene.discipline.reinstate(scene.leaderboard, "bob", "ida", "why")
+
+
+def test_a_flushed_cache_is_rebuilt_without_the_disqualified(scene: Scene, redis: "Redis") -> None:
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    redis.flushall()
+    scene.play("bob", 1)  # by somebody who can't know yet
+
+    assert scene.rebuild.leaderboard(scene.leaderboard)
+
+    assert shown(scene, ALL_TIME) == ["cat", "ann"]
+    scene.rebuild.window(scene.leaderboard, RANGE)
+    assert shown(scene, RANGE) == ["cat", "ann"]
+
+
+def test_anti_entropy_makes_windows_follow_an_act_that_the_cache_missed(scene: Scene) -> None:
+    scene.acts.append(scene.id, bob_out())
+    assert shown(scene, ALL_TIME) == ["bob", "cat", "ann"]
+
+    assert scene.rebuild.reapply(scene.leaderboard) == 3  # his day, week and all-time
+
+    assert shown(scene, ALL_TIME) == ["cat", "ann"]
+    assert scene.rebuild.reapply(scene.leaderboard) == 0
+
+
+def test_a_stale_set_of_the_disqualified_is_ignored(scene: Scene) -> None:
+    before = scene.rebuild
+    stale = before._disqualifications.now(scene.id)
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+
+    scene.live.show_disqualified(scene.id, stale)
+    scene.play("bob", 1)
+
+    assert shown(scene, ALL_TIME) == ["cat", "ann"]
+
+
+def test_a_day_past_its_time_in_the_cache_that_was_built_for_a_query_is_built_anew(scene: Scene) -> None:
+    scene.now_ms += RETENTION_MS
+    scene.rebuild.window(scene.leaderboard, daily(MONDAY))
+    assert shown(scene, daily(MONDAY)) == ["bob", "cat", "ann"]
+
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+
+    assert not scene.live.page(scene.leaderboard, daily(MONDAY), 0, 1, scene.now_ms).complete
+    scene.rebuild.window(scene.leaderboard, daily(MONDAY))
+    assert shown(scene, daily(MONDAY)) == ["cat", "ann"]
+
+
+def test_a_day_is_ranked_without_who_was_disqualified_before(scene: Scene) -> None:
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+
+    scene.run()
+
+    final = scene.finals.final(scene.id, daily(MONDAY).id)
+    assert final is not None
+    assert (final.version, final.acts, final.difference_key) == (1, 1, None)
+    assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
+
+
+def test_a_disqualification_writes_a_second_version_beside_the_first_and_the_difference(scene: Scene) -> None:
+    scene.registry.save(replace(scene.leaderboard, tiers=(Tier("gold", TierRule.TOP_N, 1),), version=2))
+    scene.run()
+    window = daily(MONDAY)
+    first = scene.finals.final(scene.id, window.id)
+    assert first is not None
+    content = scene.content(first.object_key, first.sha256)
+    scene.registry.save(replace(scene.leaderboard, tiers=(), version=3))
+
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    run = scene.run()
+
+    second = scene.finals.final(scene.id, window.id)
+    assert second is not None
+    assert run.finals == [second]
+    assert (second.version, second.acts, second.rules_version) == (2, 1, 2), "by the rules of the first"
+    assert scene.stored(window) == WITHOUT_BOB
+    assert scene.finals.versions(scene.id, window.id) == [first, second]
+    assert scene.content(first.object_key, first.sha256) == content
+    assert second.difference_key is not None
+    difference = to_lines(scene.content(second.difference_key, second.difference_sha256))
+    awards = [award_id(scene.id, window.id, version, user) for version, user in ((1, "bob"), (2, "cat"))]
+    columns = ("user_id", "rank_before", "rank_after", "tier_before", "tier_after", "award_id_before", "award_id_after")
+    assert [tuple(line[name] for name in columns) for line in difference] == [
+        ("cat", "2", "1", "", "gold", "", awards[1]),
+        ("ann", "3", "2", "", "", "", ""),
+        ("bob", "1", "", "gold", "", awards[0], ""),
+    ]
+    assert [notice.version for notice in scene.told if notice.window_id == window.id] == [1, 2]
+    assert scene.run().finals == []
+
+
+def test_a_reinstatement_writes_a_third_version(scene: Scene) -> None:
+    scene.run()
+    for act in (scene.discipline.disqualify, scene.discipline.reinstate):
+        act(scene.leaderboard, "bob", "ida", "why")
+        scene.run()
+
+    assert scene.stored(daily(MONDAY)) == RANKING
+    assert [one.version for one in scene.finals.versions(scene.id, daily(MONDAY).id)] == [1, 2, 3]
+
+
+def test_a_window_that_an_act_does_not_change_keeps_its_result(scene: Scene) -> None:
+    scene.play("dan", 3, Day(MONDAY + 1))
+    scene.run()
+
+    scene.discipline.disqualify(scene.leaderboard, "dan", "ida", "has no points on Monday")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "in and out again")
+    scene.discipline.reinstate(scene.leaderboard, "bob", "ida", "before anybody looked")
+    assert scene.run().finals == []
+
+    assert [one.version for one in scene.finals.versions(scene.id, daily(MONDAY).id)] == [1]
+    assert scene.finals.due(scene.id) == []
+    assert scene.acts.open(scene.id) == []
+
+
+def test_a_period_s_result_gets_a_second_version_too(scene: Scene) -> None:
+    period = Period(id="p", name="P", first=Day(MONDAY - 1), last=MONDAY)
+    scene.registry.save_period(scene.id, period)
+    scene.run()
+    assert scene.stored(period.window) == RANKING
+
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.run()
+
+    assert scene.stored(period.window) == WITHOUT_BOB
+
+
+def test_a_result_is_not_written_if_somebody_was_disqualified_since_it_was_ranked(scene: Scene) -> None:
+    scene.run()
+    first = scene.finals.final(scene.id, daily(MONDAY).id)
+    assert first is not None
+    scene.acts.append(scene.id, bob_out())
+
+    with pytest.raises(AlreadyDone):
+        scene.finals.write(replace(first, window_id=weekly(MONDAY).id))
+    with pytest.raises(AlreadyDone):
+        scene.finals.write(replace(first, version=2))
+    with pytest.raises(AlreadyDone):
+        scene.finals.strike(scene.id, daily(MONDAY).id, first.acts)
+
+    assert scene.finals.versions(scene.id, daily(MONDAY).id) == [first]
+    assert scene.finals.final(scene.id, weekly(MONDAY).id) is None
+
+
+def test_an_act_that_was_not_carried_out_is_by_the_next_run(scene: Scene) -> None:
+    scene.acts.append(scene.id, bob_out())
+
+    scene.run()
+
+    assert shown(scene, weekly(MONDAY)) == ["cat", "ann"]
+    assert scene.acts.open(scene.id) == []
+
+
+def test_an_act_that_can_t_be_carried_out_waits_and_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise CacheUnavailable("away")
+
+    scene.acts.append(scene.id, bob_out())
+    monkeypatch.setattr(scene.live, "show_disqualified", fail)
+
+    run = scene.run()
+
+    assert (run.blocked[0].what, run.blocked[0].cause) == ("act 1", Cause.CACHE)
+    assert [act.number for act in scene.acts.open(scene.id)] == [1]
+
+
+def bob_out() -> Act:
+    """An act of which the cache was not told."""
+    at_ms = MONDAY * DAY_MS + HOUR_MS
+    return Act(number=1, kind=ActKind.DISQUALIFY, actor="ida", reason="why", at_ms=at_ms, user_id="bob")
