@@ -70,6 +70,8 @@ class RepairRequest(Struct, frozen=True, rename="camel", kw_only=True):
     players: dict[str, Sequence[int]] = {}
     """User id → buckets."""
     rebuild: bool = False
+    anyway: bool = False
+    """Also a leaderboard that the cache vouches for: all its standings are applied again."""
 
 
 class Received(Struct, frozen=True):

@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """How functions that ask the broker themselves speak with it."""
     kafka_timestamp_type: Literal["LOG_APPEND_TIME", "CREATE_TIME"] = "LOG_APPEND_TIME"
     """CREATE_TIME trusts producers' clocks with what is late; refused outside the local stage."""
+    authorization: Literal["jwt", "off"] = "jwt"
+    """Whether the API takes tokens; `off`, where everybody may do everything, is refused outside the local stage."""
     redis_timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
     dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
@@ -91,4 +93,6 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         raise InvalidSettings(f"environment: {message}") from None
     if settings.kafka_timestamp_type == "CREATE_TIME" and settings.stage != LOCAL:
         raise InvalidSettings("environment: KAFKA_TIMESTAMP_TYPE takes CREATE_TIME only where STAGE is local")
+    if settings.authorization == "off" and settings.stage != LOCAL:
+        raise InvalidSettings("environment: AUTHORIZATION takes off only where STAGE is local")
     return settings

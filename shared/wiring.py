@@ -29,7 +29,9 @@ from shared.pipeline.players import Players
 from shared.pipeline.projection import Projector
 from shared.pipeline.rankings import Rankings
 from shared.pipeline.rebuild import Rebuild
+from shared.pipeline.rebuild_orders import RebuildOrders
 from shared.pipeline.repair import Repair
+from shared.pipeline.result_versions import ResultVersions
 from shared.pipeline.results import Results
 from shared.pipeline.snapshots import WindowSnapshots
 from shared.queues import DeadLetterQueue, Queue
@@ -158,6 +160,16 @@ class Wiring:
             InvalidSettings: if there is no key to sign them with.
         """
         return Cursors(self.settings.cursor_signing_key)
+
+    @cached_property
+    def result_versions(self) -> ResultVersions:
+        """Versions of results."""
+        return ResultVersions(self.finals, self.s3, self.settings.export_bucket)
+
+    @cached_property
+    def rebuild_orders(self) -> RebuildOrders:
+        """Rebuilds that somebody orders."""
+        return RebuildOrders(self.live, self.repairs, now_ms)
 
     @cached_property
     def reads(self) -> Reads:

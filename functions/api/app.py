@@ -16,7 +16,7 @@ from functions.api.freshness import Freshness
 from functions.api.openapi import complete, operation_id
 from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
-from functions.api.routes import exports, health, leaderboards, players, rankings, results
+from functions.api.routes import administration, exports, health, leaderboards, players, rankings, results
 from shared.wiring import Wiring, now_ms
 
 _DESCRIPTION: Final = "Exact, live leaderboards. Times are UTC, RFC 3339; errors are problem+json (RFC 9457)."
@@ -40,6 +40,8 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
     rankings.register(app, wiring, finder, freshness)
     players.register(app, wiring, finder)
     rankings.register_player(app, wiring, finder, freshness)
+    administration.register(app, wiring, finder)
+    administration.register_repairs(app, wiring, finder)
     exports.register(app, wiring, finder)
     results.register(app, wiring, finder)
     health.register(app, wiring)
@@ -48,7 +50,7 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
     for error in (*KINDS, RequestValidationError, HTTPException):
         app.add_exception_handler(error, respond)
     app.add_exception_handler(405, _not_allowed(app))
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, is_open=wiring.settings.authorization == "off", now_ms=clock)
     app.openapi = complete(app)  # type: ignore[method-assign]
     return app
 

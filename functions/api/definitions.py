@@ -6,6 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from functions.api.problems import SealedRule, UnknownLeaderboard
+from shared.domain.acts import ActKind
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.live.windows import CacheUnavailable
@@ -27,7 +28,7 @@ class Definitions:
         self._wiring = wiring
         self._now_ms = now_ms
 
-    def put(self, wanted: Leaderboard) -> tuple[Leaderboard, bool]:
+    def put(self, wanted: Leaderboard, actor: str) -> tuple[Leaderboard, bool]:
         """Create, change or reopen a leaderboard; `wanted` is version 1 of it.
 
         Returns:
@@ -42,13 +43,13 @@ class Definitions:
         def decide(current: Leaderboard | None) -> tuple[Leaderboard, bool]:
             return (wanted, False) if current is None else _changed(current, wanted)
 
-        before, after = self._save(wanted.id, decide)
+        before, after = self._save(wanted.id, decide, ActKind.DEFINE, actor)
         created = before is None or before.closed
         if created:
             self._vouch(after)
         return after, created
 
-    def close(self, leaderboard_id: str) -> None:
+    def close(self, leaderboard_id: str, actor: str) -> None:
         """Delete a leaderboard: it takes no more events and is not shown. Ledger and standings stay.
 
         Raises:
@@ -62,7 +63,7 @@ class Definitions:
             now_ms = self._now_ms()
             return replace(current, closed=True, version=current.version + 1, updated_at_ms=now_ms), False
 
-        self._save(leaderboard_id, decide)
+        self._save(leaderboard_id, decide, ActKind.DELETE, actor)
 
     def keep(self, leaderboard: Leaderboard, period: Period) -> None:
         """Build the window of a period that was registered. If that fails now, the first read builds it."""
@@ -72,12 +73,18 @@ class Definitions:
             logger.warning("period not built", extra={"period": period.id, "error": str(error)})
 
     def _save(
-        self, leaderboard_id: str, decide: Callable[[Leaderboard | None], tuple[Leaderboard, bool]]
+        self,
+        leaderboard_id: str,
+        decide: Callable[[Leaderboard | None], tuple[Leaderboard, bool]],
+        kind: ActKind,
+        actor: str,
     ) -> tuple[Leaderboard | None, Leaderboard]:
         for _ in range(TRIES_MAX):
             current = self._wiring.registry.leaderboard(leaderboard_id)
             after, sealed_as_read = decide(current)
             if after is not current:
+                # before it is done: a change that nobody has noted is worse than a note of one that failed
+                self._wiring.discipline.note(leaderboard_id, kind, actor, subject=f"version {after.version}")
                 try:
                     self._wiring.registry.save(after, sealed_as_read=sealed_as_read)
                 except Conflict:

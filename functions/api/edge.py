@@ -1,17 +1,32 @@
-"""The outermost layer: refuses what is no text, and answers for every error that nobody else did."""
+"""The outermost layer: refuses who may not ask, what is too large and what is no text, and answers for every error that
+nobody else did.
+"""
 
+from collections.abc import Callable
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions.api.problems import NotText, problem_of
+from functions.api import security
+from functions.api.problems import NotText, TooLarge, problem_of
+from functions.api.security import Caller
+
+BODY_BYTES_MAX: Final = 64 * 1024
+"""Four times the largest definition of a leaderboard; API Gateway itself takes 10 MB."""
+_CALLER: Final = "leaderboards.caller"
+_BODILESS: Final = ("GET", "HEAD", "OPTIONS", "DELETE")
 
 
 class Edge:
     """ASGI middleware. Inside it nothing is raised past the first byte of an answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, is_open: bool, now_ms: Callable[[], int]) -> None:
+        """`is_open`: nobody is asked for a token, and everybody may do everything."""
         self._app = app
+        self._is_open = is_open
+        self._now_ms = now_ms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; whatever else a server has to say is not for here."""
@@ -26,12 +41,57 @@ class Edge:
             await send(message)
 
         try:
+            scope[_CALLER] = self._admit(scope)
             _check_text(scope["query_string"])
-            await self._app(scope, receive, watch)
+            inside = receive if scope["method"] in _BODILESS else _replayed(await _body(receive))
+            await self._app(scope, inside, watch)
         except Exception as error:
             if started:
                 raise
             await problem_of(error, scope)(scope, receive, send)
+
+    def _admit(self, scope: Scope) -> Caller | None:
+        """Who asks; None where that is nobody's business.
+
+        Raises:
+            Unauthenticated: without a token that is good.
+            Forbidden: without the scope that the route takes.
+        """
+        required = security.required_scope(scope["method"], scope["path"])
+        if self._is_open:
+            return Caller(security.LOCAL_SUBJECT, security.EVERYTHING)
+        if required is None:
+            return None
+        found = security.caller_of(scope.get("aws.event"), self._now_ms())
+        found.check(required)
+        return found
+
+
+def caller(request: HTTPConnection) -> Caller:
+    """Who asks, on a route that takes a scope."""
+    found = request.scope[_CALLER]
+    if not isinstance(found, Caller):
+        raise AssertionError(f"{request.scope['path']} takes no token, yet asks who has sent it")  # noqa: TRY004 - ours
+    return found
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body. Raises TooLarge past the limit."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > BODY_BYTES_MAX:
+            raise TooLarge(f"a body takes {BODY_BYTES_MAX} bytes at the most")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _replayed(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
 
 
 def _check_text(query: bytes) -> None:

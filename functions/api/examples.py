@@ -58,7 +58,39 @@ _STORED: Final = {
 _PERIOD: Final = {"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"}
 _HEALTHY: Final = {"status": "up", "latencyMs": 1.4}
 
-BODIES: Final[dict[str, Any]] = {"LeaderboardBody": _LEADERBOARD, "PeriodBody": _PERIOD}
+_ACT: Final = {
+    "number": 3,
+    "kind": "disqualify",
+    "actor": "ida@example.com",
+    "reason": "bought his points, case 1234",
+    "at": "2026-11-25T12:00:00.000Z",
+    "userId": "u-42",
+    "subject": None,
+}
+_FILE: Final = {
+    "url": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-acts-3.csv?X-Amz-Signature=0123",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+}
+_VERSION: Final = {
+    "version": 2,
+    "acts": 3,
+    "rulesVersion": 1,
+    "players": 199,
+    "awards": 199,
+    "sumOfPoints": "73125",
+    "finalisedAt": "2026-12-01T09:00:00.000Z",
+    "ranking": _FILE,
+    "awarded": _FILE,
+    "difference": _FILE,
+}
+
+BODIES: Final[dict[str, Any]] = {
+    "LeaderboardBody": _LEADERBOARD,
+    "PeriodBody": _PERIOD,
+    "ActBody": {"reason": "bought his points, case 1234"},
+    "RebuildBody": {"reason": "to be sure, case 1235", "window": "2026-W48"},
+    "RedriveBody": {"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"},
+}
 """Body's model → example."""
 
 VIEWS: Final[dict[str, Any]] = {
@@ -141,6 +173,18 @@ VIEWS: Final[dict[str, Any]] = {
         "finalisedAt": "2026-12-02T00:01:02.003Z",
         "codeVersion": "1.4.0",
     },
+    "ActView": _ACT,
+    "ActsView": {"leaderboardId": "autumn-cup", "acts": [_ACT], "nextAfter": None},
+    "DisqualifiedView": {"leaderboardId": "autumn-cup", "acts": 3, "userIds": ["u-42"]},
+    "RedrivenView": {
+        "act": _ACT | {"kind": "redrive", "userId": None, "subject": "unknown_leaderboard"},
+        "sent": 12,
+        "failed": 0,
+        "left": 3,
+    },
+    "ResultFileView": _FILE,
+    "ResultVersionView": _VERSION,
+    "ResultVersionsView": {"leaderboardId": "autumn-cup", "windowId": "2026-W48", "versions": [_VERSION]},
     "HealthView": {"status": "up", "dependencies": {"dynamodb": _HEALTHY, "redis": _HEALTHY, "queues": _HEALTHY}},
 }
 """View → example."""
@@ -164,6 +208,7 @@ PARAMETERS: Final[dict[str, Any]] = {
     "maxScore": 999,
     "tier": "gold",
     "after": "autumn-cup",
+    "after (integer)": 2,
     "format": "csv",
     "compression": "gzip",
     "topN": 100,

@@ -19,10 +19,12 @@ from pydantic_core.core_schema import ValidationInfo
 from functions.api.durations import parse_duration
 from shared.domain.events import LEADERBOARD_ID_PATTERN, POINTS_MAX
 from shared.domain.periods import Period
+from shared.domain.rejections import Reason
 from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import WindowKind, parse_day
+from shared.domain.windows import Window, WindowKind, parse_day, parse_id
 from shared.truth.export_jobs import Compression, ExportFormat
+from shared.truth.keys import ACT_NUMBER_MAX
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000
@@ -42,6 +44,9 @@ PLAYERS_MAX: Final = 100
 EVENTS_MAX: Final = 100
 """Events of one page: up to 31 KB each with the longest attributes, together half of what a function may answer."""
 EVENT_ID_CHARACTERS_MAX: Final = 128
+ACTS_PAGE_MAX: Final = 100
+REASON_CHARACTERS_MAX: Final = 500
+"""A sentence or two, and the number of a case."""
 PARAMETER_CHARACTERS_MAX: Final = 64
 """Longest of dates and ids, which then say themselves what they take."""
 
@@ -148,6 +153,13 @@ class ExportQuery(WindowQuery):
         return [name for name, value in chosen.items() if value is not None]
 
 
+class ActsQuery(_Sent):
+    """A page of acts, by number."""
+
+    limit: Annotated[int, Field(ge=1, le=ACTS_PAGE_MAX)] = ACTS_PAGE_MAX
+    after: Annotated[int, Field(ge=0, le=ACT_NUMBER_MAX)] = 0
+
+
 class ListQuery(_Sent):
     """A page of leaderboards, by id."""
 
@@ -235,6 +247,34 @@ class LeaderboardBody(_Sent):
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
         )
+
+
+class ActBody(_Sent):
+    """Why something is done; who does it is the subject of his token."""
+
+    reason: Annotated[str, Field(strict=True, min_length=1, max_length=REASON_CHARACTERS_MAX)]
+
+
+class RebuildBody(ActBody):
+    """What is to be built anew."""
+
+    window: Annotated[Parameter | None, Field(strict=True)] = None
+    """Id of a window, e.g. `2026-W48`."""
+
+    def to_window(self) -> Window | None:
+        """The domain's window.
+
+        Raises:
+            InvalidWindow: naming what is wrong with it.
+        """
+        return None if self.window is None else parse_id(self.window)
+
+
+class RedriveBody(ActBody):
+    """Which letters are to be sent back."""
+
+    rejected_as: Reason | None = None
+    """Only those that were refused for this reason."""
 
 
 class PeriodBody(_Sent):

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from functions.api import examples
 from functions.api.models import ID_PATTERN
 from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
+from functions.api.security import required_scope
 from functions.api.views import JSON, schemas
 from shared.domain.events import USER_ID_BYTES_MAX
 
@@ -26,6 +27,13 @@ _PATH: Final[dict[str, dict[str, Any]]] = {
     "periodId": _ID,
     "userId": {"type": "string", "minLength": 1, "maxLength": USER_ID_BYTES_MAX},
     "exportId": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,200}$"},
+}
+_TOKEN: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "The scopes of each operation are those that the token's `scope` claim has to name; "
+    "`sub` is who is noted in the audit trail. Locally none is asked for.",
 }
 _CONDITIONAL: Final = {
     "If-None-Match": "The ETag of an answer that the client has: 304 if nothing has changed.",
@@ -57,8 +65,9 @@ def operation(
 
 def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
     parameter = {"name": name, "in": place, "required": required, "schema": schema}
-    if name in examples.PARAMETERS:
-        parameter["example"] = examples.PARAMETERS[name]
+    named = f"{name} ({schema.get('type')})"  # where routes take different things by the same name
+    if named in examples.PARAMETERS or name in examples.PARAMETERS:
+        parameter["example"] = examples.PARAMETERS.get(named, examples.PARAMETERS.get(name))
     if schema.get("type") == "array":
         parameter |= {"style": "form", "explode": False}  # a,b
     return parameter
@@ -122,12 +131,15 @@ def _add_problems(path: str, method: str, responses: dict[str, Any]) -> None:
     responses.pop("422", None)  # FastAPI's own
     if responses.get("200", {}).get("content") == {JSON: {"schema": {}}}:
         del responses["200"]  # likewise, where another status is the success
-    if not path.startswith("/health"):
-        statuses = [400, 422, 503]
+    scope = required_scope(method.upper(), path)
+    if scope is not None:
+        statuses = [400, 401, 403, 422, 503]
         if "{" in path:
             statuses.append(404)
-        if method in ("put", "delete"):
+        if method in ("put", "delete", "post"):
             statuses.append(409)
+        if method in ("put", "post"):
+            statuses.append(413)
         for status in statuses:
             responses.setdefault(str(status), {"$ref": _RESPONSE_REF.format(status=status)})
     responses["default"] = {"$ref": _RESPONSE_REF.format(status=UNEXPECTED.status)}
@@ -147,6 +159,7 @@ def complete(app: FastAPI) -> Callable[[], dict[str, Any]]:
             return app.openapi_schema
         document = declared()
         document["components"]["responses"] = _all_problems()
+        document["components"]["securitySchemes"] = {"token": _TOKEN}
         components = document["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             components.pop(name, None)
@@ -156,6 +169,9 @@ def complete(app: FastAPI) -> Callable[[], dict[str, Any]]:
         for path, routes in document["paths"].items():
             for method, route in routes.items():
                 _add_problems(path, method, route["responses"])
+                scope = required_scope(method.upper(), path)
+                if scope is not None:
+                    route["security"] = [{"token": [scope]}]
         return document
 
     return openapi

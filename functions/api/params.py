@@ -125,7 +125,7 @@ class Finder:
 
     def __init__(self, wiring: Wiring, now_ms: Callable[[], int]) -> None:
         self._wiring = wiring
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._periods: dict[tuple[str, str], tuple[int, Period]] = {}
 
     def leaderboard(self, request: Request, *, now: bool = False) -> Leaderboard:
@@ -153,12 +153,12 @@ class Finder:
             Unavailable: as above.
         """
         kept = self._periods.get((leaderboard_id, period_id))
-        if kept is not None and self._now_ms() - kept[0] < KEEP_MS:
+        if kept is not None and self.now_ms() - kept[0] < KEEP_MS:
             return kept[1]
         period = read_period(self._wiring.registry, leaderboard_id, period_id)
         if len(self._periods) >= PERIODS_KEPT_MAX:
             self._periods.clear()
-        self._periods[leaderboard_id, period_id] = self._now_ms(), period
+        self._periods[leaderboard_id, period_id] = self.now_ms(), period
         return period
 
     def forget_period(self, leaderboard_id: str, period_id: str) -> None:
@@ -181,7 +181,7 @@ class Finder:
             case WindowKind.ALL_TIME:
                 return ALL_TIME
             case WindowKind.DAILY:
-                return daily(day_of(self._now_ms()) if query.date is None else parse_day(query.date))
+                return daily(day_of(self.now_ms()) if query.date is None else parse_day(query.date))
             case WindowKind.WEEKLY:
                 return self._weekly(query.date)
             case WindowKind.CUSTOM:
@@ -220,7 +220,7 @@ class Finder:
 
     def _weekly(self, date: str | None) -> Window:
         if date is None:
-            return weekly(day_of(self._now_ms()))
+            return weekly(day_of(self.now_ms()))
         return weekly(_day_or_week(date))
 
     def _custom(self, leaderboard_id: str, query: WindowQuery) -> Window:

@@ -11,11 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from functions.api.security import Forbidden, Unauthenticated
 from shared.domain.windows import InvalidWindow
 from shared.live.windows import CacheUnavailable
 from shared.observability import logger
+from shared.pipeline.disqualifications import TooManyActs
 from shared.pipeline.rankings import Rebuilding, UnknownTier
 from shared.queues import QueueUnavailable
+from shared.truth.acts import Taken
 from shared.truth.commits import Unavailable
 from shared.truth.registry import Conflict
 
@@ -63,6 +66,14 @@ class NotFinal(ApiError):
     """A window that has no result, or none yet."""
 
 
+class TooLarge(ApiError):
+    """A body past the limit."""
+
+
+class NeverDisqualified(ApiError):
+    """A player who can't be reinstated, since he was never out."""
+
+
 class SealedRule(ApiError):
     """A rule that cannot change any more."""
 
@@ -106,6 +117,9 @@ _INVALID: Final = Kind("invalid-request", "The request is invalid", 422)
 _NO_ROUTE: Final = Kind("unknown-route", "There is nothing here", 404)
 _NO_METHOD: Final = Kind("method-not-allowed", "The resource doesn't take this method", 405)
 UNEXPECTED: Final = Kind("internal-error", "Something went wrong on our side", 500)
+_CONFLICT: Final = Kind(
+    "conflict", "Somebody else is changing the same thing", 409, detail="Read it again and decide anew."
+)
 _LATER: Final = "Ask again after the seconds in Retry-After."
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
@@ -114,15 +128,19 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     InvalidWindow: _INVALID,
     UnknownTier: _INVALID,
     NotText: _UNREADABLE,
+    Unauthenticated: Kind("unauthenticated", "The request takes a bearer token", 401),
+    Forbidden: Kind("forbidden", "The token doesn't allow this", 403),
+    TooLarge: Kind("too-large", "The request is too large", 413),
+    NeverDisqualified: Kind("never-disqualified", "The player was never disqualified", 409),
+    TooManyActs: Kind("too-many-acts", "The leaderboard's audit trail is full", 409),
     UnknownLeaderboard: Kind("unknown-leaderboard", "There is no such leaderboard", 404),
     UnknownPeriod: Kind("unknown-period", "There is no such period", 404),
     UnknownPlayer: Kind("unknown-player", "The player is not in this ranking", 404),
     UnknownExport: Kind("unknown-export", "There is no such export", 404),
     NotFinal: Kind("not-final", "The window has no result yet", 404),
     SealedRule: Kind("sealed-rule", "The rule cannot change once there are events", 409),
-    Conflict: Kind(
-        "conflict", "Somebody else is changing the same thing", 409, detail="Read it again and decide anew."
-    ),
+    Conflict: _CONFLICT,
+    Taken: _CONFLICT,
     Rebuilding: Kind(
         "rebuilding", "The ranking is being rebuilt", 503, 2, f"No rank is shown that could be wrong. {_LATER}"
     ),
@@ -145,6 +163,10 @@ def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
     if isinstance(error, HTTPException) and kind is not UNEXPECTED:
         headers.update(error.headers or {})
         kind = Kind(kind.slug, kind.title, error.status_code)
+    if isinstance(error, Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    if isinstance(error, Forbidden):
+        headers["www-authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
     if kind.retry_after_s is not None:
         headers["retry-after"] = str(kind.retry_after_s)
         logger.warning(kind.title, extra={"error": str(error), "request": _request_id(scope)})

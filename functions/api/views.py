@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
+from functions.api import act_views
 from functions.api.durations import format_duration
 from functions.api.problems import Problem
 from shared.domain.events import format_instant
@@ -330,6 +331,7 @@ VIEWS: Final = (
     ResultView,
     HealthView,
     Problem,
+    *act_views.VIEWS,
 )
 
 _encoder = msgspec.json.Encoder()

@@ -83,6 +83,7 @@ class Config(Struct, frozen=True):
         """What the functions run with, here as on AWS; only the endpoints and the stage are local."""
         return {
             "STAGE": "local",
+            "AUTHORIZATION": "off",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": CREDENTIAL,

@@ -19,6 +19,11 @@ class ActKind(StrEnum):
     """Live windows were ordered to be built anew."""
     REDRIVE = "redrive"
     """Dead letters of the leaderboard were sent back to the topic."""
+    DEFINE = "define"
+    """The leaderboard was created, changed or reopened."""
+    DELETE = "delete"
+    DEFINE_PERIOD = "define-period"
+    DELETE_PERIOD = "delete-period"
 
 
 class Act(Struct, frozen=True, kw_only=True):

@@ -105,7 +105,9 @@ class Discipline:
             return None, False
         return self._decide(leaderboard, user_id, ActKind.REINSTATE, actor, reason)
 
-    def note(self, leaderboard_id: str, kind: ActKind, actor: str, reason: str, subject: str | None = None) -> Act:
+    def note(
+        self, leaderboard_id: str, kind: ActKind, actor: str, *, reason: str = "", subject: str | None = None
+    ) -> Act:
         """Write down an act that concerns no player, before it is done.
 
         Raises:

@@ -83,7 +83,9 @@ class Repair:
         if leaderboard is None:
             return 0
         if request.rebuild:
-            if not self._live.is_complete(leaderboard.id) and not self._rebuild.leaderboard(leaderboard):
+            if self._live.is_complete(leaderboard.id):
+                return self._rebuild.reapply(leaderboard) if request.anyway else 0
+            if not self._rebuild.leaderboard(leaderboard):
                 raise Interrupted(f"the rebuild of {leaderboard.id} was overtaken")
             return 0
         wanted = [

@@ -1,19 +1,112 @@
-"""S3, and a leaderboard whose days are closed."""
+"""The API's function on real servers; S3, and a leaderboard whose days are closed."""
 
-from collections.abc import Iterator
+import importlib
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import msgspec
 import pytest
 from botocore.config import Config
 from redis import Redis
 
 from infra.local.servers import free_port, ministack
+from shared.domain.events import format_instant
+from shared.domain.records import Record, Source
+from shared.wiring import now_ms
 from tests.closing import BUCKET, Scene
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+EVENTS = Path(__file__).parents[2] / "events"
+CONTEXT = SimpleNamespace(
+    function_name="api",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:eu-central-1:000000000000:function:api",
+    aws_request_id="request-1",
+)
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Iterator[Any]:
+    """functions.api.handler, loaded in the environment of these servers; nobody listens where its queues are."""
+    environment = {
+        "STAGE": "local",
+        "AUTHORIZATION": "off",
+        "AWS_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "LEDGER_TABLE": "leaderboard-ledger",
+        "STANDINGS_TABLE": "leaderboard-standings",
+        "REGISTRY_TABLE": "leaderboard-registry",
+        "REDIS_URL": redis_url,
+        "DLQ_QUEUE_URL": "http://127.0.0.1:1/dlq",
+        "REPAIR_QUEUE_URL": "http://127.0.0.1:1/repair",
+        "EXPORT_QUEUE_URL": "http://127.0.0.1:1/export",
+        "EXPORT_BUCKET": "exports",
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "KAFKA_TOPIC": "score-events",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        "POWERTOOLS_METRICS_NAMESPACE": "Leaderboards",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        sys.modules.pop("functions.api.handler", None)
+        yield importlib.import_module("functions.api.handler")
+        sys.modules.pop("functions.api.handler", None)
+
+
+@pytest.fixture
+def call(module: Any, redis: Redis, leaderboard_id: str) -> Call:
+    """Calls the function with a sample event, `autumn-cup` in it being this test's leaderboard."""
+
+    def call(
+        name: str, *, path: str | None = None, query: str | None = None, body: Any = None, headers: Any = None
+    ) -> Any:
+        event = msgspec.json.decode((EVENTS / f"api-{name}.json").read_bytes())
+        event["rawPath"] = path or event["rawPath"].replace("autumn-cup", leaderboard_id)
+        if query is not None:
+            event["rawQueryString"] = query
+        if body is not None:
+            event["body"] = msgspec.json.encode(body).decode()
+        event["headers"] |= headers or {}
+        answer = module.handler(event, CONTEXT)
+        parsed = msgspec.json.decode(answer["body"]) if answer["body"] else None
+        return SimpleNamespace(status=answer["statusCode"], headers=answer["headers"], json=parsed)
+
+    return call
+
+
+@pytest.fixture
+def score(module: Any, leaderboard_id: str) -> Callable[..., None]:
+    """Ingests events as (user, points), one millisecond apart, now."""
+    numbers = iter(range(1_000_000))
+
+    def score(*scores: tuple[str, int]) -> None:
+        start_ms = now_ms()
+        records = []
+        for user_id, points in scores:
+            number = next(numbers)
+            event = {
+                "eventId": f"e-{number}",
+                "leaderboardId": leaderboard_id,
+                "userId": user_id,
+                "points": points,
+                "occurredAt": format_instant(start_ms + number),
+            }
+            source = Source("score-events", 0, number, start_ms + number)
+            records.append(Record(source, None, msgspec.json.encode(event)))
+        assert {one.disposition for one in module.wiring.ingest.ingest(records)} == {"applied"}
+
+    return score
 
 
 @pytest.fixture(scope="module")

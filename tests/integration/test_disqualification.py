@@ -1,6 +1,6 @@
 """Players taken out of rankings and put back, on real DynamoDB, Redis and S3."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
@@ -258,6 +258,22 @@ def test_an_act_that_can_t_be_carried_out_waits_and_is_told(scene: Scene, monkey
 
     assert (run.blocked[0].what, run.blocked[0].cause) == ("act 1", Cause.CACHE)
     assert [act.number for act in scene.acts.open(scene.id)] == [1]
+
+
+def test_every_version_of_a_result_is_listed_with_its_files(scene: Scene, call: Any) -> None:
+    scene.run()
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.run()
+
+    path = f"/leaderboards/{scene.id}/result/versions"
+    listed = call("result-versions", path=path, query=f"window=daily&date={daily(MONDAY).id}")
+
+    assert listed.status == 200
+    first, second = listed.json["versions"]
+    assert (first["version"], first["players"], first["difference"]) == (1, 3, None)
+    assert (second["version"], second["players"], second["acts"]) == (2, 2, 1)
+    assert ".difference.csv" in second["difference"]["url"]
+    assert call("result-versions", path=path, query="window=all-time").json["versions"] == []
 
 
 def bob_out() -> Act:

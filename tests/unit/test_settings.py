@@ -18,6 +18,7 @@ def test_the_environment_of_the_local_stack_is_complete() -> None:
 
 
 OPTIONAL = {
+    "AUTHORIZATION",
     "RESULT_TOPIC_ARN",
     "CURSOR_KEY",
     "KAFKA_SECURITY",
@@ -48,6 +49,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("KAFKA_TOPIC", ""),
         ("RESULT_TOPIC_ARN", "results"),
         ("KAFKA_SECURITY", "tls"),
+        ("AUTHORIZATION", "none"),
         ("REDIS_TIMEOUT_MS", "9"),
         ("REDIS_TIMEOUT_MS", "soon"),
         ("TRUTH_THREADS", "65"),
@@ -65,7 +67,16 @@ def test_producers_clocks_are_trusted_only_locally() -> None:
     assert load(COMPLETE | {"KAFKA_TIMESTAMP_TYPE": "CREATE_TIME"}).kafka_timestamp_type == "CREATE_TIME"
 
     with pytest.raises(InvalidSettings, match="KAFKA_TIMESTAMP_TYPE"):
-        load(COMPLETE | {"KAFKA_TIMESTAMP_TYPE": "CREATE_TIME", "STAGE": "production"})
+        load(COMPLETE | {"KAFKA_TIMESTAMP_TYPE": "CREATE_TIME", "STAGE": "production", "AUTHORIZATION": "jwt"})
+
+
+def test_everybody_may_do_everything_only_locally() -> None:
+    assert load(COMPLETE).authorization == "off"
+    environment = {name: value for name, value in COMPLETE.items() if name != "AUTHORIZATION"}
+    assert load(environment | {"STAGE": "production"}).authorization == "jwt"
+
+    with pytest.raises(InvalidSettings, match="AUTHORIZATION"):
+        load(COMPLETE | {"STAGE": "production"})
 
 
 def test_cursors_are_signed_with_a_known_key_only_locally() -> None:
@@ -73,7 +84,7 @@ def test_cursors_are_signed_with_a_known_key_only_locally() -> None:
     assert load(COMPLETE).cursor_signing_key
 
     with pytest.raises(InvalidSettings, match=r"^environment: set `CURSOR_KEY`$"):
-        _ = load(COMPLETE | {"STAGE": "production"}).cursor_signing_key
+        _ = load(COMPLETE | {"STAGE": "production", "AUTHORIZATION": "jwt"}).cursor_signing_key
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "", "-1"])

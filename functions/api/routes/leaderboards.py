@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 
 from functions.api.definitions import Definitions
+from functions.api.edge import caller
 from functions.api.models import LeaderboardBody, ListQuery, PeriodBody
 from functions.api.openapi import described, operation
 from functions.api.params import Finder, check_id, is_id, read_period, read_query
@@ -20,6 +21,7 @@ from functions.api.views import (
     to_leaderboard_view,
     to_period_view,
 )
+from shared.domain.acts import ActKind
 from shared.wiring import Wiring
 
 _ALL: Final = "/leaderboards"
@@ -41,7 +43,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, definitions: Definiti
     async def put(request: Request, body: LeaderboardBody) -> Response:
         """Create, change or reopen a leaderboard."""
         leaderboard_id = check_id(request.path_params["id"], "id")
-        leaderboard, created = definitions.put(body.to_leaderboard(leaderboard_id, now_ms()))
+        leaderboard, created = definitions.put(body.to_leaderboard(leaderboard_id, now_ms()), caller(request).subject)
         view = to_leaderboard_view(leaderboard)
         return answer(view, 201, {"location": f"/leaderboards/{leaderboard_id}"}) if created else answer(view)
 
@@ -69,7 +71,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, definitions: Definiti
     @app.delete(_ONE, tags=tags, status_code=204, openapi_extra=operation(_ONE))
     async def delete(request: Request) -> Response:
         """Delete a leaderboard: it takes no more events and is not shown. Nothing that was counted is lost."""
-        definitions.close(finder.leaderboard(request, now=True).id)
+        definitions.close(finder.leaderboard(request, now=True).id, caller(request).subject)
         return Response(status_code=204)
 
 
@@ -89,6 +91,7 @@ def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: 
         leaderboard = finder.leaderboard(request, now=True)
         before = wiring.registry.period(leaderboard.id, period.id)
         if before != period:
+            wiring.discipline.note(leaderboard.id, ActKind.DEFINE_PERIOD, caller(request).subject, subject=period.id)
             wiring.registry.save_period(leaderboard.id, period)
             finder.forget_period(leaderboard.id, period.id)
         definitions.keep(leaderboard, period)
@@ -118,7 +121,10 @@ def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: 
         """Forget a period. Its dates can still be ranked as a custom range."""
         leaderboard = finder.leaderboard(request)
         period_id = request.path_params["periodId"]
-        if not is_id(period_id) or not wiring.registry.delete_period(leaderboard.id, period_id):
+        found = is_id(period_id) and wiring.registry.period(leaderboard.id, period_id) is not None
+        if found:
+            wiring.discipline.note(leaderboard.id, ActKind.DELETE_PERIOD, caller(request).subject, subject=period_id)
+        if not found or not wiring.registry.delete_period(leaderboard.id, period_id):
             raise UnknownPeriod(f"{leaderboard.id} has no such period")
         finder.forget_period(leaderboard.id, period_id)
         return Response(status_code=204)

@@ -134,7 +134,7 @@ class Answer:
 class Api:
     """The function, and the parts it stands on."""
 
-    def __init__(self, stage: str = "local") -> None:
+    def __init__(self, stage: str = "local", authorization: str = "off") -> None:
         self.now_ms = NOW_MS
         self.registry = Registry()
         self.rankings = Rankings()
@@ -143,8 +143,11 @@ class Api:
         self.cache_failure: Exception | None = None
         self.jobs: dict[str, Any] = {}
         self.results: dict[str, Any] = {}
+        self.noted: list[tuple[Any, ...]] = []
+        self.claims: dict[str, str] | None = None
+        """What the authorizer hands over; None where there is none."""
         self.parts: Any = SimpleNamespace(
-            settings=SimpleNamespace(stage=stage),
+            settings=SimpleNamespace(stage=stage, authorization=authorization),
             registry=self.registry,
             leaderboards=Leaderboards(self.registry, lambda: self.now_ms),  # type: ignore[arg-type]
             rankings=self.rankings,
@@ -154,6 +157,7 @@ class Api:
             downloads=SimpleNamespace(
                 url=lambda leaderboard_id, key: f"https://files.example.com/{leaderboard_id}/{key}"
             ),
+            discipline=SimpleNamespace(note=lambda *noted, **more: self.noted.append((*noted, more))),
             rebuild=SimpleNamespace(leaderboard=self._rebuild, keep_period=self._keep),
             exports=SimpleNamespace(
                 ask=lambda leaderboard, window, format: self.jobs["asked"],
@@ -206,6 +210,8 @@ class Api:
             "body": text,
             "isBase64Encoded": False,
         }
+        if self.claims is not None:
+            event["requestContext"]["authorizer"] = {"jwt": {"claims": self.claims, "scopes": None}}  # type: ignore[index]
         return Answer(self._serve(event, self.context))  # type: ignore[arg-type]
 
     def get(self, path: str, **query: Any) -> Answer:

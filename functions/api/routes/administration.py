@@ -1,0 +1,151 @@
+"""Administration of players, live windows and dead letters; every act is in the audit trail with who, when and why."""
+
+from enum import Enum
+from itertools import islice
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+
+from functions.api.act_views import (
+    ActsView,
+    ActView,
+    DisqualifiedView,
+    RedrivenView,
+    ResultVersionsView,
+    to_act_view,
+    to_result_version_view,
+)
+from functions.api.edge import caller
+from functions.api.models import ActBody, ActsQuery, RebuildBody, RedriveBody, WindowQuery
+from functions.api.openapi import described, operation
+from functions.api.params import Finder, read_query, to_user_id
+from functions.api.problems import NeverDisqualified
+from functions.api.views import answer
+from shared.domain.acts import ActKind
+from shared.pipeline.redrive import Choice
+from shared.wiring import Wiring
+
+REDRIVE_TIME_MS: Final = 15_000
+"""How long one request sends letters back; API Gateway gives up after 30 s."""
+_DISQUALIFY: Final = "/leaderboards/{id}/players/{userId:path}/disqualify"
+_REINSTATE: Final = "/leaderboards/{id}/players/{userId:path}/reinstate"
+_DISQUALIFIED: Final = "/leaderboards/{id}/disqualified"
+_ACTS: Final = "/leaderboards/{id}/acts"
+_REBUILD: Final = "/leaderboards/{id}/rebuild"
+_REDRIVE: Final = "/leaderboards/{id}/redrive"
+_VERSIONS: Final = "/leaderboards/{id}/result/versions"
+_FRESH: Final = {"cache-control": "no-store"}
+_TAGS: Final[list[str | Enum]] = ["administration"]
+
+
+def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+    """Acts on players, and what is known of them."""
+
+    @app.post(
+        _DISQUALIFY,
+        tags=_TAGS,
+        responses={200: described(ActView, "He is disqualified, by this act or by one before")},
+        openapi_extra=operation(_DISQUALIFY),
+    )
+    async def disqualify(request: Request, body: ActBody) -> Response:
+        """Take a player out of every ranking. His events stay; a result that he stands in gets another version."""
+        user_id = to_user_id(request.path_params["userId"])
+        leaderboard = finder.leaderboard(request, now=True)
+        act, _ = wiring.discipline.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
+        return answer(to_act_view(act), 200, _FRESH)
+
+    @app.post(
+        _REINSTATE,
+        tags=_TAGS,
+        responses={200: described(ActView, "He is reinstated, by this act or by one before")},
+        openapi_extra=operation(_REINSTATE),
+    )
+    async def reinstate(request: Request, body: ActBody) -> Response:
+        """Put a disqualified player back, with everything that he has scored meanwhile."""
+        user_id = to_user_id(request.path_params["userId"])
+        leaderboard = finder.leaderboard(request, now=True)
+        act, _ = wiring.discipline.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
+        if act is None:
+            raise NeverDisqualified(f"{user_id!r} was never disqualified in {leaderboard.id}")
+        return answer(to_act_view(act), 200, _FRESH)
+
+    @app.get(
+        _DISQUALIFIED,
+        tags=_TAGS,
+        responses={200: described(DisqualifiedView, "All of them, by id")},
+        openapi_extra=operation(_DISQUALIFIED),
+    )
+    async def disqualified(request: Request) -> Response:
+        """Who is disqualified now."""
+        leaderboard = finder.leaderboard(request)
+        out = wiring.disqualifications.now(leaderboard.id)
+        return answer(DisqualifiedView(leaderboard.id, out.acts, sorted(out.user_ids)), 200, _FRESH)
+
+    @app.get(
+        _ACTS,
+        tags=_TAGS,
+        responses={200: described(ActsView, "A page of the audit trail, the first act first")},
+        openapi_extra=operation(_ACTS, ActsQuery),
+    )
+    async def acts(request: Request) -> Response:
+        """The audit trail of administration: who did what, when and why."""
+        query = read_query(request, ActsQuery)
+        leaderboard_id = finder.leaderboard(request).id
+        found = list(islice(wiring.acts.read(leaderboard_id, query.after), query.limit + 1))
+        page = [to_act_view(act) for act in found[: query.limit]]
+        following = page[-1].number if len(found) > len(page) else None
+        return answer(ActsView(leaderboard_id, page, following), 200, _FRESH)
+
+
+def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+    """What is done when something went wrong, and what results became of it."""
+
+    @app.post(
+        _REBUILD,
+        tags=_TAGS,
+        status_code=202,
+        responses={202: described(ActView, "It will be done within moments")},
+        openapi_extra=operation(_REBUILD),
+    )
+    async def rebuild(request: Request, body: RebuildBody) -> Response:
+        """Bring all live windows up to the truth; with `window` forget that one, so that it is built anew."""
+        leaderboard = finder.leaderboard(request, now=True)
+        window = body.to_window()
+        subject = None if window is None else window.id
+        act = wiring.discipline.note(
+            leaderboard.id, ActKind.REBUILD, caller(request).subject, reason=body.reason, subject=subject
+        )
+        wiring.rebuild_orders.order(leaderboard, window)
+        return answer(to_act_view(act), 202, _FRESH)
+
+    @app.post(
+        _REDRIVE,
+        tags=_TAGS,
+        responses={200: described(RedrivenView, "What became of them")},
+        openapi_extra=operation(_REDRIVE),
+    )
+    async def redrive(request: Request, body: RedriveBody) -> Response:
+        """Send dead letters of the leaderboard back to the topic; ask again while some are left."""
+        leaderboard = finder.leaderboard(request, now=True)
+        act = wiring.discipline.note(
+            leaderboard.id, ActKind.REDRIVE, caller(request).subject, reason=body.reason, subject=body.rejected_as
+        )
+        started_ms = finder.now_ms()
+        done = wiring.redrive.run(
+            Choice(body.rejected_as, leaderboard.id), lambda: finder.now_ms() - started_ms < REDRIVE_TIME_MS
+        )
+        return answer(RedrivenView(to_act_view(act), done.sent, done.failed, done.left), 200, _FRESH)
+
+    @app.get(
+        _VERSIONS,
+        tags=["exports"],
+        responses={200: described(ResultVersionsView, "The first one first; none while the window is not final")},
+        openapi_extra=operation(_VERSIONS, WindowQuery),
+    )
+    async def versions(request: Request) -> Response:
+        """Every version of a window's result, each with its files and what differs from the one before."""
+        query = read_query(request, WindowQuery)
+        leaderboard = finder.leaderboard(request)
+        window = finder.window(leaderboard, query)
+        found = [to_result_version_view(one) for one in wiring.result_versions.find(leaderboard, window)]
+        return answer(ResultVersionsView(leaderboard.id, window.id, found), 200, _FRESH)

@@ -1,0 +1,33 @@
+"""Rebuilds that somebody orders: carried out by functions/repair."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import Window
+from shared.live.windows import LiveWindows
+from shared.queues import Queue, RepairRequest
+
+
+class RebuildOrders:
+    """Has live windows brought up to the truth, or built anew."""
+
+    def __init__(self, live: LiveWindows, repairs: Queue, now_ms: Callable[[], int]) -> None:
+        self._live = live
+        self._repairs = repairs
+        self._now_ms = now_ms
+
+    def order(self, leaderboard: Leaderboard, window: Window | None) -> None:
+        """Have all standings applied again; a window that is named is forgotten before.
+
+        Until that is done nobody vouches for a window that was forgotten: readers see its snapshot, and that it is one.
+
+        Raises:
+            QueueUnavailable: if it could not be ordered.
+            CacheUnavailable: if Redis fails.
+        """
+        if window is not None:
+            self._live.withdraw(leaderboard, window, self._now_ms())
+        request = RepairRequest(leaderboard_id=leaderboard.id, rebuild=True, anyway=True)
+        self._repairs.send([msgspec.json.encode(request)])

@@ -1,0 +1,183 @@
+"""Administration by the API's function, on a real Redis and a real DynamoDB engine."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.domain.rejections import Reason
+from shared.domain.windows import daily, day_of
+from shared.pipeline.redrive import Choice, Redriven
+from shared.queues import RepairRequest
+from shared.wiring import now_ms
+
+BODY = {"name": "Cup", "aggregation": "sum"}
+Call = Callable[..., Any]
+Score = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def _played(call: Call, score: Score) -> None:
+    assert call("put-leaderboard", body=BODY).status == 201
+    score(("ann", 5), ("u-42", 7), ("bob", 3))
+
+
+def users(call: Call) -> list[str]:
+    """Who is ranked today."""
+    answer = call("rankings", query="window=daily")
+    assert answer.json["source"] == "live"
+    return [one["userId"] for one in answer.json["entries"]]
+
+
+def test_a_player_is_disqualified_and_reinstated_with_who_when_and_why(call: Call) -> None:
+    out = call("disqualify", body={"reason": "bought his points"})
+
+    assert out.status == 200
+    assert (out.json["kind"], out.json["actor"], out.json["reason"], out.json["userId"]) == (
+        "disqualify",
+        "local",
+        "bought his points",
+        "u-42",
+    )
+    assert users(call) == ["ann", "bob"]
+    assert call("player", query="window=daily").status == 404
+    assert call("player-events").status == 200, "the ledger keeps everything"
+    assert call("disqualified").json["userIds"] == ["u-42"]
+
+    back = call("reinstate", body={"reason": "he had not"})
+
+    assert back.json["number"] == out.json["number"] + 1
+    assert users(call) == ["u-42", "ann", "bob"]
+    assert call("disqualified").json["userIds"] == []
+    acts = call("acts").json["acts"]
+    assert [one["kind"] for one in acts] == ["define", "disqualify", "reinstate"]
+    assert acts[1:] == [out.json, back.json]
+    assert acts[1]["at"] <= acts[2]["at"]
+
+
+def test_a_disqualification_asked_for_twice_is_one_act(call: Call) -> None:
+    first = call("disqualify", body={"reason": "once"})
+    second = call("disqualify", body={"reason": "twice"})
+
+    assert (second.status, second.json) == (200, first.json)
+
+
+def test_who_was_never_disqualified_can_t_be_reinstated(call: Call) -> None:
+    answer = call("reinstate")
+
+    assert (answer.status, answer.json["type"]) == (409, "urn:leaderboards:problem:never-disqualified")
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 501, 1, None])
+def test_an_act_takes_a_reason(call: Call, reason: Any) -> None:
+    answer = call("disqualify", body={"reason": reason})
+
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "reason")
+    assert call("disqualify", body={"reason": "x" * 500}).status == 200
+
+
+def test_a_player_whose_id_looks_like_a_route_is_disqualified_himself(
+    call: Call, score: Score, leaderboard_id: str
+) -> None:
+    score(("x/disqualify", 9), ("x", 8))
+
+    path = f"/leaderboards/{leaderboard_id}/players/x/disqualify/disqualify"
+    assert call("disqualify", path=path).json["userId"] == "x/disqualify"
+
+    assert users(call) == ["x", "u-42", "ann", "bob"]
+
+
+def test_without_a_cache_the_disqualified_is_not_shown_either(call: Call, redis: Any) -> None:
+    call("disqualify")
+    redis.flushall()
+
+    answer = call("rankings", query="window=daily")
+
+    assert answer.json["source"] == "snapshot"
+    assert [one["userId"] for one in answer.json["entries"]] == ["ann", "bob"]
+    assert call("player", query="window=daily").status == 404
+
+
+def test_a_snapshot_from_before_is_shown_without_who_was_disqualified_since(
+    call: Call, redis: Any, module: Any
+) -> None:
+    module.wiring.repair.take_snapshots()
+    call("disqualify")
+    redis.flushall()
+
+    answer = call("rankings", query="window=all-time")
+
+    assert answer.json["source"] == "snapshot"
+    assert answer.json["total"] == 2
+    assert [(one["rank"], one["userId"]) for one in answer.json["entries"]] == [(1, "ann"), (2, "bob")]
+
+
+def test_definitions_and_periods_are_in_the_audit_trail(call: Call) -> None:
+    call("put-leaderboard", body=BODY)  # nothing changes
+    call("put-leaderboard", body=BODY | {"name": "Other"})
+    call("put-period")
+    call("delete-period")
+    call("delete-period")
+    call("delete-leaderboard")
+    call("put-leaderboard", body=BODY)
+
+    acts = call("acts", query="").json["acts"]
+    assert [(one["kind"], one["subject"]) for one in acts] == [
+        ("define", "version 1"),
+        ("define", "version 2"),
+        ("define-period", "launch-fortnight"),
+        ("delete-period", "launch-fortnight"),
+        ("delete", "version 3"),
+        ("define", "version 4"),
+    ]
+    assert {one["actor"] for one in acts} == {"local"}
+
+
+def test_the_audit_trail_is_paged(call: Call) -> None:
+    for name in ("disqualify", "reinstate", "disqualify"):
+        call(name)
+
+    first = call("acts", query="limit=2").json
+    assert [one["number"] for one in first["acts"]] == [1, 2]
+    rest = call("acts", query=f"limit=2&after={first['nextAfter']}").json
+    assert [one["number"] for one in rest["acts"]] == [3, 4]
+    assert rest["nextAfter"] is None
+
+
+def test_a_rebuild_is_ordered_and_noted(
+    call: Call, module: Any, leaderboard_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    monkeypatch.setattr(module.wiring.repairs, "send", sent.extend)
+    today = daily(day_of(now_ms()))
+
+    answer = call("rebuild", body={"reason": "to be sure", "window": today.id})
+
+    assert (answer.status, answer.json["kind"], answer.json["subject"]) == (202, "rebuild", today.id)
+    assert call("rankings", query="window=daily").json["source"] == "snapshot"
+    request = msgspec.json.decode(sent[0], type=RepairRequest)
+    assert request.leaderboard_id == leaderboard_id
+    module.wiring.repair.repair(request)
+    assert users(call) == ["u-42", "ann", "bob"]
+    assert call("rebuild", body={"reason": "x", "window": "never"}).status == 422
+
+
+def test_a_redrive_takes_the_leaderboards_letters_alone(
+    call: Call, module: Any, leaderboard_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Choice] = []
+
+    def run(choice: Choice, has_time: Callable[[], bool]) -> Redriven:
+        assert has_time()
+        asked.append(choice)
+        return Redriven(sent=2, left=1)
+
+    monkeypatch.setitem(module.wiring.__dict__, "redrive", SimpleNamespace(run=run))
+
+    answer = call("redrive", body={"reason": "mended", "rejectedAs": "too_late"})
+
+    assert asked == [Choice(Reason.TOO_LATE, leaderboard_id)]
+    assert (answer.json["sent"], answer.json["left"], answer.json["act"]["subject"]) == (2, 1, "too_late")
+    assert call("redrive", body={"reason": "x", "rejectedAs": "whatever"}).status == 422
