@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from functions.api.edge import BODY_BYTES_MAX
+from functions.api.examples import PARAMETERS
 from functions.api.security import Scope, required_scope
 from infra.contract import contract
 from shared.domain.rules import Aggregation, Leaderboard
@@ -42,7 +43,7 @@ def test_every_route_but_health_takes_a_scope() -> None:
     assert set(CONTRACT["paths"]) - guarded == {path for path in CONTRACT["paths"] if path.startswith("/health")}
 
 
-@pytest.mark.parametrize(("path", "method", "scopes"), operations())
+@pytest.mark.parametrize(("path", "method", "scopes"), list(operations()))
 def test_a_token_without_the_scope_is_403_and_one_with_it_alone_is_not(
     guarded: Api, path: str, method: str, scopes: list[str]
 ) -> None:
@@ -146,9 +147,7 @@ def test_an_id_reaches_nothing_but_what_it_names(api: Api, path: str, status: in
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize(
-    "cursor", ["x", "A" * 80, "l6phdXR1bW4tY3VwqDIwMjYtVzQ4wqN1LTfNAljPAAABogkH-QABfS3W8mWzRHY0bVd4rRLUkQ"]
-)
+@pytest.mark.parametrize("cursor", ["x", "A" * 80, PARAMETERS["cursor"]])
 def test_a_forged_cursor_is_422(api: Api, cursor: str) -> None:
     answer = api.get("/leaderboards/cup/rankings", cursor=cursor)
     assert (answer.status, list(answer.errors)) == (422, ["cursor"])
