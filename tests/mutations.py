@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 LEFT_BEHIND = (".git", ".local", ".venv", ".*_cache", ".hypothesis", "__pycache__")
 PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
 CLOSING = ("tests/integration/test_closing.py",)
+EXPORTS = ("tests/integration/test_exports.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
 
 
@@ -180,8 +181,8 @@ MUTATIONS = (
     Mutation(
         "later times rank first among equals",
         "shared/live/apply.lua",
-        "local head = struct.pack('>I6', reached_at)",
-        "local head = struct.pack('<I6', reached_at)",
+        "head = struct.pack('>I6', reached_at)",
+        "head = struct.pack('<I6', reached_at)",
         LIVE,
     ),
     Mutation(
@@ -250,7 +251,7 @@ MUTATIONS = (
     Mutation(
         "windows become final without a look at the cache",
         "shared/pipeline/finishing.py",
-        "        self._compare(leaderboard, window, ranked, lines)\n",
+        "        self._compare(rules, window, ranked, lines)\n",
         "",
         CLOSING,
     ),
@@ -273,6 +274,48 @@ MUTATIONS = (
         "shared/pipeline/ingest.py",
         "except Unavailable as unavailable:\n                candidate.fail(str(unavailable))\n\n\ndef _judge(",
         "except Unavailable:\n                continue\n\n\ndef _judge(",
+        SIMULATION,
+    ),
+    Mutation(
+        "a disqualified player is shown again with his next event",
+        "shared/live/apply.lua",
+        "      if not is_out then",
+        "      if true then",
+        SIMULATION,
+    ),
+    Mutation(
+        "a reinstated player stays out of the live windows until his next event",
+        "shared/live/apply.lua",
+        "elseif not value and is_out ~= (old_head == OUT) then",
+        "elseif not value and is_out and old_head ~= OUT then",
+        SIMULATION,
+    ),
+    Mutation(
+        "results hold the disqualified",
+        "shared/pipeline/finishing.py",
+        "ranked = rank_players(rules, present(lines, out))",
+        "ranked = rank_players(rules, lines)",
+        SIMULATION,
+    ),
+    Mutation(
+        "exports hold the disqualified",
+        "shared/pipeline/export_runs.py",
+        "lines = present(self._reads.buckets(board, [Day(bucket) for bucket in window.buckets]), out)",
+        "lines = self._reads.buckets(board, [Day(bucket) for bucket in window.buckets])",
+        EXPORTS,
+    ),
+    Mutation(
+        "an act that the live windows missed is not carried out later",
+        "shared/pipeline/closing.py",
+        "                self._discipline.carry_out(leaderboard, act.user_id)\n",
+        "",
+        SIMULATION,
+    ),
+    Mutation(
+        "no result is revised after a disqualification",
+        "shared/pipeline/closing.py",
+        "if not days.isdisjoint(one.buckets)]",
+        "if False]",
         SIMULATION,
     ),
 )

@@ -22,6 +22,7 @@ from infra.local.config import Config as LocalConfig
 from infra.local.config import Ports
 from infra.local.servers import free_port, ministack
 from shared import settings
+from shared.domain.acts import Act, ActKind
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
@@ -84,6 +85,7 @@ class Bench:
         self.leaderboard = leaderboard
         self.jobs = ExportJobs(dynamodb, Tables().registry)
         self.commits = Commits(dynamodb, Tables())
+        self.acts = Acts(dynamodb, Tables().registry)
         tokens = count()
         registry: Any = SimpleNamespace(read=lambda _: leaderboard)
         self.result: Result | None = None
@@ -99,7 +101,7 @@ class Bench:
             jobs=self.jobs,
             leaderboards=registry,
             results=self.results,
-            disqualifications=Disqualifications(Acts(dynamodb, Tables().registry)),
+            disqualifications=Disqualifications(self.acts),
             reads=Reads(dynamodb, Tables(), Threads(4), Backoff()),
             s3=aws.s3,
             bucket=BUCKET,
@@ -350,6 +352,22 @@ def test_a_killed_export_leaves_nothing_behind_once_it_was_made_again(bench: Ben
     bench.aws.s3.abort_multipart_upload(
         Bucket=BUCKET, Key=f"{job.object_key}.of-somebody-else", UploadId=other["UploadId"]
     )
+
+
+def test_the_disqualified_are_in_no_export_and_the_manifest_says_as_of_which_act(bench: Bench) -> None:
+    bench.fill(20)
+    for number, kind in enumerate((ActKind.DISQUALIFY, ActKind.REINSTATE, ActKind.DISQUALIFY), start=1):
+        act = Act(number=number, kind=kind, actor="ida", reason="why", at_ms=0, user_id="u6")
+        bench.acts.append(bench.leaderboard.id, act)
+
+    done = bench.run(bench.ask())
+
+    content = bench.aws.s3.get_object(Bucket=BUCKET, Key=done.object_key)["Body"].read()
+    lines = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    assert [line["rank"] for line in lines] == [str(rank) for rank in range(1, 20)]
+    assert {line["user_id"] for line in lines} == {f"u{number}" for number in range(20)} - {"u6"}
+    manifest = json.loads(bench.aws.s3.get_object(Bucket=BUCKET, Key=manifest_key(done.object_key))["Body"].read())
+    assert (manifest["acts"], manifest["rows"], manifest["players"]) == (3, 19, 19)
 
 
 def test_an_exporter_that_is_killed_before_any_of_its_requests_leaves_nothing_behind_once_asked_again(
