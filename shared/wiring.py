@@ -164,7 +164,7 @@ class Wiring:
     @cached_property
     def result_versions(self) -> ResultVersions:
         """Versions of results."""
-        return ResultVersions(self.finals, self.s3, self.settings.export_bucket)
+        return ResultVersions(self.finals, self.downloads)
 
     @cached_property
     def rebuild_orders(self) -> RebuildOrders:

@@ -1,11 +1,14 @@
 """What administration answers with."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
+from functions.api.views import WindowView, window_view
 from shared.domain.acts import Act
 from shared.domain.events import format_instant
+from shared.domain.windows import Window, WindowStatus
 from shared.pipeline.result_versions import ResultVersion
 
 
@@ -54,9 +57,11 @@ class ResultFileView(Struct):
 
     url: str
     sha256: str | None
+    rows: int | UnsetType = UNSET
+    """Without the header; not told of a difference."""
 
 
-class ResultVersionView(Struct, rename="camel"):
+class ResultVersionView(Struct, rename="camel", kw_only=True):
     """One version of a result."""
 
     version: int
@@ -64,14 +69,23 @@ class ResultVersionView(Struct, rename="camel"):
     """The act as of which players were disqualified."""
     rules_version: int
     players: int
-    awards: int
-    """Players in a tier."""
     sum_of_points: str
+    """A decimal integer, as text: it may be past what a double holds."""
     finalised_at: str
+    code_version: str
     ranking: ResultFileView
-    awarded: ResultFileView
+    manifest: str
+    """URL of what the ranking's file has to be, as beside every export."""
+    awards: ResultFileView
     difference: ResultFileView | None
     """What differs from the version before; null for the first."""
+
+
+class ResultView(ResultVersionView, rename="camel", kw_only=True):
+    """The latest version of a window's result."""
+
+    leaderboard_id: str
+    window: WindowView
 
 
 class ResultVersionsView(Struct, rename="camel"):
@@ -82,7 +96,16 @@ class ResultVersionsView(Struct, rename="camel"):
     versions: Sequence[ResultVersionView]
 
 
-VIEWS = (ActView, ActsView, DisqualifiedView, RedrivenView, ResultFileView, ResultVersionView, ResultVersionsView)
+VIEWS = (
+    ActView,
+    ActsView,
+    DisqualifiedView,
+    RedrivenView,
+    ResultFileView,
+    ResultView,
+    ResultVersionView,
+    ResultVersionsView,
+)
 
 
 def to_act_view(act: Act) -> ActView:
@@ -92,18 +115,29 @@ def to_act_view(act: Act) -> ActView:
 
 def to_result_version_view(found: ResultVersion) -> ResultVersionView:
     """A version of a result, as it is sent."""
+    return ResultVersionView(**_version(found))
+
+
+def to_result_view(leaderboard_id: str, window: Window, found: ResultVersion) -> ResultView:
+    """The latest version of a result, as it is sent."""
+    shown = window_view(window, WindowStatus.FINAL)
+    return ResultView(leaderboard_id=leaderboard_id, window=shown, **_version(found))
+
+
+def _version(found: ResultVersion) -> dict[str, Any]:
     final, difference = found.final, None
     if found.difference_url is not None:
         difference = ResultFileView(found.difference_url, final.difference_sha256)
-    return ResultVersionView(
-        final.version,
-        final.acts,
-        final.rules_version,
-        final.players,
-        final.awards,
-        final.sum_of_points,
-        format_instant(final.finalised_at_ms),
-        ResultFileView(found.ranking_url, final.sha256),
-        ResultFileView(found.awards_url, final.awards_sha256),
-        difference,
-    )
+    return {
+        "version": final.version,
+        "acts": final.acts,
+        "rules_version": final.rules_version,
+        "players": final.players,
+        "sum_of_points": final.sum_of_points,
+        "finalised_at": format_instant(final.finalised_at_ms),
+        "code_version": final.code_version,
+        "ranking": ResultFileView(found.ranking_url, final.sha256, final.players),
+        "manifest": found.manifest_url,
+        "awards": ResultFileView(found.awards_url, final.awards_sha256, final.awards),
+        "difference": difference,
+    }

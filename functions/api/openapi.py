@@ -10,13 +10,15 @@ from fastapi.routing import APIRoute
 from msgspec import Struct
 from pydantic import BaseModel
 
-from functions.api import examples
+from functions.api import act_views, examples, views
 from functions.api.models import ID_PATTERN
 from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
 from functions.api.security import required_scope
-from functions.api.views import JSON, schemas
+from functions.api.views import JSON
 from shared.domain.events import USER_ID_BYTES_MAX
 
+VIEWS: Final = (*views.VIEWS, *act_views.VIEWS)
+"""Everything that is answered with."""
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _REF: Final = "#/components/schemas/{name}"
 _RESPONSE_REF: Final = "#/components/responses/problem-{status}"
@@ -163,7 +165,7 @@ def complete(app: FastAPI) -> Callable[[], dict[str, Any]]:
         components = document["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             components.pop(name, None)
-        components.update(schemas())
+        components.update(_schemas())
         for name, example in examples.BODIES.items():
             components[name]["examples"] = [example]
         for path, routes in document["paths"].items():
@@ -175,3 +177,8 @@ def complete(app: FastAPI) -> Callable[[], dict[str, Any]]:
         return document
 
     return openapi
+
+
+def _schemas() -> dict[str, Any]:
+    _, components = msgspec.json.schema_components(VIEWS, ref_template=_REF.format(name="{name}"))
+    return components

@@ -1,13 +1,12 @@
 """What the API answers with. msgspec structs: encoded in C without a second validation, and their own schema."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
-from functions.api import act_views
 from functions.api.durations import format_duration
 from functions.api.problems import Problem
 from shared.domain.events import format_instant
@@ -189,32 +188,6 @@ class ExportView(Struct, rename="camel"):
     created_at: str
 
 
-class FileView(Struct, rename="camel"):
-    """A file of a result."""
-
-    url: str
-    """For 15 minutes."""
-    rows: int
-    """Without the header."""
-    sha256: str
-
-
-class ResultView(Struct, rename="camel"):
-    """What a final window ended with."""
-
-    leaderboard_id: str
-    window: WindowView
-    version: int
-    rules_version: int
-    players: int
-    sum_of_points: str
-    """A decimal integer, as text: it may be past what a double holds."""
-    ranking: FileView
-    awards: FileView
-    finalised_at: str
-    code_version: str
-
-
 class DependencyView(Struct, rename="camel"):
     """How a dependency answered."""
 
@@ -328,10 +301,8 @@ VIEWS: Final = (
     PeriodView,
     PeriodsView,
     ExportView,
-    ResultView,
     HealthView,
     Problem,
-    *act_views.VIEWS,
 )
 
 _encoder = msgspec.json.Encoder()
@@ -340,12 +311,6 @@ _encoder = msgspec.json.Encoder()
 def answer(view: Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON response."""
     return Response(_encoder.encode(view), status, headers, JSON)
-
-
-def schemas() -> dict[str, Any]:
-    """OpenAPI's schemas of everything above."""
-    _, components = msgspec.json.schema_components(VIEWS, ref_template="#/components/schemas/{name}")
-    return components
 
 
 def to_entry_view(entry: Entry) -> EntryView:

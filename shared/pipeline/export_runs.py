@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
-from msgspec import Struct
 
 from shared.domain.acts import Disqualified
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Day, Window, WindowStatus, format_day, parse_id
+from shared.domain.windows import Day, parse_id
 from shared.pipeline.disqualifications import Disqualifications, present
-from shared.pipeline.exports import manifest_key
 from shared.pipeline.leaderboards import Leaderboards
+from shared.pipeline.manifests import Manifest, describe
 from shared.pipeline.ranked_table import Lines, RankedTable
 from shared.pipeline.results import Result, Results
 from shared.pipeline.uploads import Upload, abort_left_over
@@ -28,7 +27,6 @@ from shared.truth.export_jobs import (
     ExportFormat,
     ExportJob,
     ExportJobs,
-    ExportPart,
     ExportState,
     JobTaken,
 )
@@ -59,32 +57,6 @@ class StillRunning(Exception):
 
 class Contradiction(Exception):
     """The export of a final window is not what its result says."""
-
-
-class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
-    """What stands beside a file, so that who pays from it can check it."""
-
-    leaderboard_id: str
-    window: dict[str, str | None]
-    status: WindowStatus
-    rules_version: int
-    result_version: int
-    """0 while the window is not final."""
-    acts: int
-    """Act of the leaderboard as of which players were disqualified."""
-    format: ExportFormat
-    compression: Compression
-    part: ExportPart
-    object: str
-    rows: int
-    players: int
-    """Of the whole window, of which ranks and percentiles are told."""
-    sum_of_points: str
-    """Of the rows; a decimal integer, as text, since it may be past what a double holds."""
-    bytes: int
-    sha256: str
-    code_version: str
-    created_at: str
 
 
 class ExportRuns:
@@ -160,7 +132,7 @@ class ExportRuns:
             upload = self._upload(run, file, rows)
         manifest = Manifest(
             leaderboard_id=board.id,
-            window=_describe(window),
+            window=describe(window),
             status=window.status(created_at_ms, final=result is not None),
             rules_version=board.version,
             result_version=job.result_version,
@@ -177,12 +149,7 @@ class ExportRuns:
             code_version=code_version(),
             created_at=format_instant(created_at_ms),
         )
-        self._s3.put_object(
-            Bucket=self._bucket,
-            Key=manifest_key(job.object_key),
-            Body=msgspec.json.encode(manifest),
-            ContentType="application/json",
-        )
+        manifest.put(self._s3, self._bucket)
         return run.beat(state=ExportState.DONE, rows_written=rows, sha256=upload.sha256)
 
     def _disqualified(self, leaderboard: Leaderboard, result: Result | None) -> Disqualified:
@@ -246,13 +213,3 @@ def _scratch() -> Iterator[Path]:
                 shutil.rmtree(left_over, ignore_errors=True)
     with TemporaryDirectory(prefix=SCRATCH) as directory:
         yield Path(directory)
-
-
-def _describe(window: Window) -> dict[str, str | None]:
-    all_time = window.end_ms is None
-    return {
-        "kind": window.kind,
-        "id": window.id,
-        "from": None if all_time else format_day(window.first),
-        "to": None if all_time else format_day(window.last),
-    }

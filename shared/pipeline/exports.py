@@ -103,11 +103,6 @@ class Exports:
         return msgspec.structs.replace(job, url=url)
 
 
-def manifest_key(object_key: str) -> str:
-    """Where the manifest of a file is."""
-    return f"{object_key}.manifest.json"
-
-
 def _is_current(job: ExportJob, now_ms: int, result: Result | None) -> bool:
     if job.result_version != _version(result):
         return False

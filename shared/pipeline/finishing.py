@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from shared.domain.acts import Disqualified
+from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import Day, Window
+from shared.domain.windows import Day, Window, WindowStatus
 from shared.live.windows import LiveWindows, is_kept
 from shared.pipeline.disqualifications import Disqualifications, present
 from shared.pipeline.folding import Ranked, rank_players
+from shared.pipeline.manifests import Manifest, describe
 from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.result_files import awards_file, difference_file, entries_of, ranking_file
 from shared.pipeline.uploads import Upload
 from shared.truth.commits import passing_as_unavailable
+from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.truth.finals import AlreadyDone, FinalRanking, Finals
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -155,7 +158,7 @@ class Finishing:
         name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-acts-{out.acts}"
         ranking = self._upload(f"{name}.csv", ranking_file(entries))
         awards = self._upload(f"{name}.awards.csv", awards_file(leaderboard.id, window.id, version, entries))
-        return FinalRanking(
+        final = FinalRanking(
             leaderboard_id=leaderboard.id,
             window_id=window.id,
             rules_version=leaderboard.version,
@@ -172,6 +175,9 @@ class Finishing:
             code_version=code_version(),
             finalised_at_ms=self._now_ms(),
         )
+        with passing_as_unavailable():
+            _manifest(final, window).put(self._s3, self._bucket)
+        return final
 
     def _add_difference(self, final: FinalRanking, before: Sequence[Entry], after: Sequence[Entry]) -> FinalRanking:
         key = f"{final.object_key.removesuffix('.csv')}.difference.csv"
@@ -184,3 +190,26 @@ class Finishing:
                 upload.write(chunk)
             upload.finish()
         return upload
+
+
+def _manifest(final: FinalRanking, window: Window) -> Manifest:
+    """As an export of the window has it: its file is the result's."""
+    return Manifest(
+        leaderboard_id=final.leaderboard_id,
+        window=describe(window),
+        status=WindowStatus.FINAL,
+        rules_version=final.rules_version,
+        result_version=final.version,
+        acts=final.acts,
+        format=ExportFormat.CSV,
+        compression=Compression.NONE,
+        part=ExportPart(),
+        object=final.object_key,
+        rows=final.players,
+        players=final.players,
+        sum_of_points=final.sum_of_points,
+        bytes=final.bytes,
+        sha256=final.sha256,
+        code_version=final.code_version,
+        created_at=format_instant(final.finalised_at_ms),
+    )

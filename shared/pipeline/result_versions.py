@@ -1,17 +1,12 @@
 """Every version of a window's result, with links to its files."""
 
-from typing import TYPE_CHECKING, Final
-
 from msgspec import Struct
 
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
+from shared.pipeline.downloads import Downloads
+from shared.pipeline.manifests import manifest_key
 from shared.truth.finals import FinalRanking, Finals
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-URL_LIFETIME_S: Final = 900
 
 
 class ResultVersion(Struct, frozen=True):
@@ -19,6 +14,7 @@ class ResultVersion(Struct, frozen=True):
 
     final: FinalRanking
     ranking_url: str
+    manifest_url: str
     awards_url: str
     difference_url: str | None
 
@@ -26,10 +22,18 @@ class ResultVersion(Struct, frozen=True):
 class ResultVersions:
     """Reads the versions of results."""
 
-    def __init__(self, finals: Finals, s3: "S3Client", bucket: str) -> None:
+    def __init__(self, finals: Finals, downloads: Downloads) -> None:
         self._finals = finals
-        self._s3 = s3
-        self._bucket = bucket
+        self._downloads = downloads
+
+    def latest(self, leaderboard: Leaderboard, window: Window) -> ResultVersion | None:
+        """The last version; None while the window is not final.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        final = self._finals.final(leaderboard.id, window.id)
+        return None if final is None else self._linked(final)
 
     def find(self, leaderboard: Leaderboard, window: Window) -> list[ResultVersion]:
         """Every version, the first one first; none while the window is not final.
@@ -37,16 +41,16 @@ class ResultVersions:
         Raises:
             Unavailable: if the truth is out of reach.
         """
-        return [
-            ResultVersion(
-                final,
-                self._url(final.object_key),
-                self._url(final.awards_key),
-                None if final.difference_key is None else self._url(final.difference_key),
-            )
-            for final in self._finals.versions(leaderboard.id, window.id)
-        ]
+        return [self._linked(final) for final in self._finals.versions(leaderboard.id, window.id)]
 
-    def _url(self, key: str) -> str:
-        place = {"Bucket": self._bucket, "Key": key}
-        return self._s3.generate_presigned_url("get_object", Params=place, ExpiresIn=URL_LIFETIME_S)
+    def _linked(self, final: FinalRanking) -> ResultVersion:
+        def url(key: str) -> str:
+            return self._downloads.url(final.leaderboard_id, key)
+
+        return ResultVersion(
+            final,
+            url(final.object_key),
+            url(manifest_key(final.object_key)),
+            url(final.awards_key),
+            None if final.difference_key is None else url(final.difference_key),
+        )

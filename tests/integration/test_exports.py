@@ -32,7 +32,8 @@ from shared.pipeline import uploads
 from shared.pipeline.disqualifications import Disqualifications
 from shared.pipeline.downloads import Downloads
 from shared.pipeline.export_runs import ExportRuns, StillRunning
-from shared.pipeline.exports import FRESH_MS, KEPT_MS, Exports, manifest_key
+from shared.pipeline.exports import FRESH_MS, KEPT_MS, Exports
+from shared.pipeline.manifests import manifest_key
 from shared.pipeline.results import Result
 from shared.queues import Queue, QueueUnavailable
 from shared.retries import Backoff, Threads

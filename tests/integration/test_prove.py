@@ -23,7 +23,8 @@ from shared.pipeline.commit import Committer
 from shared.pipeline.disqualifications import Disqualifications
 from shared.pipeline.downloads import Downloads
 from shared.pipeline.export_runs import ExportRuns
-from shared.pipeline.exports import Exports, manifest_key
+from shared.pipeline.exports import Exports
+from shared.pipeline.manifests import manifest_key
 from shared.queues import Queue
 from shared.retries import Backoff, Threads
 from shared.truth.acts import Acts

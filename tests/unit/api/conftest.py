@@ -153,10 +153,7 @@ class Api:
             rankings=self.rankings,
             live=SimpleNamespace(revision=self._revision),
             cursors=Cursors(b"key"),
-            results=SimpleNamespace(find=lambda leaderboard, window: self.results.get(window.id)),
-            downloads=SimpleNamespace(
-                url=lambda leaderboard_id, key: f"https://files.example.com/{leaderboard_id}/{key}"
-            ),
+            result_versions=SimpleNamespace(latest=lambda leaderboard, window: self.results.get(window.id)),
             discipline=SimpleNamespace(note=lambda *noted, **more: self.noted.append((*noted, more))),
             rebuild=SimpleNamespace(leaderboard=self._rebuild, keep_period=self._keep),
             exports=SimpleNamespace(

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from functions.api import examples, views
+from functions.api import examples, openapi
 from functions.api.models import ActBody, LeaderboardBody, PeriodBody, RebuildBody, RedriveBody
-from functions.api.problems import KINDS
+from functions.api.problems import KINDS, Problem
 from infra.contract import DOCUMENT, contract, text
 
 CONTRACT = contract()
@@ -62,7 +62,7 @@ def test_the_contract_describes_every_route() -> None:
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("view", [view for view in views.VIEWS if view is not views.Problem])
+@pytest.mark.parametrize("view", [view for view in openapi.VIEWS if view is not Problem])
 def test_the_example_of_an_answer_is_one(view: Any) -> None:
     example = examples.VIEWS[view.__name__]
     assert msgspec.to_builtins(msgspec.convert(example, view)) == example

@@ -1,7 +1,6 @@
 """Results of final windows."""
 
-from types import SimpleNamespace
-
+from shared.pipeline.result_versions import ResultVersion
 from shared.truth.finals import FinalRanking
 from tests.unit.api.conftest import Api
 
@@ -10,43 +9,49 @@ FINAL = FinalRanking(
     window_id="2026-W46",
     rules_version=3,
     version=2,
+    acts=4,
     players=5,
     sum_of_points="490",
-    object_key="finals/cup/2026-W46/rules-3.csv",
+    object_key="finals/cup/2026-W46/v2.csv",
     bytes=300,
     sha256="0a",
     awards=2,
-    awards_key="finals/cup/2026-W46/rules-3.awards.csv",
+    awards_key="finals/cup/2026-W46/v2.awards.csv",
     awards_sha256="0b",
+    difference_key="finals/cup/2026-W46/v2.difference.csv",
+    difference_sha256="0c",
     code_version="1",
     finalised_at_ms=0,
+)
+FILES = "https://files.example.com/v2"
+RESULT = ResultVersion(
+    FINAL, f"{FILES}.csv", f"{FILES}.csv.manifest.json", f"{FILES}.awards.csv", f"{FILES}.difference.csv"
 )
 
 
 def test_a_result_says_what_it_adds_up_to_and_where_its_files_are(api: Api) -> None:
-    api.results["2026-W46"] = SimpleNamespace(final=FINAL)
+    api.results["2026-W46"] = RESULT
     answer = api.get("/leaderboards/cup/result", window="weekly", date="2026-W46")
     assert answer.status == 200
     assert answer.json == {
         "leaderboardId": "cup",
         "window": {"kind": "weekly", "id": "2026-W46", "from": "2026-11-09", "to": "2026-11-15", "status": "final"},
         "version": 2,
+        "acts": 4,
         "rulesVersion": 3,
         "players": 5,
         "sumOfPoints": "490",
-        "ranking": {"url": "https://files.example.com/cup/finals/cup/2026-W46/rules-3.csv", "rows": 5, "sha256": "0a"},
-        "awards": {
-            "url": "https://files.example.com/cup/finals/cup/2026-W46/rules-3.awards.csv",
-            "rows": 2,
-            "sha256": "0b",
-        },
         "finalisedAt": "1970-01-01T00:00:00.000Z",
         "codeVersion": "1",
+        "ranking": {"url": f"{FILES}.csv", "sha256": "0a", "rows": 5},
+        "manifest": f"{FILES}.csv.manifest.json",
+        "awards": {"url": f"{FILES}.awards.csv", "sha256": "0b", "rows": 2},
+        "difference": {"url": f"{FILES}.difference.csv", "sha256": "0c"},
     }
 
 
 def test_links_to_files_are_kept_by_nobody(api: Api) -> None:
-    api.results["2026-W46"] = SimpleNamespace(final=FINAL)
+    api.results["2026-W46"] = RESULT
     answer = api.get("/leaderboards/cup/result", window="weekly", date="2026-W46")
     assert answer.headers["cache-control"] == "private, no-store"
 

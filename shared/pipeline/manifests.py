@@ -1,0 +1,59 @@
+"""What stands beside each file of a ranking."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from shared.domain.windows import Window, WindowStatus, format_day
+from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
+    """What stands beside the file of a ranking, so that who pays from it can check it."""
+
+    leaderboard_id: str
+    window: dict[str, str | None]
+    status: WindowStatus
+    rules_version: int
+    result_version: int
+    """0 while the window is not final."""
+    acts: int
+    """Act of the leaderboard as of which players were disqualified."""
+    format: ExportFormat
+    compression: Compression
+    part: ExportPart
+    object: str
+    rows: int
+    players: int
+    """Of the whole window, of which ranks and percentiles are told."""
+    sum_of_points: str
+    """Of the rows; a decimal integer, as text, since it may be past what a double holds."""
+    bytes: int
+    sha256: str
+    code_version: str
+    created_at: str
+
+    def put(self, s3: "S3Client", bucket: str) -> None:
+        """Store it beside its file. Raises what S3 raises."""
+        body = msgspec.json.encode(self)
+        s3.put_object(Bucket=bucket, Key=manifest_key(self.object), Body=body, ContentType="application/json")
+
+
+def manifest_key(object_key: str) -> str:
+    """Where the manifest of a file is."""
+    return f"{object_key}.manifest.json"
+
+
+def describe(window: Window) -> dict[str, str | None]:
+    """A window in a manifest."""
+    all_time = window.end_ms is None
+    return {
+        "kind": window.kind,
+        "id": window.id,
+        "from": None if all_time else format_day(window.first),
+        "to": None if all_time else format_day(window.last),
+    }
