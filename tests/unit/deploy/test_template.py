@@ -1,0 +1,168 @@
+"""template.yaml and what it nests: valid, complete, and no wider than what the functions do."""
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from cfnlint import lint_file
+from msgspec import NODEFAULT
+
+from shared.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+TEMPLATE = ROOT / "template.yaml"
+NESTED = sorted((ROOT / "infra" / "templates").glob("*.yaml"))
+FROM_LAMBDA = {"AWS_REGION"}
+"""Lambda sets these itself."""
+SIGNING = {"CURSOR_KEY"}
+"""Settings that only the API needs."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as what stands behind them."""
+
+
+def _short_form(loader: _Loader, suffix: str, node: Any) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return {suffix: loader.construct_scalar(node)}
+    construct = loader.construct_sequence if isinstance(node, yaml.SequenceNode) else loader.construct_mapping
+    return {suffix: construct(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+def read(path: Path) -> Any:
+    return yaml.load(path.read_text(), _Loader)
+
+
+STACK = read(TEMPLATE)
+FUNCTIONS = {
+    name: resource["Properties"]
+    for name, resource in STACK["Resources"].items()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
+
+
+def folder(function: Any) -> str:
+    match = re.fullmatch(r"functions\.(\w+)\.handler\.handler", function["ImageConfig"]["Command"][0])
+    assert match is not None
+    return match[1]
+
+
+def statements(function: Any) -> list[dict[str, Any]]:
+    found = [statement for policy in function["Policies"] for statement in policy["Statement"]]
+    return [one | {"Action": [one["Action"]] if isinstance(one["Action"], str) else one["Action"]} for one in found]
+
+
+@pytest.mark.parametrize("path", [TEMPLATE, *NESTED], ids=lambda path: path.name)
+def test_cfn_lint_finds_nothing(path: Path) -> None:
+    assert [f"{match.rule.id} line {match.linenumber}: {match.message}" for match in lint_file(path)] == []
+
+
+def test_every_nested_template_is_used_and_gets_the_parameters_it_takes() -> None:
+    nested = {
+        ROOT / resource["Properties"]["Location"]: resource["Properties"]["Parameters"]
+        for resource in STACK["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Application"
+    }
+    assert sorted(nested) == NESTED
+    for path, given in nested.items():
+        assert given.keys() == read(path)["Parameters"].keys()
+
+
+def test_every_function_of_the_project_is_deployed_by_its_handler() -> None:
+    written = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
+    assert {folder(function) for function in FUNCTIONS.values()} == written
+    assert all(importlib.util.find_spec(f"functions.{name}.handler") for name in written)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_every_setting_without_default_and_no_other(name: str) -> None:
+    shared = STACK["Globals"]["Function"]["Environment"]["Variables"]
+    own = FUNCTIONS[name]["Environment"]["Variables"]
+    given = {one for one in shared | own if not one.startswith("POWERTOOLS_")}
+    fields = {one.encode_name: one for one in msgspec.structs.fields(Settings)}
+    needed = {one for one, field in fields.items() if field.default is NODEFAULT}
+    assert needed - FROM_LAMBDA <= given <= fields.keys() - FROM_LAMBDA
+    assert (given >= SIGNING) is (folder(FUNCTIONS[name]) == "api")
+    assert own["POWERTOOLS_SERVICE_NAME"] == folder(FUNCTIONS[name])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_may_do_named_things_to_named_resources(name: str) -> None:
+    for statement in statements(FUNCTIONS[name]):
+        assert not any("*" in action for action in statement["Action"])
+        assert statement["Resource"] != "*"
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "forbidden"),
+    [
+        *((name, "LedgerTable", {"dynamodb:UpdateItem", "dynamodb:DeleteItem"}) for name in FUNCTIONS),
+        *((name, "StandingsTable", {"dynamodb:DeleteItem"}) for name in FUNCTIONS),
+        *((name, "LedgerTable", {"dynamodb:PutItem"}) for name in FUNCTIONS if name != "IngestFunction"),
+        *((name, "StandingsTable", {"dynamodb:PutItem"}) for name in FUNCTIONS if name != "IngestFunction"),
+    ],
+)
+def test_nobody_but_ingest_writes_the_truth_and_nobody_changes_or_deletes_an_event(
+    name: str, table: str, forbidden: set[str]
+) -> None:
+    for statement in statements(FUNCTIONS[name]):
+        if f"{table}.Arn" in str(statement["Resource"]):
+            assert forbidden.isdisjoint(statement["Action"])
+
+
+def test_no_limit_of_tries_or_age_drops_what_players_have_earned() -> None:
+    source = FUNCTIONS["IngestFunction"]["Events"]["Scores"]["Properties"]
+    assert (source["MaximumRetryAttempts"], source["MaximumRecordAgeInSeconds"]) == (-1, -1)
+    assert "DestinationConfig" not in source, "with one, Lambda makes ten tries of infinite ones"
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_what_is_kept_survives_the_stack() -> None:
+    kept = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+    for name, resource in STACK["Resources"].items():
+        if resource["Type"] in kept or name == "DeadLetterQueue":
+            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_results_are_kept_when_exports_expire() -> None:
+    rules = STACK["Resources"]["ExportBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule] == ["exports/"]
+
+
+def test_a_message_comes_back_only_after_its_function_must_have_ended() -> None:
+    for function in FUNCTIONS.values():
+        for event in function.get("Events", {}).values():
+            if event["Type"] == "SQS":
+                queue = STACK["Resources"][event["Properties"]["Queue"]["GetAtt"].removesuffix(".Arn")]["Properties"]
+                assert queue["VisibilityTimeout"] >= 6 * function["Timeout"], "what AWS advises"
+                assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5
+
+
+ALARMS = {
+    name: resource["Properties"]
+    for name, resource in read(ROOT / "infra" / "templates" / "monitoring.yaml")["Resources"].items()
+    if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_names_a_section_of_the_runbook(name: str) -> None:
+    sections = set(re.findall(r"^## (\S+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE))
+    anchor = ALARMS[name]["AlarmDescription"]["Sub"].rpartition("#")[2]
+    assert anchor in sections
+
+
+@pytest.mark.parametrize("name", [name for name, one in ALARMS.items() if one["Namespace"] == "Leaderboards"])
+def test_an_alarm_is_on_a_metric_that_its_function_writes(name: str) -> None:
+    (dimension,) = ALARMS[name]["Dimensions"]
+    handler = (ROOT / "functions" / dimension["Value"] / "handler.py").read_text()
+    metric = ALARMS[name]["MetricName"]
+    stem = metric.partition("_")[0]
+    assert f'add_metric("{metric}"' in handler or f'add_metric(f"{stem}_{{' in handler
