@@ -44,11 +44,14 @@ def load(
     """Loads the handler of a function in the environment of these servers."""
     ports = Ports(redis=_port(redis_url), dynamodb=_port(dynamodb_url), aws=free_port())
     config = Config(tmp_path_factory.mktemp("state"), Path("packages"), ports)
+    # tables of their own: a schedule goes through all leaderboards that there are
+    tables = {f"{name}_TABLE": f"functions-{name.lower()}" for name in ("LEDGER", "STANDINGS", "REGISTRY")}
+    environment = config.environment() | tables
     names = [f"functions.{name}.handler" for name in ("repair", "export")]
     with ministack(tmp_path_factory.mktemp("aws"), ports.aws), pytest.MonkeyPatch.context() as patch:
-        for name, value in config.environment().items():
+        for name, value in environment.items():
             patch.setenv(name, value)
-        resources.create(config.environment(), topic=False)
+        resources.create(environment, topic=False)
         for name in names:
             sys.modules.pop(name, None)
         yield lambda function: importlib.import_module(f"functions.{function}.handler")
