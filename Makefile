@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock walk openapi fuzz
+.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock walk agree openapi fuzz
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,10 @@ fuzz: setup ## Ask the API EXAMPLES questions made up from its contract
 
 walk: setup ## Walk a ranking of WALK_PLAYERS by cursor while half of the players move
 	@WALK_PLAYERS=$${WALK_PLAYERS:-200000} $(BIN)/python -m pytest tests/integration/test_queries.py -q -k walk
+
+agree: setup ## Compare exports, cache and oracle line by line for windows of up to PLAYERS (1000000)
+	@AGREE_PLAYERS=$${PLAYERS:-1000000} $(BIN)/python -m pytest tests/integration/test_agreement.py -v --timeout 0 \
+		--durations 0 --durations-min 1
 
 mutate: setup ## Break the core in many ways and show that the tests catch each (some 20 minutes)
 	@$(BIN)/python -m tests.mutations $(ARGS)

