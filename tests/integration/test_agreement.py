@@ -18,7 +18,7 @@ from infra.local import resources
 from infra.local.config import Config, free_ports
 from infra.local.servers import dynamodb_local, ministack
 from shared import settings
-from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import DAY_MS, Day, weekly
@@ -32,8 +32,9 @@ from shared.wiring import Wiring
 from tests import oracle
 from tests.windows import from_csv, from_ndjson, from_parquet
 
-AGREE_PLAYERS: Final = int(os.environ.get("AGREE_PLAYERS", "1000"))
-SIZES: Final = sorted({0, 1, 1_000, AGREE_PLAYERS})
+AGREE_PLAYERS: Final = int(os.environ.get("AGREE_PLAYERS", "0"))
+FEW: Final = 1_000
+SIZES: Final = sorted({0, 1, FEW, AGREE_PLAYERS})
 MONDAY: Final = Day(47_121)
 """2099-01-05. Redis forgets windows by its own clock, so that one in the past would be gone at once."""
 WEEK: Final = weekly(MONDAY)
@@ -81,7 +82,8 @@ class Board:
         self.now_ms = SETTLED_MS
         patch.setattr("shared.wiring.now_ms", lambda: self.now_ms)
         self.id = f"agree-{players}"
-        board = Leaderboard(id=self.id, name="Cup", aggregation=Aggregation.SUM, tiers=TIERS)
+        shards = SHARDS_DEFAULT if players > FEW else 2
+        board = Leaderboard(id=self.id, name="Cup", aggregation=Aggregation.SUM, tiers=TIERS, shards=shards)
         wiring.registry.save(board)
         self.leaderboard_as_sealed = wiring.registry.seal(board)
         self._write(standings(players))
