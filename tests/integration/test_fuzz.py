@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,6 +30,7 @@ from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, Day, Window, daily, day_of, format_day
+from shared.pipeline.redrive import Redriven
 from shared.truth.export_jobs import ExportRequest
 from shared.truth.finals import FinalRanking
 from shared.wiring import Wiring, now_ms
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 CONTRACT = contract()["paths"]
 OPERATIONS = [(path, method) for path, methods in CONTRACT.items() for method in methods]
 TAKE_SOMETHING = [one for one in OPERATIONS if {"parameters", "requestBody"} & set(CONTRACT[one[0]][one[1]])]
-EXAMPLES = ceil(int(os.environ.get("EXAMPLES", "600")) / len(TAKE_SOMETHING))
+EXAMPLES = ceil(int(os.environ.get("EXAMPLES", "1500")) / len(TAKE_SOMETHING))
 """Requests for each operation; of the others there is but one."""
 BOARD, PERIOD = "autumn-cup", "launch"
 USERS = ("u-42", "a/b", "Zoë 🎮", "x/events")
@@ -59,6 +61,7 @@ def wiring(
         resources.create(environment, topic=False)
         made = Wiring(settings.load(environment))
         made.redis.flushall()
+        made.__dict__["redrive"] = SimpleNamespace(run=lambda *_: Redriven())  # there is no broker to send to
         _fill(made)
         yield made
 
@@ -115,6 +118,7 @@ def _finish(wiring: Wiring, board: Leaderboard) -> None:
         leaderboard_id=board.id,
         window_id=window.id,
         rules_version=board.version,
+        acts=wiring.disqualifications.now(board.id).acts,
         players=0,
         sum_of_points="0",
         object_key=f"{name}.csv",
