@@ -26,8 +26,9 @@ POLL_MS: Final = 100
 """How often a waiting request looks, with one HGET; a change shows a tenth of a second later at the most."""
 MAX_AGE_S: Final[Mapping[WindowStatus, int]] = {WindowStatus.OPEN: 1, WindowStatus.CLOSING: 5}
 """How long an answer may be shown without asking again."""
-FINAL_MAX_AGE_S: Final = 31_536_000
-"""A year, the longest that caches keep (RFC 9111 calls for no more)."""
+FINAL_MAX_AGE_S: Final = 300
+"""Of a window that is final. No event changes it any more, but a disqualification does, which writes a second version
+of its result: not `immutable`, nor for a year. After these minutes a cache asks again, and is answered 304."""
 
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
@@ -126,4 +127,4 @@ def _cache_control(request: Request, ranking: Ranking) -> str:
     if ranking.status is not WindowStatus.FINAL:
         return f"max-age={MAX_AGE_S[ranking.status]}"
     # a period's dates can be changed, and with them what its name means
-    return "max-age=60" if "period" in request.query_params else f"max-age={FINAL_MAX_AGE_S}, immutable"
+    return "max-age=60" if "period" in request.query_params else f"max-age={FINAL_MAX_AGE_S}"

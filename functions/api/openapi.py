@@ -44,7 +44,7 @@ _CONDITIONAL: Final = {
 _WAITING: Final = {"Prefer": "`wait=20`: wait up to as many seconds (20 at the most) until the file is made."}
 _FRESHNESS: Final = {
     "ETag": {"description": "Changes with the window's revision and the leaderboard's rules", "schema": _TEXT},
-    "Cache-Control": {"description": "Short while the window moves, a year once it is final", "schema": _TEXT},
+    "Cache-Control": {"description": "Short while the window moves, some minutes once it is final", "schema": _TEXT},
 }
 
 
