@@ -138,6 +138,8 @@ def _add_problems(path: str, method: str, responses: dict[str, Any]) -> None:
         statuses = [400, 401, 403, 422, 503]
         if "{" in path:
             statuses.append(404)
+        if method == "get" and "{id}/" in path:
+            statuses.append(429)
         if method in ("put", "delete", "post"):
             statuses.append(409)
         if method in ("put", "post"):

@@ -16,7 +16,7 @@ from shared.domain.windows import InvalidWindow
 from shared.live.windows import CacheUnavailable
 from shared.observability import logger
 from shared.pipeline.disqualifications import TooManyActs
-from shared.pipeline.rankings import Rebuilding, UnknownTier
+from shared.pipeline.rankings import Rebuilding, TooManyRanges, UnknownTier
 from shared.queues import QueueUnavailable
 from shared.truth.acts import Taken
 from shared.truth.commits import Unavailable
@@ -141,6 +141,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     SealedRule: Kind("sealed-rule", "The rule cannot change once there are events", 409),
     Conflict: _CONFLICT,
     Taken: _CONFLICT,
+    TooManyRanges: Kind("too-many-ranges", "Too many custom ranges are in use", 429, 600),
     Rebuilding: Kind(
         "rebuilding", "The ranking is being rebuilt", 503, 2, f"No rank is shown that could be wrong. {_LATER}"
     ),

@@ -187,6 +187,17 @@ class LiveWindows:
             pipe.hset(keys.parts(leaderboard_id, window.id), "\0building", token)
             pipe.execute()
 
+    def ranges(self, leaderboard_id: str, now_ms: int) -> set[str]:
+        """Ids of the custom windows that are kept live.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        with self._reaching():
+            found: Any = self._redis.hgetall(keys.ranges(leaderboard_id))
+        expiries = {name.decode(): int(value.rpartition(b" ")[2]) for name, value in found.items()}
+        return {name for name, expires_ms in expiries.items() if not 0 < expires_ms <= now_ms}
+
     def finish_window(self, leaderboard_id: str, window: Window, token: str, expires_ms: int) -> bool:
         """Vouch for a window that was built, until it expires; False if a flush or another build came between.
 

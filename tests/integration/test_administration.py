@@ -181,3 +181,22 @@ def test_a_redrive_takes_the_leaderboards_letters_alone(
     assert asked == [Choice(Reason.TOO_LATE, leaderboard_id)]
     assert (answer.json["sent"], answer.json["left"], answer.json["act"]["subject"]) == (2, 1, "too_late")
     assert call("redrive", body={"reason": "x", "rejectedAs": "whatever"}).status == 422
+
+
+def test_only_so_many_custom_ranges_are_kept_at_a_time(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.pipeline.rankings.RANGES_MAX", 2)
+    ranges = [f"window=custom&from=2026-0{month}-01&to=2026-0{month}-02" for month in (1, 2, 3)]
+
+    assert [call("rankings", query=query).status for query in (*ranges, ranges[0])] == [200, 200, 429, 200]
+    refused = call("rankings", query=ranges[2])
+    assert refused.json["type"] == "urn:leaderboards:problem:too-many-ranges"
+    assert int(refused.headers["retry-after"]) > 0
+
+
+def test_a_range_longer_than_a_year_is_refused(call: Call) -> None:
+    answers = [
+        call("rankings", query=f"window=custom&from=2024-01-01&to={last}") for last in ("2024-12-31", "2025-01-01")
+    ]
+
+    assert [one.status for one in answers] == [200, 422]
+    assert answers[1].json["errors"][0]["field"] == "to"
