@@ -1,0 +1,149 @@
+"""What the API answers is what the oracle says: at the sizes where cutoffs fall awkwardly, and over long ranges."""
+
+import json
+import random
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from shared.domain.records import Record, Source
+from tests.oracle import Entry, Oracle, Produced, competition_rank, selected
+
+Call = Callable[..., Any]
+START_MS = 1_700_000_000_000  # 2023-11-14T22:13:20Z
+DAY_MS = 86_400_000
+TIERS = [
+    {"name": "gold", "topN": 10},
+    {"name": "silver", "topPercent": 10.01},
+    {"name": "bronze", "topPercent": 50},
+    {"name": "tin", "minScore": 5},
+]
+BY_ORDER = {"desc": TIERS, "asc": [*TIERS[:3], {"name": "tin", "maxScore": 30}]}
+
+
+class Board:
+    """A leaderboard, in the product and in the oracle."""
+
+    def __init__(self, call: Call, module: Any, leaderboard_id: str, definition: dict[str, Any]) -> None:
+        assert call("put-leaderboard", body=definition).status == 201
+        self.definition, self.id = definition, leaderboard_id
+        self.call, self._wiring = call, module.wiring
+        self._oracle = Oracle({leaderboard_id: definition})
+        self._offset = 0
+
+    def play(self, events: list[tuple[str, int, int]]) -> None:
+        """Ingest (user, points, when in ms), each appended when it occurred."""
+        produced, records = [], []
+        for user_id, points, at_ms in events:
+            moment = datetime.fromtimestamp(at_ms // 1000, UTC)
+            event = {
+                "eventId": f"e-{self._offset}",
+                "leaderboardId": self.id,
+                "userId": user_id,
+                "points": points,
+                "occurredAt": f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z",
+            }
+            value = json.dumps(event).encode()
+            produced.append(Produced(0, self._offset, at_ms, value))
+            records.append(Record(Source("score-events", 0, self._offset, at_ms), None, value))
+            self._offset += 1
+        assert {one.disposition for one in self._wiring.ingest.ingest(records)} <= {"applied"}
+        self._oracle.take(produced)
+
+    def ranking(self, *days: date) -> list[Entry]:
+        return self._oracle.ranking(self.id, *days)
+
+    def get(self, query: str) -> Any:
+        answer = self.call("rankings", query=query)
+        assert answer.status == 200, answer.json
+        return answer.json
+
+    def check(self, shown: list[Any], expected: list[Entry], ranking: list[Entry]) -> None:
+        """Every field of every entry."""
+        keys = ("rank", "competitionRank", "userId", "score", "percentile", "tier")
+        assert [tuple(one[key] for key in keys) for one in shown] == [
+            (
+                one.rank,
+                competition_rank(self.definition, ranking, one),
+                one.user_id,
+                one.score,
+                float(one.percentile),
+                one.tier,
+            )
+            for one in expected
+        ]
+
+
+@pytest.mark.parametrize("players", [0, 1, 2, 99, 100, 101])
+@pytest.mark.parametrize("order", ["desc", "asc"])
+def test_every_query_is_right_at_every_size_with_ties_at_the_cutoffs(
+    call: Call, module: Any, leaderboard_id: str, order: str, players: int
+) -> None:
+    """Scores come in fives, so that the ends of all tiers fall among equal ones; who was first, or his id, decides."""
+    definition = {"name": "Cup", "aggregation": "sum", "order": order, "shards": 2, "tiers": BY_ORDER[order]}
+    board = Board(call, module, leaderboard_id, definition)
+    shuffled = random.Random(players).sample(range(players), players)
+    board.play([(f"u{number}", number // 5, START_MS + number % 3) for number in shuffled])
+    ranking = board.ranking()
+    assert len(ranking) == players
+
+    whole = board.get("window=all-time&limit=1000")
+    assert (whole["total"], whole["matched"]) == (players, players)
+    board.check(whole["entries"], ranking, ranking)
+    for tier in BY_ORDER[order]:
+        shown = board.get(f"window=all-time&limit=1000&tier={tier['name']}")["entries"]
+        board.check(shown, selected(ranking, tier_name=tier["name"]), ranking)
+    for low, high in ((0, 0), (1, 4), (3, 30), (21, 99)):
+        shown = board.get(f"window=all-time&limit=1000&minScore={low}&maxScore={high}")["entries"]
+        board.check(shown, selected(ranking, low, high), ranking)
+    friends = [f"u{number}" for number in range(0, max(players, 1), 7)]
+    shown = board.get(f"window=all-time&userIds={','.join(friends)}")["entries"]
+    board.check(shown, [one for one in ranking if one.user_id in friends], ranking)
+    board.check(paged(board, 7), ranking, ranking)
+    for at in {0, 9, 10, 49, 50, players - 1} & set(range(players)):
+        path = f"/leaderboards/{leaderboard_id}/players/{quote(ranking[at].user_id)}"
+        found = call("player", path=path, query="window=all-time&context=3").json
+        around = [*found["above"], found["player"], *found["below"]]
+        board.check(around, ranking[max(0, at - 3) : at + 4], ranking)
+
+
+def paged(board: Board, limit: int) -> list[Any]:
+    """All entries, page by page."""
+    entries: list[Any] = []
+    following = ""
+    while True:
+        page = board.get(f"window=all-time&limit={limit}{following}")
+        entries += page["entries"]
+        if page["nextCursor"] is None:
+            return entries
+        following = f"&cursor={page['nextCursor']}"
+
+
+@pytest.mark.parametrize(("aggregation", "order"), [("sum", "desc"), ("best", "asc"), ("latest", "desc")])
+def test_any_range_of_400_days_is_the_oracles(
+    call: Call, module: Any, leaderboard_id: str, aggregation: str, order: str
+) -> None:
+    definition = {"name": "Cup", "aggregation": aggregation, "order": order, "shards": 1, "tiers": BY_ORDER[order]}
+    board = Board(call, module, leaderboard_id, definition)
+    chosen = random.Random(f"{aggregation} {order}")
+    days = range(400)
+    for start in range(0, 400, 100):
+        board.play(
+            [
+                (f"u{chosen.randrange(12)}", chosen.randrange(-9, 30), START_MS + day * DAY_MS + chosen.randrange(9))
+                for day in days[start : start + 100]
+                for _ in range(2)
+            ]
+        )
+    first_day = datetime.fromtimestamp(START_MS / 1000, UTC).date()
+    spans = [(0, 0), (0, 365), (34, 399), (399, 399)]
+    spans += [(begin, begin + chosen.randrange(min(366, 400 - begin))) for begin in chosen.sample(days, 5)]
+    for begin, end in spans:
+        first, last = first_day + timedelta(days=begin), first_day + timedelta(days=end)
+        shown = board.get(f"window=custom&from={first}&to={last}&limit=1000")
+        ranking = board.ranking(first, last)
+        assert shown["window"]["id"] == f"{first}..{last}"
+        board.check(shown["entries"], ranking, ranking)
