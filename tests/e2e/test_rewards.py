@@ -5,18 +5,23 @@ import hashlib
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
 from redis import Redis
 
+from infra.local.config import RESULTS
 from infra.local.stack import Stack
 from tests import oracle, verdicts
 from tests.boards import Boards
@@ -27,6 +32,7 @@ from tests.windows import Window, from_csv, read_window
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 SEED = 7
+ROOT = Path(__file__).parents[2]
 NO_LATENESS = {"lateness": "PT0S"}
 
 
@@ -146,7 +152,7 @@ def ranking(system: System, board: str) -> list[tuple[str, int]]:
 
 
 def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
-    stack: Stack, system: System, boards: Boards, traffic: Traffic
+    stack: Stack, system: System, boards: Boards, traffic: Traffic, tmp_path: Path
 ) -> None:
     for board, definition in BOARDS.items():
         assert statuses(system, board, closed(boards.windows(board))).keys() == {"closing"}
@@ -169,6 +175,8 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
             ranking = judging.ranking(board, window.first, window.last)
             assert results[board, window_id(system, board, window)] == ranking
         assert_result_is_served(system, board, windows[0], judging.ranking(board, windows[0].first, windows[0].last))
+
+    assert_payments_are_right(stack, system, judging, final, tmp_path / "book")
 
     late = traffic.good("sum", 40)
     system.produce(late)
@@ -198,6 +206,38 @@ def assert_result_is_served(system: System, board: str, window: Window, ranking:
     assert (result["players"], int(result["sumOfPoints"])) == (len(ranking), sum(entry.score for entry in ranking))
     export = system.request("GET", f"/leaderboards/{board}/export", params=window.query)
     assert (export.status_code, export.json()["sha256"]) == (303, result["ranking"]["sha256"])
+
+
+def assert_payments_are_right(
+    stack: Stack, system: System, judging: oracle.Oracle, final: dict[str, list[Window]], book: Path
+) -> None:
+    """The example of a payer books what the oracle would, also after a disqualification, however often it runs."""
+    days = {(board, window_id(system, board, one)): (one.first, one.last) for board in final for one in final[board]}
+
+    def expected() -> set[tuple[str, ...]]:
+        rankings = {place: judging.ranking(place[0], *of) for place, of in days.items()}
+        return {(*at, one.user_id, one.tier) for at, entries in rankings.items() for one in entries if one.tier}
+
+    until(lambda: pay(stack, book) == expected(), "every award is booked")
+    winner = next(
+        entries[0] for place, of in days.items() if place[0] == "sum" and (entries := judging.ranking("sum", *of))
+    )
+    path = f"/leaderboards/sum/players/{quote(winner.user_id, safe='')}/disqualify"
+    assert system.request("POST", path, json={"reason": "bought his points"}).status_code == 200
+    judging.acts["sum"] = [("disqualify", winner.user_id)]
+
+    until(lambda: pay(stack, book) == expected(), "what the disqualified got is taken back, and who moved up got his")
+    assert pay(stack, book) == expected()
+
+
+def pay(stack: Stack, book: Path) -> set[tuple[str, ...]]:
+    """Run the example until its queue is empty; leaderboard, window, player and tier of each award in force."""
+    environment = os.environ | stack.environment | {"API_URL": stack.url, "QUEUE_URL": stack.config.queue_url(RESULTS)}
+    command = [sys.executable, "docs/examples/pay.py", str(book), "--once"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    with closing(sqlite3.connect(book)) as database:
+        columns = "leaderboard, window, user_id, tier"
+        return set(database.execute(f"SELECT {columns} FROM awards WHERE revoked_by IS NULL"))
 
 
 def window_id(system: System, board: str, window: Window) -> str:
