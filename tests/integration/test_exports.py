@@ -372,7 +372,7 @@ def test_the_disqualified_are_in_no_export_and_the_manifest_says_as_of_which_act
 
 
 def test_an_exporter_that_is_killed_before_any_of_its_requests_leaves_nothing_behind_once_asked_again(
-    bench: Bench, dynamodb_url: str, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, dynamodb_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bench.fill(200)
     expected = bench.run(bench.ask())
@@ -381,6 +381,7 @@ def test_an_exporter_that_is_killed_before_any_of_its_requests_leaves_nothing_be
         "AWS_ENDPOINT_URL": bench.aws.s3.meta.endpoint_url,
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
         "EXPORT_BUCKET": BUCKET,
+        "TMPDIR": str(tmp_path),  # what they were sorting is left there: a day later another export takes it away
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -27,9 +27,9 @@ from shared.domain.windows import (
 )
 from shared.live.windows import RETENTION_MS, LiveWindows, expires_ms
 
-MONDAY = parse_day("2026-11-23")
+MONDAY = parse_day("2099-01-05")
 NOW_MS = MONDAY * DAY_MS + 3_600_000
-FAR_MS = parse_day("2099-01-01") * DAY_MS
+FAR_MS = parse_day("2099-12-31") * DAY_MS
 """An expiry that Redis, whose clock is the real one, does not reach."""
 
 
@@ -178,17 +178,17 @@ def test_a_window_past_its_use_is_not_revived_by_a_late_standing(live: LiveWindo
     live.apply(board(), {"ann": {MONDAY: standing(1)}}, gone_ms)
 
     assert lines(live, board(), daily(MONDAY)) == []
-    assert redis.exists("lb:{cup}:h:2026-11-23") == 0
+    assert redis.exists("lb:{cup}:h:2099-01-05") == 0
 
 
 def test_windows_expire_and_all_time_does_not(live: LiveWindows, redis: Redis) -> None:
     live.apply(board(), {"ann": {MONDAY: standing(1), ALL_TIME_BUCKET: standing(1)}}, NOW_MS)
 
     for kind in ("z", "h"):
-        assert redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2026-11-23") == expires_ms(
+        assert redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2099-01-05") == expires_ms(
             board(), daily(MONDAY)
         )
-        assert redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2026-W48") == expires_ms(
+        assert redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2099-W02") == expires_ms(
             board(), weekly(MONDAY)
         )
         assert redis.pttl(f"lb:{{cup}}:{kind}:all-time") == -1

@@ -32,7 +32,8 @@ FIRST_SEED = int(os.environ.get("FIRST_SEED", "0"))
 EVENTS = int(os.environ.get("EVENTS", EVENTS_DEFAULT))
 WITHOUT = frozenset(Fault(name) for name in os.environ.get("WITHOUT", "").split(",") if name)
 CHUNK = 20
-START_MS = parse_day("2026-11-21") * DAY_MS + 20 * 3_600_000
+START_MS = parse_day("2099-01-03") * DAY_MS + 20 * 3_600_000
+"""A Saturday evening of a year in which Redis, by its own clock, lets no window go."""
 
 
 @pytest.mark.parametrize("first", [pytest.param(seed, id=f"seeds-{seed}") for seed in range(0, SEEDS, CHUNK)])
