@@ -110,19 +110,26 @@ def score(module: Any, leaderboard_id: str) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """S3 with a bucket for files, SQS with a queue for export jobs."""
     port = free_port()
     with ministack(Path(tmp_path_factory.mktemp("aws")), port):
-        client = boto3.client(
-            "s3",
-            region_name="eu-central-1",
-            endpoint_url=f"http://127.0.0.1:{port}",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=Config(signature_version="s3v4"),
-        )
-        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        yield client
+        settings: Any = {
+            "region_name": "eu-central-1",
+            "endpoint_url": f"http://127.0.0.1:{port}",
+            "aws_access_key_id": "local",
+            "aws_secret_access_key": "local",
+        }
+        s3 = boto3.client("s3", config=Config(signature_version="s3v4"), **settings)
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        sqs = boto3.client("sqs", **settings)
+        yield SimpleNamespace(s3=s3, sqs=sqs, queue_url=sqs.create_queue(QueueName="export-jobs")["QueueUrl"])
+
+
+@pytest.fixture(scope="module")
+def s3(aws: Any) -> Any:
+    """S3 alone."""
+    return aws.s3
 
 
 @pytest.fixture

@@ -8,19 +8,15 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from infra.local.config import Config as LocalConfig
 from infra.local.config import Ports
-from infra.local.servers import free_port, ministack
 from shared import settings
 from shared.domain.acts import Act, ActKind
 from shared.domain.events import ScoreEvent
@@ -54,27 +50,10 @@ from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
 from shared.wiring import Wiring
+from tests.closing import BUCKET
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-BUCKET = "exports"
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    port = free_port()
-    with ministack(Path(tmp_path_factory.mktemp("aws")), port):
-        settings: Any = {
-            "region_name": "eu-central-1",
-            "endpoint_url": f"http://127.0.0.1:{port}",
-            "aws_access_key_id": "local",
-            "aws_secret_access_key": "local",
-        }
-        s3 = boto3.client("s3", config=Config(signature_version="s3v4"), **settings)
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        sqs = boto3.client("sqs", **settings)
-        yield SimpleNamespace(s3=s3, sqs=sqs, queue_url=sqs.create_queue(QueueName="export-jobs")["QueueUrl"])
 
 
 class Bench:

@@ -1,17 +1,14 @@
 """The proof of an export finds what is not as the ledger says, on real DynamoDB and S3."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from infra.local.servers import free_port, ministack
 from infra.prove import prove
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
@@ -34,30 +31,14 @@ from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 from shared.truth.tables import Tables
+from tests.closing import BUCKET
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-BUCKET = "exports"
 MONDAY = Day(20_780)
 TIERS = (Tier("gold", TierRule.TOP_N, 2), Tier("silver", TierRule.TOP_PERCENT, 3_334))
 NOW_MS = 1_795_500_000_000
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    port = free_port()
-    with ministack(Path(tmp_path_factory.mktemp("aws")), port):
-        settings: Any = {
-            "region_name": "eu-central-1",
-            "endpoint_url": f"http://127.0.0.1:{port}",
-            "aws_access_key_id": "local",
-            "aws_secret_access_key": "local",
-        }
-        s3 = boto3.client("s3", config=Config(signature_version="s3v4"), **settings)
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        sqs = boto3.client("sqs", **settings)
-        yield SimpleNamespace(s3=s3, sqs=sqs, queue_url=sqs.create_queue(QueueName="export-jobs")["QueueUrl"])
 
 
 Exported = Callable[..., tuple[Path, Path]]
