@@ -154,6 +154,18 @@ class Queue:
             with _reaching():
                 self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
+    def waiting(self) -> int:
+        """About how many messages nobody has in hand.
+
+        Raises:
+            QueueUnavailable: if the queue does not answer.
+        """
+        with _reaching():
+            answer = self._client.get_queue_attributes(
+                QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"]
+            )
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
     def ping(self) -> None:
         """Raises QueueUnavailable unless the queue answers."""
         with _reaching():

@@ -23,6 +23,7 @@ from shared.pipeline.disqualifications import Discipline, Disqualifications
 from shared.pipeline.downloads import Downloads
 from shared.pipeline.exports import Exports
 from shared.pipeline.fallback import Fallback
+from shared.pipeline.gauges import Gauges
 from shared.pipeline.ingest import Ingest
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.players import Players
@@ -180,6 +181,20 @@ class Wiring:
     def progress(self) -> Progress:
         """Positions of the topic's partitions."""
         return Progress(self.dynamodb, self.tables.registry)
+
+    @cached_property
+    def gauges(self) -> Gauges:
+        """What a scrape shows."""
+        return Gauges(
+            topic=self.settings.kafka_topic,
+            progress=self.progress,
+            registry=self.registry,
+            finals=self.finals,
+            live=self.live,
+            dead_letters=self.dead_letters,
+            run_all=self.read_threads,
+            now_ms=now_ms,
+        )
 
     @cached_property
     def finals(self) -> Finals:

@@ -57,6 +57,7 @@ def test_the_contract_describes_every_route() -> None:
         ("/health", "get"),
         ("/health/live", "get"),
         ("/health/ready", "get"),
+        ("/metrics", "get"),
     }
     ids = [operation["operationId"] for _, _, operation in operations()]
     assert len(set(ids)) == len(ids)

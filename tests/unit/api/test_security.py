@@ -77,6 +77,7 @@ def test_a_token_without_the_scope_is_403_and_one_with_it_alone_is_not(
         ("GET", "//health", None),
         ("GET", "/health/live", None),
         ("GET", "/healthy", Scope.READ),
+        ("GET", "/metrics", Scope.READ),
     ],
 )
 def test_what_a_request_takes_is_decided_by_method_and_path(method: str, path: str, scope: Scope | None) -> None:

@@ -1,0 +1,91 @@
+"""What a scrape of metrics shows of the service's state: read from where it stands, counted nowhere else."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import ALL_TIME, WindowKind, daily, day_of, weekly
+from shared.live.windows import LiveWindows
+from shared.queues import DeadLetterQueue
+from shared.retries import RunAll
+from shared.truth.finals import Finals
+from shared.truth.progress import Position, Progress
+from shared.truth.registry import Registry
+
+LEADERBOARDS_MAX: Final = 100
+"""Leaderboards in one scrape, the first ones by id: each costs a query of DynamoDB and four commands of Redis."""
+
+
+class TruthGauges(Struct, frozen=True):
+    """What DynamoDB knows."""
+
+    positions: Sequence[Position]
+    leaderboards: Sequence[Leaderboard]
+    """At most LEADERBOARDS_MAX."""
+    truncated: bool
+    """Whether there are more leaderboards."""
+    due: Mapping[str, int]
+    """Leaderboard → windows whose days are closed and that have no result yet."""
+
+
+class CacheGauges(Struct, frozen=True):
+    """What Redis knows of some leaderboards."""
+
+    complete: Mapping[str, bool]
+    players: Mapping[tuple[str, WindowKind], int]
+    """Of the windows that are open now; those that the cache can't vouch for are left out."""
+
+
+class Gauges:
+    """Reads them, each group from one dependency."""
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        progress: Progress,
+        registry: Registry,
+        finals: Finals,
+        live: LiveWindows,
+        dead_letters: DeadLetterQueue,
+        run_all: RunAll,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._topic = topic
+        self._progress = progress
+        self._registry = registry
+        self._finals = finals
+        self._live = live
+        self._dead_letters = dead_letters
+        self._run_all = run_all
+        self._now_ms = now_ms
+
+    def truth(self) -> TruthGauges:
+        """Raises Unavailable if DynamoDB is out of reach."""
+        positions = self._progress.positions(self._topic)
+        found = self._registry.leaderboards(LEADERBOARDS_MAX + 1)
+        shown = found[:LEADERBOARDS_MAX]
+        due = self._run_all([lambda one=one: len(self._finals.due(one.id)) for one in shown])  # type: ignore[misc]
+        ids = [one.id for one in shown]
+        return TruthGauges(positions, shown, len(found) > len(shown), dict(zip(ids, due, strict=True)))
+
+    def cache(self, leaderboards: Sequence[Leaderboard]) -> CacheGauges:
+        """Raises CacheUnavailable if Redis fails, even if no leaderboard is asked about."""
+        self._live.ping()
+        now_ms = self._now_ms()
+        today = day_of(now_ms)
+        complete, players = {}, {}
+        for one in leaderboards:
+            complete[one.id] = self._live.is_complete(one.id)
+            for window in (daily(today), weekly(today), ALL_TIME):
+                # one script call: a size and whether it can be vouched for, as of the same instant
+                page = self._live.page(one, window, 0, 1, now_ms)
+                if page.complete:
+                    players[one.id, window.kind] = page.total
+        return CacheGauges(complete, players)
+
+    def dead_letters_waiting(self) -> int:
+        """About how many messages wait on the dead-letter queue. Raises QueueUnavailable if it does not answer."""
+        return self._dead_letters.queue.waiting()

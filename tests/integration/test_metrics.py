@@ -1,0 +1,167 @@
+"""What a Prometheus scrapes, read by prometheus_client's own parser, on a real Redis and a real DynamoDB engine."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from typing import Any
+
+import boto3
+import msgspec
+import pytest
+from botocore.config import Config
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from shared.domain.windows import DAY_MS, daily, day_of
+from shared.live.windows import LiveWindows
+from shared.queues import DeadLetterQueue, Queue
+from shared.truth.progress import Position, Progress
+from shared.wiring import now_ms
+from tests.integration.conftest import CONTEXT, EVENTS
+
+BODY = {"name": "Cup", "aggregation": "sum"}
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+Samples = Mapping[str, Mapping[tuple[str, ...], float]]
+_numbers = count()
+
+
+@pytest.fixture
+def leaderboard_id() -> str:
+    """An id among the first: other tests have left more leaderboards behind than a scrape shows."""
+    return f"00-metrics-{next(_numbers)}"
+
+
+@pytest.fixture
+def replace_part(module: Any) -> Iterator[Callable[..., None]]:
+    """Puts other parts into the wiring, until the test is over."""
+    wired = module.wiring.__dict__
+    before = dict(wired)
+
+    def replace_part(**parts: Any) -> None:
+        wired.pop("gauges", None)
+        wired.update(parts)
+
+    yield replace_part
+    wired.clear()
+    wired.update(before)
+
+
+@pytest.fixture
+def scrape(module: Any) -> Callable[[], Samples]:
+    """Family → label values, by the labels' names → value."""
+
+    def scrape() -> Samples:
+        event = msgspec.json.decode((EVENTS / "api-metrics.json").read_bytes())
+        answer = module.handler(event, CONTEXT)
+        assert (answer["statusCode"], answer["headers"]["content-type"]) == (200, OPENMETRICS)
+        families = list(text_string_to_metric_families(answer["body"]))
+        return {
+            family.name: {tuple(value for _, value in sorted(one.labels.items())): one.value for one in family.samples}
+            for family in families
+        }
+
+    return scrape
+
+
+def nobody(service: str) -> Any:
+    """A client of a server that is not there."""
+    return boto3.client(
+        service,
+        region_name="eu-central-1",
+        endpoint_url="http://127.0.0.1:1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
+    call: Any, score: Any, scrape: Any, module: Any, leaderboard_id: str
+) -> None:
+    assert call("put-leaderboard", body=BODY).status == 201
+    score(("ann", 5), ("bob", 7), ("ann", 1))
+    module.wiring.progress.advance(Position("score-events", 77, 1_000_123, 1_795_430_000_123))
+
+    found = scrape()
+
+    assert found["leaderboards_committed_offset"]["77", "score-events"] == 1_000_123
+    assert found["leaderboards_committed_timestamp_seconds"]["77", "score-events"] == 1_795_430_000.123
+    assert found["leaderboards_cache_complete"][leaderboard_id,] == 1
+    sizes = {
+        labels[1]: value
+        for labels, value in found["leaderboards_window_players"].items()
+        if labels[0] == leaderboard_id
+    }
+    assert sizes == {"daily": 2, "weekly": 2, "all-time": 2}
+    assert found["leaderboards_windows_due"][leaderboard_id,] == 0
+    assert (leaderboard_id,) not in found["leaderboards_closed_timestamp_seconds"], "nothing is closed yet"
+    assert found["leaderboards_up"] == {("dynamodb",): 1, ("redis",): 1, ("queues",): 0}
+    assert "leaderboards_dead_letters" not in found, "nobody listens where the queues are"
+
+
+def test_a_day_that_is_closed_is_shown_with_the_windows_that_are_due(
+    call: Any, score: Any, scrape: Any, module: Any, leaderboard_id: str
+) -> None:
+    assert call("put-leaderboard", body=BODY).status == 201
+    score(("ann", 5))
+    leaderboard = module.wiring.registry.leaderboard(leaderboard_id)
+    yesterday = day_of(now_ms()) - 1
+    module.wiring.finals.close(leaderboard, yesterday, [daily(yesterday)])
+
+    found = scrape()
+
+    assert found["leaderboards_closed_timestamp_seconds"][leaderboard_id,] == (yesterday + 1) * DAY_MS / 1000
+    assert found["leaderboards_windows_due"][leaderboard_id,] == 1
+
+
+def test_sizes_that_the_cache_cannot_vouch_for_are_left_out(
+    call: Any, score: Any, scrape: Any, redis: Redis, leaderboard_id: str
+) -> None:
+    assert call("put-leaderboard", body=BODY).status == 201
+    score(("ann", 5))
+    redis.flushall()
+    score(("bob", 7))
+
+    found = scrape()
+
+    assert found["leaderboards_cache_complete"][leaderboard_id,] == 0
+    assert leaderboard_id not in {labels[0] for labels in found["leaderboards_window_players"]}
+    assert found["leaderboards_up"]["redis",] == 1
+
+
+def test_without_redis_the_rest_is_shown(call: Any, scrape: Any, replace_part: Any, leaderboard_id: str) -> None:
+    assert call("put-leaderboard", body=BODY).status == 201
+    with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as client:
+        replace_part(live=LiveWindows(client))
+        found = scrape()
+
+    assert found["leaderboards_up"] == {("dynamodb",): 1, ("redis",): 0, ("queues",): 0}
+    assert not {"leaderboards_cache_complete", "leaderboards_window_players"} & set(found)
+    assert found["leaderboards_windows_due"][leaderboard_id,] == 0
+
+
+def test_without_dynamodb_nothing_is_made_up(scrape: Any, replace_part: Any) -> None:
+    replace_part(progress=Progress(nobody("dynamodb"), "leaderboard-registry"))
+
+    found = scrape()
+
+    assert found == {"leaderboards_up": {("dynamodb",): 0, ("redis",): 1, ("queues",): 0}}
+
+
+def test_dead_letters_are_counted_by_their_queue(scrape: Any, replace_part: Any, s3: Any) -> None:
+    sqs = boto3.client(
+        "sqs",
+        region_name="eu-central-1",
+        endpoint_url=s3.meta.endpoint_url,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    queue = Queue(sqs, sqs.create_queue(QueueName="metrics-dlq")["QueueUrl"])
+    queue.send([b"one", b"two"])
+    replace_part(dead_letters=DeadLetterQueue(queue, s3, "none"))
+
+    found = scrape()
+
+    assert found["leaderboards_dead_letters"] == {(): 2}
+    assert found["leaderboards_up"]["queues",] == 1
