@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .local/stamps
 UV_VERSION := 0.13.9
+ADVISORIES := api.osv.dev
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
@@ -60,11 +61,15 @@ mutate: setup ## Break the core in many ways and show that the tests catch each 
 bench: setup ## Measure PARTS (default: all) beside their baselines; SIZE=1e4,1e5 players for redis
 	@$(BIN)/python -m infra.bench $(PARTS) $(ARGS)
 
-check: $(STAMPS)/venv ## Lint, formatting, types, import directions
+check: $(STAMPS)/venv ## Lint, formatting, types, import directions, known vulnerabilities of dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@if $(BIN)/python -c 'import socket; socket.create_connection(("$(ADVISORIES)", 443), 3)' 2>/dev/null; then \
+		$(BIN)/pip-audit --vulnerability-service osv --disable-pip --require-hashes --progress-spinner off \
+			--requirement requirements.lock; \
+	else echo "audit of dependencies skipped: $(ADVISORIES) can't be reached"; fi
 
 format: $(STAMPS)/venv ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix .
