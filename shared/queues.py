@@ -64,7 +64,7 @@ class Rejected(Struct, frozen=True):
 
 
 class RepairRequest(Struct, frozen=True, rename="camel", kw_only=True):
-    """Players whose standings have to be applied to the live windows again, or a whole leaderboard without players."""
+    """Players whose standings have to be applied to the live windows again; or a whole leaderboard; or one window."""
 
     leaderboard_id: str
     players: dict[str, Sequence[int]] = {}
@@ -72,6 +72,9 @@ class RepairRequest(Struct, frozen=True, rename="camel", kw_only=True):
     rebuild: bool = False
     anyway: bool = False
     """Also a leaderboard that the cache vouches for: all its standings are applied again."""
+    window: str | None = None
+    """Id of a window that is to be built; who asked for it holds the lease with `token`."""
+    token: str = ""
 
 
 class Received(Struct, frozen=True):

@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from shared.live.leases import BuildLeases
 from shared.live.queries import LiveQueries
 from shared.live.windows import LiveWindows
 from shared.notices import Notices
@@ -35,6 +36,7 @@ from shared.pipeline.repair import Repair
 from shared.pipeline.result_versions import ResultVersions
 from shared.pipeline.results import Results
 from shared.pipeline.snapshots import WindowSnapshots
+from shared.pipeline.window_builds import WindowBuilds
 from shared.queues import DeadLetterQueue, Queue
 from shared.retries import Backoff, Threads
 from shared.settings import Settings
@@ -234,6 +236,17 @@ class Wiring:
         )
 
     @cached_property
+    def window_builds(self) -> WindowBuilds:
+        """Windows that are built when somebody asks for them."""
+        return WindowBuilds(
+            rebuild=self.rebuild,
+            leases=BuildLeases(self.live),
+            repairs=self.repairs,
+            now_ms=now_ms,
+            new_token=lambda: uuid4().hex,
+        )
+
+    @cached_property
     def acts(self) -> Acts:
         """The log of acts of administration."""
         return Acts(self.dynamodb, self.tables.registry)
@@ -261,7 +274,7 @@ class Wiring:
         return Rankings(
             live=self.live,
             queries=self.queries,
-            rebuild=self.rebuild,
+            builds=self.window_builds,
             repairs=self.repairs,
             results=self.results,
             fallback=fallback,
@@ -388,6 +401,7 @@ class Wiring:
             reads=self.reads,
             live=self.live,
             rebuild=self.rebuild,
+            builds=self.window_builds,
             snapshots=self.snapshots,
             now_ms=now_ms,
         )

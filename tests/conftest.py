@@ -13,6 +13,7 @@ from botocore.config import Config
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
+from infra.local.config import POWERTOOLS
 from infra.local.servers import dynamodb_local, free_port, redis_server
 from shared.truth.client import skip_model
 from shared.truth.tables import Tables, create_tables
@@ -20,8 +21,7 @@ from shared.truth.tables import Tables, create_tables
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# Powertools reads these when a function's module is first imported, whichever test that is
-os.environ |= {"POWERTOOLS_METRICS_NAMESPACE": "Leaderboards", "POWERTOOLS_TRACE_DISABLED": "true"}
+os.environ |= POWERTOOLS  # whichever test imports a function first
 
 settings.register_profile(
     "ci",

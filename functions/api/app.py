@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
+from functions.api import building
 from functions.api.definitions import Definitions
 from functions.api.edge import Edge
 from functions.api.freshness import Freshness
@@ -17,6 +18,7 @@ from functions.api.openapi import complete, operation_id
 from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
 from functions.api.routes import administration, exports, health, leaderboards, metrics, players, rankings, results
+from shared.pipeline.window_builds import Building
 from shared.wiring import Wiring, now_ms
 
 _DESCRIPTION: Final = "Exact, live leaderboards. Times are UTC, RFC 3339; errors are problem+json (RFC 9457)."
@@ -51,9 +53,19 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
     for error in (*KINDS, RequestValidationError, HTTPException):
         app.add_exception_handler(error, respond)
     app.add_exception_handler(405, _not_allowed(app))
+    app.add_exception_handler(Building, _building(clock))
     app.add_middleware(Edge, is_open=wiring.settings.authorization == "off", now_ms=clock)
     app.openapi = complete(app)  # type: ignore[method-assign]
     return app
+
+
+def _building(clock: Callable[[], int]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def respond_building(_: Request, error: Exception) -> Response:
+        """No error, but raised as one from however deep a window was to be read."""
+        assert isinstance(error, Building)  # noqa: S101 - it is registered for these
+        return building.respond(clock(), error)
+
+    return respond_building
 
 
 def _not_allowed(app: FastAPI) -> Callable[[Request, Exception], Awaitable[Response]]:

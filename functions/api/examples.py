@@ -95,6 +95,20 @@ BODIES: Final[dict[str, Any]] = {
 """Body's model → example."""
 
 VIEWS: Final[dict[str, Any]] = {
+    "BuildingView": {
+        "leaderboardId": "autumn-cup",
+        "window": {
+            "kind": "custom",
+            "id": "2026-09-01..2026-11-25",
+            "from": "2026-09-01",
+            "to": "2026-11-25",
+            "status": "open",
+        },
+        "state": "building",
+        "daysRead": 31,
+        "days": 86,
+        "standingsRead": 410_332,
+    },
     "RankingView": {
         "leaderboardId": "autumn-cup",
         "window": _WINDOW,

@@ -11,13 +11,14 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from functions.api import act_views, examples, views
+from functions.api.building import BuildingView
 from functions.api.models import ID_PATTERN
 from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
 from functions.api.security import required_scope
 from functions.api.views import JSON
 from shared.domain.events import USER_ID_BYTES_MAX
 
-VIEWS: Final = (*views.VIEWS, *act_views.VIEWS)
+VIEWS: Final = (*views.VIEWS, *act_views.VIEWS, BuildingView)
 """Everything that is answered with."""
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _REF: Final = "#/components/schemas/{name}"
@@ -42,6 +43,7 @@ _CONDITIONAL: Final = {
     "Prefer": "`wait=20`: with If-None-Match, wait up to as many seconds (20 at the most) for a change.",
 }
 _WAITING: Final = {"Prefer": "`wait=20`: wait up to as many seconds (20 at the most) until the file is made."}
+_RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
 _FRESHNESS: Final = {
     "ETag": {"description": "Changes with the window's revision and the leaderboard's rules", "schema": _TEXT},
     "Cache-Control": {"description": "Short while the window moves, some minutes once it is final", "schema": _TEXT},
@@ -97,6 +99,12 @@ def described(view: type[Struct], description: str, *, conditional: bool = False
     return response | {"content": {JSON: {"schema": schema, "example": examples.VIEWS[view.__name__]}}}
 
 
+def building() -> dict[str, Any]:
+    """202 of a read."""
+    response = described(BuildingView, "The window is not kept, and takes a while to be built: ask again")
+    return response | {"headers": _RETRY_AFTER}
+
+
 def not_modified() -> dict[str, Any]:
     """304."""
     return {"description": "Nothing has changed since the answer that If-None-Match names", "headers": _FRESHNESS}
@@ -108,7 +116,7 @@ def problems(kinds: Mapping[str, Kind]) -> dict[str, Any]:
     shown = {slug: {"summary": kind.title, "value": _example(kind)} for slug, kind in kinds.items()}
     response: dict[str, Any] = {"description": " · ".join(dict.fromkeys(kind.title for kind in kinds.values()))}
     if any(kind.retry_after_s for kind in kinds.values()):
-        response["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
+        response["headers"] = _RETRY_AFTER
     return response | {"content": {CONTENT_TYPE: {"schema": schema, "examples": shown}}}
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 import time
 import warnings
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from infra.bench import plots
 from infra.bench.results import DIRECTORY, Results
+from infra.local.config import POWERTOOLS
 
 PARTS: Final = ("ingest", "redis", "reads", "imports", "rebuild", "export", "end_to_end")
 
@@ -26,6 +28,7 @@ def main() -> int:
     parts = [part.strip().replace("-", "_") for part in options.parts.split(",") if part.strip()]
     if unknown := [part for part in parts if part not in PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    os.environ |= POWERTOOLS
     console = Console(stderr=True)
     results = Results(options.directory)
     warnings.filterwarnings("ignore", message="No application metrics")

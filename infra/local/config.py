@@ -23,6 +23,8 @@ REPAIRS: Final = "cache-repair"
 EXPORTS: Final = "export-jobs"
 RESULTS: Final = "leaderboard-results"
 """SNS topic of results; a queue of the same name is subscribed to it."""
+POWERTOOLS: Final = {"POWERTOOLS_METRICS_NAMESPACE": "Leaderboards", "POWERTOOLS_TRACE_DISABLED": "true"}
+"""What Powertools reads when a function's module is first imported."""
 FIRST_FREE_PORT: Final = 10_000
 """Where to look for free ports: above what well-known servers listen on."""
 EPHEMERAL_PORTS_BY_DEFAULT: Final = 32_768
@@ -102,9 +104,8 @@ class Config(Struct, frozen=True):
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
             "KAFKA_TOPIC": TOPIC,
             "KAFKA_TIMESTAMP_TYPE": "LOG_APPEND_TIME" if self.kafka_is_durable else "CREATE_TIME",
-            "POWERTOOLS_METRICS_NAMESPACE": "Leaderboards",
-            "POWERTOOLS_TRACE_DISABLED": "true",
             "POWERTOOLS_LOG_LEVEL": os.environ.get("LOG_LEVEL", "INFO"),
+            **POWERTOOLS,
         }
 
 

@@ -51,6 +51,7 @@ class Players:
 
         Raises:
             Rebuilding: if the cache can't vouch for one of them.
+            Building: if one has to be built and takes a while.
             CacheUnavailable: if Redis fails.
             Unavailable: if the registry is out of reach, or a window has to be built and the truth is.
         """
@@ -84,7 +85,7 @@ class Players:
         """Why a player stands where he stands; None if he is not in the window.
 
         Raises:
-            Rebuilding, CacheUnavailable: as for a player's entry.
+            Rebuilding, Building, CacheUnavailable: as for a player's entry.
             Unavailable: if the truth is out of reach.
         """
         rules = self._results.rules(leaderboard, window) or leaderboard

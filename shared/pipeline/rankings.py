@@ -18,8 +18,8 @@ from shared.live.queries import LiveQueries, Players, Run
 from shared.live.windows import CacheUnavailable, LiveWindows, Page, Position, is_kept
 from shared.pipeline.answers import PlayerRanking, Ranking, RankingSource
 from shared.pipeline.fallback import Fallback
-from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.results import Results
+from shared.pipeline.window_builds import WindowBuilds
 from shared.queues import Queue, QueueUnavailable, RepairRequest
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Rankings:
         *,
         live: LiveWindows,
         queries: LiveQueries,
-        rebuild: Rebuild,
+        builds: WindowBuilds,
         repairs: Queue,
         results: Results,
         fallback: Fallback,
@@ -63,7 +63,7 @@ class Rankings:
     ) -> None:
         self._live = live
         self._queries = queries
-        self._rebuild = rebuild
+        self._builds = builds
         self._repairs = repairs
         self._results = results
         self._fallback = fallback
@@ -75,6 +75,7 @@ class Rankings:
 
         Raises:
             Rebuilding: if the cache can't vouch for the window, and its snapshot does not reach that deep.
+            Building: if the window is not kept for everybody and takes a while to be built.
             CacheUnavailable: if Redis fails, likewise.
             Unavailable: if the truth is needed and out of reach.
         """
@@ -87,7 +88,7 @@ class Rankings:
             UnknownTier: if the leaderboard has no such tier.
             TooManyRanges: if it would have to be built, and there is no room.
             Rebuilding, CacheUnavailable: as above, and for every selection but a plain page without a snapshot's help.
-            Unavailable: as above.
+            Building, Unavailable: as above.
         """
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
@@ -118,7 +119,7 @@ class Rankings:
         """The entries of some players, best first; who has no points in the window is not among them.
 
         Raises:
-            Rebuilding, CacheUnavailable, Unavailable: as above.
+            Rebuilding, Building, CacheUnavailable, Unavailable: as above.
         """
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
@@ -145,7 +146,7 @@ class Rankings:
         """A player's entry with up to `context` entries above and below; None if he is not in the window.
 
         Raises:
-            Rebuilding, CacheUnavailable, Unavailable: as above.
+            Rebuilding, Building, CacheUnavailable, Unavailable: as above.
         """
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
@@ -192,7 +193,7 @@ class Rankings:
             self._ask_for_rebuild(leaderboard.id)
             raise Rebuilding(f"{leaderboard.id} is being rebuilt")
         self._check_room(leaderboard, window)
-        self._rebuild.window(leaderboard, window)
+        self._builds.build(leaderboard, window)
         answer = read()
         if not page_of(answer).complete:
             raise Rebuilding(f"{window.id} of {leaderboard.id} went while it was read")

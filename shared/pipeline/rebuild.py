@@ -7,9 +7,10 @@ from typing import Final
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day, Window, day_of
+from shared.live.leases import BuildProgress
 from shared.live.windows import RETENTION_MS, LiveWindows
 from shared.pipeline.disqualifications import Disqualifications
-from shared.truth.reads import Reads
+from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
 
 CHUNK_PLAYERS: Final = 2_000
@@ -86,13 +87,23 @@ class Rebuild:
         self._show_disqualified(leaderboard)
         return sum(self._live.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
 
-    def window(self, leaderboard: Leaderboard, window: Window, expires_ms: int | None = None) -> bool:
+    def window(
+        self,
+        leaderboard: Leaderboard,
+        window: Window,
+        expires_ms: int | None = None,
+        *,
+        token: str | None = None,
+        progressed: Callable[[BuildProgress], None] = lambda _: None,
+    ) -> bool:
         """Build one window that is not kept for everybody, keep it live, and vouch for it.
 
         Args:
             leaderboard: whose window.
             window: a custom range, or a day or week past its time in the cache.
             expires_ms: when it goes; ON_DEMAND_MS from now if not given.
+            token: the builder's, if he has one already.
+            progressed: is told after every step; what it raises stops the build.
 
         Returns:
             False if the cache was flushed or another build of it started in between.
@@ -101,11 +112,19 @@ class Rebuild:
             Unavailable, CacheUnavailable: as above.
         """
         expires = self._now_ms() + ON_DEMAND_MS if expires_ms is None else expires_ms
-        token = self._new_token()
+        token = token or self._new_token()
         self._live.begin_window(leaderboard.id, window, token, expires)
         self._show_disqualified(leaderboard)
-        for lines in _chunks(self._reads.buckets(leaderboard, [Day(bucket) for bucket in window.buckets])):
-            self._live.fill(leaderboard, window, lines, self._now_ms(), expires)
+        days = [Day(bucket) for bucket in window.buckets]
+        days_at_once = max(1, SHARDS_AT_ONCE // leaderboard.shards)
+        standings = 0
+        for start in range(0, len(days), days_at_once):
+            some_days = days[start : start + days_at_once]
+            for lines in _chunks(self._reads.buckets(leaderboard, some_days)):
+                self._live.fill(leaderboard, window, lines, self._now_ms(), expires)
+                standings += sum(map(len, lines.values()))
+                progressed(BuildProgress(start, standings))
+            progressed(BuildProgress(start + len(some_days), standings))
         return self._live.finish_window(leaderboard.id, window, token, expires)
 
     def keep_period(self, leaderboard: Leaderboard, window: Window) -> None:

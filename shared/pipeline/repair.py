@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.domain.standings import Standing
-from shared.domain.windows import Day
+from shared.domain.windows import Day, parse_id
 from shared.live.windows import LiveWindows
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.snapshots import WindowSnapshots
+from shared.pipeline.window_builds import WindowBuilds
 from shared.queues import RepairRequest
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -32,6 +33,7 @@ class Repair:
         reads: Reads,
         live: LiveWindows,
         rebuild: Rebuild,
+        builds: WindowBuilds,
         snapshots: WindowSnapshots,
         now_ms: Callable[[], int],
     ) -> None:
@@ -40,6 +42,7 @@ class Repair:
         self._reads = reads
         self._live = live
         self._rebuild = rebuild
+        self._builds = builds
         self._snapshots = snapshots
         self._now_ms = now_ms
 
@@ -72,7 +75,7 @@ class Repair:
         """Carry out one request.
 
         Returns:
-            How many parts of windows had to be mended; 0 for a rebuild.
+            How many parts of windows had to be mended; 0 for a rebuild or a window that was built.
 
         Raises:
             Unavailable: if the truth is out of reach.
@@ -81,6 +84,10 @@ class Repair:
         """
         leaderboard = self._leaderboards.find(request.leaderboard_id)
         if leaderboard is None:
+            return 0
+        if request.window is not None:
+            if not self._builds.resume(leaderboard, parse_id(request.window), request.token):
+                raise Interrupted(f"the cache was flushed while {request.window} of {leaderboard.id} was built")
             return 0
         if request.rebuild:
             if self._live.is_complete(leaderboard.id):

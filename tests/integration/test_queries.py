@@ -55,7 +55,7 @@ class Board:
         self.rankings = Rankings(
             live=self.live,
             queries=LiveQueries(self.live),
-            rebuild=parts,
+            builds=parts,
             repairs=parts,
             results=parts,
             fallback=parts,

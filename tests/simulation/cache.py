@@ -39,6 +39,9 @@ class Cache:
     def unlink(self, *keys: str) -> Any:
         return self._command(lambda: self._redis.unlink(*keys))
 
+    def hgetall(self, key: str) -> Any:
+        return self._command(lambda: self._redis.hgetall(key))
+
     def exists(self, key: str) -> Any:
         return self._command(lambda: self._redis.exists(key))
 

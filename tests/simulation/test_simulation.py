@@ -97,6 +97,7 @@ def check(world: World) -> None:
     assert_standings(world, oracle)
     assert_windows(world, oracle)
     assert_finals(world, oracle)
+    assert_range(world, oracle)
 
 
 def player_of(record: Produced) -> tuple[str, str]:
@@ -174,6 +175,14 @@ def assert_windows(world: World, oracle: Oracle) -> None:
             first, last = (None, None) if window is ALL_TIME else (to_date(window.first), to_date(window.last))
             ranking = oracle.ranking(name, first, last)
             assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], window.id
+
+
+def assert_range(world: World, oracle: Oracle) -> None:
+    """The range that a reader had built holds what came meanwhile, if it is vouched for at all."""
+    if world.range_healed.complete:
+        shown = [(user, one.points, one.reached_at_ms) for user, one in world.range_healed.lines]
+        ranking = oracle.ranking("best", to_date(world.range.first), to_date(world.range.last), world.acts_by_then)
+        assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking]
 
 
 def assert_finals(world: World, oracle: Oracle) -> None:
@@ -254,7 +263,7 @@ def test_the_same_seed_takes_the_same_course(redis: Redis) -> None:
 
 def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
-    crashes = finished = done = revised = 0
+    crashes = finished = done = revised = ranges = built_behind = healed = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
     for seed in range(12):
@@ -263,6 +272,9 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         crashes += world.scheduler.crashes
         served.update(world.served)
         finished += world.finished
+        ranges += world.ranges_served
+        built_behind += world.built_behind
+        healed += world.range_healed.complete
         done += sum(len(log) for log in acts(world).values())
         revised += sum(sort.startswith("result-version#") for _, sort in world.dynamo.tables["registry"])
         reasons |= {msgspec.json.decode(body, type=DeadLetter).reason for body in world.sqs.messages[DLQ]}
@@ -272,6 +284,9 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     assert served["snapshot"] > 50
     assert finished > 5, "before everything was over"
     assert done > 50
+    assert ranges > 50
+    assert built_behind > 50
+    assert healed > 5
     assert revised > 5
     assert reasons == {
         "malformed",

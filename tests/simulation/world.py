@@ -14,9 +14,11 @@ from infra.local.mapping import EventSourceMapping, Message, Policy
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.windows import ALL_TIME, DAY_MS, Day, day_of
+from shared.domain.windows import ALL_TIME, DAY_MS, Day, custom, day_of
+from shared.live import keys as live_keys
+from shared.live.leases import BuildLeases
 from shared.live.queries import LiveQueries
-from shared.live.windows import CacheUnavailable, LiveWindows
+from shared.live.windows import CacheUnavailable, LiveWindows, Page
 from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.answers import RankingSource
 from shared.pipeline.candidates import Disposition
@@ -33,7 +35,8 @@ from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.repair import Interrupted, Repair
 from shared.pipeline.results import Results
 from shared.pipeline.snapshots import WindowSnapshots
-from shared.queues import DeadLetterQueue, Queue, RepairRequest
+from shared.pipeline.window_builds import Building, WindowBuilds
+from shared.queues import DeadLetterQueue, Queue, QueueUnavailable, RepairRequest
 from shared.retries import Backoff
 from shared.topic import Reach, TopicUnavailable
 from shared.truth.acts import Acts, Taken
@@ -109,6 +112,14 @@ class World:
         """Whose commits the broker takes; the other one may still have records under way."""
         self.produced = False
         self.served = dict.fromkeys(RankingSource, 0)
+        self.range = custom(Day(today - 1), Day(today + 1))
+        """Registered nowhere: built when a reader asks for it."""
+        self.range_healed: Page
+        """How it stands in the end, before time goes on and it goes."""
+        self.acts_by_then = 0
+        self.ranges_served = 0
+        self.built_behind = 0
+        """How often a reader was told that it is being built."""
         self.finished = 0
         self.told: list[tuple[str, str]] = []
         self._tokens = 0
@@ -221,6 +232,7 @@ class World:
             assert page.total == len(keys)
             self.served[page.source] += 1
             self._read_player(rankings)
+            self._read_range(rankings)
 
     def _read_player(self, rankings: Rankings) -> None:
         with suppress(Rebuilding, CacheUnavailable, Unavailable):
@@ -229,6 +241,24 @@ class World:
                 ranks = [one.rank for one in (*found.above, found.player, *found.below)]
                 assert ranks == list(range(ranks[0], ranks[0] + len(ranks)))
                 assert found.rank_is_approximate == (found.ranking.source is RankingSource.SNAPSHOT)
+
+    def _read_range(self, rankings: Rankings) -> None:
+        self._let_range_go()
+        try:
+            page = rankings.page(leaderboard("best"), self.range, 0, 1_000)
+        except Building:
+            self.built_behind += 1
+        except (Rebuilding, CacheUnavailable, Unavailable, QueueUnavailable):
+            return
+        else:
+            assert [entry.rank for entry in page.entries] == list(range(1, page.total + 1))
+            self.ranges_served += 1
+
+    def _let_range_go(self) -> None:
+        """What Redis does by its own clock, which is not the one of this world."""
+        kept: Any = self.redis.hget(live_keys.ranges("best"), self.range.id)
+        if kept is None or int(kept.rpartition(b" ")[2]) <= self.scheduler.now_ms:
+            self.redis.delete(live_keys.parts("best", self.range.id), live_keys.ranking("best", self.range.id))
 
     def discipline(self) -> None:
         """Administrators who disqualify and reinstate, and ask again where they were not answered."""
@@ -283,6 +313,7 @@ class World:
             reads=self.reads(),
             live=self._live(),
             rebuild=self._rebuild(),
+            builds=self._builds(),
             snapshots=self._snapshots(),
             now_ms=self.scheduler.clock,
         )
@@ -307,7 +338,7 @@ class World:
         return Rankings(
             live=live,
             queries=LiveQueries(live),
-            rebuild=self._rebuild(),
+            builds=self._builds(),
             repairs=self._queue(REPAIRS),
             results=Results(Finals(client, "registry"), registry, self.scheduler.clock),
             fallback=Fallback(self._snapshots(), self.reads(), Disqualifications(self._acts()), self.scheduler.clock),
@@ -343,6 +374,15 @@ class World:
             finishing=finishing,
             notices=notices,
             now_ms=self.scheduler.clock,
+        )
+
+    def _builds(self) -> WindowBuilds:
+        return WindowBuilds(
+            rebuild=self._rebuild(),
+            leases=BuildLeases(self._live()),
+            repairs=self._queue(REPAIRS),
+            now_ms=self.scheduler.clock,
+            new_token=self._new_token,
         )
 
     def _rebuild(self) -> Rebuild:
@@ -412,6 +452,12 @@ class World:
         self.scheduler.calm = True
         self.scheduler.run(self.is_quiet)
         self._repair().anti_entropy()
+        self._let_range_go()
+        self.range_healed = LiveWindows(self.redis).page(
+            leaderboard("best"), self.range, 0, 1_000, self.scheduler.now_ms
+        )
+        stored = self.dynamo.tables["registry"]
+        self.acts_by_then = sum(of == "leaderboard#best" and sort.startswith("act#") for of, sort in stored)
         self.scheduler.now_ms += AFTERWARDS_MS
         self._close_all()
         for _ in range(3):

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from fastapi import FastAPI, Request, Response
 
 from functions.api.models import EventsQuery, NoQuery, WindowQuery
-from functions.api.openapi import described, operation
+from functions.api.openapi import building, described, operation
 from functions.api.params import Finder, read_query, to_user_id
 from functions.api.problems import UnknownPlayer
 from functions.api.routes.rankings import to_player_view
@@ -46,7 +46,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     @app.get(
         _WINDOWS,
         tags=tags,
-        responses={200: described(PlayerWindowsView, "The player in every window that is going on")},
+        responses={200: described(PlayerWindowsView, "The player in every window that is going on"), 202: building()},
         openapi_extra=operation(_WINDOWS),
     )
     async def windows(request: Request) -> Response:
@@ -79,7 +79,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     @app.get(
         _EXPLAIN,
         tags=tags,
-        responses={200: described(ExplanationView, "Why the player stands where he stands")},
+        responses={200: described(ExplanationView, "Why the player stands where he stands"), 202: building()},
         openapi_extra=operation(_EXPLAIN, WindowQuery),
     )
     async def explain(request: Request) -> Response:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from functions.api.freshness import Fresh, Freshness
 from functions.api.models import PlayerOfQuery, PlayerQuery, RankingQuery
-from functions.api.openapi import described, not_modified, operation
+from functions.api.openapi import building, described, not_modified, operation
 from functions.api.params import Finder, check_combination, read_query, to_user_id
 from functions.api.problems import UnknownPlayer
 from functions.api.views import NeighboursView, PlayerView, RankingView, to_entry_views, to_window_view
@@ -37,7 +37,11 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness)
     @app.get(
         _RANKINGS,
         tags=_TAGS,
-        responses={200: described(RankingView, "A page of the ranking", conditional=True), 304: not_modified()},
+        responses={
+            200: described(RankingView, "A page of the ranking", conditional=True),
+            202: building(),
+            304: not_modified(),
+        },
         openapi_extra=operation(_RANKINGS, RankingQuery, conditional=True),
     )
     async def ranking(request: Request) -> Response:
@@ -56,6 +60,7 @@ def register_player(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Fre
     """One player. His route takes all that follows `players/`, so whatever stands below it is registered before."""
     found: Mapping[int | str, dict[str, Any]] = {
         200: described(NeighboursView, "The player and the entries around him", conditional=True),
+        202: building(),
         304: not_modified(),
     }
 

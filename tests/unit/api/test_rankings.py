@@ -7,7 +7,9 @@ from functions.api.models import CONTEXT_MAX, LIMIT_MAX, OFFSET_MAX
 from shared.domain.events import USER_ID_BYTES_MAX
 from shared.domain.periods import Period
 from shared.domain.standings import Score
-from shared.domain.windows import parse_day
+from shared.domain.windows import custom, parse_day
+from shared.live.leases import BuildProgress
+from shared.pipeline.window_builds import Building
 from tests.unit.api.conftest import NOW_MS, Api
 
 RANKINGS = "/leaderboards/cup/rankings"
@@ -181,3 +183,29 @@ def test_a_user_id_that_cannot_be_is_named(api: Api, segment: str) -> None:
 
 def test_the_longest_user_id_is_read(api: Api) -> None:
     assert api.get(PLAYERS + "a" * USER_ID_BYTES_MAX).json["type"].endswith("unknown-player")
+
+
+@pytest.mark.parametrize("path", [RANKINGS, f"{PLAYERS}u-1"])
+def test_a_range_that_is_being_built_says_how_far_it_is_and_when_to_ask_again(api: Api, path: str) -> None:
+    window = custom(parse_day("2026-09-01"), parse_day("2026-11-25"))
+    api.rankings.failure = Building("cup", window, BuildProgress(31, 410_332))
+
+    answer = api.get(path, window="custom", **{"from": "2026-09-01", "to": "2026-11-25"})
+
+    assert answer.status == 202
+    assert (answer.headers["retry-after"], answer.headers["cache-control"]) == ("1", "no-store")
+    assert "etag" not in answer.headers
+    assert answer.json == {
+        "leaderboardId": "cup",
+        "window": {
+            "kind": "custom",
+            "id": "2026-09-01..2026-11-25",
+            "from": "2026-09-01",
+            "to": "2026-11-25",
+            "status": "open",
+        },
+        "state": "building",
+        "daysRead": 31,
+        "days": 86,
+        "standingsRead": 410_332,
+    }

@@ -2,6 +2,9 @@
 
 import importlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,15 @@ def test_a_part_measures_its_figures(part: str) -> None:
 
     assert KEYS[part] <= figures.keys()
     assert all(value >= 0 for value in figures.values())
+
+
+def test_the_command_measures_without_an_environment_of_its_own(tmp_path: Path) -> None:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("POWERTOOLS_")}
+    command = [sys.executable, "-m", "infra.bench", "--tiny", "--directory", str(tmp_path), "ingest"]
+
+    subprocess.run(command, check=True, env=bare)
+
+    assert json.loads((tmp_path / "results.json").read_text())["ingest_us_per_event"] > 0
 
 
 def test_ingest_writes_three_items_an_event_of_different_players_and_calls_redis_once() -> None:

@@ -1,0 +1,37 @@
+"""202: a window that is being built from the truth, and how far that is."""
+
+from typing import Final, Literal
+
+from fastapi import Response
+from msgspec import Struct
+
+from functions.api.views import WindowView, answer, window_view
+from shared.pipeline.window_builds import Building
+
+ASK_AGAIN_S: Final = 1
+
+
+class BuildingView(Struct, rename="camel"):
+    """A window that is being built: `daysRead` of `days`, oldest first, are in it so far."""
+
+    leaderboard_id: str
+    window: WindowView
+    state: Literal["building"]
+    days_read: int
+    days: int
+    standings_read: int
+    """What one player's events of one day add up to is one standing."""
+
+
+def respond(now_ms: int, building: Building) -> Response:
+    """How far the build is, and when to ask again."""
+    window, progress = building.window, building.progress
+    view = BuildingView(
+        building.leaderboard_id,
+        window_view(window, window.status(now_ms)),
+        "building",
+        progress.days,
+        len(window.buckets),
+        progress.standings,
+    )
+    return answer(view, 202, {"retry-after": str(ASK_AGAIN_S), "cache-control": "no-store"})
