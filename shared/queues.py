@@ -9,8 +9,9 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from shared.domain.events import LeaderboardId
 from shared.domain.records import Record
-from shared.domain.rejections import Rejection
+from shared.domain.rejections import Reason, Rejection
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -61,6 +62,13 @@ class Rejected(Struct, frozen=True):
     rejection: Rejection
     leaderboard_id: str | None
     """Where the value could be read that far."""
+
+
+class Choice(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Which dead letters to send back to the topic; all of them if nothing is said."""
+
+    reason: Reason | None = None
+    leaderboard_id: LeaderboardId | None = None
 
 
 class RepairRequest(Struct, frozen=True, rename="camel", kw_only=True):

@@ -17,6 +17,7 @@ from infra.local.trigger import GROUP
 
 T = TypeVar("T")
 POLL_S = 0.1
+ACCEPTED = 202
 TIMEOUT_S = 120
 HTTP_TIMEOUT_S = 30
 EMPTY_POLLS = 3
@@ -86,8 +87,13 @@ class System:
         return self.session.request(method, url, timeout=HTTP_TIMEOUT_S, allow_redirects=False, **more)
 
     def get(self, path: str, **query: Any) -> Any:
-        """The JSON of a GET that has to succeed."""
-        answer = self.request("GET", path, params=query)
+        """The JSON of a GET that has to succeed; a window that is being built is waited for, as a client would."""
+
+        def answered() -> requests.Response | None:
+            answer = self.request("GET", path, params=query)
+            return None if answer.status_code == ACCEPTED else answer
+
+        answer = until(answered, f"200 from {path}")
         assert answer.status_code == 200, answer.text
         return answer.json()
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
 from shared.observability import logger, metrics, tracer
-from shared.pipeline.redrive import Choice
+from shared.queues import Choice
 from shared.wiring import Wiring
 
 BATCH_TIME_MS: Final = 90_000

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from unittest import mock
 
+import msgspec
 from msgspec import Struct
 from redis import Redis
 
@@ -45,7 +46,10 @@ class Size(Struct, frozen=True):
 
     players: int = 1_000_000
     updates_per_s: int = 2_000
-    updates_per_call: int = 100
+    updates_per_call: int = 25
+    """What 80 invocations a second bring: six partitions, each asked again as soon as it has been answered."""
+    longer_calls: tuple[int, ...] = (100, 1_000)
+    """As batches get longer: behind, or with a batch window."""
     rate: int = 200
     warm_up_seconds: float = 5
     seconds: float = 30
@@ -55,8 +59,8 @@ class Size(Struct, frozen=True):
 
 
 TINY: Final = Size(
-    players=300, updates_per_s=100, updates_per_call=10, rate=20, warm_up_seconds=0, seconds=1, search_seconds=0.5,
-    rates=(10,), in_process=5,
+    players=300, updates_per_s=100, updates_per_call=10, longer_calls=(20,), rate=20, warm_up_seconds=0, seconds=1,
+    search_seconds=0.5, rates=(10,), in_process=5,
 )  # fmt: skip
 
 
@@ -79,7 +83,22 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
                 best = rate
             progress("in process")
             in_process = _in_process(redis, paths, size)
-    return [*_over_http(paths, latencies, best, size), *in_process]
+        longer = [_with_longer_calls(config, list(paths.values()), size, call, progress) for call in size.longer_calls]
+    return [*_over_http(paths, latencies, best, size), *longer, *in_process]
+
+
+def _with_longer_calls(
+    config: Config, paths: Sequence[str], size: Size, players: int, progress: Callable[[str], None]
+) -> Figure:
+    """The same reads while as many updates come in fewer, longer calls, each of which all readers wait for."""
+    progress(f"updates in calls of {players:,}")
+    with _updates(config.ports.redis, msgspec.structs.replace(size, updates_per_call=players)):
+        found = steady(config.ports.api, paths, size.rate, size.search_seconds)
+    all_ms = [one for each in found.values() for one in each]
+    return Figure(
+        key=f"read_p99_ms_calls_of_{players}", what=f"reads over HTTP, updates in calls of {players:,}: p99",
+        value=percentile(all_ms, 0.99), unit="ms", beside=f"p50 {percentile(all_ms, 0.5):.1f} ms",
+    )  # fmt: skip
 
 
 def _over_http(paths: dict[str, str], latencies: dict[str, list[float]], best: int, size: Size) -> list[Figure]:

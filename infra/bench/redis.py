@@ -21,6 +21,8 @@ from shared.wiring import now_ms
 
 WINDOWS: Final = 3
 PAGE: Final = 100
+INCREMENT: Final = 100
+"""Points of an update are fewer: those of both sides move as far."""
 DEEP: Final = 0.9
 """Where the deep page is, as a share of the players."""
 
@@ -78,11 +80,13 @@ def _at(redis: "Redis", size: Size, players: int) -> list[Figure]:
     of_sets = _used(redis) - after
     applied: list[float] = []
     piped: list[float] = []
+    redis.config_resetstat()
     for _ in range(size.batches):  # by turns
         chosen = rng.sample(range(players), min(players, size.batch))
         applied.append(_per_s(len(chosen), lambda chosen=chosen: windows.apply(chosen)))  # type: ignore[misc]
         piped.append(_per_s(len(chosen), lambda chosen=chosen: _zincrby(redis, chosen, rng)))  # type: ignore[misc]
     apply_rate, pipe_rate = _middle(applied), _middle(piped)
+    us = _server_us(redis, min(players, size.batch) * size.batches)
     return [
         Figure(key=f"apply_per_s_at_{players}", what=f"apply script, {players:,} players", value=apply_rate,
                unit="players/s", beside=f"pipelined ZINCRBY ×3: {pipe_rate:,.0f}/s"),
@@ -90,11 +94,22 @@ def _at(redis: "Redis", size: Size, players: int) -> list[Figure]:
                unit="players/s"),
         Figure(key=f"apply_vs_pipelined_at_{players}", what=f"the one over the other, {players:,} players",
                value=apply_rate / pipe_rate, unit="×"),
+        Figure(key=f"apply_sets_us_at_{players}", what=f"sorted sets alone, in the script, {players:,} players",
+               value=us["zrem"] + us["zadd"], unit="µs/player",
+               beside=f"all of the script {us['evalsha']:.1f}, its hashes {us['hmget'] + us['hset']:.1f}; "
+                      f"ZINCRBY ×3 {us['zincrby']:.1f} µs"),
         Figure(key=f"bytes_per_player_window_at_{players}", what=f"bytes a player and window, {players:,} players",
                value=(after - before) / players / WINDOWS, unit="B",
                beside=f"plain sorted sets: {of_sets / players / WINDOWS:.0f} B"),
         *_package(redis, windows, size, players, rng),
     ]  # fmt: skip
+
+
+def _server_us(redis: "Redis", players: int) -> dict[str, float]:
+    """Command → µs that Redis itself took for it, for each player who was updated on either side."""
+    stats: Any = redis.info("commandstats")
+    names = ("evalsha", "zrem", "zadd", "hmget", "hset", "zincrby")
+    return {name: stats.get(f"cmdstat_{name}", {}).get("usec", 0) / players for name in names}
 
 
 class _Windows:
@@ -106,12 +121,14 @@ class _Windows:
         self._today = today
         self._rng = rng
         self._versions: dict[int, int] = {}
+        self._points: dict[int, int] = {}
 
     def apply(self, players: Sequence[int]) -> None:
         at_ms, standings = now_ms(), {}
         for player in players:
             version = self._versions[player] = self._versions.get(player, 0) + 1
-            standing = Standing(self._rng.randrange(100_000), at_ms, version, "", 0, version)
+            points = self._points[player] = self._points.get(player, 0) + self._rng.randrange(INCREMENT)
+            standing = Standing(points, at_ms, version, "", 0, version)
             standings[f"u-{player:07d}"] = {self._today: standing, ALL_TIME_BUCKET: standing}
         changed = self.live.apply(self.board, standings, at_ms)
         if changed != WINDOWS * len(standings):
@@ -125,7 +142,7 @@ class _Windows:
 def _zincrby(redis: "Redis", players: Sequence[int], rng: random.Random) -> None:
     with redis.pipeline(transaction=False) as pipe:
         for player in players:
-            points = rng.randrange(100)
+            points = rng.randrange(INCREMENT)
             for window in ("d", "w", "a"):
                 pipe.zincrby(f"plain:{window}", points, f"u-{player:07d}")
         pipe.execute()

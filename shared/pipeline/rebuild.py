@@ -13,8 +13,9 @@ from shared.pipeline.disqualifications import Disqualifications
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
 
-CHUNK_PLAYERS: Final = 2_000
-"""Standings in one call of the apply script: some 40 ms of Redis, so that readers and ingest get their turn."""
+CHUNK_PLAYERS: Final = 250
+"""Standings in one call of the apply script: up to 15 ms of Redis, after which readers and ingest get their turn. It is
+no slower than longer calls (docs/benchmarks.md)."""
 ON_DEMAND_MS: Final = 24 * 3_600_000
 """How long a window that was built for a query stays; asked for later, it is built again."""
 WEEK_DAYS: Final = 7

@@ -6,9 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from shared.domain.events import LeaderboardId
-from shared.domain.rejections import Reason
-from shared.queues import DeadLetter, DeadLetterQueue, Received
+from shared.queues import Choice, DeadLetter, DeadLetterQueue, Received
 from shared.topic import Outgoing, Topic
 
 EMPTY_POLLS: Final = 3
@@ -16,13 +14,6 @@ EMPTY_POLLS: Final = 3
 LIMIT_MAX: Final = 100_000
 """Letters of one run; fewer than the 120,000 that may be in flight
 (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html)."""
-
-
-class Choice(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Which letters to send back; all of them if nothing is said."""
-
-    reason: Reason | None = None
-    leaderboard_id: LeaderboardId | None = None
 
 
 class Redriven(Struct):

@@ -12,9 +12,10 @@ from urllib.parse import quote
 import requests
 
 from tests import oracle
-from tests.chaos.timeline import TIMEOUT, UNREACHABLE, Read, Timeline
+from tests.chaos.timeline import BUILDING, TIMEOUT, UNREACHABLE, Read, Timeline
 from tests.windows import Window
 
+ACCEPTED: Final = 202
 PROBLEM: Final = "application/problem+json"
 LIMIT_MAX: Final = 100
 CONTEXT_MAX: Final = 3
@@ -115,6 +116,9 @@ def _understood(answer: requests.Response) -> tuple[dict[str, Any] | None, str, 
     if answer.status_code == 200:
         body: dict[str, Any] = answer.json()
         return body, f"200 {body['source']}", []
+    if answer.status_code == ACCEPTED:
+        faults = [] if answer.json()["state"] == "building" and "retry-after" in answer.headers else [answer.text[:200]]
+        return None, BUILDING, faults
     if answer.headers.get("content-type") != PROBLEM:
         return None, str(answer.status_code), [f"{answer.status_code} without a problem: {answer.text[:200]}"]
     problem = json.loads(answer.content)

@@ -107,6 +107,14 @@ def test_an_error_has_to_be_a_problem_of_its_own_status(monkeypatch: pytest.Monk
     assert complaints(monkeypatch, problem(502, b"<html>", "text/html"))[0] == "502 without a problem: <html>"
 
 
+def test_a_range_that_is_being_built_says_so_and_when_to_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    building = problem(202, b'{"state": "building"}', "application/json")
+    building.headers["retry-after"] = "1"
+
+    assert complaints(monkeypatch, building) == []
+    assert complaints(monkeypatch, problem(202, b'{"state": "building"}')) == ['{"state": "building"}']
+
+
 def test_an_api_that_is_away_or_silent_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert complaints(monkeypatch, requests.ConnectionError()) == [f"{UNREACHABLE} in phase calm"]
     assert complaints(monkeypatch, requests.ReadTimeout()) == [f"{TIMEOUT} in phase calm"]

@@ -16,6 +16,7 @@ from redis import Redis
 from infra.local.servers import free_port, ministack
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
+from shared.pipeline import window_builds
 from shared.wiring import now_ms
 from tests.closing import BUCKET, Scene
 
@@ -59,6 +60,7 @@ def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Ite
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
+        patch.setattr(window_builds, "AT_ONCE_MS", 600_000)  # however slow the machine is
         sys.modules.pop("functions.api.handler", None)
         yield importlib.import_module("functions.api.handler")
         sys.modules.pop("functions.api.handler", None)

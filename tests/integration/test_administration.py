@@ -9,8 +9,8 @@ import pytest
 
 from shared.domain.rejections import Reason
 from shared.domain.windows import daily, day_of
-from shared.pipeline.redrive import Choice, Redriven
-from shared.queues import RepairRequest
+from shared.pipeline.redrive import Redriven
+from shared.queues import Choice, RepairRequest
 from shared.wiring import now_ms
 
 BODY = {"name": "Cup", "aggregation": "sum"}

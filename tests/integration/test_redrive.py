@@ -13,8 +13,8 @@ from botocore.exceptions import EndpointConnectionError
 from infra.local.servers import free_port, ministack
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
-from shared.pipeline.redrive import Choice, Redrive, Redriven
-from shared.queues import INLINE_BYTES_MAX, DeadLetterQueue, Queue, QueueUnavailable, Rejected
+from shared.pipeline.redrive import Redrive, Redriven
+from shared.queues import INLINE_BYTES_MAX, Choice, DeadLetterQueue, Queue, QueueUnavailable, Rejected
 from shared.topic import Outgoing
 from shared.wiring import now_ms
 

@@ -22,7 +22,7 @@ from functions.api.params import Finder, read_query, to_user_id
 from functions.api.problems import NeverDisqualified
 from functions.api.views import answer
 from shared.domain.acts import ActKind
-from shared.pipeline.redrive import Choice
+from shared.queues import Choice
 from shared.wiring import Wiring
 
 REDRIVE_TIME_MS: Final = 15_000
