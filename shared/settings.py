@@ -1,13 +1,19 @@
 """The environment of the functions, read once and checked before anything starts."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-Name = Annotated[str, Meta(min_length=1)]
+from shared.secrets import REFERENCES, SecretUnavailable, read_secret
+
+Name = Annotated[str, Meta(min_length=1, description="a name")]
+QueueUrl = Annotated[str, Meta(pattern=r"^https?://", description="URL of an SQS queue")]
+SecretText = Annotated[str, Meta(min_length=1, description="any text")]
+SECRETS: Final = ("REDIS_PASSWORD", "CURSOR_KEY")
+"""Settings that may also be given by reference: `secretsmanager:<name or ARN>` or `ssm:<name>`."""
 LOCAL: Final = "local"
 LOCAL_CURSOR_KEY: Final = b"everybody may sign cursors here."
 
@@ -20,31 +26,53 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """Every setting by its environment variable: the field's name in upper case."""
 
     stage: Name
+    """Where this runs; `local` is the stack of one machine, which trusts everybody who reaches it."""
     aws_region: Name
+    """Region of every AWS service; Lambda sets it itself."""
     ledger_table: Name
+    """DynamoDB table of accepted events."""
     standings_table: Name
+    """DynamoDB table of what each player's events add up to."""
     registry_table: Name
-    redis_url: Annotated[str, Meta(pattern=r"^rediss?://")]
-    dlq_queue_url: Annotated[str, Meta(pattern=r"^https?://")]
-    repair_queue_url: Annotated[str, Meta(pattern=r"^https?://")]
-    export_queue_url: Annotated[str, Meta(pattern=r"^https?://")]
+    """DynamoDB table of leaderboards, periods, acts, results, export jobs and snapshots."""
+    redis_url: Annotated[str, Meta(pattern=r"^rediss?://", description="`redis://` or, with TLS, `rediss://`")]
+    """Redis of the live windows, without its password."""
+    redis_password: SecretText | None = None
+    """Password of Redis; none is sent without it."""
+    dlq_queue_url: QueueUrl
+    """SQS queue of dead letters: records that were refused."""
+    repair_queue_url: QueueUrl
+    """SQS queue of what has to be applied to the live windows again."""
+    export_queue_url: QueueUrl
+    """SQS queue of export jobs."""
     export_bucket: Name
-    result_topic_arn: Annotated[str, Meta(pattern=r"^(arn:[a-z-]+:sns:[^:]*:[^:]*:[^:]+)?$")] = ""
+    """S3 bucket of exports, results, and dead letters too large for the queue."""
+    result_topic_arn: Annotated[
+        str, Meta(pattern=r"^(arn:[a-z-]+:sns:[^:]*:[^:]*:[^:]+)?$", description="ARN of an SNS topic, or nothing")
+    ] = ""
     """SNS topic that is told when a window is final; nobody is told if it is empty."""
-    kafka_bootstrap_servers: Annotated[str, Meta(pattern=r"^[^,:\s]+:\d+(,[^,:\s]+:\d+)*$")]
+    kafka_bootstrap_servers: Annotated[
+        str, Meta(pattern=r"^[^,:\s]+:\d+(,[^,:\s]+:\d+)*$", description="`host:port`, several parted by commas")
+    ]
+    """Brokers, for the functions that ask them themselves."""
     kafka_topic: Name
+    """Topic of score events."""
     kafka_security: Literal["PLAINTEXT", "SSL", "AWS_MSK_IAM"] = "PLAINTEXT"
     """How functions that ask the broker themselves speak with it."""
     kafka_timestamp_type: Literal["LOG_APPEND_TIME", "CREATE_TIME"] = "LOG_APPEND_TIME"
-    """CREATE_TIME trusts producers' clocks with what is late; refused outside the local stage."""
+    """`message.timestamp.type` of the topic. CREATE_TIME, which trusts producers' clocks with what is late, is refused
+    outside the local stage."""
     authorization: Literal["jwt", "off"] = "jwt"
     """Whether the API takes tokens; `off`, where everybody may do everything, is refused outside the local stage."""
     redis_timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
+    """How long one command of Redis may take, ms."""
     dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
+    """How long one request to DynamoDB may take, ms; it is tried three times."""
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     """Transactions that one ingest call has under way at once."""
-    cursor_key: Annotated[str, Meta(min_length=32)] | None = None
-    """What the API signs its cursors with, 32 characters or more; another key makes all cursors before it void."""
+    cursor_key: Annotated[str, Meta(min_length=32, description="32 characters or more")] | None = None
+    """What the API signs its cursors with; another key makes all cursors before it void. The API needs it outside the
+    local stage."""
 
     @property
     def cursor_signing_key(self) -> bytes:
@@ -78,14 +106,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         return token, expires_ms / 1000
 
 
-def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings.
+def load(environment: Mapping[str, str] | None = None, read_secret: Callable[[str], str] = read_secret) -> Settings:
+    """Read the settings, and the secrets that they refer to.
 
     Raises:
         InvalidSettings: naming the variable and what it takes.
     """
     values = os.environ if environment is None else environment
     known = {name: values[name] for name in Settings.__struct_encode_fields__ if name in values}
+    for name in SECRETS:
+        if known.get(name, "").startswith(REFERENCES):
+            known[name] = _secret(name, known[name], read_secret)
     try:
         settings = msgspec.convert(known, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -96,3 +127,10 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     if settings.authorization == "off" and settings.stage != LOCAL:
         raise InvalidSettings("environment: AUTHORIZATION takes off only where STAGE is local")
     return settings
+
+
+def _secret(name: str, reference: str, read: Callable[[str], str]) -> str:
+    try:
+        return read(reference)
+    except SecretUnavailable as error:
+        raise InvalidSettings(f"environment: {name} refers to {reference}, which can't be read: {error}") from None

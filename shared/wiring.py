@@ -124,6 +124,7 @@ class Wiring:
         timeout = self.settings.redis_timeout_ms / 1000
         return Redis.from_url(
             self.settings.redis_url,
+            password=self.settings.redis_password,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 1),

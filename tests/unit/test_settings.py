@@ -1,11 +1,17 @@
 """A wrong setting stops the start with one line that says which and what it takes."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
+from aws_lambda_powertools.utilities import parameters
+from moto import mock_aws
 
 from infra.local.config import Config, InvalidConfiguration, Ports, from_environment
 from shared.settings import InvalidSettings, Settings, load
+from shared.wiring import Wiring
 
 COMPLETE = Config(Path("state"), Path("packages"), Ports()).environment()
 
@@ -21,6 +27,7 @@ OPTIONAL = {
     "AUTHORIZATION",
     "RESULT_TOPIC_ARN",
     "CURSOR_KEY",
+    "REDIS_PASSWORD",
     "KAFKA_SECURITY",
     "KAFKA_TIMESTAMP_TYPE",
     "REDIS_TIMEOUT_MS",
@@ -54,6 +61,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("REDIS_TIMEOUT_MS", "soon"),
         ("TRUTH_THREADS", "65"),
         ("CURSOR_KEY", "k" * 31),
+        ("REDIS_PASSWORD", ""),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
@@ -96,3 +104,53 @@ def test_a_port_that_is_none_is_named(port: str) -> None:
 def test_two_servers_on_one_port_are_refused() -> None:
     with pytest.raises(InvalidConfiguration, match="share a port"):
         from_environment({"KAFKA_PORT": "8080"})
+
+
+@pytest.fixture
+def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Secrets Manager and the Parameter Store."""
+    for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    with mock_aws():
+        parameters.clear_caches()
+        yield
+        parameters.clear_caches()
+
+
+@pytest.mark.usefixtures("stores")
+def test_a_secret_may_be_given_by_reference() -> None:
+    made = boto3.client("secretsmanager").create_secret(Name="cursors", SecretString="k" * 32)
+    boto3.client("ssm").put_parameter(Name="/cup/redis", Value="hush", Type="SecureString")
+
+    settings = load(COMPLETE | {"CURSOR_KEY": f"secretsmanager:{made['ARN']}", "REDIS_PASSWORD": "ssm:/cup/redis"})
+
+    assert settings.cursor_signing_key == b"k" * 32
+    assert settings.redis_password == "hush"
+    assert Wiring(settings).redis.connection_pool.connection_kwargs["password"] == "hush"
+
+
+@pytest.mark.usefixtures("stores")
+@pytest.mark.parametrize("reference", ["secretsmanager:none", "ssm:/none", "ssm:"])
+def test_a_secret_that_cannot_be_read_stops_the_start_with_one_line(reference: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"CURSOR_KEY refers to {reference}") as caught:
+        load(COMPLETE | {"CURSOR_KEY": reference})
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("stores")
+def test_a_secret_behind_a_reference_is_held_to_what_the_setting_takes_and_not_shown() -> None:
+    boto3.client("secretsmanager").create_secret(Name="short", SecretString="too-short")
+
+    with pytest.raises(InvalidSettings, match="CURSOR_KEY") as caught:
+        load(COMPLETE | {"CURSOR_KEY": "secretsmanager:short"})
+
+    assert "too-short" not in str(caught.value)
+
+
+def test_no_other_setting_is_looked_up_elsewhere() -> None:
+    def read(reference: str) -> str:
+        raise AssertionError(reference)
+
+    assert load(COMPLETE | {"EXPORT_BUCKET": "ssm:/bucket"}, read).export_bucket == "ssm:/bucket"

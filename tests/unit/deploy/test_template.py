@@ -18,6 +18,7 @@ TEMPLATE = ROOT / "template.yaml"
 NESTED = sorted((ROOT / "infra" / "templates").glob("*.yaml"))
 FROM_LAMBDA = {"AWS_REGION"}
 """Lambda sets these itself."""
+READ_SECRET = "secretsmanager:GetSecretValue"
 SIGNING = {"CURSOR_KEY"}
 """Settings that only the API needs."""
 
@@ -91,6 +92,17 @@ def test_a_function_has_every_setting_without_default_and_no_other(name: str) ->
     assert needed - FROM_LAMBDA <= given <= fields.keys() - FROM_LAMBDA
     assert (given >= SIGNING) is (folder(FUNCTIONS[name]) == "api")
     assert own["POWERTOOLS_SERVICE_NAME"] == folder(FUNCTIONS[name])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_secret_is_given_by_reference_to_who_may_read_it(name: str) -> None:
+    own = FUNCTIONS[name]["Environment"]["Variables"]
+    shared = STACK["Globals"]["Function"]["Environment"]["Variables"]
+    referred = {one["Sub"] for one in own.values() if isinstance(one, dict) and "Sub" in one}
+    readable = [one["Resource"] for one in statements(FUNCTIONS[name]) if one["Action"] == [READ_SECRET]]
+    named = [one for each in readable for one in (each if isinstance(each, list) else [each])]
+    assert {f"secretsmanager:${{{next(iter(one.values()))}}}" for one in named} == referred
+    assert "resolve:" not in str(own | shared)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
