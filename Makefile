@@ -42,8 +42,9 @@ simulate: setup ## Run the simulation over SEEDS seeds from FIRST_SEED on
 chaos: setup ## Kill the processes of a real stack under load for SECONDS (600), KILLS (28) times, from a SEED
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
-openapi: $(STAMPS)/venv ## Write docs/openapi.json anew
+openapi: $(STAMPS)/venv ## Write docs/openapi.json and docs/api.md anew
 	@$(BIN)/python -m infra.contract
+	@$(BIN)/python -m infra.api_document
 
 diagrams: $(STAMPS)/venv ## Draw the diagrams of the documents whose text has changed (with Chromium)
 	@$(BIN)/python -m infra.diagrams

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from infra import api_document
 from infra.diagrams import PICTURES, Diagram, all_diagrams, diagrams_in
+from tests.runnable import COVERED, DOCUMENTS, MARK, ROOT, command_blocks
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 SECTION = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -93,3 +93,22 @@ def test_a_diagram_whose_text_has_changed_counts_as_not_drawn() -> None:
 def test_a_text_without_a_picture_is_no_diagram() -> None:
     with pytest.raises(ValueError, match="no picture"):
         diagrams_in("```mermaid\nflowchart LR\n```")
+
+
+def test_the_checked_in_api_document_is_that_of_the_contract() -> None:
+    assert api_document.DOCUMENT.read_text(encoding="utf-8") == api_document.text(), "make openapi writes it anew"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_block_of_commands_is_marked_to_be_run(document: Path) -> None:
+    for block in command_blocks(document):
+        assert block.language == MARK, f"```{MARK} is run; what is not meant to be stands indented: {block.name}"
+
+
+def test_a_block_that_is_not_run_stands_somewhere_and_names_a_test_that_is_there() -> None:
+    blocks = {block.name for document in DOCUMENTS for block in command_blocks(document)}
+    assert COVERED.keys() <= blocks
+    for test, reason in COVERED.values():
+        path, _, function = test.partition("::")
+        assert f"def {function}(" in (ROOT / path).read_text(), test
+        assert reason

@@ -72,35 +72,60 @@ def _listed(value: object) -> object:
 class WindowQuery(_Sent):
     """Which window: `date` goes with daily and weekly, `period` or `from` and `to` with custom."""
 
-    window: WindowKind = WindowKind.ALL_TIME
-    date: Parameter | None = None
-    period: Parameter | None = None
-    first: Annotated[Parameter | None, Field(alias="from", json_schema_extra=_DATE)] = None
-    last: Annotated[Parameter | None, Field(alias="to", json_schema_extra=_DATE)] = None
+    window: Annotated[
+        WindowKind, Field(description="How time is cut: days, weeks, not at all, or dates of your own")
+    ] = WindowKind.ALL_TIME
+    date: Annotated[
+        Parameter | None,
+        Field(
+            description="With `daily` a day, `2026-11-23`, with `weekly` also a week, `2026-W48`; without it, today's"
+        ),
+    ] = None
+    period: Annotated[Parameter | None, Field(description="With `custom`: the id of a registered period")] = None
+    first: Annotated[
+        Parameter | None,
+        Field(alias="from", json_schema_extra=_DATE, description="With `custom`, in place of `period`: the first day"),
+    ] = None
+    last: Annotated[
+        Parameter | None,
+        Field(alias="to", json_schema_extra=_DATE, description="The last day, itself included; 366 days at the most"),
+    ] = None
 
 
 class RankingQuery(WindowQuery):
     """A page of a window."""
 
-    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
-    offset: Annotated[int, Field(ge=0, le=OFFSET_MAX)] = 0
-    cursor: Annotated[str | None, Field(max_length=CURSOR_CHARACTERS_MAX)] = None
-    user_ids: Annotated[UserIds | None, BeforeValidator(_listed)] = None
-    min_score: QueryPoints | None = None
-    max_score: QueryPoints | None = None
-    tier: Annotated[str | None, Field(min_length=1, max_length=NAME_CHARACTERS_MAX)] = None
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX, description="Entries of a page")] = LIMIT_DEFAULT
+    offset: Annotated[int, Field(ge=0, le=OFFSET_MAX, description="Entries to pass over")] = 0
+    cursor: Annotated[
+        str | None,
+        Field(
+            max_length=CURSOR_CHARACTERS_MAX,
+            description="`nextCursor` or `prevCursor` of another page, with the same filters; in place of `offset`",
+        ),
+    ] = None
+    user_ids: Annotated[
+        UserIds | None, BeforeValidator(_listed), Field(description="These players alone, in order of their ranks")
+    ] = None
+    min_score: Annotated[QueryPoints | None, Field(description="Entries with this score or more")] = None
+    max_score: Annotated[QueryPoints | None, Field(description="Entries with this score or less")] = None
+    tier: Annotated[
+        str | None, Field(min_length=1, max_length=NAME_CHARACTERS_MAX, description="Entries of this tier")
+    ] = None
 
 
 class PlayerQuery(WindowQuery):
     """How many entries around a player."""
 
-    context: Annotated[int, Field(ge=0, le=CONTEXT_MAX)] = CONTEXT_DEFAULT
+    context: Annotated[int, Field(ge=0, le=CONTEXT_MAX, description="Entries above and below to show")] = (
+        CONTEXT_DEFAULT
+    )
 
 
 class PlayerOfQuery(PlayerQuery):
     """A player by a parameter."""
 
-    user_id: str
+    user_id: Annotated[str, Field(description="The player, percent-encoded")]
 
 
 class NoQuery(_Sent):
@@ -110,8 +135,11 @@ class NoQuery(_Sent):
 class EventsQuery(_Sent):
     """A page of a player's events, by event id."""
 
-    limit: Annotated[int, Field(ge=1, le=EVENTS_MAX)] = EVENTS_MAX
-    after: Annotated[str | None, Field(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX)] = None
+    limit: Annotated[int, Field(ge=1, le=EVENTS_MAX, description="Events of a page")] = EVENTS_MAX
+    after: Annotated[
+        str | None,
+        Field(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX, description="`nextAfter` of the page before"),
+    ] = None
 
 
 def _hundredths(value: object) -> int:
@@ -137,13 +165,18 @@ def _hundredths_of_text(value: object) -> int:
 class ExportQuery(WindowQuery):
     """Which file of a window."""
 
-    format: ExportFormat = ExportFormat.CSV
-    compression: Compression | None = None
-    """None unless it is said; of Parquet zstd."""
-    tier: Annotated[str | None, Field(max_length=NAME_CHARACTERS_MAX)] = None
-    top_n: Annotated[int | None, Field(alias="topN", ge=1, le=POINTS_MAX)] = None
+    format: Annotated[ExportFormat, Field(description="Of the file")] = ExportFormat.CSV
+    compression: Annotated[
+        Compression | None, Field(description="Of the file; of Parquet its pages, `zstd` if nothing is said")
+    ] = None
+    tier: Annotated[str | None, Field(max_length=NAME_CHARACTERS_MAX, description="Only the players of this tier")] = (
+        None
+    )
+    top_n: Annotated[int | None, Field(alias="topN", ge=1, le=POINTS_MAX, description="Only the first so many")] = None
     top_percent: Annotated[
-        int | None, BeforeValidator(_hundredths_of_text, json_schema_input_type=float), Field(alias="topPercent")
+        int | None,
+        BeforeValidator(_hundredths_of_text, json_schema_input_type=float),
+        Field(alias="topPercent", description="Only the first so many percent, two decimals at the most"),
     ] = None
 
     @property
@@ -156,25 +189,31 @@ class ExportQuery(WindowQuery):
 class ActsQuery(_Sent):
     """A page of acts, by number."""
 
-    limit: Annotated[int, Field(ge=1, le=ACTS_PAGE_MAX)] = ACTS_PAGE_MAX
-    after: Annotated[int, Field(ge=0, le=ACT_NUMBER_MAX)] = 0
+    limit: Annotated[int, Field(ge=1, le=ACTS_PAGE_MAX, description="Acts of a page")] = ACTS_PAGE_MAX
+    after: Annotated[int, Field(ge=0, le=ACT_NUMBER_MAX, description="`nextAfter` of the page before")] = 0
 
 
 class ListQuery(_Sent):
     """A page of leaderboards, by id."""
 
-    limit: Annotated[int, Field(ge=1, le=LIST_MAX)] = LIST_DEFAULT
-    after: Annotated[str | None, Field(pattern=ID_PATTERN)] = None
+    limit: Annotated[int, Field(ge=1, le=LIST_MAX, description="Leaderboards of a page")] = LIST_DEFAULT
+    after: Annotated[str | None, Field(pattern=ID_PATTERN, description="`nextAfter` of the page before")] = None
 
 
 class TierBody(_Sent):
     """A reward tier: a name and exactly one rule."""
 
-    name: Name
-    top_n: Annotated[StrictInt | None, Field(alias="topN", ge=1, le=POINTS_MAX)] = None
-    top_percent: Annotated[int | None, BeforeValidator(_hundredths, json_schema_input_type=float)] = None
-    min_score: Points | None = None
-    max_score: Points | None = None
+    name: Annotated[Name, Field(description="What entries and awards call it; each once")]
+    top_n: Annotated[StrictInt | None, Field(alias="topN", ge=1, le=POINTS_MAX, description="Ranks 1 to this one")] = (
+        None
+    )
+    top_percent: Annotated[
+        int | None,
+        BeforeValidator(_hundredths, json_schema_input_type=float),
+        Field(description="The first so many percent, rounded up to whole players; two decimals at the most"),
+    ] = None
+    min_score: Annotated[Points | None, Field(description="This score or more; with order `desc`")] = None
+    max_score: Annotated[Points | None, Field(description="This score or less; with order `asc`")] = None
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
@@ -212,14 +251,22 @@ def _lateness(value: object) -> int:
 class LeaderboardBody(_Sent):
     """A leaderboard's definition."""
 
-    name: Name
-    aggregation: Aggregation
-    order: Order = Order.DESC
+    name: Annotated[Name, Field(description="For people")]
+    aggregation: Annotated[
+        Aggregation, Field(description="What a player's events make together: their sum, the best one, the latest one")
+    ]
+    order: Annotated[Order, Field(description="Whether the highest score ranks first, or the lowest")] = Order.DESC
     lateness: Annotated[int, BeforeValidator(_lateness, json_schema_input_type=str)] = Field(
-        "PT1H", validate_default=True
+        "PT1H",
+        validate_default=True,
+        description="How long after its end a day still takes events, an ISO 8601 duration to `P366D`",
     )
-    shards: Annotated[StrictInt, Field(ge=1, le=SHARDS_MAX)] = SHARDS_DEFAULT
-    tiers: Annotated[tuple[TierBody, ...], Field(max_length=TIERS_MAX)] = ()
+    shards: Annotated[
+        StrictInt, Field(ge=1, le=SHARDS_MAX, description="Partitions that its writes are spread over")
+    ] = SHARDS_DEFAULT
+    tiers: Annotated[
+        tuple[TierBody, ...], Field(max_length=TIERS_MAX, description="Rewards, best first: the first that fits counts")
+    ] = ()
 
     @field_validator("tiers")
     @classmethod
@@ -252,14 +299,17 @@ class LeaderboardBody(_Sent):
 class ActBody(_Sent):
     """Why something is done; who does it is the subject of his token."""
 
-    reason: Annotated[str, Field(strict=True, min_length=1, max_length=REASON_CHARACTERS_MAX)]
+    reason: Annotated[
+        str, Field(strict=True, min_length=1, max_length=REASON_CHARACTERS_MAX, description="Kept in the audit trail")
+    ]
 
 
 class RebuildBody(ActBody):
     """What is to be built anew."""
 
-    window: Annotated[Parameter | None, Field(strict=True)] = None
-    """Id of a window, e.g. `2026-W48`."""
+    window: Annotated[
+        Parameter | None, Field(strict=True, description="Id of a window, as answers name it: `2026-W48`")
+    ] = None
 
     def to_window(self) -> Window | None:
         """The domain's window.
@@ -273,16 +323,18 @@ class RebuildBody(ActBody):
 class RedriveBody(ActBody):
     """Which letters are to be sent back."""
 
-    rejected_as: Reason | None = None
-    """Only those that were refused for this reason."""
+    rejected_as: Annotated[Reason | None, Field(description="Only those that were refused for this reason")] = None
 
 
 class PeriodBody(_Sent):
     """A period; both dates are inclusive."""
 
-    name: Name
-    first: Annotated[Parameter, Field(alias="from", strict=True, json_schema_extra=_DATE)]
-    last: Annotated[Parameter, Field(alias="to", strict=True, json_schema_extra=_DATE)]
+    name: Annotated[Name, Field(description="For people")]
+    first: Annotated[Parameter, Field(alias="from", strict=True, json_schema_extra=_DATE, description="The first day")]
+    last: Annotated[
+        Parameter,
+        Field(alias="to", strict=True, json_schema_extra=_DATE, description="The last day, itself included"),
+    ]
 
     def to_period(self, period_id: str) -> Period:
         """The domain's period.

@@ -69,6 +69,8 @@ def operation(
 
 def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
     parameter = {"name": name, "in": place, "required": required, "schema": schema}
+    if "description" in schema:
+        parameter["description"] = schema.pop("description")
     named = f"{name} ({schema.get('type')})"  # where routes take different things by the same name
     if named in examples.PARAMETERS or name in examples.PARAMETERS:
         parameter["example"] = examples.PARAMETERS.get(named, examples.PARAMETERS.get(name))
@@ -83,7 +85,7 @@ def _present(declared: Mapping[str, Any], definitions: Mapping[str, Any]) -> dic
     for option in schema.pop("anyOf", ()):
         if option.get("type") != "null":
             schema |= option
-    schema |= definitions.get(schema.pop("$ref", "").rpartition("/")[2], {})
+    schema = {**definitions.get(schema.pop("$ref", "").rpartition("/")[2], {}), **schema}
     if schema.get("default", ...) is None:
         del schema["default"]
     schema.pop("title", None)

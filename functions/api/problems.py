@@ -149,7 +149,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     Unavailable: Kind("truth-unavailable", "The database is out of reach", 503, 1, _LATER),
     QueueUnavailable: Kind("queue-unavailable", "The queue is out of reach", 503, 1, _LATER),
 }
-_BY_STATUS: Final = {400: _UNREADABLE, 404: _NO_ROUTE, 405: _NO_METHOD, 422: _INVALID}
+BY_STATUS: Final = {400: _UNREADABLE, 404: _NO_ROUTE, 405: _NO_METHOD, 422: _INVALID}
+"""Those that the framework raises itself."""
 
 
 async def respond(request: Request, error: Exception) -> Response:
@@ -188,7 +189,7 @@ def _kind_of(error: Exception) -> Kind:
     if isinstance(error, RequestValidationError) and any(one["type"] == "json_invalid" for one in error.errors()):
         return _UNREADABLE
     if isinstance(error, HTTPException):
-        return _BY_STATUS.get(error.status_code, _UNREADABLE if error.status_code < 500 else UNEXPECTED)
+        return BY_STATUS.get(error.status_code, _UNREADABLE if error.status_code < 500 else UNEXPECTED)
     return next((KINDS[ancestor] for ancestor in type(error).__mro__ if ancestor in KINDS), UNEXPECTED)
 
 

@@ -28,6 +28,7 @@ class WindowView(Struct, rename={"first": "from", "last": "to"}, gc=False):
     first: str | None
     last: str | None
     status: str
+    """`open`: going on; `closing`: over, late events may still count; `final`: it will never change again."""
 
 
 class EntryView(Struct, rename="camel", gc=False):
@@ -40,9 +41,11 @@ class EntryView(Struct, rename="camel", gc=False):
     user_id: str
     score: int
     reached_at: str
+    """When the score was reached; of equal scores the earlier one ranks first, then the lower user id by bytes."""
     percentile: float
     """Share of players ranked strictly below, in percent, two decimals, cut off."""
     tier: str | None
+    """Name of the first reward tier whose rule takes the entry; null if none does."""
 
 
 class PlayerView(Struct, rename="camel", gc=False):
@@ -69,9 +72,13 @@ class RankingView(Struct, rename="camel", gc=False):
     leaderboard_id: str
     window: WindowView
     revision: int
+    """Grows with every change of the window."""
     total: int
+    """Players in the window."""
     as_of: str
+    """The instant that all of the answer is of."""
     source: str
+    """`live`; `snapshot` where the cache can't answer: how it was at `asOf`; or `final`."""
     matched: int
     """How many entries of the window meet the filters, on this page or not; `total` without any."""
     entries: list[EntryView]
@@ -180,6 +187,7 @@ class ExportView(Struct, rename="camel"):
     window_id: str
     format: str
     state: str
+    """`queued`, `running`, `done` or `failed`."""
     rows_written: int
     rows: int | None
     url: str | None

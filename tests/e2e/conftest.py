@@ -1,4 +1,4 @@
-"""The stack that the end-to-end tests share."""
+"""The stacks that the end-to-end tests share."""
 
 from collections.abc import Iterator
 
@@ -15,3 +15,16 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         running = System(stack)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="package")
+def quick_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Another, whose schedules tick every other second.
+
+    Modules share it, so each has leaderboards of its own and leaves no dead letters behind.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CLOSE_EVERY_S", "SNAPSHOTS_EVERY_S"):
+            patch.setenv(name, "2")
+        with Stack.for_test(tmp_path_factory.mktemp("quick-stack")) as stack:
+            yield stack

@@ -37,13 +37,8 @@ NO_LATENESS = {"lateness": "PT0S"}
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack whose schedules tick every other second."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("CLOSE_EVERY_S", "SNAPSHOTS_EVERY_S"):
-            patch.setenv(name, "2")
-        with Stack.for_test(tmp_path_factory.mktemp("stack")) as stack:
-            yield stack
+def stack(quick_stack: Stack) -> Stack:
+    return quick_stack
 
 
 @pytest.fixture(scope="module")

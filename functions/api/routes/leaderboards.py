@@ -68,7 +68,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, definitions: Definiti
         """A leaderboard's definition, as it is now."""
         return answer(to_leaderboard_view(finder.leaderboard(request, now=True)))
 
-    @app.delete(_ONE, tags=tags, status_code=204, openapi_extra=operation(_ONE))
+    @app.delete(_ONE, tags=tags, status_code=204, response_description="Deleted", openapi_extra=operation(_ONE))
     async def delete(request: Request) -> Response:
         """Delete a leaderboard: it takes no more events and is not shown. Nothing that was counted is lost."""
         definitions.close(finder.leaderboard(request, now=True).id, caller(request).subject)
@@ -116,7 +116,7 @@ def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: 
         leaderboard = finder.leaderboard(request)
         return answer(to_period_view(read_period(wiring.registry, leaderboard.id, request.path_params["periodId"])))
 
-    @app.delete(_PERIOD, tags=tags, status_code=204, openapi_extra=operation(_PERIOD))
+    @app.delete(_PERIOD, tags=tags, status_code=204, response_description="Forgotten", openapi_extra=operation(_PERIOD))
     async def delete(request: Request) -> Response:
         """Forget a period. Its dates can still be ranked as a custom range."""
         leaderboard = finder.leaderboard(request)

@@ -1,0 +1,256 @@
+"""The words and the requests of docs/api.md. The requests can be sent in their order; a test does."""
+
+from typing import Final
+
+_JSON: Final = "-H 'content-type: application/json'"
+
+HEAD: Final = """\
+# The HTTP API
+
+For whoever builds a game, or what pays its winners, on these leaderboards: what can be asked and what comes back.
+Scores come in over Kafka ([score events](#score-events)), everything else goes over HTTP. This page is written by
+`make openapi` from the contract, [openapi.json](openapi.json), which every instance also serves at `/openapi.json`.
+
+`make up` starts a system at `localhost:8080` ([README](../README.md)); on AWS the address is the stack's output
+`ApiUrl`. Every command below works as it stands, from top to bottom: a test sends them all. They share two
+abbreviations:
+
+```sh
+BOARD=localhost:8080/leaderboards/spring-cup
+field() { .venv/bin/python -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }  # of JSON
+```
+
+In short: create a leaderboard once ([PUT](#put-leaderboardsid)); have game servers send [events](#score-events); show
+[rankings](#get-leaderboardsidrankings) and [players](#get-leaderboardsidplayersuserid) while it goes on; when a window
+is over, pay from its [result](#get-leaderboardsidresult).
+
+## Words
+
+| | |
+|---|---|
+| leaderboard | a contest with its rules: how events add up, which score is better, tiers |
+| event | one scoring fact about one player, sent once or often: it counts once |
+| window | the run of whole UTC days that is ranked: a day, an ISO 8601 week, all time, or `custom`: up to 366 days |
+| period | dates of a custom window that were given a name |
+| entry | one line of a ranking: a player with rank, score and tier. Two entries never tie |
+| tier | a reward with its rule: the top 100, the top 10 %, 500 points or more |
+| final | a window that is over, with nothing late to come: it never changes again and has a result |
+
+## What holds everywhere
+
+- *Tokens*: on AWS a request takes `Authorization: Bearer <JWT>` with the scope of its route. Locally nobody is asked
+  for one.
+- *Times* are UTC, RFC 3339, in milliseconds. *Scores* are integers to ±(2^53−1). *User ids* in a path are
+  percent-encoded.
+- *A cache that can't answer* is said, never hidden: `source` is `snapshot` then, and a rank that nobody can vouch for
+  is not shown (503).
+- *Asking again*: rankings and players carry `ETag` and `Cache-Control`. With `If-None-Match` the answer is 304 if
+  nothing has changed; with `Prefer: wait=20` beside it, the answer comes once something has, or after 20 s.
+- *Pages*: `nextCursor` and `prevCursor` are places in the ranking, not numbers: who doesn't move is met exactly once,
+  however the others move, and page 10,000 comes as fast as the first.
+- *Unknown parameters and fields* are refused, not ignored.
+"""
+
+SECTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "Leaderboards": ("leaderboards_put", "leaderboards_get", "leaderboards_listing"),
+    "Rankings": ("rankings_ranking", "rankings_player", "rankings_player_of"),
+    "Players": ("players_windows", "players_events", "players_explain"),
+    "Periods": ("periods_put", "periods_get", "periods_listing", "periods_delete"),
+    "Exports": ("exports_ask", "exports_job"),
+    "Results": ("exports_result", "exports_versions"),
+    "Administration": (
+        "administration_disqualify",
+        "administration_disqualified",
+        "administration_reinstate",
+        "administration_acts",
+        "administration_rebuild",
+        "administration_redrive",
+        "leaderboards_delete",
+    ),
+    "Health and metrics": ("health_health", "health_live", "health_ready", "metrics_metrics"),
+}
+"""Title → operations, each in one section."""
+
+INTRODUCTIONS: Final[dict[str, str]] = {
+    "Score events": """\
+## Score events
+
+Scores come in over Kafka, by any client: topic `score-events`, key `<leaderboardId>:<userId>`, value JSON by
+[`events/score-event.schema.json`](../events/score-event.schema.json). The broker taking the record is all there is to
+wait for; it shows within a second or so. Send again whatever you are not sure about, with the same `eventId`: it counts
+once. What can't count (malformed, too late, another content under the same id, …) is kept on a dead-letter queue with
+its reason ([runbook](runbook.md#dead-letters)).
+""",
+    "Exports": """\
+Files of whole rankings, made from the database, not from the cache: [exports](exports.md) has their columns.
+""",
+    "Results": """\
+A window is final once its last day and the leaderboard's `lateness` are over and every record that came in time was
+counted. What to pay from it, and how to pay once: [exports and results](exports.md#who-pays).
+""",
+    "Administration": """\
+Everything here, and every change of a leaderboard or period, is noted with the `reason` and the `sub` of the token.
+""",
+}
+"""Title → what stands before its routes."""
+
+EVENTS: Final = """
+YESTERDAY=$(date -u -d yesterday +%F)
+.venv/bin/python - $YESTERDAY <<'END'
+import json, sys, uuid, confluent_kafka
+producer = confluent_kafka.Producer({"bootstrap.servers": "127.0.0.1:9092"})
+for user, points in [("u-42", 600), ("u-7", 700), ("u-9", 40)]:
+    event = {"eventId": str(uuid.uuid4()), "leaderboardId": "spring-cup", "userId": user, "points": points,
+             "occurredAt": f"{sys.argv[1]}T12:00:00Z"}
+    producer.produce("score-events", json.dumps(event), f"spring-cup:{user}")
+producer.flush()
+END
+until curl -s "$BOARD/rankings" | grep '"total":3'; do sleep 0.2; done
+"""
+
+REQUESTS: Final[dict[str, str]] = {
+    "leaderboards_put": f"""
+# 2 days of lateness, so that yesterday's events count, too
+curl -X PUT $BOARD {_JSON} -d '{{
+  "name": "Spring cup", "aggregation": "sum", "lateness": "P2D", "tiers": [
+    {{"name": "gold", "topN": 1}}, {{"name": "silver", "topPercent": 10}}, {{"name": "bronze", "minScore": 500}}]}}'
+""",
+    "leaderboards_get": "curl $BOARD",
+    "leaderboards_listing": "curl 'localhost:8080/leaderboards?limit=100'",
+    "rankings_ranking": """
+# a page, and the page after it
+curl "$BOARD/rankings?window=daily&date=$YESTERDAY&limit=2"
+CURSOR=$(curl -s "$BOARD/rankings?window=daily&date=$YESTERDAY&limit=2" | field nextCursor)
+curl "$BOARD/rankings?window=daily&date=$YESTERDAY&limit=2&cursor=$CURSOR"
+
+# a part of it; a player and his friends
+curl "$BOARD/rankings?window=weekly&minScore=100"
+curl "$BOARD/rankings?tier=bronze"
+curl "$BOARD/rankings?userIds=u-42,u-9,nobody"
+
+# again, only if something has changed
+TAG=$(curl -s -D - -o /dev/null "$BOARD/rankings" | tr -d '\\r' | sed -n 's/^etag: //ip')
+curl -i -H "If-None-Match: $TAG" "$BOARD/rankings"
+""",
+    "rankings_player": 'curl "$BOARD/players/u-42?window=daily&date=$YESTERDAY&context=1"',
+    "rankings_player_of": 'curl -G "$BOARD/players" --data-urlencode "userId=u-42" -d window=all-time',
+    "players_windows": 'curl "$BOARD/players/u-42/windows"',
+    "players_events": 'curl "$BOARD/players/u-42/events?limit=50"',
+    "players_explain": 'curl "$BOARD/players/u-42/explain?window=all-time"',
+    "periods_put": f"""
+curl -X PUT $BOARD/periods/launch {_JSON} \\
+  -d "{{\\"name\\": \\"Launch\\", \\"from\\": \\"$YESTERDAY\\", \\"to\\": \\"$YESTERDAY\\"}}"
+curl "$BOARD/rankings?window=custom&period=launch"
+curl "$BOARD/rankings?window=custom&from=$YESTERDAY&to=$(date -u -d tomorrow +%F)"
+""",
+    "periods_get": "curl $BOARD/periods/launch",
+    "periods_listing": "curl $BOARD/periods",
+    "periods_delete": "curl -X DELETE $BOARD/periods/launch",
+    "exports_ask": "curl -L -H 'Prefer: wait=20' \"$BOARD/export?window=all-time&format=csv\"",
+    "exports_job": """
+JOB=$(curl -s "$BOARD/export?window=all-time&format=ndjson&topN=2" | field id)
+curl $BOARD/exports/$JOB
+""",
+    "exports_result": f"""
+# without lateness yesterday is over for good; it is looked at once a minute
+curl -X PUT $BOARD {_JSON} -d '{{
+  "name": "Spring cup", "aggregation": "sum", "lateness": "PT0S", "tiers": [{{"name": "gold", "topN": 1}}]}}'
+until curl -s --fail "$BOARD/result?window=daily&date=$YESTERDAY"; do sleep 1; done
+""",
+    "exports_versions": 'curl "$BOARD/result/versions?window=daily&date=$YESTERDAY"',
+    "administration_disqualify": f"""
+curl -X POST $BOARD/players/u-7/disqualify {_JSON} -d '{{"reason": "bought points, case 1234"}}'
+""",
+    "administration_disqualified": "curl $BOARD/disqualified",
+    "administration_reinstate": f"""
+curl -X POST $BOARD/players/u-7/reinstate {_JSON} -d '{{"reason": "case 1234 was another player"}}'
+""",
+    "administration_acts": 'curl "$BOARD/acts?limit=10"',
+    "administration_rebuild": f'curl -X POST $BOARD/rebuild {_JSON} -d \'{{"reason": "to be sure, case 1235"}}\'',
+    "administration_redrive": f"""
+curl -X POST $BOARD/redrive {_JSON} \\
+  -d '{{"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"}}'
+""",
+    "leaderboards_delete": "curl -X DELETE $BOARD",
+    "health_health": "curl localhost:8080/health",
+    "health_live": "curl localhost:8080/health/live",
+    "health_ready": "curl localhost:8080/health/ready",
+    "metrics_metrics": "curl localhost:8080/metrics",
+}
+"""Operation → commands that succeed once those before them have."""
+
+BODIES: Final = ("LeaderboardBody", "TierBody", "PeriodBody", "ActBody", "RebuildBody", "RedriveBody")
+
+_BOARD: Final = ("unknown-leaderboard",)
+_WINDOW: Final = (*_BOARD, "unknown-period")
+_LIVE: Final = ("too-many-ranges", "cache-unavailable", "rebuilding")
+_ACT: Final = (*_BOARD, "conflict", "too-many-acts")
+ERRORS: Final[dict[str, tuple[str, ...]]] = {
+    "leaderboards_put": ("sealed-rule", "conflict", "too-many-acts"),
+    "leaderboards_get": _BOARD,
+    "rankings_ranking": (*_WINDOW, *_LIVE),
+    "rankings_player": (*_WINDOW, "unknown-player", *_LIVE),
+    "rankings_player_of": (*_WINDOW, "unknown-player", *_LIVE),
+    "players_windows": (*_BOARD, "cache-unavailable", "rebuilding"),
+    "players_events": (*_BOARD, "unknown-player"),
+    "players_explain": (*_WINDOW, "unknown-player", *_LIVE),
+    "periods_put": _ACT,
+    "periods_get": _WINDOW,
+    "periods_listing": _BOARD,
+    "periods_delete": (*_WINDOW, "conflict", "too-many-acts"),
+    "exports_ask": (*_WINDOW, "queue-unavailable"),
+    "exports_job": (*_BOARD, "unknown-export"),
+    "exports_result": (*_WINDOW, "not-final"),
+    "exports_versions": _WINDOW,
+    "administration_disqualify": _ACT,
+    "administration_disqualified": _BOARD,
+    "administration_reinstate": (*_ACT, "never-disqualified"),
+    "administration_acts": _BOARD,
+    "administration_rebuild": (*_ACT, "queue-unavailable"),
+    "administration_redrive": (*_ACT, "queue-unavailable"),
+    "leaderboards_delete": _ACT,
+}
+"""Operation → kinds of problems, beside those that any route answers with."""
+
+ERRORS_HEAD: Final = """\
+## Errors
+
+Errors are `application/problem+json` (RFC 9457). `type` is `urn:leaderboards:problem:<kind>`, `detail` says it in
+words, `errors` names each field that is wrong, as it was written:
+
+```json
+{"type": "urn:leaderboards:problem:invalid-request", "title": "The request is invalid", "status": 422,
+ "detail": "limit: Input should be less than or equal to 1000", "instance": "/leaderboards/spring-cup/rankings",
+ "errors": [{"field": "limit", "message": "Input should be less than or equal to 1000"}]}
+```
+
+Ask again after a 429 or 503, once `Retry-After` is over; after any other only with another request. Any route may
+answer with `unreadable-request`, `unauthenticated`, `forbidden`, `invalid-request`, `too-large`, `truth-unavailable`
+and `internal-error`.
+"""
+
+WHEN: Final[dict[str, str]] = {
+    "unreadable-request": "The body is no JSON, or the query no UTF-8",
+    "unauthenticated": "There is no token, or its time is over",
+    "forbidden": "The token lacks the route's scope",
+    "unknown-route": "The path is none of the routes above",
+    "unknown-leaderboard": "There is no leaderboard of this id, or it was deleted",
+    "unknown-period": "The leaderboard has no period of this id",
+    "unknown-player": "The player has no points in this window, or is disqualified",
+    "unknown-export": "There is no export of this id",
+    "not-final": "The window has no result yet; ask again later, or wait for the notice",
+    "method-not-allowed": "`Allow` names the methods that the path takes",
+    "conflict": "Somebody else is changing the same thing: read it again and decide anew",
+    "never-disqualified": "There is nobody to reinstate",
+    "sealed-rule": "Aggregation, order and shards can't change once there are events",
+    "too-many-acts": "The audit trail of the leaderboard is full",
+    "too-large": "The body is over 64 KiB",
+    "invalid-request": "A parameter or field is missing, unknown, out of range, or doesn't go with another",
+    "too-many-ranges": "Too many custom ranges of the leaderboard are in use; each goes a day after it was built",
+    "internal-error": "A mistake of ours; `detail` names the request in our log",
+    "cache-unavailable": "Redis is out of reach, and no snapshot has what was asked for",
+    "rebuilding": "The ranking is being rebuilt, and no snapshot has what was asked for",
+    "truth-unavailable": "DynamoDB is out of reach",
+    "queue-unavailable": "SQS is out of reach",
+}
+"""Kind of problem → when it comes."""

@@ -1,0 +1,67 @@
+"""README and docs as a reader follows them: every command block marked `sh` is run, top to bottom, on a real stack."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.producer import DEMO, DEMO_LEADERBOARD
+from infra.local.stack import Stack
+from tests.runnable import DOCUMENTS, ROOT, script
+from tests.stack import System
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+PRELUDE = """
+curl() { command curl --silent --show-error --fail --max-time 30 --retry 20 --retry-delay 1 --retry-all-errors "$@"; }
+"""
+"""A request that is answered with an error ends the script, which it would not for a reader; but not at once, as he
+would ask again, too, if something takes longer than a document says."""
+
+RUNNABLE = sorted((one for one in DOCUMENTS if script(one)), key=lambda one: one.name == "api.md")
+"""api.md last: it ends by deleting a leaderboard, whose results the payer of exports.md can't fetch after that."""
+
+
+@pytest.fixture(scope="module")
+def system(quick_stack: Stack) -> Iterator[System]:
+    """With the leaderboard that `make run` has."""
+    running = System(quick_stack)
+    running.put(f"/leaderboards/{DEMO}", DEMO_LEADERBOARD)
+    yield running
+    running.close()
+
+
+def here(commands: str, stack: Stack) -> str:
+    """Commands with the ports of a stack in place of the usual ones."""
+    ports = stack.config.ports
+    usual = {8080: ports.api, 9092: ports.kafka, 6379: ports.redis, 8000: ports.dynamodb, 4566: ports.aws}
+    for port, ours in usual.items():
+        for host in ("localhost", "127.0.0.1"):
+            commands = commands.replace(f"{host}:{port}", f"127.0.0.1:{ours}")
+    return commands
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """The project as it stands, but what commands write to it goes elsewhere."""
+    for path in ROOT.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("document", RUNNABLE, ids=lambda one: one.name)
+def test_every_command_of_a_document_succeeds(
+    quick_stack: Stack, system: System, document: Path, directory: Path
+) -> None:
+    done = subprocess.run(
+        ["bash", "-euxo", "pipefail", "-c", PRELUDE + here(script(document), quick_stack)],
+        cwd=directory,
+        env=os.environ | {"no_proxy": "*", "NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-2_000:]}\n{done.stderr[-2_000:]}"
