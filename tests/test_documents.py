@@ -67,10 +67,19 @@ def test_decisions_are_numbered_without_gaps_and_each_says_what_it_is_about() ->
         assert re.match(rf"# {int(path.name[:4])}(\.| ·) \S", path.read_text()), path.name
 
 
-def test_every_decision_is_in_the_index() -> None:
+def test_every_decision_is_in_the_index_by_its_title_with_its_status_and_what_follows() -> None:
     folder = ROOT / "docs" / "adr"
-    listed = re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text())
-    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
+    row = re.compile(
+        r"^\| \[(\d+)\]\((\d{4}-[\w-]+\.md)\) (.+?) \| (in force|replaced by \d+) \| (\S.+) \|$", re.MULTILINE
+    )
+    listed = {}
+    for number, file, title, status, _ in row.findall((folder / "README.md").read_text()):
+        text = (folder / file).read_text()
+        assert re.match(rf"# {number}(?:\.| ·) {re.escape(title)}\n", text), file
+        replaced = re.search(r"^\*Superseded by \[ADR (\d+)\]", text, re.MULTILINE)
+        assert status == (f"replaced by {replaced[1]}" if replaced else "in force"), file
+        listed[file] = number
+    assert list(listed) == sorted(path.name for path in folder.glob("[0-9]*.md"))
 
 
 @pytest.mark.parametrize("diagram", all_diagrams(), ids=lambda one: one.name)
