@@ -3,11 +3,14 @@
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 from infra import api_document
 from infra.diagrams import PICTURES, Diagram, all_diagrams, diagrams_in
+from infra.local.config import Config, Ports
+from shared.settings import Settings
 from tests.runnable import COVERED, DOCUMENTS, MARK, ROOT, command_blocks
 
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -48,6 +51,35 @@ def test_every_file_of_the_project_that_is_named_is_there(document: Path) -> Non
     folders = "functions|shared|infra|tests|docs|events"
     for path in re.findall(rf"`((?:{folders})/[\w/.-]*\w)`", document.read_text()):
         assert (ROOT / path).exists(), path
+
+
+def settings() -> set[str]:
+    """Every environment variable that something of the project reads or sets, and every variable of the Makefile."""
+    folders = ("functions", "shared", "infra", "docs", "tests")
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    read = re.compile(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"|values\.get\(\"([A-Z_]+)\"")
+    found = {one or other for path in sources for one, other in read.findall(path.read_text())}
+    found |= {f"{port.upper()}_PORT" for port in Ports.__struct_fields__}
+    found |= set(re.findall(r"\$[({]+([A-Z_]+)", (ROOT / "Makefile").read_text()))
+    for deployed in ("template.yaml", "docker-compose.yml"):
+        found |= set(re.findall(r"^ +([A-Z][A-Z_]+):", (ROOT / deployed).read_text(), re.MULTILINE))
+    return found | {*Settings.__struct_encode_fields__, *Config(ROOT, ROOT, Ports()).environment()}
+
+
+def other_names() -> set[str]:
+    """What is written as settings are and is none: constants of the code, values of settings."""
+    sources = [path for folder in ("functions", "shared", "infra") for path in (ROOT / folder).rglob("*.py")]
+    constants = re.compile(r"^([A-Z][A-Z0-9_]*)(?:: [\w\[\], ]+)? = ", re.MULTILINE)
+    values = {value for hint in get_type_hints(Settings).values() for value in get_args(hint) if isinstance(value, str)}
+    return values.union(*(constants.findall(path.read_text()) for path in sources))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_setting_that_is_named_is_read_by_something(document: Path) -> None:
+    text = re.sub(r"^```(sh|json)\n.*?^```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    code = "\n".join(re.findall(r"`[^`\n]+`|^    .+$", text, re.MULTILINE))
+    named = set(re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b(?!\()", code)) | set(re.findall(r"\b([A-Z]{3,})=", code))
+    assert named <= settings() | other_names()
 
 
 def test_every_metric_that_is_named_is_written_by_a_function() -> None:
