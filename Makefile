@@ -10,7 +10,7 @@ ADVISORIES := api.osv.dev
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock walk agree openapi fuzz diagrams
+.PHONY: help setup run up down status redrive prove clean distclean test simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ chaos: setup ## Kill the processes of a real stack under load for SECONDS (600),
 openapi: $(STAMPS)/venv ## Write docs/openapi.json and docs/api.md anew
 	@$(BIN)/python -m infra.contract
 	@$(BIN)/python -m infra.api_document
+
+configuration: $(STAMPS)/venv ## Write docs/configuration.md anew
+	@$(BIN)/python -m infra.configuration_document
 
 diagrams: $(STAMPS)/venv ## Draw the diagrams of the documents whose text has changed (with Chromium)
 	@$(BIN)/python -m infra.diagrams

@@ -7,9 +7,10 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from infra import api_document
+from infra import api_document, configuration_document
+from infra.configuration_document import LOCAL
 from infra.diagrams import PICTURES, Diagram, all_diagrams, diagrams_in
-from infra.local.config import Config, Ports
+from infra.local.config import POSITIVE, Config, Ports
 from shared.settings import Settings
 from tests.runnable import COVERED, DOCUMENTS, MARK, ROOT, command_blocks
 
@@ -59,6 +60,7 @@ def settings() -> set[str]:
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     read = re.compile(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"|values\.get\(\"([A-Z_]+)\"")
     found = {one or other for path in sources for one, other in read.findall(path.read_text())}
+    found |= {*POSITIVE, *LOCAL}
     found |= {f"{port.upper()}_PORT" for port in Ports.__struct_fields__}
     found |= set(re.findall(r"\$[({]+([A-Z_]+)", (ROOT / "Makefile").read_text()))
     for deployed in ("template.yaml", "docker-compose.yml"):
@@ -67,10 +69,11 @@ def settings() -> set[str]:
 
 
 def other_names() -> set[str]:
-    """What is written as settings are and is none: constants of the code, values of settings."""
+    """What is written as settings are and is none: constants of the code, values of settings, words of AWS."""
     sources = [path for folder in ("functions", "shared", "infra") for path in (ROOT / folder).rglob("*.py")]
     constants = re.compile(r"^([A-Z][A-Z0-9_]*)(?:: [\w\[\], ]+)? = ", re.MULTILINE)
     values = {value for hint in get_type_hints(Settings).values() for value in get_args(hint) if isinstance(value, str)}
+    values |= {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"}
     return values.union(*(constants.findall(path.read_text()) for path in sources))
 
 
@@ -138,6 +141,11 @@ def test_a_text_without_a_picture_is_no_diagram() -> None:
 
 def test_the_checked_in_api_document_is_that_of_the_contract() -> None:
     assert api_document.DOCUMENT.read_text(encoding="utf-8") == api_document.text(), "make openapi writes it anew"
+
+
+def test_the_checked_in_configuration_is_that_of_the_settings() -> None:
+    text = configuration_document.DOCUMENT.read_text(encoding="utf-8")
+    assert text == configuration_document.text(), "make configuration writes it anew"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,9 @@ RESULTS: Final = "leaderboard-results"
 """SNS topic of results; a queue of the same name is subscribed to it."""
 POWERTOOLS: Final = {"POWERTOOLS_METRICS_NAMESPACE": "Leaderboards", "POWERTOOLS_TRACE_DISABLED": "true"}
 """What Powertools reads when a function's module is first imported."""
+POSITIVE: Final = {"EVENTS_PER_SECOND": 50, "ANTI_ENTROPY_EVERY_S": 300, "SNAPSHOTS_EVERY_S": 15, "CLOSE_EVERY_S": 60}
+"""Numbers that can be set, and what they are otherwise: for the demo's producer and for the schedules."""
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 FIRST_FREE_PORT: Final = 10_000
 """Where to look for free ports: above what well-known servers listen on."""
 EPHEMERAL_PORTS_BY_DEFAULT: Final = 32_768
@@ -113,9 +117,13 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Config:
     """Read the configuration.
 
     Raises:
-        InvalidConfiguration: if a port is none, or one is named twice.
+        InvalidConfiguration: if a port is none, or one is named twice; or if another variable is none that it can be.
     """
     values = os.environ if environment is None else environment
+    for name in POSITIVE:
+        positive(name, values)
+    if values.get("LOG_LEVEL", LOG_LEVELS[0]) not in LOG_LEVELS:
+        raise InvalidConfiguration(f"LOG_LEVEL takes {', '.join(LOG_LEVELS)}, not {values['LOG_LEVEL']!r}")
     chosen = {name: _port(values, name) for name in Ports.__struct_fields__ if f"{name.upper()}_PORT" in values}
     ports = structs.replace(Ports(), **chosen)
     taken = structs.astuple(ports)
@@ -124,6 +132,23 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Config:
     directory = Path(values.get("LOCAL_DIR", ".local/state")).absolute()
     packages = Path(values.get("LOCAL_PACKAGES_DIR", ".local/packages")).absolute()
     return Config(directory, packages, ports)
+
+
+def positive(name: str, environment: Mapping[str, str] | None = None) -> float:
+    """One of the numbers of POSITIVE as it is set.
+
+    Raises:
+        InvalidConfiguration: unless it is a number above 0.
+    """
+    values = os.environ if environment is None else environment
+    text = values.get(name, str(POSITIVE[name]))
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < inf:
+        raise InvalidConfiguration(f"{name} takes a number above 0, not {text!r}")
+    return number
 
 
 def free_ports() -> Ports:

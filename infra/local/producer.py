@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from confluent_kafka import Producer
 
-from infra.local.config import TOPIC
+from infra.local.config import TOPIC, positive
 
 DEMO: Final = "demo"
 DEMO_LEADERBOARD: Final[dict[str, Any]] = {
@@ -20,7 +20,6 @@ DEMO_LEADERBOARD: Final[dict[str, Any]] = {
     "aggregation": "sum",
     "tiers": [{"name": "gold", "topN": 3}, {"name": "silver", "topPercent": 10}, {"name": "bronze", "minScore": 500}],
 }
-EVENTS_PER_SECOND: Final = 50
 DUPLICATES: Final = 0.05
 """Share of events that are sent twice, as a producer does that retries."""
 _FIRST: Final = (
@@ -47,7 +46,7 @@ def players() -> list[str]:
 
 def main() -> None:
     """Produce until SIGTERM."""
-    rate = float(os.environ.get("EVENTS_PER_SECOND", EVENTS_PER_SECOND))
+    rate = positive("EVENTS_PER_SECOND")
     producer = Producer(
         {
             "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],

@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.local.config import ACCOUNT, REGION
+from infra.local.config import ACCOUNT, REGION, positive
 from infra.local.function import Function
 
 REPAIRS_AT_ONCE: Final = 10
@@ -24,9 +24,6 @@ EXPORTS_AT_ONCE: Final = 1
 WAIT_S: Final = 2
 FUNCTION_TIMEOUT_MS: Final = 900_000
 PAUSE_S: Final = 1.0
-ANTI_ENTROPY_EVERY_S: Final = 300
-CLOSE_EVERY_S: Final = 60
-SNAPSHOTS_EVERY_S: Final = 15
 
 log = logging.getLogger("queue-trigger")
 
@@ -168,10 +165,9 @@ def main() -> None:
         QueueTrigger(boto3.client("sqs", config=config), exports, export, EXPORTS_AT_ONCE),
     ]
     close = Function("functions.close.handler.handler", FUNCTION_TIMEOUT_MS)
-    triggers.append(Schedule(float(os.environ.get("ANTI_ENTROPY_EVERY_S", ANTI_ENTROPY_EVERY_S)), repair))
-    snapshots_s = float(os.environ.get("SNAPSHOTS_EVERY_S", SNAPSHOTS_EVERY_S))
-    triggers.append(Schedule(snapshots_s, repair, "snapshots"))
-    triggers.append(Schedule(float(os.environ.get("CLOSE_EVERY_S", CLOSE_EVERY_S)), close))
+    triggers.append(Schedule(positive("ANTI_ENTROPY_EVERY_S"), repair))
+    triggers.append(Schedule(positive("SNAPSHOTS_EVERY_S"), repair, "snapshots"))
+    triggers.append(Schedule(positive("CLOSE_EVERY_S"), close))
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         for trigger in triggers:

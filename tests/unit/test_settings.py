@@ -9,7 +9,7 @@ import pytest
 from aws_lambda_powertools.utilities import parameters
 from moto import mock_aws
 
-from infra.local.config import Config, InvalidConfiguration, Ports, from_environment
+from infra.local.config import POSITIVE, Config, InvalidConfiguration, Ports, from_environment
 from shared.settings import InvalidSettings, Settings, load
 from shared.wiring import Wiring
 
@@ -104,6 +104,18 @@ def test_a_port_that_is_none_is_named(port: str) -> None:
 def test_two_servers_on_one_port_are_refused() -> None:
     with pytest.raises(InvalidConfiguration, match="share a port"):
         from_environment({"KAFKA_PORT": "8080"})
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+@pytest.mark.parametrize("value", ["0", "-1", "often", "", "nan", "inf"])
+def test_a_number_that_is_none_is_named(name: str, value: str) -> None:
+    with pytest.raises(InvalidConfiguration, match=f"{name} takes a number above 0, not '{value}'"):
+        from_environment({name: value})
+
+
+def test_an_unknown_log_level_is_named() -> None:
+    with pytest.raises(InvalidConfiguration, match="LOG_LEVEL takes DEBUG, INFO, WARNING, ERROR, not 'loud'"):
+        from_environment({"LOG_LEVEL": "loud"})
 
 
 @pytest.fixture

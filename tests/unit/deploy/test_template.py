@@ -157,6 +157,28 @@ def test_a_message_comes_back_only_after_its_function_must_have_ended() -> None:
                 assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5
 
 
+def test_a_queue_asks_for_no_more_functions_than_it_may_have() -> None:
+    for name, function in FUNCTIONS.items():
+        queued = [one["Properties"] for one in function.get("Events", {}).values() if one["Type"] == "SQS"]
+        for queue in queued:
+            others = sum(one["Type"] == "ScheduleV2" for one in function["Events"].values())
+            at_once = queue["ScalingConfig"]["MaximumConcurrency"]
+            assert at_once + others <= function["ReservedConcurrentExecutions"], name
+
+
+def test_a_schedule_that_failed_is_not_tried_beside_the_next() -> None:
+    for name, function in FUNCTIONS.items():
+        if any(one["Type"] == "ScheduleV2" for one in function.get("Events", {}).values()):
+            assert function["EventInvokeConfig"]["MaximumRetryAttempts"] == 0, name
+
+
+def test_no_log_is_kept_for_ever() -> None:
+    logs = [one["Properties"] for one in STACK["Resources"].values() if one["Type"] == "AWS::Logs::LogGroup"]
+    assert logs
+    assert all("RetentionInDays" in one for one in logs)
+    assert STACK["Globals"]["Function"]["LoggingConfig"]["LogGroup"] == {"Ref": "FunctionLog"}
+
+
 ALARMS = {
     name: resource["Properties"]
     for name, resource in read(ROOT / "infra" / "templates" / "monitoring.yaml")["Resources"].items()

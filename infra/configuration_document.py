@@ -1,0 +1,167 @@
+"""Writes docs/configuration.md: every setting, from where it is declared."""
+
+import ast
+import inspect
+import re
+import textwrap
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import yaml  # type: ignore[import-untyped]
+from msgspec import NODEFAULT, Meta
+
+from infra.local.config import POSITIVE, Ports
+from shared.settings import SECRETS, Settings
+
+ROOT: Final = Path(__file__).parents[1]
+DOCUMENT: Final = ROOT / "docs" / "configuration.md"
+
+HEAD: Final = """\
+# Configuration
+
+Everything is set by the environment. What is missing or wrong stops the start with one line that names the variable and
+what it takes:
+
+    environment: set `REDIS_URL`
+    environment: Expected `int` >= 10 - at `REDIS_TIMEOUT_MS`
+
+This page is written by `make configuration` from where the settings are declared
+([`shared/settings.py`](../shared/settings.py), [`infra/local/config.py`](../infra/local/config.py),
+[`template.yaml`](../template.yaml)); a test holds it to them. Locally nothing has to be set; on AWS the template sets
+the functions' environment from its parameters.
+"""
+SETTINGS_HEAD: Final = """
+## The functions
+
+Secrets may stand in the variable itself or be referred to, as the template does: `secretsmanager:<name or ARN>` or
+`ssm:<name>` is read once at the start, and the function needs the right to.
+
+| variable | what for | takes | without it |
+|---|---|---|---|
+"""
+OTHERS: Final = """
+Libraries read variables of their own: `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYNAMODB` and the other
+[endpoints of AWS' SDKs](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html), credentials
+likewise; and of [Powertools](https://docs.aws.amazon.com/powertools/python/latest/environment_variables/)
+`POWERTOOLS_SERVICE_NAME`, `POWERTOOLS_METRICS_NAMESPACE` (`Leaderboards`; a function that writes metrics fails without
+it), `POWERTOOLS_LOG_LEVEL` and `POWERTOOLS_TRACE_DISABLED` (`true` where there is no X-Ray).
+"""
+LOCAL_HEAD: Final = """
+## The local stack
+
+For `make run`, `make up` and everything else here. Two stacks live side by side if neither ports nor directory are the
+same.
+
+| variable | what for | takes | without it |
+|---|---|---|---|
+"""
+LOCAL: Final = {
+    "LOCAL_DIR": ("State and logs of the stack; survives a restart", "a directory", "`.local/state`"),
+    "LOCAL_PACKAGES_DIR": ("Downloaded servers; may be shared", "a directory", "`.local/packages`"),
+    "LOG_LEVEL": ("How much the functions say in their logs", "`DEBUG`, `INFO`, `WARNING`, `ERROR`", "`INFO`"),
+}
+NUMBERS: Final = {
+    "EVENTS_PER_SECOND": "Demo events that `make run` sends in a second",
+    "ANTI_ENTROPY_EVERY_S": "How often all live windows are brought up to the truth, s",
+    "SNAPSHOTS_EVERY_S": "How often snapshots are taken, s",
+    "CLOSE_EVERY_S": "How often what is over is closed, s",
+}
+PORTS: Final = {
+    "api": "the HTTP API",
+    "kafka": "Kafka",
+    "kafka_controller": "Kafka's controller, which nobody else asks",
+    "redis": "Redis",
+    "dynamodb": "DynamoDB Local",
+    "aws": "S3, SQS and SNS",
+}
+PARAMETERS_HEAD: Final = """
+## The template
+
+Parameters of `sam deploy` ([deployment](deployment.md)).
+
+| parameter | what for | without it |
+|---|---|---|
+"""
+
+
+def text() -> str:
+    """The document as it is checked in.
+
+    Raises:
+        ValueError: if a setting is declared without saying what it is for.
+    """
+    settings = "".join(map(_row, _settings()))
+    local = "".join(map(_row, _local()))
+    parameters = "".join(map(_row, _parameters()))
+    return f"{HEAD}{SETTINGS_HEAD}{settings}{OTHERS}{LOCAL_HEAD}{local}{PARAMETERS_HEAD}{parameters}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def _settings() -> Iterator[tuple[str, str, str, str]]:
+    purposes, hints = _docstrings(Settings), get_type_hints(Settings, include_extras=True)
+    for field in msgspec.structs.fields(Settings):
+        if field.name not in purposes:
+            raise ValueError(f"{field.encode_name} doesn't say what it is for")
+        takes = _takes(hints[field.name]) + (" or a reference" if field.encode_name in SECRETS else "")
+        default = "**required**" if field.default is NODEFAULT else _default(field.default)
+        yield f"`{field.encode_name}`", purposes[field.name].rstrip("."), takes, default
+
+
+def _default(value: Any) -> str:
+    return f"`{value}`" if value not in (None, "") else ""
+
+
+def _docstrings(of: type) -> Mapping[str, str]:
+    """What stands below each field of a class; Python itself does not keep it."""
+    (declared,) = ast.parse(textwrap.dedent(inspect.getsource(of))).body
+    assert isinstance(declared, ast.ClassDef)  # noqa: S101 - it is the source of a class
+    found = {}
+    for field, below in zip(declared.body, declared.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            found[field.target.id] = inspect.cleandoc(ast.literal_eval(below.value)).replace("\n", " ")
+    return found
+
+
+def _takes(hint: Any) -> str:
+    """What a type takes, in words."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return _takes(next(one for one in get_args(hint) if one is not type(None)))
+    if get_origin(hint) is Literal:
+        return ", ".join(f"`{one}`" for one in get_args(hint))
+    metas = [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Meta)]
+    for meta in metas:
+        if meta.description is not None:
+            return meta.description
+        if meta.ge is not None and meta.le is not None:
+            return f"{meta.ge:,} to {meta.le:,}"
+    raise ValueError(f"{hint} doesn't say what it takes")
+
+
+def _local() -> Iterator[tuple[str, str, str, str]]:
+    for name, default in zip(Ports.__struct_fields__, Ports.__struct_defaults__, strict=True):
+        yield f"`{name.upper()}_PORT`", f"Port of {PORTS[name]}", "1 to 65,535", f"`{default}`"
+    for name, cells in LOCAL.items():
+        yield (f"`{name}`", *cells)
+    for name, default in POSITIVE.items():
+        yield f"`{name}`", NUMBERS[name], "a number above 0", f"`{default}`"
+
+
+def _parameters() -> Iterator[tuple[str, str, str]]:
+    template = (ROOT / "template.yaml").read_text()
+    declarations = yaml.load(template, yaml.BaseLoader)["Parameters"]  # noqa: S506 - it makes nothing but text
+    for name, declared in declarations.items():
+        purpose = declared.get("Description", "")
+        if not purpose:
+            raise ValueError(f"parameter {name} doesn't say what it is for")
+        default = declared.get("Default")
+        yield f"`{name}`", re.sub(r"\.$", "", purpose), "**required**" if default is None else f"`{default}`"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(text(), encoding="utf-8")
