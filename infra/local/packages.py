@@ -20,6 +20,9 @@ MINISTACK: Final = "ministack==1.5.33"
 """S3, SNS and SQS. In a directory of its own, since it pins botocore."""
 MERMAID: Final = "mermaid@12.3.0"
 """npm package that draws the diagrams of the documents, in a browser."""
+SAM: Final = "aws-sam-cli==1.170.0"
+"""Checks templates, and brings AWS's runtime interface emulator. In a directory of its own, since it pins much."""
+EMULATOR: Final = "samcli/local/rapid/aws-lambda-rie"
 POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
 JAVA_LEAST: Final = 17
 """What Apache Kafka 4 and DynamoDB Local 3 run on."""
@@ -69,6 +72,21 @@ def prepare_diagrams(packages: Path) -> tuple[Path, str]:
     _need(browser, "Chromium", "chromium")
     _once(packages / "mermaid", "Mermaid", MERMAID, _fetch_mermaid)
     return packages / "mermaid" / "mermaid.min.js", browser
+
+
+def prepare_sam(packages: Path) -> Path:
+    """Fetch AWS's tools for templates and functions; only tests need them.
+
+    Returns:
+        The directory that they are in.
+
+    Raises:
+        InvalidConfiguration: if they can't be had.
+    """
+    packages.mkdir(parents=True, exist_ok=True)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    _once(packages / "sam", "AWS SAM CLI", f"{SAM} python {python}", _fetch_sam)
+    return packages / "sam"
 
 
 def _once(target: Path, name: str, version: str, fetch: Callable[[Path], None]) -> None:
@@ -121,10 +139,19 @@ def _fetch_mermaid(directory: Path) -> None:
 
 
 def _fetch_ministack(directory: Path) -> None:
+    _install("ministack from PyPI", directory, MINISTACK)
+
+
+def _fetch_sam(directory: Path) -> None:
+    _install("AWS SAM CLI from PyPI", directory, SAM)
+    for emulator in directory.glob(f"{EMULATOR}-*"):
+        emulator.chmod(0o755)
+
+
+def _install(what: str, directory: Path, package: str) -> None:
     # not a virtual environment: those can't be renamed
     uv = str(Path(sys.executable).parent / "uv")
-    target = ("--python", sys.executable, "--target", str(directory))
-    _run("ministack from PyPI", uv, "pip", "install", "--quiet", *target, MINISTACK)
+    _run(what, uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(directory), package)
 
 
 def _fetch_kafka(directory: Path) -> None:

@@ -1,0 +1,73 @@
+"""`python -m infra.image`: build the image of all functions where a Docker engine answers, and say what it weighs.
+
+The environment's BASE_IMAGE, TAG: another base, another name. PART: `functions` (the default) or `local`.
+"""
+
+import os
+import subprocess
+import sys
+from typing import Final
+
+from shared.version import code_version
+
+NAME: Final = "exact-leaderboards"
+NO_ENGINE: Final = "no Docker engine answers here (`docker version`): the image was neither built nor run"
+
+
+def engine_answers() -> bool:
+    """Whether images can be built and run."""
+    try:
+        command = ["docker", "version", "--format", "{{.Server.Version}}"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def build(tag: str, part: str = "functions", base: str = "", *, anew: bool = False) -> None:
+    """Build one stage of the Dockerfile.
+
+    Raises:
+        CalledProcessError: if it can't be built; Docker has said why.
+    """
+    arguments = {"VERSION": code_version(), "REVISION": _git("rev-parse", "HEAD"), "BASE_IMAGE": base}
+    command = ["docker", "build", "--quiet", "--network", "host", "--file", "infra/Dockerfile"]
+    command += ["--target", part, "--tag", tag, *(["--no-cache"] if anew else [])]
+    for name, value in arguments.items():
+        command += ["--build-arg", f"{name}={value}"] if value else []
+    subprocess.run([*command, "."], check=True, stdout=subprocess.DEVNULL)
+
+
+def layers(tag: str) -> list[tuple[str, str]]:
+    """Size of each layer with what made it, the base's first; empty ones are left out."""
+    command = ["docker", "history", "--no-trunc", "--format", "{{.Size}}\t{{.CreatedBy}}", tag]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    pairs = [line.split("\t", 1) for line in reversed(said.splitlines())]
+    return [(size, made.strip() or "base image") for size, made in pairs if not size.startswith("0B")]
+
+
+def _git(*arguments: str) -> str:
+    """What git says; nothing where there is no repository, as in a source archive."""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def main() -> int:
+    """Build and report; 0, too, where there is no engine."""
+    if not engine_answers():
+        print(NO_ENGINE)
+        return 0
+    part = os.environ.get("PART", "functions")
+    tag = os.environ.get("TAG", f"{NAME}:{part}")
+    try:
+        build(tag, part, os.environ.get("BASE_IMAGE", ""))
+    except subprocess.CalledProcessError:
+        print("the image could not be built; BASE_IMAGE= names another base with Python 3.11 or newer and pip")
+        return 1
+    for size, made in layers(tag):
+        print(f"{size:>8}  {made[:100]}")
+    print(f"built {tag}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""Every function under AWS's runtime interface, from events/, on real servers; in the image, too, where one is."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from confluent_kafka import Consumer, TopicPartition
+from redis import Redis
+
+from infra.image.__main__ import NO_ENGINE, engine_answers
+from infra.local import packages, resources
+from infra.local.config import PARTITIONS, TOPIC, Config, InvalidConfiguration, free_ports
+from infra.local.servers import PACKAGES, dynamodb_local, kafka, ministack, redis_server
+from tests.emulator import TAG, Runtime, image_is_there
+
+ROOT = Path(__file__).parents[2]
+NOTHING_FAILED: dict[str, Any] = {"batchItemFailures": []}
+Function = Callable[[str], Runtime]
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def sample(name: str) -> Any:
+    """A sample event; all are about autumn-cup."""
+    return json.loads((ROOT / "events" / f"{name}.json").read_text())
+
+
+def commands() -> dict[str, str]:
+    """Each function's handler by its folder, as the image is told it in the template."""
+    found = [line.strip() for line in (ROOT / "template.yaml").read_text().splitlines() if "ImageConfig:" in line]
+    handlers = [yaml.safe_load(line)["ImageConfig"]["Command"][0] for line in found]
+    return {handler.split(".")[1]: handler for handler in handlers}
+
+
+@pytest.fixture(scope="session")
+def sam() -> Path:
+    try:
+        return packages.prepare_sam(PACKAGES)
+    except InvalidConfiguration as error:
+        pytest.skip(f"no runtime interface emulator: {error}")
+
+
+@pytest.fixture(scope="module", params=["process", "image"])
+def launch(request: pytest.FixtureRequest) -> Callable[..., Runtime]:
+    """How functions are started."""
+    if request.param == "process":
+        return Runtime.in_process
+    if not engine_answers():
+        pytest.skip(NO_ENGINE)
+    if not image_is_there():
+        pytest.skip(f"no image {TAG}: `make image` builds it")
+    return Runtime.in_image
+
+
+@pytest.fixture(scope="module")
+def environment(launch: Callable[..., Runtime], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Servers of this module's own, with all resources; nobody else reads the queues or the topic."""
+    if not packages.prepare(PACKAGES):
+        pytest.skip("Apache Kafka's jars can't be had here")
+    directory = tmp_path_factory.mktemp("servers")
+    config = Config(directory, PACKAGES, free_ports())
+    servers = [
+        kafka(directory / "kafka", config.ports.kafka, config.ports.kafka_controller),
+        dynamodb_local(directory / "dynamodb", config.ports.dynamodb, in_memory=True),
+        redis_server(directory / "redis", config.ports.redis),
+        ministack(directory / "aws", config.ports.aws),
+    ]
+    with ExitStack() as running:
+        for server in servers:
+            server.launch()
+            running.callback(server.stop)
+        for server in servers:
+            server.wait_ready()
+        resources.create(config.environment())
+        yield config.environment() | {"AWS_EC2_METADATA_DISABLED": "true"}
+
+
+@pytest.fixture(scope="module")
+def function(
+    sam: Path, launch: Callable[..., Runtime], environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Function]:
+    """Every function by its folder, started when it is first asked for, with the leaderboard there."""
+    started: dict[str, Runtime] = {}
+    with ExitStack() as running:
+
+        def function(name: str) -> Runtime:
+            if name not in started:
+                own = environment | {"POWERTOOLS_SERVICE_NAME": name}
+                runtime = launch(sam, commands()[name], own, tmp_path_factory.mktemp(name))
+                started[name] = running.enter_context(runtime)
+            return started[name]
+
+        assert function("api").invoke(sample("api-put-leaderboard"))["statusCode"] in (200, 201)
+        yield function
+
+
+def ranking(function: Function, **expected: Any) -> list[tuple[str, int]]:
+    event = sample("api-rankings") | {"rawQueryString": "window=all-time&limit=10"}
+    answer = function("api").invoke(event)
+    assert answer["statusCode"] == 200
+    body = json.loads(answer["body"])
+    assert {name: body[name] for name in expected} == expected
+    return [(entry["userId"], entry["score"]) for entry in body["entries"]]
+
+
+def test_what_ingest_commits_is_ranked_by_the_api_once_repair_vouches_for_it(function: Function) -> None:
+    assert function("ingest").invoke(sample("kafka-accepted")) == NOTHING_FAILED
+    assert function("repair").invoke(sample("repair-rebuild")) == NOTHING_FAILED
+
+    ranked = ranking(function, source="live")
+
+    assert sorted(ranked) == [("josé", 25), ("u-42", 20), ("u-7", 25)]
+    assert function("ingest").invoke(sample("kafka-accepted")) == NOTHING_FAILED
+    assert ranking(function, source="live") == ranked, "a redelivery changes nothing"
+
+
+def test_what_was_flushed_comes_back_with_the_schedule(function: Function, environment: dict[str, str]) -> None:
+    assert function("ingest").invoke(sample("kafka-accepted")) == NOTHING_FAILED
+    with Redis.from_url(environment["REDIS_URL"]) as redis:
+        redis.flushall()
+
+    assert function("repair").invoke(sample("repair-schedule")) == NOTHING_FAILED
+
+    assert len(ranking(function, source="live")) == 3
+
+
+def test_a_message_that_cannot_be_read_is_named(function: Function) -> None:
+    event = sample("repair-unreadable")
+
+    answer = function("repair").invoke(event)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+
+
+def test_an_export_that_the_api_takes_on_is_made_and_found(function: Function) -> None:
+    assert function("ingest").invoke(sample("kafka-accepted")) == NOTHING_FAILED
+    asked = function("api").invoke(sample("api-export"))
+    assert asked["statusCode"] == 202
+    job = asked["headers"]["location"].rpartition("/")[2]
+    event = sample("export-job")
+    event["Records"][0]["body"] = json.dumps({"leaderboardId": "autumn-cup", "exportId": job})
+
+    assert function("export").invoke(event) == NOTHING_FAILED
+
+    assert function("api").invoke(sample("api-export"))["statusCode"] == 303
+
+
+def test_nothing_is_closed_while_the_broker_lacks_what_was_committed(function: Function) -> None:
+    assert function("ingest").invoke(sample("kafka-accepted")) == NOTHING_FAILED
+
+    assert function("close").invoke(sample("close-schedule")) == {"final": 0, "blocked": 1}
+
+
+def test_what_was_refused_goes_back_to_the_topic(function: Function, environment: dict[str, str]) -> None:
+    event = sample("kafka-unknown-leaderboard")
+    refused = [record["value"] for records in event["records"].values() for record in records]
+    assert function("ingest").invoke(event) == NOTHING_FAILED
+
+    answer = function("redrive").invoke(sample("redrive"))
+
+    assert answer == {"sent": len(refused), "failed": 0, "left": 0}
+    assert topic(environment) == [base64.b64decode(value) for value in refused]
+
+
+def topic(environment: dict[str, str]) -> list[bytes | None]:
+    """Every value that stands in the topic."""
+    consumer = Consumer({"bootstrap.servers": environment["KAFKA_BOOTSTRAP_SERVERS"], "group.id": "reader"})
+    places = [TopicPartition(TOPIC, partition, 0) for partition in range(PARTITIONS)]
+    waiting = sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
+    consumer.assign(places)
+    messages = consumer.consume(waiting, 30)
+    consumer.close()
+    assert len(messages) == waiting
+    return [message.value() for message in messages]
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "said"),
+    [
+        ("ingest", {"REDIS_URL": "localhost"}, "REDIS_URL"),
+        ("api", {"STAGE": "production", "AUTHORIZATION": "jwt"}, "set `CURSOR_KEY`"),
+    ],
+)
+def test_a_wrong_or_missing_setting_stops_the_start_and_is_named(
+    sam: Path,
+    launch: Callable[..., Runtime],
+    environment: dict[str, str],
+    tmp_path: Path,
+    name: str,
+    wrong: dict[str, str],
+    said: str,
+) -> None:
+    with launch(sam, commands()[name], environment | wrong, tmp_path) as runtime:
+        answer = runtime.invoke({})
+
+    assert answer["errorType"] == "InvalidSettings"
+    assert answer["errorMessage"].startswith("environment: ")
+    assert said in answer["errorMessage"]
+    assert "\n" not in answer["errorMessage"]
