@@ -1,6 +1,6 @@
-"""`python -m infra.image`: build the image of all functions where a Docker engine answers, and say what it weighs.
+"""`python -m infra.image`: build the image where a Docker engine answers, and say what it weighs.
 
-The environment's BASE_IMAGE, TAG: another base, another name. PART: `functions` (the default) or `local`.
+The environment's BASE_IMAGE: another base.
 """
 
 import os
@@ -11,6 +11,8 @@ from typing import Final
 from shared.version import code_version
 
 NAME: Final = "exact-leaderboards"
+PARTS: Final = ("functions", "local")
+"""Stages of the Dockerfile: what goes to AWS, and the same with what stands in for AWS's triggers."""
 NO_ENGINE: Final = "no Docker engine answers here (`docker version`): the image was neither built nor run"
 
 
@@ -23,7 +25,7 @@ def engine_answers() -> bool:
         return False
 
 
-def build(tag: str, part: str = "functions", base: str = "", *, anew: bool = False) -> None:
+def build(tag: str, part: str, base: str = "") -> None:
     """Build one stage of the Dockerfile.
 
     Raises:
@@ -31,7 +33,7 @@ def build(tag: str, part: str = "functions", base: str = "", *, anew: bool = Fal
     """
     arguments = {"VERSION": code_version(), "REVISION": _git("rev-parse", "HEAD"), "BASE_IMAGE": base}
     command = ["docker", "build", "--quiet", "--network", "host", "--file", "infra/Dockerfile"]
-    command += ["--target", part, "--tag", tag, *(["--no-cache"] if anew else [])]
+    command += ["--target", part, "--tag", tag]
     for name, value in arguments.items():
         command += ["--build-arg", f"{name}={value}"] if value else []
     subprocess.run([*command, "."], check=True, stdout=subprocess.DEVNULL)
@@ -56,16 +58,16 @@ def main() -> int:
     if not engine_answers():
         print(NO_ENGINE)
         return 0
-    part = os.environ.get("PART", "functions")
-    tag = os.environ.get("TAG", f"{NAME}:{part}")
-    try:
-        build(tag, part, os.environ.get("BASE_IMAGE", ""))
-    except subprocess.CalledProcessError:
-        print("the image could not be built; BASE_IMAGE= names another base with Python 3.11 or newer and pip")
-        return 1
-    for size, made in layers(tag):
-        print(f"{size:>8}  {made[:100]}")
-    print(f"built {tag}")
+    for part in PARTS:
+        tag = f"{NAME}:{part}"
+        try:
+            build(tag, part, os.environ.get("BASE_IMAGE", ""))
+        except subprocess.CalledProcessError:
+            print("the image could not be built; BASE_IMAGE= names another base with Python 3.11 or newer and pip")
+            return 1
+        for size, made in layers(tag):
+            print(f"{size:>8}  {made[:100]}")
+        print(f"built {tag}")
     return 0
 
 
