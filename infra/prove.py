@@ -190,6 +190,8 @@ def _score(aggregation: str, events: Sequence[tuple[int, str, int]], *, highest_
     if aggregation == "latest":
         at, _, points = max(events)
         return points, at
+    if aggregation != "best":
+        raise ValueError(f"unknown aggregation {aggregation!r}")
     best = (max if highest_first else min)(points for _, _, points in events)
     return best, min(at for at, _, points in events if points == best)
 

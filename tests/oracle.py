@@ -227,6 +227,7 @@ def score(board: Mapping[str, Any], facts: Sequence[Fact]) -> tuple[int, int]:
     if board["aggregation"] == "latest":
         newest = max(facts, key=lambda fact: (fact.at_ms, fact.event_id))
         return newest.points, newest.at_ms
+    assert board["aggregation"] == "best", board
     points = [fact.points for fact in facts]
     best = max(points) if board.get("order", "desc") == "desc" else min(points)
     return best, min(fact.at_ms for fact in facts if fact.points == best)

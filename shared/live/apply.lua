@@ -23,6 +23,9 @@ local CHUNK = 500 -- users in one variadic call; Lua's stack takes about 8,000 v
 
 local prefix = ARGV[1]
 local aggregation, descending, now_ms, feed_ranges, groups = unpack(cmsgpack.unpack(ARGV[2]))
+if aggregation ~= 'sum' and aggregation ~= 'best' and aggregation ~= 'latest' then
+  return redis.error_reply('ERR unknown aggregation ' .. aggregation) -- rather than ranking it as another
+end
 local changed = 0
 local some_are_out = redis.call('HLEN', KEYS[2]) > 1 -- "\0acts" is no player
 

@@ -309,6 +309,7 @@ def expected_score(
     if aggregation is Aggregation.LATEST:
         _, last = max(parts, key=lambda part: part[0])
         return last.points, last.reached_at_ms
+    assert aggregation is Aggregation.BEST
     best = (max if highest_first else min)(one.points for _, one in parts)
     return best, min(one.reached_at_ms for _, one in parts if one.points == best)
 

@@ -44,7 +44,7 @@ NOW_MS = 1_795_500_000_000
 Exported = Callable[..., tuple[Path, Path]]
 
 
-@pytest.fixture(params=[(Aggregation.SUM, Order.DESC), (Aggregation.BEST, Order.ASC), (Aggregation.LATEST, Order.DESC)])
+@pytest.fixture(params=[(one, Order.ASC if one is Aggregation.BEST else Order.DESC) for one in Aggregation])
 def exported(
     request: pytest.FixtureRequest,
     dynamodb: "DynamoDBClient",

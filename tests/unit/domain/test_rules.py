@@ -1,5 +1,7 @@
 """Which events a leaderboard admits: judged by when the broker appended their records."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -7,6 +9,8 @@ from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import LATENESS_DEFAULT_MS, LATENESS_MAX_MS, SHARDS_MAX, Aggregation, Leaderboard
 from shared.domain.windows import ALL_TIME, Day, custom, daily, day_end_ms, parse_day, weekly
+from tests import traffic
+from tests.simulation import world
 
 MONDAY = parse_day("2026-11-23")
 START_MS = MONDAY * 86_400_000
@@ -96,3 +100,8 @@ def test_a_stored_definition_is_read_within_its_limits_only(field: str, value: i
     else:
         with pytest.raises(msgspec.ValidationError, match=field):
             msgspec.json.decode(stored, type=Leaderboard)
+
+
+@pytest.mark.parametrize("boards", [traffic.BOARDS, world.BOARDS], ids=["end to end", "simulation"])
+def test_every_aggregation_is_played(boards: dict[str, dict[str, Any]]) -> None:
+    assert {board["aggregation"] for board in boards.values()} == set(Aggregation)

@@ -108,6 +108,7 @@ def expected(aggregation: Aggregation, order: Order, lines: list[Any]) -> list[t
         elif aggregation is Aggregation.LATEST:
             scores[user] = (parts[-1][1], parts[-1][0])
         else:
+            assert aggregation is Aggregation.BEST
             best = (max if order is Order.DESC else min)(points for _, points in parts)
             scores[user] = (best, min(at for at, points in parts if points == best))
     ranked = sorted(
