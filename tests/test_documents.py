@@ -70,7 +70,8 @@ def settings() -> set[str]:
 
 def other_names() -> set[str]:
     """What is written as settings are and is none: constants of the code, values of settings, words of AWS."""
-    sources = [path for folder in ("functions", "shared", "infra") for path in (ROOT / folder).rglob("*.py")]
+    folders = ("functions", "shared", "infra", "tests")
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     constants = re.compile(r"^([A-Z][A-Z0-9_]*)(?:: [\w\[\], ]+)? = ", re.MULTILINE)
     values = {value for hint in get_type_hints(Settings).values() for value in get_args(hint) if isinstance(value, str)}
     values |= {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"}

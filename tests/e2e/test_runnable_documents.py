@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,8 +47,9 @@ def here(commands: str, stack: Stack) -> str:
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """The project as it stands, but what commands write to it goes elsewhere."""
-    for path in ROOT.iterdir():
-        (tmp_path / path.name).symlink_to(path)
+    parts = {path.name: path for path in ROOT.iterdir()} | {".venv": Path(sys.prefix)}
+    for name, path in parts.items():
+        (tmp_path / name).symlink_to(path)
     return tmp_path
 
 
