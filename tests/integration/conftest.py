@@ -13,7 +13,9 @@ import pytest
 from botocore.config import Config
 from redis import Redis
 
-from infra.local.servers import free_port, ministack
+from infra.local import packages
+from infra.local.config import InvalidConfiguration
+from infra.local.servers import PACKAGES, free_port, ministack
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
 from shared.pipeline import window_builds
@@ -141,3 +143,12 @@ def scene(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     return Scene(dynamodb, redis, s3, leaderboard_id)
+
+
+@pytest.fixture(scope="session")
+def sam() -> Path:
+    """AWS's tools for templates and functions."""
+    try:
+        return packages.prepare_sam(PACKAGES)
+    except InvalidConfiguration as error:
+        pytest.skip(f"the AWS SAM CLI can't be had here: {error}")

@@ -14,7 +14,7 @@ from redis import Redis
 
 from infra.image.__main__ import NO_ENGINE, engine_answers
 from infra.local import packages, resources
-from infra.local.config import PARTITIONS, TOPIC, Config, InvalidConfiguration, free_ports
+from infra.local.config import PARTITIONS, TOPIC, Config, free_ports
 from infra.local.servers import PACKAGES, dynamodb_local, kafka, ministack, redis_server
 from tests.emulator import TAG, Runtime, image_is_there
 
@@ -35,14 +35,6 @@ def commands() -> dict[str, str]:
     found = [line.strip() for line in (ROOT / "template.yaml").read_text().splitlines() if "ImageConfig:" in line]
     handlers = [yaml.safe_load(line)["ImageConfig"]["Command"][0] for line in found]
     return {handler.split(".")[1]: handler for handler in handlers}
-
-
-@pytest.fixture(scope="session")
-def sam() -> Path:
-    try:
-        return packages.prepare_sam(PACKAGES)
-    except InvalidConfiguration as error:
-        pytest.skip(f"no runtime interface emulator: {error}")
 
 
 @pytest.fixture(scope="module", params=["process", "image"])
