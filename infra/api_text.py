@@ -95,8 +95,8 @@ Everything here, and every change of a leaderboard or period, is noted with the 
 """Title → what stands before its routes."""
 
 EVENTS: Final = """
-YESTERDAY=$(date -u -d yesterday +%F)
-.venv/bin/python - $YESTERDAY <<'END'
+DAY=$(date -u -d '2 days ago' +%F)
+.venv/bin/python - $DAY <<'END'
 import json, sys, uuid, confluent_kafka
 producer = confluent_kafka.Producer({"bootstrap.servers": "127.0.0.1:9092"})
 for user, points in [("u-42", 600), ("u-7", 700), ("u-9", 40)]:
@@ -110,18 +110,18 @@ until curl -s "$BOARD/rankings" | grep '"total":3'; do sleep 0.2; done
 
 REQUESTS: Final[dict[str, str]] = {
     "leaderboards_put": f"""
-# 2 days of lateness, so that yesterday's events count, too
+# 3 days of lateness, so that events of 2 days ago count, too
 curl -X PUT $BOARD {_JSON} -d '{{
-  "name": "Spring cup", "aggregation": "sum", "lateness": "P2D", "tiers": [
+  "name": "Spring cup", "aggregation": "sum", "lateness": "P3D", "tiers": [
     {{"name": "gold", "topN": 1}}, {{"name": "silver", "topPercent": 10}}, {{"name": "bronze", "minScore": 500}}]}}'
 """,
     "leaderboards_get": "curl $BOARD",
     "leaderboards_listing": "curl 'localhost:8080/leaderboards?limit=100'",
     "rankings_ranking": """
 # a page, and the page after it
-curl "$BOARD/rankings?window=daily&date=$YESTERDAY&limit=2"
-CURSOR=$(curl -s "$BOARD/rankings?window=daily&date=$YESTERDAY&limit=2" | field nextCursor)
-curl "$BOARD/rankings?window=daily&date=$YESTERDAY&limit=2&cursor=$CURSOR"
+curl "$BOARD/rankings?window=daily&date=$DAY&limit=2"
+CURSOR=$(curl -s "$BOARD/rankings?window=daily&date=$DAY&limit=2" | field nextCursor)
+curl "$BOARD/rankings?window=daily&date=$DAY&limit=2&cursor=$CURSOR"
 
 # a part of it; a player and his friends
 curl "$BOARD/rankings?window=weekly&minScore=100"
@@ -132,16 +132,16 @@ curl "$BOARD/rankings?userIds=u-42,u-9,nobody"
 TAG=$(curl -s -D - -o /dev/null "$BOARD/rankings" | tr -d '\\r' | sed -n 's/^etag: //ip')
 curl -i -H "If-None-Match: $TAG" "$BOARD/rankings"
 """,
-    "rankings_player": 'curl "$BOARD/players/u-42?window=daily&date=$YESTERDAY&context=1"',
+    "rankings_player": 'curl "$BOARD/players/u-42?window=daily&date=$DAY&context=1"',
     "rankings_player_of": 'curl -G "$BOARD/players" --data-urlencode "userId=u-42" -d window=all-time',
     "players_windows": 'curl "$BOARD/players/u-42/windows"',
     "players_events": 'curl "$BOARD/players/u-42/events?limit=50"',
     "players_explain": 'curl "$BOARD/players/u-42/explain?window=all-time"',
     "periods_put": f"""
 curl -X PUT $BOARD/periods/launch {_JSON} \\
-  -d "{{\\"name\\": \\"Launch\\", \\"from\\": \\"$YESTERDAY\\", \\"to\\": \\"$YESTERDAY\\"}}"
+  -d "{{\\"name\\": \\"Launch\\", \\"from\\": \\"$DAY\\", \\"to\\": \\"$DAY\\"}}"
 curl "$BOARD/rankings?window=custom&period=launch"
-curl "$BOARD/rankings?window=custom&from=$YESTERDAY&to=$(date -u -d tomorrow +%F)"
+curl "$BOARD/rankings?window=custom&from=$DAY&to=$(date -u -d tomorrow +%F)"
 """,
     "periods_get": "curl $BOARD/periods/launch",
     "periods_listing": "curl $BOARD/periods",
@@ -152,12 +152,12 @@ JOB=$(curl -s "$BOARD/export?window=all-time&format=ndjson&topN=2" | field id)
 curl $BOARD/exports/$JOB
 """,
     "exports_result": f"""
-# without lateness yesterday is over for good; it is looked at once a minute
+# without lateness that day is over for good; that is looked at once a minute
 curl -X PUT $BOARD {_JSON} -d '{{
   "name": "Spring cup", "aggregation": "sum", "lateness": "PT0S", "tiers": [{{"name": "gold", "topN": 1}}]}}'
-until curl -s --fail "$BOARD/result?window=daily&date=$YESTERDAY"; do sleep 1; done
+until curl -s --fail "$BOARD/result?window=daily&date=$DAY"; do sleep 1; done
 """,
-    "exports_versions": 'curl "$BOARD/result/versions?window=daily&date=$YESTERDAY"',
+    "exports_versions": 'curl "$BOARD/result/versions?window=daily&date=$DAY"',
     "administration_disqualify": f"""
 curl -X POST $BOARD/players/u-7/disqualify {_JSON} -d '{{"reason": "bought points, case 1234"}}'
 """,
