@@ -128,11 +128,11 @@ class Finder:
         self.now_ms = now_ms
         self._periods: dict[tuple[str, str], tuple[int, Period]] = {}
 
-    def leaderboard(self, request: Request, *, now: bool = False) -> Leaderboard:
-        """The leaderboard of a path unless it is deleted, in steady state from memory; read anew if `now`.
+    def leaderboard(self, request: Request, *, now: bool = False, or_deleted: bool = False) -> Leaderboard:
+        """The leaderboard of a path, in steady state from memory; read anew if `now`.
 
         Raises:
-            UnknownLeaderboard: if there is none.
+            UnknownLeaderboard: if there is none, or it is deleted and not asked for then, too.
             Unavailable: if it has to be read and the registry is out of reach.
         """
         leaderboard_id = request.path_params["id"]
@@ -141,7 +141,7 @@ class Finder:
             leaderboard = known.read(leaderboard_id) if now else known.find(leaderboard_id, or_older=True)
             if leaderboard is not None and leaderboard.closed and not now:
                 leaderboard = known.read(leaderboard_id)
-            if leaderboard is not None and not leaderboard.closed:
+            if leaderboard is not None and (or_deleted or not leaderboard.closed):
                 return leaderboard
         raise UnknownLeaderboard(f"no leaderboard is called {leaderboard_id[:NAME_CHARACTERS_MAX]!r}")
 

@@ -37,6 +37,7 @@ from shared.wiring import now_ms
 BOARD: Final = Leaderboard(id="autumn-cup", name="Cup", aggregation=Aggregation.SUM)
 PAGE: Final = 100
 CONTEXT: Final = 10
+FRIENDS: Final = 50
 P99_MAX_MS: Final = 10
 RATES: Final = (100, 200, 300, 400, 500, 600, 800, 1_000, 1_200)
 
@@ -126,7 +127,13 @@ def _paths(players: int) -> dict[str, str]:
         "top_page": f"{prefix}/rankings?{window}&limit={PAGE}",
         "deep_page": f"{prefix}/rankings?{window}&limit={PAGE}&offset={players * 9 // 10}",
         "player": f"{prefix}/players/{middle}?{window}&context={CONTEXT}",
+        "friends": f"{prefix}/rankings?{window}&userIds={','.join(_friends(players))}",
     }
+
+
+def _friends(players: int) -> list[str]:
+    """Some players from all over the ranking."""
+    return [f"u-{player:07d}" for player in random.Random(3).sample(range(players), FRIENDS)]
 
 
 @contextmanager
@@ -234,7 +241,18 @@ def _in_process(redis: "Redis", paths: dict[str, str], size: Size) -> list[Figur
         position: Any = redis.zrank(ranking, head[:6] + user)
         redis.zrange(ranking, max(0, position - CONTEXT), position + CONTEXT, withscores=True)
 
+    friends = [friend.encode() for friend in _friends(size.players)]
+
+    def raw_friends() -> None:
+        heads: Any = redis.hmget(parts, friends)
+        with redis.pipeline(transaction=False) as pipe:
+            for head, friend in zip(heads, friends, strict=True):
+                pipe.zrank(ranking, head[:6] + friend)
+                pipe.zscore(ranking, head[:6] + friend)
+            pipe.execute()
+
     raw: dict[str, Callable[[], Any]] = {
+        "friends": raw_friends,
         "top_page": lambda: redis.zrange(ranking, 0, PAGE - 1, withscores=True),
         "deep_page": lambda: redis.zrange(ranking, first, first + PAGE - 1, withscores=True),
         "player": raw_player,

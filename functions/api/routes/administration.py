@@ -145,7 +145,7 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     async def versions(request: Request) -> Response:
         """Every version of a window's result, each with its files and what differs from the one before."""
         query = read_query(request, WindowQuery)
-        leaderboard = finder.leaderboard(request)
+        leaderboard = finder.leaderboard(request, or_deleted=True)
         window = finder.window(leaderboard, query)
         found = [to_result_version_view(one) for one in wiring.result_versions.find(leaderboard, window)]
         return answer(ResultVersionsView(leaderboard.id, window.id, found), 200, _FRESH)

@@ -29,9 +29,12 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         openapi_extra=operation(_RESULT, WindowQuery),
     )
     async def result(request: Request) -> Response:
-        """The result of a window, once it is final: its ranking and its awards as files that never change."""
+        """The result of a window, once it is final: its ranking and its awards as files that never change.
+
+        Of a deleted leaderboard, too: what was won can still be paid.
+        """
         query = read_query(request, WindowQuery)
-        leaderboard = finder.leaderboard(request)
+        leaderboard = finder.leaderboard(request, or_deleted=True)
         window = finder.window(leaderboard, query)
         found = wiring.result_versions.latest(leaderboard, window)
         if found is None:

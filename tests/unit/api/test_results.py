@@ -66,3 +66,13 @@ def test_a_window_without_result_is_404_and_says_so(api: Api) -> None:
 def test_a_result_needs_a_window_that_can_be(api: Api) -> None:
     answer = api.get("/leaderboards/cup/result", window="weekly", date="2026-W60")
     assert (answer.status, answer.errors.keys()) == (422, {"date"})
+
+
+def test_what_was_won_can_be_paid_after_the_leaderboard_was_deleted(api: Api) -> None:
+    api.results["2026-W46"] = RESULT
+    assert api.call("DELETE", "/leaderboards/cup").status == 204
+
+    assert api.get("/leaderboards/cup/rankings").status == 404
+    assert api.get("/leaderboards/cup/result", window="weekly", date="2026-W46").json["version"] == 2
+    assert api.get("/leaderboards/cup/result", window="weekly", date="2026-W47").status == 404
+    assert api.get("/leaderboards/cap/result", window="weekly", date="2026-W46").status == 404
