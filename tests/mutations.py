@@ -22,6 +22,7 @@ LEFT_BEHIND = (".git", ".local", ".venv", ".*_cache", ".hypothesis", "__pycache_
 PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
 CLOSING = ("tests/integration/test_closing.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
+BUILDS = ("tests/integration/test_window_builds.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
 
 
@@ -317,6 +318,34 @@ MUTATIONS = (
         "if not days.isdisjoint(one.buckets)]",
         "if False]",
         SIMULATION,
+    ),
+    Mutation(
+        "a window is built by two at once",
+        "shared/live/lease.lua",
+        "if known[1] and known[1] ~= ARGV[1] then",
+        "if false then",
+        BUILDS,
+    ),
+    Mutation(
+        "a build begins that is done",
+        "shared/live/lease.lua",
+        "if redis.call('HEXISTS', KEYS[2], '\\0complete') == 1 then",
+        "if false then",
+        BUILDS,
+    ),
+    Mutation(
+        "a build passes its last days over",
+        "shared/pipeline/rebuild.py",
+        "for start in range(0, len(days), days_at_once):",
+        "for start in range(0, len(days) - days_at_once, days_at_once):",
+        BUILDS,
+    ),
+    Mutation(
+        "a build that takes long keeps its reader waiting",
+        "shared/pipeline/window_builds.py",
+        "if self._now_ms() >= deadline_ms and",
+        "if False and",
+        BUILDS,
     ),
 )
 
