@@ -116,6 +116,30 @@ class Oracle:
                 lines.append((*score(board, counting), user_id))
         return ranked(board, lines)
 
+    def carriers(
+        self,
+        leaderboard_id: str,
+        name: str,
+        first: date | None = None,
+        last: date | None = None,
+        acts: int | None = None,
+    ) -> dict[str, list[Entry]]:
+        """Value → the entries of the ranking whose players carry it: their latest fact with that attribute has it."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.ranking(leaderboard_id, first, last, acts):
+            newest: Fact | None = None
+            for fact in self.facts[leaderboard_id, entry.user_id]:
+                in_window = (first is None or to_date(fact.day) >= first) and (
+                    last is None or to_date(fact.day) <= last
+                )
+                if not in_window or name not in dict(fact.attributes):
+                    continue
+                if newest is None or (fact.at_ms, fact.event_id) > (newest.at_ms, newest.event_id):
+                    newest = fact
+            if newest is not None:
+                found.setdefault(dict(newest.attributes)[name], []).append(entry)
+        return found
+
     def days(self, leaderboard_id: str) -> list[date]:
         """Every day on which an accepted event of the leaderboard occurred."""
         found = {fact.day for (board, _), facts in self.facts.items() if board == leaderboard_id for fact in facts}

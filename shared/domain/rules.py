@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
+from shared.domain.labels import FILTERS_MAX, FilterName
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.tiers import Tier
 from shared.domain.windows import Day, Window, day_end_ms, day_of
@@ -44,10 +45,12 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     lateness_ms: Annotated[int, Meta(ge=0, le=LATENESS_MAX_MS)] = LATENESS_DEFAULT_MS
     shards: Annotated[int, Meta(ge=1, le=SHARDS_MAX)] = SHARDS_DEFAULT
     tiers: tuple[Tier, ...] = ()
+    filters: Annotated[tuple[FilterName, ...], Meta(max_length=FILTERS_MAX)] = ()
+    """Attributes of events by which its rankings can be filtered; none of them twice."""
     version: int = 1
     """Counts the changes of its rules; a final window keeps the version it was ranked by."""
     sealed: bool = False
-    """Set before its first event is written: from then on aggregation, order and shards cannot change."""
+    """Set before its first event is written: from then on aggregation, order, shards and filters cannot change."""
     closed: bool = False
     """Deleted: it takes no more events and is no longer shown. Ledger and standings stay."""
     closed_through: Day | None = None

@@ -13,7 +13,10 @@ class Place(Struct, frozen=True):
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """A page of the entries that meet all that is given; whatever it is, they are a contiguous run of the ranking."""
+    """A page of the entries that meet all that is given; they are a contiguous run of the ranking.
+
+    But for a label: then they are those of such a run who carry it.
+    """
 
     limit: int
     offset: int = 0
@@ -28,7 +31,10 @@ class Selection(Struct, frozen=True, kw_only=True):
     tier: str | None = None
     """Only the entries that this tier takes after the tiers before it."""
 
+    label: tuple[str, str] | None = None
+    """Only the entries of players who carry this value of this filter: one of the leaderboard's, and its value."""
+
     @property
     def filtered(self) -> bool:
         """Whether entries are left out for what they are, not for where they stand."""
-        return not (self.min_score is None and self.max_score is None and self.tier is None)
+        return not (self.min_score is None and self.max_score is None and self.tier is None and self.label is None)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from shared.domain.events import POINTS_MAX, ScoreEvent
+from shared.domain.labels import Label, labels_of, latest_labels
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Aggregation, Order
 
@@ -21,6 +22,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     """For `sum` only: Σ|points|. While it is within ±(2^53−1), so is every window of these events."""
     version: int = 0
     """Counts the commits to this standing; 0 before the first."""
+    labels: tuple[Label, ...] = ()
+    """Where the leaderboard has filters, the player's of each that his events carry, by its name."""
 
 
 class Score(msgspec.Struct, frozen=True, gc=False):
@@ -30,16 +33,37 @@ class Score(msgspec.Struct, frozen=True, gc=False):
     reached_at_ms: int
 
 
-def add(aggregation: Aggregation, order: Order, standing: Standing | None, event: ScoreEvent) -> Standing:
+def add(
+    aggregation: Aggregation,
+    order: Order,
+    standing: Standing | None,
+    event: ScoreEvent,
+    filters: Sequence[str] = (),
+) -> Standing:
     """The standing with one more event in it. The version stays: it counts commits, not events.
 
     `sum`: Σ points, reached at the latest `occurredAt`. `best`: the points that rank first (the highest, or the lowest
     on an ascending leaderboard), reached at the earliest time. `latest`: the points of the latest event, ties by the
     greater event id.
 
+    Args:
+        aggregation: how points add up.
+        order: which points rank first.
+        standing: None before the first event.
+        event: of the same player and bucket.
+        filters: of which the standing keeps a label each.
+
     Raises:
         Rejection: `score_overflow` if the sum would leave ±(2^53−1).
     """
+    folded = _add_points(aggregation, order, standing, event)
+    if not filters:
+        return folded
+    labels = latest_labels(() if standing is None else standing.labels, labels_of(filters, event))
+    return msgspec.structs.replace(folded, labels=labels)
+
+
+def _add_points(aggregation: Aggregation, order: Order, standing: Standing | None, event: ScoreEvent) -> Standing:
     points, at = event.points, event.occurred_at_ms
     if standing is None:
         last_event_id = event.event_id if aggregation is Aggregation.LATEST else ""

@@ -7,6 +7,11 @@
 --   field   user id -> <reached_at of the member, 6 bytes> then a part for each bucket, oldest first:
 --           bucket 2 bytes, version 4, points 8, reached_at 6, all big-endian. Of a disqualified player the first 6
 --           bytes are OUT and the set has no member; his parts are kept up to date for the day he is reinstated
+--   If the leaderboard has filters, a field's value ends with the player's labels: of each filter that he carries a value
+--           of, its number 1 byte, the bucket that it is of 2 bytes, a token for the value with its length 1 byte; then
+--           how many bytes these are, 2 bytes. Beside set and hash stands the label set, its members of score 0:
+--   member  <number of the filter><token with its length><score of the set, 8 bytes, sign flipped><member of the set>:
+--           so those who carry a value are a run of it, in the order of the ranking (shared/live/labels.py)
 --   field   "\0revision": grows with every change of the set; starts at the server's time in microseconds, so that it
 --           grows across a flush, too
 --   field   "\0complete": set once a window that is built on demand holds all of the truth
@@ -14,15 +19,19 @@
 -- KEYS[1] the hash of ranges, KEYS[2] the hash of disqualified players. ARGV[1] the prefix of every key, ARGV[2] in MessagePack:
 --   {aggregation, descending, now_ms, feed_ranges, {{bucket, {user, version, points, reached_at, ...},
 --     {{window id, expires_ms or 0}, ...}}, ...}}
+-- and for a leaderboard with filters, how many; then after each reached_at {token or false, ...}, or false for none.
 -- Returns how many parts were new.
 local PART = '>I2I4i8I6'
 local PART_BYTES = 20
 local HEAD_BYTES = 6
+local LABEL = '>BI2Bc0'
 local OUT = string.rep('\255', HEAD_BYTES) -- no instant: as a time it is past the year 10,000
 local CHUNK = 500 -- users in one variadic call; Lua's stack takes about 8,000 values
 
 local prefix = ARGV[1]
-local aggregation, descending, now_ms, feed_ranges, groups = unpack(cmsgpack.unpack(ARGV[2]))
+local aggregation, descending, now_ms, feed_ranges, groups, filters = unpack(cmsgpack.unpack(ARGV[2]))
+filters = filters or 0
+local stride = filters > 0 and 5 or 4
 if aggregation ~= 'sum' and aggregation ~= 'best' and aggregation ~= 'latest' then
   return redis.error_reply('ERR unknown aggregation ' .. aggregation) -- rather than ranking it as another
 end
@@ -62,19 +71,63 @@ local function merge(value, bucket, version, part)
   return value .. part
 end
 
+-- a field's value without its labels, and those: filter -> {bucket, token}
+local function split(value)
+  local past = #value - 1
+  local at = past - struct.unpack('>I2', value, past)
+  local parts, labels = string.sub(value, 1, at - 1), {}
+  while at < past do
+    local filter, bucket, token
+    filter, bucket, token, at = struct.unpack(LABEL, value, at)
+    labels[filter] = {bucket, token}
+  end
+  return parts, labels
+end
+
+local function label_set(window_id) return prefix .. 'f:' .. window_id end
+
+local function pack_labels(labels)
+  local packed = {}
+  for filter = 1, filters do
+    local label = labels[filter]
+    if label then packed[#packed + 1] = struct.pack(LABEL, filter, label[1], #label[2], label[2]) end
+  end
+  local text = table.concat(packed)
+  return text .. struct.pack('>I2', #text)
+end
+
+-- the label set's members of a player: filter -> member
+local function label_members(labels, points, member)
+  local place = struct.pack('>i8', descending and 0 - points or points)
+  place = string.char((string.byte(place) + 128) % 256) .. string.sub(place, 2) .. member
+  local members = {}
+  for filter, label in pairs(labels) do members[filter] = struct.pack('BBc0', filter, #label[2], label[2]) .. place end
+  return members
+end
+
+-- the newest bucket with an event that carries the attribute decides, and of that bucket its newest version
+local function relabel(labels, bucket, tokens)
+  for filter = 1, filters do
+    local token, label = tokens and tokens[filter], labels[filter]
+    if token and (not label or bucket >= label[1]) then labels[filter] = {bucket, token} end
+  end
+end
+
 local function apply(bucket, updates, first, last, window_id, expires_ms)
   local set, hash = prefix .. 'z:' .. window_id, prefix .. 'h:' .. window_id
-  local users = {}
-  for i = first, last, 4 do users[#users + 1] = updates[i] end
+  local users, moved, left = {}, {}, {}
+  for i = first, last, stride do users[#users + 1] = updates[i] end
   local values = redis.call('HMGET', hash, unpack(users))
   local outs = some_are_out and redis.call('HMGET', KEYS[2], unpack(users)) or {}
   local added, removed, fields = {}, {}, {}
   for n, user in ipairs(users) do
-    local i = first + (n - 1) * 4
+    local i = first + (n - 1) * stride
     local version, points, reached_at = updates[i + 1], updates[i + 2], updates[i + 3]
     local part = struct.pack(PART, bucket, version, points, reached_at)
     local old, is_out = values[n], outs[n] and true or false
     local old_head = old and string.sub(old, 1, HEAD_BYTES)
+    local labels = {}
+    if old and filters > 0 then old, labels = split(old) end
     local value = old and merge(old, bucket, version, part)
     if not old then
       value = '000000' .. part
@@ -89,14 +142,33 @@ local function apply(bucket, updates, first, last, window_id, expires_ms)
         added[#added + 1] = descending and 0 - points or points
         added[#added + 1] = head .. user
       end
+      local packed = ''
+      if filters > 0 then
+        local before, after = {}, {}
+        if old and old_head ~= OUT then before = label_members(labels, fold(old), old_head .. user) end
+        if value ~= old then relabel(labels, bucket, updates[i + 4]) end
+        if not is_out then after = label_members(labels, points, head .. user) end
+        for filter = 1, filters do
+          if before[filter] ~= after[filter] then
+            if before[filter] then left[#left + 1] = before[filter] end
+            if after[filter] then
+              moved[#moved + 1] = 0
+              moved[#moved + 1] = after[filter]
+            end
+          end
+        end
+        packed = pack_labels(labels)
+      end
       fields[#fields + 1] = user
-      fields[#fields + 1] = head .. string.sub(value, HEAD_BYTES + 1)
+      fields[#fields + 1] = head .. string.sub(value, HEAD_BYTES + 1) .. packed
       if old and old_head ~= head and old_head ~= OUT then removed[#removed + 1] = old_head .. user end
     end
   end
   if #fields == 0 then return end
   if #removed > 0 then redis.call('ZREM', set, unpack(removed)) end
   if #added > 0 then redis.call('ZADD', set, unpack(added)) end
+  if #left > 0 then redis.call('ZREM', label_set(window_id), unpack(left)) end
+  if #moved > 0 then redis.call('ZADD', label_set(window_id), unpack(moved)) end
   redis.call('HSET', hash, unpack(fields))
   if redis.call('HINCRBY', hash, '\0revision', 1) == 1 then
     local time = redis.call('TIME')
@@ -105,6 +177,7 @@ local function apply(bucket, updates, first, last, window_id, expires_ms)
   if expires_ms > 0 then
     redis.call('PEXPIREAT', set, expires_ms)
     redis.call('PEXPIREAT', hash, expires_ms)
+    if filters > 0 then redis.call('PEXPIREAT', label_set(window_id), expires_ms) end
   end
   changed = changed + #fields / 2
 end
@@ -114,8 +187,8 @@ local function feed(bucket, updates, window_id, expires_ms)
     -- past use: its keys are gone or about to go, and a few players must not stand there as if they were all
     return
   end
-  for first = 1, #updates, CHUNK * 4 do
-    apply(bucket, updates, first, math.min(first + CHUNK * 4 - 1, #updates), window_id, expires_ms)
+  for first = 1, #updates, CHUNK * stride do
+    apply(bucket, updates, first, math.min(first + CHUNK * stride - 1, #updates), window_id, expires_ms)
   end
 end
 

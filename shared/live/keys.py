@@ -16,6 +16,11 @@ def parts(leaderboard_id: str, window_id: str) -> str:
     return f"{prefix(leaderboard_id)}h:{window_id}"
 
 
+def labels(leaderboard_id: str, window_id: str) -> str:
+    """Sorted set of who carries which label in a window, e.g. `lb:{autumn-cup}:f:2026-W48`; see labels.py."""
+    return f"{prefix(leaderboard_id)}f:{window_id}"
+
+
 def lease(leaderboard_id: str, window_id: str) -> str:
     """Hash of who builds a window, e.g. `lb:{autumn-cup}:l:2026-11-01..2026-11-15`; see lease.lua."""
     return f"{prefix(leaderboard_id)}l:{window_id}"

@@ -13,7 +13,7 @@ from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Window
-from shared.live import keys
+from shared.live import keys, labels
 from shared.live.windows import HEAD_BYTES, LiveWindows, Page, is_kept, to_lines, to_page
 
 _BY_RANK: Final = (TierRule.TOP_N, TierRule.TOP_PERCENT)
@@ -29,6 +29,8 @@ class Run(Struct, frozen=True):
     """Position past its last entry."""
     better: int
     """How many players have a strictly better score than the page's first line."""
+    found: Sequence["Found"] = ()
+    """With a label the players of the page, in place of its lines; `first` and `past` count who carries it alone."""
 
 
 class Found(Struct, frozen=True):
@@ -67,9 +69,14 @@ class LiveQueries:
         """
         args = (selection.limit, selection.offset, *_place(leaderboard, selection), *_bounds(leaderboard, selection))
         tiers = [part for tier in _up_to(leaderboard, selection.tier) for part in _rule(leaderboard, tier)]
-        answer = self._live.call(self._select, self._live.read_keys(leaderboard, window), (*args, *tiers))
+        read: tuple[str, ...] = self._live.read_keys(leaderboard, window)
+        label: list[bytes] = []
+        if selection.label is not None:
+            read = (*read, keys.labels(leaderboard.id, window.id))
+            label = [labels.prefix(leaderboard.filters, *selection.label)]
+        answer = self._live.call(self._select, read, (*args, *tiers, *label))
         page = to_page(leaderboard, answer, answer[5], is_kept(leaderboard, window, now_ms))
-        return Run(page, answer[6], answer[7], answer[8])
+        return Run(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[9]) if label else ())
 
     def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], now_ms: int) -> Players:
         """Where some players stand, best first; who has no points is not among them.
@@ -97,13 +104,15 @@ class LiveQueries:
 
 def _to_players(leaderboard: Leaderboard, window: Window, answer: Sequence[Any], now_ms: int) -> Players:
     page = to_page(leaderboard, (*answer[:4], ()), 0, is_kept(leaderboard, window, now_ms))
-    flat = answer[4]
+    return Players(page, sorted(_to_found(leaderboard, answer[4]), key=lambda one: one.position))
+
+
+def _to_found(leaderboard: Leaderboard, flat: Sequence[Any]) -> list[Found]:
     lines = to_lines(leaderboard, flat[2::4], flat[3::4])
-    found = [
+    return [
         Found(position, better, user_id, score)
         for position, better, (user_id, score) in zip(flat[::4], flat[1::4], lines, strict=True)
     ]
-    return Players(page, sorted(found, key=lambda one: one.position))
 
 
 def _set_score(leaderboard: Leaderboard, points: int) -> int:

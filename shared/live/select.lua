@@ -1,12 +1,17 @@
 -- A page of a run of a window's entries: those between two scores, or of a tier, from an offset or past a place.
 -- The ranking is the sorted set's own order, so every filter is a run of positions, found by counting.
--- KEYS: the marker, the window's hash, its sorted set.
+-- With a label, of such a run those who carry it: they are a run of the label set, found in the same way.
+-- KEYS: the marker, the window's hash, its sorted set; with a label, the window's label set.
 -- ARGV: limit; offset in the run; 'next', 'prev' or '' for no place; the place's score and member; the lowest and the
 --   highest score of the run as the set has them ('-inf', '+inf' for none); then rule and value of each tier up to the
---   one that is asked for (none: whatever tier): 'topN', 'topPercent' or, with the worst score it takes, 'score'.
+--   one that is asked for (none: whatever tier): 'topN', 'topPercent' or, with the worst score it takes, 'score'; with a
+--   label, what its members begin with (shared/live/labels.py).
 -- Returns as page.lua does, then the position of the first entry that is returned, the run's first position and the one
--- past its last, and how many entries of the window have a better score than the first that is returned.
-local set = KEYS[3]
+-- past its last, and how many entries of the window have a better score than the first that is returned. With a label
+-- these positions count who carries it alone, and in place of entries there follows, as in players.lua, {position in the
+-- window from 0, how many have a better score, member, score, ...} of those on the page.
+local set, label_set = KEYS[3], KEYS[4]
+local label = label_set and table.remove(ARGV)
 local limit, offset, direction = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local known = redis.call('HMGET', KEYS[2], '\0complete', '\0revision')
 local total = redis.call('ZCARD', set)
@@ -50,6 +55,48 @@ for i = 8, #ARGV, 2 do
 end
 past = math.max(first, past)
 
+-- what follows the label in a member that stands at a place: bytes that order as scores and members do
+local function place_bytes(score, member)
+  local bytes = struct.pack('>i8', tonumber(score))
+  return string.char((string.byte(bytes) + 128) % 256) .. string.sub(bytes, 2) .. member
+end
+
+-- how many who carry the label stand ahead of a place, or ahead of it and on it
+local function carriers_ahead(score, member, inclusive)
+  local bound = (inclusive and '[' or '(') .. label .. place_bytes(score, member)
+  return redis.call('ZLEXCOUNT', label_set, '[' .. label, bound)
+end
+
+-- how many who carry the label stand ahead of a position in the window
+local function carriers_at(position)
+  if position == 0 then return 0 end
+  -- no place begins with this byte: scores take 53 bits
+  if position == total then return redis.call('ZLEXCOUNT', label_set, '[' .. label, '(' .. label .. '\255') end
+  local entry = redis.call('ZRANGE', set, position, position, 'WITHSCORES')
+  return carriers_ahead(entry[2], entry[1], false)
+end
+
+-- where those at some positions among the carriers stand in the window
+local function carriers(from, to)
+  local start = redis.call('ZLEXCOUNT', label_set, '-', '(' .. label)
+  local found, better, before = {}, 0, nil
+  for _, carrier in ipairs(redis.call('ZRANGE', label_set, start + from, start + to - 1)) do
+    local member = string.sub(carrier, #label + 9)
+    local score = redis.call('ZSCORE', set, member)
+    if score ~= before then better, before = up_to('(' .. score), score end
+    found[#found + 1] = redis.call('ZRANK', set, member)
+    found[#found + 1] = better
+    found[#found + 1] = member
+    found[#found + 1] = score
+  end
+  return found
+end
+
+if label then
+  ahead_of = carriers_ahead
+  first, past = carriers_at(first), carriers_at(past)
+end
+
 local from, to
 if direction == 'prev' then
   to = math.min(past, ahead_of(ARGV[4], ARGV[5], false))
@@ -59,6 +106,10 @@ else
   to = math.min(past, from + limit)
 end
 local entries, better = {}, 0
+if label then
+  local found = from < to and carriers(from, to) or {}
+  return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, past, better, found}
+end
 if from < to then
   entries = redis.call('ZRANGE', set, from, to - 1, 'WITHSCORES')
   better = up_to('(' .. entries[2])

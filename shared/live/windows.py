@@ -18,6 +18,7 @@ from shared.domain.standings import Score, Standing
 from shared.domain.tiers import TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, WindowKind, daily, weekly
 from shared.live import keys
+from shared.live.labels import tokens_of
 
 RETENTION_MS: Final = 35 * 86_400_000
 """How long a daily or weekly window stays after its last record may count; read later, it is built from the truth."""
@@ -48,6 +49,16 @@ class Page(Struct, frozen=True):
     """Position of the first line, from 0."""
     lines: Sequence[tuple[str, Score]]
     """User id and score, in ranking order."""
+
+
+class Labels(Struct, frozen=True):
+    """What one read of a window's label set saw."""
+
+    complete: bool
+    """As of a page."""
+    total: int
+    members: Sequence[bytes]
+    """As shared/live/labels.py makes them, in their order."""
 
 
 class Position(Struct, frozen=True):
@@ -104,7 +115,7 @@ class LiveWindows:
             CacheUnavailable: if Redis fails; some windows may have been brought up.
         """
         groups = []
-        for bucket, updates in _by_bucket(standings).items():
+        for bucket, updates in _by_bucket(leaderboard, standings).items():
             windows = (ALL_TIME,) if bucket == ALL_TIME_BUCKET else (daily(bucket), weekly(bucket))
             groups.append((bucket, updates, [(window.id, expires_ms(leaderboard, window)) for window in windows]))
         return self._run_apply(leaderboard, groups, now_ms, feed_ranges=True)
@@ -115,7 +126,8 @@ class LiveWindows:
         Raises:
             CacheUnavailable: as above.
         """
-        groups = [(bucket, updates, [(window.id, expires_ms)]) for bucket, updates in _by_bucket(standings).items()]
+        by_bucket = _by_bucket(leaderboard, standings)
+        groups = [(bucket, updates, [(window.id, expires_ms)]) for bucket, updates in by_bucket.items()]
         return self._run_apply(leaderboard, groups, now_ms, feed_ranges=False)
 
     def show_disqualified(self, leaderboard_id: str, out: Disqualified) -> None:
@@ -138,6 +150,18 @@ class LiveWindows:
         args = (offset, offset + limit - 1)
         answer = self.call(self._page, self.read_keys(leaderboard, window), args)
         return to_page(leaderboard, answer, offset, is_kept(leaderboard, window, now_ms))
+
+    def labels(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Labels:
+        """Members `offset` to `offset + limit` of a window's label set.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        marker, hash_key, _ = self.read_keys(leaderboard, window)
+        read = (marker, hash_key, keys.labels(leaderboard.id, window.id))
+        answer = self.call(self._page, read, (offset, offset + limit - 1))
+        page = to_page(leaderboard, (*answer[:4], ()), offset, is_kept(leaderboard, window, now_ms))
+        return Labels(page.complete, page.total, answer[4][::2])
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, now_ms: int) -> Position:
         """Where a player stands, with up to `context` entries above him and below.
@@ -198,14 +222,13 @@ class LiveWindows:
         expiries = {name.decode(): int(value.rpartition(b" ")[2]) for name, value in found.items()}
         return {name for name, expires_ms in expiries.items() if not 0 < expires_ms <= now_ms}
 
-    def finish_window(self, leaderboard_id: str, window: Window, token: str, expires_ms: int) -> bool:
+    def finish_window(self, leaderboard: Leaderboard, window: Window, token: str, expires_ms: int) -> bool:
         """Vouch for a window that was built, until it expires; False if a flush or another build came between.
 
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        window_keys = (keys.parts(leaderboard_id, window.id), keys.ranking(leaderboard_id, window.id))
-        return bool(self.call(self._vouch, window_keys, (token, expires_ms)))
+        return bool(self.call(self._vouch, _window_keys(leaderboard, window), (token, expires_ms)))
 
     def withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
         """Forget a window that holds what it should not; nobody vouches for it until it is built anew.
@@ -213,7 +236,7 @@ class LiveWindows:
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        forgotten = [keys.parts(leaderboard.id, window.id), keys.ranking(leaderboard.id, window.id)]
+        forgotten = _window_keys(leaderboard, window)
         if is_kept(leaderboard, window, now_ms):  # a rebuild that is under way may have filled it already
             forgotten += [keys.complete(leaderboard.id), keys.rebuild(leaderboard.id)]
         with self._reaching():
@@ -266,7 +289,10 @@ class LiveWindows:
 
     def _run_apply(self, leaderboard: Leaderboard, groups: Sequence[Any], now_ms: int, *, feed_ranges: bool) -> int:
         descending = leaderboard.order is Order.DESC
-        payload = msgspec.msgpack.encode((leaderboard.aggregation, descending, now_ms, feed_ranges, groups))
+        told: tuple[Any, ...] = (leaderboard.aggregation, descending, now_ms, feed_ranges, groups)
+        if leaderboard.filters:
+            told = (*told, len(leaderboard.filters))
+        payload = msgspec.msgpack.encode(told)
         args = (keys.prefix(leaderboard.id), payload)
         return cast(
             "int", self.call(self._apply, (keys.ranges(leaderboard.id), keys.disqualified(leaderboard.id)), args)
@@ -290,12 +316,21 @@ class LiveWindows:
             return script(keys=script_keys, args=args)
 
 
-def _by_bucket(standings: Standings) -> dict[Day, list[Any]]:
+def _window_keys(leaderboard: Leaderboard, window: Window) -> list[str]:
+    """All keys of a window that go with it."""
+    names = [keys.parts(leaderboard.id, window.id), keys.ranking(leaderboard.id, window.id)]
+    return [*names, keys.labels(leaderboard.id, window.id)] if leaderboard.filters else names
+
+
+def _by_bucket(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list[Any]]:
     """Bucket → user, version, points, reached_at, user, …, as apply.lua reads them."""
     buckets: dict[Day, list[Any]] = {}
     for user_id, by_bucket in standings.items():
         for bucket, standing in by_bucket.items():
-            buckets.setdefault(bucket, []).extend((user_id, standing.version, standing.points, standing.reached_at_ms))
+            updates = buckets.setdefault(bucket, [])
+            updates.extend((user_id, standing.version, standing.points, standing.reached_at_ms))
+            if leaderboard.filters:
+                updates.append(tokens_of(leaderboard.filters, standing))
     return buckets
 
 

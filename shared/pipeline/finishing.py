@@ -14,7 +14,7 @@ from shared.domain.standings import Standing
 from shared.domain.windows import Day, Window, WindowStatus
 from shared.live.windows import LiveWindows, is_kept
 from shared.pipeline.disqualifications import Disqualifications, present
-from shared.pipeline.folding import Ranked, rank_players
+from shared.pipeline.folding import Ranked, label_members, rank_players
 from shared.pipeline.manifests import Manifest, describe
 from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.result_files import awards_file, difference_file, entries_of, ranking_file
@@ -126,13 +126,14 @@ class Finishing:
         kept = is_kept(leaderboard, window, self._now_ms())
         if not kept and not self._is_complete(leaderboard, window):
             self._rebuild.window(leaderboard, window)
-        if not self._differences(leaderboard, window, ranked):
+        members = label_members(leaderboard, ranked, lines)
+        if not self._differences(leaderboard, window, ranked, members):
             return
         if kept:
             self._rebuild.apply(leaderboard, lines)
         else:
             self._rebuild.window(leaderboard, window)
-        differences = self._differences(leaderboard, window, ranked)
+        differences = self._differences(leaderboard, window, ranked, members)
         if differences:
             self._live.withdraw(leaderboard, window, self._now_ms())
             raise Difference(f"{differences} entries of {window.id} differ; the cache is built anew")
@@ -140,8 +141,8 @@ class Finishing:
     def _is_complete(self, leaderboard: Leaderboard, window: Window) -> bool:
         return self._live.page(leaderboard, window, 0, 1, self._now_ms()).complete
 
-    def _differences(self, leaderboard: Leaderboard, window: Window, ranked: Ranked) -> int:
-        """Positions at which the cache has another entry than the truth, or only one of them has any."""
+    def _differences(self, leaderboard: Leaderboard, window: Window, ranked: Ranked, members: Sequence[bytes]) -> int:
+        """Positions at which the cache has another entry than the truth, or only one of them has any; so of labels."""
         differences = 0
         for start in range(0, max(len(ranked), 1), PAGE_ENTRIES):
             page = self._live.page(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
@@ -149,7 +150,19 @@ class Finishing:
                 raise NotComparable(f"{window.id} of {leaderboard.id} is being rebuilt")
             pairs = zip_longest(page.lines, ranked[start : start + PAGE_ENTRIES])
             differences += sum(shown != expected for shown, expected in pairs)
-        return differences + max(0, page.total - start - PAGE_ENTRIES)
+        differences += max(0, page.total - start - PAGE_ENTRIES)
+        return (
+            differences + self._label_differences(leaderboard, window, members) if leaderboard.filters else differences
+        )
+
+    def _label_differences(self, leaderboard: Leaderboard, window: Window, members: Sequence[bytes]) -> int:
+        differences = 0
+        for start in range(0, max(len(members), 1), PAGE_ENTRIES):
+            seen = self._live.labels(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
+            if not seen.complete:
+                raise NotComparable(f"{window.id} of {leaderboard.id} is being rebuilt")
+            differences += sum(one != other for one, other in zip_longest(seen.members, members[start:][:PAGE_ENTRIES]))
+        return differences + max(0, seen.total - start - PAGE_ENTRIES)
 
     def _store(
         self, leaderboard: Leaderboard, window: Window, out: Disqualified, version: int, entries: Sequence[Entry]

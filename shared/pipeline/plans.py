@@ -72,7 +72,11 @@ def plan(
         try:
             added = {
                 bucket: add(
-                    leaderboard.aggregation, leaderboard.order, folded.get(bucket) or current.get(bucket), event
+                    leaderboard.aggregation,
+                    leaderboard.order,
+                    folded.get(bucket) or current.get(bucket),
+                    event,
+                    leaderboard.filters,
                 )
                 for bucket in (day, ALL_TIME_BUCKET)
             }

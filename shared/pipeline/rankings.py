@@ -47,6 +47,15 @@ class UnknownTier(ValueError):
     field = "tier"
 
 
+class UnknownFilter(ValueError):
+    """The leaderboard does not declare an attribute as a filter. `field` is the parameter."""
+
+    def __init__(self, name: str, filters: Sequence[str]) -> None:
+        declared = f"its filters are {', '.join(filters)}" if filters else "it has none"
+        super().__init__(f"is no filter of this leaderboard: {declared}")
+        self.field = f"attr.{name}"
+
+
 class Rankings:
     """Ranks, percentiles and tiers of live windows."""
 
@@ -86,6 +95,7 @@ class Rankings:
 
         Raises:
             UnknownTier: if the leaderboard has no such tier.
+            UnknownFilter: if it is not filtered by such an attribute.
             TooManyRanges: if it would have to be built, and there is no room.
             Rebuilding, CacheUnavailable: as above, and for every selection but a plain page without a snapshot's help.
             Building, Unavailable: as above.
@@ -93,6 +103,7 @@ class Rankings:
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
         check_tier(board, selection.tier)
+        check_label(board, selection.label)
 
         def read() -> Run:
             return self._queries.select(board, window, selection, self._now_ms())
@@ -106,8 +117,11 @@ class Rankings:
             if ranking is None:
                 raise
             return ranking
-        ranking = self._ranking(board, window, run.page, run.better, final=final)
-        begin, end = run.page.first, run.page.first + len(run.page.lines)
+        if selection.label is None:
+            ranking = self._ranking(board, window, run.page, run.better, final=final)
+        else:
+            ranking = self.ranking_of(board, window, Players(run.page, run.found), final=final)
+        begin, end = run.page.first, run.page.first + len(ranking.entries)
         return msgspec.structs.replace(
             ranking,
             matched=run.past - run.first,
@@ -230,3 +244,9 @@ def check_tier(leaderboard: Leaderboard, name: str | None) -> None:
     """Raises UnknownTier unless the leaderboard has a tier of that name, or none is asked for."""
     if name is not None and name not in {tier.name for tier in leaderboard.tiers}:
         raise UnknownTier(f"{leaderboard.id} has no such tier")
+
+
+def check_label(leaderboard: Leaderboard, label: tuple[str, str] | None) -> None:
+    """Raises UnknownFilter unless the leaderboard has the label's filter, or none is asked for."""
+    if label is not None and label[0] not in leaderboard.filters:
+        raise UnknownFilter(label[0], leaderboard.filters)

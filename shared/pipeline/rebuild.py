@@ -126,7 +126,7 @@ class Rebuild:
                 standings += sum(map(len, lines.values()))
                 progressed(BuildProgress(start, standings))
             progressed(BuildProgress(start + len(some_days), standings))
-        return self._live.finish_window(leaderboard.id, window, token, expires)
+        return self._live.finish_window(leaderboard, window, token, expires)
 
     def keep_period(self, leaderboard: Leaderboard, window: Window) -> None:
         """Build the window of a registered period; it stays as long as a day or week of its last day would.

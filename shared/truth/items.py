@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from shared.domain.events import ScoreEvent
+from shared.domain.labels import Label
 from shared.domain.records import Source
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -76,12 +77,14 @@ def standing_item(leaderboard: Leaderboard, user_id: str, bucket: Day, standing:
         item["last_event_id"] = {"S": standing.last_event_id}
     if standing.gross:
         item["gross"] = {"N": str(standing.gross)}
+    if standing.labels:
+        item["labels"] = {"M": {label.filter: {"M": _label(label)} for label in standing.labels}}
     return item
 
 
 def to_standing(item: Mapping[str, Any]) -> Standing:
     """The standing of an item."""
-    last_event_id, gross = item.get("last_event_id"), item.get("gross")
+    last_event_id, gross, labels = item.get("last_event_id"), item.get("gross"), item.get("labels")
     return Standing(
         int(item["points"]["N"]),
         int(item["reached_at"]["N"]),
@@ -89,4 +92,20 @@ def to_standing(item: Mapping[str, Any]) -> Standing:
         last_event_id["S"] if last_event_id else "",
         int(gross["N"]) if gross else 0,
         int(item["version"]["N"]),
+        _to_labels(labels["M"]) if labels else (),
+    )
+
+
+def _label(label: Label) -> Item:
+    return {
+        "value": {"S": label.value},
+        "occurred_at": {"N": str(label.occurred_at_ms)},
+        "event_id": {"S": label.event_id},
+    }
+
+
+def _to_labels(items: Mapping[str, Any]) -> tuple[Label, ...]:
+    return tuple(
+        Label(name, one["M"]["value"]["S"], int(one["M"]["occurred_at"]["N"]), one["M"]["event_id"]["S"])
+        for name, one in sorted(items.items())
     )

@@ -212,12 +212,12 @@ def test_a_window_is_vouched_for_only_if_nothing_was_flushed_while_it_was_built(
     window = custom(MONDAY, MONDAY)
     live.begin_window("cup", window, "one", FAR_MS)
     redis.flushall()
-    assert not live.finish_window("cup", window, "one", FAR_MS)
+    assert not live.finish_window(board(), window, "one", FAR_MS)
     assert not live.page(board(), window, 0, 1, NOW_MS).complete
 
     live.begin_window("cup", window, "two", FAR_MS)
-    assert not live.finish_window("cup", window, "one", FAR_MS)
-    assert live.finish_window("cup", window, "two", FAR_MS)
+    assert not live.finish_window(board(), window, "one", FAR_MS)
+    assert live.finish_window(board(), window, "two", FAR_MS)
     assert live.page(board(), window, 0, 1, NOW_MS).complete
 
 

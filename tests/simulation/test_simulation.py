@@ -9,6 +9,7 @@ import io
 import os
 from base64 import b64decode
 from collections import Counter
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -25,7 +26,7 @@ from shared.truth.items import to_ledger_entry, to_standing
 from tests.oracle import APPLIED, DUPLICATE, Entry, Fact, Oracle, Produced, instant, overflows, parse, score
 from tests.simulation.course import EVENTS as EVENTS_DEFAULT
 from tests.simulation.course import Course, Fault, shrink
-from tests.simulation.world import BOARDS, DLQ, World, leaderboard
+from tests.simulation.world import BOARDS, DLQ, Carriers, World, carriers, leaderboard
 
 SEEDS = int(os.environ.get("SEEDS", "200"))
 FIRST_SEED = int(os.environ.get("FIRST_SEED", "0"))
@@ -121,7 +122,8 @@ def ledger(world: World) -> dict[tuple[str, str], list[Fact]]:
     facts: dict[tuple[str, str], list[Fact]] = {}
     for item in world.dynamo.tables["leaderboard-ledger"].values():
         event = to_ledger_entry(item).event
-        fact = Fact(event.event_id, event.points, event.occurred_at_ms, ())
+        attributes = tuple(sorted(event.attributes.items()))
+        fact = Fact(event.event_id, event.points, event.occurred_at_ms, attributes)
         facts.setdefault((event.leaderboard_id, event.user_id), []).append(fact)
     return facts
 
@@ -175,14 +177,30 @@ def assert_windows(world: World, oracle: Oracle) -> None:
             first, last = (None, None) if window is ALL_TIME else (to_date(window.first), to_date(window.last))
             ranking = oracle.ranking(name, first, last)
             assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], window.id
+            found = carriers(world.redis, leaderboard(name), window, world.scheduler.now_ms)
+            assert found == expected_carriers(oracle, name, first, last), window.id
+            members = live.labels(leaderboard(name), window, 0, 1_000, world.scheduler.now_ms)
+            assert members.total == sum(map(len, found.values())), "and nobody else"
+
+
+def expected_carriers(
+    oracle: Oracle, name: str, first: date | None, last: date | None, acts: int | None = None
+) -> Carriers:
+    return {
+        (filter_name, value): [(one.rank, one.user_id, one.score, one.reached_at_ms) for one in entries]
+        for filter_name in BOARDS[name].get("filters", ())
+        for value, entries in oracle.carriers(name, filter_name, first, last, acts).items()
+    }
 
 
 def assert_range(world: World, oracle: Oracle) -> None:
     """The range that a reader had built holds what came meanwhile, if it is vouched for at all."""
     if world.range_healed.complete:
         shown = [(user, one.points, one.reached_at_ms) for user, one in world.range_healed.lines]
-        ranking = oracle.ranking("best", to_date(world.range.first), to_date(world.range.last), world.acts_by_then)
+        days = to_date(world.range.first), to_date(world.range.last)
+        ranking = oracle.ranking("best", *days, world.acts_by_then)
         assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking]
+        assert world.range_carriers == expected_carriers(oracle, "best", *days, world.acts_by_then)
 
 
 def assert_finals(world: World, oracle: Oracle) -> None:

@@ -14,7 +14,8 @@ from infra.local.mapping import EventSourceMapping, Message, Policy
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.windows import ALL_TIME, DAY_MS, Day, custom, day_of
+from shared.domain.selections import Selection
+from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, day_of
 from shared.live import keys as live_keys
 from shared.live.leases import BuildLeases
 from shared.live.queries import LiveQueries
@@ -63,12 +64,14 @@ DLQ, REPAIRS = "dlq", "repairs"
 HOUR = 3_600_000
 BOARDS: dict[str, dict[str, Any]] = {
     "sum": {"aggregation": "sum", "lateness": "P3D"},
-    "best": {"aggregation": "best", "order": "asc", "lateness": "P3D"},
+    "best": {"aggregation": "best", "order": "asc", "lateness": "P3D", "filters": ("country", "platform")},
     "latest": {"aggregation": "latest", "lateness": "P3D"},
-    "hour": {"aggregation": "best", "lateness": "PT1H"},
+    "hour": {"aggregation": "best", "lateness": "PT1H", "filters": ("country",)},
     "strict": {"aggregation": "sum", "lateness": "PT0S"},
     "closed": {"aggregation": "sum", "lateness": "P3D"},
 }
+VALUES = ("DE", "FR", "", "{x}:z", "\x00\u00e9" * 40)
+"""Of attributes: short and long, and such as would do harm in a key."""
 LATENESS_MS = {"P3D": 3 * DAY_MS, "PT1H": HOUR, "PT0S": 0}
 
 
@@ -82,9 +85,27 @@ def leaderboard(board_id: str) -> Leaderboard:
         order=Order(board.get("order", "desc")),
         lateness_ms=LATENESS_MS[board["lateness"]],
         shards=2,
+        filters=board.get("filters", ()),
         sealed=True,
         closed=board_id == "closed",
     )
+
+
+Carriers = dict[tuple[str, str], list[tuple[int, str, int, int]]]
+"""(filter, value) → rank in the window, user, score and instant of those who carry it."""
+
+
+def carriers(redis: Redis, board: Leaderboard, window: Window, now_ms: int) -> Carriers:
+    """What the product answers for every value of every filter, of those that events have."""
+    queries = LiveQueries(LiveWindows(redis))
+    found = {}
+    for label in ((name, value) for name in board.filters for value in VALUES):
+        run = queries.select(board, window, Selection(limit=1_000, label=label), now_ms)
+        shown = [(one.position + 1, one.user_id, one.score.points, one.score.reached_at_ms) for one in run.found]
+        assert (run.first, run.past) == (0, len(shown))
+        if shown:
+            found[label] = shown
+    return found
 
 
 class World:
@@ -116,6 +137,8 @@ class World:
         """Registered nowhere: built when a reader asks for it."""
         self.range_healed: Page
         """How it stands in the end, before time goes on and it goes."""
+        self.range_carriers: Carriers = {}
+        """Likewise who carries which value."""
         self.acts_by_then = 0
         self.ranges_served = 0
         self.built_behind = 0
@@ -157,11 +180,13 @@ class World:
         event_id = f"e{self.rng.randrange(number)}" if repeated and number else f"e{number}"
         boards = [*BOARDS, "sum", "sum", "best", "latest", "unknown"]
         moment = datetime.fromtimestamp(at_ms // 1000, UTC)
+        names = [name for name in ("country", "platform", "guild") if self.rng.random() < 0.5]
         return {
             "eventId": event_id,
             "leaderboardId": self.rng.choice(boards),
             "userId": user,
             "points": points,
+            "attributes": {name: self.rng.choice(VALUES) for name in names},
             "occurredAt": f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z",
         }
 
@@ -258,7 +283,8 @@ class World:
         """What Redis does by its own clock, which is not the one of this world."""
         kept: Any = self.redis.hget(live_keys.ranges("best"), self.range.id)
         if kept is None or int(kept.rpartition(b" ")[2]) <= self.scheduler.now_ms:
-            self.redis.delete(live_keys.parts("best", self.range.id), live_keys.ranking("best", self.range.id))
+            for key in (live_keys.parts, live_keys.ranking, live_keys.labels):
+                self.redis.delete(key("best", self.range.id))
 
     def discipline(self) -> None:
         """Administrators who disqualify and reinstate, and ask again where they were not answered."""
@@ -456,6 +482,7 @@ class World:
         self.range_healed = LiveWindows(self.redis).page(
             leaderboard("best"), self.range, 0, 1_000, self.scheduler.now_ms
         )
+        self.range_carriers = carriers(self.redis, leaderboard("best"), self.range, self.scheduler.now_ms)
         stored = self.dynamo.tables["registry"]
         self.acts_by_then = sum(of == "leaderboard#best" and sort.startswith("act#") for of, sort in stored)
         self.scheduler.now_ms += AFTERWARDS_MS
