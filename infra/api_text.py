@@ -99,9 +99,9 @@ DAY=$(date -u -d '2 days ago' +%F)
 .venv/bin/python - $DAY <<'END'
 import json, sys, uuid, confluent_kafka
 producer = confluent_kafka.Producer({"bootstrap.servers": "127.0.0.1:9092"})
-for user, points in [("u-42", 600), ("u-7", 700), ("u-9", 40)]:
+for user, points, country in [("u-42", 600, "DE"), ("u-7", 700, "FR"), ("u-9", 40, "DE")]:
     event = {"eventId": str(uuid.uuid4()), "leaderboardId": "spring-cup", "userId": user, "points": points,
-             "occurredAt": f"{sys.argv[1]}T12:00:00Z"}
+             "occurredAt": f"{sys.argv[1]}T12:00:00Z", "attributes": {"country": country}}
     producer.produce("score-events", json.dumps(event), f"spring-cup:{user}")
 producer.flush()
 END
@@ -112,7 +112,7 @@ REQUESTS: Final[dict[str, str]] = {
     "leaderboards_put": f"""
 # 3 days of lateness, so that events of 2 days ago count, too
 curl -X PUT $BOARD {_JSON} -d '{{
-  "name": "Spring cup", "aggregation": "sum", "lateness": "P3D", "tiers": [
+  "name": "Spring cup", "aggregation": "sum", "lateness": "P3D", "filters": ["country"], "tiers": [
     {{"name": "gold", "topN": 1}}, {{"name": "silver", "topPercent": 10}}, {{"name": "bronze", "minScore": 500}}]}}'
 """,
     "leaderboards_get": "curl $BOARD",
@@ -126,6 +126,7 @@ curl "$BOARD/rankings?window=daily&date=$DAY&limit=2&cursor=$CURSOR"
 # a part of it; a player and his friends
 curl "$BOARD/rankings?window=weekly&minScore=100"
 curl "$BOARD/rankings?tier=bronze"
+curl "$BOARD/rankings?attr.country=DE&limit=10"
 curl "$BOARD/rankings?userIds=u-42,u-9,nobody"
 
 # again, only if something has changed
@@ -154,7 +155,8 @@ curl $BOARD/exports/$JOB
     "exports_result": f"""
 # without lateness that day is over for good; that is looked at once a minute
 curl -X PUT $BOARD {_JSON} -d '{{
-  "name": "Spring cup", "aggregation": "sum", "lateness": "PT0S", "tiers": [{{"name": "gold", "topN": 1}}]}}'
+  "name": "Spring cup", "aggregation": "sum", "lateness": "PT0S", "filters": ["country"],
+  "tiers": [{{"name": "gold", "topN": 1}}]}}'
 until curl -s --fail "$BOARD/result?window=daily&date=$DAY"; do sleep 1; done
 """,
     "exports_versions": 'curl "$BOARD/result/versions?window=daily&date=$DAY"',
@@ -242,7 +244,7 @@ WHEN: Final[dict[str, str]] = {
     "method-not-allowed": "`Allow` names the methods that the path takes",
     "conflict": "Somebody else is changing the same thing: read it again and decide anew",
     "never-disqualified": "There is nobody to reinstate",
-    "sealed-rule": "Aggregation, order and shards can't change once there are events",
+    "sealed-rule": "Aggregation, order, shards and filters can't change once there are events",
     "too-many-acts": "The audit trail of the leaderboard is full",
     "too-large": "The body is over 64 KiB",
     "invalid-request": "A parameter or field is missing, unknown, out of range, or doesn't go with another",

@@ -17,7 +17,7 @@ from shared.wiring import Wiring
 
 TRIES_MAX: Final = 4
 """How often a change is decided anew because somebody else changed the leaderboard in between."""
-_FIXED: Final = ("aggregation", "order", "shards")
+_FIXED: Final = ("aggregation", "order", "shards", "filters")
 _FREE: Final = ("name", "lateness_ms", "tiers")
 
 
@@ -35,7 +35,7 @@ class Definitions:
             The leaderboard, and whether it is new or was deleted before.
 
         Raises:
-            SealedRule: if aggregation, order or shards would change though it has events.
+            SealedRule: if aggregation, order, shards or filters would change though it has events.
             Conflict: if others keep changing it.
             Unavailable: if the registry is out of reach.
         """
@@ -106,6 +106,8 @@ def _changed(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bo
     fixed = [name for name in _FIXED if getattr(current, name) != getattr(wanted, name)]
     if fixed and current.sealed:
         was = getattr(current, fixed[0])
+        if isinstance(was, tuple):
+            was = f"[{', '.join(was)}]"
         raise SealedRule(f"stays {was}: {current.id} has events", fixed[0])
     free = [name for name in _FREE if getattr(current, name) != getattr(wanted, name)]
     if not fixed and not free and not current.closed:

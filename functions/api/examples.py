@@ -46,6 +46,7 @@ _LEADERBOARD: Final = {
     "lateness": "PT1H",
     "shards": 16,
     "tiers": [_TIER, {"name": "silver", "topPercent": 10}, {"name": "bronze", "minScore": 500}],
+    "filters": ["country", "platform"],
 }
 _STORED: Final = {
     "id": "autumn-cup",
@@ -203,6 +204,7 @@ PARAMETERS: Final[dict[str, Any]] = {
     "minScore": 500,
     "maxScore": 999,
     "tier": "gold",
+    "attr.country": "DE",
     "after": "autumn-cup",
     "after (integer)": 2,
     "format": "csv",

@@ -18,6 +18,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from functions.api.durations import parse_duration
 from shared.domain.events import LEADERBOARD_ID_PATTERN, POINTS_MAX
+from shared.domain.labels import FILTER_NAME_PATTERN, FILTERS_MAX
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason
 from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
@@ -58,6 +59,11 @@ UserIds = Annotated[tuple[str, ...], Field(max_length=PLAYERS_MAX)]
 QueryPoints = Annotated[int, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
 ID_PATTERN: Final = LEADERBOARD_ID_PATTERN.replace(r"\Z", "$")
 """The same in the dialect of pydantic's engine, whose `$` is the very end."""
+FILTER_PATTERN: Final = FILTER_NAME_PATTERN.replace(r"\Z", "$")
+"""Likewise."""
+ATTRIBUTE_PREFIX: Final = "attr."
+"""What a parameter begins with that names one of a leaderboard's filters: no part of a model, for each has its own."""
+FilterName = Annotated[str, Field(strict=True, pattern=FILTER_PATTERN)]
 
 
 class _Sent(BaseModel):
@@ -267,6 +273,10 @@ class LeaderboardBody(_Sent):
     tiers: Annotated[
         tuple[TierBody, ...], Field(max_length=TIERS_MAX, description="Rewards, best first: the first that fits counts")
     ] = ()
+    filters: Annotated[
+        tuple[FilterName, ...],
+        Field(max_length=FILTERS_MAX, description="Attributes of events that rankings can be filtered by: `attr.*`"),
+    ] = ()
 
     @field_validator("tiers")
     @classmethod
@@ -281,6 +291,13 @@ class LeaderboardBody(_Sent):
                 raise ValueError(f"[{number}].maxScore goes with order asc; where the highest ranks first, minScore")
         return tiers
 
+    @field_validator("filters")
+    @classmethod
+    def _once(cls, filters: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(filters)) < len(filters):
+            raise ValueError("takes each name once")
+        return filters
+
     def to_leaderboard(self, leaderboard_id: str, now_ms: int) -> Leaderboard:
         """Version 1 of the domain's definition."""
         return Leaderboard(
@@ -291,6 +308,7 @@ class LeaderboardBody(_Sent):
             lateness_ms=self.lateness,
             shards=self.shards,
             tiers=tuple(tier.to_tier() for tier in self.tiers),
+            filters=self.filters,
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
         )

@@ -16,7 +16,7 @@ from functions.api.models import ID_PATTERN
 from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
 from functions.api.security import required_scope
 from functions.api.views import JSON
-from shared.domain.events import USER_ID_BYTES_MAX
+from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, USER_ID_BYTES_MAX
 
 VIEWS: Final = (*views.VIEWS, *act_views.VIEWS, BuildingView)
 """Everything that is answered with."""
@@ -30,6 +30,14 @@ _PATH: Final[dict[str, dict[str, Any]]] = {
     "periodId": _ID,
     "userId": {"type": "string", "minLength": 1, "maxLength": USER_ID_BYTES_MAX},
     "exportId": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,200}$"},
+}
+_ATTRIBUTE: Final = "attr.country"
+"""One for all: a contract can't name parameters that each leaderboard names itself."""
+_ATTRIBUTE_VALUE: Final = {
+    "type": "string",
+    "maxLength": ATTRIBUTE_CHARACTERS_MAX,
+    "description": "Entries of the players whose latest event in the window with this attribute has this value. Any of "
+    "the leaderboard's `filters` is asked for in this way, one at a time",
 }
 _TOKEN: Final = {
     "type": "http",
@@ -51,7 +59,12 @@ _FRESHNESS: Final = {
 
 
 def operation(
-    path: str, query: type[BaseModel] | None = None, *, conditional: bool = False, waits: bool = False
+    path: str,
+    query: type[BaseModel] | None = None,
+    *,
+    conditional: bool = False,
+    waits: bool = False,
+    labelled: bool = False,
 ) -> dict[str, Any]:
     """The parameters of a route: those of its path, of its query by the model that reads it, and its headers."""
     parameters = [_parameter(name, "path", _PATH[name], required=True) for name in _PATH_PARAMETER.findall(path)]
@@ -61,6 +74,8 @@ def operation(
         for name, declared in schema["properties"].items():
             required = name in schema.get("required", ())
             parameters.append(_parameter(name, "query", _present(declared, definitions), required=required))
+    if labelled:
+        parameters.append(_parameter(_ATTRIBUTE, "query", dict(_ATTRIBUTE_VALUE)))
     headers = _CONDITIONAL if conditional else _WAITING if waits else {}
     for name, description in headers.items():
         parameters.append(_parameter(name, "header", dict(_TEXT)) | {"description": description})

@@ -1,7 +1,7 @@
 """From parameters to the domain: which leaderboard, which window, which player."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 
-from functions.api.models import RankingQuery, WindowQuery
+from functions.api.models import ATTRIBUTE_PREFIX, RankingQuery, WindowQuery
 from functions.api.problems import NAME_CHARACTERS_MAX, InvalidRequest, UnknownLeaderboard, UnknownPeriod
-from shared.domain.events import LEADERBOARD_ID_PATTERN, check_user_id
+from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, LEADERBOARD_ID_PATTERN, check_user_id
 from shared.domain.periods import Period
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Leaderboard
@@ -43,6 +43,7 @@ _TAKES: Final = {
     WindowKind.ALL_TIME: set[str](),
     WindowKind.CUSTOM: {"period", "from", "to"},
 }
+_ALL_AT_ONCE: Final = "doesn't go with userIds, which takes all of them at once"
 PERIODS_KEPT_MAX: Final = 1_000
 """Periods that one function remembers, some 200 bytes each; past it, it forgets them all."""
 
@@ -68,8 +69,8 @@ def check_id(text: str, field: str) -> str:
     return text
 
 
-def read_query(request: Request, model: type[Q]) -> Q:
-    """The query of a request, by its model.
+def read_query(request: Request, model: type[Q], apart: Collection[str] = ()) -> Q:
+    """The query of a request, by its model; parameters that are `apart` are not the model's.
 
     Raises:
         InvalidRequest: if a parameter is there twice: nobody could say which one was meant.
@@ -82,10 +83,31 @@ def read_query(request: Request, model: type[Q]) -> Q:
         twice = next(name for name in names if names.count(name) > 1)
         raise InvalidRequest("may be given once", twice)
     try:
-        return model.model_validate(dict(pairs), by_name=False)
+        return model.model_validate({name: value for name, value in pairs if name not in apart}, by_name=False)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in found]) from None
+
+
+def read_ranking_query(request: Request) -> tuple[RankingQuery, tuple[str, str] | None]:
+    """The query of a ranking, and the label that it asks for: `attr.country=DE` is (`country`, `DE`).
+
+    Raises:
+        InvalidRequest: if more than one attribute is given: who carries both is no run of anything that is kept.
+        InvalidRequest, RequestValidationError: as above.
+    """
+    names = [name for name in request.query_params if name.startswith(ATTRIBUTE_PREFIX)]
+    query = read_query(request, RankingQuery, names)
+    if not names:
+        return query, None
+    if len(names) > 1:
+        raise InvalidRequest(f"doesn't go with {names[0]}: one attribute at a time", names[1])
+    value = request.query_params[names[0]]
+    if len(value) > ATTRIBUTE_CHARACTERS_MAX:
+        raise InvalidRequest(f"takes at most {ATTRIBUTE_CHARACTERS_MAX} characters", names[0])
+    if query.user_ids is not None:
+        raise InvalidRequest(_ALL_AT_ONCE, names[0])
+    return query, (names[0].removeprefix(ATTRIBUTE_PREFIX), value)
 
 
 def to_user_id(user_id: str, field: str = "userId") -> str:
@@ -113,7 +135,7 @@ def check_combination(query: RankingQuery) -> None:
             to_user_id(user_id, "userIds")
         for name in ("limit", "offset", "cursor", "min_score", "max_score", "tier"):
             if name in given:
-                raise InvalidRequest("doesn't go with userIds, which takes all of them at once", to_camel(name))
+                raise InvalidRequest(_ALL_AT_ONCE, to_camel(name))
     if query.cursor is not None and "offset" in given:
         raise InvalidRequest("doesn't go with cursor, which says itself where to begin", "offset")
     if query.min_score is not None and query.max_score is not None and query.min_score > query.max_score:
@@ -187,7 +209,9 @@ class Finder:
             case WindowKind.CUSTOM:
                 return self._custom(leaderboard.id, query)
 
-    def selection(self, leaderboard: Leaderboard, query: RankingQuery) -> tuple[Window, Selection]:
+    def selection(
+        self, leaderboard: Leaderboard, query: RankingQuery, label: tuple[str, str] | None = None
+    ) -> tuple[Window, Selection]:
         """The window and the page that a query asks for.
 
         Raises:
@@ -215,6 +239,7 @@ class Finder:
             min_score=query.min_score,
             max_score=query.max_score,
             tier=query.tier,
+            label=label,
         )
         return window, selection
 

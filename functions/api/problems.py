@@ -16,7 +16,7 @@ from shared.domain.windows import InvalidWindow
 from shared.live.windows import CacheUnavailable
 from shared.observability import logger
 from shared.pipeline.disqualifications import TooManyActs
-from shared.pipeline.rankings import Rebuilding, TooManyRanges, UnknownTier
+from shared.pipeline.rankings import Rebuilding, TooManyRanges, UnknownFilter, UnknownTier
 from shared.queues import QueueUnavailable
 from shared.truth.acts import Taken
 from shared.truth.commits import Unavailable
@@ -127,6 +127,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     InvalidRequest: _INVALID,
     InvalidWindow: _INVALID,
     UnknownTier: _INVALID,
+    UnknownFilter: _INVALID,
     NotText: _UNREADABLE,
     Unauthenticated: Kind("unauthenticated", "The request takes a bearer token", 401),
     Forbidden: Kind("forbidden", "The token doesn't allow this", 403),

@@ -150,9 +150,11 @@ class LeaderboardView(Struct, rename="camel"):
     lateness: str
     shards: int
     tiers: list[TierView]
+    filters: list[str]
+    """Attributes of events that `attr.*` takes."""
     version: int
     sealed: bool
-    """Whether it has events: then aggregation, order and shards cannot change."""
+    """Whether it has events: then aggregation, order, shards and filters cannot change."""
     created_at: str
     updated_at: str
 
@@ -366,6 +368,7 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
         format_duration(leaderboard.lateness_ms),
         leaderboard.shards,
         [to_tier_view(tier) for tier in leaderboard.tiers],
+        list(leaderboard.filters),
         leaderboard.version,
         leaderboard.sealed,
         format_instant(leaderboard.created_at_ms),

@@ -26,7 +26,8 @@ _NAIVE_EPOCH: Final = _EPOCH.replace(tzinfo=None)
 
 LeaderboardId = Annotated[str, Meta(pattern=LEADERBOARD_ID_PATTERN)]
 AttributeName = Annotated[str, Meta(min_length=1, max_length=64)]
-AttributeValue = Annotated[str, Meta(max_length=256)]
+ATTRIBUTE_CHARACTERS_MAX: Final = 256
+AttributeValue = Annotated[str, Meta(max_length=ATTRIBUTE_CHARACTERS_MAX)]
 
 
 class ScoreEvent(msgspec.Struct, frozen=True, gc=False):

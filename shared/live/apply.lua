@@ -144,10 +144,9 @@ local function apply(bucket, updates, first, last, window_id, expires_ms)
       end
       local packed = ''
       if filters > 0 then
-        local before, after = {}, {}
-        if old and old_head ~= OUT then before = label_members(labels, fold(old), old_head .. user) end
+        local before = old and old_head ~= OUT and label_members(labels, fold(old), old_head .. user) or {}
         if value ~= old then relabel(labels, bucket, updates[i + 4]) end
-        if not is_out then after = label_members(labels, points, head .. user) end
+        local after = is_out and {} or label_members(labels, points, head .. user)
         for filter = 1, filters do
           if before[filter] ~= after[filter] then
             if before[filter] then left[#left + 1] = before[filter] end

@@ -18,8 +18,8 @@ from shared.domain.rules import Leaderboard, Order
 from shared.domain.standings import Score, Standing
 
 TOKEN_BYTES: Final = 32
-"""Length of a token that stands for a value of as many bytes or more: 24 bytes of its SHA-256 in base64. A shorter value
-is its own token, so no two values have one token unless 192 bits of their hashes are equal."""
+"""Length of a token that stands for a value of as many bytes or more: 24 bytes of its SHA-256 in base64. A shorter
+value is its own token, so no two values have one token unless 192 bits of their hashes are equal."""
 _HEAD_BYTES: Final = 6
 _SIGN: Final = 1 << 63
 

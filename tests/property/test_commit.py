@@ -21,6 +21,7 @@ from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, custom, daily, to_date, weekly
 from shared.pipeline.candidates import Candidate, Disposition, read
 from shared.pipeline.commit import Committer
+from shared.pipeline.folding import label_members, rank_players
 from shared.retries import Backoff
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.reads import Reads
@@ -50,7 +51,14 @@ faults = st.lists(st.one_of(st.none(), st.sampled_from(Fault)), max_size=30)
 batch_sizes = st.lists(st.integers(1, 12), max_size=20)
 boards = st.builds(
     lambda aggregation, order: Leaderboard(
-        id="cup", name="Cup", aggregation=aggregation, order=order, shards=2, tiers=TIERS, lateness_ms=60 * 86_400_000
+        id="cup",
+        name="Cup",
+        aggregation=aggregation,
+        order=order,
+        shards=2,
+        tiers=TIERS,
+        lateness_ms=60 * 86_400_000,
+        filters=("country",),
     ),
     st.sampled_from(Aggregation),
     st.sampled_from(Order),
@@ -64,6 +72,8 @@ facts = st.tuples(
 def value(event_id: str, user: str, points: int, day: int, millisecond: int) -> bytes:
     occurred_at = f"{MONDAY + timedelta(days=day - 40)}T10:00:00.{millisecond:03d}Z"
     event = {"eventId": event_id, "leaderboardId": "cup", "userId": user, "points": points, "occurredAt": occurred_at}
+    if points % 3:  # some carry the attribute, a few values of it
+        event["attributes"] = {"country": f"{points % 3}-{user}"[:3], "guild": "any"}
     return json.dumps(event).encode()
 
 
@@ -156,6 +166,25 @@ def assert_every_window_is_the_oracles(
             (one.rank, one.user_id, one.score, one.reached_at_ms, int(one.percentile * 100), one.tier)
             for one in judge.ranking("cup", *bounds)
         ], window.id
+        assert carriers(standings, leaderboard, window) == {
+            entry.user_id: carried
+            for carried, entries in judge.carriers("cup", "country", *bounds).items()
+            for entry in entries
+            if leaderboard.filters
+        }, window.id
+
+
+def carriers(standings: dict[Day, dict[str, Standing]], leaderboard: Leaderboard, window: Window) -> dict[str, str]:
+    """Who carries which country in a window, by the label set that the cache is compared with at closing."""
+    lines = [
+        (Day(bucket), user, one) for bucket in window.buckets for user, one in standings.get(Day(bucket), {}).items()
+    ]
+    found = {}
+    for member in label_members(leaderboard, rank_players(leaderboard, lines), lines):
+        assert member[0] == 1
+        end = 2 + member[1]
+        found[member[end + 14 :].decode()] = member[2:end].decode()
+    return found
 
 
 def assert_ledger_is_standings(database: MemoryDynamoDB, leaderboard: Leaderboard) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.events import POINTS_MAX, ScoreEvent, decode, format_instant, parse_instant
+from shared.domain.labels import Label, latest_labels
 from shared.domain.ranking import order_key, rank
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Aggregation, Order
@@ -47,10 +48,10 @@ def events_of_one_player(draw: st.DrawFn) -> list[ScoreEvent]:
     return [ScoreEvent(f"e-{number}", "cup", "ann", points, at) for number, (points, at) in enumerate(facts)]
 
 
-def fold(aggregation: Aggregation, order: Order, events: Iterable[ScoreEvent]) -> Standing:
+def fold(aggregation: Aggregation, order: Order, events: Iterable[ScoreEvent], filters: Sequence[str] = ()) -> Standing:
     standing: Standing | None = None
     for event in events:
-        standing = add(aggregation, order, standing, event)
+        standing = add(aggregation, order, standing, event, filters)
     assert standing is not None
     return standing
 
@@ -89,6 +90,60 @@ def test_days_folded_apart_combine_into_what_all_events_fold_into(
     score = fold_by_days(aggregation, order, events)
 
     assert (score.points, score.reached_at_ms) == expected(aggregation, order, events)
+
+
+FILTERS = ("country", "platform")
+attributes = st.dictionaries(st.sampled_from([*FILTERS, "guild"]), st.sampled_from(["DE", "FR", ""]))
+
+
+@st.composite
+def labelled_events(draw: st.DrawFn) -> list[ScoreEvent]:
+    facts = draw(st.lists(st.tuples(small, times, attributes), min_size=1, max_size=20))
+    ids = draw(st.permutations([f"e-{number}" for number in range(len(facts))]))
+    return [ScoreEvent(one, "cup", "ann", *fact) for one, fact in zip(ids, facts, strict=True)]
+
+
+def expected_values(events: Sequence[ScoreEvent]) -> dict[str, str]:
+    """Of each filter the last value that somebody writes down who reads the events in the order of time."""
+    in_time = sorted(events, key=lambda event: (event.occurred_at_ms, event.event_id))
+    return {name: value for event in in_time for name, value in event.attributes.items() if name in FILTERS}
+
+
+def values_of(labels: Iterable[Label]) -> dict[str, str]:
+    return {label.filter: label.value for label in labels}
+
+
+@given(st.sampled_from(Aggregation), labelled_events(), st.randoms())
+def test_any_order_of_the_same_events_gives_the_same_labels(
+    aggregation: Aggregation, events: list[ScoreEvent], rng: random.Random
+) -> None:
+    shuffled = list(events)
+    rng.shuffle(shuffled)
+
+    standings = [fold(aggregation, Order.DESC, one, FILTERS) for one in (events, shuffled)]
+
+    assert standings[0] == standings[1]
+    assert values_of(standings[0].labels) == expected_values(events)
+    assert fold(aggregation, Order.DESC, events).labels == (), "without filters there are none"
+
+
+@given(labelled_events(), st.randoms())
+def test_labels_of_days_fold_into_those_of_all_events_however_they_are_grouped(
+    events: list[ScoreEvent], rng: random.Random
+) -> None:
+    by_day: dict[Day, list[ScoreEvent]] = {}
+    for event in events:
+        by_day.setdefault(day_of(event.occurred_at_ms), []).append(event)
+    parts = [fold(Aggregation.SUM, Order.DESC, one, FILTERS).labels for one in by_day.values()]
+    parts += rng.sample(parts, len(parts) // 2)
+    rng.shuffle(parts)
+
+    while len(parts) > 1:
+        at = rng.randrange(len(parts) - 1)
+        parts[at : at + 2] = [latest_labels(parts[at], parts[at + 1])]
+
+    assert parts[0] == fold(Aggregation.SUM, Order.DESC, events, FILTERS).labels
+    assert values_of(parts[0]) == expected_values(events)
 
 
 @settings(max_examples=300)

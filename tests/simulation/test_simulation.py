@@ -151,14 +151,23 @@ def assert_standings(world: World, oracle: Oracle) -> None:
     for (partition, user), item in world.dynamo.tables["leaderboard-standings"].items():
         board, bucket, _ = partition.split("#")
         standing = to_standing(item)
-        stored[board, bucket, user] = (standing.points, standing.reached_at_ms, standing.events)
+        labels = {label.filter: label.value for label in standing.labels}
+        stored[board, bucket, user] = (standing.points, standing.reached_at_ms, standing.events, labels)
     expected = {}
     for (board, user), facts in oracle.facts.items():
         for day in {fact.day for fact in facts}:
             members = [fact for fact in facts if fact.day == day]
-            expected[board, to_date(day).isoformat(), user] = (*score(BOARDS[board], members), len(members))  # type: ignore[arg-type]
-        expected[board, "all-time", user] = (*score(BOARDS[board], facts), len(facts))
+            expected[board, to_date(day).isoformat(), user] = summed_up(board, members)
+        expected[board, "all-time", user] = summed_up(board, facts)
     assert stored == expected
+
+
+def summed_up(board: str, facts: list[Fact]) -> tuple[int, int, int, dict[str, str]]:
+    """What a standing is to hold of events."""
+    in_time = sorted(facts, key=lambda fact: (fact.at_ms, fact.event_id))
+    filters = BOARDS[board].get("filters", ())
+    labels = {name: value for fact in in_time for name, value in fact.attributes if name in filters}
+    return (*score(BOARDS[board], facts), len(facts), labels)
 
 
 def assert_windows(world: World, oracle: Oracle) -> None:

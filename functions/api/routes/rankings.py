@@ -11,7 +11,7 @@ from msgspec import UNSET
 from functions.api.freshness import Fresh, Freshness
 from functions.api.models import PlayerOfQuery, PlayerQuery, RankingQuery
 from functions.api.openapi import building, described, not_modified, operation
-from functions.api.params import Finder, check_combination, read_query, to_user_id
+from functions.api.params import Finder, check_combination, read_query, read_ranking_query, to_user_id
 from functions.api.problems import UnknownPlayer
 from functions.api.views import NeighboursView, PlayerView, RankingView, to_entry_views, to_window_view
 from shared.domain.events import format_instant
@@ -42,17 +42,17 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness)
             202: building(),
             304: not_modified(),
         },
-        openapi_extra=operation(_RANKINGS, RankingQuery, conditional=True),
+        openapi_extra=operation(_RANKINGS, RankingQuery, conditional=True, labelled=True),
     )
     async def ranking(request: Request) -> Response:
         """Entries of a window, best first; with `userIds` those of some players."""
-        query = read_query(request, RankingQuery)
+        query, label = read_ranking_query(request)
         check_combination(query)
         leaderboard = finder.leaderboard(request)
         if query.user_ids is not None:
             read = partial(_read_players, wiring, leaderboard, finder.window(leaderboard, query), query.user_ids)
         else:
-            read = partial(_read_page, wiring, leaderboard, *finder.selection(leaderboard, query))
+            read = partial(_read_page, wiring, leaderboard, *finder.selection(leaderboard, query, label))
         return await freshness.respond(request, leaderboard, read)
 
 

@@ -167,6 +167,7 @@ def test_the_contract_is_served(api: Api) -> None:
         "minScore",
         "maxScore",
         "tier",
+        "attr.country",
         "If-None-Match",
         "Prefer",
     }

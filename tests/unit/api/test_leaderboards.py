@@ -30,6 +30,7 @@ def test_a_new_leaderboard_is_201_with_its_place_and_its_defaults(api: Api) -> N
         "lateness": "PT1H",
         "shards": 16,
         "tiers": [],
+        "filters": [],
         "version": 1,
         "sealed": False,
         "createdAt": "2026-11-23T10:00:00.000Z",
@@ -41,7 +42,7 @@ def test_a_new_leaderboard_is_201_with_its_place_and_its_defaults(api: Api) -> N
 
 def test_what_was_answered_can_be_sent_back(api: Api) -> None:
     rules = [{"name": "a", "topN": 100}, {"name": "b", "topPercent": 0.29}, {"name": "c", "topPercent": 10}]
-    body = BODY | {"lateness": "P1DT12H", "tiers": [*rules, {"name": "d", "minScore": -5}]}
+    body = BODY | {"lateness": "P1DT12H", "tiers": [*rules, {"name": "d", "minScore": -5}], "filters": ["b", "a"]}
     answer = api.put(NEW, body)
     assert {name: answer.json[name] for name in body} == body
 
@@ -61,7 +62,7 @@ def test_a_put_that_changes_nothing_makes_no_version(api: Api) -> None:
     assert (answer.status, answer.json["version"], api.registry.saves) == (200, 1, 1)
 
 
-@pytest.mark.parametrize("change", [{"aggregation": "best"}, {"order": "asc"}, {"shards": 4}])
+@pytest.mark.parametrize("change", [{"aggregation": "best"}, {"order": "asc"}, {"shards": 4}, {"filters": ["country"]}])
 def test_before_its_first_event_every_rule_may_change_afterwards_not_these(api: Api, change: dict[str, Any]) -> None:
     api.put(NEW, BODY)
     assert api.put(NEW, BODY | change).json["version"] == 2
@@ -175,6 +176,15 @@ def test_without_the_cache_a_leaderboard_is_created_all_the_same(api: Api) -> No
         (tier(minScore=5) | {"order": "asc"}, "tiers"),
         (tier(topn=5), "tiers[0].topn"),
         (tier(top_n=5), "tiers[0].top_n"),
+        (BODY | {"filters": [f"f{number}" for number in range(5)]}, "filters"),
+        (BODY | {"filters": ["country", "country"]}, "filters"),
+        (BODY | {"filters": [""]}, "filters[0]"),
+        (BODY | {"filters": ["a" * 33]}, "filters[0]"),
+        (BODY | {"filters": ["a.b"]}, "filters[0]"),
+        (BODY | {"filters": ["1a"]}, "filters[0]"),
+        (BODY | {"filters": ["ok", "a\n"]}, "filters[1]"),
+        (BODY | {"filters": [5]}, "filters[0]"),
+        (BODY | {"filters": "country"}, "filters"),
     ],
 )
 def test_what_a_definition_may_not_hold_is_named_as_it_was_written(api: Api, body: Any, field: str) -> None:
@@ -194,6 +204,7 @@ def test_what_a_definition_may_not_hold_is_named_as_it_was_written(api: Api, bod
         tier(topN=POINTS_MAX),
         tier(minScore=POINTS_MAX),
         tier(maxScore=-POINTS_MAX) | {"order": "asc"},
+        BODY | {"filters": ["a" * 32, "A", "a_1", "z9"]},
     ],
 )
 def test_a_definition_may_go_to_its_bounds(api: Api, body: Any) -> None:

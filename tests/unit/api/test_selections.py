@@ -6,11 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from functions.api.models import CURSOR_CHARACTERS_MAX, PLAYERS_MAX
-from shared.domain.events import POINTS_MAX
+from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, POINTS_MAX
 from shared.domain.selections import Selection
 from shared.domain.windows import daily, day_of
 from shared.pipeline.cursors import Cursor, Cursors
-from shared.pipeline.rankings import UnknownTier
+from shared.pipeline.rankings import UnknownFilter, UnknownTier
 from tests.unit.api.conftest import NOW_MS, Api
 
 RANKINGS = "/leaderboards/cup/rankings"
@@ -97,6 +97,10 @@ def test_scores_and_a_tier_are_asked_for_as_given(api: Api) -> None:
         ({"userIds": "a", "minScore": 1}, "minScore"),
         ({"userIds": "a", "maxScore": 1}, "maxScore"),
         ({"userIds": "a", "tier": "gold"}, "tier"),
+        ({"userIds": "a", "attr.country": "DE"}, "attr.country"),
+        ({"attr.country": "DE", "attr.platform": "pc"}, "attr.platform"),
+        ({"attr.country": "x" * (ATTRIBUTE_CHARACTERS_MAX + 1)}, "attr.country"),
+        ({"attr": "DE"}, "attr"),
         ({"cursor": "x", "offset": 0}, "offset"),
         ({"minScore": 2, "maxScore": 1}, "minScore"),
         ({"minScore": POINTS_MAX + 1}, "minScore"),
@@ -123,6 +127,24 @@ def test_as_many_players_as_are_allowed_are_read_and_those_without_points_are_na
     assert [one["userId"] for one in found["entries"]] == users[:5]
     assert found["missing"] == users[5:]
     assert (found["matched"], found["nextCursor"]) == (5, None)
+
+
+@pytest.mark.parametrize("value", ["DE", "", "a=b&c", "é \U0001f600", "x" * ATTRIBUTE_CHARACTERS_MAX])
+def test_the_value_of_an_attribute_is_asked_for_as_given(api: Api, value: str) -> None:
+    assert api.get(RANKINGS, **{"attr.country": value, "tier": "gold"}).status == 200
+    assert asked(api) == Selection(limit=100, tier="gold", label=("country", value))
+
+
+def test_an_attribute_given_twice_is_named(api: Api) -> None:
+    answer = api.call("GET", RANKINGS, "attr.country=DE&attr.country=FR")
+    assert (answer.status, answer.errors) == (422, {"attr.country": "may be given once"})
+
+
+def test_an_attribute_that_is_no_filter_is_named_beside_those_that_are(api: Api) -> None:
+    api.rankings.failure = UnknownFilter("guild", ("country", "platform"))
+    answer = api.get(RANKINGS, **{"attr.guild": "x"})
+    said = "is no filter of this leaderboard: its filters are country, platform"
+    assert (answer.status, answer.errors) == (422, {"attr.guild": said})
 
 
 def test_a_tier_that_is_not_there_is_named(api: Api) -> None:
