@@ -70,7 +70,14 @@ class Broker:
 class Scene:
     """One leaderboard with events on Monday, and a clock that the test holds."""
 
-    def __init__(self, dynamodb: "DynamoDBClient", redis: Redis, s3: Any, leaderboard_id: str) -> None:
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        redis: Redis,
+        s3: Any,
+        leaderboard_id: str,
+        filters: tuple[str, ...] = (),
+    ) -> None:
         self.now_ms = SETTLED_MS
         self.redis, self.s3 = redis, s3
         tables, threads, backoff = Tables(), Threads(4), Backoff(base_ms=1)
@@ -104,7 +111,14 @@ class Scene:
         created = (MONDAY - 1) * DAY_MS
         self.id = leaderboard_id
         self.registry.save(
-            Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=2, created_at_ms=created)
+            Leaderboard(
+                id=leaderboard_id,
+                name="Cup",
+                aggregation=Aggregation.SUM,
+                shards=2,
+                filters=filters,
+                created_at_ms=created,
+            )
         )
         self.registry.seal(self.leaderboard)
         self.rebuild.leaderboard(self.leaderboard)
@@ -123,10 +137,12 @@ class Scene:
         assert found is not None
         return found
 
-    def play(self, user: str, points: int, day: Day = MONDAY, event_id: str | None = None) -> Candidate:
+    def play(
+        self, user: str, points: int, day: Day = MONDAY, event_id: str | None = None, **attributes: str
+    ) -> Candidate:
         """Commit one event, as ingest does, and show it."""
         at_ms = day * DAY_MS + next(self.offsets)
-        event = ScoreEvent(event_id or f"{user}-{at_ms}", self.id, user, points, at_ms)
+        event = ScoreEvent(event_id or f"{user}-{at_ms}", self.id, user, points, at_ms, attributes)
         return self.replay(event)
 
     def replay(self, event: ScoreEvent) -> Candidate:
