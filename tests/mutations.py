@@ -23,6 +23,7 @@ PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
 CLOSING = ("tests/integration/test_closing.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
+FILTERS = ("tests/integration/test_filters.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
 
 
@@ -346,6 +347,62 @@ MUTATIONS = (
         "if self._now_ms() >= deadline_ms and",
         "if False and",
         BUILDS,
+    ),
+    Mutation(
+        "an attribute of an older event replaces that of a newer one",
+        "shared/domain/labels.py",
+        "if known is None or _later(label) > _later(known):",
+        "if True:",
+        PROPERTY,
+    ),
+    Mutation(
+        "of events of the same millisecond the first that came gives the label",
+        "shared/domain/labels.py",
+        "return label.occurred_at_ms, label.event_id",
+        "return label.occurred_at_ms, ''",
+        PROPERTY,
+    ),
+    Mutation(
+        "an older day's value replaces that of a newer day",
+        "shared/live/apply.lua",
+        "if token and (not label or bucket >= label[1]) then",
+        "if token then",
+        FILTERS,
+    ),
+    Mutation(
+        "who has moved to another value stays with the old one",
+        "shared/live/apply.lua",
+        "if #left > 0 then redis.call('ZREM', label_set(window_id), unpack(left)) end",
+        "",
+        FILTERS,
+    ),
+    Mutation(
+        "a disqualified player goes on carrying his values",
+        "shared/live/apply.lua",
+        "local after = is_out and {} or label_members",
+        "local after = is_out and before or label_members",
+        FILTERS,
+    ),
+    Mutation(
+        "labels are not compared before a window becomes final",
+        "shared/pipeline/finishing.py",
+        "        if leaderboard.filters:\n            differences",
+        "        if False:\n            differences",
+        FILTERS,
+    ),
+    Mutation(
+        "long values share a token",
+        "shared/live/labels.py",
+        "hashlib.sha256(encoded)",
+        "hashlib.sha256(encoded[:TOKEN_BYTES])",
+        FILTERS,
+    ),
+    Mutation(
+        "a window that is kept longer loses its labels earlier",
+        "shared/live/windows.py",
+        "return [*names, keys.labels(leaderboard.id, window.id)] if leaderboard.filters else names",
+        "return names",
+        FILTERS,
     ),
 )
 

@@ -151,9 +151,9 @@ class Finishing:
             pairs = zip_longest(page.lines, ranked[start : start + PAGE_ENTRIES])
             differences += sum(shown != expected for shown, expected in pairs)
         differences += max(0, page.total - start - PAGE_ENTRIES)
-        return (
-            differences + self._label_differences(leaderboard, window, members) if leaderboard.filters else differences
-        )
+        if leaderboard.filters:
+            differences += self._label_differences(leaderboard, window, members)
+        return differences
 
     def _label_differences(self, leaderboard: Leaderboard, window: Window, members: Sequence[bytes]) -> int:
         differences = 0

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from redis import Redis
 
 from shared.domain.records import Record, Source
 from tests.oracle import Entry, Oracle, Produced, competition_rank, selected
@@ -34,8 +35,8 @@ class Board:
         self._oracle = Oracle({leaderboard_id: definition})
         self._offset = 0
 
-    def play(self, events: list[tuple[str, int, int]]) -> None:
-        """Ingest (user, points, when in ms), each appended when it occurred."""
+    def play(self, events: list[tuple[str, int, int]], country: str | None = None) -> None:
+        """Ingest (user, points, when in ms), each appended when it occurred, and all from one country."""
         produced, records = [], []
         for user_id, points, at_ms in events:
             moment = datetime.fromtimestamp(at_ms // 1000, UTC)
@@ -46,12 +47,17 @@ class Board:
                 "points": points,
                 "occurredAt": f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z",
             }
+            if country is not None:
+                event["attributes"] = {"country": country}
             value = json.dumps(event).encode()
             produced.append(Produced(0, self._offset, at_ms, value))
             records.append(Record(Source("score-events", 0, self._offset, at_ms), None, value))
             self._offset += 1
         assert {one.disposition for one in self._wiring.ingest.ingest(records)} <= {"applied"}
         self._oracle.take(produced)
+
+    def carriers(self, country: str, *days: date) -> list[Entry]:
+        return self._oracle.carriers(self.id, "country", *days).get(country, [])
 
     def ranking(self, *days: date) -> list[Entry]:
         return self._oracle.ranking(self.id, *days)
@@ -110,12 +116,50 @@ def test_every_query_is_right_at_every_size_with_ties_at_the_cutoffs(
         board.check(around, ranking[max(0, at - 3) : at + 4], ranking)
 
 
-def paged(board: Board, limit: int) -> list[Any]:
+@pytest.mark.parametrize("players", [0, 1, 2, 100])
+@pytest.mark.parametrize("aggregation", ["sum", "best", "latest"])
+def test_every_country_has_its_players_with_their_ranks_among_all(
+    call: Call, module: Any, leaderboard_id: str, redis: Redis, aggregation: str, players: int
+) -> None:
+    """Of all windows, also of unseen ranges; some players have moved on the second day, some carry no country."""
+    definition = {"name": "Cup", "aggregation": aggregation, "shards": 2, "tiers": TIERS, "filters": ["country"]}
+    board = Board(call, module, leaderboard_id, definition)
+    for day, countries in enumerate([("DE", "FR", None), ("FR", None, "DE"), (None, None, "")]):
+        for number, country in enumerate(countries):
+            users = range(number, players, 3 + day)
+            at_ms = START_MS + day * DAY_MS
+            board.play([(f"u{user}", user // 5, at_ms + user % 3) for user in users], country)
+    first = datetime.fromtimestamp(START_MS / 1000, UTC).date()
+    second = first + timedelta(days=1)
+    windows: list[tuple[str, tuple[date, ...]]] = [
+        ("window=all-time", ()),
+        (f"window=daily&date={first}", (first, first)),
+        (f"window=custom&from={first}&to={second}", (first, second)),
+    ]
+    for query, days in windows:
+        ranking = board.ranking(*days)
+        for country in ("DE", "FR", "", "IT"):
+            asked = f"{query}&attr.country={country}"
+            expected = board.carriers(country, *days)
+            shown = board.get(f"{asked}&limit=1000")
+            board.check(shown["entries"], expected, ranking)
+            assert (shown["total"], shown["matched"]) == (len(ranking), len(expected))
+            board.check(paged(board, 7, asked), expected, ranking)
+            gold = board.get(f"{asked}&limit=1000&tier=gold")["entries"]
+            board.check(gold, selected(expected, tier_name="gold"), ranking)
+
+    redis.flushall()
+    refused = call("rankings", query="window=all-time&attr.country=DE")
+    assert (refused.status, refused.json["type"]) == (503, "urn:leaderboards:problem:rebuilding")
+    assert int(refused.headers["retry-after"]) > 0
+
+
+def paged(board: Board, limit: int, asked: str = "window=all-time") -> list[Any]:
     """All entries, page by page."""
     entries: list[Any] = []
     following = ""
     while True:
-        page = board.get(f"window=all-time&limit={limit}{following}")
+        page = board.get(f"{asked}&limit={limit}{following}")
         entries += page["entries"]
         if page["nextCursor"] is None:
             return entries

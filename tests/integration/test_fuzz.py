@@ -87,7 +87,7 @@ def period() -> Period:
 
 def _fill(wiring: Wiring) -> None:
     tiers = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.MIN_SCORE, 500))
-    board = Leaderboard(id=BOARD, name="Autumn cup", aggregation=Aggregation.SUM, tiers=tiers)
+    board = Leaderboard(id=BOARD, name="Autumn cup", aggregation=Aggregation.SUM, tiers=tiers, filters=("country",))
     wiring.registry.save(board)
     wiring.rebuild.leaderboard(board)
     records = []
@@ -98,6 +98,7 @@ def _fill(wiring: Wiring) -> None:
             "leaderboardId": BOARD,
             "userId": user_id,
             "points": 200 * number,
+            "attributes": {"country": "DE"},
             "occurredAt": format_instant(at_ms),
         }
         records.append(Record(Source("score-events", 0, number, at_ms), None, msgspec.json.encode(event)))
@@ -169,11 +170,13 @@ def direct(case: Any, known: int, export_id: str) -> None:
         case.query["userId"] = ids["userId"]
     if isinstance(case.body, dict) and "from" in case.body:
         case.body |= {"from": format_day(period().first), "to": format_day(Day(period().last + known))}
+    if "attr.country" in case.query and known % 2:
+        case.query["attr.country"] = "DE"
     if known > 2:
         for name in ("date", "period", "from", "to", "offset"):
             case.query.pop(name, None)
     if known > 5:
-        for name in ("cursor", "tier", "minScore", "maxScore", "userIds", "topN", "topPercent"):
+        for name in ("cursor", "tier", "minScore", "maxScore", "userIds", "attr.country", "topN", "topPercent"):
             case.query.pop(name, None)
     if case.path.endswith("/result") and known > 2:
         case.query = {"window": "daily", "date": final_window().id}
