@@ -55,15 +55,14 @@ for i = 8, #ARGV, 2 do
 end
 past = math.max(first, past)
 
--- what follows the label in a member that stands at a place: bytes that order as scores and members do
-local function place_bytes(score, member)
-  local bytes = struct.pack('>i8', tonumber(score))
-  return string.char((string.byte(bytes) + 128) % 256) .. string.sub(bytes, 2) .. member
-end
+local SCORE_BYTES = 8
+
+-- bytes of a score with the sign bit flipped, as they order in a member of the label set; and back
+local function flip(bytes) return string.char((string.byte(bytes) + 128) % 256) .. string.sub(bytes, 2) end
 
 -- how many who carry the label stand ahead of a place, or ahead of it and on it
 local function carriers_ahead(score, member, inclusive)
-  local bound = (inclusive and '[' or '(') .. label .. place_bytes(score, member)
+  local bound = (inclusive and '[' or '(') .. label .. flip(struct.pack('>i8', tonumber(score))) .. member
   return redis.call('ZLEXCOUNT', label_set, '[' .. label, bound)
 end
 
@@ -81,8 +80,9 @@ local function carriers(from, to)
   local start = redis.call('ZLEXCOUNT', label_set, '-', '(' .. label)
   local found, better, before = {}, 0, nil
   for _, carrier in ipairs(redis.call('ZRANGE', label_set, start + from, start + to - 1)) do
-    local member = string.sub(carrier, #label + 9)
-    local score = redis.call('ZSCORE', set, member)
+    local place = string.sub(carrier, #label + 1)
+    local member = string.sub(place, SCORE_BYTES + 1)
+    local score = string.format('%.0f', (struct.unpack('>i8', flip(string.sub(place, 1, SCORE_BYTES)))))
     if score ~= before then better, before = up_to('(' .. score), score end
     found[#found + 1] = redis.call('ZRANK', set, member)
     found[#found + 1] = better

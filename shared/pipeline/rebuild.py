@@ -56,11 +56,7 @@ class Rebuild:
         self._show_disqualified(leaderboard)
         for period in self._registry.periods(leaderboard.id):
             self.keep_period(leaderboard, period.window)
-        # a leaderboard is sealed before its first event is written: what is not sealed now has nothing to show, and
-        # what is written from now on is applied by ingest
-        current = self._registry.leaderboard(leaderboard.id)
-        if current is None or current.sealed:
-            self.reapply(leaderboard)
+        self.reapply(leaderboard)
         return self._live.finish_rebuild(leaderboard.id, token)
 
     def reapply(self, leaderboard: Leaderboard) -> int:
@@ -72,8 +68,10 @@ class Rebuild:
         Raises:
             Unavailable, CacheUnavailable: as above.
         """
-        buckets = _kept_buckets(leaderboard, self._now_ms())
-        return self.apply(leaderboard, self._reads.buckets(leaderboard, buckets))
+        sealed = self._sealed(leaderboard)
+        if sealed is None:
+            return 0
+        return self.apply(sealed, self._reads.buckets(sealed, _kept_buckets(sealed, self._now_ms())))
 
     def apply(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
         """Apply standings to every window that they feed; as many were older as are returned.
@@ -116,7 +114,9 @@ class Rebuild:
         token = token or self._new_token()
         self._live.begin_window(leaderboard.id, window, token, expires)
         self._show_disqualified(leaderboard)
-        days = [Day(bucket) for bucket in window.buckets]
+        sealed = self._sealed(leaderboard)
+        days = [] if sealed is None else [Day(bucket) for bucket in window.buckets]
+        leaderboard = sealed or leaderboard
         days_at_once = max(1, SHARDS_AT_ONCE // leaderboard.shards)
         standings = 0
         for start in range(0, len(days), days_at_once):
@@ -137,6 +137,17 @@ class Rebuild:
         cutoff_ms = leaderboard.window_cutoff_ms(window)
         if cutoff_ms is not None and cutoff_ms + RETENTION_MS > self._now_ms():
             self.window(leaderboard, window, cutoff_ms + RETENTION_MS)
+
+    def _sealed(self, leaderboard: Leaderboard) -> Leaderboard | None:
+        """The definition that its events were counted by; None if it has none.
+
+        A leaderboard is sealed before its first event is written. So what is not sealed now has nothing to show, and
+        what is written from now on is applied by ingest; one that was read unsealed may have changed since.
+        """
+        if leaderboard.sealed:
+            return leaderboard
+        current = self._registry.leaderboard(leaderboard.id)
+        return current if current is not None and current.sealed else None
 
     def _show_disqualified(self, leaderboard: Leaderboard) -> None:
         self._live.show_disqualified(leaderboard.id, self._disqualifications.now(leaderboard.id))

@@ -83,6 +83,8 @@ class Repair:
             Interrupted: if a rebuild has to be done again.
         """
         leaderboard = self._leaderboards.find(request.leaderboard_id)
+        if leaderboard is not None and not leaderboard.sealed:  # aggregation, order and filters may be others by now
+            leaderboard = self._leaderboards.read(request.leaderboard_id)
         if leaderboard is None:
             return 0
         if request.window is not None:

@@ -431,3 +431,17 @@ def test_labels_that_the_truth_does_not_know_block_until_the_window_is_built_ane
     assert not labelled.run().blocked
     assert len(labelled.stored(daily(MONDAY)) or ()) == len(RANKING)
     assert carriers_of(labelled, daily(MONDAY), "DE", "FR") == [["ann"], ["bob"]]
+
+
+def test_a_definition_that_was_read_before_its_filters_changed_builds_nothing_by_it(labelled: Scene) -> None:
+    """As a function may have it in memory for some seconds after the first event."""
+    stale = replace(labelled.leaderboard, sealed=False, filters=(), order=Order.ASC, shards=16)
+    labelled.redis.flushall()
+
+    assert labelled.rebuild.leaderboard(stale)
+    assert labelled.rebuild.window(stale, custom(MONDAY, MONDAY))
+
+    for window in (daily(MONDAY), ALL_TIME, custom(MONDAY, MONDAY)):
+        assert carriers_of(labelled, window, "DE", "FR") == [["ann"], ["bob"]]
+        page = labelled.live.page(labelled.leaderboard, window, 0, 10, labelled.now_ms)
+        assert [user for user, _ in page.lines] == ["cat", "bob", "ann"]
