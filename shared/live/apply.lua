@@ -126,8 +126,11 @@ local function apply(bucket, updates, first, last, window_id, expires_ms)
     local part = struct.pack(PART, bucket, version, points, reached_at)
     local old, is_out = values[n], outs[n] and true or false
     local old_head = old and string.sub(old, 1, HEAD_BYTES)
-    local labels = {}
-    if old and filters > 0 then old, labels = split(old) end
+    local labels
+    if filters > 0 then
+      labels = {}
+      if old then old, labels = split(old) end
+    end
     local value = old and merge(old, bucket, version, part)
     if not old then
       value = '000000' .. part
