@@ -36,8 +36,8 @@ prove: $(STAMPS)/venv ## Prove the export in EXPORT= with the manifest in MANIFE
 test: setup ## Run all tests, against real servers
 	@$(BIN)/python -m pytest $(ARGS)
 
-simulate: setup ## Run the simulation over SEEDS seeds from FIRST_SEED on
-	@SEEDS=$${SEEDS:-10000} $(BIN)/python -m pytest tests/simulation -q --timeout 0 -k seeds
+simulate: setup ## Run the simulation over SEEDS seeds (10000) from FIRST_SEED (0) on, on all cores
+	@$(BIN)/python -m tests.simulation
 
 chaos: setup ## Kill the processes of a real stack under load for SECONDS (600), KILLS (28) times, from a SEED
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))

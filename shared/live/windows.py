@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -27,7 +28,6 @@ REBUILD_TOKEN_MS: Final = 3_600_000
 
 HEAD_BYTES: Final = 6
 """Bytes of a member before the user id: reached_at, big-endian."""
-_HERE = Path(__file__).parent
 
 Standings = Mapping[str, Mapping[Day, Standing]]
 """User id → bucket → standing."""
@@ -72,6 +72,11 @@ class Position(Struct, frozen=True):
     """How many players have a strictly better score than the page's first line."""
 
 
+@cache
+def _script(name: str) -> bytes:
+    return (Path(__file__).parent / name).read_bytes()
+
+
 def expires_ms(leaderboard: Leaderboard, window: Window) -> int:
     """When a window that is kept for everybody goes; 0 for never."""
     cutoff_ms = leaderboard.window_cutoff_ms(window)
@@ -103,7 +108,7 @@ class LiveWindows:
 
     def register(self, name: str) -> Any:
         """A script of this package, for `call`."""
-        return self._redis.register_script((_HERE / name).read_bytes())
+        return self._redis.register_script(_script(name))
 
     def apply(self, leaderboard: Leaderboard, standings: Standings, now_ms: int) -> int:
         """Bring every window that the standings feed up to them. Harmless twice, late or out of order.

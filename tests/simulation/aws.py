@@ -1,6 +1,9 @@
 """Stand-ins of DynamoDB, SQS and S3 below the clients, with the faults that the real ones have."""
 
+from bisect import bisect_right, insort
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +30,28 @@ class ConditionalCheckFailed(ClientError):
     """As botocore's ConditionalCheckFailedException."""
 
 
+class Table(dict[tuple[str, str], dict[str, Any]]):
+    """Items by partition and sort key, and the sort keys of each partition in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sorts: dict[str, list[str]] = {}
+
+    def __setitem__(self, place: tuple[str, str], item: dict[str, Any]) -> None:
+        if place not in self:
+            insort(self._sorts.setdefault(place[0], []), place[1])
+        super().__setitem__(place, item)
+
+    def __delitem__(self, place: tuple[str, str]) -> None:
+        super().__delitem__(place)
+        self._sorts[place[0]].remove(place[1])
+
+    def after(self, partition: str, sort: str) -> Iterator[str]:
+        """The sort keys of a partition past one."""
+        sorts = self._sorts.get(partition, [])
+        return islice(sorts, bisect_right(sorts, sort), None)
+
+
 class Dynamo:
     """The tables. A transaction is all or nothing; single reads are consistent, several together are not."""
 
@@ -36,7 +61,7 @@ class Dynamo:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self.tables: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+        self.tables: defaultdict[str, Table] = defaultdict(Table)
 
     def transact_write_items(self, TransactItems: list[dict[str, Any]]) -> None:
         self._before("TransactWriteItems")
@@ -68,7 +93,7 @@ class Dynamo:
 
     def get_item(self, TableName: str, Key: dict[str, Any], ConsistentRead: bool = False) -> dict[str, Any]:
         self._before("GetItem")
-        item = self._table(TableName).get(self._key(Key))
+        item = self.tables[TableName].get(self._key(Key))
         return {} if item is None else {"Item": _copied(item)}
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +107,7 @@ class Dynamo:
                 continue
             if self._scheduler.rng.random() < 0.05:
                 self._scheduler.pause()
-            item = self._table(table).get(self._key(key))
+            item = self.tables[table].get(self._key(key))
             if item is not None:
                 found.append(_copied(item))
         answer: dict[str, Any] = {"Responses": {table: found}, "UnprocessedKeys": {}}
@@ -101,13 +126,13 @@ class Dynamo:
         first, last = (ExpressionAttributeValues.get(name, {"S": None})["S"] for name in (":first", ":last"))
         while True:
             self._before("Query")
-            found = (key for key in self._table(TableName) if key[0] == partition and key[1].startswith(prefix))
-            within = (key for key in found if first is None or first <= key[1] <= last)
-            keys = sorted(key for key in within if key[1] > after)[:PAGE_ITEMS]
-            yield {"Items": [_copied(self._table(TableName)[key]) for key in keys]}
-            if len(keys) < PAGE_ITEMS:
+            table = self.tables[TableName]
+            found = (sort for sort in table.after(partition, after) if sort.startswith(prefix))
+            sorts = list(islice((sort for sort in found if first is None or first <= sort <= last), PAGE_ITEMS))
+            yield {"Items": [_copied(table[partition, sort]) for sort in sorts]}
+            if len(sorts) < PAGE_ITEMS:
                 return
-            after = keys[-1][1]
+            after = sorts[-1]
 
     def _before(self, operation: str) -> None:
         self._scheduler.pause()
@@ -123,7 +148,7 @@ class Dynamo:
             raise ReadTimeoutError(endpoint_url="dynamodb")
 
     def _reason(self, put: dict[str, Any]) -> dict[str, Any]:
-        item = self._table(put["TableName"]).get(self._place(put))
+        item = self.tables[put["TableName"]].get(self._place(put))
         if "ConditionExpression" not in put:
             return {"Code": "None"}
         values = {name: int(value["N"]) for name, value in put.get("ExpressionAttributeValues", {}).items()}
@@ -148,11 +173,12 @@ class Dynamo:
         return reason
 
     def _write(self, kind: str, action: dict[str, Any]) -> None:
-        table, place = self._table(action["TableName"]), self._place(action)
+        table, place = self.tables[action["TableName"]], self._place(action)
         if kind == "Put":
             table[place] = _copied(action["Item"])
         elif kind == "Delete":
-            table.pop(place, None)
+            if place in table:
+                del table[place]
         elif kind == "Update":
             name, value = SETS[action["UpdateExpression"]]
             table[place][name] = action["ExpressionAttributeValues"][value]
@@ -161,9 +187,6 @@ class Dynamo:
 
     def _place(self, action: dict[str, Any]) -> tuple[str, str]:
         return self._key(action.get("Item") or action["Key"])
-
-    def _table(self, name: str) -> dict[tuple[str, str], dict[str, Any]]:
-        return self.tables.setdefault(name, {})
 
     @staticmethod
     def _key(item: dict[str, Any]) -> tuple[str, str]:
@@ -218,7 +241,7 @@ class Registry:
         self._scheduler = scheduler
         self._leaderboards = {one.id: one for one in leaderboards}
         self._periods = periods
-        self._items = dynamo.tables.setdefault("registry", {})
+        self._items = dynamo.tables["registry"]
         for one in leaderboards:
             self._items[LEADERBOARDS, one.id] = {"version": {"N": str(one.version)}}
 

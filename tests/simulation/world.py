@@ -13,7 +13,7 @@ from redis import Redis
 from infra.local.mapping import EventSourceMapping, Message, Policy
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
-from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, day_of
 from shared.live import keys as live_keys
@@ -43,12 +43,14 @@ from shared.topic import Reach, TopicUnavailable
 from shared.truth.acts import Acts, Taken
 from shared.truth.commits import Commits, Unavailable
 from shared.truth.finals import Finals
+from shared.truth.keys import leaderboard_partition
 from shared.truth.progress import Progress
 from shared.truth.reads import Reads
 from shared.truth.snapshots import Snapshots
 from shared.truth.tables import Tables
 from tests.oracle import Produced
 from tests.simulation.aws import S3, Dynamo, Registry, Sqs
+from tests.simulation.boards import BOARDS, CLOSED, HOUR_MS, VALUES, leaderboard
 from tests.simulation.cache import Cache
 from tests.simulation.course import Course, Fault
 from tests.simulation.scheduler import Scheduler, one_after_another
@@ -60,36 +62,6 @@ CLOSERS = 2
 AFTERWARDS_MS = 12 * DAY_MS
 """Until every day and week that has events is past its cutoff, by every board's lateness."""
 DLQ, REPAIRS = "dlq", "repairs"
-
-HOUR = 3_600_000
-BOARDS: dict[str, dict[str, Any]] = {
-    "sum": {"aggregation": "sum", "lateness": "P3D"},
-    "best": {"aggregation": "best", "order": "asc", "lateness": "P3D", "filters": ("country", "platform")},
-    "latest": {"aggregation": "latest", "lateness": "P3D"},
-    "hour": {"aggregation": "best", "lateness": "PT1H", "filters": ("country",)},
-    "strict": {"aggregation": "sum", "lateness": "PT0S"},
-    "closed": {"aggregation": "sum", "lateness": "P3D"},
-}
-VALUES = ("DE", "FR", "", "{x}:z", "\x00\u00e9" * 40)
-"""Of attributes: short and long, and such as would do harm in a key."""
-LATENESS_MS = {"P3D": 3 * DAY_MS, "PT1H": HOUR, "PT0S": 0}
-
-
-def leaderboard(board_id: str) -> Leaderboard:
-    """The product's definition of a board."""
-    board = BOARDS[board_id]
-    return Leaderboard(
-        id=board_id,
-        name=board_id,
-        aggregation=Aggregation(board["aggregation"]),
-        order=Order(board.get("order", "desc")),
-        lateness_ms=LATENESS_MS[board["lateness"]],
-        shards=2,
-        filters=board.get("filters", ()),
-        sealed=True,
-        closed=board_id == "closed",
-    )
-
 
 Carriers = dict[tuple[str, str], list[tuple[int, str, int, int]]]
 """(filter, value) → rank in the window, user, score and instant of those who carry it."""
@@ -114,15 +86,20 @@ class World:
     def __init__(self, course: Course, redis: Redis, start_ms: int) -> None:
         self.scheduler = Scheduler(course, start_ms)
         self._events = course.events
+        self._players = course.players
         self.rng = self.scheduler.rng
+        self.boards = {name: BOARDS[name] for name in BOARDS if name in course.boards}
+        self.open = [name for name in self.boards if name != CLOSED]
         self.redis = redis
         self.dynamo = Dynamo(self.scheduler)
         self.sqs = Sqs(self.scheduler)
         today = day_of(start_ms)
         self.periods = {
-            name: [Period(id="p", name="p", first=Day(today - 1), last=today)] for name in ("sum", "hour", "strict")
+            name: [Period(id="p", name="p", first=Day(today - 1), last=today)]
+            for name in self.open
+            if name in ("sum", "hour", "strict")
         }
-        boards = [replace(leaderboard(name), created_at_ms=start_ms) for name in BOARDS]
+        boards = [replace(leaderboard(name), created_at_ms=start_ms) for name in self.boards]
         self.registry = Registry(self.scheduler, self.dynamo, boards, self.periods)
         self.s3 = S3(self.scheduler)
         self.brokers_ahead_ms = [0] * PARTITIONS
@@ -133,6 +110,7 @@ class World:
         """Whose commits the broker takes; the other one may still have records under way."""
         self.produced = False
         self.served = dict.fromkeys(RankingSource, 0)
+        self.ranged = leaderboard(self.rng.choice(self.open))
         self.range = custom(Day(today - 1), Day(today + 1))
         """Registered nowhere: built when a reader asks for it."""
         self.range_healed: Page
@@ -153,7 +131,7 @@ class World:
     def produce(self) -> None:
         """Events over some days: sent twice, in conflict, malformed, late, ahead of their time, enormous."""
         for number in range(self._events):
-            user = f"u{self.rng.randrange(9)}"
+            user = self._user()
             value = json.dumps(self._event(number, user)).encode()
             if self.rng.random() < 0.04:
                 value = self.rng.choice([b"", b"[]", b"\xff", b'{"eventId":"x"}', value[:-1]])
@@ -168,8 +146,11 @@ class World:
         log.append(Produced(partition, len(log), self.scheduler.now_ms + self.brokers_ahead_ms[partition], value))
         self.scheduler.pause()
 
+    def _user(self) -> str:
+        return f"u{self.rng.randrange(self._players)}"
+
     def _event(self, number: int, user: str) -> dict[str, Any]:
-        ago_ms = self.rng.choice([0, 0, self.rng.randrange(2 * HOUR), self.rng.randrange(5 * DAY_MS), -6 * 60_000])
+        ago_ms = self.rng.choice([0, 0, self.rng.randrange(2 * HOUR_MS), self.rng.randrange(5 * DAY_MS), -6 * 60_000])
         at_ms = self.scheduler.now_ms - ago_ms - self.rng.randrange(3)
         points = (
             self.rng.choice([0, 1, 1, 2, -3, 10])
@@ -178,12 +159,12 @@ class World:
         )
         repeated = self.rng.random() < 0.08
         event_id = f"e{self.rng.randrange(number)}" if repeated and number else f"e{number}"
-        boards = [*BOARDS, "sum", "sum", "best", "latest", "unknown"]
+        board = self.rng.choice([*self.boards]) if self.rng.random() < 0.93 else "unknown"
         moment = datetime.fromtimestamp(at_ms // 1000, UTC)
         names = [name for name in ("country", "platform", "guild") if self.rng.random() < 0.5]
         return {
             "eventId": event_id,
-            "leaderboardId": self.rng.choice(boards),
+            "leaderboardId": board,
             "userId": user,
             "points": points,
             "attributes": {name: self.rng.choice(VALUES) for name in names},
@@ -248,20 +229,22 @@ class World:
         rankings = self._rankings()
         while not self.is_quiet():
             self.scheduler.sleep(0.3)
+            board = leaderboard(self.rng.choice(self.open))
             try:
-                page = rankings.page(leaderboard("sum"), ALL_TIME, 0, 1_000)
+                page = rankings.page(board, ALL_TIME, 0, 1_000)
             except (Rebuilding, CacheUnavailable, Unavailable):
                 continue
-            keys = [(-entry.score, entry.reached_at_ms, entry.user_id.encode()) for entry in page.entries]
+            sign = -1 if board.order is Order.DESC else 1
+            keys = [(sign * entry.score, entry.reached_at_ms, entry.user_id.encode()) for entry in page.entries]
             assert keys == sorted(keys)
             assert page.total == len(keys)
             self.served[page.source] += 1
-            self._read_player(rankings)
+            self._read_player(rankings, board)
             self._read_range(rankings)
 
-    def _read_player(self, rankings: Rankings) -> None:
+    def _read_player(self, rankings: Rankings, board: Leaderboard) -> None:
         with suppress(Rebuilding, CacheUnavailable, Unavailable):
-            found = rankings.player(leaderboard("sum"), ALL_TIME, "u3", 2)
+            found = rankings.player(board, ALL_TIME, self._user(), 2)
             if found is not None:
                 ranks = [one.rank for one in (*found.above, found.player, *found.below)]
                 assert ranks == list(range(ranks[0], ranks[0] + len(ranks)))
@@ -270,7 +253,7 @@ class World:
     def _read_range(self, rankings: Rankings) -> None:
         self._let_range_go()
         try:
-            page = rankings.page(leaderboard("best"), self.range, 0, 1_000)
+            page = rankings.page(self.ranged, self.range, 0, 1_000)
         except Building:
             self.built_behind += 1
         except (Rebuilding, CacheUnavailable, Unavailable, QueueUnavailable):
@@ -281,10 +264,10 @@ class World:
 
     def _let_range_go(self) -> None:
         """What Redis does by its own clock, which is not the one of this world."""
-        kept: Any = self.redis.hget(live_keys.ranges("best"), self.range.id)
+        kept: Any = self.redis.hget(live_keys.ranges(self.ranged.id), self.range.id)
         if kept is None or int(kept.rpartition(b" ")[2]) <= self.scheduler.now_ms:
             for key in (live_keys.parts, live_keys.ranking, live_keys.labels):
-                self.redis.delete(key("best", self.range.id))
+                self.redis.delete(key(self.ranged.id, self.range.id))
 
     def discipline(self) -> None:
         """Administrators who disqualify and reinstate, and ask again where they were not answered."""
@@ -295,9 +278,9 @@ class World:
                 self._act(discipline)
 
     def _act(self, discipline: Discipline) -> None:
-        board, user = leaderboard(self.rng.choice(["sum", "best", "hour"])), f"u{self.rng.randrange(9)}"
+        board = leaderboard(self.rng.choice(self.open))
         act = self.rng.choice([discipline.disqualify, discipline.disqualify, discipline.reinstate])
-        act(board, user, "somebody", "for a reason")
+        act(board, self._user(), "somebody", "for a reason")
 
     def close(self) -> None:
         """The closing function on its schedule."""
@@ -479,12 +462,10 @@ class World:
         self.scheduler.run(self.is_quiet)
         self._repair().anti_entropy()
         self._let_range_go()
-        self.range_healed = LiveWindows(self.redis).page(
-            leaderboard("best"), self.range, 0, 1_000, self.scheduler.now_ms
-        )
-        self.range_carriers = carriers(self.redis, leaderboard("best"), self.range, self.scheduler.now_ms)
-        stored = self.dynamo.tables["registry"]
-        self.acts_by_then = sum(of == "leaderboard#best" and sort.startswith("act#") for of, sort in stored)
+        self.range_healed = LiveWindows(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
+        self.range_carriers = carriers(self.redis, self.ranged, self.range, self.scheduler.now_ms)
+        log = leaderboard_partition(self.ranged.id)
+        self.acts_by_then = sum(of == log and sort.startswith("act#") for of, sort in self.dynamo.tables["registry"])
         self.scheduler.now_ms += AFTERWARDS_MS
         self._close_all()
         for _ in range(3):

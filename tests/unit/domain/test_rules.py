@@ -10,7 +10,7 @@ from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import LATENESS_DEFAULT_MS, LATENESS_MAX_MS, SHARDS_MAX, Aggregation, Leaderboard
 from shared.domain.windows import ALL_TIME, Day, custom, daily, day_end_ms, parse_day, weekly
 from tests import traffic
-from tests.simulation import world
+from tests.simulation import boards as simulated
 
 MONDAY = parse_day("2026-11-23")
 START_MS = MONDAY * 86_400_000
@@ -102,6 +102,6 @@ def test_a_stored_definition_is_read_within_its_limits_only(field: str, value: i
             msgspec.json.decode(stored, type=Leaderboard)
 
 
-@pytest.mark.parametrize("boards", [traffic.BOARDS, world.BOARDS], ids=["end to end", "simulation"])
+@pytest.mark.parametrize("boards", [traffic.BOARDS, simulated.BOARDS], ids=["end to end", "simulation"])
 def test_every_aggregation_is_played(boards: dict[str, dict[str, Any]]) -> None:
     assert {board["aggregation"] for board in boards.values()} == set(Aggregation)

@@ -1,0 +1,39 @@
+"""The leaderboards of the simulation: each aggregation, order and kind of lateness, with filters and without."""
+
+from typing import Any, Final
+
+from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.windows import DAY_MS
+
+HOUR_MS: Final = 3_600_000
+CLOSED: Final = "closed"
+"""Was deleted: its events end on the dead-letter queue."""
+BOARDS: Final[dict[str, dict[str, Any]]] = {
+    "sum": {"aggregation": "sum", "lateness": "P3D"},
+    "best": {"aggregation": "best", "order": "asc", "lateness": "P3D", "filters": ("country", "platform")},
+    "latest": {"aggregation": "latest", "lateness": "P3D"},
+    "hour": {"aggregation": "best", "lateness": "PT1H", "filters": ("country",)},
+    "strict": {"aggregation": "sum", "lateness": "PT0S"},
+    "fewest": {"aggregation": "sum", "order": "asc", "lateness": "PT1H", "filters": ("platform",)},
+    CLOSED: {"aggregation": "sum", "lateness": "P3D"},
+}
+OPEN: Final = tuple(name for name in BOARDS if name != CLOSED)
+VALUES: Final = ("DE", "FR", "", "{x}:z", "\x00\u00e9" * 40)
+"""Of attributes: short and long, and such as would do harm in a key."""
+LATENESS_MS: Final = {"P3D": 3 * DAY_MS, "PT1H": HOUR_MS, "PT0S": 0}
+
+
+def leaderboard(board_id: str) -> Leaderboard:
+    """The product's definition of a board."""
+    board = BOARDS[board_id]
+    return Leaderboard(
+        id=board_id,
+        name=board_id,
+        aggregation=Aggregation(board["aggregation"]),
+        order=Order(board.get("order", "desc")),
+        lateness_ms=LATENESS_MS[board["lateness"]],
+        shards=2,
+        filters=board.get("filters", ()),
+        sealed=True,
+        closed=board_id == CLOSED,
+    )

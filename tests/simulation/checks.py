@@ -1,0 +1,264 @@
+"""Section 9 of the design, checked after a course, and the courses that a seed or its replay stands for."""
+
+import csv
+import hashlib
+import io
+import traceback
+from base64 import b64decode
+from collections.abc import Mapping
+from datetime import date
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+from redis import Redis
+
+from shared.domain.acts import Act, ActKind
+from shared.domain.windows import ALL_TIME, DAY_MS, Window, daily, parse_day, parse_id, to_date, weekly
+from shared.live.windows import LiveWindows
+from shared.queues import DeadLetter
+from shared.truth.finals import FinalRanking, Finals
+from shared.truth.items import to_ledger_entry, to_standing
+from tests.oracle import APPLIED, DUPLICATE, Entry, Fact, Oracle, Produced, instant, overflows, parse, score
+from tests.simulation.boards import CLOSED, leaderboard
+from tests.simulation.course import Course, shrink
+from tests.simulation.world import DLQ, Carriers, World, carriers
+
+START_MS: Final = parse_day("2099-01-03") * DAY_MS + 20 * 3_600_000
+"""A Saturday evening of a year in which Redis, by its own clock, lets no window go."""
+
+
+def take(course: Course, redis: Redis) -> World:
+    """Take a course to its end and check what has become of everything."""
+    world = World(course, redis, START_MS)
+    world.run()
+    check(world)
+    return world
+
+
+def failure(course: Course, redis: Redis) -> str | None:
+    """How a course fails, with the commands that take it, and the smallest one that still fails, again; None if not."""
+    try:
+        take(course, redis)
+    except Exception:  # noqa: BLE001 - in whichever way
+        error = traceback.format_exc()
+        return f"{error}\nfailed: {course}\nshrunk: {shrink(course, lambda one: fails(one, redis))}"
+    return None
+
+
+def fails(course: Course, redis: Redis) -> bool:
+    """Whether a course fails, in whichever way."""
+    try:
+        take(course, redis)
+    except Exception:  # noqa: BLE001
+        return True
+    return False
+
+
+def check(world: World) -> None:
+    """Section 9 of the design, against the oracle.
+
+    Whether an event overflows depends on what is in the ledger when it is judged, and a redelivery after a crash judges
+    it anew: of a player whose sums have left the exact integers, what the ledger says is taken over. No run of his days
+    may overflow all the same, and each of his records has to be accounted for.
+    """
+    oracle = Oracle(world.boards, closed=[CLOSED])
+    records = [record for log in world.topic for record in log]
+    oracle.take(records)
+    oracle.acts = acts(world)
+    letters, stored = dead_letters(world), ledger(world)
+    places = {(record.partition, record.offset): record for record in records}
+    enormous = {
+        player_of(record)
+        for place, record in places.items()
+        if "score_overflow" in (oracle.outcomes[place], letters.get(place))
+    }
+    for place, record in places.items():
+        outcome = oracle.outcomes[place]
+        if outcome in (APPLIED, DUPLICATE, "score_overflow", "conflicting_duplicate") and player_of(record) in enormous:
+            in_ledger = {fact.event_id for fact in stored.get(player_of(record), ())}
+            assert place in letters or parse(record.value)["eventId"] in in_ledger
+        else:
+            assert letters.get(place) == (None if outcome in (APPLIED, DUPLICATE) else outcome)
+    for player in enormous:
+        assert not overflows(stored.get(player, []))
+        oracle.facts[player] = stored.get(player, [])
+    expected = {player: sorted(facts, key=str) for player, facts in oracle.facts.items() if facts}
+    assert {player: sorted(facts, key=str) for player, facts in stored.items()} == expected
+    assert_standings(world, oracle)
+    assert_windows(world, oracle)
+    assert_finals(world, oracle)
+    assert_range(world, oracle)
+
+
+def player_of(record: Produced) -> tuple[str, str]:
+    """Leaderboard and user of a record that could be read."""
+    event = parse(record.value)
+    return event["leaderboardId"], event["userId"]
+
+
+def dead_letters(world: World) -> dict[tuple[int, int], str]:
+    """Partition and offset → reason. Redelivery may bring a letter more than once, always with the original."""
+    letters: dict[tuple[int, int], str] = {}
+    for body in world.sqs.messages.get(DLQ, ()):
+        letter = msgspec.json.decode(body, type=DeadLetter)
+        assert b64decode(letter.value or "") == world.topic[letter.partition][letter.offset].value
+        letters[letter.partition, letter.offset] = letter.reason
+    return letters
+
+
+def ledger(world: World) -> dict[tuple[str, str], list[Fact]]:
+    """What the ledger holds of each player."""
+    facts: dict[tuple[str, str], list[Fact]] = {}
+    for item in world.dynamo.tables["leaderboard-ledger"].values():
+        event = to_ledger_entry(item).event
+        attributes = tuple(sorted(event.attributes.items()))
+        fact = Fact(event.event_id, event.points, event.occurred_at_ms, attributes)
+        facts.setdefault((event.leaderboard_id, event.user_id), []).append(fact)
+    return facts
+
+
+def acts(world: World) -> dict[str, list[tuple[str, str]]]:
+    """Leaderboard id → what was done to whom, in the order of the log, which has no gaps."""
+    found: dict[str, list[Act]] = {}
+    for (partition, sort), item in world.dynamo.tables["registry"].items():
+        if sort.startswith("act#"):
+            found.setdefault(partition.removeprefix("leaderboard#"), []).append(
+                msgspec.json.decode(item["body"]["S"], type=Act)
+            )
+    logs = {name: sorted(log, key=lambda act: act.number) for name, log in found.items()}
+    for log in logs.values():
+        assert [act.number for act in log] == list(range(1, len(log) + 1))
+        last: dict[str | None, ActKind] = {}
+        for act in log:
+            assert last.get(act.user_id, ActKind.REINSTATE) != act.kind, "nothing is done twice"
+            last[act.user_id] = act.kind
+    return {name: [(act.kind, act.user_id or "") for act in log] for name, log in logs.items()}
+
+
+def assert_standings(world: World, oracle: Oracle) -> None:
+    stored = {}
+    for (partition, user), item in world.dynamo.tables["leaderboard-standings"].items():
+        board, bucket, _ = partition.split("#")
+        standing = to_standing(item)
+        labels = {label.filter: label.value for label in standing.labels}
+        stored[board, bucket, user] = (standing.points, standing.reached_at_ms, standing.events, labels)
+    expected = {}
+    for (board, user), facts in oracle.facts.items():
+        for day in {fact.day for fact in facts}:
+            members = [fact for fact in facts if fact.day == day]
+            expected[board, to_date(day).isoformat(), user] = summed_up(world.boards[board], members)
+        expected[board, "all-time", user] = summed_up(world.boards[board], facts)
+    assert stored == expected
+
+
+def summed_up(board: Mapping[str, Any], facts: list[Fact]) -> tuple[int, int, int, dict[str, str]]:
+    """What a standing is to hold of events."""
+    in_time = sorted(facts, key=lambda fact: (fact.at_ms, fact.event_id))
+    filters = board.get("filters", ())
+    labels = {name: value for fact in in_time for name, value in fact.attributes if name in filters}
+    return (*score(board, facts), len(facts), labels)
+
+
+def assert_windows(world: World, oracle: Oracle) -> None:
+    live = LiveWindows(world.redis)
+    for name in world.open:
+        days = oracle.days(name)
+        windows: list[Window] = [ALL_TIME]
+        windows += [daily(parse_day(day.isoformat())) for day in days]
+        windows += {weekly(parse_day(day.isoformat())) for day in days}
+        for window in windows:
+            page = live.page(leaderboard(name), window, 0, 1_000, world.scheduler.now_ms)
+            assert page.complete
+            shown = [(user, one.points, one.reached_at_ms) for user, one in page.lines]
+            first, last = (None, None) if window is ALL_TIME else (to_date(window.first), to_date(window.last))
+            ranking = oracle.ranking(name, first, last)
+            assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], window.id
+            found = carriers(world.redis, leaderboard(name), window, world.scheduler.now_ms)
+            assert found == expected_carriers(oracle, name, first, last), window.id
+            members = live.labels(leaderboard(name), window, 0, 1_000, world.scheduler.now_ms)
+            assert members.total == sum(map(len, found.values())), "and nobody else"
+
+
+def expected_carriers(
+    oracle: Oracle, name: str, first: date | None, last: date | None, acts: int | None = None
+) -> Carriers:
+    return {
+        (filter_name, value): [(one.rank, one.user_id, one.score, one.reached_at_ms) for one in entries]
+        for filter_name in oracle.leaderboards[name].get("filters", ())
+        for value, entries in oracle.carriers(name, filter_name, first, last, acts).items()
+    }
+
+
+def assert_range(world: World, oracle: Oracle) -> None:
+    """The range that a reader had built holds what came meanwhile, if it is vouched for at all."""
+    if world.range_healed.complete:
+        shown = [(user, one.points, one.reached_at_ms) for user, one in world.range_healed.lines]
+        days = to_date(world.range.first), to_date(world.range.last)
+        ranking = oracle.ranking(world.ranged.id, *days, world.acts_by_then)
+        assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking]
+        assert world.range_carriers == expected_carriers(oracle, world.ranged.id, *days, world.acts_by_then)
+
+
+def assert_finals(world: World, oracle: Oracle) -> None:
+    """Every day, week and period in which somebody played is final, and as the oracle ranks it; so is each version."""
+    client: Any = world.dynamo
+    world.scheduler.calm = True
+    finals = Finals(client, "registry")
+    results: dict[str, set[str]] = {}
+    for partition, sort in list(world.dynamo.tables["registry"]):
+        if not sort.startswith("final#"):
+            continue
+        name, window_id = partition.removeprefix("leaderboard#"), sort.removeprefix("final#")
+        results.setdefault(name, set()).add(window_id)
+        versions = finals.versions(name, window_id)
+        for number, final in enumerate(versions, start=1):
+            assert final.version == number
+            assert_version(world, oracle, final)
+        window = parse_id(window_id)
+        days = to_date(window.first), to_date(window.last)
+        for before, after in pairwise(versions):
+            assert before.acts < after.acts
+            rankings = [oracle.ranking(name, *days, acts=one.acts) for one in (before, after)]
+            assert_difference(world, after, *rankings)
+        assert oracle.ranking(name, *days) == oracle.ranking(name, *days, acts=versions[-1].acts), "is up to date"
+        assert finals.final(name, window_id) == versions[-1]
+    for name in world.open:
+        days_played = [parse_day(day.isoformat()) for day in oracle.days(name)]
+        played = {daily(day).id for day in days_played} | {weekly(day).id for day in days_played}
+        played |= {period.window.id for period in world.periods.get(name, ())}
+        assert played <= results.get(name, set())
+    assert set(world.told) == {(name, window_id) for name, windows in results.items() for window_id in windows}
+    left = ("due#", "notice#", "open-act#")
+    assert not [sort for _, sort in world.dynamo.tables["registry"] if sort.startswith(left)]
+
+
+def assert_version(world: World, oracle: Oracle, final: FinalRanking) -> None:
+    """A version is what the oracle ranks without those who were disqualified as of its act."""
+    window = parse_id(final.window_id)
+    days = to_date(window.first), to_date(window.last)
+    ranking = oracle.ranking(final.leaderboard_id, *days, acts=final.acts)
+    lines = table(world, final.object_key, final.sha256)
+    stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
+    assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
+    assert (final.players, int(final.sum_of_points)) == (len(ranking), sum(one.score for one in ranking))
+
+
+def assert_difference(world: World, final: FinalRanking, before: list[Entry], after: list[Entry]) -> None:
+    """The difference between two versions turns the one into the other, and says nothing else."""
+    assert final.difference_key is not None
+    old, new = ({one.user_id: (str(one.rank), str(one.score)) for one in ranking} for ranking in (before, after))
+    told = {
+        line["user_id"]: ((line["rank_before"], line["score_before"]), (line["rank_after"], line["score_after"]))
+        for line in table(world, final.difference_key, final.difference_sha256)
+    }
+    nothing = ("", "")
+    changed = {user for user in old | new if old.get(user) != new.get(user)}
+    assert told == {user: (old.get(user, nothing), new.get(user, nothing)) for user in changed}
+
+
+def table(world: World, key: str, sha256: str | None) -> list[dict[str, str]]:
+    """The lines of a file, which is the one that its result names."""
+    content = world.s3.objects[key]
+    assert hashlib.sha256(content).hexdigest() == sha256
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
