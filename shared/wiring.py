@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from shared.live.leases import BuildLeases
+from shared.live.builds import Builds
 from shared.live.queries import LiveQueries
 from shared.live.windows import LiveWindows
 from shared.notices import Notices
@@ -230,6 +230,7 @@ class Wiring:
         return Rebuild(
             reads=self.reads,
             live=self.live,
+            builds=self.builds,
             registry=self.registry,
             disqualifications=self.disqualifications,
             now_ms=now_ms,
@@ -237,11 +238,18 @@ class Wiring:
         )
 
     @cached_property
+    def builds(self) -> Builds:
+        """Who builds which windows."""
+        return Builds(self.live)
+
+    @cached_property
     def window_builds(self) -> WindowBuilds:
         """Windows that are built when somebody asks for them."""
         return WindowBuilds(
             rebuild=self.rebuild,
-            leases=BuildLeases(self.live),
+            builds=self.builds,
+            live=self.live,
+            registry=self.registry,
             repairs=self.repairs,
             now_ms=now_ms,
             new_token=lambda: uuid4().hex,

@@ -13,6 +13,7 @@ from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import DAY_MS, Day, Window
+from shared.live.builds import Builds
 from shared.live.windows import LiveWindows
 from shared.notices import WindowFinal
 from shared.pipeline.candidates import Candidate
@@ -89,6 +90,7 @@ class Scene:
         self.rebuild = Rebuild(
             reads=self.reads,
             live=self.live,
+            builds=Builds(self.live),
             registry=self.registry,
             disqualifications=Disqualifications(self.acts),
             now_ms=self.clock,

@@ -30,7 +30,7 @@ def respond(now_ms: int, building: Building) -> Response:
         building.leaderboard_id,
         window_view(window, window.status(now_ms)),
         "building",
-        progress.days,
+        progress.position,
         len(window.buckets),
         progress.standings,
     )

@@ -5,18 +5,22 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from functions.api.problems import SealedRule, UnknownLeaderboard
+from functions.api.problems import SealedRule, TooManyPeriods, UnknownLeaderboard
 from shared.domain.acts import ActKind
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.live.windows import CacheUnavailable
 from shared.observability import logger
+from shared.pipeline.window_builds import Building
+from shared.queues import QueueUnavailable
 from shared.truth.commits import Unavailable
 from shared.truth.registry import Conflict
 from shared.wiring import Wiring
 
 TRIES_MAX: Final = 4
 """How often a change is decided anew because somebody else changed the leaderboard in between."""
+PERIODS_MAX: Final = 500
+"""Periods of one leaderboard: each event within one that is open costs one more update of Redis."""
 _FIXED: Final = ("aggregation", "order", "shards", "filters")
 _FREE: Final = ("name", "lateness_ms", "tiers")
 
@@ -65,12 +69,29 @@ class Definitions:
 
         self._save(leaderboard_id, decide, ActKind.DELETE, actor)
 
+    def check_room(self, leaderboard: Leaderboard) -> None:
+        """Raises TooManyPeriods if one more period would be too many."""
+        if sum(1 for _ in self._wiring.registry.periods(leaderboard.id)) >= PERIODS_MAX:
+            raise TooManyPeriods(f"{leaderboard.id} has {PERIODS_MAX} periods; delete those that are over")
+
     def keep(self, leaderboard: Leaderboard, period: Period) -> None:
-        """Build the window of a period that was registered. If that fails now, the first read builds it."""
+        """Build the window of a period that was registered, if that is quick; else functions/repair does, as it does if
+        this fails now.
+        """
         try:
-            self._wiring.rebuild.keep_period(leaderboard, period.window)
-        except (CacheUnavailable, Unavailable) as error:
-            logger.warning("period not built", extra={"period": period.id, "error": str(error)})
+            self._wiring.window_builds.build(leaderboard, period.window)
+        except (Building, CacheUnavailable, QueueUnavailable, Unavailable) as error:
+            logger.info("period is built later", extra={"period": period.id, "error": str(error)})
+
+    def forget(self, leaderboard: Leaderboard, period: Period) -> None:
+        """Let the window of a period that was deleted go, unless another period has the same days."""
+        others = {other.window for other in self._wiring.registry.periods(leaderboard.id)}
+        if period.window in others:
+            return
+        try:
+            self._wiring.live.withdraw(leaderboard, period.window, self._now_ms())
+        except CacheUnavailable as error:  # it expires
+            logger.warning("window not forgotten", extra={"period": period.id, "error": str(error)})
 
     def _save(
         self,
@@ -94,10 +115,16 @@ class Definitions:
         raise Conflict(f"{leaderboard_id} was changed {TRIES_MAX} times meanwhile")
 
     def _vouch(self, leaderboard: Leaderboard) -> None:
-        """Mark the cache as complete. If that fails now, the first read asks for it."""
+        """Mark the cache of a new leaderboard as complete; have that of one with events built.
+
+        If that fails now, the first read asks for it.
+        """
         try:
-            self._wiring.rebuild.leaderboard(leaderboard)
-        except (CacheUnavailable, Unavailable) as error:
+            if leaderboard.sealed:
+                self._wiring.rebuild_orders.order(leaderboard, None)
+            else:
+                self._wiring.rebuild.leaderboard(leaderboard)
+        except (CacheUnavailable, QueueUnavailable, Unavailable) as error:
             logger.warning("cache not vouched for", extra={"leaderboard": leaderboard.id, "error": str(error)})
 
 

@@ -16,7 +16,8 @@ from shared.domain.windows import InvalidWindow
 from shared.live.windows import CacheUnavailable
 from shared.observability import logger
 from shared.pipeline.disqualifications import TooManyActs
-from shared.pipeline.rankings import Rebuilding, TooManyRanges, UnknownFilter, UnknownTier
+from shared.pipeline.rankings import Rebuilding, UnknownFilter, UnknownTier
+from shared.pipeline.window_builds import TooManyRanges
 from shared.queues import QueueUnavailable
 from shared.truth.acts import Taken
 from shared.truth.commits import Unavailable
@@ -72,6 +73,10 @@ class TooLarge(ApiError):
 
 class NeverDisqualified(ApiError):
     """A player who can't be reinstated, since he was never out."""
+
+
+class TooManyPeriods(Exception):
+    """The leaderboard has as many periods as it may have."""
 
 
 class SealedRule(ApiError):
@@ -139,6 +144,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     UnknownPlayer: Kind("unknown-player", "The player is not in this ranking", 404),
     UnknownExport: Kind("unknown-export", "There is no such export", 404),
     NotFinal: Kind("not-final", "The window has no result yet", 404),
+    TooManyPeriods: Kind("too-many-periods", "The leaderboard has as many periods as it may have", 409),
     SealedRule: Kind("sealed-rule", "The rule cannot change once there are events", 409),
     Conflict: _CONFLICT,
     Taken: _CONFLICT,

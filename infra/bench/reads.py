@@ -30,6 +30,7 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, day_of
 from shared.live import keys
+from shared.live.builds import Builds
 from shared.live.windows import LiveWindows
 from shared.truth.tables import create_tables
 from shared.wiring import now_ms
@@ -196,8 +197,9 @@ def _fill(redis: "Redis", size: Size) -> None:
     for start in range(0, size.players, 1_000):
         chosen = range(start, min(size.players, start + 1_000))
         live.apply(BOARD, _standings(rng, chosen, 1), now_ms())
-    live.begin_rebuild(BOARD.id, "fill")
-    if not live.finish_rebuild(BOARD.id, "fill"):
+    builds = Builds(live)
+    _, build = builds.begin_rebuild(BOARD, "fill", now_ms())
+    if not builds.finish_rebuild(BOARD, build):
         raise RuntimeError("the windows were not vouched for")
 
 

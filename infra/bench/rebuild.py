@@ -18,6 +18,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of
 from shared.live import keys
+from shared.pipeline.rebuild import Outcome
 from shared.truth.items import standing_item
 from shared.wiring import now_ms
 
@@ -45,7 +46,7 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
             at_ms = fill(stub, module.wiring.tables.standings, leaderboard, players)
             progress(f"{players:,} players: rebuilding")
             before, of_stub, memory_kb = time.perf_counter(), stub.cpu_s, _peak_kb()
-            if not module.wiring.rebuild.leaderboard(leaderboard):
+            if module.wiring.rebuild.leaderboard(leaderboard) is not Outcome.DONE:
                 raise RuntimeError("the rebuild was overtaken")
             seconds = time.perf_counter() - before - (stub.cpu_s - of_stub)
             daily_entries: Any = redis.zcard(keys.ranking("cup", str(_daily(at_ms))))

@@ -16,11 +16,12 @@
 --           grows across a flush, too
 --   field   "\0complete": set once a window that is built on demand holds all of the truth
 --
--- KEYS[1] the hash of ranges, KEYS[2] the hash of disqualified players. ARGV[1] the prefix of every key, ARGV[2] in MessagePack:
---   {aggregation, descending, now_ms, feed_ranges, {{bucket, {user, version, points, reached_at, ...},
+-- KEYS[1] the hash of ranges, KEYS[2] the hash of disqualified players; for a build (builds.py) KEYS[3] the hash that it is
+-- noted in. ARGV[1] the prefix of every key; for a build ARGV[3] its token; ARGV[2] in MessagePack:
+--   {aggregation, descending, now_ms, feed_ranges, lateness_ms, {{bucket, {user, version, points, reached_at, ...},
 --     {{window id, expires_ms or 0}, ...}}, ...}}
 -- and for a leaderboard with filters, how many; then after each reached_at {token or false, ...}, or false for none.
--- Returns how many parts were new.
+-- Returns how many parts were new and, for a build, how many calls have filled it by now; nil if it is another's.
 local PART = '>I2I4i8I6'
 local PART_BYTES = 20
 local HEAD_BYTES = 6
@@ -29,7 +30,7 @@ local OUT = string.rep('\255', HEAD_BYTES) -- no instant: as a time it is past t
 local CHUNK = 500 -- users in one variadic call; Lua's stack takes about 8,000 values
 
 local prefix = ARGV[1]
-local aggregation, descending, now_ms, feed_ranges, groups, filters = unpack(cmsgpack.unpack(ARGV[2]))
+local aggregation, descending, now_ms, feed_ranges, lateness_ms, groups, filters = unpack(cmsgpack.unpack(ARGV[2]))
 filters = filters or 0
 local stride = filters > 0 and 5 or 4
 if aggregation ~= 'sum' and aggregation ~= 'best' and aggregation ~= 'latest' then
@@ -113,7 +114,7 @@ local function relabel(labels, bucket, tokens)
   end
 end
 
-local function apply(bucket, updates, first, last, window_id, expires_ms)
+local function apply(bucket, updates, first, last, window_id)
   local set, hash = prefix .. 'z:' .. window_id, prefix .. 'h:' .. window_id
   local users, moved, left = {}, {}, {}
   for i = first, last, stride do users[#users + 1] = updates[i] end
@@ -176,12 +177,17 @@ local function apply(bucket, updates, first, last, window_id, expires_ms)
     local time = redis.call('TIME')
     redis.call('HSET', hash, '\0revision', time[1] * 1000000 + time[2])
   end
-  if expires_ms > 0 then
-    redis.call('PEXPIREAT', set, expires_ms)
-    redis.call('PEXPIREAT', hash, expires_ms)
-    if filters > 0 then redis.call('PEXPIREAT', label_set(window_id), expires_ms) end
-  end
   changed = changed + #fields / 2
+end
+
+-- never earlier than somebody has said before: a function may go by a lateness that was shorter
+local function keep_until(window_id, expires_ms)
+  local names = {prefix .. 'z:' .. window_id, prefix .. 'h:' .. window_id}
+  if filters > 0 then names[3] = label_set(window_id) end
+  for _, key in ipairs(names) do
+    local known = redis.call('PEXPIRETIME', key) -- -1: for ever, as a key that has just been made
+    if known == -1 or (known > 0 and known < expires_ms) then redis.call('PEXPIREAT', key, expires_ms) end
+  end
 end
 
 local function feed(bucket, updates, window_id, expires_ms)
@@ -190,8 +196,9 @@ local function feed(bucket, updates, window_id, expires_ms)
     return
   end
   for first = 1, #updates, CHUNK * stride do
-    apply(bucket, updates, first, math.min(first + CHUNK * stride - 1, #updates), window_id, expires_ms)
+    apply(bucket, updates, first, math.min(first + CHUNK * stride - 1, #updates), window_id)
   end
+  if expires_ms > 0 then keep_until(window_id, expires_ms) end
 end
 
 local ranges = {}
@@ -215,4 +222,12 @@ for _, group in ipairs(groups) do
     if range[2] <= bucket and bucket <= range[3] then feed(bucket, updates, range[1], range[4]) end
   end
 end
-return changed
+-- what is written now is kept by this lateness: the marker must not vouch for it any longer
+local marker = feed_ranges and redis.call('GET', prefix .. 'complete')
+if marker and tonumber(marker) > lateness_ms then redis.call('SET', prefix .. 'complete', string.format('%.0f', lateness_ms)) end
+
+local fills = false
+if KEYS[3] and redis.call('HGET', KEYS[3], '\0building') == ARGV[3] then
+  fills = redis.call('HINCRBY', KEYS[3], '\0fills', 1)
+end
+return {changed, fills}

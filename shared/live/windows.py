@@ -1,10 +1,11 @@
 """Windows in Redis: apply standings, read pages and positions. One round trip each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 from circuitbreaker import CircuitBreaker
@@ -19,12 +20,16 @@ from shared.domain.standings import Score, Standing
 from shared.domain.tiers import TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, WindowKind, daily, weekly
 from shared.live import keys
+from shared.live.builds import Build
 from shared.live.labels import tokens_of
 
 RETENTION_MS: Final = 35 * 86_400_000
 """How long a daily or weekly window stays after its last record may count; read later, it is built from the truth."""
-REBUILD_TOKEN_MS: Final = 3_600_000
-"""A rebuild that takes longer has died."""
+EXPIRY_MARGIN_MS: Final = 3_600_000
+"""How much longer Redis has a window than anybody takes it for kept: functions' clocks differ from its own."""
+APPLY_PLAYERS: Final = 250
+"""Players in one call of the apply script: up to 15 ms of Redis, after which readers get their turn. What goes on is no
+slower than in longer calls (docs/benchmarks.md)."""
 
 HEAD_BYTES: Final = 6
 """Bytes of a member before the user id: reached_at, big-endian."""
@@ -77,18 +82,24 @@ def _script(name: str) -> bytes:
     return (Path(__file__).parent / name).read_bytes()
 
 
+def kept_until_ms(leaderboard: Leaderboard, window: Window) -> int | None:
+    """Until when a window is among those that ingest always feeds; None for ever."""
+    cutoff_ms = leaderboard.window_cutoff_ms(window)
+    return None if cutoff_ms is None else cutoff_ms + RETENTION_MS
+
+
 def expires_ms(leaderboard: Leaderboard, window: Window) -> int:
     """When a window that is kept for everybody goes; 0 for never."""
-    cutoff_ms = leaderboard.window_cutoff_ms(window)
-    return 0 if cutoff_ms is None else cutoff_ms + RETENTION_MS
+    until_ms = kept_until_ms(leaderboard, window)
+    return 0 if until_ms is None else until_ms + EXPIRY_MARGIN_MS
 
 
 def is_kept(leaderboard: Leaderboard, window: Window, now_ms: int) -> bool:
     """Whether a window is among those that ingest always feeds; any other is built from the truth when asked for."""
     if window.kind is WindowKind.CUSTOM:
         return False
-    expires = expires_ms(leaderboard, window)
-    return expires == 0 or now_ms < expires
+    until_ms = kept_until_ms(leaderboard, window)
+    return until_ms is None or now_ms < until_ms
 
 
 class LiveWindows:
@@ -102,38 +113,46 @@ class LiveWindows:
         self._page = self.register("page.lua")
         self._snapshot = self.register("snapshot.lua")
         self._player = self.register("player.lua")
-        self._vouch = self.register("vouch.lua")
-        self._finish = self.register("finish_rebuild.lua")
         self._disqualified = self.register("disqualified.lua")
 
     def register(self, name: str) -> Any:
         """A script of this package, for `call`."""
         return self._redis.register_script(_script(name))
 
-    def apply(self, leaderboard: Leaderboard, standings: Standings, now_ms: int) -> int:
+    def apply(self, leaderboard: Leaderboard, standings: Standings, now_ms: int, build: Build | None = None) -> int:
         """Bring every window that the standings feed up to them. Harmless twice, late or out of order.
+
+        Args:
+            leaderboard: whose windows.
+            standings: of any number of players; of no more than APPLY_PLAYERS for a build.
+            now_ms: the time.
+            build: the rebuild that this is part of.
 
         Returns:
             How many players' parts of windows were older than what was applied.
 
         Raises:
+            BuildLost: if the build is another's, or some of what it filled in is gone.
             CacheUnavailable: if Redis fails; some windows may have been brought up.
         """
-        groups = []
-        for bucket, updates in _by_bucket(leaderboard, standings).items():
-            windows = (ALL_TIME,) if bucket == ALL_TIME_BUCKET else (daily(bucket), weekly(bucket))
-            groups.append((bucket, updates, [(window.id, expires_ms(leaderboard, window)) for window in windows]))
-        return self._run_apply(leaderboard, groups, now_ms, feed_ranges=True)
 
-    def fill(self, leaderboard: Leaderboard, window: Window, standings: Standings, now_ms: int, expires_ms: int) -> int:
+        def windows_of(bucket: Day) -> list[tuple[str, int]]:
+            windows = (ALL_TIME,) if bucket == ALL_TIME_BUCKET else (daily(bucket), weekly(bucket))
+            return [(window.id, expires_ms(leaderboard, window)) for window in windows]
+
+        chunks = _chunks(standings)
+        calls = [self._to_apply(leaderboard, chunk, now_ms, windows_of, feed_ranges=True) for chunk in chunks]
+        return self._apply_all(leaderboard, calls, build)
+
+    def fill(self, leaderboard: Leaderboard, window: Window, standings: Standings, now_ms: int, *, build: Build) -> int:
         """Apply standings to one window only, while it is being built from the truth.
 
         Raises:
-            CacheUnavailable: as above.
+            BuildLost, CacheUnavailable: as above.
         """
-        by_bucket = _by_bucket(leaderboard, standings)
-        groups = [(bucket, updates, [(window.id, expires_ms)]) for bucket, updates in by_bucket.items()]
-        return self._run_apply(leaderboard, groups, now_ms, feed_ranges=False)
+        windows = [(window.id, build.expires_ms)]
+        payload = self._to_apply(leaderboard, standings, now_ms, lambda _: windows, feed_ranges=False)
+        return self._apply_all(leaderboard, [payload], build)
 
     def show_disqualified(self, leaderboard_id: str, out: Disqualified) -> None:
         """Say who is to stand in no window, unless a later act is known here.
@@ -204,20 +223,8 @@ class LiveWindows:
             found: Any = self._redis.hget(keys.parts(leaderboard.id, window.id), "\0revision")
         return int(found or 0)
 
-    def begin_window(self, leaderboard_id: str, window: Window, token: str, expires_ms: int) -> None:
-        """Say that a window is being built; feed it from now on, so that nothing falls between.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
-        with self._reaching(), self._redis.pipeline(transaction=True) as pipe:
-            if window.kind is WindowKind.CUSTOM:
-                pipe.hset(keys.ranges(leaderboard_id), window.id, f"{window.first} {window.last} {expires_ms}")
-            pipe.hset(keys.parts(leaderboard_id, window.id), "\0building", token)
-            pipe.execute()
-
     def ranges(self, leaderboard_id: str, now_ms: int) -> set[str]:
-        """Ids of the custom windows that are kept live.
+        """Ids of the windows that were built on demand and are fed.
 
         Raises:
             CacheUnavailable: if Redis fails.
@@ -227,52 +234,29 @@ class LiveWindows:
         expiries = {name.decode(): int(value.rpartition(b" ")[2]) for name, value in found.items()}
         return {name for name, expires_ms in expiries.items() if not 0 < expires_ms <= now_ms}
 
-    def finish_window(self, leaderboard: Leaderboard, window: Window, token: str, expires_ms: int) -> bool:
-        """Vouch for a window that was built, until it expires; False if a flush or another build came between.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
-        return bool(self.call(self._vouch, _window_keys(leaderboard, window), (token, expires_ms)))
-
     def withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
         """Forget a window that holds what it should not; nobody vouches for it until it is built anew.
 
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        forgotten = _window_keys(leaderboard, window)
+        forgotten = keys.of_window(leaderboard, window)
         if is_kept(leaderboard, window, now_ms):  # a rebuild that is under way may have filled it already
             forgotten += [keys.complete(leaderboard.id), keys.rebuild(leaderboard.id)]
-        with self._reaching():
-            self._redis.unlink(*forgotten)
+        with self._reaching(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.unlink(*forgotten)
+            pipe.hdel(keys.ranges(leaderboard.id), window.id)
+            pipe.execute()
 
-    def begin_rebuild(self, leaderboard_id: str, token: str) -> None:
-        """Say that a rebuild is under way.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
-        with self._reaching():
-            self._redis.set(keys.rebuild(leaderboard_id), token, px=REBUILD_TOKEN_MS)
-
-    def finish_rebuild(self, leaderboard_id: str, token: str) -> bool:
-        """Set the marker, unless a flush or another rebuild came between: then False.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
-        args = (keys.rebuild(leaderboard_id), keys.complete(leaderboard_id))
-        return bool(self.call(self._finish, args, (token,)))
-
-    def is_complete(self, leaderboard_id: str) -> bool:
+    def is_complete(self, leaderboard: Leaderboard) -> bool:
         """Whether daily, weekly and all-time windows hold all of the truth.
 
         Raises:
             CacheUnavailable: if Redis fails.
         """
         with self._reaching():
-            return bool(self._redis.exists(keys.complete(leaderboard_id)))
+            marker: Any = self._redis.get(keys.complete(leaderboard.id))
+        return _vouches(leaderboard, marker)
 
     def ping(self) -> None:
         """Raises CacheUnavailable unless Redis answers; it is asked however often it failed before."""
@@ -292,16 +276,38 @@ class LiveWindows:
         except RedisError as error:
             raise CacheUnavailable(str(error)) from error
 
-    def _run_apply(self, leaderboard: Leaderboard, groups: Sequence[Any], now_ms: int, *, feed_ranges: bool) -> int:
-        descending = leaderboard.order is Order.DESC
-        told: tuple[Any, ...] = (leaderboard.aggregation, descending, now_ms, feed_ranges, groups)
-        if leaderboard.filters:
-            told = (*told, len(leaderboard.filters))
-        payload = msgspec.msgpack.encode(told)
-        args = (keys.prefix(leaderboard.id), payload)
-        return cast(
-            "int", self.call(self._apply, (keys.ranges(leaderboard.id), keys.disqualified(leaderboard.id)), args)
-        )
+    def _to_apply(
+        self,
+        leaderboard: Leaderboard,
+        standings: Standings,
+        now_ms: int,
+        windows_of: Callable[[Day], list[tuple[str, int]]],
+        *,
+        feed_ranges: bool,
+    ) -> bytes:
+        """What one call of the apply script is told."""
+        by_bucket = _by_bucket(leaderboard, standings)
+        groups = [(bucket, updates, windows_of(bucket)) for bucket, updates in by_bucket.items()]
+        rules = leaderboard.aggregation, leaderboard.order is Order.DESC
+        told = (*rules, now_ms, feed_ranges, leaderboard.lateness_ms, groups)
+        return msgspec.msgpack.encode((*told, len(leaderboard.filters)) if leaderboard.filters else told)
+
+    def _apply_all(self, leaderboard: Leaderboard, payloads: Sequence[bytes], build: Build | None) -> int:
+        """Call the script for each, all in one round trip, with others let in between."""
+        script_keys = [keys.ranges(leaderboard.id), keys.disqualified(leaderboard.id), *([build.key] if build else ())]
+        prefix, token = keys.prefix(leaderboard.id), [build.token] if build else []
+        calls = [(prefix, payload, *token) for payload in payloads]
+        if len(calls) == 1:
+            answers = [self.call(self._apply, script_keys, calls[0])]
+        else:
+            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+                for args in calls:
+                    self._apply(keys=script_keys, args=args, client=pipe)
+                answers = pipe.execute()
+        for answer in answers:
+            if build is not None:
+                build.filled(answer[1])
+        return sum(answer[0] for answer in answers)
 
     def read_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[str, str, str]:
         """What every read of a window looks at: the marker, the window's hash, its sorted set."""
@@ -321,10 +327,10 @@ class LiveWindows:
             return script(keys=script_keys, args=args)
 
 
-def _window_keys(leaderboard: Leaderboard, window: Window) -> list[str]:
-    """All keys of a window that go with it."""
-    names = [keys.parts(leaderboard.id, window.id), keys.ranking(leaderboard.id, window.id)]
-    return [*names, keys.labels(leaderboard.id, window.id)] if leaderboard.filters else names
+def _chunks(standings: Standings) -> Iterator[Standings]:
+    players = iter(standings.items())
+    while chunk := dict(islice(players, APPLY_PLAYERS)):
+        yield chunk
 
 
 def _by_bucket(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list[Any]]:
@@ -343,7 +349,12 @@ def to_page(leaderboard: Leaderboard, answer: Sequence[Any], first: int, kept: b
     """The page of an answer that begins as page.lua's; `kept`: the leaderboard's marker vouches for the window."""
     marker, built, revision, total, flat = answer[:5]
     lines = to_lines(leaderboard, flat[::2], flat[1::2])
-    return Page(bool(marker) if kept else bool(built), int(revision or 0), total, first, lines)
+    return Page(_vouches(leaderboard, marker) if kept else bool(built), int(revision or 0), total, first, lines)
+
+
+def _vouches(leaderboard: Leaderboard, marker: bytes | None) -> bool:
+    """Whether a marker vouches for all that is kept by now: by a shorter lateness some of it went earlier."""
+    return marker is not None and int(marker) >= leaderboard.lateness_ms
 
 
 def to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:

@@ -125,14 +125,14 @@ class Finishing:
     def _compare(self, leaderboard: Leaderboard, window: Window, ranked: Ranked, lines: Lines) -> None:
         kept = is_kept(leaderboard, window, self._now_ms())
         if not kept and not self._is_complete(leaderboard, window):
-            self._rebuild.window(leaderboard, window)
+            self._rebuild.anew(leaderboard, window)
         members = label_members(leaderboard, ranked, lines)
         if not self._differences(leaderboard, window, ranked, members):
             return
         if kept:
             self._rebuild.apply(leaderboard, lines)
         else:
-            self._rebuild.window(leaderboard, window)
+            self._rebuild.anew(leaderboard, window)
         differences = self._differences(leaderboard, window, ranked, members)
         if differences:
             self._live.withdraw(leaderboard, window, self._now_ms())

@@ -78,7 +78,7 @@ class Gauges:
         today = day_of(now_ms)
         complete, players = {}, {}
         for one in leaderboards:
-            complete[one.id] = self._live.is_complete(one.id)
+            complete[one.id] = self._live.is_complete(one)
             for window in (daily(today), weekly(today), ALL_TIME):
                 # one script call: a size and whether it can be vouched for, as of the same instant
                 page = self._live.page(one, window, 0, 1, now_ms)

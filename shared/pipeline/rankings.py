@@ -13,7 +13,7 @@ from shared.domain.ranking import points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.tiers import points_to_next_tier
-from shared.domain.windows import Window, WindowKind
+from shared.domain.windows import Window
 from shared.live.queries import LiveQueries, Players, Run
 from shared.live.windows import CacheUnavailable, LiveWindows, Page, Position, is_kept
 from shared.pipeline.answers import PlayerRanking, Ranking, RankingSource
@@ -28,17 +28,8 @@ ASK_AGAIN_MS: Final = 10_000
 """How often one function asks for the rebuild of a leaderboard; one that is done or under way is not started twice."""
 
 
-RANGES_MAX: Final = 200
-"""Custom ranges of one leaderboard that Redis keeps at a time, registered periods among them: each takes as much memory
-as an all-time window, and each event in it costs one more update."""
-
-
 class Rebuilding(Exception):
     """The cache can't vouch for the window: it was flushed and is being filled again."""
-
-
-class TooManyRanges(Exception):
-    """As many custom ranges of the leaderboard are in use as it may have."""
 
 
 class UnknownTier(ValueError):
@@ -201,27 +192,19 @@ class Rankings:
         self, leaderboard: Leaderboard, window: Window, read: Callable[[], T], page_of: Callable[[T], Page]
     ) -> T:
         answer = read()
+        kept = is_kept(leaderboard, window, self._now_ms())
         if page_of(answer).complete:
+            if not kept:
+                self._builds.keep(leaderboard, window)
             return answer
-        if is_kept(leaderboard, window, self._now_ms()):
+        if kept:
             self._ask_for_rebuild(leaderboard.id)
             raise Rebuilding(f"{leaderboard.id} is being rebuilt")
-        self._check_room(leaderboard, window)
         self._builds.build(leaderboard, window)
         answer = read()
         if not page_of(answer).complete:
             raise Rebuilding(f"{window.id} of {leaderboard.id} went while it was read")
         return answer
-
-    def _check_room(self, leaderboard: Leaderboard, window: Window) -> None:
-        """Raises TooManyRanges if one more custom range would be too many."""
-        if window.kind is not WindowKind.CUSTOM:
-            return
-        others = self._live.ranges(leaderboard.id, self._now_ms()) - {window.id}
-        if len(others) >= RANGES_MAX:
-            raise TooManyRanges(
-                f"{len(others)} ranges of {leaderboard.id} are in use; each goes a day after it was built"
-            )
 
     def _ask_for_rebuild(self, leaderboard_id: str) -> None:
         now_ms = self._now_ms()

@@ -1,24 +1,48 @@
 """Build windows in Redis from the truth, while ingest goes on feeding them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from enum import StrEnum
 from itertools import islice
 from typing import Final
 
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day, Window, day_of
-from shared.live.leases import BuildProgress
-from shared.live.windows import RETENTION_MS, LiveWindows
+from shared.live.builds import LEASE_MS, Build, BuildLost, BuildProgress, Builds, Grant
+from shared.live.windows import (
+    APPLY_PLAYERS,
+    RETENTION_MS,
+    CacheUnavailable,
+    LiveWindows,
+    Standings,
+    expires_ms,
+    kept_until_ms,
+)
 from shared.pipeline.disqualifications import Disqualifications
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
 
-CHUNK_PLAYERS: Final = 250
-"""Standings in one call of the apply script: up to 15 ms of Redis, after which readers and ingest get their turn. It is
-no slower than longer calls (docs/benchmarks.md)."""
-ON_DEMAND_MS: Final = 24 * 3_600_000
-"""How long a window that was built for a query stays; asked for later, it is built again."""
+RENEW_EVERY_MS: Final = LEASE_MS // 6
+"""How often a build that gets on says so."""
+IDLE_MS: Final = 2 * 3_600_000
+"""How long a window that was built on demand stays after it was read last; asked for later, it is built again."""
+REAPPLY_EVERY_MS: Final = 5 * 60_000
+"""How often anti-entropy is scheduled (template.yaml): each time it goes on to the next of the older days."""
+RECENT_DAYS: Final = 3
+"""Days, tomorrow among them, that anti-entropy applies every time; they take nearly all of what is written."""
 WEEK_DAYS: Final = 7
+
+
+class Outcome(StrEnum):
+    """What became of a rebuild."""
+
+    DONE = "done"
+    """The cache vouches for all that is kept."""
+    HELD = "held"
+    """Somebody else is at it."""
+    LOST = "lost"
+    """The cache was flushed, failed over, or somebody else took over: nothing is vouched for."""
 
 
 class Rebuild:
@@ -29,6 +53,7 @@ class Rebuild:
         *,
         reads: Reads,
         live: LiveWindows,
+        builds: Builds,
         registry: Registry,
         disqualifications: Disqualifications,
         now_ms: Callable[[], int],
@@ -36,31 +61,46 @@ class Rebuild:
     ) -> None:
         self._reads = reads
         self._live = live
+        self._builds = builds
         self._registry = registry
         self._disqualifications = disqualifications
         self._now_ms = now_ms
         self._new_token = new_token
 
-    def leaderboard(self, leaderboard: Leaderboard) -> bool:
-        """Rebuild every window that is kept for everybody, and the registered periods, then vouch for them.
-
-        Returns:
-            False if the cache was flushed or another rebuild started in between: nothing is vouched for then.
+    def leaderboard(self, leaderboard: Leaderboard) -> Outcome:
+        """Rebuild every window that is kept for everybody, then vouch for them. One that died before is gone on with.
 
         Raises:
             Unavailable: if the truth is out of reach.
             CacheUnavailable: if Redis fails.
         """
-        token = self._new_token()
-        self._live.begin_rebuild(leaderboard.id, token)
-        self._show_disqualified(leaderboard)
-        for period in self._registry.periods(leaderboard.id):
-            self.keep_period(leaderboard, period.window)
-        self.reapply(leaderboard)
-        return self._live.finish_rebuild(leaderboard.id, token)
+        grant, build = self._builds.begin_rebuild(leaderboard, self._new_token(), self._now_ms())
+        if grant is Grant.HELD:
+            return Outcome.HELD
+        try:
+            self._show_disqualified(leaderboard)
+            sealed = self._sealed(leaderboard)
+            if sealed is not None:
+                kept, done = _kept_buckets(sealed, self._now_ms()), build.progress.position
 
-    def reapply(self, leaderboard: Leaderboard) -> int:
-        """Apply all that is kept again (anti-entropy): mends what a failover of the cache may have lost.
+                def fill(standings: Standings) -> None:
+                    self._live.apply(sealed, standings, self._now_ms(), build)
+
+                left = [bucket for bucket in kept if rebuild_position(bucket) > done]
+                self._fill(sealed, left, build, fill, position=rebuild_position)
+            return Outcome.DONE if self._builds.finish_rebuild(leaderboard, build) else Outcome.LOST
+        except BuildLost:
+            return Outcome.LOST
+        finally:
+            with suppress(CacheUnavailable):  # it lapses by itself
+                self._builds.give_back(build)
+
+    def reapply(self, leaderboard: Leaderboard, *, everything: bool = False) -> int:
+        """Apply again what is kept (anti-entropy): repairs what a failover of the cache may have lost.
+
+        Args:
+            leaderboard: whose.
+            everything: all that is kept; otherwise all time, the recent days, and one of the older ones by turns.
 
         Returns:
             How many players' parts of windows were older than the truth.
@@ -71,7 +111,9 @@ class Rebuild:
         sealed = self._sealed(leaderboard)
         if sealed is None:
             return 0
-        return self.apply(sealed, self._reads.buckets(sealed, _kept_buckets(sealed, self._now_ms())))
+        now_ms = self._now_ms()
+        buckets = _kept_buckets(sealed, now_ms) if everything else _due_buckets(sealed, now_ms)
+        return self.apply(sealed, self._reads.buckets(sealed, buckets))
 
     def apply(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
         """Apply standings to every window that they feed; as many were older as are returned.
@@ -86,57 +128,120 @@ class Rebuild:
         self._show_disqualified(leaderboard)
         return sum(self._live.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
 
+    def begin(self, leaderboard: Leaderboard, window: Window, token: str) -> tuple[Grant, Build]:
+        """Take the right to build one window that is not kept for everybody.
+
+        A registered period stays as long as a day or week of its last day would, any other range for IDLE_MS.
+
+        Raises:
+            Unavailable, CacheUnavailable: as above.
+        """
+        now_ms = self._now_ms()
+        registered = window in self.kept_periods(leaderboard)
+        expires = max(now_ms + IDLE_MS, expires_ms(leaderboard, window) if registered else 0)
+        return self._builds.begin_window(leaderboard.id, window, token, now_ms, expires)
+
+    def kept_periods(self, leaderboard: Leaderboard) -> set[Window]:
+        """Windows of the registered periods whose last day is no further back than a daily window is kept.
+
+        Raises:
+            Unavailable: as above.
+        """
+        windows = {period.window for period in self._registry.periods(leaderboard.id)}
+        return {window for window in windows if (kept_until_ms(leaderboard, window) or 0) > self._now_ms()}
+
     def window(
         self,
         leaderboard: Leaderboard,
         window: Window,
-        expires_ms: int | None = None,
-        *,
-        token: str | None = None,
-        progressed: Callable[[BuildProgress], None] = lambda _: None,
+        build: Build,
+        progressed: Callable[[], None] | None = None,
     ) -> bool:
-        """Build one window that is not kept for everybody, keep it live, and vouch for it.
+        """Read the truth into a window, keep it live, and vouch for it.
 
         Args:
             leaderboard: whose window.
             window: a custom range, or a day or week past its time in the cache.
-            expires_ms: when it goes; ON_DEMAND_MS from now if not given.
-            token: the builder's, if he has one already.
-            progressed: is told after every step; what it raises stops the build.
+            build: as granted by `begin`; goes on where it is.
+            progressed: is called after every step, and what it raises stops the build; renews the lease if not given.
 
         Returns:
-            False if the cache was flushed or another build of it started in between.
+            False if what was filled in is not all there: the cache was flushed, failed over, or somebody took over.
 
         Raises:
             Unavailable, CacheUnavailable: as above.
         """
-        expires = self._now_ms() + ON_DEMAND_MS if expires_ms is None else expires_ms
-        token = token or self._new_token()
-        self._live.begin_window(leaderboard.id, window, token, expires)
-        self._show_disqualified(leaderboard)
-        sealed = self._sealed(leaderboard)
-        days = [] if sealed is None else [Day(bucket) for bucket in window.buckets]
-        leaderboard = sealed or leaderboard
-        days_at_once = max(1, SHARDS_AT_ONCE // leaderboard.shards)
-        standings = 0
-        for start in range(0, len(days), days_at_once):
-            some_days = days[start : start + days_at_once]
-            for lines in _chunks(self._reads.buckets(leaderboard, some_days)):
-                self._live.fill(leaderboard, window, lines, self._now_ms(), expires)
-                standings += sum(map(len, lines.values()))
-                progressed(BuildProgress(start, standings))
-            progressed(BuildProgress(start + len(some_days), standings))
-        return self._live.finish_window(leaderboard, window, token, expires)
+        try:
+            self._show_disqualified(leaderboard)
+            sealed = self._sealed(leaderboard)
+            if sealed is not None:
+                days = [Day(bucket) for bucket in window.buckets]
 
-    def keep_period(self, leaderboard: Leaderboard, window: Window) -> None:
-        """Build the window of a registered period; it stays as long as a day or week of its last day would.
+                def fill(standings: Standings) -> None:
+                    self._live.fill(sealed, window, standings, self._now_ms(), build=build)
+
+                def position(day: Day) -> int:
+                    return day - days[0] + 1
+
+                left = days[build.progress.position :]
+                self._fill(sealed, left, build, fill, position=position, progressed=progressed)
+            return self._builds.finish_window(leaderboard, window, build)
+        except BuildLost:
+            return False
+
+    def anew(self, leaderboard: Leaderboard, window: Window) -> bool:
+        """Build one window, also one that somebody vouches for; False as above, or if somebody else is building it.
 
         Raises:
             Unavailable, CacheUnavailable: as above.
         """
-        cutoff_ms = leaderboard.window_cutoff_ms(window)
-        if cutoff_ms is not None and cutoff_ms + RETENTION_MS > self._now_ms():
-            self.window(leaderboard, window, cutoff_ms + RETENTION_MS)
+        grant, build = self.begin(leaderboard, window, self._new_token())
+        if grant is Grant.BUILT:
+            self._live.withdraw(leaderboard, window, self._now_ms())
+            grant, build = self.begin(leaderboard, window, self._new_token())
+        if grant is not Grant.GRANTED:
+            return False
+        try:
+            return self.window(leaderboard, window, build)
+        finally:
+            with suppress(CacheUnavailable):
+                self._builds.give_back(build)
+
+    def _fill(
+        self,
+        leaderboard: Leaderboard,
+        buckets: Sequence[Day],
+        build: Build,
+        fill: Callable[[Standings], object],
+        *,
+        position: Callable[[Day], int],
+        progressed: Callable[[], None] | None = None,
+    ) -> None:
+        """Read buckets in their order, some at once, and note after each step how far that is."""
+        progressed = progressed or self._renewing(build)
+        at_once = max(1, SHARDS_AT_ONCE // leaderboard.shards)
+        standings = build.progress.standings
+        for start in range(0, len(buckets), at_once):
+            some = buckets[start : start + at_once]
+            for chunk in _chunks(self._reads.buckets(leaderboard, some)):
+                fill(chunk)
+                standings += sum(map(len, chunk.values()))
+                build.progress = BuildProgress(build.progress.position, standings)
+                progressed()
+            build.progress = BuildProgress(position(some[-1]), standings)
+            progressed()
+
+    def _renewing(self, build: Build) -> Callable[[], None]:
+        renewed_ms, noted = self._now_ms(), build.progress.position
+
+        def renew() -> None:
+            nonlocal renewed_ms, noted
+            now_ms = self._now_ms()
+            if build.progress.position != noted or now_ms - renewed_ms >= RENEW_EVERY_MS:
+                self._builds.renew(build, now_ms)
+                renewed_ms, noted = now_ms, build.progress.position
+
+        return renew
 
     def _sealed(self, leaderboard: Leaderboard) -> Leaderboard | None:
         """The definition that its events were counted by; None if it has none.
@@ -153,17 +258,30 @@ class Rebuild:
         self._live.show_disqualified(leaderboard.id, self._disqualifications.now(leaderboard.id))
 
 
+def rebuild_position(bucket: Day) -> int:
+    """How far a rebuild is once it has read a bucket: all time comes first, then the days from the oldest on."""
+    return 1 if bucket == ALL_TIME_BUCKET else bucket + 2
+
+
 def _kept_buckets(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
-    """All-time, and every day that stands in a daily or weekly window which is still kept."""
+    """All-time, and every day of a daily or weekly window that is still kept; in the order of a rebuild."""
     today = day_of(now_ms)
     oldest = day_of(max(0, now_ms - leaderboard.lateness_ms - RETENTION_MS)) - WEEK_DAYS
     days = [Day(day) for day in range(max(0, oldest), today + 2)]  # tomorrow: producers' clocks may run ahead
     return [ALL_TIME_BUCKET, *days]
 
 
+def _due_buckets(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
+    """All-time, the recent days, and the one of the older days whose turn it is."""
+    all_time, *days = _kept_buckets(leaderboard, now_ms)
+    older, recent = days[:-RECENT_DAYS], days[-RECENT_DAYS:]
+    turn = older[now_ms // REAPPLY_EVERY_MS % len(older)]
+    return [all_time, *recent, turn]
+
+
 def _chunks(lines: Iterable[tuple[Day, str, Standing]]) -> Iterator[dict[str, dict[Day, Standing]]]:
     source = iter(lines)
-    while chunk := list(islice(source, CHUNK_PLAYERS)):
+    while chunk := list(islice(source, APPLY_PLAYERS)):
         standings: dict[str, dict[Day, Standing]] = {}
         for bucket, user_id, standing in chunk:
             standings.setdefault(user_id, {})[bucket] = standing

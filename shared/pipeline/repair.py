@@ -7,7 +7,7 @@ from shared.domain.standings import Standing
 from shared.domain.windows import Day, parse_id
 from shared.live.windows import LiveWindows
 from shared.pipeline.leaderboards import Leaderboards
-from shared.pipeline.rebuild import Rebuild
+from shared.pipeline.rebuild import Outcome, Rebuild
 from shared.pipeline.snapshots import WindowSnapshots
 from shared.pipeline.window_builds import WindowBuilds
 from shared.queues import RepairRequest
@@ -57,10 +57,11 @@ class Repair:
         """
         mended = {}
         for leaderboard in self._registry.leaderboards(LEADERBOARDS_MAX):
-            if self._live.is_complete(leaderboard.id):
+            if self._live.is_complete(leaderboard):
                 mended[leaderboard.id] = self._rebuild.reapply(leaderboard)
             else:
                 self._rebuild.leaderboard(leaderboard)
+            self._builds.keep_periods(leaderboard)
         return mended
 
     def take_snapshots(self) -> int:
@@ -92,10 +93,11 @@ class Repair:
                 raise Interrupted(f"the cache was flushed while {request.window} of {leaderboard.id} was built")
             return 0
         if request.rebuild:
-            if self._live.is_complete(leaderboard.id):
-                return self._rebuild.reapply(leaderboard) if request.anyway else 0
-            if not self._rebuild.leaderboard(leaderboard):
-                raise Interrupted(f"the rebuild of {leaderboard.id} was overtaken")
+            if self._live.is_complete(leaderboard):
+                return self._rebuild.reapply(leaderboard, everything=True) if request.anyway else 0
+            if self._rebuild.leaderboard(leaderboard) is Outcome.LOST:
+                raise Interrupted(f"the cache was flushed or failed over while {leaderboard.id} was rebuilt")
+            self._builds.keep_periods(leaderboard)
             return 0
         wanted = [
             (leaderboard, user_id, Day(bucket)) for user_id, buckets in request.players.items() for bucket in buckets

@@ -7,14 +7,22 @@ from typing import Final
 import msgspec
 
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Window
-from shared.live.leases import BuildLeases, BuildProgress, Grant
-from shared.live.windows import CacheUnavailable
-from shared.pipeline.rebuild import Rebuild
+from shared.domain.windows import Window, parse_id
+from shared.live.builds import Build, BuildLost, BuildProgress, Builds, Grant
+from shared.live.windows import CacheUnavailable, LiveWindows
+from shared.pipeline.rebuild import IDLE_MS, Rebuild
 from shared.queues import Queue, RepairRequest
+from shared.truth.registry import Registry
 
 AT_ONCE_MS: Final = 1_000
-"""How long a reader waits for the window he asks for; what takes longer is done behind his back."""
+"""How long a reader waits for the window that is asked for; what takes longer is done by functions/repair."""
+KEEP_EVERY_MS: Final = 600_000
+"""How often one function says that a window is read; it stays for IDLE_MS after the last time."""
+RANGES_MAX: Final = 200
+"""Windows of one leaderboard that Redis keeps at a time because somebody asked, registered periods aside: each takes as
+much memory as an all-time window."""
+OPEN_RANGES_MAX: Final = 20
+"""Those of them that may still change: each event in one costs one more update, so these slow ingest down."""
 
 
 class Building(Exception):
@@ -27,15 +35,12 @@ class Building(Exception):
         self.progress = progress
 
 
+class TooManyRanges(Exception):
+    """As many windows of the leaderboard as it may have were built on demand."""
+
+
 class _TooSlow(Exception):
     """A build that takes longer than a reader waits."""
-
-    def __init__(self, progress: BuildProgress) -> None:
-        self.progress = progress
-
-
-class _Overtaken(Exception):
-    """Somebody else builds the window, or has built it."""
 
 
 class WindowBuilds:
@@ -45,72 +50,113 @@ class WindowBuilds:
         self,
         *,
         rebuild: Rebuild,
-        leases: BuildLeases,
+        builds: Builds,
+        live: LiveWindows,
+        registry: Registry,
         repairs: Queue,
         now_ms: Callable[[], int],
         new_token: Callable[[], str],
     ) -> None:
         self._rebuild = rebuild
-        self._leases = leases
+        self._builds = builds
+        self._live = live
+        self._registry = registry
         self._repairs = repairs
         self._now_ms = now_ms
         self._new_token = new_token
+        self._kept_ms: dict[tuple[str, str], int] = {}
 
     def build(self, leaderboard: Leaderboard, window: Window) -> None:
         """Build a window that nobody vouches for. If the cache is flushed meanwhile, nobody does afterwards either.
 
         Raises:
+            TooManyRanges: if there is no room for it.
             Building: if somebody else builds it, or it takes more than AT_ONCE_MS: then functions/repair goes on.
             QueueUnavailable: if that could not be ordered.
             Unavailable: if the truth is out of reach.
             CacheUnavailable: if Redis fails.
         """
-        token = self._new_token()
+        self._check_room(leaderboard, window)
         deadline_ms = self._now_ms() + AT_ONCE_MS
-
-        def check_time(progress: BuildProgress) -> None:
-            if self._now_ms() >= deadline_ms and progress.days < len(window.buckets):
-                raise _TooSlow(progress)
-
-        grant, progress = self._leases.take(leaderboard.id, window, token)
+        grant, build = self._rebuild.begin(leaderboard, window, self._new_token())
         if grant is Grant.HELD:
-            raise Building(leaderboard.id, window, progress)
+            raise Building(leaderboard.id, window, build.progress)
         if grant is Grant.BUILT:
+            self._builds.extend(leaderboard, window, build.expires_ms)
             return
+
+        def check_time() -> None:
+            if self._now_ms() >= deadline_ms and build.progress.position < len(window.buckets):
+                raise _TooSlow
+
         handed_over = False
         try:
-            self._rebuild.window(leaderboard, window, token=token, progressed=check_time)
-        except _TooSlow as slow:
-            self._leases.take(leaderboard.id, window, token, slow.progress)
-            self._order(leaderboard, window, token)
-            handed_over = True
-            raise Building(leaderboard.id, window, slow.progress) from None
+            self._rebuild.window(leaderboard, window, build, check_time)
+        except _TooSlow:
+            with suppress(BuildLost):  # then somebody else is at it, or the next reader begins anew
+                self._builds.renew(build, self._now_ms())
+                self._order(leaderboard, window, build.token)
+                handed_over = True
+            raise Building(leaderboard.id, window, build.progress) from None
         finally:
             if not handed_over:
-                with suppress(CacheUnavailable):  # it lapses by itself
-                    self._leases.give_back(leaderboard.id, window, token)
+                self._give_back(build)
 
     def resume(self, leaderboard: Leaderboard, window: Window, token: str) -> bool:
-        """Build a window that a reader has left to us, from the start: applying is idempotent.
+        """Build a window, or go on where another builder has left it, however long that takes.
 
         Returns:
-            False if the cache was flushed meanwhile.
+            False if the cache was flushed or failed over meanwhile. Somebody else may be at it, or have done it.
 
         Raises:
             Unavailable, CacheUnavailable: as above.
         """
-
-        def renew(progress: BuildProgress) -> None:
-            if self._leases.take(leaderboard.id, window, token, progress)[0] is not Grant.GRANTED:
-                raise _Overtaken
-
-        try:
-            renew(BuildProgress())
-            is_vouched_for = self._rebuild.window(leaderboard, window, token=token, progressed=renew)
-        except _Overtaken:
+        grant, build = self._rebuild.begin(leaderboard, window, token)
+        if grant is Grant.BUILT:
+            self._builds.extend(leaderboard, window, build.expires_ms)
+        if grant is not Grant.GRANTED:
             return True
-        self._leases.give_back(leaderboard.id, window, token)
-        return is_vouched_for
+        try:
+            return self._rebuild.window(leaderboard, window, build)
+        finally:
+            self._give_back(build)
+
+    def keep_periods(self, leaderboard: Leaderboard) -> None:
+        """Build the registered periods that are kept and not there, as after a flush.
+
+        Raises:
+            Unavailable, CacheUnavailable: as above.
+        """
+        for window in self._rebuild.kept_periods(leaderboard):
+            self.resume(leaderboard, window, self._new_token())
+
+    def keep(self, leaderboard: Leaderboard, window: Window) -> None:
+        """Let a window that was built on demand stay: somebody has just read it."""
+        now_ms, place = self._now_ms(), (leaderboard.id, window.id)
+        if now_ms - self._kept_ms.get(place, 0) < KEEP_EVERY_MS:
+            return
+        if len(self._kept_ms) >= RANGES_MAX:
+            self._kept_ms.clear()
+        self._kept_ms[place] = now_ms
+        with suppress(CacheUnavailable):
+            self._builds.extend(leaderboard, window, now_ms + IDLE_MS)
+
+    def _check_room(self, leaderboard: Leaderboard, window: Window) -> None:
+        there = self._live.ranges(leaderboard.id, self._now_ms())
+        periods = {period.window.id for period in self._registry.periods(leaderboard.id)}
+        if window.id in there | periods:
+            return
+        others = [parse_id(name) for name in there - periods]
+        changing = sum(not leaderboard.is_settled(other) for other in others)
+        if len(others) >= RANGES_MAX or (changing >= OPEN_RANGES_MAX and not leaderboard.is_settled(window)):
+            raise TooManyRanges(
+                f"{len(others)} ranges of {leaderboard.id} are in use, {changing} of which still change; each goes two "
+                "hours after it was read last, registered periods don't count"
+            )
+
+    def _give_back(self, build: Build) -> None:
+        with suppress(CacheUnavailable):  # it lapses by itself
+            self._builds.give_back(build)
 
     def _order(self, leaderboard: Leaderboard, window: Window, token: str) -> None:
         request = RepairRequest(leaderboard_id=leaderboard.id, window=window.id, token=token)

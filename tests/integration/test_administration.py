@@ -184,7 +184,7 @@ def test_a_redrive_takes_the_leaderboards_letters_alone(
 
 
 def test_only_so_many_custom_ranges_are_kept_at_a_time(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.pipeline.rankings.RANGES_MAX", 2)
+    monkeypatch.setattr("shared.pipeline.window_builds.RANGES_MAX", 2)
     ranges = [f"window=custom&from=2026-0{month}-01&to=2026-0{month}-02" for month in (1, 2, 3)]
 
     assert [call("rankings", query=query).status for query in (*ranges, ranges[0])] == [200, 200, 429, 200]

@@ -25,6 +25,7 @@ from shared.domain.windows import DAY_MS, Day, weekly
 from shared.pipeline.answers import RankingSource
 from shared.pipeline.exports import KEPT_MS
 from shared.pipeline.finishing import Finishing
+from shared.pipeline.rebuild import Outcome
 from shared.truth.export_jobs import ExportFormat, ExportJob, ExportRequest, ExportState
 from shared.truth.finals import FinalRanking
 from shared.truth.items import standing_item
@@ -87,7 +88,7 @@ class Board:
         wiring.registry.save(board)
         self.leaderboard_as_sealed = wiring.registry.seal(board)
         self._write(standings(players))
-        assert wiring.rebuild.leaderboard(self.leaderboard)
+        assert wiring.rebuild.leaderboard(self.leaderboard) is Outcome.DONE
 
     @property
     def leaderboard(self) -> Leaderboard:

@@ -13,9 +13,11 @@ from shared.domain.rejections import Reason
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import DAY_MS, Day, custom, daily, day_of, weekly
 from shared.live import keys
+from shared.live.builds import Builds
 from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.candidates import Disposition
 from shared.pipeline.closing import CLOCK_SKEW_MS, Cause
+from shared.pipeline.rebuild import Outcome
 from shared.topic import Reach, TopicUnavailable
 from shared.truth.finals import AlreadyDone
 from tests.closing import BUCKET, HOUR_MS, MONDAY, RANKING, SETTLED_MS, Scene, cause_of
@@ -151,11 +153,13 @@ def test_a_cache_that_shows_what_the_truth_does_not_blocks_until_it_is_built_ane
 
 
 def test_a_rebuild_that_had_passed_the_withdrawn_window_does_not_vouch_for_it(scene: Scene) -> None:
-    scene.live.begin_rebuild(scene.id, "under way")
+    builds = Builds(scene.live)
+    scene.redis.delete(keys.complete(scene.id))
+    _, build = builds.begin_rebuild(scene.leaderboard, "under way", scene.now_ms)
 
     scene.live.withdraw(scene.leaderboard, daily(MONDAY), scene.now_ms)
 
-    assert not scene.live.finish_rebuild(scene.id, "under way")
+    assert not builds.finish_rebuild(scene.leaderboard, build)
 
 
 def test_a_flushed_cache_blocks(scene: Scene) -> None:
@@ -245,6 +249,8 @@ def test_a_conflict_on_a_closed_day_is_told_from_a_late_event(scene: Scene) -> N
 def test_the_days_of_a_long_wait_close_in_several_steps(scene: Scene) -> None:
     scene.registry.save(replace(scene.leaderboard, version=2, lateness_ms=200 * DAY_MS))
     scene.now_ms = SETTLED_MS + 200 * DAY_MS
+    assert cause_of(scene.run(), daily(MONDAY)) is Cause.CACHE, "what is kept longer now was not vouched for"
+    assert scene.rebuild.leaderboard(scene.leaderboard) is Outcome.DONE
 
     run = scene.run()
 

@@ -13,6 +13,7 @@ from shared.live.queries import LiveQueries
 from shared.live.windows import RETENTION_MS, CacheUnavailable
 from shared.pipeline.closing import Cause
 from shared.pipeline.disqualifications import ACTS_MAX, TooManyActs
+from shared.pipeline.rebuild import Outcome
 from shared.pipeline.result_files import award_id
 from shared.truth.acts import Taken
 from shared.truth.finals import AlreadyDone
@@ -36,7 +37,7 @@ def shown(scene: Scene, window: Window) -> list[str]:
 def test_a_disqualified_player_leaves_every_live_window_and_comes_back_with_what_he_scored_meanwhile(
     scene: Scene,
 ) -> None:
-    scene.rebuild.window(scene.leaderboard, RANGE)
+    scene.rebuild.anew(scene.leaderboard, RANGE)
     windows = [daily(MONDAY), weekly(MONDAY), ALL_TIME, RANGE]
     assert [shown(scene, window) for window in windows] == [["bob", "cat", "ann"]] * 4
 
@@ -102,10 +103,10 @@ def test_a_flushed_cache_is_rebuilt_without_the_disqualified(scene: Scene, redis
     redis.flushall()
     scene.play("bob", 1)  # by somebody who can't know yet
 
-    assert scene.rebuild.leaderboard(scene.leaderboard)
+    assert scene.rebuild.leaderboard(scene.leaderboard) is Outcome.DONE
 
     assert shown(scene, ALL_TIME) == ["cat", "ann"]
-    scene.rebuild.window(scene.leaderboard, RANGE)
+    scene.rebuild.anew(scene.leaderboard, RANGE)
     assert shown(scene, RANGE) == ["cat", "ann"]
 
 
@@ -113,10 +114,10 @@ def test_anti_entropy_makes_windows_follow_an_act_that_the_cache_missed(scene: S
     scene.acts.append(scene.id, bob_out())
     assert shown(scene, ALL_TIME) == ["bob", "cat", "ann"]
 
-    assert scene.rebuild.reapply(scene.leaderboard) == 3  # his day, week and all-time
+    assert scene.rebuild.reapply(scene.leaderboard, everything=True) == 3  # his day, week and all-time
 
     assert shown(scene, ALL_TIME) == ["cat", "ann"]
-    assert scene.rebuild.reapply(scene.leaderboard) == 0
+    assert scene.rebuild.reapply(scene.leaderboard, everything=True) == 0
 
 
 def test_a_stale_set_of_the_disqualified_is_ignored(scene: Scene) -> None:
@@ -132,13 +133,13 @@ def test_a_stale_set_of_the_disqualified_is_ignored(scene: Scene) -> None:
 
 def test_a_day_past_its_time_in_the_cache_that_was_built_for_a_query_is_built_anew(scene: Scene) -> None:
     scene.now_ms += RETENTION_MS
-    scene.rebuild.window(scene.leaderboard, daily(MONDAY))
+    scene.rebuild.anew(scene.leaderboard, daily(MONDAY))
     assert shown(scene, daily(MONDAY)) == ["bob", "cat", "ann"]
 
     scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
 
     assert not scene.live.page(scene.leaderboard, daily(MONDAY), 0, 1, scene.now_ms).complete
-    scene.rebuild.window(scene.leaderboard, daily(MONDAY))
+    scene.rebuild.anew(scene.leaderboard, daily(MONDAY))
     assert shown(scene, daily(MONDAY)) == ["cat", "ann"]
 
 

@@ -103,13 +103,13 @@ def test_players_whose_cache_write_failed_are_applied_from_the_truth(
 
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
     assert shown(repair, leaderboard, daily(Day(day_of(now_ms())))) == [("u-42", 10)]
-    assert not repair.wiring.live.is_complete(leaderboard.id)
+    assert not repair.wiring.live.is_complete(leaderboard)
 
 
 def test_a_leaderboard_is_rebuilt_whole_and_vouched_for(redis: Redis, repair: Any, leaderboard: Leaderboard) -> None:
     assert repair.handler(sample("repair-rebuild", leaderboard.id), CONTEXT) == NOTHING_FAILED
 
-    assert repair.wiring.live.is_complete(leaderboard.id)
+    assert repair.wiring.live.is_complete(leaderboard)
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
 
 

@@ -22,6 +22,7 @@ from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET
+from shared.live.builds import Builds
 from shared.live.queries import LiveQueries
 from shared.live.windows import LiveWindows
 from shared.pipeline.answers import Ranking
@@ -63,8 +64,9 @@ class Board:
         )
         self.versions: dict[str, int] = {}
         self.lines: dict[str, Line] = {}
-        self.live.begin_rebuild("cup", "token")
-        assert self.live.finish_rebuild("cup", "token")
+        builds = Builds(self.live)
+        _, build = builds.begin_rebuild(self.leaderboard, "token", NOW_MS)
+        assert builds.finish_rebuild(self.leaderboard, build)
 
     def apply(self, lines: Sequence[Line]) -> None:
         standings = {}

@@ -1,17 +1,22 @@
 """Windows that are built because somebody asks: at once if that is quick, else behind the reader's back, once."""
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import msgspec
 import pytest
+from redis import Redis
 
+from shared.domain.periods import Period
 from shared.domain.windows import DAY_MS, Day, custom
 from shared.live import keys
-from shared.live.leases import LEASE_MS, BuildLeases, BuildProgress
+from shared.live.builds import LEASE_MS, BuildProgress, Builds
+from shared.live.windows import EXPIRY_MARGIN_MS, kept_until_ms
 from shared.pipeline.leaderboards import Leaderboards
+from shared.pipeline.rebuild import IDLE_MS
 from shared.pipeline.repair import Interrupted, Repair
-from shared.pipeline.window_builds import AT_ONCE_MS, Building, WindowBuilds
+from shared.pipeline.window_builds import AT_ONCE_MS, Building, TooManyRanges, WindowBuilds
 from shared.queues import QueueUnavailable, RepairRequest
 from tests.closing import MONDAY, Scene
 
@@ -40,10 +45,12 @@ class Builders:
         self.requests = Requests()
         tokens = (f"builder-{number}" for number in count())
         repairs: Any = self.requests
-        self.leases = BuildLeases(scene.live)
+        self.records = Builds(scene.live)
         self.builds = WindowBuilds(
             rebuild=scene.rebuild,
-            leases=self.leases,
+            builds=self.records,
+            live=scene.live,
+            registry=scene.registry,
             repairs=repairs,
             now_ms=self._look,
             new_token=lambda: next(tokens),
@@ -76,8 +83,8 @@ class Builders:
     @property
     def lease_ms(self) -> int:
         """What is left of the lease; below 0 if nobody holds one."""
-        left: Any = self.scene.redis.pttl(keys.lease(self.scene.id, RANGE.id))
-        return int(left)
+        until: Any = self.scene.redis.hget(keys.parts(self.scene.id, RANGE.id), "\0until")
+        return int(until or 0) - self.scene.now_ms
 
     @property
     def shown(self) -> list[tuple[str, int]] | None:
@@ -109,7 +116,7 @@ def test_a_build_that_takes_long_is_left_to_repair_and_says_how_far_it_is(builde
     with pytest.raises(Building) as told:
         builders.build()
 
-    assert told.value.progress.days <= len(RANGE.buckets)
+    assert told.value.progress.position <= len(RANGE.buckets)
     assert builders.shown is None
     assert len(builders.requests.bodies) == 1
     assert 0 < builders.lease_ms <= LEASE_MS
@@ -122,14 +129,16 @@ def test_a_build_that_takes_long_is_left_to_repair_and_says_how_far_it_is(builde
 
 def test_whoever_asks_meanwhile_is_told_the_builders_progress_and_starts_nothing(builders: Builders) -> None:
     leaderboard = builders.scene.leaderboard
-    builders.leases.take(leaderboard.id, RANGE, "somebody", BuildProgress(2, 12_345))
+    _, build = builders.scene.rebuild.begin(leaderboard, RANGE, "somebody")
+    build.progress = BuildProgress(2, 12_345)
+    builders.records.renew(build, builders.scene.now_ms)
 
     with pytest.raises(Building) as told:
         builders.build()
 
     assert told.value.progress == BuildProgress(2, 12_345)
     assert builders.requests.bodies == []
-    assert builders.scene.redis.hget(keys.parts(leaderboard.id, RANGE.id), "\0building") is None
+    assert builders.scene.redis.hget(keys.parts(leaderboard.id, RANGE.id), "\0building") == b"somebody"
 
 
 def test_an_event_that_comes_while_a_range_is_built_counts(builders: Builders) -> None:
@@ -160,52 +169,113 @@ def test_a_request_that_comes_twice_builds_once(builders: Builders) -> None:
     assert builders.shown == TRUTH
 
 
-def test_a_flush_during_the_build_lets_nobody_vouch_for_what_is_left(builders: Builders) -> None:
+def test_a_flush_during_the_build_lets_nobody_vouch_for_what_is_left(
+    builders: Builders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     builders.step_ms = AT_ONCE_MS
     with pytest.raises(Building):
         builders.build()
-    flush_once = iter([builders.scene.redis.flushall])
-    renew = builders.leases.take
+    interfere_once(builders, monkeypatch, builders.scene.redis.flushall)
 
-    def take(*args: Any) -> Any:
-        answer = renew(*args)
-        if args[-1] != BuildProgress():
-            next(flush_once, lambda: None)()
-        return answer
-
-    builders.leases.take = take  # type: ignore[method-assign]
     with pytest.raises(Interrupted):
         builders.carry_out()
     assert builders.shown is None
 
     builders.carry_out()
-
     assert builders.shown == TRUTH
+
+
+def test_a_failover_that_loses_what_was_filled_in_lets_nobody_vouch_for_what_is_left(
+    builders: Builders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builders.scene.now_ms += 40 * DAY_MS  # past what anti-entropy reaches
+    build_range = custom(Day(MONDAY - 1), Day(MONDAY + 40))
+    _, build = builders.scene.rebuild.begin(builders.scene.leaderboard, build_range, "builder")
+    names = [keys.parts(builders.scene.id, build_range.id), keys.ranking(builders.scene.id, build_range.id)]
+    replica = copy_of(builders.scene.redis, names)
+    interfere_once(builders, monkeypatch, lambda: restore(builders.scene.redis, replica))
+
+    assert not builders.scene.rebuild.window(builders.scene.leaderboard, build_range, build)
+
+    assert not builders.scene.live.page(builders.scene.leaderboard, build_range, 0, 9, builders.scene.now_ms).complete
+    assert builders.builds.resume(builders.scene.leaderboard, build_range, "builder")
+    page = builders.scene.live.page(builders.scene.leaderboard, build_range, 0, 9, builders.scene.now_ms)
+    assert [(user, score.points) for user, score in page.lines] == TRUTH
+
+
+def interfere_once(builders: Builders, monkeypatch: pytest.MonkeyPatch, interfere: Callable[[], object]) -> None:
+    """Have something happen after the first call that fills standings in."""
+    once = iter([interfere])
+    fill = builders.scene.live.fill
+
+    def filled(*args: Any, **more: Any) -> int:
+        changed = fill(*args, **more)
+        next(once, lambda: None)()
+        return changed
+
+    monkeypatch.setattr(builders.scene.live, "fill", filled)
+
+
+def copy_of(redis: Redis, names: list[str]) -> dict[str, Any]:
+    """What a replica has of some keys."""
+    return {name: redis.dump(name) for name in names}
+
+
+def restore(redis: Redis, replica: dict[str, Any]) -> None:
+    """Make the replica the primary."""
+    redis.delete(*replica)
+    for name, dumped in replica.items():
+        if dumped is not None:
+            redis.restore(name, 0, dumped)
 
 
 def test_a_builder_whose_lease_went_to_another_stops(builders: Builders) -> None:
-    builders.step_ms = AT_ONCE_MS
-    with pytest.raises(Building):
-        builders.build()
-    builders.scene.redis.delete(keys.lease(builders.scene.id, RANGE.id))  # as when it lapses
-    builders.leases.take(builders.scene.id, RANGE, "another")
+    leaderboard = builders.scene.leaderboard
+    _, build = builders.scene.rebuild.begin(leaderboard, RANGE, "slow")
+    builders.scene.now_ms += LEASE_MS
+    _, another = builders.scene.rebuild.begin(leaderboard, RANGE, "another")
 
-    builders.carry_out()
+    assert not builders.scene.rebuild.window(leaderboard, RANGE, build)
 
     assert builders.shown is None
-    assert builders.builds.resume(builders.scene.leaderboard, RANGE, "another")
+    assert builders.scene.rebuild.window(leaderboard, RANGE, another)
     assert builders.shown == TRUTH
 
 
-def test_a_build_that_has_read_everything_is_not_left_to_repair_for_being_late(builders: Builders) -> None:
+def test_a_builder_that_follows_one_that_died_goes_on_where_that_one_was(builders: Builders) -> None:
+    leaderboard = builders.scene.leaderboard
+    long = custom(Day(MONDAY - 300), Day(MONDAY + 2))
+    _, build = builders.scene.rebuild.begin(leaderboard, long, "dies")
+
+    def die() -> None:
+        if build.progress.position >= 200:
+            builders.records.renew(build, builders.scene.now_ms)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        builders.scene.rebuild.window(leaderboard, long, build, die)
+    builders.scene.now_ms += LEASE_MS
+    _, following = builders.scene.rebuild.begin(leaderboard, long, "follows")
+
+    assert following.progress.position >= 200
+    assert builders.scene.rebuild.window(leaderboard, long, following)
+    page = builders.scene.live.page(leaderboard, long, 0, 9, builders.scene.now_ms)
+    assert [(user, score.points) for user, score in page.lines] == TRUTH
+
+
+def test_a_build_that_has_read_everything_is_not_left_to_repair_for_being_late(
+    builders: Builders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read = builders.scene.rebuild.window
 
-    def slow_at_the_end(*args: Any, **more: Any) -> bool:
+    def slow_at_the_end(leaderboard: Any, window: Any, build: Any, progressed: Any) -> bool:
         builders.step_ms = AT_ONCE_MS
-        more["progressed"](BuildProgress(len(RANGE.buckets), 4))
-        return read(*args, token=more["token"])
+        build.progress = BuildProgress(len(RANGE.buckets), 4)
+        progressed()
+        build.progress = BuildProgress()
+        return read(leaderboard, window, build)
 
-    builders.scene.rebuild.window = slow_at_the_end  # type: ignore[method-assign]
+    monkeypatch.setattr(builders.scene.rebuild, "window", slow_at_the_end)
 
     builders.build()
 
@@ -226,22 +296,59 @@ def test_a_build_that_cannot_be_left_to_repair_does_not_keep_others_out(builders
 
 
 def test_progress_counts_the_days_that_are_read_and_their_standings(builders: Builders) -> None:
-    seen: list[BuildProgress] = []
-
-    builders.scene.rebuild.window(builders.scene.leaderboard, RANGE, progressed=seen.append)
-
-    assert [one.days for one in seen] == sorted(one.days for one in seen)
-    assert seen[-1] == BuildProgress(len(RANGE.buckets), 4)
-
-
-def test_a_range_of_more_days_than_are_read_at_once_is_whole(builders: Builders) -> None:
     long = custom(Day(MONDAY - 300), Day(MONDAY + 60))
     builders.scene.now_ms += 30 * DAY_MS
     seen: list[BuildProgress] = []
+    _, build = builders.scene.rebuild.begin(builders.scene.leaderboard, long, "builder")
 
-    assert builders.scene.rebuild.window(builders.scene.leaderboard, long, progressed=seen.append)
+    assert builders.scene.rebuild.window(builders.scene.leaderboard, long, build, lambda: seen.append(build.progress))
 
     page = builders.scene.live.page(builders.scene.leaderboard, long, 0, 100, builders.scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == TRUTH
+    assert [one.position for one in seen] == sorted(one.position for one in seen)
     assert len(seen) > 10
     assert seen[-1] == BuildProgress(len(long.buckets), 4)
+
+
+def test_a_range_stays_for_as_long_as_it_is_read(builders: Builders) -> None:
+    builders.build()
+    leaderboard, name = builders.scene.leaderboard, keys.parts(builders.scene.id, RANGE.id)
+    assert builders.scene.redis.execute_command("PEXPIRETIME", name) == builders.scene.now_ms + IDLE_MS
+
+    builders.scene.now_ms += IDLE_MS - 1
+    builders.builds.keep(leaderboard, RANGE)
+
+    expires_ms = builders.scene.now_ms + IDLE_MS
+    assert builders.scene.redis.execute_command("PEXPIRETIME", name) == expires_ms
+    builders.scene.play("cat", 3, Day(MONDAY + 2))
+    assert builders.shown == [("cat", 10), *TRUTH[:2]], "and goes on being fed"
+
+
+def test_a_registered_period_stays_as_long_as_a_day_does_and_is_built_again_after_a_flush(builders: Builders) -> None:
+    scene = builders.scene
+    scene.registry.save_period(scene.id, Period(id="p", name="p", first=RANGE.first, last=RANGE.last))
+    builders.build()
+    expires_ms = scene.redis.execute_command("PEXPIRETIME", keys.parts(scene.id, RANGE.id))
+    assert expires_ms == kept_until_ms(scene.leaderboard, RANGE) + EXPIRY_MARGIN_MS
+
+    scene.redis.flushall()
+    builders.repair.anti_entropy()
+
+    assert builders.shown == TRUTH
+
+
+def test_only_so_many_ranges_that_still_change_are_built_on_demand_but_every_registered_period(
+    builders: Builders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.pipeline.window_builds.OPEN_RANGES_MAX", 2)
+    scene = builders.scene
+    ranges = [custom(Day(MONDAY - length), Day(MONDAY + 2)) for length in range(4)]
+    for window in ranges[:2]:
+        builders.builds.build(scene.leaderboard, window)
+
+    with pytest.raises(TooManyRanges):
+        builders.builds.build(scene.leaderboard, ranges[2])
+    scene.registry.save_period(scene.id, Period(id="p", name="p", first=ranges[3].first, last=ranges[3].last))
+    builders.builds.build(scene.leaderboard, ranges[3])
+
+    assert scene.live.ranges(scene.id, scene.now_ms) == {window.id for window in (*ranges[:2], ranges[3])}

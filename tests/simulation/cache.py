@@ -21,9 +21,11 @@ class Cache:
         script = self._redis.register_script(text)
         applies = b"cmsgpack" in text
 
-        def call(keys: Any, args: Any) -> Any:
+        def call(keys: Any, args: Any, client: Any = None) -> Any:
+            if client is not None:
+                return script(keys=keys, args=args, client=client)
             lost = applies and self._scheduler.fails(Fault.CACHE_LOSES)
-            return self._command(lambda: 0 if lost else script(keys=keys, args=args))
+            return self._command(lambda: [0, None] if lost else script(keys=keys, args=args))
 
         return call
 
@@ -42,8 +44,8 @@ class Cache:
     def hgetall(self, key: str) -> Any:
         return self._command(lambda: self._redis.hgetall(key))
 
-    def exists(self, key: str) -> Any:
-        return self._command(lambda: self._redis.exists(key))
+    def get(self, key: str) -> Any:
+        return self._command(lambda: self._redis.get(key))
 
     def _command(self, command: Callable[[], Any]) -> Any:
         self._scheduler.pause()

@@ -17,7 +17,7 @@ from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, day_of
 from shared.live import keys as live_keys
-from shared.live.leases import BuildLeases
+from shared.live.builds import LEASE_MS, Builds
 from shared.live.queries import LiveQueries
 from shared.live.windows import CacheUnavailable, LiveWindows, Page
 from shared.notices import NoticeUnavailable, WindowFinal
@@ -386,9 +386,12 @@ class World:
         )
 
     def _builds(self) -> WindowBuilds:
+        registry: Any = self.registry
         return WindowBuilds(
             rebuild=self._rebuild(),
-            leases=BuildLeases(self._live()),
+            builds=Builds(self._live()),
+            live=self._live(),
+            registry=registry,
             repairs=self._queue(REPAIRS),
             now_ms=self.scheduler.clock,
             new_token=self._new_token,
@@ -399,6 +402,7 @@ class World:
         return Rebuild(
             reads=self.reads(),
             live=self._live(),
+            builds=Builds(self._live()),
             registry=registry,
             disqualifications=Disqualifications(self._acts()),
             now_ms=self.scheduler.clock,
@@ -460,7 +464,10 @@ class World:
         self.finished = sum(sort.startswith("final#") for _, sort in self.dynamo.tables["registry"])
         self.scheduler.calm = True
         self.scheduler.run(self.is_quiet)
+        self.scheduler.now_ms += LEASE_MS  # whoever died while building is waited for
         self._repair().anti_entropy()
+        for name in self.open:  # what is older than a few days has its turn after hours
+            self._repair().repair(RepairRequest(leaderboard_id=name, rebuild=True, anyway=True))
         self._let_range_go()
         self.range_healed = LiveWindows(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
         self.range_carriers = carriers(self.redis, self.ranged, self.range, self.scheduler.now_ms)

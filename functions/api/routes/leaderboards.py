@@ -91,10 +91,14 @@ def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: 
         leaderboard = finder.leaderboard(request, now=True)
         before = wiring.registry.period(leaderboard.id, period.id)
         if before != period:
+            if before is None:
+                definitions.check_room(leaderboard)
             wiring.discipline.note(leaderboard.id, ActKind.DEFINE_PERIOD, caller(request).subject, subject=period.id)
             wiring.registry.save_period(leaderboard.id, period)
             finder.forget_period(leaderboard.id, period.id)
-        definitions.keep(leaderboard, period)
+            if before is not None:
+                definitions.forget(leaderboard, before)
+            definitions.keep(leaderboard, period)
         location = f"/leaderboards/{leaderboard.id}/periods/{period.id}"
         view = to_period_view(period)
         return answer(view) if before else answer(view, 201, {"location": location})
@@ -121,10 +125,11 @@ def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: 
         """Forget a period. Its dates can still be ranked as a custom range."""
         leaderboard = finder.leaderboard(request)
         period_id = request.path_params["periodId"]
-        found = is_id(period_id) and wiring.registry.period(leaderboard.id, period_id) is not None
-        if found:
+        found = wiring.registry.period(leaderboard.id, period_id) if is_id(period_id) else None
+        if found is not None:
             wiring.discipline.note(leaderboard.id, ActKind.DELETE_PERIOD, caller(request).subject, subject=period_id)
-        if not found or not wiring.registry.delete_period(leaderboard.id, period_id):
+        if found is None or not wiring.registry.delete_period(leaderboard.id, period_id):
             raise UnknownPeriod(f"{leaderboard.id} has no such period")
         finder.forget_period(leaderboard.id, period_id)
+        definitions.forget(leaderboard, found)
         return Response(status_code=204)

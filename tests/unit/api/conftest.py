@@ -139,7 +139,10 @@ class Api:
         self.registry = Registry()
         self.rankings = Rankings()
         self.rebuilt: list[str] = []
+        self.ordered: list[str] = []
+        """Ids of leaderboards whose rebuild was ordered."""
         self.kept: list[Window] = []
+        self.withdrawn: list[Window] = []
         self.cache_failure: Exception | None = None
         self.jobs: dict[str, Any] = {}
         self.results: dict[str, Any] = {}
@@ -151,11 +154,13 @@ class Api:
             registry=self.registry,
             leaderboards=Leaderboards(self.registry, lambda: self.now_ms),  # type: ignore[arg-type]
             rankings=self.rankings,
-            live=SimpleNamespace(revision=self._revision),
+            live=SimpleNamespace(revision=self._revision, withdraw=self._withdraw),
             cursors=Cursors(b"key"),
             result_versions=SimpleNamespace(latest=lambda leaderboard, window: self.results.get(window.id)),
             discipline=SimpleNamespace(note=lambda *noted, **more: self.noted.append((*noted, more))),
-            rebuild=SimpleNamespace(leaderboard=self._rebuild, keep_period=self._keep),
+            rebuild=SimpleNamespace(leaderboard=self._rebuild),
+            rebuild_orders=SimpleNamespace(order=lambda leaderboard, window: self.ordered.append(leaderboard.id)),
+            window_builds=SimpleNamespace(build=self._keep),
             exports=SimpleNamespace(
                 ask=lambda leaderboard, window, format: self.jobs["asked"],
                 job=lambda leaderboard_id, export_id: self.jobs.get(export_id),
@@ -179,6 +184,9 @@ class Api:
             raise self.cache_failure
         self.rebuilt.append(leaderboard.id)
         return True
+
+    def _withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
+        self.withdrawn.append(window)
 
     def _keep(self, leaderboard: Leaderboard, window: Window) -> None:
         if self.cache_failure is not None:

@@ -129,6 +129,7 @@ def test_a_deleted_leaderboard_with_events_keeps_its_rules(api: Api) -> None:
     api.call("DELETE", NEW)
     assert api.put(NEW, BODY | {"shards": 4}).status == 409
     assert api.put(NEW, BODY).status == 201
+    assert (api.rebuilt, api.ordered) == (["new"], ["new"]), "what may take long is not done while somebody waits"
 
 
 def test_without_the_cache_a_leaderboard_is_created_all_the_same(api: Api) -> None:
@@ -250,11 +251,34 @@ def test_a_period_is_created_read_changed_listed_and_forgotten(api: Api) -> None
 
     assert (created.status, created.headers["location"], created.json) == (201, path, {"id": "launch"} | body)
     assert (again.status, again.json["to"]) == (200, "2026-11-16")
+    assert api.put(path, body | {"to": "2026-11-16"}).status == 200
     assert [window.id for window in api.kept] == ["2026-11-01..2026-11-15", "2026-11-01..2026-11-16"]
+    assert [window.id for window in api.withdrawn] == ["2026-11-01..2026-11-15"]
     assert api.get(path).json == again.json
     assert api.get("/leaderboards/cup/periods").json == {"periods": [again.json]}
     assert [api.call("DELETE", path).status for _ in range(2)] == [204, 404]
     assert api.get(path).status == 404
+    assert [window.id for window in api.withdrawn] == ["2026-11-01..2026-11-15", "2026-11-01..2026-11-16"]
+
+
+def test_the_window_of_a_period_stays_while_another_has_the_same_days(api: Api) -> None:
+    body = {"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"}
+    for name in ("launch", "again"):
+        api.put(f"/leaderboards/cup/periods/{name}", body)
+
+    api.call("DELETE", "/leaderboards/cup/periods/launch")
+
+    assert api.withdrawn == []
+
+
+def test_a_leaderboard_has_only_so_many_periods(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.api.definitions.PERIODS_MAX", 2)
+    body = {"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"}
+
+    answers = [api.put(f"/leaderboards/cup/periods/{name}", body) for name in ("one", "two", "three", "one")]
+
+    assert [answer.status for answer in answers] == [201, 201, 409, 200]
+    assert answers[2].json["type"] == "urn:leaderboards:problem:too-many-periods"
 
 
 @pytest.mark.parametrize(

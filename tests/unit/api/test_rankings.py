@@ -8,7 +8,7 @@ from shared.domain.events import USER_ID_BYTES_MAX
 from shared.domain.periods import Period
 from shared.domain.standings import Score
 from shared.domain.windows import custom, parse_day
-from shared.live.leases import BuildProgress
+from shared.live.builds import BuildProgress
 from shared.pipeline.window_builds import Building
 from tests.unit.api.conftest import NOW_MS, Api
 

@@ -1,0 +1,159 @@
+"""Builds of windows from the truth: who builds, how far the build is, and whether all that it filled in is still there.
+
+One builder at a time; one that follows another that died goes on where that one was. A build is noted in Redis beside
+what it fills, so a flush takes it away with it. Every fill is counted there: a failover that takes back the last of
+them takes back their count, too, and then nobody vouches for what is left.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from shared.domain.windows import Window
+from shared.live import keys
+
+if TYPE_CHECKING:
+    from shared.domain.rules import Leaderboard
+    from shared.live.windows import LiveWindows
+
+LEASE_MS: Final = 60_000
+"""A builder that has not got on for so long has died; the next one goes on. The longest step, to read the first page of
+each write shard of some days, takes less than a second."""
+
+
+class Grant(StrEnum):
+    """What became of somebody's wish to build."""
+
+    BUILT = "built"
+    """Nothing is left to do."""
+    GRANTED = "granted"
+    HELD = "held"
+    """Somebody else builds it."""
+
+
+class BuildProgress(Struct, frozen=True):
+    """How much of the truth a build has read."""
+
+    position: int = 0
+    """Up to where it has read everything: of a window the number of its days, oldest first; of a leaderboard see
+    shared/pipeline/rebuild.py."""
+    standings: int = 0
+
+
+class BuildLost(Exception):
+    """A flush, a failover or another builder took the build away; nobody may vouch for what is left."""
+
+
+class Build:
+    """A build under way."""
+
+    __slots__ = ("expires_ms", "fills", "key", "progress", "token")
+
+    def __init__(self, key: str, token: str, progress: BuildProgress, fills: int, expires_ms: int) -> None:
+        self.key = key
+        """Of the hash that it is noted in."""
+        self.token = token
+        self.progress = progress
+        self.fills = fills
+        """Calls that have filled in standings, of all its builders."""
+        self.expires_ms = expires_ms
+        """When the window goes; 0 for what a leaderboard keeps."""
+
+    def filled(self, fills: int | None) -> None:
+        """Count a call, which has found so many with itself; None if the build is another's.
+
+        Raises:
+            BuildLost: if a call before is missing.
+        """
+        self.fills += 1
+        if fills != self.fills:
+            raise BuildLost(f"{self.fills} calls filled {self.key}, {fills} are there")
+
+
+class Builds:
+    """Begins, renews and ends builds."""
+
+    def __init__(self, live: "LiveWindows") -> None:
+        self._live = live
+        self._begin, self._renew, self._vouch, self._extend = (
+            live.register(name) for name in ("begin_build.lua", "renew_build.lua", "vouch.lua", "extend.lua")
+        )
+
+    def begin_window(
+        self, leaderboard_id: str, window: Window, token: str, now_ms: int, expires_ms: int
+    ) -> tuple[Grant, Build]:
+        """Take or keep the right to build a window; if granted, ingest feeds it from now on.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        build_keys = keys.parts(leaderboard_id, window.id), keys.ranges(leaderboard_id)
+        entry = f"{window.first} {window.last} {expires_ms}"
+        return self._take(build_keys, token, now_ms, expires_ms, "", window.id, entry, expires_ms)
+
+    def begin_rebuild(self, leaderboard: "Leaderboard", token: str, now_ms: int) -> tuple[Grant, Build]:
+        """Take or keep the right to rebuild what a leaderboard keeps; until when it is kept goes by its lateness.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        return self._take((keys.rebuild(leaderboard.id),), token, now_ms, 0, leaderboard.lateness_ms)
+
+    def renew(self, build: Build, now_ms: int) -> None:
+        """Say that a build gets on, and how far it is.
+
+        Raises:
+            BuildLost: if it is another's by now, or some of what it filled in is gone.
+            CacheUnavailable: if Redis fails.
+        """
+        if not self._note(build, now_ms + LEASE_MS):
+            raise BuildLost(f"the build of {build.key} is another's, or not all there")
+
+    def give_back(self, build: Build) -> None:
+        """Let somebody else go on at once, unless somebody does already.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        self._note(build, 0)
+
+    def finish_window(self, leaderboard: "Leaderboard", window: Window, build: Build) -> bool:
+        """Vouch for a window that was built, until it expires; False if what was filled in is not all there.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        args = (build.token, build.fills, "window", build.expires_ms)
+        return bool(self._live.call(self._vouch, keys.of_window(leaderboard, window), args))
+
+    def finish_rebuild(self, leaderboard: "Leaderboard", build: Build) -> bool:
+        """Vouch for all that a leaderboard keeps; False as above.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        vouched = build.key, keys.complete(leaderboard.id)
+        args = (build.token, build.fills, "leaderboard", leaderboard.lateness_ms)
+        return bool(self._live.call(self._vouch, vouched, args))
+
+    def extend(self, leaderboard: "Leaderboard", window: Window, until_ms: int) -> None:
+        """Keep a window that was built on demand at least so long.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        window_keys = keys.ranges(leaderboard.id), *keys.of_window(leaderboard, window)
+        self._live.call(self._extend, window_keys, (window.id, until_ms))
+
+    def _take(
+        self, build_keys: Sequence[str], token: str, now_ms: int, expires_ms: int, *more: str | int
+    ) -> tuple[Grant, Build]:
+        args = (token, now_ms, LEASE_MS, *more)
+        grant, position, standings, fills = self._live.call(self._begin, build_keys, args)
+        return Grant(grant.decode()), Build(build_keys[0], token, BuildProgress(position, standings), fills, expires_ms)
+
+    def _note(self, build: Build, until_ms: int) -> bool:
+        args = (build.token, build.fills, until_ms, build.progress.position, build.progress.standings)
+        return bool(self._live.call(self._renew, (build.key,), args))
