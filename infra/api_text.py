@@ -249,8 +249,8 @@ WHEN: Final[dict[str, str]] = {
     "too-many-acts": "The audit trail of the leaderboard is full",
     "too-large": "The body is over 64 KiB",
     "invalid-request": "A parameter or field is missing, unknown, out of range, or doesn't go with another",
-    "too-many-ranges": "200 custom ranges of the leaderboard are in use, or 20 that can still change, registered periods "
-    "aside; each goes two hours after it was last read",
+    "too-many-ranges": "200 custom ranges of the leaderboard are in use, or 20 that can still change, registered "
+    "periods aside; each goes two hours after it was last read",
     "internal-error": "A mistake of ours; `detail` names the request in our log",
     "cache-unavailable": "Redis is out of reach, and no snapshot has what was asked for",
     "rebuilding": "The ranking is being rebuilt, and no snapshot has what was asked for",
