@@ -419,9 +419,10 @@ class Wiring:
     def ingest(self) -> Ingest:
         """The use case of functions/ingest."""
         return Ingest(
-            self.leaderboards,
-            Committer(Commits(self.dynamodb, self.tables), self.reads, self.threads, Backoff()),
-            Projector(self.live, self.repairs, self.threads, now_ms),
-            self.dead_letters,
-            self.progress,
+            leaderboards=self.leaderboards,
+            committer=Committer(Commits(self.dynamodb, self.tables), self.reads, self.threads, Backoff()),
+            projector=Projector(self.live, self.repairs, self.threads, now_ms),
+            dead_letters=self.dead_letters,
+            progress=self.progress,
+            now_ms=now_ms,
         )

@@ -29,7 +29,7 @@ from shared.truth.acts import Acts
 from shared.truth.commits import Commits
 from shared.truth.finals import Finals
 from shared.truth.items import LedgerEntry
-from shared.truth.progress import Position, Progress
+from shared.truth.progress import APPLIED, Position, Progress
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 from shared.truth.tables import Tables
@@ -156,7 +156,7 @@ class Scene:
         return candidate
 
     def pass_partition(self, offset: int) -> None:
-        self.progress.advance(Position(self.broker.name, 0, offset, 0))
+        self.progress.advance(Position(self.broker.name, 0, offset, 0), self.now_ms, {offset - 1: APPLIED})
 
     def run(self) -> Run:
         finishing = Finishing(

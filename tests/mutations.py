@@ -300,10 +300,31 @@ MUTATIONS = (
         CLOSING,
     ),
     Mutation(
+        "what another owner has counted is counted again",
+        "shared/truth/progress.py",
+        '":first": first,',
+        '":first": position.next_offset - 1,',
+        PROPERTY,
+    ),
+    Mutation(
+        "a batch that another owner has settled in part counts nothing",
+        "shared/truth/progress.py",
+        "while recorded < position.next_offset:",
+        "while False:",
+        PROPERTY,
+    ),
+    Mutation(
+        "a record that was applied is counted as a duplicate",
+        "shared/pipeline/ingest.py",
+        "return APPLIED if settled.disposition is Disposition.APPLIED else DUPLICATE",
+        "return DUPLICATE",
+        SIMULATION,
+    ),
+    Mutation(
         "a batch is done though its place was not recorded",
         "shared/pipeline/ingest.py",
-        "except Unavailable as unavailable:\n                candidate.fail(str(unavailable))\n\n\ndef _judge(",
-        "except Unavailable:\n                continue\n\n\ndef _judge(",
+        "except Unavailable as unavailable:\n                candidate.fail(str(unavailable))\n\n\ndef _outcome(",
+        "except Unavailable:\n                continue\n\n\ndef _outcome(",
         SIMULATION,
     ),
     Mutation(

@@ -5,6 +5,7 @@ was written before, and a cancelled transaction names its reasons. Items are kep
 """
 
 import io
+import re
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
@@ -48,6 +49,14 @@ class _Put(Struct, rename="pascal", gc=False):
     expression_attribute_values: dict[str, _N] = {}
 
 
+class _Update(Struct, rename="pascal", gc=False):
+    table_name: str
+    key: _Place
+    update_expression: str
+    condition_expression: str = ""
+    expression_attribute_values: dict[str, _N] = {}
+
+
 class _Action(Struct, rename="pascal", gc=False):
     put: _Put
 
@@ -78,6 +87,9 @@ class _Query(Struct, rename="pascal", gc=False):
 _Item = tuple[_Place, bytes]
 _place = msgspec.json.Decoder(_Place)
 _put = msgspec.json.Decoder(_Put)
+_update = msgspec.json.Decoder(_Update)
+_added = re.compile(r"(\w+) (:\w+)")
+_assigned = re.compile(r"(\w+) = (:\w+)")
 _transaction = msgspec.json.Decoder(_Transaction)
 _batch_get = msgspec.json.Decoder(_BatchGet)
 _get = msgspec.json.Decoder(_Get)
@@ -95,7 +107,6 @@ class DynamoDBStub:
         self.requests = 0
         self.items = 0
         """Written by transactions."""
-        self.single_puts = 0
         self.cpu_s = 0.0
         """CPU that the stub itself took: not the service's, so it is taken off."""
         self._lock = Lock()
@@ -103,6 +114,7 @@ class DynamoDBStub:
             "TransactWriteItems": self._transact_write_items,
             "BatchGetItem": self._batch_get_item,
             "PutItem": self._put_item,
+            "UpdateItem": self._update_item,
             "GetItem": self._get_item,
             "Query": self._query,
         }
@@ -146,7 +158,7 @@ class DynamoDBStub:
     def _find(self, table: str, place: _Place) -> _Item | None:
         return self._items.get((table, place.pk.S, place.sk.S))
 
-    def _holds(self, put: _Put, found: _Item | None) -> bool:
+    def _holds(self, put: _Put | _Update, found: _Item | None) -> bool:
         match put.condition_expression:
             case "":
                 return True
@@ -155,10 +167,10 @@ class DynamoDBStub:
             case "version = :read":
                 wanted = put.expression_attribute_values[":read"].N
                 return found is not None and found[0].version is not None and wanted == found[0].version.N
-            case "attribute_not_exists(pk) OR next_offset < :next":
+            case "attribute_not_exists(pk) OR next_offset <= :first":
                 if found is None or found[0].next_offset is None:
-                    return True
-                return int(found[0].next_offset.N) < int(put.expression_attribute_values[":next"].N)
+                    return found is None
+                return int(found[0].next_offset.N) <= int(put.expression_attribute_values[":first"].N)
         raise NotImplementedError(put.condition_expression)
 
     def _transact_write_items(self, body: bytes) -> tuple[int, bytes]:
@@ -189,7 +201,20 @@ class DynamoDBStub:
         if not self._holds(put, self._find(put.table_name, _place.decode(put.item))):
             return 400, _error("ConditionalCheckFailedException")
         self._store(put.table_name, bytes(put.item))
-        self.single_puts += 1
+        return 200, b"{}"
+
+    def _update_item(self, body: bytes) -> tuple[int, bytes]:
+        update = _update.decode(body)
+        found = self._find(update.table_name, update.key)
+        if not self._holds(update, found):
+            return 400, _error("ConditionalCheckFailedException", **({"Item": Raw(found[1])} if found else {}))
+        item: dict[str, Any] = msgspec.json.decode(found[1] if found else msgspec.json.encode(update.key))
+        assigned, _, added = update.update_expression.partition(" ADD ")
+        values = update.expression_attribute_values
+        item |= {name: values[value] for name, value in _assigned.findall(assigned)}
+        for name, value in _added.findall(added):
+            item[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + int(values[value].N))}
+        self._store(update.table_name, msgspec.json.encode(item))
         return 200, b"{}"
 
     def _get_item(self, body: bytes) -> tuple[int, bytes]:

@@ -30,7 +30,7 @@ def different(rng: random.Random, batch: int, batches: int) -> Iterator[list[int
 
 
 class Batches:
-    """Makes events; within a series no id comes twice."""
+    """Makes events; within a series no id comes twice, and each has partitions of its own."""
 
     def __init__(self, leaderboard_id: str, series: int, now_ms: int) -> None:
         self._leaderboard_id = leaderboard_id
@@ -64,6 +64,8 @@ class Batches:
             partition = player % PARTITIONS
             offset = self._offsets[partition]
             self._offsets[partition] += 1
-            message = Message(TOPIC, partition, offset, self._now_ms, "LOG_APPEND_TIME", key, value)
-            partitions.setdefault(f"{TOPIC}-{partition}", []).append(record(message))
+            message = Message(
+                TOPIC, self._series * PARTITIONS + partition, offset, self._now_ms, "LOG_APPEND_TIME", key, value
+            )
+            partitions.setdefault(f"{TOPIC}-{message.partition}", []).append(record(message))
         return {"eventSource": "SelfManagedKafka", "bootstrapServers": "", "records": partitions}

@@ -11,7 +11,7 @@ from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.projection import Projector
 from shared.queues import DeadLetterQueue, QueueUnavailable, Rejected
 from shared.truth.commits import Unavailable
-from shared.truth.progress import Position, Progress
+from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
 
 
 class Ingest:
@@ -19,17 +19,20 @@ class Ingest:
 
     def __init__(
         self,
+        *,
         leaderboards: Leaderboards,
         committer: Committer,
         projector: Projector,
         dead_letters: DeadLetterQueue,
         progress: Progress,
+        now_ms: Callable[[], int],
     ) -> None:
         self._leaderboards = leaderboards
         self._committer = committer
         self._projector = projector
         self._dead_letters = dead_letters
         self._progress = progress
+        self._now_ms = now_ms
 
     def ingest(self, records: Iterable[Record], has_time: Callable[[], bool] = lambda: True) -> list[Candidate]:
         """Process records, those of one partition in the order of their offsets.
@@ -92,7 +95,7 @@ class Ingest:
 
     def _record_progress(self, candidates: Iterable[Candidate]) -> None:
         """Record up to where each partition is done: closing waits for it, and there may be no next record to tell."""
-        done: dict[tuple[str, int], Candidate] = {}
+        done: dict[tuple[str, int], list[Candidate]] = {}
         stopped: set[tuple[str, int]] = set()
         for candidate in candidates:
             source = candidate.record.source
@@ -100,15 +103,23 @@ class Ingest:
             if candidate.disposition is Disposition.FAILED:
                 stopped.add(partition)
             elif partition not in stopped:
-                done[partition] = candidate
-        for candidate in done.values():
+                done.setdefault(partition, []).append(candidate)
+        for settled in done.values():
+            candidate = settled[-1]
             source = candidate.record.source
+            position = Position(source.topic, source.partition, source.offset + 1, source.appended_at_ms)
+            outcomes = {one.record.source.offset: _outcome(one) for one in settled}
             try:
-                self._progress.advance(
-                    Position(source.topic, source.partition, source.offset + 1, source.appended_at_ms)
-                )
+                self._progress.advance(position, self._now_ms(), outcomes)
             except Unavailable as unavailable:
                 candidate.fail(str(unavailable))
+
+
+def _outcome(settled: Candidate) -> str:
+    """The counter of what a record has become."""
+    if settled.rejection is not None:
+        return REJECTED[settled.rejection.reason]
+    return APPLIED if settled.disposition is Disposition.APPLIED else DUPLICATE
 
 
 def _judge(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> list[Rejection | None]:

@@ -14,7 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_REQUESTS: Final = ("BatchGetItem", "TransactWriteItems")
+_REQUESTS: Final = ("BatchGetItem", "TransactWriteItems", "UpdateItem")
 _ANSWERS: Final = ("BatchGetItem", "Query")
 _ITEMS: Final = "items_of_request"
 

@@ -16,7 +16,7 @@ from redis.retry import Retry
 from shared.domain.windows import DAY_MS, daily, day_of
 from shared.live.windows import LiveWindows
 from shared.queues import DeadLetterQueue, Queue
-from shared.truth.progress import Position, Progress
+from shared.truth.progress import APPLIED, Position, Progress
 from shared.wiring import now_ms
 from tests.integration.conftest import CONTEXT, EVENTS
 
@@ -81,7 +81,8 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
 ) -> None:
     assert call("put-leaderboard", body=BODY).status == 201
     score(("ann", 5), ("bob", 7), ("ann", 1))
-    module.wiring.progress.advance(Position("score-events", 77, 1_000_123, 1_795_430_000_123))
+    position = Position("score-events", 77, 1_000_123, 1_795_430_000_123)
+    module.wiring.progress.advance(position, 1_795_430_001_000, {1_000_122: APPLIED})
 
     found = scrape()
 

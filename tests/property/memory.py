@@ -1,4 +1,4 @@
-"""DynamoDB in memory, as far as the committer uses it, and the ways in which it lets a caller down."""
+"""DynamoDB in memory, as far as committing and counting use it, and the ways in which it lets a caller down."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -7,6 +7,8 @@ from enum import Enum
 from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+
+from tests.updates import updated
 
 URL = "http://memory"
 TRANSACTION_ITEMS_MAX = 100
@@ -36,9 +38,18 @@ class TransactionCanceled(ClientError):
         super().__init__(error, "TransactWriteItems")
 
 
+class ConditionalCheckFailed(ClientError):
+    """As botocore makes it, with the item as it was."""
+
+    def __init__(self, item: Mapping[str, Any]) -> None:
+        error: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": item}
+        super().__init__(error, "UpdateItem")
+
+
 class Exceptions:
     """The client's exception classes."""
 
+    ConditionalCheckFailedException = ConditionalCheckFailed
     TransactionCanceledException = TransactionCanceled
 
 
@@ -80,6 +91,19 @@ class Client:
         for put, place in zip(puts, places, strict=True):
             items[place] = deepcopy(put["Item"])
         self._database.transactions += 1
+        if fault is Fault.TIMEOUT_AFTER:
+            raise ReadTimeoutError(endpoint_url=URL)
+
+    def update_item(self, **update: Any) -> None:
+        place = update["TableName"], update["Key"]["pk"]["S"], update["Key"]["sk"]["S"]
+        fault = self._fault("UpdateItem")
+        stored = self._database.items.get(place)
+        assert update["ConditionExpression"] == "attribute_not_exists(pk) OR next_offset <= :first"
+        assert update["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD"
+        first = int(update["ExpressionAttributeValues"][":first"]["N"])
+        if stored is not None and int(stored["next_offset"]["N"]) > first:
+            raise ConditionalCheckFailed(deepcopy(stored))
+        self._database.items[place] = updated(stored, update)
         if fault is Fault.TIMEOUT_AFTER:
             raise ReadTimeoutError(endpoint_url=URL)
 

@@ -14,12 +14,9 @@ from shared.domain.windows import Day
 from shared.truth.keys import LEADERBOARDS
 from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
+from tests.updates import updated
 
 PAGE_ITEMS = 7
-SETS = {
-    "SET closed_through = :through": ("closed_through", ":through"),
-    "SET versions = :version": ("versions", ":version"),
-}
 
 
 class TransactionCanceled(ClientError):
@@ -84,6 +81,15 @@ class Dynamo:
         if self._reason(put)["Code"] != "None":
             raise ConditionalCheckFailed({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
         self._write("Put", put)
+        self._after()
+
+    def update_item(self, **update: Any) -> None:
+        self._before("UpdateItem")
+        reason = self._reason(update)
+        if reason["Code"] != "None":
+            error: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": reason["Item"]}
+            raise ConditionalCheckFailed(error, "UpdateItem")
+        self._write("Update", update)
         self._after()
 
     def delete_item(self, **delete: Any) -> None:
@@ -156,8 +162,8 @@ class Dynamo:
             "attribute_not_exists(pk)": lambda: item is None,
             "attribute_exists(pk)": lambda: item is not None,
             "version = :read": lambda: item is not None and int(item["version"]["N"]) == values[":read"],
-            "attribute_not_exists(pk) OR next_offset < :next": lambda: (
-                item is None or int(item["next_offset"]["N"]) < values[":next"]
+            "attribute_not_exists(pk) OR next_offset <= :first": lambda: (
+                item is None or int(item["next_offset"]["N"]) <= values[":first"]
             ),
             "version = :version AND (attribute_not_exists(closed_through) OR closed_through < :through)": lambda: (
                 item is not None
@@ -180,8 +186,7 @@ class Dynamo:
             if place in table:
                 del table[place]
         elif kind == "Update":
-            name, value = SETS[action["UpdateExpression"]]
-            table[place][name] = action["ExpressionAttributeValues"][value]
+            table[place] = updated(table.get(place), action)
         else:
             assert kind == "ConditionCheck"
 

@@ -5,6 +5,7 @@ import hashlib
 import io
 import traceback
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 from itertools import pairwise
@@ -19,10 +20,11 @@ from shared.live.windows import LiveWindows
 from shared.queues import DeadLetter
 from shared.truth.finals import FinalRanking, Finals
 from shared.truth.items import to_ledger_entry, to_standing
+from shared.truth.progress import Progress
 from tests.oracle import APPLIED, DUPLICATE, Entry, Fact, Oracle, Produced, instant, overflows, parse, score
 from tests.simulation.boards import CLOSED, leaderboard
 from tests.simulation.course import Course, shrink
-from tests.simulation.world import DLQ, Carriers, World, carriers
+from tests.simulation.world import DLQ, TOPIC, Carriers, World, carriers
 
 START_MS: Final = parse_day("2099-01-03") * DAY_MS + 20 * 3_600_000
 """A Saturday evening of a year in which Redis, by its own clock, lets no window go."""
@@ -89,6 +91,7 @@ def check(world: World) -> None:
     assert_windows(world, oracle)
     assert_finals(world, oracle)
     assert_range(world, oracle)
+    assert_counters(world, letters)
 
 
 def player_of(record: Produced) -> tuple[str, str]:
@@ -231,6 +234,21 @@ def assert_finals(world: World, oracle: Oracle) -> None:
     assert set(world.told) == {(name, window_id) for name, windows in results.items() for window_id in windows}
     left = ("due#", "notice#", "open-act#")
     assert not [sort for _, sort in world.dynamo.tables["registry"] if sort.startswith(left)]
+
+
+def assert_counters(world: World, letters: Mapping[tuple[int, int], str]) -> None:
+    """What is counted of the records: each once at the most, none as applied that is not in the ledger."""
+    client: Any = world.dynamo
+    counted: Counter[str] = Counter()
+    for position in Progress(client, "registry").positions(TOPIC):
+        assert sum(position.counts.values()) <= position.next_offset == len(world.topic[position.partition])
+        counted.update(position.counts)
+    in_ledger = len(world.dynamo.tables["leaderboard-ledger"])
+    assert counted["applied"] <= in_ledger
+    if world.is_faultless:
+        rejected = Counter(f"rejected_{reason}" for reason in letters.values())
+        duplicates = sum(map(len, world.topic)) - in_ledger - rejected.total()
+        assert +counted == +Counter({"applied": in_ledger, "duplicate": duplicates, **rejected})
 
 
 def assert_version(world: World, oracle: Oracle, final: FinalRanking) -> None:

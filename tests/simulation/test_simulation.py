@@ -42,7 +42,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     crashes = finished = done = revised = ranges = built_behind = healed = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
-    for seed in range(12):
+    for seed in range(24):
         world = World(Course(seed), redis, START_MS)
         world.run()
         crashes += world.scheduler.crashes

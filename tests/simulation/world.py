@@ -85,6 +85,7 @@ class World:
 
     def __init__(self, course: Course, redis: Redis, start_ms: int) -> None:
         self.scheduler = Scheduler(course, start_ms)
+        self.is_faultless = course.without >= {*Fault}
         self._events = course.events
         self._players = course.players
         self.rng = self.scheduler.rng
@@ -307,11 +308,12 @@ class World:
         leaderboards: Any = Leaderboards(self.registry, self.scheduler.clock)  # type: ignore[arg-type]
         client: Any = self.dynamo
         return Ingest(
-            leaderboards,
-            Committer(Commits(client, Tables()), self.reads(), one_after_another, self._backoff()),
-            Projector(self._live(), self._queue(REPAIRS), one_after_another, self.scheduler.clock),
-            DeadLetterQueue(self._queue(DLQ), None, "bucket"),  # type: ignore[arg-type]
-            Progress(client, "registry"),
+            leaderboards=leaderboards,
+            committer=Committer(Commits(client, Tables()), self.reads(), one_after_another, self._backoff()),
+            projector=Projector(self._live(), self._queue(REPAIRS), one_after_another, self.scheduler.clock),
+            dead_letters=DeadLetterQueue(self._queue(DLQ), None, "bucket"),  # type: ignore[arg-type]
+            progress=Progress(client, "registry"),
+            now_ms=self.scheduler.clock,
         )
 
     def _repair(self) -> Repair:

@@ -99,6 +99,7 @@ class Service:
         self.letters: list[dict[str, Any]] = []
         self.shown: dict[PlayerKey, Mapping[Day, Any]] = {}
         self.positions: dict[int, int] = {}
+        self.counted: list[str] = []
         self.candidates: list[Candidate] = []
         database = MemoryDynamoDB()
         client: Any = database.client()
@@ -107,7 +108,14 @@ class Service:
         committer = Committer(Commits(client, Tables()), reads, in_a_row, Backoff())
         letters = DeadLetterQueue(parts, parts, "letters")
         self.registry: Any = Registry()
-        self._ingest = Ingest(self.registry, committer, parts, letters, parts)
+        self._ingest = Ingest(
+            leaderboards=self.registry,
+            committer=committer,
+            projector=parts,
+            dead_letters=letters,
+            progress=parts,
+            now_ms=lambda: 0,
+        )
 
     def ingest(self, records: Sequence[Any], has_time: Callable[[], bool]) -> list[Candidate]:
         assert has_time()
@@ -121,8 +129,9 @@ class Service:
         self.shown |= standings
         return set()
 
-    def advance(self, position: Position) -> None:
+    def advance(self, position: Position, _now_ms: int, outcomes: Mapping[int, str]) -> None:
         self.positions[position.partition] = position.next_offset
+        self.counted += outcomes.values()
 
 
 @pytest.fixture
@@ -167,6 +176,8 @@ def test_every_record_of_a_sample_ends_as_its_name_says(
     assert [found(candidate) for candidate in service.candidates] == outcomes
     ends = {record["partition"]: record["offset"] + 1 for record in records_of(event)}
     assert service.positions == ends
+    counters = [one if one in (APPLIED, DUPLICATE) else f"rejected_{one}" for one in outcomes]
+    assert service.counted == counters
 
 
 @pytest.mark.parametrize("name", OUTCOMES)

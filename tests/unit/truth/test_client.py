@@ -84,11 +84,20 @@ REQUESTS: dict[str, Any] = {
         "ReturnConsumedCapacity": "NONE",
     },
     "batch_get_item": {"RequestItems": KEYS, "ReturnConsumedCapacity": "TOTAL"},
+    "update_item": {
+        "TableName": "registry",
+        "Key": {"pk": {"S": "cup"}, "sk": {"S": "ü"}},
+        "UpdateExpression": "SET next_offset = :next ADD applied :applied",
+        "ConditionExpression": "attribute_not_exists(pk)",
+        "ExpressionAttributeValues": {":next": {"N": "4"}, ":applied": {"N": "2"}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    },
     "query": {"TableName": "standings", "ExpressionAttributeValues": {":pk": {"S": "cup"}}, "ConsistentRead": True},
 }
 ANSWERS: dict[str, Any] = {
     "transact_write_items": {},
     "batch_get_item": FOUND,
+    "update_item": {},
     "query": {"Items": [ITEM, ITEM], "Count": 2, "LastEvaluatedKey": {"pk": {"S": "cup"}}},
 }
 

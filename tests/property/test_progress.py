@@ -1,0 +1,75 @@
+"""What is counted of a partition's records, whoever delivers them, in whatever order, whatever fails meanwhile."""
+
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.truth.commits import Unavailable
+from shared.truth.progress import COUNTERS, Position, Progress
+from tests.property.memory import Fault, MemoryDynamoDB
+
+RECORDS = 12
+OUTCOMES = {offset: COUNTERS[offset % len(COUNTERS)] for offset in range(RECORDS)}
+batches = st.tuples(st.integers(0, RECORDS - 1), st.integers(1, RECORDS)).map(lambda one: (one[0], sum(one)))
+"""The first offset of a delivery and the one after it."""
+faults = st.sampled_from([None, None, Fault.THROTTLED, Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER, Fault.UNREACHABLE])
+
+
+class Partition:
+    """A partition with its position on a DynamoDB in memory."""
+
+    def __init__(self) -> None:
+        self.database = MemoryDynamoDB()
+
+    def position(self) -> Position:
+        client: Any = self.database.client()
+        found = Progress(client, "registry").positions("topic")
+        return found[0] if found else Position("topic", 0, 0, 0)
+
+    def deliver(self, client: Any, first: int, end: int) -> None:
+        """Settle a batch that begins where the trigger may: nowhere past what is recorded."""
+        first, end = min(first, self.position().next_offset), min(end, RECORDS)
+        if first < end:
+            outcomes = {offset: OUTCOMES[offset] for offset in range(first, end)}
+            Progress(client, "registry").advance(Position("topic", 0, end, 0), 0, outcomes)
+
+    def assert_each_once(self) -> None:
+        position = self.position()
+        expected = Counter(OUTCOMES[offset] for offset in range(position.next_offset))
+        assert +Counter(position.counts) == expected
+
+
+@given(st.lists(st.tuples(batches, faults), max_size=12))
+def test_every_record_before_the_position_is_counted_once_however_often_it_comes(
+    deliveries: list[tuple[tuple[int, int], Fault | None]],
+) -> None:
+    partition = Partition()
+    furthest = 0
+
+    for (first, end), fault in deliveries:
+        with suppress(Unavailable):
+            partition.deliver(partition.database.client([fault]), first, end)
+        assert partition.position().next_offset >= furthest, "it only moves forward"
+        furthest = partition.position().next_offset
+
+    partition.assert_each_once()
+
+
+@given(st.lists(batches, min_size=1, max_size=4), st.lists(batches, max_size=8))
+def test_what_another_owner_records_between_two_requests_is_left_to_it(
+    mine: list[tuple[int, int]], others: list[tuple[int, int]]
+) -> None:
+    partition = Partition()
+    left = iter(others)
+
+    def other_owner() -> None:
+        partition.deliver(partition.database.client(), *next(left, (0, 0)))
+
+    for first, end in mine:
+        partition.deliver(partition.database.client(before=other_owner), first, end)
+        assert partition.position().next_offset >= min(end, RECORDS)
+
+    partition.assert_each_once()
