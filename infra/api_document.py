@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from functions.api.problems import BY_STATUS, KINDS, UNEXPECTED
+from infra import api_series
 from infra.api_fields import Fields
-from infra.api_text import BODIES, ERRORS, ERRORS_HEAD, EVENTS, HEAD, INTRODUCTIONS, REQUESTS, SECTIONS, WHEN
+from infra.api_text import BODIES, COUNTERS, ERRORS, ERRORS_HEAD, EVENTS, HEAD, INTRODUCTIONS, REQUESTS, SECTIONS, WHEN
 from infra.contract import contract
 
 ROOT: Final = Path(__file__).parents[1]
@@ -99,6 +100,8 @@ class _Writer:
         for status, answer in operation.answers.items():
             if status.isdigit() and int(status) < 400:
                 lines += self._answer(status, answer)
+        if operation.name == "metrics_metrics":
+            lines += [*api_series.table(), COUNTERS]
         errors = operation.errors()
         if errors:
             lines += [f"Errors, beside [those of any route](#errors): {', '.join(errors)}.", ""]

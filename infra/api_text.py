@@ -94,6 +94,20 @@ Everything here, and every change of a leaderboard or period, is noted with the 
 }
 """Title → what stands before its routes."""
 
+COUNTERS: Final = """\
+*Counts* are the same from whichever instance answers: ingest keeps those of a partition in the item that records how
+far it is settled, in the same write. They tell how things go; the ledger is the account. Each record counts once, in
+the call that records its partition as settled past it, as what it was in that call: an event that a call applied before
+it crashed is a duplicate in the next. Records that have to come again are not counted yet. Those of a call that could
+not record how far it came, because DynamoDB was out of reach, may never be. What is mended may count twice after a
+timeout. Counters never go back, not even with a new version.
+
+*Lag* is looked at once a minute; `time() - leaderboards_partition_lag_timestamp_seconds` is its age. Not every offset
+holds a record (transactions take some), so where producers use them it may stay above 0 on an idle topic. *Freshness*
+is the commit delay while events come in; on an idle topic it stays as it was, and the lag says whether it still counts.
+"""
+"""What the counters and gauges of partitions mean, below their table."""
+
 EVENTS: Final = """
 DAY=$(date -u -d '2 days ago' +%F)
 .venv/bin/python - $DAY <<'END'

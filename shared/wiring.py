@@ -50,6 +50,7 @@ from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
 from shared.truth.snapshots import Snapshots
 from shared.truth.tables import Tables
+from shared.truth.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
     from shared.pipeline.closing import Closing
     from shared.pipeline.export_runs import ExportRuns
+    from shared.pipeline.lag import Lag
     from shared.pipeline.redrive import Redrive
     from shared.topic import Topic
 
@@ -186,11 +188,17 @@ class Wiring:
         return Progress(self.dynamodb, self.tables.registry)
 
     @cached_property
+    def telemetry(self) -> Telemetry:
+        """What functions leave for a scrape."""
+        return Telemetry(self.dynamodb, self.tables.registry)
+
+    @cached_property
     def gauges(self) -> Gauges:
         """What a scrape shows."""
         return Gauges(
             topic=self.settings.kafka_topic,
             progress=self.progress,
+            telemetry=self.telemetry,
             registry=self.registry,
             finals=self.finals,
             live=self.live,
@@ -393,6 +401,13 @@ class Wiring:
             notices=Notices(self.sns, self.settings.result_topic_arn) if self.settings.result_topic_arn else None,
             now_ms=now_ms,
         )
+
+    @cached_property
+    def lag(self) -> "Lag":
+        """What functions/close notes for a scrape."""
+        from shared.pipeline.lag import Lag  # noqa: PLC0415 - as above
+
+        return Lag(self.topic, self.progress, self.telemetry, now_ms)
 
     @cached_property
     def redrive(self) -> "Redrive":

@@ -1,16 +1,19 @@
-"""Gauges as OpenMetrics text (https://prometheus.io/docs/specs/om/open_metrics_spec/)."""
+"""Gauges and counters as OpenMetrics text (https://prometheus.io/docs/specs/om/open_metrics_spec/)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.domain.windows import day_end_ms
 from shared.pipeline.gauges import CacheGauges, TruthGauges
+from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position
+from shared.truth.telemetry import Noted
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_PARTITION: Final = ("topic", "partition")
 
 
 class Scrape(Struct, frozen=True):
@@ -22,7 +25,7 @@ class Scrape(Struct, frozen=True):
     cache: CacheGauges | None
     dead_letters: int | None
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """The families, as prometheus_client's exposition asks for them."""
         up = GaugeMetricFamily(
             "leaderboards_up",
@@ -34,7 +37,10 @@ class Scrape(Struct, frozen=True):
             up.add_metric([name], is_up)
         yield up
         if self.truth is not None:
-            yield from _of_truth(self.truth)
+            yield from _of_positions(self.truth.positions)
+            yield from _of_records(self.truth.positions)
+            yield from _of_noted(self.truth.noted)
+            yield from _of_leaderboards(self.truth)
         if self.cache is not None:
             yield from _of_cache(self.cache)
         if self.dead_letters is not None:
@@ -50,22 +56,75 @@ def to_text(scrape: Scrape) -> bytes:
     return generate_latest(scrape)  # type: ignore[no-untyped-call, no-any-return]
 
 
-def _of_truth(truth: TruthGauges) -> Iterator[GaugeMetricFamily]:
-    partition = ["topic", "partition"]
+def _of_positions(positions: Sequence[Position]) -> Iterator[Metric]:
     committed = GaugeMetricFamily(
-        "leaderboards_committed_offset", "Every record before this offset is settled", None, partition
+        "leaderboards_committed_offset", "Every record before this offset is settled", None, _PARTITION
     )
     appended = GaugeMetricFamily(
         "leaderboards_committed_timestamp_seconds",
         "When the broker appended the last record that is settled",
         None,
-        partition,
+        _PARTITION,
         unit="seconds",
     )
-    for one in truth.positions:
+    delay = GaugeMetricFamily(
+        "leaderboards_commit_delay_seconds",
+        "From when the broker appended the last record that is settled until that was recorded",
+        None,
+        _PARTITION,
+        unit="seconds",
+    )
+    for one in positions:
         labels = [one.topic, str(one.partition)]
         committed.add_metric(labels, one.next_offset)
         appended.add_metric(labels, one.appended_at_ms / 1000)
+        if one.recorded_at_ms is not None:
+            delay.add_metric(labels, max(0, one.recorded_at_ms - one.appended_at_ms) / 1000)
+    yield from (committed, appended, delay)
+
+
+def _of_records(positions: Sequence[Position]) -> Iterator[Metric]:
+    settled = CounterMetricFamily(
+        "leaderboards_events", "Events that were applied, or were duplicates", labels=[*_PARTITION, "result"]
+    )
+    rejected = CounterMetricFamily(
+        "leaderboards_events_rejected", "Records that went to the dead-letter queue", labels=[*_PARTITION, "reason"]
+    )
+    for one in positions:
+        labels = [one.topic, str(one.partition)]
+        for result in (APPLIED, DUPLICATE):
+            settled.add_metric([*labels, result], one.counts.get(result, 0))
+        for reason, counter in REJECTED.items():
+            rejected.add_metric([*labels, reason], one.counts.get(counter, 0))
+    yield from (settled, rejected)
+
+
+def _of_noted(noted: Noted) -> Iterator[Metric]:
+    lag = GaugeMetricFamily(
+        "leaderboards_partition_lag_records",
+        "Offsets from what was settled to the end of the partition, at the last look",
+        None,
+        _PARTITION,
+        unit="records",
+    )
+    looked = GaugeMetricFamily(
+        "leaderboards_partition_lag_timestamp_seconds",
+        "When the lag of the topic was last looked at",
+        None,
+        ["topic"],
+        unit="seconds",
+    )
+    if noted.lag is not None:
+        looked.add_metric([noted.topic], noted.lag.at_ms / 1000)
+        for partition, records in noted.lag.records.items():
+            lag.add_metric([noted.topic, str(partition)], records)
+    mended = CounterMetricFamily(
+        "leaderboards_parts_mended", "Parts of live windows that were older than the truth, and mended", noted.mended
+    )
+    yield from (lag, looked, mended)
+
+
+def _of_leaderboards(truth: TruthGauges) -> Iterator[Metric]:
     closed = GaugeMetricFamily(
         "leaderboards_closed_timestamp_seconds",
         "The end of the last day that is closed",
@@ -83,10 +142,10 @@ def _of_truth(truth: TruthGauges) -> Iterator[GaugeMetricFamily]:
     truncated = GaugeMetricFamily(
         "leaderboards_truncated", "1 if there are leaderboards past those that are shown", truth.truncated
     )
-    yield from (committed, appended, closed, due, truncated)
+    yield from (closed, due, truncated)
 
 
-def _of_cache(cache: CacheGauges) -> Iterator[GaugeMetricFamily]:
+def _of_cache(cache: CacheGauges) -> Iterator[Metric]:
     complete = GaugeMetricFamily(
         "leaderboards_cache_complete", "1 if the live windows hold all of the truth", None, ["leaderboard"]
     )

@@ -21,10 +21,11 @@ wiring = Wiring(settings.load())
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Close what can be closed, finish what is due.
+    """Close what can be closed, finish what is due; note how far the commits are behind, for a scrape.
 
     Metrics: WindowsFinal, Blocked and for each cause Blocked_<cause>, ClosingDelay in ms of what has waited longest.
     """
+    wiring.lag.note()
     if wiring.settings.kafka_timestamp_type != "LOG_APPEND_TIME":
         logger.warning("nothing is closed on the word of producers' clocks")
         return {"final": 0, "blocked": 0}

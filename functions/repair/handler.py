@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared import settings
 from shared.observability import logger, metrics, tracer
 from shared.queues import RepairRequest
+from shared.truth.commits import Unavailable
 from shared.wiring import Wiring
 
 SNAPSHOTS: Final = "snapshots"
@@ -40,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 def _repair(record: SQSRecord) -> None:
     request = msgspec.json.decode(record.body, type=RepairRequest)
     mended = wiring.repair.repair(request)
-    metrics.add_metric("Mended", MetricUnit.Count, mended)
+    _count(mended)
     logger.info("repaired", extra={"leaderboard": request.leaderboard_id, "mended": mended, "rebuild": request.rebuild})
 
 
@@ -50,6 +51,15 @@ def _take_snapshots() -> None:
 
 def _anti_entropy() -> None:
     mended = wiring.repair.anti_entropy()
-    metrics.add_metric("Mended", MetricUnit.Count, sum(mended.values()))
+    _count(sum(mended.values()))
     if any(mended.values()):
         logger.warning("live windows had drifted", extra={"mended": {name: n for name, n in mended.items() if n}})
+
+
+def _count(mended: int) -> None:
+    metrics.add_metric("Mended", MetricUnit.Count, mended)
+    try:
+        if mended:
+            wiring.telemetry.add_mended(mended)
+    except Unavailable as unavailable:  # what was mended need not be mended again for that
+        logger.warning("mended parts not counted for a scrape", extra={"mended": mended, "error": str(unavailable)})

@@ -1,4 +1,4 @@
-"""What a scrape of metrics shows of the service's state: read from where it stands, counted nowhere else."""
+"""What a scrape of metrics shows: the service's state and what its functions have counted, from where it stands."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -13,6 +13,7 @@ from shared.retries import RunAll
 from shared.truth.finals import Finals
 from shared.truth.progress import Position, Progress
 from shared.truth.registry import Registry
+from shared.truth.telemetry import Noted, Telemetry
 
 LEADERBOARDS_MAX: Final = 100
 """Leaderboards in one scrape, the first ones by id: each costs a query of DynamoDB and four commands of Redis."""
@@ -22,6 +23,7 @@ class TruthGauges(Struct, frozen=True):
     """What DynamoDB knows."""
 
     positions: Sequence[Position]
+    noted: Noted
     leaderboards: Sequence[Leaderboard]
     """At most LEADERBOARDS_MAX."""
     truncated: bool
@@ -46,6 +48,7 @@ class Gauges:
         *,
         topic: str,
         progress: Progress,
+        telemetry: Telemetry,
         registry: Registry,
         finals: Finals,
         live: LiveWindows,
@@ -55,6 +58,7 @@ class Gauges:
     ) -> None:
         self._topic = topic
         self._progress = progress
+        self._telemetry = telemetry
         self._registry = registry
         self._finals = finals
         self._live = live
@@ -65,11 +69,12 @@ class Gauges:
     def truth(self) -> TruthGauges:
         """Raises Unavailable if DynamoDB is out of reach."""
         positions = self._progress.positions(self._topic)
+        noted = self._telemetry.noted(self._topic)
         found = self._registry.leaderboards(LEADERBOARDS_MAX + 1)
         shown = found[:LEADERBOARDS_MAX]
         due = self._run_all([lambda one=one: len(self._finals.due(one.id)) for one in shown])  # type: ignore[misc]
         ids = [one.id for one in shown]
-        return TruthGauges(positions, shown, len(found) > len(shown), dict(zip(ids, due, strict=True)))
+        return TruthGauges(positions, noted, shown, len(found) > len(shown), dict(zip(ids, due, strict=True)))
 
     def cache(self, leaderboards: Sequence[Leaderboard]) -> CacheGauges:
         """Raises CacheUnavailable if Redis fails, even if no leaderboard is asked about."""

@@ -7,6 +7,10 @@ from shared.domain.windows import Day, format_day
 
 LEADERBOARDS = "leaderboards"
 """Partition of all definitions in the registry, e.g. `leaderboards` / `autumn-cup`."""
+TELEMETRY = "telemetry"
+"""Partition of what is left for a scrape of metrics, e.g. `telemetry` / `mended`."""
+TELEMETRY_MENDED = "mended"
+"""Sort key of the counter of what was mended."""
 ACT_NUMBER_MAX = 99_999_999
 """What the digits of a key hold."""
 
@@ -95,3 +99,8 @@ def progress_partition(topic: str) -> str:
 def progress_sort(partition: int) -> str:
     """A partition of the topic, e.g. `00000005`."""
     return f"{partition:08d}"
+
+
+def telemetry_lag_sort(topic: str) -> str:
+    """How far the commits of a topic are behind, e.g. `lag#score-events`."""
+    return f"lag#{topic}"

@@ -19,7 +19,9 @@ from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of
-from shared.truth.commits import Commits, PlayerCommit
+from shared.pipeline.closing import Run
+from shared.topic import Reach
+from shared.truth.commits import Commits, PlayerCommit, Unavailable
 from shared.truth.export_jobs import ExportRequest, ExportState
 from shared.truth.items import LedgerEntry
 from shared.wiring import now_ms
@@ -47,7 +49,7 @@ def load(
     # tables of their own: a schedule goes through all leaderboards that there are
     tables = {f"{name}_TABLE": f"functions-{name.lower()}" for name in ("LEDGER", "STANDINGS", "REGISTRY")}
     environment = config.environment() | tables
-    names = [f"functions.{name}.handler" for name in ("repair", "export")]
+    names = [f"functions.{name}.handler" for name in ("repair", "export", "close")]
     with ministack(tmp_path_factory.mktemp("aws"), ports.aws), pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -124,6 +126,48 @@ def test_the_schedule_rebuilds_what_was_flushed_and_mends_what_drifted(
 
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
     assert repair.wiring.repair.anti_entropy()[leaderboard.id] == 0
+
+
+def test_what_is_mended_is_counted_for_a_scrape_and_a_count_that_fails_fails_no_repair(
+    redis: Redis, repair: Any, leaderboard: Leaderboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mended() -> int:
+        count: int = repair.wiring.telemetry.noted("any").mended
+        return count
+
+    repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT)
+    before = mended()
+    redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
+    repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT)
+    assert mended() == before + 2
+
+    refused: list[int] = []
+
+    def refuse(count: int) -> None:
+        refused.append(count)
+        raise Unavailable("away")
+
+    monkeypatch.setattr(repair.wiring.telemetry, "add_mended", refuse)
+    redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
+    assert repair.handler(sample("repair-players", leaderboard.id), CONTEXT) == NOTHING_FAILED
+    assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
+    assert refused == [2]
+
+
+def test_each_run_of_closing_notes_how_far_the_commits_are_behind(
+    load: Any, leaderboard_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = load("close")
+    topic = SimpleNamespace(name=leaderboard_id, reach=lambda _: [Reach(0, 2, 2, 9)])
+    monkeypatch.setitem(vars(close.wiring), "topic", topic)
+    monkeypatch.setitem(vars(close.wiring), "closing", SimpleNamespace(run=lambda _: Run()))
+
+    assert close.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT) == {
+        "final": 0,
+        "blocked": 0,
+    }
+
+    assert close.wiring.telemetry.noted(leaderboard_id).lag.records == {0: 7}
 
 
 def test_a_message_that_cannot_be_read_fails_alone(redis: Redis, repair: Any, leaderboard: Leaderboard) -> None:

@@ -13,10 +13,12 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from shared.domain.rejections import Reason
 from shared.domain.windows import DAY_MS, daily, day_of
 from shared.live.windows import LiveWindows
 from shared.queues import DeadLetterQueue, Queue
-from shared.truth.progress import APPLIED, Position, Progress
+from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
+from shared.truth.telemetry import TopicLag
 from shared.wiring import now_ms
 from tests.integration.conftest import CONTEXT, EVENTS
 
@@ -81,13 +83,23 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
 ) -> None:
     assert call("put-leaderboard", body=BODY).status == 201
     score(("ann", 5), ("bob", 7), ("ann", 1))
-    position = Position("score-events", 77, 1_000_123, 1_795_430_000_123)
-    module.wiring.progress.advance(position, 1_795_430_001_000, {1_000_122: APPLIED})
+    offsets = {1_000_120: APPLIED, 1_000_121: DUPLICATE, 1_000_122: REJECTED[Reason.INVALID]}
+    module.wiring.progress.advance(
+        Position("score-events", 77, 1_000_123, 1_795_430_000_123), 1_795_430_001_000, offsets
+    )
+    module.wiring.telemetry.note_lag("score-events", TopicLag(1_795_430_002_500, {77: 5}))
+    module.wiring.telemetry.add_mended(3)
 
     found = scrape()
 
     assert found["leaderboards_committed_offset"]["77", "score-events"] == 1_000_123
     assert found["leaderboards_committed_timestamp_seconds"]["77", "score-events"] == 1_795_430_000.123
+    assert found["leaderboards_commit_delay_seconds"]["77", "score-events"] == 0.877
+    assert [found["leaderboards_events"]["77", one, "score-events"] for one in (APPLIED, DUPLICATE)] == [1, 1]
+    assert found["leaderboards_events_rejected"]["77", "invalid", "score-events"] == 1
+    assert found["leaderboards_partition_lag_records"] == {("77", "score-events"): 5}
+    assert found["leaderboards_partition_lag_timestamp_seconds"] == {("score-events",): 1_795_430_002.5}
+    assert found["leaderboards_parts_mended"][()] >= 3
     assert found["leaderboards_cache_complete"][leaderboard_id,] == 1
     sizes = {
         labels[1]: value

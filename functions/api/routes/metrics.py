@@ -1,7 +1,7 @@
-"""Metrics: the service's state, as Prometheus scrapes it.
+"""Metrics: the service's state and what its functions count, as Prometheus scrapes them.
 
-Only what stands somewhere is shown. What other functions count as they work (applied, duplicate, rejected by reason,
-mended, freshness) goes to CloudWatch in the embedded metric format; the API never sees it.
+All of it stands in DynamoDB, Redis or a queue, so that every instance shows the same. What belongs to single calls
+(latency, failures, freshness of a batch) goes to CloudWatch in the embedded metric format; the API never sees it.
 """
 
 import time
@@ -26,6 +26,9 @@ _EXAMPLE: Final = """\
 # HELP leaderboards_window_players Players in a window that is open now
 # TYPE leaderboards_window_players gauge
 leaderboards_window_players{leaderboard="autumn-cup",window="daily"} 120.0
+# HELP leaderboards_events Events that were applied, or were duplicates
+# TYPE leaderboards_events counter
+leaderboards_events_total{topic="score-events",partition="0",result="applied"} 1432.0
 # EOF
 """
 
@@ -66,7 +69,7 @@ def register(app: FastAPI, wiring: Wiring, bounded: Bounded | None = None) -> No
 
     @app.get("/metrics", tags=tags, responses=described, response_class=Response)
     async def metrics() -> Response:
-        """Gauges of the service's state, of the first 100 leaderboards by id; what is out of reach is left out."""
+        """Counts and state of the service, of the first 100 leaderboards by id; what is out of reach is left out."""
         from functions.api.exposition import CONTENT_TYPE, Scrape, to_text  # noqa: PLC0415 - cold starts don't pay
 
         gauges: Gauges = wiring.gauges

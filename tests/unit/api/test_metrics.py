@@ -1,22 +1,34 @@
-"""The bounds of a scrape."""
+"""The bounds of a scrape, and its text."""
 
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
-from functions.api.routes.metrics import Bounded
+from msgspec.structs import replace
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from functions.api.exposition import to_text
+from functions.api.routes.metrics import _EXAMPLE, Bounded
+from infra.api_series import EXAMPLE
+from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.pipeline.gauges import LEADERBOARDS_MAX, Gauges
+from shared.pipeline.gauges import LEADERBOARDS_MAX, Gauges, TruthGauges
+from shared.truth.progress import Position
+from shared.truth.telemetry import Noted, TopicLag
 
 
 def gauges(leaderboards: int) -> Gauges:
     boards = [Leaderboard(id=f"b-{n:03}", name="B", aggregation=Aggregation.SUM) for n in range(leaderboards)]
     parts: Any = SimpleNamespace(
-        positions=lambda topic: [], leaderboards=lambda limit: boards[:limit], due=lambda leaderboard_id: []
+        positions=lambda topic: [],
+        noted=lambda topic: Noted(topic, 0, None),
+        leaderboards=lambda limit: boards[:limit],
+        due=lambda leaderboard_id: [],
     )
     return Gauges(
         topic="t",
         progress=parts,
+        telemetry=parts,
         registry=parts,
         finals=parts,
         live=parts,
@@ -50,3 +62,81 @@ def test_what_hangs_or_fails_is_left_out_and_not_asked_again_until_it_has_answer
 
     go_on.set()
     assert done.wait(10)
+
+
+def samples(truth: TruthGauges) -> dict[str, dict[tuple[str, ...], float]]:
+    """Sample name → values of its labels but the topic → value, as a Prometheus reads the text."""
+    text = to_text(replace(EXAMPLE, truth=truth)).decode()
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(text):
+        for one in family.samples:
+            labels = tuple(value for name, value in one.labels.items() if name != "topic")
+            found.setdefault(one.name, {})[labels] = one.value
+    return found
+
+
+def test_counters_of_a_partition_are_shown_by_result_and_every_reason_also_before_the_first() -> None:
+    assert EXAMPLE.truth is not None
+    counts = {"applied": 5, "duplicate": 2, "rejected_too_late": 3}
+    positions = [Position("score-events", 0, 10, 1_000, 1_250, counts), Position("score-events", 1, 1, 0, 0)]
+
+    found = samples(replace(EXAMPLE.truth, positions=positions))
+
+    assert found["leaderboards_events_total"] == {
+        ("0", "applied"): 5,
+        ("0", "duplicate"): 2,
+        ("1", "applied"): 0,
+        ("1", "duplicate"): 0,
+    }
+    rejected = found["leaderboards_events_rejected_total"]
+    assert {reason: count for (partition, reason), count in rejected.items() if partition == "0"} == {
+        reason.value: 3 if reason is Reason.TOO_LATE else 0 for reason in Reason
+    }
+
+
+def test_times_are_in_seconds_and_the_commit_delay_is_that_of_the_last_record() -> None:
+    assert EXAMPLE.truth is not None
+    positions = [
+        Position("score-events", 0, 10, 1_000, 1_250),
+        Position("score-events", 1, 10, 2_000, 1_999),
+        Position("score-events", 2, 10, 1_000),
+    ]
+
+    found = samples(replace(EXAMPLE.truth, positions=positions))
+
+    assert found["leaderboards_committed_timestamp_seconds"] == {("0",): 1, ("1",): 2, ("2",): 1}
+    assert found["leaderboards_commit_delay_seconds"] == {("0",): 0.25, ("1",): 0}, "not below 0, nor made up"
+
+
+def test_the_lag_is_shown_with_when_it_was_looked_at_and_not_before() -> None:
+    assert EXAMPLE.truth is not None
+    noted = Noted("score-events", 7, TopicLag(3_500, {0: 4, 1: 0}))
+
+    found = samples(replace(EXAMPLE.truth, noted=noted))
+    before = samples(replace(EXAMPLE.truth, noted=Noted("score-events", 0, None)))
+
+    assert found["leaderboards_partition_lag_records"] == {("0",): 4, ("1",): 0}
+    assert found["leaderboards_partition_lag_timestamp_seconds"] == {(): 3.5}
+    assert found["leaderboards_parts_mended_total"] == {(): 7}
+    assert before["leaderboards_parts_mended_total"] == {(): 0}
+    assert not {"leaderboards_partition_lag_records", "leaderboards_partition_lag_timestamp_seconds"} & set(before)
+
+
+def test_units_are_base_units_at_the_end_of_the_name_and_the_text_has_an_end() -> None:
+    text = to_text(EXAMPLE).decode()
+
+    families = list(text_string_to_metric_families(text))
+    for family in families:
+        assert family.unit == ("seconds" if "seconds" in family.name else "records" if "records" in family.name else "")
+        assert family.name.endswith(family.unit)
+        assert {one.name.endswith("_total") for one in family.samples} == {family.type == "counter"}
+    assert "# UNIT leaderboards_commit_delay_seconds seconds\n" in text
+    assert text.endswith("# EOF\n")
+
+
+def test_the_example_of_the_contract_is_what_a_scrape_may_show() -> None:
+    shown = {family.name: family for family in text_string_to_metric_families(to_text(EXAMPLE).decode())}
+    for family in text_string_to_metric_families(_EXAMPLE):
+        like = shown[family.name]
+        assert (family.type, family.documentation) == (like.type, like.documentation)
+        assert {*family.samples[0].labels} == {*like.samples[0].labels}

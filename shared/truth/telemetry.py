@@ -1,0 +1,90 @@
+"""What functions leave in the registry table for a scrape to show. Nothing else depends on it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from shared.truth import keys
+from shared.truth.commits import passing_as_unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class TopicLag(Struct, frozen=True):
+    """How far the commits of a topic were behind its ends, at one look."""
+
+    at_ms: int
+    records: Mapping[int, int]
+    """Partition → offsets from what was committed to its end."""
+
+
+class Noted(Struct, frozen=True):
+    """All that was left."""
+
+    topic: str
+    mended: int
+    """Parts of live windows that were older than the truth and brought up to it, since counting began."""
+    lag: TopicLag | None
+    """As of the last look; None before the first."""
+
+
+class Telemetry:
+    """One item for the counter, one for each topic."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def note_lag(self, topic: str, lag: TopicLag) -> None:
+        """Replace what is known of a topic's lag.
+
+        Raises:
+            Unavailable: if DynamoDB throttles or is out of reach.
+        """
+        body = msgspec.json.encode(lag).decode()
+        with passing_as_unavailable():
+            self._client.put_item(
+                TableName=self._table, Item={**_key(keys.telemetry_lag_sort(topic)), "body": {"S": body}}
+            )
+
+    def add_mended(self, count: int) -> None:
+        """Count parts of windows that were mended. A request that is repeated after a timeout may count twice.
+
+        Raises:
+            Unavailable: as above.
+        """
+        with passing_as_unavailable():
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(keys.TELEMETRY_MENDED),
+                UpdateExpression="ADD mended :mended",
+                ExpressionAttributeValues={":mended": {"N": str(count)}},
+            )
+
+    def noted(self, topic: str) -> Noted:
+        """What was left, of this topic.
+
+        Raises:
+            Unavailable: as above.
+        """
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": keys.TELEMETRY}},
+            ConsistentRead=True,
+        )
+        with passing_as_unavailable():
+            items: dict[str, Any] = {item["sk"]["S"]: item for page in pages for item in page["Items"]}
+        mended, lag = items.get(keys.TELEMETRY_MENDED), items.get(keys.telemetry_lag_sort(topic))
+        return Noted(
+            topic,
+            0 if mended is None else int(mended["mended"]["N"]),
+            None if lag is None else msgspec.json.decode(lag["body"]["S"], type=TopicLag),
+        )
+
+
+def _key(sort: str) -> dict[str, Any]:
+    return {"pk": {"S": keys.TELEMETRY}, "sk": {"S": sort}}

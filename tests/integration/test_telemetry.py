@@ -1,0 +1,80 @@
+"""What functions leave for a scrape, on a real DynamoDB engine; the broker's answers are given."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.pipeline.lag import Lag
+from shared.topic import Reach, TopicUnavailable
+from shared.truth.progress import APPLIED, DUPLICATE, Position, Progress
+from shared.truth.tables import Tables
+from shared.truth.telemetry import Telemetry, TopicLag
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOW_MS = 1_795_430_000_000
+
+
+class Broker:
+    """A topic of two partitions, or none in reach."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.reached: list[Reach] | None = [Reach(0, 0, 0, 10), Reach(1, 4, 4, 9)]
+
+    def reach(self, _moment_ms: int) -> list[Reach]:
+        if self.reached is None:
+            raise TopicUnavailable("away")
+        return self.reached
+
+
+@pytest.fixture
+def broker(leaderboard_id: str) -> Broker:
+    return Broker(leaderboard_id)
+
+
+@pytest.fixture
+def progress(dynamodb: "DynamoDBClient", tables: Tables) -> Progress:
+    return Progress(dynamodb, tables.registry)
+
+
+@pytest.fixture
+def telemetry(dynamodb: "DynamoDBClient", tables: Tables) -> Telemetry:
+    return Telemetry(dynamodb, tables.registry)
+
+
+def test_the_lag_is_what_each_partition_holds_past_its_position(
+    progress: Progress, telemetry: Telemetry, broker: Any
+) -> None:
+    assert telemetry.noted(broker.name).lag is None
+    progress.advance(Position(broker.name, 0, 7, NOW_MS), NOW_MS, {6: APPLIED})
+
+    Lag(broker, progress, telemetry, lambda: NOW_MS).note()
+
+    assert telemetry.noted(broker.name).lag == TopicLag(NOW_MS, {0: 3, 1: 5}), "of the other one nothing was read"
+    progress.advance(Position(broker.name, 0, 12, NOW_MS), NOW_MS, {11: DUPLICATE})
+    Lag(broker, progress, telemetry, lambda: NOW_MS + 60_000).note()
+    assert telemetry.noted(broker.name).lag == TopicLag(NOW_MS + 60_000, {0: 0, 1: 5})
+
+
+def test_while_the_broker_is_away_the_last_look_stands_with_its_time(
+    progress: Progress, telemetry: Telemetry, broker: Any
+) -> None:
+    Lag(broker, progress, telemetry, lambda: NOW_MS).note()
+    before = telemetry.noted(broker.name).lag
+
+    broker.reached = None
+    Lag(broker, progress, telemetry, lambda: NOW_MS + 60_000).note()
+
+    assert before is not None
+    assert telemetry.noted(broker.name).lag == before
+
+
+def test_what_is_mended_adds_up(telemetry: Telemetry) -> None:
+    before = telemetry.noted("any").mended
+
+    telemetry.add_mended(3)
+    telemetry.add_mended(4)
+
+    assert telemetry.noted("any").mended == before + 7
