@@ -1,5 +1,7 @@
 """README and docs: what they link to, call and name is there."""
 
+import ast
+import builtins
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -7,10 +9,13 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from infra import api_document, configuration_document
+from infra import api_document, api_series, configuration_document
 from infra.configuration_document import LOCAL
 from infra.diagrams import PICTURES, Diagram, all_diagrams, diagrams_in
 from infra.local.config import POSITIVE, Config, Ports
+from shared.domain.rejections import Reason
+from shared.pipeline.candidates import Disposition
+from shared.pipeline.closing import Cause
 from shared.settings import Settings
 from tests.runnable import COVERED, DOCUMENTS, MARK, ROOT, command_blocks
 
@@ -86,14 +91,72 @@ def test_every_setting_that_is_named_is_read_by_something(document: Path) -> Non
     assert named <= settings() | other_names()
 
 
-def test_every_metric_that_is_named_is_written_by_a_function() -> None:
-    handlers = "".join(path.read_text() for path in (ROOT / "functions").glob("*/handler.py"))
-    written = set(re.findall(r'add_metric\(f?"(\w+?)_?[{"]', handlers))
-    written |= {"Applied", "Duplicate", "Rejected", "Failed"}  # the dispositions
-    design = (ROOT / "docs" / "design.md").read_text().partition("## Watching it")[2].partition("##")[0]
-    named = {one.partition("_")[0] for one in re.findall(r"`([A-Z]\w+)`", design)} - {"Leaderboards"}
-    assert named <= written
-    assert written <= named
+MANY = {
+    "disposition.capitalize()": [one.capitalize() for one in Disposition],
+    "f'Rejected_{code}'": [f"Rejected_{reason}" for reason in Reason],
+    "f'Blocked_{cause}'": [f"Blocked_{cause}" for cause in Cause],
+    "f\"Answered_{answer['statusCode'] // 100}xx\"": [f"Answered_{hundreds}xx" for hundreds in range(2, 6)],
+}
+"""Names that handlers put together → those that can come of it."""
+TELL_OF_METRICS = [ROOT / "README.md", *(ROOT / "docs" / f"{one}.md" for one in ("design", "runbook", "development"))]
+"""There, what looks like a metric is one or something else that is known."""
+AWS_WORDS = {
+    *("AccessDenied", "AllAtOnce", "BatchGetItem", "ConcurrentExecutions", "Invocations", "LastProcessingResult"),
+    *("LogAppendTime", "OutOfMemory", "Prefer", "Put", "PutItem", "Throttles", "TransactWriteItems"),
+}
+
+
+def metrics() -> set[str]:
+    """Every metric that a function writes to CloudWatch."""
+    written: set[str] = set()
+    for path in (ROOT / "functions").glob("*/handler.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "metrics.add_metric":
+                name = call.args[0]
+                written.update([name.value] if isinstance(name, ast.Constant) else MANY[ast.unparse(name)])
+    return written
+
+
+def nouns() -> set[str]:
+    """What is written as metrics are and is none: classes of the code, and what the templates name."""
+    folders = ("functions", "shared", "infra", "tests")
+    sources = [path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    classes = {name for source in sources for name in re.findall(r"^class (\w+)", source, re.MULTILINE)}
+    templates = [ROOT / "template.yaml", *(ROOT / "infra" / "templates").glob("*.yaml")]
+    return classes | {word for path in templates for word in re.findall(r"\w+", path.read_text())} | {*dir(builtins)}
+
+
+def stem(metric: str) -> str:
+    return metric.partition("_")[0]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_metric_that_is_named_is_written_by_a_function(document: Path) -> None:
+    written = metrics()
+    stems = {stem(one) for one in written}
+    named = set(re.findall(r"`([A-Z][a-z]\w*)`", document.read_text()))
+    assert {one for one in named if stem(one) in stems} <= written
+    if document in TELL_OF_METRICS:
+        assert {one for one in named if stem(one) not in stems} <= nouns() | AWS_WORDS
+
+
+def test_every_metric_that_a_function_writes_is_in_the_design() -> None:
+    design = (ROOT / "docs" / "design.md").read_text().partition("## Watching it")[2].partition("\n## ")[0]
+    named = {*re.findall(r"`([A-Z][a-z]\w*)`", design)} - {"Leaderboards"}
+    assert named <= metrics()
+    assert {stem(one) for one in named} == {stem(one) for one in metrics()}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_series_that_is_named_is_in_a_scrape(document: Path) -> None:
+    named = set(re.findall(r"\b(leaderboards_\w+)", re.sub(r"^# .+$", "", document.read_text(), flags=re.MULTILINE)))
+    assert named <= {one for one, *_ in api_series.series()}
+
+
+def test_the_example_that_the_table_of_series_is_made_from_shows_every_family_of_a_scrape() -> None:
+    source = (ROOT / "functions" / "api" / "exposition.py").read_text()
+    families = set(re.findall(r'"(leaderboards_\w+)"', source))
+    assert {re.sub(r"_total$", "", one) for one, *_ in api_series.series()} == families
 
 
 def test_decisions_are_numbered_without_gaps_and_each_says_what_it_is_about() -> None:
