@@ -1,8 +1,9 @@
 """The one place where real parts are put together."""
 
+import os
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import boto3
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     from shared.topic import Topic
 
 REDIS_CONNECTIONS_MAX: Final = 64
+S3_ENDPOINTS: Final = frozenset({"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"})
+"""The variables by which S3 is another server than AWS's."""
 BREAKER_FAILURES: Final = 3
 """Commands in a row that Redis leaves without an answer before it is left alone."""
 BREAKER_REST_S: Final = 2
@@ -105,8 +108,14 @@ class Wiring:
 
     @cached_property
     def s3(self) -> "S3Client":
-        """S3, signing as presigned URLs need it."""
-        return self._session.client("s3", config=Config(signature_version="s3v4"))
+        """S3, signing as presigned URLs need it.
+
+        botocore presigns for S3's global host, which redirects while a bucket is new, and a signature does not survive
+        that. Virtual-hosted style makes it the region's host; servers of our own know buckets by their paths only.
+        """
+        style = "path" if S3_ENDPOINTS & os.environ.keys() else "virtual"
+        s3: Any = {"addressing_style": style, "us_east_1_regional_endpoint": "regional"}
+        return self._session.client("s3", config=Config(signature_version="s3v4", s3=s3))
 
     @cached_property
     def sqs(self) -> "SQSClient":
