@@ -52,7 +52,8 @@ WHERE {selected} ORDER BY rank
 _INSTANT: Final = "epoch_ms(reached_at)"
 _TEXT: Final = f"strftime({_INSTANT}, '%Y-%m-%dT%H:%M:%S.%gZ')"
 _AS: Final = {
-    ExportFormat.CSV: "FORMAT csv, HEADER, NEW_LINE '\r\n'",  # RFC 4180
+    # RFC 4180; with a character for comments, 2.0 quotes a field that begins with it, which nobody else does
+    ExportFormat.CSV: "FORMAT csv, HEADER, NEW_LINE '\r\n', COMMENT ''",
     ExportFormat.NDJSON: "FORMAT json",
     ExportFormat.PARQUET: "FORMAT parquet",
 }

@@ -29,7 +29,7 @@ from shared.pipeline.result_files import COLUMNS, entries_of, ranking_file
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 
 DAY_MS = 86_400_000
-USERS = ["ann", "bob", 'quo"te', "com,ma", "semi;colon", " space ", "ünï", "\U0001f600", "￿", "=1+1", "Ann"]
+USERS = ["ann", "bob", 'quo"te', "com,ma", "semi;colon", " space ", "ünï", "\U0001f600", "￿", "=1+1", "Ann", "#1", "#,"]
 TIERS = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_PERCENT, 5_000))
 
 line = st.tuples(
@@ -61,7 +61,7 @@ def test_an_export_is_the_ranking_whatever_order_the_truth_is_read_in(
     assert table.sum_of_points == sum(row[2] for row in expected(aggregation, order, lines))
     if export_format is ExportFormat.CSV:
         entries = entries_of(board(aggregation, order), rank_players(board(aggregation, order), standings))
-        assert b"".join(ranking_file(entries)).decode().replace('"', "") == content.decode().replace('"', "")
+        assert b"".join(ranking_file(entries)) == content
 
 
 def export(
