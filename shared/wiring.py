@@ -41,6 +41,7 @@ from shared.pipeline.window_builds import WindowBuilds
 from shared.queues import DeadLetterQueue, Queue
 from shared.retries import Backoff, Threads
 from shared.settings import Settings
+from shared.streams import SideBySide
 from shared.truth.acts import Acts
 from shared.truth.client import skip_model
 from shared.truth.commits import Commits
@@ -189,7 +190,7 @@ class Wiring:
     @cached_property
     def reads(self) -> Reads:
         """Reads of the truth."""
-        return Reads(self.dynamodb, self.tables, self.read_threads, Backoff())
+        return Reads(self.dynamodb, self.tables, SideBySide(SHARDS_AT_ONCE), Backoff())
 
     @cached_property
     def progress(self) -> Progress:

@@ -24,6 +24,7 @@ from shared.pipeline.finishing import Finishing
 from shared.pipeline.projection import Projector
 from shared.pipeline.rebuild import Rebuild
 from shared.retries import Backoff, Threads
+from shared.streams import SideBySide
 from shared.topic import Reach
 from shared.truth.acts import Acts
 from shared.truth.commits import Commits
@@ -82,7 +83,7 @@ class Scene:
         self.now_ms = SETTLED_MS
         self.redis, self.s3 = redis, s3
         tables, threads, backoff = Tables(), Threads(4), Backoff(base_ms=1)
-        self.reads = Reads(dynamodb, tables, threads, backoff)
+        self.reads = Reads(dynamodb, tables, SideBySide(4), backoff)
         self.live = LiveWindows(redis)
         self.registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
         self.acts = Acts(dynamodb, tables.registry)

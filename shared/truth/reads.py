@@ -1,14 +1,15 @@
 """Strongly consistent reads of the truth."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day
-from shared.retries import Backoff, RunAll
+from shared.retries import Backoff
+from shared.streams import Merge
 from shared.truth import keys
 from shared.truth.commits import Unavailable, passing_as_unavailable
 from shared.truth.items import LedgerEntry, standing_place, to_ledger_entry, to_standing
@@ -21,6 +22,9 @@ BATCH_GET_KEYS_MAX: Final = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
 SHARDS_AT_ONCE: Final = 16
 """Write shards that are read side by side."""
+PAGE_STANDINGS: Final = 1_000
+"""Standings that one request reads. A page of DynamoDB's own 1 MB is some 20 MB as it comes out of JSON, and as many of
+them stand in memory at once as shards are read; requests ten times as many take no more of its read units."""
 UNPROCESSED_ROUNDS_MAX: Final = 8
 """How often the keys that a BatchGetItem left over are asked for again."""
 
@@ -35,13 +39,13 @@ class Reads:
         self,
         client: "DynamoDBClient",
         tables: Tables,
-        run_all: RunAll,
+        merge: Merge,
         backoff: Backoff,
     ) -> None:
         self._client = client
         self._tables = tables
         self._backoff = backoff
-        self._run_all = run_all
+        self._merge = merge
 
     def standings(self, wanted: Iterable[tuple[Leaderboard, str, Day]]) -> dict[StandingKey, Standing]:
         """The standings of (leaderboard, user id, bucket); those without events are not in the answer.
@@ -63,25 +67,32 @@ class Reads:
         Raises:
             Unavailable: as above.
         """
-        for item in self._query(self._tables.standings, keys.standings_partition(leaderboard.id, bucket, shard)):
-            yield item["sk"]["S"], to_standing(item)
+        for page in self._bucket_pages(leaderboard, bucket, shard):
+            for _, user_id, standing in page:
+                yield user_id, standing
 
-    def buckets(self, leaderboard: Leaderboard, buckets: Sequence[Day]) -> Iterator[tuple[Day, str, Standing]]:
+    def buckets(
+        self, leaderboard: Leaderboard, buckets: Sequence[Day]
+    ) -> Generator[tuple[Day, str, Standing], None, None]:
         """Every standing of the buckets, their write shards read in parallel, in no particular order.
+
+        They come as they are read, a few pages of each shard ahead of who takes them, so that however many there are no
+        more than those stand in memory. Closing the generator ends the reading.
 
         Raises:
             Unavailable: as above.
         """
-        parts = [(bucket, shard) for bucket in buckets for shard in range(leaderboard.shards)]
+        parts = ((bucket, shard) for bucket in buckets for shard in range(leaderboard.shards))
+        with closing(self._merge([self._bucket_pages(leaderboard, *part) for part in parts])) as pages:
+            for page in pages:
+                yield from page
 
-        def read(bucket: Day, shard: int) -> list[tuple[Day, str, Standing]]:
-            return [(bucket, user_id, standing) for user_id, standing in self.bucket(leaderboard, bucket, shard)]
-
-        # in waves, so that no more than SHARDS_AT_ONCE write shards stand in memory
-        for start in range(0, len(parts), SHARDS_AT_ONCE):
-            wave = parts[start : start + SHARDS_AT_ONCE]
-            for lines in self._run_all([partial(read, *part) for part in wave]):
-                yield from lines
+    def _bucket_pages(
+        self, leaderboard: Leaderboard, bucket: Day, shard: int
+    ) -> Iterator[list[tuple[Day, str, Standing]]]:
+        partition = keys.standings_partition(leaderboard.id, bucket, shard)
+        for items in self._pages(self._tables.standings, partition, page_size=PAGE_STANDINGS):
+            yield [(bucket, item["sk"]["S"], to_standing(item)) for item in items]
 
     def ledger(self, leaderboard_id: str, user_id: str, after: str | None = None) -> Iterator[LedgerEntry]:
         """Every accepted event of a player, by event id (its bytes), from the one that follows `after`.
@@ -106,13 +117,21 @@ class Reads:
         raise Unavailable("BatchGetItem left keys unprocessed")
 
     def _query(self, table: str, partition: str, after: str | None = None) -> Iterator[Mapping[str, Any]]:
+        for items in self._pages(table, partition, after):
+            yield from items
+
+    def _pages(
+        self, table: str, partition: str, after: str | None = None, page_size: int | None = None
+    ) -> Iterator[Sequence[Mapping[str, Any]]]:
+        paging: Any = {"PageSize": page_size}
         values = {":pk": {"S": partition}} | ({} if after is None else {":after": {"S": after}})
         pages = self._client.get_paginator("query").paginate(
             TableName=table,
             KeyConditionExpression="pk = :pk" if after is None else "pk = :pk AND sk > :after",
             ExpressionAttributeValues=values,
             ConsistentRead=True,
+            PaginationConfig=paging,
         )
         with passing_as_unavailable():
             for page in pages:
-                yield from page["Items"]
+                yield page["Items"]

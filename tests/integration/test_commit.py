@@ -19,6 +19,7 @@ from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, parse_day
 from shared.pipeline.candidates import Candidate, Disposition
 from shared.pipeline.commit import Committer, PlayerKey
 from shared.retries import Backoff, Threads
+from shared.streams import SideBySide
 from shared.truth.commits import Commits, Unavailable
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
@@ -40,7 +41,7 @@ def leaderboard(leaderboard_id: str) -> Leaderboard:
 
 @pytest.fixture
 def reads(dynamodb: "DynamoDBClient", tables: Tables) -> Reads:
-    return Reads(dynamodb, tables, Threads(4), NO_WAIT)
+    return Reads(dynamodb, tables, SideBySide(4), NO_WAIT)
 
 
 class Client:

@@ -25,6 +25,7 @@ from shared.pipeline.manifests import manifest_key
 from shared.queues import Queue
 from shared.retries import Backoff, Threads
 from shared.truth.acts import Acts
+from shared.streams import SideBySide
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import Compression, ExportFormat, ExportJobs, ExportPart, ExportRequest, ExportState
 from shared.truth.items import LedgerEntry
@@ -63,7 +64,7 @@ def exported(
     tables, threads, backoff = Tables(), Threads(4), Backoff(base_ms=1)
     registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
     registry.save(board)
-    reads = Reads(dynamodb, tables, threads, backoff)
+    reads = Reads(dynamodb, tables, SideBySide(4), backoff)
     candidates = []
     for number in range(60):
         at_ms = (MONDAY + number % 3) * DAY_MS + number * 7 % 11

@@ -23,6 +23,7 @@ from shared.pipeline.candidates import Candidate, Disposition, read
 from shared.pipeline.commit import Committer
 from shared.pipeline.folding import label_members, rank_players
 from shared.retries import Backoff
+from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
@@ -86,7 +87,7 @@ def in_a_row(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def reads_of(client: Any) -> Reads:
-    return Reads(client, Tables(), in_a_row, NO_WAIT)
+    return Reads(client, Tables(), in_turn, NO_WAIT)
 
 
 def candidates_of(leaderboard: Leaderboard, records: Iterable[Record]) -> list[Candidate]:

@@ -39,6 +39,7 @@ from shared.pipeline.snapshots import WindowSnapshots
 from shared.pipeline.window_builds import Building, WindowBuilds
 from shared.queues import DeadLetterQueue, Queue, QueueUnavailable, RepairRequest
 from shared.retries import Backoff
+from shared.streams import in_turn
 from shared.topic import Reach, TopicUnavailable
 from shared.truth.acts import Acts, Taken
 from shared.truth.commits import Commits, Unavailable
@@ -431,7 +432,7 @@ class World:
     def reads(self) -> Reads:
         """The product's reads of the truth."""
         client: Any = self.dynamo
-        return Reads(client, Tables(), one_after_another, self._backoff())
+        return Reads(client, Tables(), in_turn, self._backoff())
 
     def _backoff(self) -> Backoff:
         return Backoff(sleep=self.scheduler.sleep, uniform=self.rng.uniform)

@@ -21,6 +21,7 @@ from shared.pipeline.commit import Committer
 from shared.pipeline.ingest import Ingest
 from shared.queues import DeadLetterQueue
 from shared.retries import Backoff
+from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.progress import Position
 from shared.truth.reads import Reads
@@ -104,7 +105,7 @@ class Service:
         database = MemoryDynamoDB()
         client: Any = database.client()
         parts: Any = self
-        reads = Reads(client, Tables(), in_a_row, Backoff())
+        reads = Reads(client, Tables(), in_turn, Backoff())
         committer = Committer(Commits(client, Tables()), reads, in_a_row, Backoff())
         letters = DeadLetterQueue(parts, parts, "letters")
         self.registry: Any = Registry()

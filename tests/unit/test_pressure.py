@@ -12,6 +12,7 @@ from shared.pipeline.candidates import Candidate, Disposition, read
 from shared.pipeline.commit import Committer
 from shared.pressure import TRIES_MAX, WIDTH_MAX, Pressure
 from shared.retries import Backoff
+from shared.streams import in_turn
 from shared.truth.commits import Commits
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
@@ -36,7 +37,7 @@ class Scene:
         client.transact_write_items = self.transact
         backoff = Backoff(sleep=self.sleep, uniform=lambda _low, high: high)
         self.committer = Committer(
-            Commits(client, Tables()), Reads(client, Tables(), in_a_row, backoff), self.run, backoff
+            Commits(client, Tables()), Reads(client, Tables(), in_turn, backoff), self.run, backoff
         )
 
     def sleep(self, seconds: float) -> None:
