@@ -7,6 +7,7 @@ the file that says something else. Reads DynamoDB where the environment says; th
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from infra.local import config as configuration
@@ -27,9 +29,11 @@ from infra.local.resources import client
 SEGMENTS: Final = 4
 """Parts of the ledger that are scanned side by side."""
 SHOWN_MAX: Final = 20
+PERCENTILE: Final = re.compile(r"\d{1,3}(\.\d{1,2})?")
 DAY_MS: Final = 86_400_000
 READERS: Final = {
-    "csv": "read_csv(?, header = true, all_varchar = true, compression = ?, quote = '\"', escape = '\"')",
+    "csv": "read_csv(?, header = true, all_varchar = true, compression = ?, delim = ',', quote = '\"', escape = '\"', "
+    "comment = '')",
     "ndjson": "read_json(?, format = 'newline_delimited', compression = ?, columns = {rank: 'VARCHAR', "
     "user_id: 'VARCHAR', score: 'VARCHAR', reached_at: 'VARCHAR', percentile: 'VARCHAR', tier: 'VARCHAR'})",
     "parquet": "read_parquet(?)",
@@ -45,6 +49,20 @@ class CannotProve(Exception):
     """The export can't be looked at at all."""
 
 
+UNREADABLE: Final = (
+    CannotProve,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    duckdb.Error,
+    BotoCoreError,
+    ClientError,
+)
+"""A file that is damaged, a manifest that isn't one, or a ledger out of reach."""
+LINE_CHARACTERS_MAX: Final = 300
+
+
 def main() -> int:
     """Prove one file; 0 if every line is as the ledger says, 1 if not, 2 if that can't be told."""
     if len(sys.argv) != 3:
@@ -53,8 +71,9 @@ def main() -> int:
     environment = configuration.from_environment().environment() | dict(os.environ)
     try:
         differences = prove(Path(sys.argv[1]), Path(sys.argv[2]), environment)
-    except (CannotProve, OSError, KeyError, ValueError) as error:
-        console.print(f"cannot be proved: {type(error).__name__}: {error}", style="bold red")
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        console.print(f"cannot be proved: {type(error).__name__}: {reason}"[:LINE_CHARACTERS_MAX], style="bold red")
         return 2
     for difference in differences[:SHOWN_MAX]:
         console.print(difference, style="red")
@@ -246,7 +265,9 @@ def _as_text(row: Sequence[Any]) -> Line:
     rank, user_id, score, at, percentile, tier = row
     if isinstance(at, datetime):
         at = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
-    return str(rank), user_id, str(score), at, str(Decimal(str(percentile)).quantize(Decimal("0.01"))), tier or ""
+    if PERCENTILE.fullmatch(str(percentile)):  # else it is no number, and shown as it is
+        percentile = Decimal(str(percentile)).quantize(Decimal("0.01"))
+    return str(rank), str(user_id), str(score), str(at), str(percentile), tier or ""
 
 
 def compare(expected: Sequence[Line], found: Iterator[Line]) -> list[str]:

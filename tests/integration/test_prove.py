@@ -1,6 +1,7 @@
 """The proof of an export finds what is not as the ledger says, on real DynamoDB and S3."""
 
 import json
+import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.prove import prove
+from infra.prove import main, prove
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
@@ -24,8 +25,8 @@ from shared.pipeline.exports import Exports
 from shared.pipeline.manifests import manifest_key
 from shared.queues import Queue
 from shared.retries import Backoff, Threads
-from shared.truth.acts import Acts
 from shared.streams import SideBySide
+from shared.truth.acts import Acts
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import Compression, ExportFormat, ExportJobs, ExportPart, ExportRequest, ExportState
 from shared.truth.items import LedgerEntry
@@ -150,3 +151,82 @@ def test_a_line_too_few_and_a_false_sum_are_named(exported: Exported, environmen
 
     assert [one.split(":")[0] for one in found] == ["sha256", "line 9", "manifest"]
     assert "the file says nothing" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("export_format", "damage"),
+    [
+        (ExportFormat.CSV, lambda content: content.replace(b",", b"\xff", 9)),
+        (ExportFormat.CSV, lambda _: b"<html>\n<body>no such file\n</html>\n"),
+        (ExportFormat.NDJSON, lambda content: content[:-20]),
+        (ExportFormat.PARQUET, lambda content: content[:-20]),
+        (ExportFormat.PARQUET, lambda _: b""),
+    ],
+)
+def test_a_damaged_file_is_one_line_that_says_so(
+    exported: Exported,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    export_format: ExportFormat,
+    damage: Callable[[bytes], bytes],
+) -> None:
+    file, manifest = exported(format=export_format)
+    file.write_bytes(damage(file.read_bytes()))
+
+    status = run(monkeypatch, environment, file, manifest)
+
+    *_, last = capsys.readouterr().out.splitlines()
+    assert (status, last[:17]) == (2, "cannot be proved:")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"sha256": null, "leaderboardId": []}'])
+def test_what_is_no_manifest_is_one_line_that_says_so(
+    tmp_path: Path,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+) -> None:
+    file, manifest = tmp_path / "export", tmp_path / "manifest"
+    file.write_bytes(b"")
+    manifest.write_text(text)
+
+    status = run(monkeypatch, environment, file, manifest)
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert (status, line[:17]) == (2, "cannot be proved:")
+
+
+def test_a_ledger_out_of_reach_is_one_line_that_says_so(
+    exported: Exported,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment |= {"REGISTRY_TABLE": "no-such-table"}
+
+    assert run(monkeypatch, environment, *exported()) == 2
+    assert capsys.readouterr().out.startswith("cannot be proved:")
+
+
+def test_a_field_that_is_no_number_is_a_line_that_differs(exported: Exported, environment: dict[str, str]) -> None:
+    file, manifest = exported()
+    content = file.read_bytes().split(b"\r\n")
+    fields = content[4].rsplit(b",", 4)
+    fields[3] = b"most"
+    content[4] = b",".join(fields)
+    file.write_bytes(b"\r\n".join(content))
+
+    _, difference = prove(file, manifest, environment)
+
+    assert "most" in difference.split(";")[0]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], file: Path, manifest: Path) -> int:
+    """The exit status of the tool."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB", raising=False)
+    monkeypatch.setattr(sys, "argv", ["prove", str(file), str(manifest)])
+    return main()
