@@ -18,7 +18,7 @@ from shared.pipeline.folding import Ranked, label_members, rank_players
 from shared.pipeline.manifests import Manifest, describe
 from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.result_files import awards_file, difference_file, entries_of, ranking_file
-from shared.pipeline.uploads import Upload
+from shared.pipeline.uploads import Upload, abort_left_over
 from shared.truth.commits import passing_as_unavailable
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.truth.finals import AlreadyDone, FinalRanking, Finals
@@ -198,10 +198,12 @@ class Finishing:
         return replace(final, difference_key=key, difference_sha256=self._upload(key, lines).sha256)
 
     def _upload(self, key: str, chunks: Iterable[bytes]) -> Upload:
-        with passing_as_unavailable(), Upload(self._s3, self._bucket, key, CSV) as upload:
-            for chunk in chunks:
-                upload.write(chunk)
-            upload.finish()
+        with passing_as_unavailable():
+            abort_left_over(self._s3, self._bucket, key)
+            with Upload(self._s3, self._bucket, key, CSV) as upload:
+                for chunk in chunks:
+                    upload.write(chunk)
+                upload.finish()
         return upload
 
 

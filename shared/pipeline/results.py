@@ -53,18 +53,32 @@ class Results:
         """
         if not leaderboard.is_settled(window):
             return None
-        place = (leaderboard.id, window.id)
-        kept = self._kept.get(place)
+        kept = self._kept.get((leaderboard.id, window.id))
         known = None if kept is None else kept[1]
         if kept is None or self._now_ms() - kept[0] >= LOOK_AGAIN_MS:
             try:
-                known = self._read(leaderboard, window, known)
+                return self.latest(leaderboard, window)
             except Unavailable:
                 if known is None:
                     raise
-            if len(self._kept) >= KEPT_MAX:
-                self._kept.clear()
-            self._kept[place] = self._now_ms(), known
+                self._keep(leaderboard, window, known)
+        return known
+
+    def latest(self, leaderboard: Leaderboard, window: Window) -> Result | None:
+        """The latest result of a window as it is now; None for a window that is not final.
+
+        Raises:
+            Unavailable: if the registry is out of reach.
+        """
+        if not leaderboard.is_settled(window):
+            return None
+        kept = self._kept.get((leaderboard.id, window.id))
+        return self._keep(leaderboard, window, self._read(leaderboard, window, None if kept is None else kept[1]))
+
+    def _keep(self, leaderboard: Leaderboard, window: Window, known: Result | None) -> Result | None:
+        if len(self._kept) >= KEPT_MAX:
+            self._kept.clear()
+        self._kept[leaderboard.id, window.id] = self._now_ms(), known
         return known
 
     def _read(self, leaderboard: Leaderboard, window: Window, known: Result | None) -> Result | None:

@@ -57,6 +57,17 @@ def test_a_result_is_written_once(scene: Scene) -> None:
     assert scene.finals.final(scene.id, daily(MONDAY).id) == before
 
 
+def test_uploads_that_a_killed_run_has_left_go_with_the_next(scene: Scene) -> None:
+    name = f"finals/{scene.id}/{daily(MONDAY).id}/v1-rules-{scene.leaderboard.version}-acts-0"
+    for key in (f"{name}.csv", f"{name}.awards.csv"):
+        scene.s3.create_multipart_upload(Bucket=BUCKET, Key=key)
+
+    scene.run()
+
+    assert scene.stored(daily(MONDAY)) == RANKING
+    assert scene.s3.list_multipart_uploads(Bucket=BUCKET, Prefix=name).get("Uploads", []) == []
+
+
 def test_a_partition_that_lags_behind_the_cutoff_blocks(scene: Scene) -> None:
     scene.broker.reached = Reach(0, 0, 11, 12)
 

@@ -229,6 +229,17 @@ class S3:
         self._scheduler = scheduler
         self.objects: dict[str, bytes] = {}
 
+    def get_paginator(self, name: str) -> Any:
+        """Of uploads that are under way: files here fit into one request, so there are none."""
+        assert name == "list_multipart_uploads"
+        return SimpleNamespace(paginate=self._uploads)
+
+    def _uploads(self, Bucket: str, Prefix: str) -> Iterator[Any]:
+        self._scheduler.pause()
+        if self._scheduler.fails(Fault.REFUSE):
+            raise ReadTimeoutError(endpoint_url="s3")
+        yield {}
+
     def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> None:
         self._scheduler.pause()
         if self._scheduler.fails(Fault.REFUSE):
