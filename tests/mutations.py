@@ -351,8 +351,8 @@ MUTATIONS = (
     Mutation(
         "exports hold the disqualified",
         "shared/pipeline/export_runs.py",
-        "lines = present(self._reads.buckets(board, [Day(bucket) for bucket in window.buckets]), out)",
-        "lines = self._reads.buckets(board, [Day(bucket) for bucket in window.buckets])",
+        "lines = run.living(present(standings, out))",
+        "lines = run.living(standings)",
         EXPORTS,
     ),
     Mutation(

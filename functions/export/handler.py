@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared import settings
 from shared.observability import logger, metrics, tracer
 from shared.pipeline.exports import ExportMessage
+from shared.truth.export_jobs import JobTaken
 from shared.wiring import Wiring
 
 wiring = Wiring(settings.load())
@@ -21,14 +22,21 @@ wiring = Wiring(settings.load())
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Make the files that are asked for; what another process is making comes again, in case that one dies."""
+    """Make the files that are asked for. What has failed comes again, and what another process has, in case it dies."""
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event, _export, processor, context)
 
 
 def _export(record: SQSRecord) -> None:
     message = msgspec.json.decode(record.body, type=ExportMessage)
-    job = wiring.export_runs.run(message.leaderboard_id, message.export_id)
+    try:
+        job = wiring.export_runs.run(message.leaderboard_id, message.export_id)
+    except JobTaken:
+        logger.info("another process has the export", extra={"export": message.export_id})
+        raise
+    except Exception:
+        logger.exception("export failed", extra={"export": message.export_id})
+        raise
     if job is None:
         logger.warning("no such export", extra={"export": message.export_id})
         return

@@ -1,26 +1,27 @@
 """Exports made: folded and sorted from the truth in a file, checked, uploaded with their manifest."""
 
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Final
 
-import msgspec
+import duckdb
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
 
 from shared.domain.acts import Disqualified
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Day, parse_id
+from shared.domain.windows import Day, Window, parse_id
 from shared.pipeline.disqualifications import Disqualifications, present
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.manifests import Manifest, describe
-from shared.pipeline.ranked_table import Lines, RankedTable
+from shared.pipeline.ranked_table import RankedTable
+from shared.pipeline.rankings import UnknownTier
 from shared.pipeline.results import Result, Results
-from shared.pipeline.uploads import Upload, abort_left_over
+from shared.pipeline.running_jobs import RunningJob
+from shared.pipeline.scratch import scratch
+from shared.pipeline.uploads import Upload, abort_left_over, remove
 from shared.truth.commits import Unavailable
 from shared.truth.export_jobs import (
     Compression,
@@ -36,12 +37,8 @@ from shared.version import code_version
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-BEAT_EVERY_LINES: Final = 100_000
 READ_BYTES: Final = 8 * 1024 * 1024
-"""What is read of the file between two signs of life."""
-SCRATCH: Final = "leaderboard-export-"
-SCRATCH_KEPT_S: Final = 24 * 3_600
-"""After this no export can be at work in a directory any more: its process was killed."""
+"""What is read of the file before the job's progress is written."""
 
 CONTENT_TYPES: Final = {
     ExportFormat.CSV: "text/csv; charset=utf-8",
@@ -51,12 +48,26 @@ CONTENT_TYPES: Final = {
 COMPRESSED_TYPES: Final = {Compression.GZIP: "application/gzip", Compression.ZSTD: "application/zstd"}
 
 
-class StillRunning(Exception):
+class StillRunning(JobTaken):
     """Another process has the job; if that one has died, a later try takes over."""
 
 
 class Contradiction(Exception):
     """The export of a final window is not what its result says."""
+
+
+class Outdated(Exception):
+    """What was asked for is not there any more: another version of the result has followed, the leaderboard is gone."""
+
+
+class _Source(Struct, frozen=True):
+    """What a file is made of: a window, the rules that it is ranked by, and who is not in it."""
+
+    window: Window
+    board: Leaderboard
+    out: Disqualified
+    result: Result | None = None
+    """If the file is of that, and not of the window as it is now."""
 
 
 class ExportRuns:
@@ -89,76 +100,92 @@ class ExportRuns:
         """Make the file of a job, unless that is done already.
 
         Returns:
-            The job as it ended; None if there is none of this id.
+            The job as it ended, also as failed if nothing would be otherwise at another try; None if there is none of
+            this id.
 
         Raises:
-            StillRunning: if another process has it.
-            Unavailable: if the registry is out of reach.
+            StillRunning: if another process has it, or another job has taken its place.
+            Exception: whatever else ended it. The job has failed, says so, and is tried again when it is run again.
         """
         job = self._jobs.job(leaderboard_id, export_id)
-        if job is None or job.state in (ExportState.DONE, ExportState.FAILED):
+        if job is None or job.state is ExportState.DONE or (job.state is ExportState.FAILED and not job.tries_again):
             return job
         if job.state is ExportState.RUNNING and job.is_alive(self._now_ms()):
             raise StillRunning(job.id)
-        leaderboard = self._leaderboards.read(leaderboard_id)
-        run = _Run(self._jobs, job, self._now_ms)
+        run = RunningJob(self._jobs, job, self._now_ms)
         try:
-            run.beat(state=ExportState.RUNNING, runner=self._new_token(), rows_written=0)
-            if leaderboard is None:
-                return run.beat(state=ExportState.FAILED, error="the leaderboard is gone")
-            return self._make(run, leaderboard)
+            token = self._new_token()
+            run.write(state=ExportState.RUNNING, runner=token, rows_written=0, error=None, tries_again=False)
+            with run:
+                return self._make(run)
         except JobTaken as error:
+            self._leave(run.job)
             raise StillRunning(job.id) from error
-        except (ClientError, BotoCoreError, Unavailable, Contradiction) as error:
-            return run.beat(state=ExportState.FAILED, error=f"{type(error).__name__}: {error}"[:500])
+        except Exception as error:
+            refused = isinstance(error, Outdated | UnknownTier)
+            failed = self._fail(run, error, tries_again=not refused)
+            if refused:
+                return failed
+            raise
 
-    def _make(self, run: "_Run", leaderboard: Leaderboard) -> ExportJob:
-        job, request, created_at_ms = run.job, run.job.request, self._now_ms()
-        window = parse_id(request.window_id)
-        result = self._results.find(leaderboard, window) if job.final else None
-        if result is not None and result.final.version != job.result_version:
-            raise Contradiction(f"version {result.final.version} of the result has followed {job.result_version}")
-        board = leaderboard if result is None else result.rules
-        out = self._disqualified(board, result)
-        abort_left_over(self._s3, self._bucket, job.object_key)
-        with _scratch() as directory:
-            lines = present(self._reads.buckets(board, [Day(bucket) for bucket in window.buckets]), out)
-            with RankedTable(board, _living(run, lines), directory) as table:
-                _check(result, table)
-                rows, points = table.selected(request.part)
-                run.beat(rows=rows)
-                file = directory / "export"
-                table.write(file, request.format, request.compression, request.part)
+    def _make(self, run: RunningJob) -> ExportJob:
+        created_at_ms, window = self._now_ms(), parse_id(run.job.request.window_id)
+        for key in run.job.abandoned:
+            remove(self._s3, self._bucket, key)
+        abort_left_over(self._s3, self._bucket, run.job.object_key)
+        source = self._source(run.job, window)
+        with scratch() as directory:
+            file = directory / "export"
+            rows, players, points = self._write(run, source, file)
             upload = self._upload(run, file, rows)
-        manifest = Manifest(
-            leaderboard_id=board.id,
+        Manifest(
+            leaderboard_id=source.board.id,
             window=describe(window),
-            status=window.status(created_at_ms, final=result is not None),
-            rules_version=board.version,
-            result_version=job.result_version,
-            acts=out.acts,
-            format=request.format,
-            compression=request.compression,
-            part=request.part,
-            object=job.object_key,
+            status=window.status(created_at_ms, final=source.result is not None),
+            rules_version=source.board.version,
+            result_version=run.job.result_version,
+            acts=source.out.acts,
+            format=run.job.request.format,
+            compression=run.job.request.compression,
+            part=run.job.request.part,
+            object=run.job.object_key,
             rows=rows,
-            players=table.rows,
+            players=players,
             sum_of_points=str(points),
             bytes=upload.bytes,
             sha256=upload.sha256,
             code_version=code_version(),
             created_at=format_instant(created_at_ms),
-        )
-        manifest.put(self._s3, self._bucket)
-        return run.beat(state=ExportState.DONE, rows_written=rows, sha256=upload.sha256)
+        ).put(self._s3, self._bucket)
+        return run.write(state=ExportState.DONE, rows_written=rows, sha256=upload.sha256)
 
-    def _disqualified(self, leaderboard: Leaderboard, result: Result | None) -> Disqualified:
-        """Who is not in the file: of a final window those who are not in its result."""
-        if result is None:
-            return self._disqualifications.now(leaderboard.id)
-        return self._disqualifications.as_of(leaderboard.id, result.final.acts)
+    def _source(self, job: ExportJob, window: Window) -> _Source:
+        leaderboard = self._leaderboards.read(job.leaderboard_id)
+        if leaderboard is None:
+            raise Outdated("the leaderboard is gone")
+        if not job.final:
+            return _Source(window, leaderboard, self._disqualifications.now(leaderboard.id))
+        result = self._results.latest(leaderboard, window)  # one that was kept may be the version before
+        if result is None or result.final.version != job.result_version:
+            raise Outdated(f"another version of the result has followed {job.result_version}; ask for it again")
+        out = self._disqualifications.as_of(leaderboard.id, result.final.acts)
+        return _Source(window, result.rules, out, result)
 
-    def _upload(self, run: "_Run", file: Path, rows: int) -> Upload:
+    def _write(self, run: RunningJob, source: _Source, file: Path) -> tuple[int, int, int]:
+        """Write the file; returns its rows, the window's players, and the sum of the rows' points."""
+        board, window, out, request = source.board, source.window, source.out, run.job.request
+        with closing(self._reads.buckets(board, [Day(bucket) for bucket in window.buckets])) as standings:
+            lines = run.living(present(standings, out))
+            with RankedTable(board, lines, file.parent) as table:
+                run.check()
+                _check(source.result, table)
+                rows, points = table.selected(request.part)
+                run.write(rows=rows)
+                table.write(file, request.format, request.compression, request.part)
+                run.check()
+                return rows, table.rows, points
+
+    def _upload(self, run: RunningJob, file: Path, rows: int) -> Upload:
         request, size = run.job.request, max(1, file.stat().st_size)
         kind = CONTENT_TYPES[request.format]
         if request.format is not ExportFormat.PARQUET:
@@ -166,33 +193,34 @@ class ExportRuns:
         with file.open("rb") as content, Upload(self._s3, self._bucket, run.job.object_key, kind) as upload:
             while data := content.read(READ_BYTES):
                 upload.write(data)
-                run.beat(rows_written=rows * upload.bytes // size)
+                run.write(rows_written=rows * upload.bytes // size)
             upload.finish()
         return upload
 
+    def _fail(self, run: RunningJob, error: Exception, *, tries_again: bool) -> ExportJob | None:
+        """Write that the job has failed; then nobody will be given what it may have uploaded, and that goes."""
+        try:
+            failed = run.write(state=ExportState.FAILED, error=_told(error), tries_again=tries_again)
+        except (JobTaken, Unavailable):
+            return self._leave(run.job)
+        self._remove(failed.object_key)
+        return failed
 
-class _Run:
-    """A job in the hands of this process; every write of it fails once another process has it."""
+    def _leave(self, job: ExportJob) -> ExportJob | None:
+        """Take away what was uploaded for a job in whose place there is another one.
 
-    def __init__(self, jobs: ExportJobs, job: ExportJob, now_ms: Callable[[], int]) -> None:
-        self._jobs = jobs
-        self.job = job
-        self._now_ms = now_ms
+        One of the same job that another process has, or has finished, is not ours to take.
+        """
+        with suppress(Unavailable):
+            stored = self._jobs.job(job.leaderboard_id, job.id)
+            if stored is not None and stored.state is ExportState.FAILED and not stored.tries_again:
+                self._remove(job.object_key)
+            return stored
+        return None
 
-    def beat(self, **changes: object) -> ExportJob:
-        """Write changes, and that it lives. Raises JobTaken if another process has it."""
-        job = msgspec.structs.replace(self.job, beat_at_ms=self._now_ms(), **changes)
-        self._jobs.update(job, self.job)
-        self.job = job
-        return job
-
-
-def _living(run: _Run, lines: Lines) -> Lines:
-    """The lines, with a sign of life now and then."""
-    for number, line in enumerate(lines):
-        if number % BEAT_EVERY_LINES == 0:
-            run.beat()
-        yield line
+    def _remove(self, key: str) -> None:
+        with suppress(ClientError, BotoCoreError):  # the next ask's job tries again, see `abandoned`
+            remove(self._s3, self._bucket, key)
 
 
 def _check(result: Result | None, table: RankedTable) -> None:
@@ -204,12 +232,14 @@ def _check(result: Result | None, table: RankedTable) -> None:
         raise Contradiction(f"players and points are {found} in the truth and {said} in the result")
 
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A directory that goes with the export; those that killed processes have left go, too."""
-    for left_over in Path(gettempdir()).glob(f"{SCRATCH}*"):
-        with suppress(FileNotFoundError):
-            if time.time() - left_over.stat().st_mtime > SCRATCH_KEPT_S:
-                shutil.rmtree(left_over, ignore_errors=True)
-    with TemporaryDirectory(prefix=SCRATCH) as directory:
-        yield Path(directory)
+def _told(error: Exception) -> str:
+    """Why a job has failed, in words for who asked; the error itself is in the log."""
+    match error:
+        case Outdated() | UnknownTier() | Contradiction():
+            return str(error)
+        case ClientError() | BotoCoreError() | Unavailable():
+            return "a service that it takes was out of reach"
+        case MemoryError() | OSError() | duckdb.OutOfMemoryException() | duckdb.IOException():
+            return "there was not enough memory or disk"
+        case _:
+            return "something went wrong on our side"

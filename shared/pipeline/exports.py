@@ -1,18 +1,22 @@
 """Exports asked for: whole rankings as files, made once for everybody who asks at a time."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
 from shared.pipeline.downloads import Downloads
+from shared.pipeline.rankings import check_tier
 from shared.pipeline.results import Result, Results
 from shared.queues import Queue, QueueUnavailable
 from shared.truth.commits import Unavailable
 from shared.truth.export_jobs import (
+    ABANDONED_MAX,
     Compression,
     ExportFormat,
     ExportJob,
@@ -24,8 +28,11 @@ from shared.truth.export_jobs import (
 
 FRESH_MS: Final = 60_000
 """How long a finished export of a window that still moves is given to who asks next."""
-KEPT_MS: Final = 29 * 86_400_000
-"""How long one of a final window is; a day less than objects under `exports/` are kept by the bucket's lifecycle."""
+KEPT: Final = "finals/"
+"""Where exports of final windows are, beside their results: the bucket's lifecycle takes nothing away there, so that
+each is made once, and nobody ever gets other bytes from a later version of what writes them."""
+PASSING: Final = "exports/"
+"""Where all others are; the bucket's lifecycle takes them away after 30 days."""
 START_TRIES_MAX: Final = 3
 
 EXTENSIONS: Final = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
@@ -60,54 +67,64 @@ class Exports:
         """The job that makes, or has made, this file: started if there is none.
 
         Raises:
+            UnknownTier: if the window is not ranked with the tier that the request names: by its result's rules if it
+                is final, by the leaderboard's if not.
             Unavailable: if the registry is out of reach.
             QueueUnavailable: if a new job could not be queued; the next ask starts another.
         """
-        result = self._results.find(leaderboard, window)
         for _ in range(START_TRIES_MAX):
             now_ms = self._now_ms()
             latest = self._jobs.latest(leaderboard.id, request)
+            result = self._results.find(leaderboard, window)
+            is_current = latest is not None and _is_current(latest, now_ms, result)
+            if not is_current:
+                result = self._results.latest(leaderboard, window)
+            check_tier(leaderboard if result is None else result.rules, request.part.tier)
             if latest is not None and _is_current(latest, now_ms, result):
-                return self._with_url(latest)
-            job = _new_job(leaderboard, request, result, now_ms)
+                return self._shown(latest)
+            job = _new_job(leaderboard, request, result, latest, now_ms)
             try:
                 self._jobs.start(job, instead_of=latest)
             except JobTaken:
                 continue  # somebody else asked at the same time: theirs is ours, too
             if job.state is ExportState.QUEUED:
                 self._enqueue(job)
-            return self._with_url(job)
+            return self._shown(job)
         raise Unavailable("others start this export again and again")
 
     def job(self, leaderboard_id: str, export_id: str) -> ExportJob | None:
-        """A job by its id, with a presigned URL if it is done.
+        """A job by its id: with a presigned URL if it is done, as failed if nobody is at work on it any more.
 
         Raises:
             Unavailable: as above.
         """
         job = self._jobs.job(leaderboard_id, export_id)
-        return None if job is None else self._with_url(job)
+        return None if job is None else self._shown(job)
 
     def _enqueue(self, job: ExportJob) -> None:
         try:
             self._queue.send([msgspec.json.encode(ExportMessage(job.leaderboard_id, job.id))])
         except QueueUnavailable:
-            failed = msgspec.structs.replace(job, state=ExportState.FAILED, error="the queue did not take it")
-            self._jobs.update(failed, job)
+            with suppress(JobTaken):  # the queue took it all the same, and somebody is at work on it
+                self._jobs.update(replace(job, state=ExportState.FAILED, error="the queue did not take it"), job)
             raise
+        # it may have been taken from the queue already; and who asks in a minute at worst starts another one
+        with suppress(JobTaken, Unavailable):
+            self._jobs.update(replace(job, is_sent=True), job)
 
-    def _with_url(self, job: ExportJob) -> ExportJob:
-        if job.state is not ExportState.DONE:
-            return job
-        url = self._downloads.url(job.leaderboard_id, job.object_key)
-        return msgspec.structs.replace(job, url=url)
+    def _shown(self, job: ExportJob) -> ExportJob:
+        if job.state is ExportState.DONE:
+            return replace(job, url=self._downloads.url(job.leaderboard_id, job.object_key))
+        if job.state is not ExportState.FAILED and not job.is_alive(self._now_ms()):
+            return replace(job, state=ExportState.FAILED, error="nobody is at work on it any more; ask for it again")
+        return job
 
 
 def _is_current(job: ExportJob, now_ms: int, result: Result | None) -> bool:
     if job.result_version != _version(result):
         return False
     if job.state is ExportState.DONE:
-        return now_ms - job.beat_at_ms < (FRESH_MS if result is None else KEPT_MS)
+        return (result is not None and job.object_key.startswith(KEPT)) or now_ms - job.beat_at_ms < FRESH_MS
     return job.is_alive(now_ms)
 
 
@@ -115,22 +132,27 @@ def _version(result: Result | None) -> int:
     return 0 if result is None else result.final.version
 
 
-def _new_job(leaderboard: Leaderboard, request: ExportRequest, result: Result | None, now_ms: int) -> ExportJob:
+def _new_job(
+    leaderboard: Leaderboard, request: ExportRequest, result: Result | None, before: ExportJob | None, now_ms: int
+) -> ExportJob:
     name = f"{request.window_id}-{request.digest}-{now_ms}"
+    of_window = f"{leaderboard.id}/{request.window_id}"
+    folder = f"{PASSING}{of_window}" if result is None else f"{KEPT}{of_window}/exports"
     job = ExportJob(
         id=name,
         leaderboard_id=leaderboard.id,
         request=request,
-        object_key=f"exports/{leaderboard.id}/{request.window_id}/{name}.{extension(request)}",
+        object_key=f"{folder}/{name}.{extension(request)}",
         created_at_ms=now_ms,
         beat_at_ms=now_ms,
         final=result is not None,
         result_version=_version(result),
+        abandoned=_abandoned(before),
     )
     if result is None or request != ExportRequest(request.window_id):
         return job
     final = result.final  # the file is there already: it is the result itself
-    return msgspec.structs.replace(
+    return replace(
         job,
         object_key=final.object_key,
         state=ExportState.DONE,
@@ -138,6 +160,12 @@ def _new_job(leaderboard: Leaderboard, request: ExportRequest, result: Result | 
         rows_written=final.players,
         sha256=final.sha256,
     )
+
+
+def _abandoned(before: ExportJob | None) -> tuple[str, ...]:
+    if before is None or before.state is ExportState.DONE:
+        return ()
+    return (*before.abandoned, before.object_key)[-ABANDONED_MAX:]
 
 
 def extension(request: ExportRequest) -> str:

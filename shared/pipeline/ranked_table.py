@@ -15,6 +15,7 @@ from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Day
+from shared.pipeline.rankings import check_tier
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 
 MEMORY_MB: Final = 300
@@ -86,7 +87,11 @@ class RankedTable:
         self._database.close()
 
     def selected(self, part: ExportPart) -> tuple[int, int]:
-        """How many entries are selected, and the sum of their points."""
+        """How many entries are selected, and the sum of their points.
+
+        Raises:
+            UnknownTier: if the leaderboard has no tier of the part's name.
+        """
         condition = self._condition(part)
         rows, points = self._one(f"SELECT count(*), coalesce(sum(score), 0) FROM ranked WHERE {condition}")  # noqa: S608
         return rows, points
@@ -133,8 +138,9 @@ class RankedTable:
 
     def _condition(self, part: ExportPart) -> str:
         if part.tier is not None:
-            numbers = [str(n) for n, tier in enumerate(self._leaderboard.tiers) if tier.name == part.tier]
-            return f"tier_number = {numbers[0]}" if numbers else "false"
+            check_tier(self._leaderboard, part.tier)
+            names = [tier.name for tier in self._leaderboard.tiers]
+            return f"tier_number = {names.index(part.tier):d}"
         if part.top_n is not None:
             return f"rank <= {part.top_n:d}"
         if part.top_basis_points is not None:

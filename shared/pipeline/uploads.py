@@ -4,6 +4,8 @@ import hashlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from shared.pipeline.manifests import manifest_key
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -84,3 +86,10 @@ def abort_left_over(s3: "S3Client", bucket: str, key: str) -> None:
         for upload in page.get("Uploads", []):
             if upload["Key"] == key:
                 s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload["UploadId"])
+
+
+def remove(s3: "S3Client", bucket: str, key: str) -> None:
+    """Take away what a killed process may have left of a file: uploads of it, itself, its manifest. Harmless twice."""
+    abort_left_over(s3, bucket, key)
+    for name in (key, manifest_key(key)):
+        s3.delete_object(Bucket=bucket, Key=name)

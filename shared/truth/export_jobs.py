@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.truth import keys
 from shared.truth.commits import passing_as_unavailable
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 DEAD_AFTER_MS: Final = 60_000
-"""A running job that has not said so for this long has died with its process."""
+"""A running job that has not said so for this long has died with its process, and so has who was to queue one."""
+QUEUED_MS: Final = 8 * 3_600_000
+"""How long a queued job may wait for its turn: five tries, 90 minutes apart, are the most that its message takes before
+it is a dead letter (template.yaml). Behind a backlog nobody starts another one of it."""
+ABANDONED_MAX: Final = 100
+"""Keys that a job is to clean up after, some 100 bytes each. So many in a row come to nothing only if all do."""
 
 
 class ExportFormat(StrEnum):
@@ -57,7 +63,7 @@ class ExportRequest(Struct, frozen=True):
 
 
 class ExportState(StrEnum):
-    """A job is queued, then running, then done or failed; a failed one is started anew by the next ask."""
+    """A job is queued, then running, then done or failed. After a failed one the next ask starts another."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -76,6 +82,8 @@ class ExportJob(Struct, frozen=True, kw_only=True):
     state: ExportState = ExportState.QUEUED
     beat_at_ms: int = 0
     """When it was last heard of."""
+    is_sent: bool = False
+    """Whether its message is on the queue."""
     runner: str = ""
     """Token of the process that runs it."""
     rows_written: int = 0
@@ -86,12 +94,20 @@ class ExportJob(Struct, frozen=True, kw_only=True):
     """Which version of it; 0 while there is none."""
     sha256: str | None = None
     error: str | None = None
+    """Why it failed, in words for who asked."""
+    tries_again: bool = False
+    """Whether its message makes a failed one run again; not once another job has taken its place."""
+    abandoned: tuple[str, ...] = ()
+    """Objects of the jobs before it that came to nothing: what is left of them goes when this one runs."""
     url: str | None = None
     """Presigned when the job is read; not stored."""
 
     def is_alive(self, now_ms: int) -> bool:
         """Whether somebody is going to finish it."""
-        return self.state in (ExportState.QUEUED, ExportState.RUNNING) and now_ms - self.beat_at_ms < DEAD_AFTER_MS
+        if self.state not in (ExportState.QUEUED, ExportState.RUNNING):
+            return False
+        waits = self.state is ExportState.QUEUED and self.is_sent
+        return now_ms - self.beat_at_ms < (QUEUED_MS if waits else DEAD_AFTER_MS)
 
 
 class JobTaken(Exception):
@@ -125,8 +141,10 @@ class ExportJobs:
     def start(self, job: ExportJob, instead_of: ExportJob | None) -> None:
         """Write a new job and make it the request's latest.
 
+        Unless the one before is done, it is given up: whoever still has it finds that out by his next write.
+
         Raises:
-            JobTaken: if another one became that since `instead_of` was read.
+            JobTaken: if another one became that, or somebody went on with the one before, since `instead_of` was read.
             Unavailable: as above.
         """
         request = keys.export_request_sort(job.request.window_id, job.request.digest)
@@ -140,6 +158,8 @@ class ExportJobs:
             put["ExpressionAttributeValues"] = {":before": {"S": instead_of.id}}
         new = {"TableName": self._table, "Item": self._item(job, keys.export_sort(job.id))}
         actions: Any = [{"Put": put}, {"Put": new | {"ConditionExpression": "attribute_not_exists(pk)"}}]
+        if instead_of is not None and instead_of.state is not ExportState.DONE:
+            actions.append({"Put": self._replacing(_given_up(instead_of, job.created_at_ms), instead_of)})
         try:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=actions)
@@ -155,12 +175,7 @@ class ExportJobs:
         """
         try:
             with passing_as_unavailable():
-                self._client.put_item(
-                    TableName=self._table,
-                    Item=self._item(job, keys.export_sort(job.id)),
-                    ConditionExpression="version = :read",
-                    ExpressionAttributeValues={":read": {"S": _version(read)}},
-                )
+                self._client.put_item(**self._replacing(job, read))
         except self._client.exceptions.ConditionalCheckFailedException as error:
             raise JobTaken(job.id) from error
 
@@ -171,6 +186,14 @@ class ExportJobs:
         item = answer.get("Item")
         return None if item is None else msgspec.json.decode(item["body"]["S"], type=ExportJob)
 
+    def _replacing(self, job: ExportJob, read: ExportJob) -> Any:
+        return {
+            "TableName": self._table,
+            "Item": self._item(job, keys.export_sort(job.id)),
+            "ConditionExpression": "version = :read",
+            "ExpressionAttributeValues": {":read": {"S": _version(read)}},
+        }
+
     def _item(self, job: ExportJob, sort: str) -> dict[str, Any]:
         return {
             "pk": {"S": keys.leaderboard_partition(job.leaderboard_id)},
@@ -178,6 +201,17 @@ class ExportJobs:
             "body": {"S": msgspec.json.encode(job).decode()},
             "version": {"S": _version(job)},
         }
+
+
+def _given_up(job: ExportJob, now_ms: int) -> ExportJob:
+    return replace(
+        job,
+        state=ExportState.FAILED,
+        runner="",
+        beat_at_ms=now_ms,
+        tries_again=False,
+        error=job.error or "its process ended before it; another job has taken its place",
+    )
 
 
 def _version(job: ExportJob) -> str:

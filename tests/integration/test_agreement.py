@@ -18,14 +18,14 @@ from infra.local import resources
 from infra.local.config import Config, free_ports
 from infra.local.servers import dynamodb_local, ministack
 from shared import settings
-from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard
+from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import DAY_MS, Day, weekly
 from shared.pipeline.answers import RankingSource
-from shared.pipeline.exports import KEPT_MS
 from shared.pipeline.finishing import Finishing
 from shared.pipeline.rebuild import Outcome
+from shared.truth import keys
 from shared.truth.export_jobs import ExportFormat, ExportJob, ExportRequest, ExportState
 from shared.truth.finals import FinalRanking
 from shared.truth.items import standing_item
@@ -36,26 +36,21 @@ from tests.windows import from_csv, from_ndjson, from_parquet
 AGREE_PLAYERS: Final = int(os.environ.get("AGREE_PLAYERS", "0"))
 FEW: Final = 1_000
 SIZES: Final = sorted({0, 1, FEW, AGREE_PLAYERS})
+KINDS: Final = (("sum", "desc"), ("best", "asc"))
+"""Aggregation and order of the leaderboards; in both directions a tie goes to who was first."""
+BOARDS: Final = [(kind, size) for kind in KINDS for size in SIZES if size <= FEW or kind == KINDS[0]]
 MONDAY: Final = Day(47_121)
 """2099-01-05. Redis forgets windows by its own clock, so that one in the past would be gone at once."""
 WEEK: Final = weekly(MONDAY)
 SETTLED_MS: Final = (WEEK.last + 1) * DAY_MS + 2 * 3_600_000
-DEFINITION: Final[dict[str, Any]] = {
-    "aggregation": "sum",
-    "order": "desc",
-    "tiers": [
-        {"name": "gold", "topN": 100},
-        {"name": "silver", "topPercent": 12.5},
-        {"name": "bronze", "minScore": 0},
-    ],
+TIERS: Final = (Tier("gold", TierRule.TOP_N, 100), Tier("silver", TierRule.TOP_PERCENT, 1_250))
+BRONZE: Final = {
+    "desc": (Tier("bronze", TierRule.MIN_SCORE, 0), {"name": "bronze", "minScore": 0}),
+    "asc": (Tier("#bronze", TierRule.MAX_SCORE, 0), {"name": "#bronze", "maxScore": 0}),
 }
-TIERS: Final = (
-    Tier("gold", TierRule.TOP_N, 100),
-    Tier("silver", TierRule.TOP_PERCENT, 1_250),
-    Tier("bronze", TierRule.MIN_SCORE, 0),
-)
-NAMES: Final = ("u", "U", "é", "\uffff", "\U0001f600", '"', ", ")
-"""Beginnings of user ids: their order by bytes is not that of UTF-16, and some have to be quoted in CSV."""
+NAMES: Final = ("u", "U", "é", "\uffff", "\U0001f600", '"', ", ", "#", "#,", " ", "=", "-", "'", "\\", "a b", ";")
+"""Beginnings of user ids: their order by bytes is not that of UTF-16, some have to be quoted in CSV, and some are what
+one library or another takes for something else."""
 BATCH_ITEMS: Final = 25
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html"""
 WRITERS: Final = 4
@@ -77,14 +72,25 @@ def standings(players: int) -> Iterator[Line]:
 class Board:
     """A leaderboard whose week has ended, with its truth written and its windows built from it."""
 
-    def __init__(self, wiring: Wiring, players: int, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, wiring: Wiring, kind: tuple[str, str], players: int, patch: pytest.MonkeyPatch) -> None:
         self.wiring = wiring
         self.players = players
+        self.aggregation, order = kind
+        tier, as_defined = BRONZE[order]
+        tiers = [{"name": "gold", "topN": 100}, {"name": "silver", "topPercent": 12.5}, as_defined]
+        self.definition: dict[str, Any] = {"aggregation": self.aggregation, "order": order, "tiers": tiers}
         self.now_ms = SETTLED_MS
         patch.setattr("shared.wiring.now_ms", lambda: self.now_ms)
-        self.id = f"agree-{players}"
+        self.id = f"agree-{order}-{players}"
         shards = SHARDS_DEFAULT if players > FEW else 2
-        board = Leaderboard(id=self.id, name="Cup", aggregation=Aggregation.SUM, tiers=TIERS, shards=shards)
+        board = Leaderboard(
+            id=self.id,
+            name="Cup",
+            aggregation=Aggregation(self.aggregation),
+            order=Order(order),
+            tiers=(*TIERS, tier),
+            shards=shards,
+        )
         wiring.registry.save(board)
         self.leaderboard_as_sealed = wiring.registry.seal(board)
         self._write(standings(players))
@@ -114,9 +120,13 @@ class Board:
         """The week's, as the oracle has it."""
         scores: dict[str, tuple[int, int]] = {}
         for _, user_id, points, at_ms in standings(self.players):
-            before, since_ms = scores.get(user_id, (0, 0))
-            scores[user_id] = before + points, max(since_ms, at_ms)
-        return oracle.ranked(DEFINITION, ((*score, user_id) for user_id, score in scores.items()))
+            if user_id not in scores:
+                scores[user_id] = points, at_ms
+            elif self.aggregation == "sum":
+                scores[user_id] = scores[user_id][0] + points, max(scores[user_id][1], at_ms)
+            else:  # best, where the lowest is: the earlier of two that are equal
+                scores[user_id] = min(scores[user_id], (points, at_ms))
+        return oracle.ranked(self.definition, ((*score, user_id) for user_id, score in scores.items()))
 
     def shown(self) -> Iterator[oracle.Entry]:
         """Every entry of the week in the cache."""
@@ -137,6 +147,12 @@ class Board:
         assert (done.state, done.error) == (ExportState.DONE, None)
         assert done.rows_written == self.players
         return done
+
+    def forget(self, job: ExportJob) -> None:
+        """Lose the place of a request, as if nobody had asked before."""
+        request = keys.export_request_sort(WEEK.id, job.request.digest)
+        key: Any = {"pk": {"S": keys.leaderboard_partition(self.id)}, "sk": {"S": request}}
+        self.wiring.dynamodb.delete_item(TableName=self.wiring.tables.registry, Key=key)
 
     def content(self, job: ExportJob) -> bytes:
         """The file of a job, which is the one that it names."""
@@ -184,10 +200,10 @@ def parts(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[
         yield Wiring(settings.load())
 
 
-@pytest.fixture(scope="module", params=SIZES)
+@pytest.fixture(scope="module", params=BOARDS, ids=lambda board: f"{'-'.join(board[0])}-{board[1]}")
 def board(request: pytest.FixtureRequest, parts: Wiring) -> Iterator[Board]:
     with pytest.MonkeyPatch.context() as patch:
-        yield Board(Wiring(parts.settings), request.param, patch)
+        yield Board(Wiring(parts.settings), *request.param, patch)
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +259,9 @@ def test_exports_of_a_final_window_made_on_different_days_are_the_same_bytes(
     content = board.content(first)
     assert differences(expected, read(content)) == []
 
-    board.now_ms += KEPT_MS
+    board.now_ms += 400 * DAY_MS
+    assert board.export(export_format).id == first.id
+    board.forget(first)
     again = board.export(export_format)
 
     assert again.id != first.id

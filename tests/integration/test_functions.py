@@ -20,9 +20,10 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of
 from shared.pipeline.closing import Run
+from shared.pipeline.ranked_table import RankedTable
 from shared.topic import Reach
 from shared.truth.commits import Commits, PlayerCommit, Unavailable
-from shared.truth.export_jobs import ExportRequest, ExportState
+from shared.truth.export_jobs import ExportFormat, ExportRequest, ExportState
 from shared.truth.items import LedgerEntry
 from shared.wiring import now_ms
 
@@ -188,6 +189,22 @@ def test_an_export_that_was_asked_for_is_made(load: Any, leaderboard: Leaderboar
 
     done = export.wiring.exports.job(leaderboard.id, job.id)
     assert (done.state, done.rows) == (ExportState.DONE, 2)
+
+
+def test_an_export_that_fails_comes_again(load: Any, leaderboard: Leaderboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = load("export")
+    job = export.wiring.exports.ask(leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id, ExportFormat.PARQUET))
+    event = sample("export-job", leaderboard.id)
+    event["Records"][0]["body"] = event["Records"][0]["body"].replace("all-time-csv-1795430507000", job.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(RankedTable, "write", lambda *_: 1 // 0)
+        failed = export.handler(event, CONTEXT)
+    assert failed == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+    assert export.wiring.exports.job(leaderboard.id, job.id).state is ExportState.FAILED
+
+    assert export.handler(event, CONTEXT) == NOTHING_FAILED
+
+    assert export.wiring.exports.job(leaderboard.id, job.id).state is ExportState.DONE
 
 
 def test_an_export_that_nobody_asked_for_is_no_failure(load: Any, leaderboard: Leaderboard) -> None:

@@ -75,7 +75,7 @@ def exported(
         candidate.entry, candidate.leaderboard = LedgerEntry(event, source), board
         candidates.append(candidate)
     Committer(Commits(dynamodb, tables), reads, threads, backoff).commit(candidates)
-    results: Any = SimpleNamespace(find=lambda *_: None)
+    results: Any = SimpleNamespace(find=lambda *_: None, latest=lambda *_: None)
     leaderboards: Any = SimpleNamespace(read=lambda _: board)
     jobs, now = ExportJobs(dynamodb, tables.registry), count(NOW_MS)
     shared: dict[str, Any] = {"jobs": jobs, "results": results}

@@ -41,7 +41,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         query = read_query(request, ExportQuery)
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
-        job = wiring.exports.ask(leaderboard, window, _to_request(leaderboard, window, query))
+        job = wiring.exports.ask(leaderboard, window, _to_request(window, query))
         headers: dict[str, str] = {}
         wait_ms = willing_ms(request)
         if wait_ms is not None:
@@ -72,12 +72,10 @@ async def _ended(wiring: Wiring, leaderboard: Leaderboard, job: ExportJob, wait_
     return job
 
 
-def _to_request(leaderboard: Leaderboard, window: Window, query: ExportQuery) -> ExportRequest:
+def _to_request(window: Window, query: ExportQuery) -> ExportRequest:
     """Raises InvalidRequest, naming what can't be chosen."""
     if len(query.chosen) > 1:
         raise InvalidRequest(f"doesn't go with {query.chosen[0]}", query.chosen[1])
-    if query.tier is not None and query.tier not in {tier.name for tier in leaderboard.tiers}:
-        raise InvalidRequest("takes the name of one of the leaderboard's tiers", "tier")
     usual = Compression.ZSTD if query.format is ExportFormat.PARQUET else Compression.NONE
     part = ExportPart(query.tier, query.top_n, query.top_percent)
     return ExportRequest(window.id, query.format, query.compression or usual, part)

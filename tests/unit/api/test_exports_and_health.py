@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from functions.api.routes.health import Probes
 from shared.domain.tiers import Tier, TierRule
+from shared.pipeline.rankings import UnknownTier
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, ExportRequest
 from tests.unit.api.conftest import NOW_MS, Api
 
@@ -79,7 +80,6 @@ def test_an_unknown_export_is_404(api: Api, export_id: str) -> None:
     [
         ("format=xml", "format"),
         ("compression=rar", "compression"),
-        ("tier=platinum", "tier"),
         ("topN=0", "topN"),
         ("topN=ten", "topN"),
         ("topPercent=0", "topPercent"),
@@ -94,6 +94,15 @@ def test_an_unknown_export_is_404(api: Api, export_id: str) -> None:
 def test_what_cannot_be_exported_is_named(api: Api, query: str, field: str) -> None:
     answer = api.call("GET", "/leaderboards/cup/export", query)
     assert (answer.status, list(answer.errors)) == (422, [field])
+
+
+def test_a_tier_that_the_window_is_not_ranked_with_is_422(api: Api) -> None:
+    def refuse(*_: Any) -> None:
+        raise UnknownTier("cup has no such tier")
+
+    api.parts.exports.ask = refuse
+    answer = api.get("/leaderboards/cup/export", tier="platinum")
+    assert (answer.status, answer.errors) == (422, {"tier": "cup has no such tier"})
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from shared.domain.windows import Day
 from shared.pipeline import ranked_table
 from shared.pipeline.folding import rank_players
 from shared.pipeline.ranked_table import RankedTable
+from shared.pipeline.rankings import UnknownTier
 from shared.pipeline.result_files import COLUMNS, entries_of, ranking_file
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 
@@ -193,7 +194,11 @@ def test_the_tiers_share_the_entries_among_them(count: int) -> None:
     found = [row for part in parts for row in read(part, ExportFormat.CSV)]
     assert found == [row for row in read(whole, ExportFormat.CSV) if row[-1] is not None]
     assert read(parts[-1], ExportFormat.CSV) == []
-    assert export(leaderboard, many(count), part=ExportPart(tier="no such"))[1].count(b"\n") == 1
+
+
+def test_a_tier_that_the_leaderboard_does_not_have_is_refused_rather_than_empty() -> None:
+    with pytest.raises(UnknownTier):
+        export(board(Aggregation.SUM, Order.DESC), many(3), part=ExportPart(tier="champion"))
 
 
 @pytest.mark.parametrize(

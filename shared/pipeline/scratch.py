@@ -1,0 +1,46 @@
+"""A directory for one export, which goes with it."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import Final
+
+PREFIX: Final = "leaderboard-export-"
+YOUNG_S: Final = 60
+"""A directory younger than this may not have been locked yet by who has just made it."""
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory, locked as long as the `with` block lasts; those of killed processes go first.
+
+    A lock ends with its process, so what is not locked is nobody's: a function that was killed with gigabytes of
+    scratch leaves the next one in its place all of the disk.
+    """
+    for left_over in Path(gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(FileNotFoundError, BlockingIOError, NotADirectoryError):
+            if time.time() - left_over.stat().st_mtime > YOUNG_S:
+                _remove(left_over)
+    with TemporaryDirectory(prefix=PREFIX) as name, _locked(Path(name)) as directory:
+        yield directory
+
+
+def _remove(directory: Path) -> None:
+    """Raises BlockingIOError if somebody has it."""
+    with _locked(directory):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[Path]:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield directory
+    finally:
+        os.close(handle)

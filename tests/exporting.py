@@ -1,0 +1,148 @@
+"""Export jobs over real DynamoDB, S3 and SQS, with a clock that the test holds."""
+
+import hashlib
+from itertools import count
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from shared.domain.events import ScoreEvent
+from shared.domain.records import Source
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.tiers import Tier, TierRule
+from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Window
+from shared.pipeline.disqualifications import Disqualifications
+from shared.pipeline.downloads import Downloads
+from shared.pipeline.export_runs import ExportRuns
+from shared.pipeline.exports import KEPT, PASSING, Exports
+from shared.pipeline.results import Result
+from shared.queues import Queue
+from shared.retries import Backoff
+from shared.streams import SideBySide
+from shared.truth.acts import Acts
+from shared.truth.commits import Commits, PlayerCommit
+from shared.truth.export_jobs import (
+    ExportJob,
+    ExportJobs,
+    ExportRequest,
+)
+from shared.truth.finals import FinalRanking
+from shared.truth.items import LedgerEntry
+from shared.truth.reads import Reads
+from shared.truth.tables import Tables
+from tests.closing import BUCKET
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+YEARS_MS = 3 * 366 * 86_400_000
+
+
+class Bench:
+    """Exports over real parts, with a clock that the test holds."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", aws: Any, leaderboard_id: str) -> None:
+        self.now_ms = 1_700_000_000_000
+        self.aws = aws
+        self.leaderboard = Leaderboard(
+            id=leaderboard_id,
+            name="Cup",
+            aggregation=Aggregation.SUM,
+            shards=4,
+            tiers=(Tier("gold", TierRule.TOP_N, 2),),
+        )
+        self.jobs = ExportJobs(dynamodb, Tables().registry)
+        self.commits = Commits(dynamodb, Tables())
+        self.acts = Acts(dynamodb, Tables().registry)
+        self.reads: Any = SimpleNamespace(buckets=self._buckets)
+        self.source: Any = Reads(dynamodb, Tables(), SideBySide(4), Backoff()).buckets
+        """Where exports read standings."""
+        tokens = count()
+        registry: Any = SimpleNamespace(read=lambda _: self.leaderboard)
+        self.result: Result | None = None
+        self.kept_result: Result | None = None
+        """What a process that has looked before knows of it."""
+        self.results: Any = SimpleNamespace(find=self._find, latest=lambda *_: self.result)
+        self.exports = Exports(
+            jobs=self.jobs,
+            results=self.results,
+            downloads=Downloads(aws.s3, BUCKET),
+            queue=Queue(aws.sqs, aws.queue_url),
+            now_ms=lambda: self.now_ms,
+        )
+        self.runs = ExportRuns(
+            jobs=self.jobs,
+            leaderboards=registry,
+            results=self.results,
+            disqualifications=Disqualifications(self.acts),
+            reads=self.reads,
+            s3=aws.s3,
+            bucket=BUCKET,
+            now_ms=lambda: self.now_ms,
+            new_token=lambda: f"token-{next(tokens)}",
+        )
+
+    def _buckets(self, leaderboard: Leaderboard, buckets: Any) -> Any:
+        return self.source(leaderboard, buckets)
+
+    def _find(self, _leaderboard: Leaderboard, _window: Window) -> Result | None:
+        return self.kept_result or self.result
+
+    def fill(self, players: int) -> None:
+        numbers = range(players)
+        for start in range(0, players, 50):
+            group = []
+            for number in numbers[start : start + 50]:
+                event = ScoreEvent(f"e{number}", self.leaderboard.id, f"u{number}", number % 7, number)
+                entry = LedgerEntry(event, Source("score-events", 0, number, 0))
+                standing = Standing(number % 7, number, 1, version=1)
+                group.append(PlayerCommit(self.leaderboard, f"u{number}", [entry], {ALL_TIME_BUCKET: standing}))
+            assert self.commits.commit(group) == []
+
+    def ask(self, **request: Any) -> ExportJob:
+        return self.exports.ask(self.leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id, **request))
+
+    def run(self, job: ExportJob) -> ExportJob:
+        ended = self.runs.run(self.leaderboard.id, job.id)
+        assert ended is not None
+        return ended
+
+    def shown(self, job: ExportJob) -> ExportJob:
+        found = self.exports.job(self.leaderboard.id, job.id)
+        assert found is not None
+        return found
+
+    def stored(self, job: ExportJob) -> ExportJob:
+        found = self.jobs.job(self.leaderboard.id, job.id)
+        assert found is not None
+        return found
+
+    def objects(self) -> list[str]:
+        folders = [f"{PASSING}{self.leaderboard.id}/", f"{KEPT}{self.leaderboard.id}/{ALL_TIME.id}/exports/"]
+        pages = [self.aws.s3.list_objects_v2(Bucket=BUCKET, Prefix=folder) for folder in folders]
+        return [one["Key"] for page in pages for one in page.get("Contents", [])]
+
+    def uploads(self) -> list[Any]:
+        found: list[Any] = self.aws.s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+        return found
+
+
+def result_of(bench: Bench, players: int) -> Result:
+    key = f"finals/{bench.leaderboard.id}/all-time/rules-1.csv"
+    bench.aws.s3.put_object(Bucket=BUCKET, Key=key, Body=b"the result itself")
+    final = FinalRanking(
+        leaderboard_id=bench.leaderboard.id,
+        window_id=ALL_TIME.id,
+        rules_version=1,
+        players=players,
+        sum_of_points=str(sum(number % 7 for number in range(players))),
+        object_key=key,
+        bytes=17,
+        sha256=hashlib.sha256(b"the result itself").hexdigest(),
+        awards_key="finals/awards.csv",
+        awards_sha256="",
+        code_version="1",
+        finalised_at_ms=bench.now_ms,
+    )
+    return Result(final, bench.leaderboard)
