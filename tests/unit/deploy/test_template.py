@@ -148,6 +148,22 @@ def test_results_are_kept_when_exports_expire() -> None:
     assert [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule] == ["exports/"]
 
 
+def test_the_exporter_takes_away_what_exports_leave_and_can_reach_no_result() -> None:
+    found = [one for one in statements(FUNCTIONS["ExportFunction"]) if "s3:PutObject" in one["Action"]]
+    (writes,) = found
+    places = [one["Sub"] for one in writes["Resource"]]
+    assert {"s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"} == set(writes["Action"])
+    assert places == ["${ExportBucket.Arn}/exports/*", "${ExportBucket.Arn}/finals/*/exports/*"]
+    others = [one for name in FUNCTIONS if name != "ExportFunction" for one in statements(FUNCTIONS[name])]
+    assert not any("s3:DeleteObject" in one["Action"] for one in others)
+
+
+@pytest.mark.parametrize("name", ["ExportFunction", "CloseFunction"])
+def test_who_uploads_may_look_for_what_a_killed_one_has_left(name: str) -> None:
+    looks = [one for one in statements(FUNCTIONS[name]) if "s3:ListBucketMultipartUploads" in one["Action"]]
+    assert [one["Resource"] for one in looks] == [{"GetAtt": "ExportBucket.Arn"}]
+
+
 def test_a_message_comes_back_only_after_its_function_must_have_ended() -> None:
     for function in FUNCTIONS.values():
         for event in function.get("Events", {}).values():
