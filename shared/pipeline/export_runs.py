@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,7 +21,7 @@ from shared.pipeline.rankings import UnknownTier
 from shared.pipeline.results import Result, Results
 from shared.pipeline.running_jobs import RunningJob
 from shared.pipeline.scratch import scratch
-from shared.pipeline.uploads import Upload, abort_left_over, remove
+from shared.pipeline.uploads import Upload, remove
 from shared.truth.commits import Unavailable
 from shared.truth.export_jobs import (
     Compression,
@@ -114,8 +114,7 @@ class ExportRuns:
             raise StillRunning(job.id)
         run = RunningJob(self._jobs, job, self._now_ms)
         try:
-            token = self._new_token()
-            run.write(state=ExportState.RUNNING, runner=token, rows_written=0, error=None, tries_again=False)
+            self._take(run)
             with run:
                 return self._make(run)
         except JobTaken as error:
@@ -128,11 +127,20 @@ class ExportRuns:
                 return failed
             raise
 
+    def _take(self, run: RunningJob) -> None:
+        """Make the job this process's. What others have begun is theirs: each try has an object of its own."""
+        job, token = run.job, self._new_token()
+        fresh: dict[str, Any] = {"rows_written": 0, "error": None, "tries_again": False}
+        if job.state is not ExportState.QUEUED:
+            folder, _, name = job.object_key.rpartition("/")
+            fresh["object_key"] = f"{folder}/{token}/{name}"
+            fresh["abandoned"] = job.with_abandoned
+        run.write(state=ExportState.RUNNING, runner=token, **fresh)
+
     def _make(self, run: RunningJob) -> ExportJob:
         created_at_ms, window = self._now_ms(), parse_id(run.job.request.window_id)
         for key in run.job.abandoned:
             remove(self._s3, self._bucket, key)
-        abort_left_over(self._s3, self._bucket, run.job.object_key)
         source = self._source(run.job, window)
         with scratch() as directory:
             file = directory / "export"
@@ -207,13 +215,12 @@ class ExportRuns:
         return failed
 
     def _leave(self, job: ExportJob) -> ExportJob | None:
-        """Take away what was uploaded for a job in whose place there is another one.
-
-        One of the same job that another process has, or has finished, is not ours to take.
-        """
+        """Take away what was uploaded in vain: the job is given up, or it is another try that makes its file."""
         with suppress(Unavailable):
             stored = self._jobs.job(job.leaderboard_id, job.id)
-            if stored is not None and stored.state is ExportState.FAILED and not stored.tries_again:
+            if stored is not None and (
+                stored.object_key != job.object_key or (stored.state is ExportState.FAILED and not stored.tries_again)
+            ):
                 self._remove(job.object_key)
             return stored
         return None

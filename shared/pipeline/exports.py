@@ -16,7 +16,6 @@ from shared.pipeline.results import Result, Results
 from shared.queues import Queue, QueueUnavailable
 from shared.truth.commits import Unavailable
 from shared.truth.export_jobs import (
-    ABANDONED_MAX,
     Compression,
     ExportFormat,
     ExportJob,
@@ -147,7 +146,7 @@ def _new_job(
         beat_at_ms=now_ms,
         final=result is not None,
         result_version=_version(result),
-        abandoned=_abandoned(before),
+        abandoned=() if before is None or before.state is ExportState.DONE else before.with_abandoned,
     )
     if result is None or request != ExportRequest(request.window_id):
         return job
@@ -160,12 +159,6 @@ def _new_job(
         rows_written=final.players,
         sha256=final.sha256,
     )
-
-
-def _abandoned(before: ExportJob | None) -> tuple[str, ...]:
-    if before is None or before.state is ExportState.DONE:
-        return ()
-    return (*before.abandoned, before.object_key)[-ABANDONED_MAX:]
 
 
 def extension(request: ExportRequest) -> str:

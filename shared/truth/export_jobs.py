@@ -98,9 +98,14 @@ class ExportJob(Struct, frozen=True, kw_only=True):
     tries_again: bool = False
     """Whether its message makes a failed one run again; not once another job has taken its place."""
     abandoned: tuple[str, ...] = ()
-    """Objects of the jobs before it that came to nothing: what is left of them goes when this one runs."""
+    """Objects of the jobs and tries before it that came to nothing: what is left of them goes when this one runs."""
     url: str | None = None
     """Presigned when the job is read; not stored."""
+
+    @property
+    def with_abandoned(self) -> tuple[str, ...]:
+        """What is to be cleaned up after if this job, too, comes to nothing."""
+        return (*self.abandoned, self.object_key)[-ABANDONED_MAX:]
 
     def is_alive(self, now_ms: int) -> bool:
         """Whether somebody is going to finish it."""

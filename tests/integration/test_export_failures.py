@@ -213,22 +213,26 @@ def test_a_file_that_was_finished_for_a_job_that_is_not_ones_own_any_more_goes(
     assert sorted(bench.objects()) == [done.object_key, manifest_key(done.object_key)]
 
 
-def test_a_job_that_another_process_has_finished_keeps_its_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = bench.ask()
-    real = Manifest.put
+def test_a_file_that_another_process_has_finished_stays_as_it_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.fill(3)
+    job, read, real = bench.ask(), bench.source, uploads.Upload.finish
 
-    def late(manifest: Manifest, *of: Any) -> None:
+    def late(upload: uploads.Upload) -> None:
         bench.now_ms += DEAD_AFTER_MS
-        monkeypatch.setattr(Manifest, "put", real)
-        assert bench.run(job).state is ExportState.DONE
-        real(manifest, *of)
+        monkeypatch.setattr(uploads.Upload, "finish", real)
+        bench.source = lambda *of: (line for line in read(*of) if line[1] != "u0")
+        assert bench.run(job).rows == 2
+        real(upload)
 
-    monkeypatch.setattr(Manifest, "put", late)
+    monkeypatch.setattr(uploads.Upload, "finish", late)
     with pytest.raises(StillRunning):
         bench.run(job)
 
-    assert bench.shown(job).state is ExportState.DONE
-    assert sorted(bench.objects()) == [job.object_key, manifest_key(job.object_key)]
+    done = bench.shown(job)
+    assert (done.state, done.rows) == (ExportState.DONE, 2)
+    assert sorted(bench.objects()) == [done.object_key, manifest_key(done.object_key)]
+    content = bench.aws.s3.get_object(Bucket=BUCKET, Key=done.object_key)["Body"].read()
+    assert hashlib.sha256(content).hexdigest() == done.sha256
 
 
 def test_a_job_whose_process_is_dead_is_shown_as_failed_until_somebody_goes_on_with_it(bench: Bench) -> None:
@@ -320,6 +324,8 @@ def test_uploads_of_other_objects_are_let_alone(bench: Bench) -> None:
     other = f"{job.object_key}.of-somebody-else"
     upload = bench.aws.s3.create_multipart_upload(Bucket=BUCKET, Key=other)
     bench.aws.s3.create_multipart_upload(Bucket=BUCKET, Key=job.object_key)
+    bench.jobs.update(replace(job, state=ExportState.RUNNING, runner="killed"), job)
+    bench.now_ms += DEAD_AFTER_MS
 
     assert bench.run(job).state is ExportState.DONE
 
@@ -383,5 +389,5 @@ def test_an_exporter_that_is_killed_before_any_of_its_requests_leaves_nothing_be
         assert bench.uploads() == []
         whole = bench.aws.s3.get_object(Bucket=BUCKET, Key=done.object_key)["Body"].read()
         assert hashlib.sha256(whole).hexdigest() == done.sha256
-    assert killed >= 6, "before looking for uploads, starting one, its parts, completing it, the manifest"
+    assert killed >= 6, "before starting an upload, its parts, completing it, the manifest"
     assert set(bench.objects()) == finished | {manifest_key(key) for key in finished}
