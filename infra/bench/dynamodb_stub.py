@@ -82,6 +82,7 @@ class _Query(Struct, rename="pascal", gc=False):
     table_name: str
     expression_attribute_values: dict[str, _S]
     exclusive_start_key: _Place | None = None
+    limit: int | None = None
 
 
 _Item = tuple[_Place, bytes]
@@ -232,7 +233,7 @@ class DynamoDBStub:
         page: list[bytes] = []
         size = 0
         for name in names[bisect_right(names, start.sk.S) if start else 0 :]:
-            if size > QUERY_PAGE_BYTES:
+            if size > QUERY_PAGE_BYTES or len(page) == query.limit:
                 break
             page.append(self._items[query.table_name, partition, name][1])
             size += len(page[-1])

@@ -1,49 +1,61 @@
-"""Export: rows a second read, sorted and written apart, and the peak of a process's memory; S3 is not in it."""
+"""Export: rows a second read, loaded, sorted and written apart, and the peak of a process's memory; S3 is not in it."""
 
 import multiprocessing
-import random
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final, TypeVar
+from unittest import mock
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from infra.bench.dynamodb_stub import DynamoDBStub
-from infra.bench.ingest import environment, put_leaderboard
-from infra.bench.rebuild import fill, handler_of
 from infra.bench.results import Figure
+from infra.local.config import Config, Ports
+from shared import settings
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME_BUCKET, Day
+from shared.domain.windows import ALL_TIME_BUCKET
 from shared.pipeline.ranked_table import Lines, RankedTable
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
-from shared.wiring import now_ms
+from shared.truth.items import standing_item
+from shared.wiring import Wiring
+
+T = TypeVar("T")
 
 BOARD: Final = Leaderboard(
     id="cup", name="Cup", aggregation=Aggregation.SUM, tiers=(Tier(name="gold", rule=TierRule.TOP_N, value=100),)
 )
+AT_MS: Final = 1_795_430_000_000
+SPREAD: Final = 2_654_435_761
+"""Knuth's multiplicative hash: points and times that are in no order."""
+DIGITS: Final = 7
+"""Of a player's number in the id, so that ids are in the order of numbers."""
+NAMES: Final = {"-1": "points", "-2": "at", "u-": "user"}
+"""What stands in a standing's item where the made-up ones differ."""
 
 
 class Size(Struct, frozen=True):
     """How much is measured."""
 
     players: tuple[int, ...] = (100_000, 1_000_000)
-    read: int = 100_000
-    """Standings that are read, of as many players."""
 
 
-TINY: Final = Size(players=(300,), read=300)
+TINY: Final = Size(players=(300,))
 
 
 class Steps(Struct, frozen=True):
     """Seconds of each step of one export, and the process's peak of memory."""
 
     load_s: float
+    """Reading among it: while one thread loads, others read. Without what the stub takes for its answers."""
     sort_s: float
     write_s: float
     peak_mb: float
@@ -63,42 +75,102 @@ class _Timed(RankedTable):
         self.sort_s = time.perf_counter() - start
 
 
+class Standings(DynamoDBStub):
+    """The standings of as many players, made up when they are asked for, so that they take no memory of the process."""
+
+    def __init__(self, players: int) -> None:
+        super().__init__()
+        self._players = players
+        item = msgspec.json.encode(standing_item(BOARD, "u-", ALL_TIME_BUCKET, Standing(-1, -2, 1, "", -1, 1))).decode()
+        self._item = re.sub(r'"(-1|-2|u-)"', lambda found: f'"{{{NAMES[found[1]]}}}"', re.sub(r"([{}])", r"\1\1", item))
+
+    def _query(self, body: bytes) -> tuple[int, bytes]:
+        query = msgspec.json.decode(body)
+        shard = int(query["ExpressionAttributeValues"][":pk"]["S"].rpartition("#")[2])
+        last = query.get("ExclusiveStartKey")
+        start = shard if last is None else int(last["sk"]["S"].removeprefix("u-")) + BOARD.shards
+        numbers = range(start, self._players, BOARD.shards)[: query["Limit"]]
+        answer: dict[str, Any] = {"Items": [Raw(self._standing(number)) for number in numbers], "Count": len(numbers)}
+        if numbers and numbers[-1] + BOARD.shards < self._players:
+            answer["LastEvaluatedKey"] = {"pk": {"S": "-"}, "sk": {"S": user_id(numbers[-1])}}
+        return 200, msgspec.json.encode(answer)
+
+    def _standing(self, number: int) -> bytes:
+        spread = number * SPREAD % 2**32
+        return self._item.format(
+            points=spread % 1_000_000, at=AT_MS + spread % 86_400_000, user=user_id(number)
+        ).encode()
+
+
+def user_id(number: int) -> str:
+    """The id of a player."""
+    return f"u-{number:0{DIGITS}d}"
+
+
 def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
-    """Read standings; then export a window of each size in each format, each in a process of its own."""
-    progress(f"reading {size.read:,} standings")
-    figures = [_read(size.read)]
-    context = multiprocessing.get_context("spawn")
+    """Read a window of each size, then export it in each format; each in a process of its own."""
+    reads, rates, peaks = [], [], []
     for players in size.players:
+        progress(f"{players:,} players: reading")
+        read_s, peak_mb = _apart(read, players)
+        reads.append(
+            Figure(key=f"export_read_rows_per_s_at_{players}", value=players / read_s, unit="rows/s",
+                   what=f"export: standings read out of DynamoDB's answers, {players:,}",
+                   beside=f"peak memory {peak_mb:.0f} MB")
+        )  # fmt: skip
         for export_format in ExportFormat:
             progress(f"{players:,} players, {export_format}")
-            with ProcessPoolExecutor(1, mp_context=context) as process:
-                steps = process.submit(export, players, export_format).result()
-            figures.append(_figure(players, export_format, steps))
-            figures.append(
+            steps = _apart(export, players, export_format)
+            rates.append(_figure(players, export_format, steps))
+            peaks.append(
                 Figure(key=f"export_{export_format}_peak_mb_at_{players}", value=steps.peak_mb, unit="MB",
-                       what=f"export, {export_format}, {players:,} rows: peak memory of the process")
+                       what=f"export, {export_format}, {players:,} rows: peak memory of the process, reading included")
             )  # fmt: skip
-    slowest = min((one for one in figures if one.unit == "rows/s" and one.key != figures[0].key), key=_value)
-    largest = max((one for one in figures if one.unit == "MB"), key=_value)
+    slowest, largest = min(rates, key=_value), max(peaks, key=_value)
     what = "export: sort and write, slowest size and format"
-    peak = "export: peak memory, largest size and format"
+    peak = "export: peak memory, reading included, largest size and format"
     return [
         Figure(key="export_rows_per_s", what=what, value=slowest.value, unit="rows/s", beside=slowest.beside,
                at_least=150_000),
         Figure(key="export_peak_mb", what=peak, value=largest.value, unit="MB", at_most=600),
-        *figures,
+        *reads,
+        *(figure for pair in zip(rates, peaks, strict=True) for figure in pair),
     ]  # fmt: skip
+
+
+def read(players: int) -> tuple[float, float]:
+    """Read a window and forget it: seconds without the stub's, and the process's peak of memory in MB."""
+    with _truth(players) as (stub, lines):
+        start = time.perf_counter()
+        found = sum(1 for _ in lines)
+        seconds = time.perf_counter() - start - stub.cpu_s
+    if found != players:
+        raise RuntimeError(f"{found} of {players} standings were read")
+    return seconds, _peak_mb()
 
 
 def export(players: int, export_format: ExportFormat) -> Steps:
     """Make one file and say how long each step took."""
-    with TemporaryDirectory() as name, _Timed(BOARD, _lines(players), Path(name)) as table:
+    with _truth(players) as (stub, lines), TemporaryDirectory() as name, _Timed(BOARD, lines, Path(name)) as table:
         if table.rows != players:
             raise RuntimeError(f"{table.rows} of {players} rows are there")
         start = time.perf_counter()
         table.write(Path(name) / "export", export_format, Compression.NONE, ExportPart())
         write_s = time.perf_counter() - start
-        return Steps(table.load_s, table.sort_s, write_s, _peak_mb())
+        return Steps(table.load_s - stub.cpu_s, table.sort_s, write_s, _peak_mb())
+
+
+@contextmanager
+def _truth(players: int) -> Iterator[tuple[DynamoDBStub, Lines]]:
+    """The standings of a window as an export reads them."""
+    environment = Config(Path("state"), Path("packages"), Ports()).environment()
+    with mock.patch.dict(os.environ, environment), Standings(players).in_place_of_http() as stub:
+        yield stub, Wiring(settings.load()).reads.buckets(BOARD, [ALL_TIME_BUCKET])
+
+
+def _apart(work: Callable[..., T], *of: Any) -> T:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(work, *of).result()
 
 
 def _peak_mb() -> float:
@@ -107,35 +179,12 @@ def _peak_mb() -> float:
 
 
 def _figure(players: int, export_format: ExportFormat, steps: Steps) -> Figure:
-    rates = {"loaded": steps.load_s, "sorted": steps.sort_s, "written": steps.write_s}
+    rates = {"read and loaded": steps.load_s, "sorted": steps.sort_s, "written": steps.write_s}
     return Figure(
         key=f"export_{export_format}_rows_per_s_at_{players}", value=players / (steps.sort_s + steps.write_s),
         unit="rows/s", what=f"export, {export_format}, {players:,} rows: sort and write",
         beside=", ".join(f"{name} {players / seconds:,.0f}/s" for name, seconds in rates.items()),
     )  # fmt: skip
-
-
-def _read(players: int) -> Figure:
-    """Standings a second out of DynamoDB's answers; the time of the stub that gives them is left out."""
-    with environment(), DynamoDBStub().in_place_of_http() as stub:
-        wiring = handler_of("repair").wiring
-        leaderboard = put_leaderboard(stub, wiring.tables.registry, "cup")
-        fill(stub, wiring.tables.standings, leaderboard, players)
-        before, of_stub = time.perf_counter(), stub.cpu_s
-        found = sum(1 for _ in wiring.reads.buckets(leaderboard, [ALL_TIME_BUCKET]))
-        seconds = time.perf_counter() - before - (stub.cpu_s - of_stub)
-    if found != players:
-        raise RuntimeError(f"{found} of {players} standings were read")
-    what = f"export: standings read out of DynamoDB's answers, {players:,}"
-    return Figure(key="export_read_rows_per_s", what=what, value=players / seconds, unit="rows/s")
-
-
-def _lines(players: int) -> Iterator[tuple[Day, str, Standing]]:
-    rng, at_ms = random.Random(1), now_ms()
-    for number in range(players):
-        player = number * 7_919 % players if players % 7_919 else number  # each once, in no order
-        points = rng.randrange(1_000_000)
-        yield ALL_TIME_BUCKET, f"u-{player:07d}", Standing(points, at_ms - rng.randrange(86_400_000), 1, "", points, 1)
 
 
 def _value(figure: Figure) -> float:
