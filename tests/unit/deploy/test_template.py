@@ -3,61 +3,20 @@
 import importlib.util
 import re
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from cfnlint import lint_file
 from msgspec import NODEFAULT
 
 from shared.settings import Settings
+from tests.template import FUNCTIONS, NESTED, ROOT, STACK, TEMPLATE, Right, folder, kafka_rights, read, statements
 
-ROOT = Path(__file__).parents[3]
-TEMPLATE = ROOT / "template.yaml"
-NESTED = sorted((ROOT / "infra" / "templates").glob("*.yaml"))
 FROM_LAMBDA = {"AWS_REGION"}
 """Lambda sets these itself."""
 READ_SECRET = "secretsmanager:GetSecretValue"
 SIGNING = {"CURSOR_KEY"}
 """Settings that only the API needs."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as what stands behind them."""
-
-
-def _short_form(loader: _Loader, suffix: str, node: Any) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return {suffix: loader.construct_scalar(node)}
-    construct = loader.construct_sequence if isinstance(node, yaml.SequenceNode) else loader.construct_mapping
-    return {suffix: construct(node, deep=True)}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
-def read(path: Path) -> Any:
-    return yaml.load(path.read_text(), _Loader)
-
-
-STACK = read(TEMPLATE)
-FUNCTIONS = {
-    name: resource["Properties"]
-    for name, resource in STACK["Resources"].items()
-    if resource["Type"] == "AWS::Serverless::Function"
-}
-
-
-def folder(function: Any) -> str:
-    match = re.fullmatch(r"functions\.(\w+)\.handler\.handler", function["ImageConfig"]["Command"][0])
-    assert match is not None
-    return match[1]
-
-
-def statements(function: Any) -> list[dict[str, Any]]:
-    found = [statement for policy in function["Policies"] for statement in policy["Statement"]]
-    return [one | {"Action": [one["Action"]] if isinstance(one["Action"], str) else one["Action"]} for one in found]
 
 
 @pytest.mark.parametrize("path", [TEMPLATE, *NESTED], ids=lambda path: path.name)
@@ -110,6 +69,39 @@ def test_a_function_may_do_named_things_to_named_resources(name: str) -> None:
     for statement in statements(FUNCTIONS[name]):
         assert not any("*" in action for action in statement["Action"])
         assert statement["Resource"] != "*"
+
+
+CONSUMES = {
+    *(Right(action, "cluster") for action in ("Connect", "DescribeCluster")),
+    *(Right(action, "topic/KafkaTopic") for action in ("DescribeTopic", "ReadData")),
+    *(Right(action, "group/*") for action in ("DescribeGroup", "AlterGroup")),
+}
+"""Of a consumer, even one that commits nothing: it has to name a group.
+https://docs.aws.amazon.com/msk/latest/developerguide/iam-access-control-use-cases.html"""
+POLLS = CONSUMES | {Right("DescribeClusterDynamicConfiguration", "cluster")}
+"""Of Lambda's event source, which reads under the function's role: the guide's "Configuring Amazon MSK cluster
+authentication"."""
+PRODUCES = {
+    *(Right(action, "cluster") for action in ("Connect", "DescribeCluster", "WriteDataIdempotently")),
+    *(Right(action, "topic/KafkaTopic") for action in ("DescribeTopic", "WriteData")),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("IngestFunction", POLLS),
+        ("CloseFunction", CONSUMES),
+        ("RedriveFunction", PRODUCES),
+        ("ApiFunction", PRODUCES),
+        ("ExportFunction", set()),
+        ("RepairFunction", set()),
+    ],
+)
+def test_a_function_has_the_rights_on_the_cluster_that_its_part_takes_and_no_other(
+    name: str, needed: set[Right]
+) -> None:
+    assert kafka_rights(FUNCTIONS[name]) == needed
 
 
 @pytest.mark.parametrize(

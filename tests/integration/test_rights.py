@@ -1,0 +1,280 @@
+"""Every function at work on real servers: what it asks of AWS, beside what template.yaml lets its role do."""
+
+import base64
+import importlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from redis import Redis
+
+import shared.wiring
+from infra.local import resources
+from infra.local.config import DLQ, EXPORTS, REPAIRS, Config, Ports, free_port
+from infra.local.function import Context
+from infra.local.servers import ministack
+from shared.domain.events import POINTS_MAX, format_instant
+from shared.domain.windows import DAY_MS
+from shared.live.windows import CacheUnavailable
+from shared.pipeline import uploads, window_builds
+from shared.queues import INLINE_BYTES_MAX
+from shared.topic import Outgoing, Reach
+from shared.wiring import now_ms
+from tests.aws_calls import Calls, recorded, written
+from tests.template import FUNCTIONS, Right, folder, rights
+
+ROOT = Path(__file__).parents[2]
+NAMES = {folder(function): name for name, function in FUNCTIONS.items()}
+SPARE = {
+    "ingest": {Right("dynamodb:PutItem", "RegistryTable")},
+    "repair": {Right("dynamodb:UpdateItem", "RegistryTable")},
+}
+"""Rights beyond what is asked today: a position may be put or updated, and by whoever finds it behind."""
+SECRET = "secretsmanager:GetSecretValue"
+"""Asked for before a function does anything, and only where a setting refers to a secret."""
+
+
+class Broker:
+    """The topic of closing and redrive, behind which nothing is missing."""
+
+    name = "score-events"
+
+    def __init__(self) -> None:
+        self.end = 0
+
+    def reach(self, _moment_ms: int) -> list[Reach]:
+        return [Reach(0, 0, self.end, self.end)]
+
+    def holds_records(self, _partition: int, _first: int, _end: int) -> bool:
+        return False
+
+    def send(self, records: Sequence[Outgoing]) -> list[str | None]:
+        return [None for _ in records]
+
+
+class System:
+    """All functions in one process, each with clients of its own."""
+
+    def __init__(self, calls: Calls, redis: Redis) -> None:
+        self._calls = calls
+        self._offsets = count()
+        self.redis = redis
+        self.broker = Broker()
+        self.modules = {name: importlib.import_module(f"functions.{name}.handler") for name in NAMES}
+        for name in ("close", "redrive", "api"):
+            self.modules[name].wiring.__dict__["topic"] = self.broker
+        # two days ahead, so that today can be closed
+        with pytest.MonkeyPatch.context() as ahead:
+            ahead.setattr(shared.wiring, "now_ms", lambda: now_ms() + 2 * DAY_MS)
+            _ = self.modules["close"].wiring.closing
+
+    def invoke(self, name: str, event: Any) -> Any:
+        with self._calls.of(name):
+            return self.modules[name].handler(event, Context(name, 900_000))
+
+    def ask(self, name: str, status: int = 200, **changes: str) -> Any:
+        event = sample(f"api-{name}") | changes
+        answer = self.invoke("api", event)
+        assert answer["statusCode"] == status, (name, answer["body"])
+        return answer
+
+    def play(self, user_id: str, points: int, padding: str = "") -> None:
+        offset, at_ms = next(self._offsets), now_ms()
+        event = {"eventId": f"e-{offset}", "leaderboardId": "autumn-cup", "userId": user_id, "points": points}
+        content = json.dumps(event | {"occurredAt": format_instant(at_ms), "padding": padding}).encode()
+        record = {"topic": "score-events", "partition": 0, "offset": offset, "timestamp": at_ms}
+        record |= {"timestampType": "LOG_APPEND_TIME", "value": base64.b64encode(content).decode(), "headers": []}
+        answer = self.invoke("ingest", {"eventSource": "aws:kafka", "records": {"score-events-0": [record]}})
+        assert answer == {"batchItemFailures": []}
+        self.broker.end = offset + 1
+
+    def close(self) -> int:
+        final: int = self.invoke("close", sample("close-schedule"))["final"]
+        return final
+
+    def queued(self, queue: str, name: str) -> Any:
+        """The event of a message that waits on a queue, in a sample's place."""
+        sqs = self.modules["repair"].wiring.sqs
+        url = self.modules["repair"].wiring.settings
+        (message,) = sqs.receive_message(QueueUrl=getattr(url, queue), WaitTimeSeconds=5)["Messages"]
+        event = sample(name)
+        event["Records"] = [event["Records"][0] | {"body": message["Body"]}]
+        return event
+
+
+def sample(name: str) -> Any:
+    return json.loads((ROOT / "events" / f"{name}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def calls(redis_url: str, dynamodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calls]:
+    """What every function asks while a leaderboard lives from its first event to its second result."""
+    ports = Ports(redis=_port(redis_url), dynamodb=_port(dynamodb_url), aws=free_port())
+    config = Config(tmp_path_factory.mktemp("state"), Path("packages"), ports)
+    tables = {f"{name}_TABLE": f"rights-{name.lower()}" for name in ("LEDGER", "STANDINGS", "REGISTRY")}
+    environment = config.environment() | tables
+    named = {environment[f"{name}_TABLE"]: f"{name.capitalize()}Table" for name in ("LEDGER", "STANDINGS", "REGISTRY")}
+    queues = {DLQ: "DeadLetterQueue", REPAIRS: "RepairQueue", EXPORTS: "ExportQueue"}
+    named |= {config.queue_url(queue): name for queue, name in queues.items()}
+    named |= {environment["EXPORT_BUCKET"]: "ExportBucket", environment["RESULT_TOPIC_ARN"]: "ResultTopic"}
+    calls = Calls(named)
+    modules = [f"functions.{name}.handler" for name in NAMES]
+    with (
+        ministack(tmp_path_factory.mktemp("aws"), ports.aws),
+        pytest.MonkeyPatch.context() as patch,
+        Redis.from_url(redis_url) as redis,
+    ):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        for name in modules:
+            sys.modules.pop(name, None)
+        resources.create(environment, topic=False)
+        redis.flushall()
+        with recorded(calls):
+            live(System(calls, redis))
+        yield calls
+        for name in modules:
+            sys.modules.pop(name, None)
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+def live(system: System) -> None:
+    """One leaderboard's life."""
+    define(system)
+    ingest(system)
+    repair(system)
+    read(system)
+    export(system)
+    finish(system)
+    read_without_cache(system)
+    redrive(system)
+    system.ask("delete-period", 204)
+    system.ask("delete-leaderboard", 204)
+
+
+def define(system: System) -> None:
+    system.ask("put-leaderboard", 201)
+    renamed = json.loads(sample("api-put-leaderboard")["body"]) | {"name": "Cup"}
+    system.ask("put-leaderboard", body=json.dumps(renamed))
+    system.ask("put-period", 201)
+    for name in ("get-leaderboard", "list-leaderboards", "get-period", "list-periods", "health", "metrics"):
+        system.ask(name)
+
+
+def ingest(system: System) -> None:
+    for user_id, points in (("u-42", 10), ("u-7", 20), ("ann", 30)):
+        system.play(user_id, points)
+    system.play("much", POINTS_MAX)
+    # an overflow is judged by the ledger; letters that are too large for the queue
+    for _ in range(2):
+        system.play("much", POINTS_MAX, "x" * INLINE_BYTES_MAX)
+    system.play("", 1, "x" * INLINE_BYTES_MAX)
+    with pytest.MonkeyPatch.context() as away:
+        away.setattr(system.modules["ingest"].wiring.live, "apply", _unavailable)
+        system.play("ann", 1)
+
+
+def _unavailable(*_: Any) -> None:
+    raise CacheUnavailable("away")
+
+
+def repair(system: System) -> None:
+    system.invoke("repair", system.queued("repair_queue_url", "repair-players"))
+    for name in ("repair-rebuild", "repair-schedule", "repair-snapshots"):
+        assert system.invoke("repair", sample(name)) == {"batchItemFailures": []}
+
+
+def read(system: System) -> None:
+    for name in ("rankings-friends", "rankings-tier", "rankings-period", "player", "player-windows", "player-events"):
+        system.ask(name)
+    system.ask("player-explain")
+    with pytest.MonkeyPatch.context() as slow:
+        slow.setattr(window_builds, "AT_ONCE_MS", -1)
+        system.redis.flushall()
+        system.invoke("repair", sample("repair-rebuild"))
+        system.ask("rankings", 202, rawQueryString="window=custom&from=2026-11-01&to=2026-11-20")
+    system.invoke("repair", system.queued("repair_queue_url", "repair-players"))
+    system.ask("rebuild", 202)
+    system.invoke("repair", system.queued("repair_queue_url", "repair-players"))
+
+
+def export(system: System) -> None:
+    asked = system.ask("export", 202, rawQueryString="window=all-time&format=csv")
+    system.ask("export-job", rawPath=asked["headers"]["location"])
+    assert system.invoke("export", system.queued("export_queue_url", "export-job")) == {"batchItemFailures": []}
+    system.ask("export", 303, rawQueryString="window=all-time&format=csv")
+    system.ask("export", 202, rawQueryString="window=all-time&format=ndjson")
+    with interrupted_uploads(system, "export"):
+        system.invoke("export", system.queued("export_queue_url", "export-job"))
+
+
+@contextmanager
+def interrupted_uploads(system: System, name: str) -> Iterator[None]:
+    """Files of several parts, and S3 fails before they are whole."""
+
+    def fail(**_: Any) -> None:
+        answer: Any = {"Error": {"Code": "ServiceUnavailable"}, "ResponseMetadata": {"HTTPStatusCode": 503}}
+        raise ClientError(answer, "CompleteMultipartUpload")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uploads, "PART_BYTES", 10)
+        patch.setattr(system.modules[name].wiring.s3, "complete_multipart_upload", fail)
+        yield
+
+
+def finish(system: System) -> None:
+    with interrupted_uploads(system, "close"):
+        assert system.close() == 0
+    assert system.close() > 0
+    today = format_instant(now_ms())[:10]
+    system.ask("rankings", rawQueryString=f"window=daily&date={today}")
+    system.ask("result-versions", rawQueryString=f"window=daily&date={today}")
+    system.ask("disqualify")
+    assert system.close() > 0, "a second version"
+    system.ask("result-versions", rawQueryString=f"window=daily&date={today}")
+    system.ask("reinstate")
+    system.ask("disqualify")
+    assert system.close() == 0, "nobody has left or come back, so there is no third"
+    for name in ("acts", "disqualified"):
+        system.ask(name)
+    system.play("ann", 1)  # its day is closed, which the ledger is asked about
+
+
+def read_without_cache(system: System) -> None:
+    system.redis.flushall()
+    for query in ("window=all-time", "window=daily&date=2026-11-20"):
+        system.ask("rankings", rawQueryString=query)
+
+
+def redrive(system: System) -> None:
+    answer = system.ask("redrive", body=json.dumps({"reason": "a test", "rejectedAs": "score_overflow"}))
+    assert json.loads(answer["body"])["sent"] == 2
+    assert system.invoke("redrive", {"reason": "invalid"})["sent"] == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_may_do_all_that_it_asks_for(calls: Calls, name: str) -> None:
+    granted = set(rights(FUNCTIONS[NAMES[name]]))
+    missing = [one for one in sorted(calls.rights[name]) if not any(right.covers(one) for right in granted)]
+    assert not missing, missing
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_may_do_nothing_that_it_never_asks_for(calls: Calls, name: str) -> None:
+    granted = {one for one in rights(FUNCTIONS[NAMES[name]]) if one.action != SECRET} - SPARE.get(name, set())
+    unused = [right for right in sorted(granted) if not any(map(right.covers, calls.rights[name]))]
+    assert not unused, unused
+
+
+def test_every_place_that_asks_aws_was_reached(calls: Calls) -> None:
+    unreached = sorted(written() - calls.places)
+    assert not unreached, unreached
