@@ -13,6 +13,9 @@ from shared import settings
 from shared.observability import logger, metrics, tracer
 from shared.wiring import Wiring
 
+WAITED: Final = "preference-applied"
+"""Header of an answer that was held back because the client asked for it (RFC 7240)."""
+
 wiring: Final = Wiring(settings.load())
 _serve: Final = Mangum(create_app(wiring), lifespan="off", custom_handlers=[HttpApi])
 
@@ -21,9 +24,13 @@ _serve: Final = Mangum(create_app(wiring), lifespan="off", custom_handlers=[Http
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one request. Metrics: Answered_2xx to Answered_5xx, Latency in ms."""
+    """Answer one request. Metrics: Answered_2xx to Answered_5xx; in ms Latency, or Waited where the client asked to."""
     start = time.perf_counter()
     answer = _serve(event, context)  # type: ignore[arg-type]  # the two libraries type one object differently
+    duration_ms = (time.perf_counter() - start) * 1000
     metrics.add_metric(f"Answered_{answer['statusCode'] // 100}xx", MetricUnit.Count, 1)
-    metrics.add_metric("Latency", MetricUnit.Milliseconds, (time.perf_counter() - start) * 1000)
+    if WAITED in answer["headers"]:
+        metrics.add_metric("Waited", MetricUnit.Milliseconds, duration_ms)
+    else:
+        metrics.add_metric("Latency", MetricUnit.Milliseconds, duration_ms)
     return answer

@@ -187,18 +187,13 @@ def test_no_log_is_kept_for_ever() -> None:
     assert STACK["Globals"]["Function"]["LoggingConfig"]["LogGroup"] == {"Ref": "FunctionLog"}
 
 
+RUNBOOK = dict(re.findall(r"^## (\S+)\n(.+?)(?=^## |\Z)", (ROOT / "docs" / "runbook.md").read_text(), re.M | re.S))
+"""The sections by their names."""
 ALARMS = {
     name: resource["Properties"]
     for name, resource in read(ROOT / "infra" / "templates" / "monitoring.yaml")["Resources"].items()
     if resource["Type"] == "AWS::CloudWatch::Alarm"
 }
-
-
-@pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_names_a_section_of_the_runbook(name: str) -> None:
-    sections = set(re.findall(r"^## (\S+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE))
-    anchor = ALARMS[name]["AlarmDescription"]["Sub"].rpartition("#")[2]
-    assert anchor in sections
 
 
 @pytest.mark.parametrize("name", [name for name, one in ALARMS.items() if one["Namespace"] == "Leaderboards"])
@@ -208,3 +203,47 @@ def test_an_alarm_is_on_a_metric_that_its_function_writes(name: str) -> None:
     metric = ALARMS[name]["MetricName"]
     stem = metric.partition("_")[0]
     assert f'add_metric("{metric}"' in handler or f'add_metric(f"{stem}_{{' in handler
+
+
+@pytest.mark.parametrize("section", RUNBOOK)
+def test_a_section_of_the_runbook_says_what_is_seen_where_to_look_and_what_to_do(section: str) -> None:
+    means, *rest = re.split(r"\*(Seen|Look|Do):?\*", RUNBOOK[section])
+    assert means.strip(), "what the alarm means"
+    assert rest[::2] == ["Seen", "Look", "Do"]
+
+
+def test_every_section_of_the_runbook_is_about_an_alarm() -> None:
+    assert {one["AlarmDescription"]["Sub"].rpartition("#")[2] for one in ALARMS.values()} == RUNBOOK.keys()
+
+
+BY_HAND = {"redrive"}
+"""Whoever invokes it sees how it ends."""
+
+
+def test_a_function_that_crashes_is_told_of_though_it_can_write_no_metric() -> None:
+    watched = {
+        one["Dimensions"][0]["Value"]["Ref"].removesuffix("FunctionName").lower()
+        for one in ALARMS.values()
+        if (one["Namespace"], one["MetricName"]) == ("AWS/Lambda", "Errors")
+    }
+    assert watched == {folder(function) for function in FUNCTIONS.values()} - BY_HAND
+
+
+def test_a_schedule_that_comes_to_no_end_is_told_of() -> None:
+    delay, snapshots = ALARMS["ClosingDelay"], ALARMS["SnapshotsMissing"]
+    assert delay["TreatMissingData"] == snapshots["TreatMissingData"] == "breaching"
+    assert delay["Period"] * delay["EvaluationPeriods"] > FUNCTIONS["CloseFunction"]["Timeout"], (
+        "a long run is no crash"
+    )
+
+
+def test_a_version_of_the_api_that_cannot_start_is_taken_back() -> None:
+    alarms = FUNCTIONS["ApiFunction"]["DeploymentPreference"]["Alarms"]
+    assert {"GetAtt": "Monitoring.Outputs.ApiErrors"} in alarms
+
+
+def test_an_alarm_names_a_function_as_the_template_does() -> None:
+    given = STACK["Resources"]["Monitoring"]["Properties"]["Parameters"]
+    for name, function in FUNCTIONS.items():
+        alarmed = given.get(f"{folder(function).capitalize()}FunctionName")
+        assert alarmed in (None, {"Ref": name}, function.get("FunctionName"))
