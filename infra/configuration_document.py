@@ -46,8 +46,7 @@ OTHERS: Final = """
 Libraries read variables of their own: `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYNAMODB` and the other
 [endpoints of AWS' SDKs](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html), credentials
 likewise; and of [Powertools](https://docs.aws.amazon.com/powertools/python/latest/environment_variables/)
-`POWERTOOLS_SERVICE_NAME`, `POWERTOOLS_METRICS_NAMESPACE` (`Leaderboards`; a function that writes metrics fails without
-it), `POWERTOOLS_LOG_LEVEL` and `POWERTOOLS_TRACE_DISABLED` (`true` where there is no X-Ray).
+`POWERTOOLS_SERVICE_NAME`, `POWERTOOLS_LOG_LEVEL` and `POWERTOOLS_TRACE_DISABLED` (`true` where there is no X-Ray).
 """
 LOCAL_HEAD: Final = """
 ## The local stack
@@ -61,6 +60,11 @@ same.
 LOCAL: Final = {
     "LOCAL_DIR": ("State and logs of the stack; survives a restart", "a directory", "`.local/state`"),
     "LOCAL_PACKAGES_DIR": ("Downloaded servers; may be shared", "a directory", "`.local/packages`"),
+    "ALLOWED_ORIGINS": (
+        "Origins of web pages that may call the API, as the template's parameter AllowedOrigins",
+        "origins such as `http://localhost:5173`, parted by commas",
+        "",
+    ),
     "LOG_LEVEL": ("How much the functions say in their logs", "`DEBUG`, `INFO`, `WARNING`, `ERROR`", "`INFO`"),
 }
 NUMBERS: Final = {
@@ -82,8 +86,8 @@ PARAMETERS_HEAD: Final = """
 
 Parameters of `sam deploy` ([deployment](deployment.md)).
 
-| parameter | what for | without it |
-|---|---|---|
+| parameter | what for | takes | without it |
+|---|---|---|---|
 """
 
 
@@ -152,7 +156,7 @@ def _local() -> Iterator[tuple[str, str, str, str]]:
         yield f"`{name}`", NUMBERS[name], "a number above 0", f"`{default}`"
 
 
-def _parameters() -> Iterator[tuple[str, str, str]]:
+def _parameters() -> Iterator[tuple[str, str, str, str]]:
     template = (ROOT / "template.yaml").read_text()
     declarations = yaml.load(template, yaml.BaseLoader)["Parameters"]  # noqa: S506 - it makes nothing but text
     for name, declared in declarations.items():
@@ -160,7 +164,20 @@ def _parameters() -> Iterator[tuple[str, str, str]]:
         if not purpose:
             raise ValueError(f"parameter {name} doesn't say what it is for")
         default = declared.get("Default")
-        yield f"`{name}`", re.sub(r"\.$", "", purpose), "**required**" if default is None else f"`{default}`"
+        without = "**required**" if default is None else _default(default)
+        yield f"`{name}`", re.sub(r"\.$", "", purpose), _taken(declared), without
+
+
+def _taken(declared: Mapping[str, Any]) -> str:
+    """What a parameter takes: a range, one of some values, what its constraint says, or its type."""
+    if "MinValue" in declared:
+        return f"{int(declared['MinValue']):,} to {int(declared['MaxValue']):,}"
+    if "AllowedValues" in declared:
+        return ", ".join(declared["AllowedValues"])
+    if "ConstraintDescription" in declared:
+        return str(declared["ConstraintDescription"]).removeprefix("takes ")
+    kinds = {"String": "text", "CommaDelimitedList": "a list", "AWS::EC2::VPC::Id": "an id"}
+    return kinds.get(declared["Type"], "ids")
 
 
 if __name__ == "__main__":

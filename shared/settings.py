@@ -12,7 +12,7 @@ from shared.secrets import REFERENCES, SecretUnavailable, read_secret
 Name = Annotated[str, Meta(min_length=1, description="a name")]
 QueueUrl = Annotated[str, Meta(pattern=r"^https?://", description="URL of an SQS queue")]
 SecretText = Annotated[str, Meta(min_length=1, description="any text")]
-SECRETS: Final = ("REDIS_PASSWORD", "CURSOR_KEY")
+SECRETS: Final = ("REDIS_PASSWORD", "CURSOR_KEY", "KAFKA_CREDENTIALS")
 """Settings that may also be given by reference: `secretsmanager:<name or ARN>` or `ssm:<name>`."""
 LOCAL: Final = "local"
 LOCAL_CURSOR_KEY: Final = b"everybody may sign cursors here."
@@ -20,6 +20,13 @@ LOCAL_CURSOR_KEY: Final = b"everybody may sign cursors here."
 
 class InvalidSettings(Exception):
     """A setting is missing or wrong. The message is one line that says which and what it takes."""
+
+
+class _Credentials(msgspec.Struct, frozen=True):
+    """As Lambda's event source takes them from the same secret."""
+
+    username: str
+    password: str
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
@@ -57,8 +64,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """Brokers, for the functions that ask them themselves."""
     kafka_topic: Name
     """Topic of score events."""
-    kafka_security: Literal["PLAINTEXT", "SSL", "AWS_MSK_IAM"] = "PLAINTEXT"
-    """How functions that ask the broker themselves speak with it."""
+    kafka_security: Literal["PLAINTEXT", "SSL", "AWS_MSK_IAM", "SASL_SCRAM"] = "PLAINTEXT"
+    """How functions that ask the broker themselves speak with it; SASL_SCRAM is SHA-512 over TLS."""
+    kafka_credentials: Annotated[str, Meta(description='`{"username": "…", "password": "…"}`')] | None = None
+    """Who functions are to Kafka, where KAFKA_SECURITY is SASL_SCRAM."""
     kafka_timestamp_type: Literal["LOG_APPEND_TIME", "CREATE_TIME"] = "LOG_APPEND_TIME"
     """`message.timestamp.type` of the topic. CREATE_TIME, which trusts producers' clocks with what is late, is refused
     outside the local stage."""
@@ -70,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """How long one request to DynamoDB may take, ms; it is tried three times."""
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     """Transactions that one ingest call has under way at once."""
+    powertools_metrics_namespace: Name
+    """Namespace of all metrics in CloudWatch; alarms and dashboard look in `Leaderboards`."""
     cursor_key: Annotated[str, Meta(min_length=32, description="32 characters or more")] | None = None
     """What the API signs its cursors with; another key makes all cursors before it void. The API needs it outside the
     local stage."""
@@ -89,14 +100,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
 
     @property
     def kafka_client(self) -> dict[str, Any]:
-        """Settings of a Kafka client (librdkafka's)."""
+        """Settings of a Kafka client (librdkafka's).
+
+        Raises:
+            InvalidSettings: if credentials are needed, and missing or not to be understood.
+        """
         client: dict[str, Any] = {"bootstrap.servers": self.kafka_bootstrap_servers}
         match self.kafka_security:
             case "SSL":
                 client["security.protocol"] = "ssl"
             case "AWS_MSK_IAM":
                 client |= {"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER", "oauth_cb": self._token}
+            case "SASL_SCRAM":
+                who = self._credentials
+                client |= {"security.protocol": "sasl_ssl", "sasl.mechanism": "SCRAM-SHA-512"}
+                client |= {"sasl.username": who.username, "sasl.password": who.password}
         return client
+
+    @property
+    def _credentials(self) -> "_Credentials":
+        if self.kafka_credentials is None:
+            raise InvalidSettings("environment: set `KAFKA_CREDENTIALS`")
+        try:
+            return msgspec.json.decode(self.kafka_credentials, type=_Credentials)
+        except msgspec.DecodeError:  # its message might tell what it is about
+            takes = '{"username": "…", "password": "…"}'
+            raise InvalidSettings(f"environment: KAFKA_CREDENTIALS takes {takes}") from None
 
     def _token(self, _config: str) -> tuple[str, float]:
         """A token of this function's role for MSK, and when it ends (https://github.com/aws/aws-msk-iam-sasl-signer-python)."""

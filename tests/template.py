@@ -39,6 +39,20 @@ FUNCTIONS = {
 }
 
 
+PARAMETERS = STACK["Parameters"]
+
+
+def value(given: Any) -> Any:
+    """What stands in the template, parameters by what they are without another."""
+    return PARAMETERS[given["Ref"]]["Default"] if isinstance(given, dict) and given.get("Ref") in PARAMETERS else given
+
+
+def branches(given: Any) -> list[Any]:
+    """What may come of it: both sides of a condition, but for nothing at all."""
+    sides = given["If"][1:] if isinstance(given, dict) and "If" in given else [given]
+    return [side for side in sides if side != {"Ref": "AWS::NoValue"}]
+
+
 def folder(function: Any) -> str:
     match = re.fullmatch(r"functions\.(\w+)\.handler\.handler", function["ImageConfig"]["Command"][0])
     assert match is not None
@@ -47,12 +61,9 @@ def folder(function: Any) -> str:
 
 def statements(function: Any) -> list[dict[str, Any]]:
     """What a function may do; statements that stand under a condition like the others."""
-    found = []
-    for policy in function["Policies"]:
-        for statement in policy["Statement"]:
-            one = statement["If"][1] if "If" in statement else statement
-            found.append(one | {"Action": [one["Action"]] if isinstance(one["Action"], str) else one["Action"]})
-    return found
+    own = [policy for policy in function["Policies"] if "Statement" in policy]  # the others are AWS's
+    found = [one for policy in own for statement in policy["Statement"] for one in branches(statement)]
+    return [one | {"Action": [one["Action"]] if isinstance(one["Action"], str) else one["Action"]} for one in found]
 
 
 class Right(NamedTuple):

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,6 +29,14 @@ TIMEOUT_S: Final = 30
 PROBLEM: Final = "application/problem+json"
 CONCURRENCY: Final = 16
 BODILESS: Final = (204, 304)
+CORS_METHODS: Final = ("GET", "POST", "PUT", "DELETE")
+CORS_HEADERS: Final = ("authorization", "content-type", "if-none-match", "prefer")
+CORS_EXPOSED: Final = ("etag", "location", "preference-applied", "retry-after")
+CORS_MAX_AGE_S: Final = 7_200
+"""What template.yaml lets browsers do; two hours are as long as any of them keeps the answer."""
+STOP_S: Final = 25
+"""How long requests that are under way may take to end after SIGTERM: longer than any client may wait for a change, and
+shorter than docker-compose.yml and the supervisor wait for the process."""
 TEXT_TYPES: Final = ("application/json", "application/javascript", "application/xml")
 
 Scope = dict[str, Any]
@@ -41,8 +49,12 @@ log = logging.getLogger("gateway")
 class Gateway:
     """An ASGI application around one function."""
 
-    def __init__(self, function: Callable[[Any], Any], timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, function: Callable[[Any], Any], timeout_s: float = TIMEOUT_S, origins: Collection[str] = ()
+    ) -> None:
+        """`origins` are those of web pages that may call the API."""
         self._function = function
+        self._origins = origins
         self._timeout_s = timeout_s
         # Mangum runs the application on the event loop of its thread, as on Lambda's only one
         self._pool = ThreadPoolExecutor(
@@ -53,6 +65,12 @@ class Gateway:
         """Serve one request."""
         if scope["type"] != "http":
             return
+        if self._origins:
+            allowed = self._allowed(scope)
+            if _is_preflight(scope):
+                await _Response(204, allowed, b"").send(send)
+                return
+            send = _with_headers(send, allowed)
         if _head_bytes(scope) > HEADER_BYTES_MAX:
             await _problem(send, 431, "Request Header Fields Too Large", f"{HEADER_BYTES_MAX} bytes are allowed")
             return
@@ -73,6 +91,40 @@ class Gateway:
             await _problem(send, 500, "Internal Server Error", "the request could not be served")
         else:
             await response.send(send)
+
+    def _allowed(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Headers that let a page of this origin send the request and read the answer; none for other origins."""
+        origin = _header(scope, b"origin")
+        if origin is None or origin.decode("latin-1") not in self._origins:
+            return []
+        allowed = [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
+        if not _is_preflight(scope):
+            return [*allowed, (b"access-control-expose-headers", ",".join(CORS_EXPOSED).encode())]
+        return [
+            *allowed,
+            (b"access-control-allow-methods", ",".join(CORS_METHODS).encode()),
+            (b"access-control-allow-headers", ",".join(CORS_HEADERS).encode()),
+            (b"access-control-max-age", str(CORS_MAX_AGE_S).encode()),
+        ]
+
+
+def _is_preflight(scope: Scope) -> bool:
+    """Whether a browser asks beforehand if it may send a request; the gateway answers in the function's place."""
+    asks = _header(scope, b"origin") is not None and _header(scope, b"access-control-request-method") is not None
+    return scope["method"] == "OPTIONS" and asks
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes | None:
+    return next((value for name, value in scope["headers"] if name.lower() == wanted), None)
+
+
+def _with_headers(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
+    async def send_with_headers(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = message | {"headers": [*message["headers"], *headers]}
+        await send(message)
+
+    return send_with_headers
 
 
 def to_event(scope: Scope, body: bytes) -> dict[str, Any]:
@@ -236,8 +288,9 @@ def main() -> None:
     """Serve until SIGTERM, then finish what is under way."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     function = Function(os.environ.get("HANDLER", "functions.api.handler.handler"), TIMEOUT_S * 1000)
+    origins = [origin for origin in os.environ.get("ALLOWED_ORIGINS", "").split(",") if origin]
     uvicorn.run(
-        Gateway(function),
+        Gateway(function, origins=origins),
         host=os.environ.get("API_HOST", HOST),
         port=int(os.environ["API_PORT"]),
         loop="uvloop",
@@ -245,7 +298,7 @@ def main() -> None:
         access_log=False,
         log_level="warning",
         http=HttpProtocol,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=STOP_S,
     )
 
 

@@ -29,7 +29,7 @@ __all__ = ["Server", "dynamodb_local", "free_port", "kafka", "ministack", "redis
 
 PACKAGES: Final = Path(os.environ.get("LOCAL_PACKAGES_DIR", ".local/packages")).absolute()
 READY_TIMEOUT_S: Final = 60
-STOP_TIMEOUT_S: Final = 20
+STOP_TIMEOUT_S: Final = 30
 
 
 class Server:

@@ -1,11 +1,14 @@
 """The three tables, for where CloudFormation doesn't make them: the local stack and tests."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+EXPIRY: Final = "expires_at"
+"""Attribute of the registry by which DynamoDB lets items go, in seconds since 1970; those without it stay."""
 
 
 class Tables(Struct, frozen=True):
@@ -17,7 +20,7 @@ class Tables(Struct, frozen=True):
 
 
 def create_tables(client: "DynamoDBClient", tables: Tables | None = None) -> None:
-    """Create what is missing, on demand capacity, and wait until it can be used."""
+    """Create what is missing, on demand capacity, and wait until it can be used; items of the registry may expire."""
     wanted = tables or Tables()
     for name in (wanted.ledger, wanted.standings, wanted.registry):
         try:
@@ -36,3 +39,9 @@ def create_tables(client: "DynamoDBClient", tables: Tables | None = None) -> Non
         except client.exceptions.ResourceInUseException:
             continue
         client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    if (
+        client.describe_time_to_live(TableName=wanted.registry)["TimeToLiveDescription"]["TimeToLiveStatus"]
+        == "DISABLED"
+    ):
+        expiry = {"Enabled": True, "AttributeName": EXPIRY}
+        client.update_time_to_live(TableName=wanted.registry, TimeToLiveSpecification=expiry)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from pathlib import Path
 import boto3
 import pytest
 from aws_lambda_powertools.utilities import parameters
+from confluent_kafka import Consumer
 from moto import mock_aws
 
 from infra.local.config import POSITIVE, Config, InvalidConfiguration, Ports, from_environment
@@ -29,6 +30,7 @@ OPTIONAL = {
     "CURSOR_KEY",
     "REDIS_PASSWORD",
     "KAFKA_SECURITY",
+    "KAFKA_CREDENTIALS",
     "KAFKA_TIMESTAMP_TYPE",
     "REDIS_TIMEOUT_MS",
     "DYNAMODB_TIMEOUT_MS",
@@ -93,6 +95,26 @@ def test_cursors_are_signed_with_a_known_key_only_locally() -> None:
 
     with pytest.raises(InvalidSettings, match=r"^environment: set `CURSOR_KEY`$"):
         _ = load(COMPLETE | {"STAGE": "production", "AUTHORIZATION": "jwt"}).cursor_signing_key
+
+
+def test_credentials_for_kafka_are_taken_as_the_event_source_takes_them() -> None:
+    credentials = '{"username": "leaderboards", "password": "hush"}'
+    client = load(COMPLETE | {"KAFKA_SECURITY": "SASL_SCRAM", "KAFKA_CREDENTIALS": credentials}).kafka_client
+
+    assert (client["security.protocol"], client["sasl.mechanism"]) == ("sasl_ssl", "SCRAM-SHA-512")
+    assert (client["sasl.username"], client["sasl.password"]) == ("leaderboards", "hush")
+    assert Consumer(client | {"group.id": "g"}), "librdkafka takes it"
+
+
+@pytest.mark.parametrize("credentials", [None, "hush", '{"username": "hush"}', '{"username": "a", "password": 1}'])
+def test_credentials_for_kafka_that_are_missing_or_none_are_named_and_not_told(credentials: str | None) -> None:
+    given = {} if credentials is None else {"KAFKA_CREDENTIALS": credentials}
+    settings = load(COMPLETE | {"KAFKA_SECURITY": "SASL_SCRAM"} | given)
+
+    with pytest.raises(InvalidSettings, match="KAFKA_CREDENTIALS") as caught:
+        _ = settings.kafka_client
+
+    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "", "-1"])

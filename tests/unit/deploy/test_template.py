@@ -9,8 +9,24 @@ import pytest
 from cfnlint import lint_file
 from msgspec import NODEFAULT
 
+from infra.local import gateway
 from shared.settings import Settings
-from tests.template import FUNCTIONS, NESTED, ROOT, STACK, TEMPLATE, Right, folder, kafka_rights, read, statements
+from shared.truth.tables import EXPIRY
+from tests.template import (
+    FUNCTIONS,
+    NESTED,
+    PARAMETERS,
+    ROOT,
+    STACK,
+    TEMPLATE,
+    Right,
+    branches,
+    folder,
+    kafka_rights,
+    read,
+    statements,
+    value,
+)
 
 FROM_LAMBDA = {"AWS_REGION"}
 """Lambda sets these itself."""
@@ -45,7 +61,7 @@ def test_every_function_of_the_project_is_deployed_by_its_handler() -> None:
 def test_a_function_has_every_setting_without_default_and_no_other(name: str) -> None:
     shared = STACK["Globals"]["Function"]["Environment"]["Variables"]
     own = FUNCTIONS[name]["Environment"]["Variables"]
-    given = {one for one in shared | own if not one.startswith("POWERTOOLS_")}
+    given = (shared | own).keys() - {"POWERTOOLS_SERVICE_NAME"}
     fields = {one.encode_name: one for one in msgspec.structs.fields(Settings)}
     needed = {one for one, field in fields.items() if field.default is NODEFAULT}
     assert needed - FROM_LAMBDA <= given <= fields.keys() - FROM_LAMBDA
@@ -57,7 +73,10 @@ def test_a_function_has_every_setting_without_default_and_no_other(name: str) ->
 def test_a_secret_is_given_by_reference_to_who_may_read_it(name: str) -> None:
     own = FUNCTIONS[name]["Environment"]["Variables"]
     shared = STACK["Globals"]["Function"]["Environment"]["Variables"]
-    referred = {one["Sub"] for one in own.values() if isinstance(one, dict) and "Sub" in one}
+    possible = [side for one in own.values() for side in branches(one)]
+    referred = {one["Sub"] for one in possible if isinstance(one, dict) and "Sub" in one}
+    if name == "IngestFunction":
+        referred.add("secretsmanager:${KafkaSecretArn}")  # which its event source reads
     readable = [one["Resource"] for one in statements(FUNCTIONS[name]) if one["Action"] == [READ_SECRET]]
     named = [one for each in readable for one in (each if isinstance(each, list) else [each])]
     assert {f"secretsmanager:${{{next(iter(one.values()))}}}" for one in named} == referred
@@ -121,11 +140,37 @@ def test_nobody_but_ingest_writes_the_truth_and_nobody_changes_or_deletes_an_eve
             assert forbidden.isdisjoint(statement["Action"])
 
 
-def test_no_limit_of_tries_or_age_drops_what_players_have_earned() -> None:
-    source = FUNCTIONS["IngestFunction"]["Events"]["Scores"]["Properties"]
+SOURCES = {
+    name: resource
+    for name, resource in STACK["Resources"].items()
+    if resource["Type"] == "AWS::Lambda::EventSourceMapping"
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_limit_of_tries_or_age_drops_what_players_have_earned(name: str) -> None:
+    source = SOURCES[name]["Properties"]
     assert (source["MaximumRetryAttempts"], source["MaximumRecordAgeInSeconds"]) == (-1, -1)
     assert "DestinationConfig" not in source, "with one, Lambda makes ten tries of infinite ones"
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["FunctionName"] == {"Ref": "IngestFunction.Alias"}
+
+
+def test_the_topic_is_read_alike_on_either_kind_of_cluster() -> None:
+    msk, own = SOURCES["MskSource"], SOURCES["OwnKafkaSource"]
+    assert (msk["Condition"], own["Condition"]) == ("Msk", "OwnKafka")
+    where = {"EventSourceArn", "SelfManagedEventSource", "SourceAccessConfigurations"}
+    alike = [{key: one for key, one in source["Properties"].items() if key not in where} for source in (msk, own)]
+    assert alike[0] == alike[1]
+    kinds = {one["Type"] for one in own["Properties"]["SourceAccessConfigurations"]}
+    assert kinds == {"SASL_SCRAM_512_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP"}
+
+
+def test_each_kind_of_cluster_is_asked_as_it_wants_to_be() -> None:
+    shared = STACK["Globals"]["Function"]["Environment"]["Variables"]
+    assert shared["KAFKA_SECURITY"] == {"If": ["Msk", "AWS_MSK_IAM", "SASL_SCRAM"]}
+    asks = {folder(one) for one in FUNCTIONS.values() if "KAFKA_CREDENTIALS" in one["Environment"]["Variables"]}
+    assert asks == {folder(one) for name, one in FUNCTIONS.items() if kafka_rights(one)} - {"ingest"}
 
 
 def test_what_is_kept_survives_the_stack() -> None:
@@ -170,8 +215,68 @@ def test_a_queue_asks_for_no_more_functions_than_it_may_have() -> None:
         queued = [one["Properties"] for one in function.get("Events", {}).values() if one["Type"] == "SQS"]
         for queue in queued:
             others = sum(one["Type"] == "ScheduleV2" for one in function["Events"].values())
-            at_once = queue["ScalingConfig"]["MaximumConcurrency"]
-            assert at_once + others <= function["ReservedConcurrentExecutions"], name
+            at_once = value(queue["ScalingConfig"]["MaximumConcurrency"])
+            assert at_once + others <= value(function["ReservedConcurrentExecutions"]), name
+            if others == 0:
+                assert queue["ScalingConfig"]["MaximumConcurrency"] == function["ReservedConcurrentExecutions"]
+
+
+def test_readers_take_no_instance_from_ingest() -> None:
+    assert FUNCTIONS["IngestFunction"]["ReservedConcurrentExecutions"] == {"Ref": "IngestConcurrency"}
+    assert FUNCTIONS["ApiFunction"]["ReservedConcurrentExecutions"] == {"Ref": "ApiConcurrency"}
+    reserved = sum(value(function["ReservedConcurrentExecutions"]) for function in FUNCTIONS.values())
+    assert reserved <= 1_000 - 100, "what an account has, less what Lambda keeps for functions without"
+
+
+COSTLY = {
+    "GET /leaderboards/{id}/export",
+    "GET /metrics",
+    "POST /leaderboards/{id}/rebuild",
+    "POST /leaderboards/{id}/redrive",
+    "POST /leaderboards/{id}/players/{player+}",
+}
+
+
+def test_a_route_that_starts_work_has_a_throttle_of_its_own_and_needs_a_token_like_the_others() -> None:
+    routes = {}
+    for event in FUNCTIONS["ApiFunction"]["Events"].values():
+        one = event["Properties"]
+        routes[f"{one.get('Method', 'ANY')} {one.get('Path', '$default')}"] = one
+    throttled = {"ThrottlingRateLimit": {"Ref": "CostlyRequestsPerS"}, "ThrottlingBurstLimit": {"Ref": "CostlyBurst"}}
+    assert {
+        route for route, one in routes.items() if one.get("RouteSettings", {}).items() >= throttled.items()
+    } == COSTLY
+    open_routes = {route for route, one in routes.items() if one.get("Auth") == {"Authorizer": "NONE"}}
+    assert open_routes == {"GET /health", "GET /health/{what}", "GET /openapi.json", "OPTIONS /{proxy+}"}
+
+
+def test_browsers_may_send_and_read_what_following_a_ranking_takes_where_origins_are_named() -> None:
+    condition, cors, otherwise = STACK["Resources"]["HttpApi"]["Properties"]["CorsConfiguration"]["If"]
+    assert STACK["Conditions"][condition] == {"Not": [{"Equals": [{"Ref": "AllowedOrigins"}, ""]}]}
+    assert PARAMETERS["AllowedOrigins"]["Default"] == ""
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    assert cors["AllowOrigins"] == {"Split": [",", {"Ref": "AllowedOrigins"}]}
+    assert tuple(cors["AllowMethods"]) == gateway.CORS_METHODS
+    assert tuple(cors["AllowHeaders"]) == gateway.CORS_HEADERS
+    assert tuple(cors["ExposeHeaders"]) == gateway.CORS_EXPOSED
+    assert cors["MaxAge"] == gateway.CORS_MAX_AGE_S
+
+
+def test_what_is_written_with_a_time_to_live_goes_when_that_is_over() -> None:
+    registry = STACK["Resources"]["RegistryTable"]["Properties"]
+    assert registry["TimeToLiveSpecification"] == {"AttributeName": EXPIRY, "Enabled": True}
+    for name in ("LedgerTable", "StandingsTable"):
+        assert "TimeToLiveSpecification" not in STACK["Resources"][name]["Properties"]
+
+
+def test_a_setting_that_an_operator_tunes_has_a_range() -> None:
+    numbers = {name: one for name, one in PARAMETERS.items() if one["Type"] == "Number"}
+    assert all(
+        "AllowedValues" in one or one["MinValue"] <= one["Default"] <= one["MaxValue"] for one in numbers.values()
+    )
+    handler = (ROOT / "functions" / "ingest" / "handler.py").read_text()
+    (reserve_ms,) = re.findall(r"^RESERVE_MS: Final = (\S+)$", handler, re.MULTILINE)
+    assert numbers["IngestTimeoutS"]["MinValue"] * 1000 > int(reserve_ms)
 
 
 def test_a_schedule_that_failed_is_not_tried_beside_the_next() -> None:
