@@ -1,13 +1,21 @@
-"""Topic, queues, bucket and tables: what CloudFormation makes on AWS."""
+"""Topic, queues, bucket and tables: what CloudFormation makes on AWS.
+
+`python -m infra.local.resources` keeps them there until SIGTERM, beside servers that forget them when they stop.
+"""
 
 import json
+import logging
 import os
+import signal
+import threading
 from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 import boto3
 from botocore.config import Config as ClientConfig
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
@@ -17,6 +25,9 @@ from shared.truth.tables import Tables, create_tables
 RECEIVES_MAX: Final = 5
 """How often a repair or export message is handed out before its own dead-letter queue gets it."""
 DAYS_14_S: Final = "1209600"
+LOOK_EVERY_S: Final = 3
+
+log = logging.getLogger("resources")
 
 
 def create(environment: Mapping[str, str], *, topic: bool = True) -> None:
@@ -107,5 +118,38 @@ def _create_topic(bootstrap_servers: str) -> None:
                 raise
 
 
+def keep(environment: Mapping[str, str], ready: Path, stopping: threading.Event) -> None:
+    """Create what is missing, say so by a file, and do so again whenever the bucket is gone, which is made last."""
+    create(environment)
+    ready.touch()
+    s3 = client(environment, "s3")
+    while not stopping.wait(LOOK_EVERY_S):
+        try:
+            if not _has_bucket(s3, environment["EXPORT_BUCKET"]):
+                create_queues_and_bucket(environment)
+                log.warning("queues, topic of results and bucket were gone, and are there again")
+        except (BotoCoreError, ClientError) as error:
+            log.warning("not to be reached: %s", error)
+
+
+def _has_bucket(s3: Any, name: str) -> bool:
+    try:
+        s3.head_bucket(Bucket=name)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+def main() -> None:
+    """Keep them there until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, lambda *_: stopping.set())
+    keep(os.environ, Path(os.environ["RESOURCES_READY"]), stopping)
+
+
 if __name__ == "__main__":
-    create(os.environ)
+    main()

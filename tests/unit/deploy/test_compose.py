@@ -5,19 +5,34 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from functions.api.freshness import WAIT_MAX_S
+from infra.local import gateway
 from infra.local.config import Config, Ports
+from infra.local.servers import STOP_TIMEOUT_S
 from shared.settings import load
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docker-compose.yml"
-SERVICES: dict[str, Any] = yaml.safe_load(FILE.read_text())["services"]
+COMPOSE = yaml.safe_load(FILE.read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
-ONCE = "resources"
-"""Ends by itself."""
+MAKER = "resources"
+"""Makes what the others use."""
+VOLUMES = {
+    "dynamodb": "the truth",
+    "redpanda": "the topic, and how far it was read",
+    "redis": "windows that are vouched for, which would be believed beside an empty truth",
+}
+"""Of what survives, all has to: offsets that are past what the truth holds would lose events."""
+FORGETFUL = {"localstack"}
+"""Keeps nothing when it stops: to do so is part of its paid edition."""
+LOCALSTACK = "localhost.localstack.cloud"
+"""Public DNS says 127.0.0.1 for it, so that a link works on the host as well."""
 
 
 def test_it_is_what_compose_takes() -> None:
@@ -30,8 +45,8 @@ def test_it_is_what_compose_takes() -> None:
 def test_a_service_is_watched_bounded_and_comes_back(name: str) -> None:
     service = SERVICES[name]
     assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
-    assert service["restart"] == ("no" if name == ONCE else "unless-stopped")
-    assert ("healthcheck" in service) is (name != ONCE)
+    assert service["restart"] == "unless-stopped"
+    assert "healthcheck" in service
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), "reachable from here alone"
     if "image" in service and name not in OURS:
         assert not service["image"].endswith(":latest")
@@ -50,14 +65,45 @@ def test_a_process_of_ours_is_a_module_of_the_local_stack_with_the_settings_that
     assert settings.result_topic_arn == here.result_topic_arn
 
 
-def test_what_keeps_something_keeps_it_in_a_volume() -> None:
-    kept = {name for name, service in SERVICES.items() if service.get("volumes")}
-    assert kept == SERVICES.keys() - set(OURS)
+def test_what_survives_a_restart_survives_together() -> None:
+    kept = {name: service["volumes"] for name, service in SERVICES.items() if service.get("volumes")}
+    assert kept.keys() == VOLUMES.keys()
+    assert {one.partition(":")[0] for volumes in kept.values() for one in volumes} == COMPOSE["volumes"].keys()
+    assert set(SERVICES) - set(OURS) == VOLUMES.keys() | FORGETFUL
 
 
-def test_nobody_starts_before_what_he_needs() -> None:
+def test_the_truth_is_written_to_its_volume() -> None:
+    service = SERVICES["dynamodb"]
+    (volume,) = service["volumes"]
+    assert f"-sharedDb -dbPath {volume.partition(':')[2]}" in service["command"]
+    assert "-inMemory" not in service["command"]
+    assert service["user"] == "root", "whose the volume is"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_dynamodb_is_asked_where_it_keeps_what_it_is_told(name: str) -> None:
+    environment = SERVICES[name]["environment"]
+    assert environment["AWS_ENDPOINT_URL_DYNAMODB"] == "http://dynamodb:8000"
+    assert "dynamodb" not in SERVICES["localstack"]["environment"]["SERVICES"]
+
+
+def test_a_link_to_a_file_works_here_and_on_the_host() -> None:
+    aliases = SERVICES["localstack"]["networks"]["default"]["aliases"]
+    environment = SERVICES["api"]["environment"]
+    urls = [value for name, value in environment.items() if name.endswith("_URL") and "4566" in value]
+    assert {urlsplit(url).hostname for url in urls} == {LOCALSTACK}
+    assert aliases == [LOCALSTACK]
+    assert SERVICES["localstack"]["ports"] == ["127.0.0.1:4566:4566"]
+
+
+def test_nobody_starts_before_what_they_need() -> None:
     servers = set(SERVICES) - set(OURS)
-    assert {one["condition"] for one in SERVICES[ONCE]["depends_on"].values()} == {"service_healthy"}
-    assert SERVICES[ONCE]["depends_on"].keys() == servers
-    for name in set(OURS) - {ONCE}:
-        assert SERVICES[name]["depends_on"] == {ONCE: {"condition": "service_completed_successfully"}}
+    assert SERVICES[MAKER]["depends_on"] == {server: {"condition": "service_healthy"} for server in servers}
+    for name in set(OURS) - {MAKER}:
+        assert SERVICES[name]["depends_on"] == {MAKER: {"condition": "service_healthy"}}
+
+
+def test_who_is_asked_to_stop_has_time_for_what_is_under_way() -> None:
+    for name in OURS:
+        assert SERVICES[name]["stop_grace_period"] == "30s"
+    assert WAIT_MAX_S < gateway.STOP_S < STOP_TIMEOUT_S <= 30
