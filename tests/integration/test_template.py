@@ -62,7 +62,7 @@ def test_a_version_is_published_when_anything_changes_that_a_version_fixes(trans
     before, *after = transform({}, *({name: "changed"} for name in changes))
 
     assert names
-    assert {"ImageUri", "KafkaTopic", "KafkaSecretArn", "ApiMemoryMB", "IngestTimeoutS", "SubnetIds"} <= set(changes)
+    assert {"ImageUri", "KafkaTopic", "KafkaSecretArn", "ApiMemoryMB", "IngestMemoryMB", "SubnetIds"} <= set(changes)
     for name in names:
         published = {
             change for change, one in zip(changes, after, strict=True) if version(one, name) != version(before, name)
