@@ -153,7 +153,7 @@ def live(system: System) -> None:
     ingest(system)
     repair(system)
     read(system)
-    export(system)
+    export(system, "window=all-time")
     finish(system)
     read_without_cache(system)
     redrive(system)
@@ -207,14 +207,16 @@ def read(system: System) -> None:
     system.invoke("repair", system.queued("repair_queue_url", "repair-players"))
 
 
-def export(system: System) -> None:
-    asked = system.ask("export", 202, rawQueryString="window=all-time&format=csv")
+def export(system: System, window: str) -> None:
+    asked = system.ask("export", 202, rawQueryString=f"{window}&format=parquet")
     system.ask("export-job", rawPath=asked["headers"]["location"])
     assert system.invoke("export", system.queued("export_queue_url", "export-job")) == {"batchItemFailures": []}
-    system.ask("export", 303, rawQueryString="window=all-time&format=csv")
-    system.ask("export", 202, rawQueryString="window=all-time&format=ndjson")
+    system.ask("export", 303, rawQueryString=f"{window}&format=parquet")
+    system.ask("export", 202, rawQueryString=f"{window}&format=ndjson")
     with interrupted_uploads(system, "export"):
         system.invoke("export", system.queued("export_queue_url", "export-job"))
+    system.ask("export", 202, rawQueryString=f"{window}&format=ndjson")
+    assert system.invoke("export", system.queued("export_queue_url", "export-job")) == {"batchItemFailures": []}
 
 
 @contextmanager
@@ -238,6 +240,7 @@ def finish(system: System) -> None:
     today = format_instant(now_ms())[:10]
     system.ask("rankings", rawQueryString=f"window=daily&date={today}")
     system.ask("result-versions", rawQueryString=f"window=daily&date={today}")
+    export(system, f"window=daily&date={today}")
     system.ask("disqualify")
     assert system.close() > 0, "a second version"
     system.ask("result-versions", rawQueryString=f"window=daily&date={today}")
