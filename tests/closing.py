@@ -141,17 +141,23 @@ class Scene:
         return found
 
     def play(
-        self, user: str, points: int, day: Day = MONDAY, event_id: str | None = None, **attributes: str
+        self,
+        user: str,
+        points: int,
+        day: Day = MONDAY,
+        event_id: str | None = None,
+        leaderboard: Leaderboard | None = None,
+        **attributes: str,
     ) -> Candidate:
-        """Commit one event, as ingest does, and show it."""
+        """Commit one event, as ingest does, and show it; by a definition that was kept, if one is given."""
         at_ms = day * DAY_MS + next(self.offsets)
         event = ScoreEvent(event_id or f"{user}-{at_ms}", self.id, user, points, at_ms, attributes)
-        return self.replay(event)
+        return self.replay(event, leaderboard)
 
-    def replay(self, event: ScoreEvent) -> Candidate:
+    def replay(self, event: ScoreEvent, leaderboard: Leaderboard | None = None) -> Candidate:
         source = Source(self.broker.name, 0, next(self.offsets), event.occurred_at_ms)
         candidate = Candidate(Record(source, None, None))
-        candidate.entry, candidate.leaderboard = LedgerEntry(event, source), self.leaderboard
+        candidate.entry, candidate.leaderboard = LedgerEntry(event, source), leaderboard or self.leaderboard
         standings = self.committer.commit([candidate])
         assert not self.projector.project({self.id: self.leaderboard}, standings)
         return candidate

@@ -14,6 +14,7 @@ from shared.live.windows import CacheUnavailable
 from shared.notices import Notices, NoticeUnavailable, WindowFinal
 from shared.pipeline.disqualifications import Discipline
 from shared.pipeline.finishing import Difference, Finishing, NotComparable
+from shared.pipeline.leaderboards import KEEP_MS
 from shared.topic import Topic, TopicUnavailable
 from shared.truth.acts import Acts
 from shared.truth.commits import Unavailable
@@ -24,6 +25,16 @@ from shared.truth.registry import Registry
 CLOCK_SKEW_MS: Final = 60_000
 """How far the clocks of two brokers, or of a broker and ours, may lie apart. A partition's append times may run back
 by this much when its leader changes, so a day closes only past the offset that its cutoff and this fall on."""
+INGEST_CALL_MS: Final = 60_000
+"""How long an ingest call may go on: the time limit of its function in template.yaml."""
+FUNCTIONS_SKEW_MS: Final = 10_000
+"""How far the clocks of two functions may lie apart; AWS holds its own to milliseconds."""
+API_CALL_MS: Final = 29_000
+"""How long after its `updated_at_ms` a definition may be written: the time limit of the API's function."""
+OLDER_RULES_MS: Final = API_CALL_MS + KEEP_MS + INGEST_CALL_MS + FUNCTIONS_SKEW_MS
+"""How long after a change of the rules an ingest call may still commit by those before: it began with a definition that
+was kept, and its commit is not conditional on the rules. With less lateness than those had, a day that closes earlier
+would still take an event."""
 BACKLOG_MS: Final = 7 * DAY_MS
 """How long records may have waited on the topic when their leaderboard is created: the usual retention."""
 LEADERBOARDS_MAX: Final = 10_000
@@ -132,6 +143,8 @@ class Closing:
 
     def _close(self, leaderboard: Leaderboard, run: Run) -> Leaderboard:
         """Close the buckets that can be; the leaderboard as it is then."""
+        if leaderboard.version > 1 and self._now_ms() - leaderboard.updated_at_ms < OLDER_RULES_MS:
+            return leaderboard
         before = _closed_before(leaderboard)
         newest = _newest_past_cutoff(leaderboard, self._now_ms())
         for number in range(newest, max(before, newest - DAYS_BACK_MAX), -1):

@@ -46,15 +46,16 @@ class Leaderboards:
         Raises:
             Unavailable: if the registry is out of reach.
         """
+        asked_ms = self._now_ms()
         leaderboard = self._registry.leaderboard(leaderboard_id)
         if leaderboard is None:
             self._kept.pop(leaderboard_id, None)
         else:
-            self.keep(leaderboard)
+            self._kept[leaderboard_id] = (asked_ms, leaderboard)
         return leaderboard
 
     def keep(self, leaderboard: Leaderboard) -> None:
-        """Remember a definition that was just read or written."""
+        """Remember a definition that was just written."""
         self._kept[leaderboard.id] = (self._now_ms(), leaderboard)
 
     def seal(self, leaderboard: Leaderboard) -> Leaderboard | None:
@@ -65,10 +66,11 @@ class Leaderboards:
         """
         if leaderboard.sealed:
             return leaderboard
+        asked_ms = self._now_ms()
         try:
             sealed = self._registry.seal(leaderboard)
         except Conflict:
             self._kept.pop(leaderboard.id, None)
             return None
-        self.keep(sealed)
+        self._kept[leaderboard.id] = (asked_ms, sealed)
         return sealed

@@ -23,13 +23,14 @@ from redis import Redis
 
 from infra.local.config import RESULTS
 from infra.local.stack import Stack
+from shared.pipeline.closing import OLDER_RULES_MS
 from tests import oracle, verdicts
 from tests.boards import Boards
-from tests.stack import HTTP_TIMEOUT_S, System, until
+from tests.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, until
 from tests.traffic import BOARDS, Traffic
 from tests.windows import Window, from_csv, read_window
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
 SEED = 7
 ROOT = Path(__file__).parents[2]
@@ -158,7 +159,8 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
     def all_final() -> bool:
         return all(statuses(system, board, windows).keys() == {"final"} for board, windows in final.items())
 
-    until(all_final, "every window whose days are over is final")
+    settled_s = OLDER_RULES_MS / 1000
+    until(all_final, "every window whose days are over is final", settled_s + TIMEOUT_S)
     records = system.records()
     judging = boards.judge(records)
     for board, windows in final.items():

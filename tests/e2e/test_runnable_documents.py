@@ -13,7 +13,7 @@ from infra.local.stack import Stack
 from tests.runnable import DOCUMENTS, ROOT, script
 from tests.stack import System
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
 PRELUDE = """
 curl() { command curl --silent --show-error --fail --max-time 30 --retry 20 --retry-delay 1 --retry-all-errors "$@"; }
@@ -62,7 +62,7 @@ def test_every_command_of_a_document_succeeds(
         env=os.environ | {"no_proxy": "*", "NO_PROXY": "*"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-2_000:]}\n{done.stderr[-2_000:]}"

@@ -16,7 +16,7 @@ from shared.live import keys
 from shared.live.builds import Builds
 from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.candidates import Disposition
-from shared.pipeline.closing import CLOCK_SKEW_MS, Cause
+from shared.pipeline.closing import CLOCK_SKEW_MS, OLDER_RULES_MS, Cause
 from shared.pipeline.rebuild import Outcome
 from shared.topic import Reach, TopicUnavailable
 from shared.truth.finals import AlreadyDone
@@ -226,6 +226,44 @@ def test_rules_that_were_changed_meanwhile_close_nothing(scene: Scene) -> None:
 
     assert scene.leaderboard.closed_through is None
     assert not scene.finals.due(scene.id)
+
+
+def test_a_day_that_less_lateness_lets_close_waits_for_ingest_calls_that_began_by_more(scene: Scene) -> None:
+    scene.run()
+    tuesday, before = Day(MONDAY + 1), scene.leaderboard
+    changed_ms = (tuesday + 1) * DAY_MS + 30 * 60_000
+    after = replace(before, version=2, lateness_ms=0, updated_at_ms=changed_ms)
+    scene.registry.save(after)
+
+    scene.now_ms = changed_ms + OLDER_RULES_MS - 1
+    assert not scene.run().blocked, "it is over soon, by itself"
+    assert scene.leaderboard.closed_through == MONDAY
+    assert scene.play("ann", 3, tuesday, leaderboard=before).disposition is Disposition.APPLIED
+
+    scene.now_ms += 1
+    scene.run()
+    assert scene.leaderboard.closed_through == tuesday
+    assert scene.stored(daily(tuesday)) == [("1", "ann", "3")]
+
+
+def test_windows_of_days_that_are_closed_do_not_wait_for_a_change_of_the_rules(scene: Scene) -> None:
+    scene.run()
+    scene.registry.save(replace(scene.leaderboard, version=2, name="Other", updated_at_ms=scene.now_ms))
+    scene.registry.save_period(scene.id, Period(id="monday", name="Monday", first=Day(MONDAY - 1), last=MONDAY))
+
+    assert [one.window_id for one in scene.run().finals] == [custom(Day(MONDAY - 1), MONDAY).id]
+
+
+def test_a_closed_day_stays_closed_when_a_deleted_leaderboard_is_opened_again(scene: Scene) -> None:
+    scene.run()
+    for version, closed in ((2, True), (3, False)):
+        scene.registry.save(replace(scene.leaderboard, version=version, closed=closed, lateness_ms=300 * DAY_MS))
+
+    late = scene.play("ann", 1_000)
+
+    assert late.rejection is not None
+    assert late.rejection.reason is Reason.TOO_LATE
+    assert scene.leaderboard.closed_through == MONDAY
 
 
 def test_a_closed_day_stays_closed_whatever_becomes_of_the_lateness(scene: Scene) -> None:
