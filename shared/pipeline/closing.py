@@ -132,7 +132,7 @@ class Closing:
                     self._finish(closed, window, run, again=again)
                 self._tell(closed)
             except AlreadyDone:
-                continue  # another run is at it, or the rules have just changed
+                continue  # another run has closed more, or the rules have just changed
             except Unavailable as error:
                 run.blocked.append(Blocked(leaderboard.id, "all", Cause.TRUTH, str(error)))
             except TopicUnavailable as error:
@@ -224,6 +224,8 @@ class Closing:
             run.blocked.append(_blocked(leaderboard, window, Cause.CACHE, error))
         except Unavailable as error:
             run.blocked.append(_blocked(leaderboard, window, Cause.TRUTH, error))
+        except AlreadyDone:
+            return  # another act came between: the next run ranks by it
         else:
             if final is not None:
                 run.finals.append(final)

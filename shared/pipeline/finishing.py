@@ -98,7 +98,7 @@ class Finishing:
         rules = leaderboard if before is None else self._rules(leaderboard, before)
         lines = list(self._reads.buckets(rules, [Day(bucket) for bucket in window.buckets]))
         ranked = rank_players(rules, present(lines, out))
-        self._compare(rules, window, ranked, lines)
+        self._compare(rules, window, ranked, lines, out)
         entries = list(entries_of(rules, ranked))
         if before is None:
             final = self._store(rules, window, out, 1, entries)
@@ -122,7 +122,9 @@ class Finishing:
             raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
         return replace(rules, sealed=True, closed_through=leaderboard.closed_through)
 
-    def _compare(self, leaderboard: Leaderboard, window: Window, ranked: Ranked, lines: Lines) -> None:
+    def _compare(
+        self, leaderboard: Leaderboard, window: Window, ranked: Ranked, lines: Lines, out: Disqualified
+    ) -> None:
         kept = is_kept(leaderboard, window, self._now_ms())
         if not kept and not self._is_complete(leaderboard, window):
             self._rebuild.anew(leaderboard, window)
@@ -135,6 +137,8 @@ class Finishing:
             self._rebuild.anew(leaderboard, window)
         differences = self._differences(leaderboard, window, ranked, members)
         if differences:
+            if self._disqualifications.now(leaderboard.id).acts != out.acts:
+                raise AlreadyDone(f"somebody was disqualified while {window.id} of {leaderboard.id} was compared")
             self._live.withdraw(leaderboard, window, self._now_ms())
             raise Difference(f"{differences} entries of {window.id} differ; the cache is built anew")
 

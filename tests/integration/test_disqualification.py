@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from shared.domain.acts import Act, ActKind
 from shared.domain.periods import Period
+from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily, weekly
 from shared.live.queries import LiveQueries
-from shared.live.windows import RETENTION_MS, CacheUnavailable
+from shared.live.windows import RETENTION_MS, CacheUnavailable, Page
 from shared.pipeline.closing import Cause
 from shared.pipeline.disqualifications import ACTS_MAX, TooManyActs
 from shared.pipeline.rebuild import Outcome
@@ -237,6 +238,27 @@ def test_a_result_is_not_written_if_somebody_was_disqualified_since_it_was_ranke
 
     assert scene.finals.versions(scene.id, daily(MONDAY).id) == [first]
     assert scene.finals.final(scene.id, weekly(MONDAY).id) is None
+
+
+def test_an_act_while_a_window_is_compared_makes_no_difference_between_cache_and_truth(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = scene.live.page
+
+    def page(leaderboard: Leaderboard, window: Window, *place: int) -> Page:
+        if window == daily(MONDAY):
+            monkeypatch.setattr(scene.live, "page", read)
+            scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+        return read(leaderboard, window, *place)
+
+    monkeypatch.setattr(scene.live, "page", page)
+    run = scene.run()
+
+    assert not run.blocked
+    assert scene.stored(daily(MONDAY)) is None
+    assert shown(scene, daily(MONDAY)) == ["cat", "ann"], "nothing was withdrawn"
+    scene.run()
+    assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
 
 
 def test_an_act_that_was_not_carried_out_is_by_the_next_run(scene: Scene) -> None:
