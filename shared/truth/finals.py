@@ -9,7 +9,7 @@ from msgspec import Struct
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day, Window, parse_id
 from shared.truth import keys
-from shared.truth.commits import TRANSACTION_ITEMS_MAX, passing_as_unavailable
+from shared.truth.commits import TRANSACTION_ITEMS_MAX, Unavailable, passing_as_unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -229,7 +229,10 @@ class Finals:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=items)
         except self._client.exceptions.TransactionCanceledException as error:
-            raise AlreadyDone(str(error)) from error
+            reasons = error.response.get("CancellationReasons", [])
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+                raise AlreadyDone(str(error)) from error
+            raise Unavailable(str(error)) from error  # throttled, or in conflict with another transaction
 
     def _key(self, leaderboard_id: str, sort: str) -> dict[str, Any]:
         return {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}
