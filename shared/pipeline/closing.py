@@ -209,11 +209,11 @@ class Closing:
 
     def _tell(self, leaderboard: Leaderboard) -> None:
         """Send what is to be told; what was sent and not struck for a crash is sent again."""
-        for window in self._finals.untold(leaderboard.id):
-            final = self._finals.final(leaderboard.id, window.id)
+        for window_id, version in self._finals.untold(leaderboard.id):
+            final = self._finals.version(leaderboard.id, window_id, version)
             if self._notices is not None and final is not None:
                 self._notices.send(_notice(final))
-            self._finals.told(leaderboard.id, window.id)
+            self._finals.told(leaderboard.id, window_id, version)
 
     def _finish(self, leaderboard: Leaderboard, window: Window, run: Run, *, again: bool) -> None:
         try:

@@ -102,21 +102,22 @@ class Finals:
         """
         return self._windows(leaderboard_id, keys.due_sort(""))
 
-    def untold(self, leaderboard_id: str) -> list[Window]:
-        """Windows whose results nobody was told of yet.
+    def untold(self, leaderboard_id: str) -> list[tuple[str, int]]:
+        """Window ids and versions of the results that nobody was told of yet; of a window the first version first.
 
         Raises:
             Unavailable: as above.
         """
-        return self._windows(leaderboard_id, keys.notice_sort(""))
+        sorts = [item["sk"]["S"].removeprefix(keys.NOTICES) for item in self._query(leaderboard_id, keys.NOTICES)]
+        return [(window_id, int(version)) for window_id, _, version in (sort.partition("#") for sort in sorts)]
 
-    def told(self, leaderboard_id: str, window_id: str) -> None:
-        """Strike a result from those that are to be told.
+    def told(self, leaderboard_id: str, window_id: str, version: int) -> None:
+        """Strike a version of a result from those that are to be told.
 
         Raises:
             Unavailable: as above.
         """
-        key: Any = self._key(leaderboard_id, keys.notice_sort(window_id))
+        key: Any = self._key(leaderboard_id, keys.notice_sort(window_id, version))
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=key)
 
@@ -145,6 +146,16 @@ class Finals:
         item = self._get(leaderboard_id, keys.final_sort(window_id))
         if item is not None and "versions" in item:
             item = self._get(leaderboard_id, keys.version_sort(window_id, int(item["versions"]["N"])))
+        return None if item is None else _decode(item)
+
+    def version(self, leaderboard_id: str, window_id: str, version: int) -> FinalRanking | None:
+        """One version of a window's result; None if there is none.
+
+        Raises:
+            Unavailable: as above.
+        """
+        sort = keys.final_sort(window_id) if version == 1 else keys.version_sort(window_id, version)
+        item = self._get(leaderboard_id, sort)
         return None if item is None else _decode(item)
 
     def versions(self, leaderboard_id: str, window_id: str) -> list[FinalRanking]:
@@ -198,7 +209,7 @@ class Finals:
             }
             put = {"TableName": self._table, "Item": version, "ConditionExpression": _NOT_YET}
             result = [{"Update": count}, {"Put": put}]
-        notice = self._key(final.leaderboard_id, keys.notice_sort(final.window_id))
+        notice = self._key(final.leaderboard_id, keys.notice_sort(final.window_id, final.version))
         due = self._strike_due(final.leaderboard_id, final.window_id, final.acts)
         self._transact([*result, *due, {"Put": {"TableName": self._table, "Item": notice}}])
 

@@ -11,6 +11,8 @@ TELEMETRY = "telemetry"
 """Partition of what is left for a scrape of metrics, e.g. `telemetry` / `mended`."""
 TELEMETRY_MENDED = "mended"
 """Sort key of the counter of what was mended."""
+NOTICES = "notice#"
+"""What the sort keys of all notices begin with."""
 ACT_NUMBER_MAX = 99_999_999
 """What the digits of a key hold."""
 
@@ -81,9 +83,9 @@ def version_sort(window_id: str, version: int | None) -> str:
     return f"result-version#{window_id}#" if version is None else f"result-version#{window_id}#{version:08d}"
 
 
-def notice_sort(window_id: str) -> str:
-    """A result that is still to be told, e.g. `notice#2026-W48`."""
-    return f"notice#{window_id}"
+def notice_sort(window_id: str, version: int) -> str:
+    """A version of a result that is still to be told, e.g. `notice#2026-W48#00000002`."""
+    return f"{NOTICES}{window_id}#{version:08d}"
 
 
 def snapshot_sort(window_id: str) -> str:

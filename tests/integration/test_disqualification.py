@@ -12,6 +12,7 @@ from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily, weekly
 from shared.live.queries import LiveQueries
 from shared.live.windows import RETENTION_MS, CacheUnavailable, Page
+from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.closing import Cause
 from shared.pipeline.disqualifications import ACTS_MAX, TooManyActs
 from shared.pipeline.rebuild import Outcome
@@ -238,6 +239,41 @@ def test_a_result_is_not_written_if_somebody_was_disqualified_since_it_was_ranke
 
     assert scene.finals.versions(scene.id, daily(MONDAY).id) == [first]
     assert scene.finals.final(scene.id, weekly(MONDAY).id) is None
+
+
+def test_each_version_of_a_result_is_told_once_also_when_nobody_was_there_to_be_told(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_notice: WindowFinal) -> None:
+        raise NoticeUnavailable("away")
+
+    monkeypatch.setattr(scene.notices, "send", away)
+    scene.run()
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.run()
+    assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
+
+    monkeypatch.undo()
+    scene.run()
+
+    told = [one for one in scene.told if one.window_id == daily(MONDAY).id]
+    assert [(one.version, one.players) for one in told] == [(1, 3), (2, 2)]
+    assert not scene.finals.untold(scene.id)
+
+
+def test_who_has_told_a_version_strikes_no_later_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_notice: WindowFinal) -> None:
+        raise NoticeUnavailable("away")
+
+    monkeypatch.setattr(scene.notices, "send", away)
+    scene.run()
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.run()
+
+    scene.finals.told(scene.id, daily(MONDAY).id, 1)
+
+    assert (daily(MONDAY).id, 1) not in scene.finals.untold(scene.id)
+    assert (daily(MONDAY).id, 2) in scene.finals.untold(scene.id)
 
 
 def test_an_act_while_a_window_is_compared_makes_no_difference_between_cache_and_truth(

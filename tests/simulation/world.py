@@ -124,7 +124,7 @@ class World:
         self.built_behind = 0
         """How often a reader was told that it is being built."""
         self.finished = 0
-        self.told: list[tuple[str, str]] = []
+        self.told: list[tuple[str, str, int]] = []
         self._tokens = 0
         redis.flushall()
 
@@ -499,7 +499,7 @@ class Notices:
         self._world.scheduler.pause()
         if self._world.scheduler.fails(Fault.REFUSE):
             raise NoticeUnavailable("away")
-        self._world.told.append((notice.leaderboard_id, notice.window_id))
+        self._world.told.append((notice.leaderboard_id, notice.window_id, notice.version))
         self._world.scheduler.pause()
         if self._world.scheduler.fails(Fault.REFUSE):
             raise NoticeUnavailable("away")
