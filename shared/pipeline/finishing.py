@@ -120,7 +120,9 @@ class Finishing:
         rules = self._registry.rules(leaderboard.id, final.rules_version)
         if rules is None:
             raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
-        return replace(rules, sealed=True, closed_through=leaderboard.closed_through)
+        # how long its windows are kept live goes by the lateness of now
+        now = {"closed_through": leaderboard.closed_through, "lateness_ms": leaderboard.lateness_ms}
+        return replace(rules, sealed=True, **now)
 
     def _compare(
         self, leaderboard: Leaderboard, window: Window, ranked: Ranked, lines: Lines, out: Disqualified

@@ -88,4 +88,5 @@ class Results:
         rules = self._registry.rules(leaderboard.id, final.rules_version)
         if rules is None:
             raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
-        return Result(final, replace(rules, sealed=True, closed_through=leaderboard.closed_through))
+        now = {"closed_through": leaderboard.closed_through, "lateness_ms": leaderboard.lateness_ms}
+        return Result(final, replace(rules, sealed=True, **now))

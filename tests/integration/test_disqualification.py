@@ -10,6 +10,7 @@ from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily, weekly
+from shared.live import keys
 from shared.live.queries import LiveQueries
 from shared.live.windows import RETENTION_MS, CacheUnavailable, Page
 from shared.notices import NoticeUnavailable, WindowFinal
@@ -210,6 +211,21 @@ def test_a_window_that_an_act_does_not_change_keeps_its_result(scene: Scene) -> 
     assert [one.version for one in scene.finals.versions(scene.id, daily(MONDAY).id)] == [1]
     assert scene.finals.due(scene.id) == []
     assert scene.acts.open(scene.id) == []
+
+
+def test_a_window_that_is_kept_by_the_lateness_of_now_is_compared_as_it_is_kept(scene: Scene) -> None:
+    scene.run()
+    scene.registry.save(replace(scene.leaderboard, version=2, lateness_ms=60 * DAY_MS))
+    scene.now_ms += RETENTION_MS + DAY_MS
+
+    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.run()
+
+    assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
+    final = scene.finals.final(scene.id, daily(MONDAY).id)
+    assert final is not None
+    assert (final.version, final.rules_version) == (2, 1)
+    assert not scene.redis.hexists(keys.parts(scene.id, daily(MONDAY).id), "\0complete"), "as one that is built"
 
 
 def test_a_period_s_result_gets_a_second_version_too(scene: Scene) -> None:
