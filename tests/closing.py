@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+from collections.abc import Iterable
 from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -165,7 +166,12 @@ class Scene:
     def pass_partition(self, offset: int) -> None:
         self.progress.advance(Position(self.broker.name, 0, offset, 0), self.now_ms, {offset - 1: APPLIED})
 
-    def run(self) -> Run:
+    def run(self, before: Iterable[Leaderboard] = ()) -> Run:
+        """One run over other leaderboards, if any are given, and this one."""
+        return self.closing(before).run()
+
+    def closing(self, before: Iterable[Leaderboard] = ()) -> Closing:
+        """Of other leaderboards, if any are given, and this one."""
         finishing = Finishing(
             reads=self.reads,
             live=self.live,
@@ -178,8 +184,9 @@ class Scene:
             now_ms=self.clock,
         )
         registry: Any = OnlyThis(self.registry, self.id)
+        registry.before += before
         broker: Any = self.broker
-        closing = Closing(
+        return Closing(
             registry=registry,
             finals=self.finals,
             acts=self.acts,
@@ -190,7 +197,6 @@ class Scene:
             notices=self.notices,
             now_ms=self.clock,
         )
-        return closing.run()
 
     def stored(self, window: Window) -> list[tuple[str, str, str]] | None:
         """Rank, user and score of each line of a window's result; None while it has none."""
@@ -219,11 +225,13 @@ class OnlyThis:
     def __init__(self, registry: Registry, leaderboard_id: str) -> None:
         self._registry = registry
         self._id = leaderboard_id
+        self.before: list[Leaderboard] = []
+        """What is looked after first."""
         self.periods = registry.periods
 
     def leaderboards(self, _limit: int) -> list[Leaderboard]:
         found = self._registry.leaderboard(self._id)
-        return [] if found is None else [found]
+        return [*self.before, *([] if found is None else [found])]
 
 
 def cause_of(run: Run, window: Window) -> Cause | None:

@@ -267,7 +267,7 @@ MUTATIONS = (
     Mutation(
         "days close though a partition lags behind the cutoff",
         "shared/pipeline/closing.py",
-        "if at < reach.end and self._topic.holds_records(reach.partition, at, reach.end):",
+        "if reach.first <= at < reach.end and self._topic.holds_records(reach.partition, at, reach.end):",
         "if False:",
         SIMULATION,
     ),
@@ -281,7 +281,7 @@ MUTATIONS = (
     Mutation(
         "windows become final without a look at the cache",
         "shared/pipeline/finishing.py",
-        "        self._compare(rules, window, ranked, lines)\n",
+        "        self._compare(rules, window, ranked, lines, out)\n",
         "",
         CLOSING,
     ),

@@ -1,8 +1,12 @@
-"""Closing of buckets and windows. Triggered by a schedule; asks Kafka, reads Redis, writes DynamoDB and S3."""
+"""Closing of buckets and windows. Triggered by a schedule; asks Kafka, reads Redis, writes DynamoDB and S3.
+
+Somebody may also invoke it by hand, to go on without records that the topic has lost.
+"""
 
 from collections import Counter
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -17,20 +21,38 @@ WINDOW_TIME_MS: Final = 120_000
 wiring = Wiring(settings.load())
 
 
+class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Records that are lost for good: docs/runbook.md, window-not-final."""
+
+    partition: Annotated[int, msgspec.Meta(ge=0)]
+    until: Annotated[int, msgspec.Meta(ge=1)]
+    """The first offset that the partition still has."""
+
+
 @metrics.log_metrics
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
-def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Close what can be closed, finish what is due; note how far the commits are behind, for a scrape.
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Close what can be closed, finish what is due; or go on without the records that the event acknowledges as lost.
+
+    Notes how far the commits are behind, for a scrape. Raises, at the end, whatever kept a leaderboard from being looked
+    after and will not pass by itself.
 
     Metrics: WindowsFinal, Blocked and for each cause Blocked_<cause>, ClosingDelay in ms of what has waited longest.
     """
+    if "acknowledge" in event:
+        lost = msgspec.convert(event["acknowledge"], Acknowledgement)
+        wiring.closing.acknowledge(lost.partition, lost.until)
+        logger.warning("went on without lost records", extra={"partition": lost.partition, "until": lost.until})
+        return {"partition": lost.partition, "until": lost.until}
     wiring.lag.note()
     if wiring.settings.kafka_timestamp_type != "LOG_APPEND_TIME":
         logger.warning("nothing is closed on the word of producers' clocks")
         return {"final": 0, "blocked": 0}
     run = wiring.closing.run(lambda: context.get_remaining_time_in_millis() > WINDOW_TIME_MS)
     _measure(run)
+    if run.errors:
+        raise ExceptionGroup(f"{len(run.errors)} leaderboards were not looked after", run.errors)
     return {"final": len(run.finals), "blocked": len(run.blocked)}
 
 

@@ -12,6 +12,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.windows import DAY_MS, Day, Window, daily, day_of, format_day, weekly
 from shared.live.windows import CacheUnavailable
 from shared.notices import Notices, NoticeUnavailable, WindowFinal
+from shared.observability import logger
 from shared.pipeline.disqualifications import Discipline
 from shared.pipeline.finishing import Difference, Finishing, NotComparable
 from shared.pipeline.leaderboards import KEEP_MS
@@ -50,6 +51,8 @@ class Cause(StrEnum):
 
     LAG = "lag"
     """A partition has not passed the offset that the cutoff falls on."""
+    LOST = "lost"
+    """The topic does not fit what is committed: its retention took records before, or it was made anew."""
     DIFFERENCE = "difference"
     """Cache and truth disagree."""
     CACHE = "cache"
@@ -58,6 +61,8 @@ class Cause(StrEnum):
     TOPIC = "topic"
     NOTICE = "notice"
     """A result is there, but nobody could be told."""
+    ERROR = "error"
+    """Something that is for people to mend; the log has it in full."""
 
 
 class Blocked(Struct, frozen=True):
@@ -78,6 +83,8 @@ class Run:
     def __init__(self) -> None:
         self.finals: list[FinalRanking] = []
         self.blocked: list[Blocked] = []
+        self.errors: list[Exception] = []
+        """What nobody expected, once for each leaderboard that was not looked after for it."""
 
     def delay_ms(self, now_ms: int) -> int:
         """How long what is blocked has waited, at the most; 0 if nothing is."""
@@ -124,22 +131,33 @@ class Closing:
             if not leaderboard.sealed:
                 continue  # it has no events
             try:
-                closed = self._close(leaderboard, run)
-                self._carry_out(closed, run)
-                for window, again in self._due(closed):
-                    if not has_time():
-                        return run
-                    self._finish(closed, window, run, again=again)
-                self._tell(closed)
-            except AlreadyDone:
-                continue  # another run has closed more, or the rules have just changed
-            except Unavailable as error:
-                run.blocked.append(Blocked(leaderboard.id, "all", Cause.TRUTH, str(error)))
-            except TopicUnavailable as error:
-                run.blocked.append(Blocked(leaderboard.id, "all", Cause.TOPIC, str(error)))
-            except NoticeUnavailable as error:
-                run.blocked.append(Blocked(leaderboard.id, "notices", Cause.NOTICE, str(error)))
+                if not self._look_after(leaderboard, run, has_time):
+                    break
+            except Exception as error:  # noqa: BLE001 - one leaderboard keeps no other waiting
+                logger.exception("leaderboard not looked after", extra={"leaderboard": leaderboard.id})
+                run.errors.append(error)
+                run.blocked.append(Blocked(leaderboard.id, "all", Cause.ERROR, repr(error)))
         return run
+
+    def _look_after(self, leaderboard: Leaderboard, run: Run, has_time: Callable[[], bool]) -> bool:
+        """Close and finish what can be of one leaderboard; False if there was no time for all of it."""
+        try:
+            closed = self._close(leaderboard, run)
+            self._carry_out(closed, run)
+            for window, again in self._due(closed):
+                if not has_time():
+                    return False
+                self._finish(closed, window, run, again=again)
+            self._tell(closed)
+        except AlreadyDone:
+            pass  # another run has closed more, or the rules have just changed
+        except Unavailable as error:
+            run.blocked.append(Blocked(leaderboard.id, "all", Cause.TRUTH, str(error)))
+        except TopicUnavailable as error:
+            run.blocked.append(Blocked(leaderboard.id, "all", Cause.TOPIC, str(error)))
+        except NoticeUnavailable as error:
+            run.blocked.append(Blocked(leaderboard.id, "notices", Cause.NOTICE, str(error)))
+        return True
 
     def _close(self, leaderboard: Leaderboard, run: Run) -> Leaderboard:
         """Close the buckets that can be; the leaderboard as it is then."""
@@ -149,12 +167,12 @@ class Closing:
         newest = _newest_past_cutoff(leaderboard, self._now_ms())
         for number in range(newest, max(before, newest - DAYS_BACK_MAX), -1):
             day = Day(number)
-            lag = self._lag(leaderboard.cutoff_ms(day))
-            if lag is None:
+            missing = self._missing(leaderboard.cutoff_ms(day))
+            if missing is None:
                 return self._close_through(leaderboard, before, day)
             if number == newest:
                 since_ms = leaderboard.cutoff_ms(Day(before + 1)) + 2 * CLOCK_SKEW_MS
-                run.blocked.append(Blocked(leaderboard.id, format_day(day), Cause.LAG, lag, since_ms))
+                run.blocked.append(Blocked(leaderboard.id, format_day(day), *missing, since_ms))
         return leaderboard
 
     def _close_through(self, leaderboard: Leaderboard, before: Day, through: Day) -> Leaderboard:
@@ -166,19 +184,38 @@ class Closing:
             leaderboard = replace(leaderboard, closed_through=last)
         return leaderboard
 
-    def _lag(self, cutoff_ms: int) -> str | None:
+    def acknowledge(self, partition: int, until: int) -> None:
+        """Go on without the records of a partition before an offset, which its retention took.
+
+        Raises:
+            ValueError: if the topic has no such partition, or still has records before the offset.
+            TopicUnavailable: if the broker does not answer.
+            Unavailable: if the registry is out of reach.
+        """
+        now_ms = self._now_ms()
+        first = next((one.first for one in self._topic.reach(now_ms) if one.partition == partition), None)
+        if first is None or until > first:
+            raise ValueError(f"partition {partition} of {self._topic.name} has records from {first} on")
+        self._progress.advance(Position(self._topic.name, partition, until, now_ms), now_ms, {})
+
+    def _missing(self, cutoff_ms: int) -> tuple[Cause, str] | None:
         """What is missing until every record that was appended by a cutoff is committed; None if nothing is."""
         positions = {one.partition: one for one in self._progress.positions(self._topic.name)}
         # the topic is asked after the positions, so that none can be past its end unless the topic is another one
         for reach in self._topic.reach(cutoff_ms + CLOCK_SKEW_MS):
             position: Position | None = positions.get(reach.partition)
+            lost_until = 0 if position is None else position.next_offset
             at = reach.first if position is None else position.next_offset
+            name = f"partition {reach.partition} of {self._topic.name}"
             if at > reach.newest:
-                return f"partition {reach.partition} ends at {reach.newest}, yet {at} are committed: another topic?"
-            if at < reach.first:
-                return f"partition {reach.partition} lost the records from {at} to {reach.first} to its retention"
-            if at < reach.end and self._topic.holds_records(reach.partition, at, reach.end):
-                return f"partition {reach.partition} is committed to {at} of {reach.end}"
+                return Cause.LOST, f"{name} ends at {reach.newest}, yet {at} are committed: another topic?"
+            if reach.first <= at < reach.end and self._topic.holds_records(reach.partition, at, reach.end):
+                return Cause.LAG, f"{name} is committed to {at} of {reach.end}"
+            if lost_until < reach.first:
+                return Cause.LOST, f"{name} lost the records from {lost_until} to {reach.first} to its retention"
+            if at < reach.end:  # marks of transactions: they stay passed when the retention takes them
+                passed = Position(self._topic.name, reach.partition, reach.end, cutoff_ms)
+                self._progress.advance(passed, self._now_ms(), {})
         return None
 
     def _carry_out(self, leaderboard: Leaderboard, run: Run) -> None:

@@ -40,7 +40,7 @@ class Position(Struct, frozen=True):
     partition: int
     next_offset: int
     appended_at_ms: int
-    """When the broker appended the record before `next_offset`."""
+    """When the broker appended the record before `next_offset`; where none stands, up to when it has appended none."""
     recorded_at_ms: int | None = None
     """When that was recorded; None where it is still to be, or nobody noted it."""
     counts: Mapping[str, int] = {}

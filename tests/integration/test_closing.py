@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -92,13 +93,50 @@ def test_offsets_without_records_do_not_block(scene: Scene) -> None:
     assert scene.stored(daily(MONDAY)) == RANKING
 
 
-def test_a_partition_that_was_never_read_blocks_only_if_it_holds_records(scene: Scene) -> None:
+def test_offsets_without_records_stay_passed_when_the_retention_takes_them(scene: Scene) -> None:
+    scene.broker.reached = Reach(0, 0, 12, 12)
+    scene.broker.records = False
+    scene.run()
+
+    scene.broker.reached = Reach(0, 12, 12, 12)
+    scene.now_ms += DAY_MS
+
+    assert not scene.run().blocked
+    assert scene.leaderboard.closed_through == MONDAY + 1
+
+
+def test_a_partition_that_was_never_read_blocks_only_if_it_has_had_records(scene: Scene) -> None:
     scene.broker.name += "-other"  # no position is known of it
     scene.broker.reached = Reach(0, 4, 5, 5)
     assert [one.cause for one in scene.run().blocked] == [Cause.LAG]
 
     scene.broker.reached = Reach(0, 5, 5, 5)
+    assert [one.cause for one in scene.run().blocked] == [Cause.LOST]
+
+    scene.broker.reached = Reach(0, 0, 0, 0)
     assert not scene.run().blocked
+
+
+@pytest.mark.parametrize("committed", [None, 10], ids=["never read", "committed to 10"])
+def test_who_acknowledges_that_records_are_lost_lets_closing_go_on(scene: Scene, committed: int | None) -> None:
+    scene.broker.name += "" if committed else "-other"
+    scene.broker.reached = Reach(0, 11, 11, 11)
+    assert [one.cause for one in scene.run().blocked] == [Cause.LOST]
+
+    scene.closing().acknowledge(0, 11)
+
+    assert not scene.run().blocked
+    assert scene.stored(daily(MONDAY)) == RANKING
+
+
+@pytest.mark.parametrize(("partition", "until"), [(0, 12), (1, 11)], ids=["records that are there", "no partition"])
+def test_nothing_is_acknowledged_but_what_is_lost(scene: Scene, partition: int, until: int) -> None:
+    scene.broker.reached = Reach(0, 11, 12, 12)
+
+    with pytest.raises(ValueError, match="has records from"):
+        scene.closing().acknowledge(partition, until)
+
+    assert [one.next_offset for one in scene.progress.positions(scene.broker.name)] == [10]
 
 
 @pytest.mark.parametrize("reached", [Reach(0, 0, 4, 4), Reach(0, 11, 12, 12)], ids=["another topic", "lost records"])
@@ -108,7 +146,7 @@ def test_a_topic_that_does_not_fit_what_was_committed_blocks(scene: Scene, reach
 
     run = scene.run()
 
-    assert [one.cause for one in run.blocked] == [Cause.LAG]
+    assert [one.cause for one in run.blocked] == [Cause.LOST]
     assert scene.stored(daily(MONDAY)) is None
 
 
@@ -134,6 +172,24 @@ def test_a_broker_that_is_away_blocks(scene: Scene) -> None:
 
     assert [one.cause for one in scene.run().blocked] == [Cause.TOPIC]
     assert scene.stored(daily(MONDAY)) is None
+
+
+def test_a_leaderboard_that_fails_as_nobody_expected_keeps_none_after_it_waiting(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, due = replace(scene.leaderboard, id="broken"), scene.finals.due
+
+    def fail(leaderboard_id: str) -> Any:
+        if leaderboard_id == "broken":
+            raise RuntimeError("its rules are gone")
+        return due(leaderboard_id)
+
+    monkeypatch.setattr(scene.finals, "due", fail)
+    run = scene.run([replace(broken, closed_through=MONDAY)])
+
+    assert [str(one) for one in run.errors] == ["its rules are gone"]
+    assert [(one.leaderboard_id, one.cause) for one in run.blocked] == [("broken", Cause.ERROR)]
+    assert scene.stored(daily(MONDAY)) == RANKING
 
 
 def test_a_cache_that_has_missed_a_standing_is_mended_first(scene: Scene) -> None:

@@ -1,0 +1,78 @@
+"""The edge of the closing function, on a closing that answers as the tests say."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.pipeline.closing import Blocked, Cause, Run
+
+EVENTS = Path(__file__).parents[2] / "events"
+NAMES = ("STAGE", "LEDGER_TABLE", "STANDINGS_TABLE", "REGISTRY_TABLE", "EXPORT_BUCKET", "KAFKA_TOPIC")
+QUEUES = ("DLQ_QUEUE_URL", "REPAIR_QUEUE_URL", "EXPORT_QUEUE_URL")
+ENVIRONMENT = {
+    **dict.fromkeys(NAMES, "name"),
+    **dict.fromkeys(QUEUES, "http://127.0.0.1:1/queue"),
+    "AWS_REGION": "eu-central-1",
+    "REDIS_URL": "redis://127.0.0.1:1",
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "POWERTOOLS_METRICS_NAMESPACE": "Leaderboards",
+    "POWERTOOLS_SERVICE_NAME": "close",
+    "POWERTOOLS_TRACE_DISABLED": "true",
+}
+CONTEXT = SimpleNamespace(
+    function_name="close",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda",
+    aws_request_id="1",
+    get_remaining_time_in_millis=lambda: 900_000,
+)
+
+
+@pytest.fixture
+def module() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        sys.modules.pop("functions.close.handler", None)
+        yield importlib.import_module("functions.close.handler")
+        sys.modules.pop("functions.close.handler", None)
+
+
+def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run()
+    run.errors.append(RuntimeError("its rules are gone"))
+    run.blocked.append(Blocked("cup", "all", Cause.ERROR, "its rules are gone"))
+
+    def finished(_has_time: Callable[[], bool]) -> Run:
+        return run
+
+    module.wiring.closing = SimpleNamespace(run=finished)
+    with pytest.raises(ExceptionGroup):
+        module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
+
+    (metrics,) = [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if "Blocked_error" in one]
+    assert metrics["Blocked_error"] == [1.0]
+
+
+def test_what_is_acknowledged_as_lost_is_named_by_partition_and_offset(module: Any) -> None:
+    acknowledged: list[tuple[int, int]] = []
+    module.wiring.closing = SimpleNamespace(acknowledge=lambda *place: acknowledged.append(place))
+
+    module.handler(msgspec.json.decode((EVENTS / "close-acknowledge.json").read_bytes()), CONTEXT)
+
+    assert acknowledged == [(3, 1200)]
+
+
+@pytest.mark.parametrize("lost", [{}, {"partition": 3}, {"partition": -1, "until": 5}, {"partition": "3", "until": 5}])
+def test_an_acknowledgement_that_does_not_name_them_is_refused(module: Any, lost: dict[str, Any]) -> None:
+    module.wiring.closing = SimpleNamespace()
+
+    with pytest.raises(msgspec.ValidationError):
+        module.handler({"acknowledge": lost}, CONTEXT)
