@@ -148,12 +148,7 @@ class Oracle:
     def _judge(self, record: Produced) -> str:
         event = parse(record.value)
         leaderboard_id, user_id = event["leaderboardId"], event["userId"]
-        fact = Fact(
-            event["eventId"],
-            event["points"],
-            instant(event["occurredAt"]),
-            tuple(sorted(event.get("attributes", {}).items())),
-        )
+        fact = to_fact(event)
         if leaderboard_id not in self.leaderboards:
             raise Refused("unknown_leaderboard")
         if leaderboard_id in self.closed:
@@ -206,6 +201,12 @@ def parse(value: bytes | None) -> dict[str, Any]:
     if not all(checks):
         raise Refused("invalid")
     return event
+
+
+def to_fact(event: Mapping[str, Any]) -> Fact:
+    """What an event that was read says."""
+    attributes = tuple(sorted(event.get("attributes", {}).items()))
+    return Fact(event["eventId"], event["points"], instant(event["occurredAt"]), attributes)
 
 
 def instant(text: str) -> int:

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
-from msgspec.structs import replace
 
-from shared.domain.windows import Day
+from shared.domain.windows import parse_day
+from shared.truth.items import to_standing
 from shared.truth.keys import LEADERBOARDS
 from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
@@ -59,6 +59,10 @@ class Dynamo:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self.tables: defaultdict[str, Table] = defaultdict(Table)
+        self.all_time: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
+        """(leaderboard, user) → version of the all-time standing → points and instant: all that there ever were."""
+        self.changed_after_close: list[tuple[str, str, str]] = []
+        """Leaderboard, day and user of standings that were written though their day was closed."""
 
     def transact_write_items(self, TransactItems: list[dict[str, Any]]) -> None:
         self._before("TransactWriteItems")
@@ -182,6 +186,8 @@ class Dynamo:
         table, place = self.tables[action["TableName"]], self._place(action)
         if kind == "Put":
             table[place] = _copied(action["Item"])
+            if action["TableName"] == "leaderboard-standings":
+                self._note_standing(*place, action["Item"])
         elif kind == "Delete":
             if place in table:
                 del table[place]
@@ -189,6 +195,17 @@ class Dynamo:
             table[place] = updated(table.get(place), action)
         else:
             assert kind == "ConditionCheck"
+
+    def _note_standing(self, partition: str, user: str, item: dict[str, Any]) -> None:
+        board, bucket, _ = partition.split("#")
+        if bucket == "all-time":
+            standing = to_standing(item)
+            versions = self.all_time.setdefault((board, user), {})
+            versions[standing.version] = (standing.points, standing.reached_at_ms)
+            return
+        closed_through = self.tables["registry"][LEADERBOARDS, board].get("closed_through")
+        if closed_through is not None and parse_day(bucket) <= int(closed_through["N"]):
+            self.changed_after_close.append((board, bucket, user))
 
     def _place(self, action: dict[str, Any]) -> tuple[str, str]:
         return self._key(action.get("Item") or action["Key"])
@@ -248,36 +265,3 @@ class S3:
         self._scheduler.pause()
         if self._scheduler.fails(Fault.REFUSE):
             raise ReadTimeoutError(endpoint_url="s3")
-
-
-class Registry:
-    """Definitions and periods; nobody changes them while they are sealed, but their days are closed."""
-
-    def __init__(self, scheduler: Scheduler, dynamo: Dynamo, leaderboards: Any, periods: Any) -> None:
-        self._scheduler = scheduler
-        self._leaderboards = {one.id: one for one in leaderboards}
-        self._periods = periods
-        self._items = dynamo.tables["registry"]
-        for one in leaderboards:
-            self._items[LEADERBOARDS, one.id] = {"version": {"N": str(one.version)}}
-
-    def leaderboard(self, leaderboard_id: str) -> Any:
-        self._scheduler.pause()
-        known = self._leaderboards.get(leaderboard_id)
-        if known is None:
-            return None
-        closed_through = self._items[LEADERBOARDS, leaderboard_id].get("closed_through")
-        return replace(known, closed_through=None if closed_through is None else Day(int(closed_through["N"])))
-
-    def rules(self, leaderboard_id: str, version: int) -> Any:
-        self._scheduler.pause()
-        known = self._leaderboards[leaderboard_id]
-        assert version == known.version
-        return known
-
-    def leaderboards(self, _limit: int) -> Any:
-        return [self.leaderboard(one.id) for one in self._leaderboards.values() if not one.closed]
-
-    def periods(self, leaderboard_id: str) -> Any:
-        self._scheduler.pause()
-        return self._periods.get(leaderboard_id, [])

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import DAY_MS
 
 HOUR_MS: Final = 3_600_000
@@ -20,6 +21,11 @@ BOARDS: Final[dict[str, dict[str, Any]]] = {
 OPEN: Final = tuple(name for name in BOARDS if name != CLOSED)
 VALUES: Final = ("DE", "FR", "", "{x}:z", "\x00\u00e9" * 40)
 """Of attributes: short and long, and such as would do harm in a key."""
+TIERS: Final[tuple[tuple[Tier, ...], ...]] = (
+    (),
+    (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_N, 3)),
+    (Tier("many", TierRule.MIN_SCORE, 5),),
+)
 LATENESS_MS: Final = {"P3D": 3 * DAY_MS, "PT1H": HOUR_MS, "PT0S": 0}
 
 

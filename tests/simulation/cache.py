@@ -1,20 +1,51 @@
-"""A real Redis behind faults: out of reach before or after a command, flushed, or failed over with lost writes."""
+"""A real Redis behind faults: out of reach before or after a command, slow, or failed over with lost writes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+from circuitbreaker import CircuitBreaker
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from shared.domain.windows import ALL_TIME_BUCKET
 from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+TIMEOUT_S = 1
+"""As the product's setting."""
+
+
+class Breaker(CircuitBreaker):
+    """The product's breaker by the time of the world."""
+
+    def __init__(self, scheduler: Scheduler, failures: int, rest_s: int, expected: tuple[type[Exception], ...]) -> None:
+        super().__init__(failures, rest_s, expected)
+        self._scheduler = scheduler
+        self._rest_s = rest_s
+        self._opened_ms = 0
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
+        super().__exit__(kind, error, traceback)
+        self._opened_ms = self._scheduler.now_ms
+        return False
+
+    @property
+    def open_remaining(self) -> float:
+        """Seconds until a command may try again."""
+        return self._opened_ms / 1000 + self._rest_s - self._scheduler.now_ms / 1000
 
 
 class Cache:
     """The part of redis-py's client that the product uses."""
 
-    def __init__(self, scheduler: Scheduler, redis: Redis) -> None:
-        self._scheduler = scheduler
+    def __init__(self, world: "World", redis: Redis) -> None:
+        self._world = world
+        self._scheduler = world.scheduler
         self._redis = redis
 
     def register_script(self, text: bytes) -> Callable[..., Any]:
@@ -24,10 +55,19 @@ class Cache:
         def call(keys: Any, args: Any, client: Any = None) -> Any:
             if client is not None:
                 return script(keys=keys, args=args, client=client)
-            lost = applies and self._scheduler.fails(Fault.CACHE_LOSES)
-            return self._command(lambda: [0, None] if lost else script(keys=keys, args=args))
+            if not applies:
+                return self._command(lambda: script(keys=keys, args=args))
+            if self._scheduler.fails(Fault.CACHE_LOSES):
+                return self._command(lambda: [0, None])
+            return self._command(lambda: self._apply(script, keys, args))
 
         return call
+
+    def _apply(self, script: Any, keys: Any, args: Any) -> Any:
+        answer = script(keys=keys, args=args)
+        if len(keys) > 1:  # not the one that only says who is disqualified
+            self._world.shown.note(*args[:2])
+        return answer
 
     def pipeline(self, transaction: bool) -> Any:
         pipe = self._redis.pipeline(transaction=transaction)
@@ -51,8 +91,66 @@ class Cache:
         self._scheduler.pause()
         if self._scheduler.fails(Fault.CACHE_AWAY):
             raise RedisConnectionError("away")
+        if self._scheduler.fails(Fault.SLOW):
+            return self._slowly(command)
         answer = command()
         self._scheduler.pause()
         if self._scheduler.fails(Fault.CACHE_AWAY):
             raise RedisConnectionError("away")
         return answer
+
+    def _slowly(self, command: Callable[[], Any]) -> Any:
+        """A command that waits in the server, at times for longer than its client, who then gives up: it is run."""
+        takes_s = self._scheduler.rng.uniform(0, 2 * TIMEOUT_S)
+        if takes_s <= TIMEOUT_S:
+            self._scheduler.sleep(takes_s)
+            return command()
+
+        def run_later() -> None:
+            self._scheduler.sleep(takes_s)
+            command()
+
+        self._scheduler.spawn(f"redis-{self._world.new_token()}", run_later, mortal=False)
+        self._scheduler.sleep(TIMEOUT_S)
+        raise RedisTimeoutError("slow")
+
+
+class Replica:
+    """A copy of all keys as they were at a moment."""
+
+    def __init__(self, redis: Redis) -> None:
+        names: list[bytes] = redis.keys("*")  # type: ignore[assignment]
+        pipe = redis.pipeline(transaction=False)
+        for name in names:
+            pipe.dump(name)
+            pipe.pttl(name)
+        answers = pipe.execute()
+        self._redis = redis
+        self._kept = list(zip(names, answers[::2], answers[1::2], strict=True))
+
+    def take_over(self) -> None:
+        """Every write since then is lost."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.flushall()
+        for name, dump, ttl_ms in self._kept:
+            if dump is not None:
+                pipe.restore(name, max(0, ttl_ms), dump)
+        pipe.execute()
+
+
+class Shown:
+    """Which versions of all-time standings the live windows were brought up to: they must never show older ones."""
+
+    def __init__(self) -> None:
+        self.versions: dict[tuple[str, str], int] = {}
+
+    def note(self, prefix: str, payload: bytes) -> None:
+        """Take in a call of the product's script that was run."""
+        board = prefix.removeprefix("lb:{").removesuffix("}:")
+        groups, *filters = msgspec.msgpack.decode(payload)[5:]
+        stride = 5 if filters else 4
+        for bucket, updates, _ in groups:
+            if bucket == ALL_TIME_BUCKET:
+                for user, version in zip(updates[::stride], updates[1::stride], strict=True):
+                    place = (board, user)
+                    self.versions[place] = max(version, self.versions.get(place, 0))

@@ -4,9 +4,8 @@ import csv
 import hashlib
 import io
 import traceback
-from base64 import b64decode
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import date
 from itertools import pairwise
 from typing import Any, Final
@@ -17,14 +16,15 @@ from redis import Redis
 from shared.domain.acts import Act, ActKind
 from shared.domain.windows import ALL_TIME, DAY_MS, Window, daily, parse_day, parse_id, to_date, weekly
 from shared.live.windows import LiveWindows
-from shared.queues import DeadLetter
 from shared.truth.finals import FinalRanking, Finals
-from shared.truth.items import to_ledger_entry, to_standing
+from shared.truth.items import to_standing
 from shared.truth.progress import Progress
-from tests.oracle import APPLIED, DUPLICATE, Entry, Fact, Oracle, Produced, instant, overflows, parse, score
-from tests.simulation.boards import CLOSED, leaderboard
+from tests.oracle import Entry, Fact, Oracle, instant, score, tier
+from tests.simulation.accounts import assert_accounts, dead_letters
+from tests.simulation.boards import CLOSED
 from tests.simulation.course import Course, shrink
-from tests.simulation.world import DLQ, TOPIC, Carriers, World, carriers
+from tests.simulation.outside import TOPIC
+from tests.simulation.world import Carriers, World, carriers
 
 START_MS: Final = parse_day("2099-01-03") * DAY_MS + 20 * 3_600_000
 """A Saturday evening of a year in which Redis, by its own clock, lets no window go."""
@@ -58,67 +58,16 @@ def fails(course: Course, redis: Redis) -> bool:
 
 
 def check(world: World) -> None:
-    """Section 9 of the design, against the oracle.
-
-    Whether an event overflows depends on what is in the ledger when it is judged, and a redelivery after a crash judges
-    it anew: of a player whose sums have left the exact integers, what the ledger says is taken over. No run of his days
-    may overflow all the same, and each of his records has to be accounted for.
-    """
+    """Section 9 of the design, against the oracle."""
     oracle = Oracle(world.boards, closed=[CLOSED])
-    records = [record for log in world.topic for record in log]
-    oracle.take(records)
     oracle.acts = acts(world)
-    letters, stored = dead_letters(world), ledger(world)
-    places = {(record.partition, record.offset): record for record in records}
-    enormous = {
-        player_of(record)
-        for place, record in places.items()
-        if "score_overflow" in (oracle.outcomes[place], letters.get(place))
-    }
-    for place, record in places.items():
-        outcome = oracle.outcomes[place]
-        if outcome in (APPLIED, DUPLICATE, "score_overflow", "conflicting_duplicate") and player_of(record) in enormous:
-            in_ledger = {fact.event_id for fact in stored.get(player_of(record), ())}
-            assert place in letters or parse(record.value)["eventId"] in in_ledger
-        else:
-            assert letters.get(place) == (None if outcome in (APPLIED, DUPLICATE) else outcome)
-    for player in enormous:
-        assert not overflows(stored.get(player, []))
-        oracle.facts[player] = stored.get(player, [])
-    expected = {player: sorted(facts, key=str) for player, facts in oracle.facts.items() if facts}
-    assert {player: sorted(facts, key=str) for player, facts in stored.items()} == expected
+    assert not world.dynamo.changed_after_close
+    assert_accounts(world, oracle)
     assert_standings(world, oracle)
     assert_windows(world, oracle)
     assert_finals(world, oracle)
     assert_range(world, oracle)
-    assert_counters(world, letters)
-
-
-def player_of(record: Produced) -> tuple[str, str]:
-    """Leaderboard and user of a record that could be read."""
-    event = parse(record.value)
-    return event["leaderboardId"], event["userId"]
-
-
-def dead_letters(world: World) -> dict[tuple[int, int], str]:
-    """Partition and offset → reason. Redelivery may bring a letter more than once, always with the original."""
-    letters: dict[tuple[int, int], str] = {}
-    for body in world.sqs.messages.get(DLQ, ()):
-        letter = msgspec.json.decode(body, type=DeadLetter)
-        assert b64decode(letter.value or "") == world.topic[letter.partition][letter.offset].value
-        letters[letter.partition, letter.offset] = letter.reason
-    return letters
-
-
-def ledger(world: World) -> dict[tuple[str, str], list[Fact]]:
-    """What the ledger holds of each player."""
-    facts: dict[tuple[str, str], list[Fact]] = {}
-    for item in world.dynamo.tables["leaderboard-ledger"].values():
-        event = to_ledger_entry(item).event
-        attributes = tuple(sorted(event.attributes.items()))
-        fact = Fact(event.event_id, event.points, event.occurred_at_ms, attributes)
-        facts.setdefault((event.leaderboard_id, event.user_id), []).append(fact)
-    return facts
+    assert_counters(world, dead_letters(world))
 
 
 def acts(world: World) -> dict[str, list[tuple[str, str]]]:
@@ -171,15 +120,15 @@ def assert_windows(world: World, oracle: Oracle) -> None:
         windows += [daily(parse_day(day.isoformat())) for day in days]
         windows += {weekly(parse_day(day.isoformat())) for day in days}
         for window in windows:
-            page = live.page(leaderboard(name), window, 0, 1_000, world.scheduler.now_ms)
+            page = live.page(world.registry.history[name][-1], window, 0, 1_000, world.scheduler.now_ms)
             assert page.complete
             shown = [(user, one.points, one.reached_at_ms) for user, one in page.lines]
             first, last = (None, None) if window is ALL_TIME else (to_date(window.first), to_date(window.last))
             ranking = oracle.ranking(name, first, last)
             assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], window.id
-            found = carriers(world.redis, leaderboard(name), window, world.scheduler.now_ms)
+            found = carriers(world.redis, world.registry.history[name][-1], window, world.scheduler.now_ms)
             assert found == expected_carriers(oracle, name, first, last), window.id
-            members = live.labels(leaderboard(name), window, 0, 1_000, world.scheduler.now_ms)
+            members = live.labels(world.registry.history[name][-1], window, 0, 1_000, world.scheduler.now_ms)
             assert members.total == sum(map(len, found.values())), "and nobody else"
 
 
@@ -224,6 +173,7 @@ def assert_finals(world: World, oracle: Oracle) -> None:
         days = to_date(window.first), to_date(window.last)
         for before, after in pairwise(versions):
             assert before.acts < after.acts
+            assert before.rules_version == after.rules_version
             rankings = [oracle.ranking(name, *days, acts=one.acts) for one in (before, after)]
             assert_difference(world, after, *rankings)
         assert oracle.ranking(name, *days) == oracle.ranking(name, *days, acts=versions[-1].acts), "is up to date"
@@ -238,7 +188,7 @@ def assert_finals(world: World, oracle: Oracle) -> None:
     assert not [sort for _, sort in world.dynamo.tables["registry"] if sort.startswith(left)]
 
 
-def assert_counters(world: World, letters: Mapping[tuple[int, int], str]) -> None:
+def assert_counters(world: World, letters: Mapping[tuple[int, int], Set[str]]) -> None:
     """What is counted of the records: each once at the most, none as applied that is not in the ledger."""
     client: Any = world.dynamo
     counted: Counter[str] = Counter()
@@ -248,7 +198,7 @@ def assert_counters(world: World, letters: Mapping[tuple[int, int], str]) -> Non
     in_ledger = len(world.dynamo.tables["leaderboard-ledger"])
     assert counted["applied"] <= in_ledger
     if world.is_faultless:
-        rejected = Counter(f"rejected_{reason}" for reason in letters.values())
+        rejected = Counter(f"rejected_{reason}" for reasons in letters.values() for reason in reasons)
         duplicates = sum(map(len, world.topic)) - in_ledger - rejected.total()
         assert +counted == +Counter({"applied": in_ledger, "duplicate": duplicates, **rejected})
 
@@ -261,6 +211,10 @@ def assert_version(world: World, oracle: Oracle, final: FinalRanking) -> None:
     lines = table(world, final.object_key, final.sha256)
     stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
     assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
+    rules = world.registry.history[final.leaderboard_id][final.rules_version - 1]
+    board = {"tiers": [{"name": one.name, one.rule.value: one.value} for one in rules.tiers]}
+    tiers = [tier(board, one.rank, one.score, len(ranking)) or "" for one in ranking]
+    assert [line["tier"] for line in lines] == tiers, final.window_id
     assert (final.players, int(final.sum_of_points)) == (len(ranking), sum(one.score for one in ranking))
 
 

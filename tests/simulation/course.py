@@ -29,6 +29,18 @@ class Fault(StrEnum):
     FLUSH = "flush"
     CLOCKS = "clocks"
     """The leaders of partitions do not agree what time it is."""
+    SKEW = "skew"
+    """Nor do processes of ours."""
+    SLOW = "slow"
+    """A command of Redis takes its time, or is run after its client has given up."""
+    FAILOVER = "failover"
+    """A replica of Redis takes over that lacks the last writes."""
+    RULES = "rules"
+    """Administrators change lateness and tiers."""
+    TWICE = "twice"
+    """A second producer sends an event, too, by a key of its own."""
+    STRAY = "stray"
+    """A producer ignores the key."""
 
 
 SHARES = {
@@ -44,8 +56,14 @@ SHARES = {
     Fault.REBALANCE: 0.3,
     Fault.FLUSH: 0.02,
     Fault.CLOCKS: 0.1,
+    Fault.SLOW: 0.01,
+    Fault.FAILOVER: 0.04,
+    Fault.RULES: 0.1,
+    Fault.TWICE: 0.05,
+    Fault.STRAY: 0.05,
 }
-"""Of all points at which each may strike; the last three, of all seconds."""
+"""Of all points at which each may strike; rebalances, flushes, failovers, clocks and rules of all seconds, producers of
+all events."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Who runs next, what time it is, and who crashes: all of it from one seed."""
 
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -12,7 +14,11 @@ TICK_MS_MAX = 40
 
 
 class Crash(BaseException):
-    """The process of an actor ends here, as by kill -9; nothing in the product may catch it."""
+    """The process of an actor ends here, as by kill -9; nothing in the product may catch it.
+
+    What the product would do on its way out, a process that is killed does not do: until the actor lives anew, each of
+    its calls to the outside ends as this one, without effect.
+    """
 
 
 class Scheduler:
@@ -27,9 +33,16 @@ class Scheduler:
         self._actors: dict[str, greenlet] = {}
         self._wake_ms: dict[str, int] = {}
         self._hub = getcurrent()
+        self._killed: set[greenlet] = set()
+        self._immortal: set[greenlet] = set()
+        self._limits_ms: dict[greenlet, int] = {}
+        """Until when the call that an actor is in may go on."""
         self.crashes = 0
+        self.timeouts = 0
+        """Calls that took longer than they may."""
+        self.struck: Counter[Fault] = Counter()
 
-    def spawn(self, name: str, life: Callable[[], None]) -> None:
+    def spawn(self, name: str, life: Callable[[], None], *, mortal: bool = True) -> None:
         """Add an actor. It lives its life again from the start after each crash, until it ends by itself."""
 
         def live() -> None:
@@ -37,11 +50,14 @@ class Scheduler:
                 try:
                     life()
                 except Crash:
-                    self.crashes += 1
+                    self._killed.discard(getcurrent())
+                    self._limits_ms.pop(getcurrent(), None)
                     continue
                 return
 
         self._actors[name] = greenlet(live, self._hub)
+        if not mortal:
+            self._immortal.add(self._actors[name])
         self._wake_ms[name] = 0
 
     def run(self, done: Callable[[], bool], steps_max: int = 200_000) -> None:
@@ -56,7 +72,9 @@ class Scheduler:
             name = self.rng.choice(ready)
             self.now_ms += self.rng.randrange(TICK_MS_MAX)
             actor = self._actors[name]
-            if actor and self.fails(Fault.CRASH):
+            if actor and actor not in self._immortal and self.fails(Fault.CRASH):
+                self._killed.add(actor)
+                self.crashes += 1
                 actor.throw(Crash)
             else:
                 actor.switch()
@@ -66,8 +84,23 @@ class Scheduler:
 
     def pause(self) -> None:
         """A point at which others may run, and at which a process may die."""
-        if getcurrent() is not self._hub:
+        current = getcurrent()
+        if current is self._hub:
+            return
+        if current not in self._killed:
             self._hub.switch()
+            if self.now_ms > self._limits_ms.get(current, self.now_ms):
+                self._killed.add(current)
+                self.timeouts += 1
+        if current in self._killed:
+            raise Crash
+
+    @contextmanager
+    def time_limit(self, ms: int) -> Iterator[None]:
+        """A call of a function, which Lambda kills when its time is up."""
+        self._limits_ms[getcurrent()] = self.now_ms + ms
+        yield
+        self._limits_ms.pop(getcurrent(), None)
 
     def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""
@@ -77,9 +110,15 @@ class Scheduler:
                 self._wake_ms[name] = self.now_ms + int(seconds * 1000)
         self.pause()
 
+    def has(self, fault: Fault) -> bool:
+        """Whether a fault is part of this course."""
+        return fault not in self._without
+
     def fails(self, fault: Fault) -> bool:
         """Whether a fault strikes here."""
-        return not self.calm and fault not in self._without and self.rng.random() < SHARES[fault]
+        strikes = not self.calm and self.has(fault) and self.rng.random() < SHARES[fault]
+        self.struck[fault] += strikes
+        return strikes
 
     def clock(self) -> int:
         """The virtual time, in the form the product asks for it."""

@@ -15,7 +15,9 @@ from tests.simulation.__main__ import changed
 from tests.simulation.boards import BOARDS, CLOSED
 from tests.simulation.checks import START_MS, acts, failure, take
 from tests.simulation.course import Course, Fault, draw, shrink
-from tests.simulation.world import DLQ, World
+from tests.simulation.process import DLQ
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.world import World
 
 SEEDS = 200
 CHUNK = 20
@@ -39,6 +41,7 @@ def test_the_same_seed_takes_the_same_course(redis: Redis) -> None:
 
 def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
+    struck: Counter[Fault] = Counter()
     crashes = finished = done = revised = ranges = built_behind = healed = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
@@ -46,6 +49,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         world = World(Course(seed), redis, START_MS)
         world.run()
         crashes += world.scheduler.crashes
+        struck.update(world.scheduler.struck)
         served.update(world.served)
         finished += world.finished
         ranges += world.ranges_served
@@ -56,6 +60,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         reasons |= {msgspec.json.decode(body, type=DeadLetter).reason for body in world.sqs.messages[DLQ]}
 
     assert crashes > 50
+    assert all(struck[fault] > 5 for fault in Fault if fault is not Fault.SKEW)
     assert served["live"] > 50
     assert served["snapshot"] > 50
     assert finished > 5, "before everything was over"
@@ -111,3 +116,27 @@ def test_what_the_environment_says_takes_a_failed_course_again() -> None:
     said = dict(part.split("=") for part in str(failed).split() if "=" in part)
 
     assert changed(draw(int(said["FIRST_SEED"])), said) == failed
+
+
+def test_a_process_that_is_killed_does_nothing_on_its_way_out() -> None:
+    scheduler = Scheduler(Course(0), START_MS)
+    done: list[str] = []
+
+    def live() -> None:
+        try:
+            with scheduler.time_limit(1_000):
+                scheduler.pause()
+                done.append("in time")
+                scheduler.now_ms += 2_000
+                scheduler.pause()
+                done.append("too late")
+        finally:
+            scheduler.pause()
+            done.append("on its way out")
+
+    scheduler.spawn("one", live)
+    with pytest.raises(AssertionError, match="not done"):
+        scheduler.run(lambda: False, 60)
+
+    assert scheduler.timeouts > 5
+    assert set(done) == {"in time"}

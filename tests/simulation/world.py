@@ -11,58 +11,43 @@ from msgspec.structs import replace
 from redis import Redis
 
 from infra.local.mapping import EventSourceMapping, Message, Policy
+from shared.domain.acts import Act
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, day_of
 from shared.live import keys as live_keys
-from shared.live.builds import LEASE_MS, Builds
+from shared.live.builds import LEASE_MS
 from shared.live.queries import LiveQueries
 from shared.live.windows import CacheUnavailable, LiveWindows, Page
-from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.answers import RankingSource
 from shared.pipeline.candidates import Disposition
-from shared.pipeline.closing import Closing
-from shared.pipeline.commit import Committer
-from shared.pipeline.disqualifications import Discipline, Disqualifications
-from shared.pipeline.fallback import Fallback
-from shared.pipeline.finishing import Finishing
-from shared.pipeline.ingest import Ingest
-from shared.pipeline.leaderboards import Leaderboards
-from shared.pipeline.projection import Projector
+from shared.pipeline.closing import API_CALL_MS, INGEST_CALL_MS
+from shared.pipeline.disqualifications import Discipline
 from shared.pipeline.rankings import Rankings, Rebuilding
-from shared.pipeline.rebuild import Rebuild
-from shared.pipeline.repair import Interrupted, Repair
-from shared.pipeline.results import Results
-from shared.pipeline.snapshots import WindowSnapshots
-from shared.pipeline.window_builds import Building, WindowBuilds
-from shared.queues import DeadLetterQueue, Queue, QueueUnavailable, RepairRequest
-from shared.retries import Backoff
-from shared.streams import in_turn
-from shared.topic import Reach, TopicUnavailable
-from shared.truth.acts import Acts, Taken
-from shared.truth.commits import Commits, Unavailable
-from shared.truth.finals import Finals
+from shared.pipeline.repair import Interrupted
+from shared.pipeline.window_builds import Building
+from shared.queues import QueueUnavailable, RepairRequest
+from shared.truth.acts import Taken
+from shared.truth.commits import Unavailable
 from shared.truth.keys import leaderboard_partition
-from shared.truth.progress import Progress
-from shared.truth.reads import Reads
-from shared.truth.snapshots import Snapshots
-from shared.truth.tables import Tables
+from shared.truth.registry import Conflict
 from tests.oracle import Produced
-from tests.simulation.aws import S3, Dynamo, Registry, Sqs
-from tests.simulation.boards import BOARDS, CLOSED, HOUR_MS, VALUES, leaderboard
-from tests.simulation.cache import Cache
+from tests.simulation.aws import S3, Dynamo, Sqs
+from tests.simulation.boards import BOARDS, CLOSED, HOUR_MS, LATENESS_MS, TIERS, VALUES, leaderboard
+from tests.simulation.cache import Replica, Shown
 from tests.simulation.course import Course, Fault
-from tests.simulation.scheduler import Scheduler, one_after_another
+from tests.simulation.outside import TOPIC
+from tests.simulation.process import REPAIRS, Process
+from tests.simulation.registry import Registry
+from tests.simulation.scheduler import Scheduler
 
-TOPIC = "score-events"
 PARTITIONS = 3
 FETCH = 12
 CLOSERS = 2
 AFTERWARDS_MS = 12 * DAY_MS
 """Until every day and week that has events is past its cutoff, by every board's lateness."""
-DLQ, REPAIRS = "dlq", "repairs"
 
 Carriers = dict[tuple[str, str], list[tuple[int, str, int, int]]]
 """(filter, value) → rank in the window, user, score and instant of those who carry it."""
@@ -125,6 +110,7 @@ class World:
         """How often a reader was told that it is being built."""
         self.finished = 0
         self.told: list[tuple[str, str, int]] = []
+        self.shown = Shown()
         self._tokens = 0
         redis.flushall()
 
@@ -137,8 +123,13 @@ class World:
             value = json.dumps(self._event(number, user)).encode()
             if self.rng.random() < 0.04:
                 value = self.rng.choice([b"", b"[]", b"\xff", b'{"eventId":"x"}', value[:-1]])
+            partition = self.rng.randrange(2) if value[:1] != b"{" else int(user[1:]) % PARTITIONS
+            if self.scheduler.fails(Fault.STRAY):
+                partition = (partition + 1) % PARTITIONS
             for _ in range(self.rng.choice([1, 1, 1, 1, 2])):
-                self._append(self.rng.randrange(2) if value[:1] != b"{" else int(user[1:]) % PARTITIONS, value)
+                self._append(partition, value)
+            if self.scheduler.fails(Fault.TWICE):
+                self._append((partition + 2) % PARTITIONS, value)
             if self.rng.random() < 0.05:
                 self.scheduler.now_ms += self.rng.randrange(DAY_MS)
         self.produced = True
@@ -175,12 +166,14 @@ class World:
 
     def consume(self, name: str) -> None:
         """An owner of partitions, as a trigger with its function: from the committed offsets on, until all is done."""
-        ingest = self._ingest()
+        ingest = Process(self).ingest()
 
         def invoke(event: dict[str, Any]) -> dict[str, Any]:
             records = [_to_record(raw) for partition in event["records"].values() for raw in partition]
             failures = []
-            for candidate in ingest.ingest(records):
+            with self.scheduler.time_limit(INGEST_CALL_MS):
+                candidates = ingest.ingest(records)
+            for candidate in candidates:
                 assert candidate.disposition is not None
                 if candidate.disposition is Disposition.FAILED:
                     source = candidate.record.source
@@ -210,7 +203,7 @@ class World:
 
     def repair(self) -> None:
         """The repair function with its queue, and its schedule."""
-        repair = self._repair()
+        repair = Process(self).repair()
         while not self.is_quiet():
             self.scheduler.sleep(0.2)
             messages = self.sqs.messages.setdefault(REPAIRS, [])
@@ -227,11 +220,12 @@ class World:
                 continue
 
     def read(self) -> None:
-        """A reader: whatever it is shown is in order, and never a window that nobody vouches for."""
-        rankings = self._rankings()
+        """A reader: what it is shown is in order, lacks nothing that was shown to the cache, or says that it may."""
+        rankings = Process(self).rankings()
         while not self.is_quiet():
             self.scheduler.sleep(0.3)
             board = leaderboard(self.rng.choice(self.open))
+            versions = dict(self.shown.versions)
             try:
                 page = rankings.page(board, ALL_TIME, 0, 1_000)
             except (Rebuilding, CacheUnavailable, Unavailable):
@@ -241,8 +235,31 @@ class World:
             assert keys == sorted(keys)
             assert page.total == len(keys)
             self.served[page.source] += 1
+            if page.source is RankingSource.LIVE and self._keeps_writes:
+                self._check_versions(
+                    board, {one.user_id: (one.score, one.reached_at_ms) for one in page.entries}, versions
+                )
             self._read_player(rankings, board)
             self._read_range(rankings)
+
+    def _check_versions(
+        self, board: Leaderboard, shown: dict[str, tuple[int, int]], versions: dict[tuple[str, str], int]
+    ) -> None:
+        """No live window shows an older standing than the cache was brought up to before it was read."""
+        for (name, user), version in versions.items():
+            if name != board.id:
+                continue
+            if user in shown:
+                known = self.dynamo.all_time[name, user]
+                assert shown[user] in [known[number] for number in known if number >= version], (name, user, version)
+            else:
+                assert user in self._acted_upon(name), (name, user, "is missing")
+
+    def _acted_upon(self, name: str) -> set[str]:
+        registry = self.dynamo.tables["registry"]
+        log = leaderboard_partition(name)
+        bodies = [registry[of, sort]["body"]["S"] for of, sort in registry if of == log and sort.startswith("act#")]
+        return {msgspec.json.decode(body, type=Act).user_id or "" for body in bodies}
 
     def _read_player(self, rankings: Rankings, board: Leaderboard) -> None:
         with suppress(Rebuilding, CacheUnavailable, Unavailable):
@@ -273,24 +290,44 @@ class World:
 
     def discipline(self) -> None:
         """Administrators who disqualify and reinstate, and ask again where they were not answered."""
-        discipline = self._discipline()
+        discipline = Process(self).discipline()
         while not self.is_consumed():
             self.scheduler.sleep(5)
             with suppress(Unavailable, Taken):
                 self._act(discipline)
 
     def _act(self, discipline: Discipline) -> None:
-        board = leaderboard(self.rng.choice(self.open))
+        board = self.registry.history[self.rng.choice(self.open)][-1]
         act = self.rng.choice([discipline.disqualify, discipline.disqualify, discipline.reinstate])
         act(board, self._user(), "somebody", "for a reason")
 
+    def redefine(self) -> None:
+        """Administrators who change how late events may come, and tiers."""
+        process = Process(self)
+        while not self.is_consumed():
+            self.scheduler.sleep(1)
+            if self.scheduler.fails(Fault.RULES):
+                with suppress(Conflict), self.scheduler.time_limit(API_CALL_MS):
+                    self._redefine(process)
+
+    def _redefine(self, process: Process) -> None:
+        now_ms = process.clock()
+        current = self.registry.leaderboard(self.rng.choice(self.open))
+        assert current is not None
+        self.scheduler.sleep(self.rng.uniform(0, 2))
+        lateness_ms, tiers = self.rng.choice(list(LATENESS_MS.values())), self.rng.choice(TIERS)
+        following = {"version": current.version + 1, "updated_at_ms": now_ms}
+        self.registry.save(replace(current, lateness_ms=lateness_ms, tiers=tiers, **following))
+
     def close(self) -> None:
         """The closing function on its schedule."""
-        closing = self.closing()
+        closing = Process(self).closing()
         while not self.is_quiet():
             self.scheduler.sleep(0.3)
             with suppress(Unavailable):
-                closing.run()
+                run = closing.run()
+                if run.errors:
+                    raise run.errors[0]
 
     def disturb(self) -> None:
         """Rebalances, flushes, and leaders whose clocks differ."""
@@ -300,150 +337,22 @@ class World:
                 self.owner[self.rng.randrange(PARTITIONS)] = self.rng.choice(["one", "two"])
             if self.scheduler.fails(Fault.FLUSH):
                 self.redis.flushall()
+            if self.scheduler.fails(Fault.FAILOVER):
+                replica = Replica(self.redis)
+                self.scheduler.sleep(self.rng.uniform(0, 1))
+                replica.take_over()
             if self.scheduler.fails(Fault.CLOCKS):
                 self.brokers_ahead_ms[self.rng.randrange(PARTITIONS)] = self.rng.randrange(-25_000, 25_000)
 
-    # what they are made of, anew for every process
-
-    def _ingest(self) -> Ingest:
-        leaderboards: Any = Leaderboards(self.registry, self.scheduler.clock)  # type: ignore[arg-type]
-        client: Any = self.dynamo
-        return Ingest(
-            leaderboards=leaderboards,
-            committer=Committer(Commits(client, Tables()), self.reads(), one_after_another, self._backoff()),
-            projector=Projector(self._live(), self._queue(REPAIRS), one_after_another, self.scheduler.clock),
-            dead_letters=DeadLetterQueue(self._queue(DLQ), None, "bucket"),  # type: ignore[arg-type]
-            progress=Progress(client, "registry"),
-            now_ms=self.scheduler.clock,
-        )
-
-    def _repair(self) -> Repair:
-        registry: Any = self.registry
-        return Repair(
-            registry=registry,
-            leaderboards=Leaderboards(registry, self.scheduler.clock),
-            reads=self.reads(),
-            live=self._live(),
-            rebuild=self._rebuild(),
-            builds=self._builds(),
-            snapshots=self._snapshots(),
-            now_ms=self.scheduler.clock,
-        )
-
-    def _snapshots(self) -> WindowSnapshots:
-        client: Any = self.dynamo
-        registry: Any = self.registry
-        store = Snapshots(client, "registry")
-        return WindowSnapshots(
-            live=self._live(),
-            store=store,
-            reads=self.reads(),
-            registry=registry,
-            disqualifications=Disqualifications(self._acts()),
-            now_ms=self.scheduler.clock,
-        )
-
-    def _rankings(self) -> Rankings:
-        client: Any = self.dynamo
-        registry: Any = self.registry
-        live = self._live()
-        return Rankings(
-            live=live,
-            queries=LiveQueries(live),
-            builds=self._builds(),
-            repairs=self._queue(REPAIRS),
-            results=Results(Finals(client, "registry"), registry, self.scheduler.clock),
-            fallback=Fallback(self._snapshots(), self.reads(), Disqualifications(self._acts()), self.scheduler.clock),
-            now_ms=self.scheduler.clock,
-        )
-
-    def closing(self) -> Closing:
-        """The product's closing of buckets and windows."""
-        client: Any = self.dynamo
-        registry: Any = self.registry
-        topic: Any = Broker(self)
-        s3: Any = self.s3
-        notices: Any = Notices(self)
-        finals = Finals(client, "registry")
-        finishing = Finishing(
-            reads=self.reads(),
-            live=self._live(),
-            rebuild=self._rebuild(),
-            finals=finals,
-            registry=registry,
-            disqualifications=Disqualifications(self._acts()),
-            s3=s3,
-            bucket="bucket",
-            now_ms=self.scheduler.clock,
-        )
-        return Closing(
-            registry=registry,
-            finals=finals,
-            acts=self._acts(),
-            discipline=self._discipline(),
-            progress=Progress(client, "registry"),
-            topic=topic,
-            finishing=finishing,
-            notices=notices,
-            now_ms=self.scheduler.clock,
-        )
-
-    def _builds(self) -> WindowBuilds:
-        registry: Any = self.registry
-        return WindowBuilds(
-            rebuild=self._rebuild(),
-            builds=Builds(self._live()),
-            live=self._live(),
-            registry=registry,
-            repairs=self._queue(REPAIRS),
-            now_ms=self.scheduler.clock,
-            new_token=self._new_token,
-        )
-
-    def _rebuild(self) -> Rebuild:
-        registry: Any = self.registry
-        return Rebuild(
-            reads=self.reads(),
-            live=self._live(),
-            builds=Builds(self._live()),
-            registry=registry,
-            disqualifications=Disqualifications(self._acts()),
-            now_ms=self.scheduler.clock,
-            new_token=self._new_token,
-        )
-
-    def _acts(self) -> Acts:
-        client: Any = self.dynamo
-        return Acts(client, "registry")
-
-    def _discipline(self) -> Discipline:
-        return Discipline(
-            acts=self._acts(),
-            disqualifications=Disqualifications(self._acts()),
-            reads=self.reads(),
-            live=self._live(),
-            now_ms=self.scheduler.clock,
-        )
-
-    def _new_token(self) -> str:
+    def new_token(self) -> str:
+        """A token that nobody else has."""
         self._tokens += 1
         return str(self._tokens)
 
-    def reads(self) -> Reads:
-        """The product's reads of the truth."""
-        client: Any = self.dynamo
-        return Reads(client, Tables(), in_turn, self._backoff())
-
-    def _backoff(self) -> Backoff:
-        return Backoff(sleep=self.scheduler.sleep, uniform=self.rng.uniform)
-
-    def _live(self) -> LiveWindows:
-        cache: Any = Cache(self.scheduler, self.redis)
-        return LiveWindows(cache)
-
-    def _queue(self, url: str) -> Queue:
-        sqs: Any = self.sqs
-        return Queue(sqs, url)
+    @property
+    def _keeps_writes(self) -> bool:
+        """Whether Redis keeps what it has taken, if it is not flushed as a whole."""
+        return not self.scheduler.has(Fault.CACHE_LOSES) and not self.scheduler.has(Fault.FAILOVER)
 
     # what it is waited for
 
@@ -459,7 +368,7 @@ class World:
         """Let everybody live, with faults until all is produced and much of it consumed, then in peace."""
         for name in ("one", "two"):
             self.scheduler.spawn(name, lambda name=name: self.consume(name))
-        for life in (self.produce, self.repair, self.read, self.discipline, self.disturb):
+        for life in (self.produce, self.repair, self.read, self.discipline, self.redefine, self.disturb):
             self.scheduler.spawn(life.__name__, life)
         for number in range(CLOSERS):  # a run may take longer than its schedule
             self.scheduler.spawn(f"close-{number}", self.close)
@@ -467,10 +376,11 @@ class World:
         self.finished = sum(sort.startswith("final#") for _, sort in self.dynamo.tables["registry"])
         self.scheduler.calm = True
         self.scheduler.run(self.is_quiet)
+        process = Process(self)
         self.scheduler.now_ms += LEASE_MS  # whoever died while building is waited for
-        self._repair().anti_entropy()
+        process.repair().anti_entropy()
         for name in self.open:  # what is older than a few days has its turn after hours
-            self._repair().repair(RepairRequest(leaderboard_id=name, rebuild=True, anyway=True))
+            process.repair().repair(RepairRequest(leaderboard_id=name, rebuild=True, anyway=True))
         self._let_range_go()
         self.range_healed = LiveWindows(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
         self.range_carriers = carriers(self.redis, self.ranged, self.range, self.scheduler.now_ms)
@@ -479,52 +389,15 @@ class World:
         self.scheduler.now_ms += AFTERWARDS_MS
         self._close_all()
         for _ in range(3):
-            self._act(self._discipline())
+            self._act(process.discipline())
         self._close_all()
 
     def _close_all(self) -> None:
-        while run := self.closing().run():
+        while run := Process(self).closing().run():
+            assert not run.errors, run.errors
             assert not run.blocked, run.blocked
             if not run.finals:
                 return
-
-
-class Notices:
-    """Who is told of results."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def send(self, notice: WindowFinal) -> None:
-        self._world.scheduler.pause()
-        if self._world.scheduler.fails(Fault.REFUSE):
-            raise NoticeUnavailable("away")
-        self._world.told.append((notice.leaderboard_id, notice.window_id, notice.version))
-        self._world.scheduler.pause()
-        if self._world.scheduler.fails(Fault.REFUSE):
-            raise NoticeUnavailable("away")
-
-
-class Broker:
-    """What the product asks of the broker, which is out of reach at times."""
-
-    name = TOPIC
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def reach(self, moment_ms: int) -> list[Reach]:
-        self._world.scheduler.pause()
-        if self._world.scheduler.fails(Fault.BROKER_AWAY):
-            raise TopicUnavailable("away")
-        return [
-            Reach(partition, 0, next((one.offset for one in log if one.appended_at_ms > moment_ms), len(log)), len(log))
-            for partition, log in enumerate(self._world.topic)
-        ]
-
-    def holds_records(self, partition: int, first: int, end: int) -> bool:
-        self._world.scheduler.pause()
-        return first < end
 
 
 def _to_message(record: Produced) -> Message:

@@ -1,0 +1,121 @@
+"""What became of every record: in the ledger, a duplicate of what is there, or on the dead-letter queue."""
+
+from base64 import b64decode
+from collections.abc import Mapping, Set
+from typing import Final
+
+import msgspec
+
+from shared.domain.windows import DAY_MS
+from shared.queues import DeadLetter
+from shared.truth.items import to_ledger_entry
+from tests.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, overflows, parse, to_fact
+from tests.simulation.process import DLQ
+from tests.simulation.world import World
+
+Player = tuple[str, str]
+"""Leaderboard and user."""
+ADMITTED: Final = (APPLIED, DUPLICATE, "score_overflow", "conflicting_duplicate")
+BY_ORDER: Final = (*ADMITTED, "too_late")
+"""Outcomes that may depend on what came first, or on the lateness of that moment."""
+
+
+def assert_accounts(world: World, oracle: Oracle) -> None:
+    """Every record against the oracle, which then knows the facts that count.
+
+    Of some players the oracle can't say what must become of them: an event overflows by what is in the ledger when it
+    is judged; of two with one id in two partitions the first one counts; what lateness allows at one time only counts
+    at that time; and a redelivery after a crash judges anew. Of these what the ledger says is taken over. Each of their
+    records has to be accounted for all the same, and no run of their days may overflow.
+    """
+    records = [record for log in world.topic for record in log]
+    oracle.take(records)
+    letters, stored = dead_letters(world), ledger(world)
+    undecided = undecided_players(world, oracle, records, letters)
+    for record in records:
+        place = record.partition, record.offset
+        outcome, reasons = oracle.outcomes[place], letters.get(place, set())
+        if outcome in BY_ORDER and player_of(record) in undecided:
+            assert_accounted(world, record, reasons, stored.get(player_of(record), []))
+        else:
+            assert reasons == (set() if outcome in (APPLIED, DUPLICATE) else {outcome}), place
+    for player in undecided:
+        assert world.boards[player[0]]["aggregation"] != "sum" or not overflows(stored.get(player, []))
+        oracle.facts[player] = stored.get(player, [])
+    oracle.facts = {player: facts for player, facts in oracle.facts.items() if facts}
+    expected = {player: sorted(facts, key=str) for player, facts in oracle.facts.items()}
+    assert {player: sorted(facts, key=str) for player, facts in stored.items()} == expected
+
+
+def undecided_players(
+    world: World, oracle: Oracle, records: list[Produced], letters: Mapping[tuple[int, int], Set[str]]
+) -> set[Player]:
+    """Of whom the order of events across partitions, or of events and changes of the lateness, decides."""
+    found: set[Player] = set()
+    contents: dict[tuple[Player, str], set[Fact]] = {}
+    partitions: dict[tuple[Player, str], set[int]] = {}
+    for record in records:
+        place = record.partition, record.offset
+        outcome = oracle.outcomes[place]
+        if outcome not in BY_ORDER:
+            continue
+        player, fact = player_of(record), to_fact(parse(record.value))
+        least_ms, most_ms = cutoffs_ms(world, player, fact)
+        if least_ms < record.appended_at_ms <= most_ms or "score_overflow" in (outcome, *letters.get(place, ())):
+            found.add(player)
+        if record.appended_at_ms <= most_ms:
+            contents.setdefault((player, fact.event_id), set()).add(fact)
+            partitions.setdefault((player, fact.event_id), set()).add(record.partition)
+    return found | {place[0] for place in contents if len(contents[place]) > 1 and len(partitions[place]) > 1}
+
+
+def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: list[Fact]) -> None:
+    """A record has a place that it may have."""
+    player, fact = player_of(record), to_fact(parse(record.value))
+    least_ms, most_ms = cutoffs_ms(world, player, fact)
+    in_ledger = [one for one in facts if one.event_id == fact.event_id]
+    if not reasons:
+        assert in_ledger == [fact]
+        assert record.appended_at_ms <= most_ms
+    if "too_late" in reasons:
+        assert record.appended_at_ms > least_ms
+    if "conflicting_duplicate" in reasons:
+        assert in_ledger
+        assert in_ledger != [fact]
+    if "score_overflow" in reasons:
+        assert world.boards[player[0]]["aggregation"] == "sum"
+    assert reasons <= {"too_late", "conflicting_duplicate", "score_overflow"}
+
+
+def cutoffs_ms(world: World, player: Player, fact: Fact) -> tuple[int, int]:
+    """Until when a fact's day took records, by the least and by the most lateness that its leaderboard ever had."""
+    lateness_ms = [one.lateness_ms for one in world.registry.history[player[0]]]
+    end_ms = (fact.day + 1) * DAY_MS
+    return end_ms + min(lateness_ms), end_ms + max(lateness_ms)
+
+
+def player_of(record: Produced) -> Player:
+    """Leaderboard and user of a record that could be read."""
+    event = parse(record.value)
+    return event["leaderboardId"], event["userId"]
+
+
+def dead_letters(world: World) -> dict[tuple[int, int], set[str]]:
+    """Partition and offset → reasons. Redelivery may bring a letter more than once, always with the original."""
+    letters: dict[tuple[int, int], set[str]] = {}
+    for body in world.sqs.messages.get(DLQ, ()):
+        letter = msgspec.json.decode(body, type=DeadLetter)
+        assert b64decode(letter.value or "") == world.topic[letter.partition][letter.offset].value
+        letters.setdefault((letter.partition, letter.offset), set()).add(letter.reason)
+    return letters
+
+
+def ledger(world: World) -> dict[Player, list[Fact]]:
+    """What the ledger holds of each player."""
+    facts: dict[Player, list[Fact]] = {}
+    for item in world.dynamo.tables["leaderboard-ledger"].values():
+        event = to_ledger_entry(item).event
+        attributes = tuple(sorted(event.attributes.items()))
+        fact = Fact(event.event_id, event.points, event.occurred_at_ms, attributes)
+        facts.setdefault((event.leaderboard_id, event.user_id), []).append(fact)
+    return facts

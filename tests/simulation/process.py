@@ -1,0 +1,189 @@
+"""The parts of the product, made anew for every process, on the stand-ins of one world."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.live.builds import Builds
+from shared.live.queries import LiveQueries
+from shared.live.windows import LiveWindows
+from shared.pipeline.closing import Closing
+from shared.pipeline.commit import Committer
+from shared.pipeline.disqualifications import Discipline, Disqualifications
+from shared.pipeline.fallback import Fallback
+from shared.pipeline.finishing import Finishing
+from shared.pipeline.ingest import Ingest
+from shared.pipeline.leaderboards import Leaderboards
+from shared.pipeline.projection import Projector
+from shared.pipeline.rankings import Rankings
+from shared.pipeline.rebuild import Rebuild
+from shared.pipeline.repair import Repair
+from shared.pipeline.results import Results
+from shared.pipeline.snapshots import WindowSnapshots
+from shared.pipeline.window_builds import WindowBuilds
+from shared.queues import DeadLetterQueue, Queue
+from shared.retries import Backoff
+from shared.streams import in_turn
+from shared.truth.acts import Acts
+from shared.truth.commits import Commits
+from shared.truth.finals import Finals
+from shared.truth.progress import Progress
+from shared.truth.reads import Reads
+from shared.truth.snapshots import Snapshots
+from shared.truth.tables import Tables
+from shared.wiring import BREAKER_FAILURES, BREAKER_REST_S
+from tests.simulation.cache import Breaker, Cache
+from tests.simulation.course import Fault
+from tests.simulation.outside import Broker, Notices
+from tests.simulation.scheduler import one_after_another
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+DLQ, REPAIRS = "dlq", "repairs"
+SKEW_MS_MAX = 4_000
+
+
+class Process:
+    """One process, with a clock of its own."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._dynamo: Any = world.dynamo
+        self._registry: Any = world.registry
+        self._skew_ms = world.rng.randrange(-SKEW_MS_MAX, SKEW_MS_MAX) if world.scheduler.has(Fault.SKEW) else 0
+        self._backoff = Backoff(sleep=world.scheduler.sleep, uniform=world.rng.uniform)
+
+    def clock(self) -> int:
+        """What time it is by this process."""
+        return self._world.scheduler.now_ms + self._skew_ms
+
+    @cached_property
+    def live(self) -> LiveWindows:
+        """The product's live windows, with its breaker."""
+        cache: Any = Cache(self._world, self._world.redis)
+        expected = (RedisConnectionError, RedisTimeoutError)
+        return LiveWindows(cache, Breaker(self._world.scheduler, BREAKER_FAILURES, BREAKER_REST_S, expected))
+
+    @cached_property
+    def reads(self) -> Reads:
+        """The product's reads of the truth."""
+        return Reads(self._dynamo, Tables(), in_turn, self._backoff)
+
+    def queue(self, url: str) -> Queue:
+        """A queue."""
+        sqs: Any = self._world.sqs
+        return Queue(sqs, url)
+
+    def acts(self) -> Acts:
+        """The log of acts."""
+        return Acts(self._dynamo, "registry")
+
+    def ingest(self) -> Ingest:
+        """The ingest function."""
+        return Ingest(
+            leaderboards=Leaderboards(self._registry, self.clock),
+            committer=Committer(Commits(self._dynamo, Tables()), self.reads, one_after_another, self._backoff),
+            projector=Projector(self.live, self.queue(REPAIRS), one_after_another, self.clock),
+            dead_letters=DeadLetterQueue(self.queue(DLQ), None, "bucket"),  # type: ignore[arg-type]
+            progress=Progress(self._dynamo, "registry"),
+            now_ms=self.clock,
+        )
+
+    def repair(self) -> Repair:
+        """The repair function."""
+        return Repair(
+            registry=self._registry,
+            leaderboards=Leaderboards(self._registry, self.clock),
+            reads=self.reads,
+            live=self.live,
+            rebuild=self._rebuild(),
+            builds=self._builds(),
+            snapshots=self._snapshots(),
+            now_ms=self.clock,
+        )
+
+    def rankings(self) -> Rankings:
+        """The API's reads of rankings."""
+        return Rankings(
+            live=self.live,
+            queries=LiveQueries(self.live),
+            builds=self._builds(),
+            repairs=self.queue(REPAIRS),
+            results=Results(Finals(self._dynamo, "registry"), self._registry, self.clock),
+            fallback=Fallback(self._snapshots(), self.reads, Disqualifications(self.acts()), self.clock),
+            now_ms=self.clock,
+        )
+
+    def discipline(self) -> Discipline:
+        """The API's disqualifications."""
+        return Discipline(
+            acts=self.acts(),
+            disqualifications=Disqualifications(self.acts()),
+            reads=self.reads,
+            live=self.live,
+            now_ms=self.clock,
+        )
+
+    def closing(self) -> Closing:
+        """The closing function."""
+        topic: Any = Broker(self._world)
+        s3: Any = self._world.s3
+        notices: Any = Notices(self._world)
+        finals = Finals(self._dynamo, "registry")
+        finishing = Finishing(
+            reads=self.reads,
+            live=self.live,
+            rebuild=self._rebuild(),
+            finals=finals,
+            registry=self._registry,
+            disqualifications=Disqualifications(self.acts()),
+            s3=s3,
+            bucket="bucket",
+            now_ms=self.clock,
+        )
+        return Closing(
+            registry=self._registry,
+            finals=finals,
+            acts=self.acts(),
+            discipline=self.discipline(),
+            progress=Progress(self._dynamo, "registry"),
+            topic=topic,
+            finishing=finishing,
+            notices=notices,
+            now_ms=self.clock,
+        )
+
+    def _snapshots(self) -> WindowSnapshots:
+        return WindowSnapshots(
+            live=self.live,
+            store=Snapshots(self._dynamo, "registry"),
+            reads=self.reads,
+            registry=self._registry,
+            disqualifications=Disqualifications(self.acts()),
+            now_ms=self.clock,
+        )
+
+    def _builds(self) -> WindowBuilds:
+        return WindowBuilds(
+            rebuild=self._rebuild(),
+            builds=Builds(self.live),
+            live=self.live,
+            registry=self._registry,
+            repairs=self.queue(REPAIRS),
+            now_ms=self.clock,
+            new_token=self._world.new_token,
+        )
+
+    def _rebuild(self) -> Rebuild:
+        return Rebuild(
+            reads=self.reads,
+            live=self.live,
+            builds=Builds(self.live),
+            registry=self._registry,
+            disqualifications=Disqualifications(self.acts()),
+            now_ms=self.clock,
+            new_token=self._world.new_token,
+        )

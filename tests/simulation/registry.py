@@ -1,0 +1,70 @@
+"""A stand-in of the registry: definitions in versions, and periods."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from shared.domain.periods import Period
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import Day
+from shared.truth.keys import LEADERBOARDS
+from shared.truth.registry import Conflict
+from tests.simulation.aws import Dynamo
+from tests.simulation.scheduler import Scheduler
+
+_TABLE: Final = "registry"
+
+
+class Registry:
+    """Definitions stand beside what closing writes to their items, as in the product: conditions hold for both."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        dynamo: Dynamo,
+        leaderboards: Iterable[Leaderboard],
+        periods: Mapping[str, Sequence[Period]],
+    ) -> None:
+        self._scheduler = scheduler
+        self._periods = periods
+        self._items = dynamo.tables[_TABLE]
+        self.history: dict[str, list[Leaderboard]] = {}
+        """Every version of each leaderboard, from the first."""
+        for one in leaderboards:
+            self._write(one)
+
+    def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
+        self._scheduler.pause()
+        return self._current(leaderboard_id)
+
+    def rules(self, leaderboard_id: str, version: int) -> Leaderboard:
+        self._scheduler.pause()
+        return self.history[leaderboard_id][version - 1]
+
+    def leaderboards(self, _limit: int) -> list[Leaderboard]:
+        found = [self.leaderboard(name) for name in self.history]
+        return [one for one in found if one is not None and not one.closed]
+
+    def periods(self, leaderboard_id: str) -> Sequence[Period]:
+        self._scheduler.pause()
+        return self._periods.get(leaderboard_id, [])
+
+    def save(self, leaderboard: Leaderboard) -> None:
+        self._scheduler.pause()
+        if leaderboard.version != len(self.history[leaderboard.id]) + 1:
+            raise Conflict(leaderboard.id)
+        self._write(leaderboard)
+        self._scheduler.pause()
+
+    def _write(self, leaderboard: Leaderboard) -> None:
+        self.history.setdefault(leaderboard.id, []).append(leaderboard)
+        place = (LEADERBOARDS, leaderboard.id)
+        self._items[place] = {**self._items.get(place, {}), "version": {"N": str(leaderboard.version)}}
+
+    def _current(self, leaderboard_id: str) -> Leaderboard | None:
+        if leaderboard_id not in self.history:
+            return None
+        closed_through = self._items[LEADERBOARDS, leaderboard_id].get("closed_through")
+        through = None if closed_through is None else Day(int(closed_through["N"]))
+        return replace(self.history[leaderboard_id][-1], closed_through=through)
