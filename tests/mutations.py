@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 LEFT_BEHIND = (".git", ".local", ".venv", ".*_cache", ".hypothesis", "__pycache__")
 PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
 CLOSING = ("tests/integration/test_closing.py",)
+DISQUALIFICATION = ("tests/integration/test_disqualification.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
 FILTERS = ("tests/integration/test_filters.py",)
@@ -265,11 +266,75 @@ MUTATIONS = (
         PROPERTY,
     ),
     Mutation(
+        "offsets are committed before the function is invoked",
+        "infra/local/trigger.py",
+        "        self._fetched = []\n        self._done |= self._mapping.run(now_ms)\n",
+        "        self._done |= {(one.topic, one.partition): one.offset + 1 for one in self._fetched}\n"
+        "        self._commit()\n        self._fetched = []\n        self._done |= self._mapping.run(now_ms)\n",
+        PROPERTY,
+    ),
+    Mutation(
+        "a place is recorded before its records are committed",
+        "shared/pipeline/ingest.py",
+        "        self._admit(candidates)\n        standings",
+        "        self._record_progress(candidates)\n        self._admit(candidates)\n        standings",
+        SIMULATION,
+    ),
+    Mutation(
+        "a place is recorded past a record that failed",
+        "shared/pipeline/ingest.py",
+        "            if candidate.disposition is Disposition.FAILED:\n                stopped.add(partition)\n",
+        "            if False:\n                pass\n",
+        SIMULATION,
+    ),
+    Mutation(
         "days close though a partition lags behind the cutoff",
         "shared/pipeline/closing.py",
         "if reach.first <= at < reach.end and self._topic.holds_records(reach.partition, at, reach.end):",
         "if False:",
         SIMULATION,
+    ),
+    Mutation(
+        "a day closes while an ingest call may still go by a longer lateness of before",
+        "shared/pipeline/closing.py",
+        "if leaderboard.version > 1 and self._now_ms() - leaderboard.updated_at_ms < OLDER_RULES_MS:",
+        "if False:",
+        SIMULATION,
+    ),
+    Mutation(
+        "a day closes by rules that were changed since they were read",
+        "shared/truth/finals.py",
+        '_FORWARD = "version = :version AND (attribute_not_exists',
+        '_FORWARD = "(version = :version OR version <> :version) AND (attribute_not_exists',
+        CLOSING,
+    ),
+    Mutation(
+        "days that are closed are opened again",
+        "shared/truth/finals.py",
+        "OR closed_through < :through)",
+        "OR closed_through <> :through)",
+        CLOSING,
+    ),
+    Mutation(
+        "a result is written though somebody was disqualified since it was ranked",
+        "shared/truth/finals.py",
+        '{"Delete": {"TableName": self._table, "Key": due}}, {"ConditionCheck": check}]',
+        '{"Delete": {"TableName": self._table, "Key": due}}, *[{"ConditionCheck": check}][:0]]',
+        DISQUALIFICATION,
+    ),
+    Mutation(
+        "throttling passes for a result that is there",
+        "shared/truth/finals.py",
+        'if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):',
+        "if True:",
+        PROPERTY,
+    ),
+    Mutation(
+        "the notice of a version strikes that of every other",
+        "shared/truth/keys.py",
+        'return f"{NOTICES}{window_id}#{version:08d}"',
+        'return f"{NOTICES}{window_id}#{min(version, 1):08d}"',
+        DISQUALIFICATION,
     ),
     Mutation(
         "the clocks of brokers are taken to be one",

@@ -284,6 +284,16 @@ def test_rules_that_were_changed_meanwhile_close_nothing(scene: Scene) -> None:
     assert not scene.finals.due(scene.id)
 
 
+def test_days_that_are_closed_are_never_opened_again(scene: Scene) -> None:
+    scene.run()
+
+    for through in (MONDAY, Day(MONDAY - 1)):
+        with pytest.raises(AlreadyDone):
+            scene.finals.close(scene.leaderboard, through, [])
+
+    assert scene.leaderboard.closed_through == MONDAY
+
+
 def test_a_day_that_less_lateness_lets_close_waits_for_ingest_calls_that_began_by_more(scene: Scene) -> None:
     scene.run()
     tuesday, before = Day(MONDAY + 1), scene.leaderboard
