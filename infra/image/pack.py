@@ -1,8 +1,9 @@
 """`pack.py DIRECTORY [OTHER]`: make a directory of installed packages fit for an image. Run while it is built.
 
-What is not needed at run time goes, the rest gets bytecode and the same time stamps whenever and wherever it is built.
-With another directory, files that are one and the same in it go, too: what is left are the additions to it. It imports
-nothing but the standard library, and calls no programs: the image that it runs in need not have any.
+What is not needed at run time goes, the rest gets bytecode and, with the directory above, the same time stamps whenever
+and wherever it is built. With another directory, files that are one and the same in it go, too: what is left are the
+additions to it. It imports nothing but the standard library, and calls no programs: the image that it runs in need not
+have any.
 """
 
 import compileall
@@ -12,8 +13,15 @@ import shutil
 import sys
 from pathlib import Path
 
-NEEDLESS = ("bin", ".lock", "*.dist-info/direct_url.json", "*.dist-info/uv_cache.json", "*.dist-info/uv_build.json")
-"""Programs, and how and from where a package was installed."""
+NEEDLESS = (
+    "bin",
+    ".lock",
+    "*.dist-info/RECORD",
+    "*.dist-info/direct_url.json",
+    "*.dist-info/uv_cache.json",
+    "*.dist-info/uv_build.json",
+)
+"""Programs, and how, when and from where a package was installed."""
 SERVICES = ("dynamodb", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts", "xray")
 """What botocore is asked for, here and by what signs for MSK and traces; it knows 400 others, 27 MB of them."""
 
@@ -42,7 +50,8 @@ def pack(directory: Path, other: Path | None = None) -> None:
     for path in sorted(directory.rglob("*"), reverse=True):
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         os.utime(path, (MOMENT, MOMENT))
-    os.utime(directory, (MOMENT, MOMENT))
+    for path in (directory, directory.parent):
+        os.utime(path, (MOMENT, MOMENT))
 
 
 def _drop_shared(directory: Path, other: Path) -> None:
