@@ -38,8 +38,9 @@ is over, pay from its [result](#get-leaderboardsidresult).
 
 ## What holds everywhere
 
-- *Tokens*: on AWS a request takes `Authorization: Bearer <JWT>` with the scope of its route. Locally nobody is asked
-  for one.
+- *Tokens*: on AWS a request takes `Authorization: Bearer <JWT>` with the scope of its route, in the claim `scope` or
+  `scp`. Locally nobody is asked for one.
+- *HEAD* is answered wherever GET is, as GET but without the body.
 - *Times* are UTC, RFC 3339, in milliseconds. *Scores* are integers to ±(2^53−1). *User ids* in a path are
   percent-encoded.
 - *A cache that can't answer* is said, never hidden: `source` is `snapshot` then, and a rank that nobody can vouch for
@@ -246,9 +247,9 @@ and `internal-error`.
 """
 
 WHEN: Final[dict[str, str]] = {
-    "unreadable-request": "The body is no JSON, or the query no UTF-8",
+    "unreadable-request": "The body is no JSON, the query no UTF-8, or a control character stands in the path",
     "unauthenticated": "There is no token, or its time is over",
-    "forbidden": "The token lacks the route's scope",
+    "forbidden": "The token lacks the route's scope; a path that is no route takes `leaderboards:admin`",
     "unknown-route": "The path is none of the routes above",
     "unknown-leaderboard": "There is no leaderboard of this id, or it was deleted",
     "unknown-period": "The leaderboard has no period of this id",

@@ -73,6 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     outside the local stage."""
     authorization: Literal["jwt", "off"] = "jwt"
     """Whether the API takes tokens; `off`, where everybody may do everything, is refused outside the local stage."""
+    scope_prefix: Annotated[str, Meta(pattern=r"^\S*$", description="text without spaces, or nothing")] = ""
+    """What tokens put before the API's scopes: a resource server of Amazon Cognito, `leaderboards/`."""
     redis_timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
     """How long one command of Redis may take, ms."""
     dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000

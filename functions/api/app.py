@@ -18,6 +18,7 @@ from functions.api.openapi import complete, operation_id
 from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
 from functions.api.routes import administration, exports, health, leaderboards, metrics, players, rankings, results
+from functions.api.security import Guard
 from shared.pipeline.window_builds import Building
 from shared.wiring import Wiring, now_ms
 
@@ -54,7 +55,13 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
         app.add_exception_handler(error, respond)
     app.add_exception_handler(405, _not_allowed(app))
     app.add_exception_handler(Building, _building(clock))
-    app.add_middleware(Edge, is_open=wiring.settings.authorization == "off", now_ms=clock)
+    app.add_middleware(
+        Edge,
+        guard=Guard(app.routes),
+        is_open=wiring.settings.authorization == "off",
+        scope_prefix=wiring.settings.scope_prefix,
+        now_ms=clock,
+    )
     app.openapi = complete(app)  # type: ignore[method-assign]
     return app
 
@@ -75,6 +82,8 @@ def _not_allowed(app: FastAPI) -> Callable[[Request, Exception], Awaitable[Respo
         for route in app.routes:
             if route.matches(request.scope)[0] is not Match.NONE:
                 methods |= getattr(route, "methods", None) or set()
+        if "GET" in methods:
+            methods.add("HEAD")
         allowed = HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
         return await respond(request, allowed if methods else error)
 

@@ -1,5 +1,5 @@
-"""The outermost layer: refuses who may not ask, what is too large and what is no text, and answers for every error that
-nobody else did.
+"""The outermost layer: refuses who may not ask, what is too large and what is no text, answers for every error that
+nobody else did, and HEAD as GET without a body.
 """
 
 from collections.abc import Callable
@@ -11,21 +11,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.api import security
 from functions.api.problems import NotText, TooLarge, problem_of
-from functions.api.security import Caller
+from functions.api.security import Caller, Guard
+from shared.domain.events import CONTROL
 
 BODY_BYTES_MAX: Final = 64 * 1024
 """Four times the largest definition of a leaderboard; API Gateway itself takes 10 MB."""
 _CALLER: Final = "leaderboards.caller"
-_BODILESS: Final = ("GET", "HEAD", "OPTIONS", "DELETE")
+_BODILESS: Final = ("GET", "OPTIONS", "DELETE")
 
 
 class Edge:
     """ASGI middleware. Inside it nothing is raised past the first byte of an answer."""
 
-    def __init__(self, app: ASGIApp, *, is_open: bool, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, guard: Guard, is_open: bool, scope_prefix: str, now_ms: Callable[[], int]
+    ) -> None:
         """`is_open`: nobody is asked for a token, and everybody may do everything."""
         self._app = app
+        self._guard = guard
         self._is_open = is_open
+        self._scope_prefix = scope_prefix
         self._now_ms = now_ms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,6 +38,8 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # RFC 9110, section 9.3.2: as GET, but for the body
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         started = False
 
         async def watch(message: Message) -> None:
@@ -41,8 +48,8 @@ class Edge:
             await send(message)
 
         try:
+            _check_text(scope["path"], scope["query_string"])
             scope[_CALLER] = self._admit(scope)
-            _check_text(scope["query_string"])
             inside = receive if scope["method"] in _BODILESS else _replayed(await _body(receive))
             await self._app(scope, inside, watch)
         except Exception as error:
@@ -57,13 +64,13 @@ class Edge:
             Unauthenticated: without a token that is good.
             Forbidden: without the scope that the route takes.
         """
-        required = security.required_scope(scope["method"], scope["path"])
         if self._is_open:
             return Caller(security.LOCAL_SUBJECT, security.EVERYTHING)
+        required = self._guard.required(scope["method"], scope["path"])
         if required is None:
             return None
         found = security.caller_of(scope.get("aws.event"), self._now_ms())
-        found.check(required)
+        found.check(required, self._scope_prefix)
         return found
 
 
@@ -94,8 +101,23 @@ def _replayed(body: bytes) -> Receive:
     return receive
 
 
-def _check_text(query: bytes) -> None:
-    """Raises NotText if the query hides bytes that are no UTF-8, which would be read as other text than was sent."""
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head
+
+
+def _check_text(path: str, query: bytes) -> None:
+    """Raises NotText for what would be read as something else than was sent.
+
+    That is a path with control characters (a route's pattern takes `x` and `x` with a line feed behind it alike), and a
+    query that hides bytes which are no UTF-8.
+    """
+    if CONTROL.search(path):
+        raise NotText("a path takes no control characters")
     if b"%" not in query:
         return
     try:

@@ -43,7 +43,7 @@ _TOKEN: Final = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "The scopes of each operation are those that the token's `scope` claim has to name; "
+    "description": "The scopes of each operation are those that the token's `scope` or `scp` has to name; "
     "`sub` is who is noted in the audit trail. Locally none is asked for.",
 }
 _CONDITIONAL: Final = {

@@ -44,7 +44,7 @@ class InvalidRequest(ApiError):
 
 
 class NotText(ApiError):
-    """A query that is not UTF-8."""
+    """A path with control characters, or a query that is not UTF-8."""
 
 
 class UnknownLeaderboard(ApiError):

@@ -1,15 +1,16 @@
-"""Who asks, and whether he may.
+"""Who asks, and whether they may.
 
 API Gateway's JWT authorizer has checked the token's signature, issuer, audience and time before; its scopes, and its
 time once more, are checked here, so that a route without authorizer lets nobody in.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
 from msgspec import Struct
+from starlette.routing import BaseRoute, Route
 
 SUBJECT_CHARACTERS_MAX: Final = 256
 LOCAL_SUBJECT: Final = "local"
@@ -31,7 +32,8 @@ class Unauthenticated(Exception):
 class Forbidden(Exception):
     """The token lacks the scope that the route takes."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: str) -> None:
+        """`scope`: as tokens name it."""
         super().__init__(f"takes a token with the scope {scope}")
         self.scope = scope
 
@@ -41,32 +43,60 @@ class Caller(Struct, frozen=True):
 
     subject: str
     scopes: frozenset[str]
+    """As the token names them."""
 
-    def check(self, scope: Scope) -> None:
-        """Raises Forbidden unless he has the scope."""
-        if scope not in self.scopes:
-            raise Forbidden(scope)
+    def check(self, scope: Scope, prefix: str = "") -> None:
+        """Raises Forbidden unless they have the scope, which tokens name with the prefix."""
+        named = f"{prefix}{scope}"
+        if named not in self.scopes:
+            raise Forbidden(named)
 
 
 EVERYTHING: Final = frozenset[str](Scope)
-_OPEN: Final = frozenset({"", "health", "openapi.json", "docs"})
+_SCOPE_CLAIMS: Final = ("scope", "scp")
+"""`scp` is what Microsoft Entra ID and Okta call it."""
+_OPEN: Final = frozenset({"health", "openapi.json", "docs"})
 """First parts of paths that take no token: they tell nothing of anybody. `metrics` is not among them: it names every
 leaderboard and how many play. It takes READ, as their list does, so that a scraper's token can only look."""
 _EXPORTS: Final = frozenset({"export", "exports", "result"})
 _ADMINISTRATION: Final = frozenset({"acts", "disqualified"})
 
 
-def required_scope(method: str, path: str) -> Scope | None:
-    """What a request takes; None where anybody may ask. What is not known takes the most."""
-    parts = path.split("/")
+def required_scope(method: str, template: str) -> Scope | None:
+    """What a route takes, by its method and its template (`/leaderboards/{id}/rankings`), never by what a client wrote.
+
+    Returns:
+        None where anybody may ask. What is not known takes the most.
+    """
+    parts = template.split("/")
     if parts[1:2] and parts[1] in _OPEN:
         return None
-    if method not in ("GET", "HEAD", "OPTIONS"):
+    if method != "GET":
         return Scope.ADMIN
     below = parts[3] if len(parts) > 3 else ""
     if below in _EXPORTS:
         return Scope.EXPORTS
     return Scope.ADMIN if below in _ADMINISTRATION else Scope.READ
+
+
+class Guard:
+    """Tells what a request takes: what the route takes that will serve it."""
+
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        """`routes`: in the order in which they are tried."""
+        self._routes = [
+            (route.path_regex, method, required_scope(method, route.path))
+            for route in routes
+            if isinstance(route, Route)
+            for method in sorted((route.methods or set()) - {"HEAD"})
+        ]
+
+    def required(self, method: str, path: str) -> Scope | None:
+        """The scope; None where anybody may ask. What no route serves takes the most."""
+        for pattern, served, scope in self._routes:
+            if served == method and pattern.match(path):
+                return scope
+        return Scope.ADMIN
 
 
 def caller_of(event: Mapping[str, Any] | None, now_ms: int) -> Caller:
@@ -84,7 +114,14 @@ def caller_of(event: Mapping[str, Any] | None, now_ms: int) -> Caller:
     expires_s = str(claims.get("exp", ""))
     if not re.fullmatch(r"\d{1,12}", expires_s, re.ASCII) or int(expires_s) * 1000 <= now_ms:
         raise Unauthenticated("the token's time is over")
-    return Caller(subject, frozenset(str(claims.get("scope", "")).split()))
+    return Caller(subject, frozenset(scope for name in _SCOPE_CLAIMS for scope in _listed(claims.get(name, ""))))
+
+
+def _listed(claim: object) -> list[str]:
+    """The scopes of a claim: words of one string (RFC 8693) or a list, which API Gateway writes as `[one two]`."""
+    if isinstance(claim, list):
+        return [str(scope) for scope in claim]
+    return str(claim).removeprefix("[").removesuffix("]").replace(",", " ").split()
 
 
 def _claims(event: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -16,7 +16,8 @@ FUTURE_TOLERANCE_MS: Final = 5 * 60 * 1000
 """How far a producer's clock may run ahead of the broker's."""
 
 LEADERBOARD_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,63}\Z"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Characters that no name has: control characters, and halves of a character."""
 _RFC_3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
@@ -99,7 +100,7 @@ def check_user_id(user_id: str) -> None:
     # a surrogate on its own is no UTF-8; it takes three bytes here and is refused with the control characters
     if not 1 <= len(user_id.encode(errors="surrogatepass")) <= USER_ID_BYTES_MAX:
         raise Rejection(Reason.INVALID, f"userId takes 1 to {USER_ID_BYTES_MAX} bytes of UTF-8")
-    if _CONTROL.search(user_id):
+    if CONTROL.search(user_id):
         raise Rejection(Reason.INVALID, "userId takes no control characters")
 
 

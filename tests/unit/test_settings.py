@@ -26,6 +26,7 @@ def test_the_environment_of_the_local_stack_is_complete() -> None:
 
 OPTIONAL = {
     "AUTHORIZATION",
+    "SCOPE_PREFIX",
     "RESULT_TOPIC_ARN",
     "CURSOR_KEY",
     "REDIS_PASSWORD",
@@ -59,6 +60,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("RESULT_TOPIC_ARN", "results"),
         ("KAFKA_SECURITY", "tls"),
         ("AUTHORIZATION", "none"),
+        ("SCOPE_PREFIX", "leaderboards/ "),
         ("REDIS_TIMEOUT_MS", "9"),
         ("REDIS_TIMEOUT_MS", "soon"),
         ("TRUTH_THREADS", "65"),

