@@ -15,7 +15,7 @@ from shared.live.queries import LiveQueries
 from shared.live.windows import RETENTION_MS, CacheUnavailable, Page
 from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.closing import Cause
-from shared.pipeline.disqualifications import ACTS_MAX, TooManyActs
+from shared.pipeline.disqualifications import ACTS_MAX, ROUTINE_ACTS_MAX, TooManyActs
 from shared.pipeline.rebuild import Outcome
 from shared.pipeline.result_files import award_id
 from shared.truth.acts import Taken
@@ -44,14 +44,14 @@ def test_a_disqualified_player_leaves_every_live_window_and_comes_back_with_what
     windows = [daily(MONDAY), weekly(MONDAY), ALL_TIME, RANGE]
     assert [shown(scene, window) for window in windows] == [["bob", "cat", "ann"]] * 4
 
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "bought his points")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "bought points")
     scene.play("bob", 1)
     scene.play("bob", 1, Day(MONDAY + 1))
 
     assert [shown(scene, window) for window in windows] == [["cat", "ann"]] * 4
     assert shown(scene, daily(Day(MONDAY + 1))) == []
 
-    scene.discipline.reinstate(scene.leaderboard, "bob", "ida", "he had not")
+    scene.discipline.reinstate(scene.leaderboard, "bob", "admin", "it was another player")
 
     assert [shown(scene, window) for window in windows] == [["bob", "cat", "ann"]] * 4
     page = scene.live.page(scene.leaderboard, ALL_TIME, 0, 1, scene.now_ms)
@@ -60,7 +60,7 @@ def test_a_disqualified_player_leaves_every_live_window_and_comes_back_with_what
 
 def test_a_disqualified_player_is_found_nowhere(scene: Scene) -> None:
     queries = LiveQueries(scene.live)
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     board, now_ms = scene.leaderboard, scene.now_ms
     assert scene.live.player(board, ALL_TIME, "bob", 5, now_ms).position is None
@@ -69,8 +69,8 @@ def test_a_disqualified_player_is_found_nowhere(scene: Scene) -> None:
 
 
 def test_an_act_asked_for_twice_is_done_once(scene: Scene) -> None:
-    first = scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
-    second = scene.discipline.disqualify(scene.leaderboard, "bob", "max", "why else")
+    first = scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    second = scene.discipline.disqualify(scene.leaderboard, "bob", "other", "why else")
 
     assert (first[1], second[1]) == (True, False)
     assert first[0] == second[0]
@@ -78,31 +78,77 @@ def test_an_act_asked_for_twice_is_done_once(scene: Scene) -> None:
 
 
 def test_who_never_was_out_can_t_be_reinstated(scene: Scene) -> None:
-    assert scene.discipline.reinstate(scene.leaderboard, "bob", "ida", "why") == (None, False)
+    assert scene.discipline.reinstate(scene.leaderboard, "bob", "admin", "why") == (None, False)
     assert list(scene.acts.read(scene.id)) == []
 
 
 def test_acts_at_the_same_time_get_numbers_of_their_own(scene: Scene) -> None:
-    act, _ = scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    act, _ = scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     with pytest.raises(Taken):
         scene.acts.append(scene.id, replace(act, user_id="ann"))
 
-    other, _ = scene.discipline.disqualify(scene.leaderboard, "ann", "max", "why")
+    other, _ = scene.discipline.disqualify(scene.leaderboard, "ann", "other", "why")
     assert (act.number, other.number) == (1, 2)
 
 
 def test_a_log_that_is_full_takes_no_act_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ACTS_MAX > 1
     monkeypatch.setattr("shared.pipeline.disqualifications.ACTS_MAX", 1)
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     with pytest.raises(TooManyActs):
-        scene.discipline.reinstate(scene.leaderboard, "bob", "ida", "why")
+        scene.discipline.reinstate(scene.leaderboard, "bob", "admin", "why")
+
+
+def test_routine_acts_leave_room_for_disqualifications_and_definitions(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ROUTINE_ACTS_MAX <= ACTS_MAX - 5_000
+    monkeypatch.setattr("shared.pipeline.disqualifications.ROUTINE_ACTS_MAX", 1)
+    scene.discipline.note(scene.id, ActKind.REBUILD, "admin")
+
+    for kind in (ActKind.REBUILD, ActKind.REDRIVE, ActKind.DEFINE_PERIOD, ActKind.DELETE_PERIOD):
+        with pytest.raises(TooManyActs, match="has had 1 acts"):
+            scene.discipline.note(scene.id, kind, "admin")
+
+    scene.discipline.note(scene.id, ActKind.DEFINE, "admin")
+    assert scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")[1]
+    assert scene.discipline.reinstate(scene.leaderboard, "bob", "admin", "why not")[1]
+
+
+def test_the_days_of_a_player_are_found_without_reading_his_events(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.pipeline.disqualifications.DAYS_AT_ONCE", 2)
+    days = {Day(MONDAY - distance) for distance in (0, 1, 5, 6)}
+    for day in days - {MONDAY}:
+        scene.play("bob", 1, day)
+    monkeypatch.setattr(scene.reads, "ledger", None)
+
+    assert scene.discipline.days(scene.leaderboard, "bob") == days
+    assert scene.discipline.days(scene.leaderboard, "nobody") == set()
+
+
+def test_events_of_now_are_not_taken_for_those_of_a_day_that_was_not_looked_at_yet(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.pipeline.disqualifications.DAYS_AT_ONCE", 2)
+    scene.play("bob", 1, Day(MONDAY - 5))
+    standings, playing = scene.reads.standings, iter([None, None])
+
+    def play_meanwhile(wanted: Any) -> Any:
+        if next(playing, "over") is None:
+            scene.play("bob", 1)
+        return standings(wanted)
+
+    monkeypatch.setattr(scene.reads, "standings", play_meanwhile)
+
+    assert scene.discipline.days(scene.leaderboard, "bob") == {MONDAY, MONDAY - 5}
 
 
 def test_a_flushed_cache_is_rebuilt_without_the_disqualified(scene: Scene, redis: "Redis") -> None:
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
     redis.flushall()
     scene.play("bob", 1)  # by somebody who can't know yet
 
@@ -126,7 +172,7 @@ def test_anti_entropy_makes_windows_follow_an_act_that_the_cache_missed(scene: S
 def test_a_stale_set_of_the_disqualified_is_ignored(scene: Scene) -> None:
     before = scene.rebuild
     stale = before._disqualifications.now(scene.id)
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     scene.live.show_disqualified(scene.id, stale)
     scene.play("bob", 1)
@@ -139,7 +185,7 @@ def test_a_day_past_its_time_in_the_cache_that_was_built_for_a_query_is_built_an
     scene.rebuild.anew(scene.leaderboard, daily(MONDAY))
     assert shown(scene, daily(MONDAY)) == ["bob", "cat", "ann"]
 
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     assert not scene.live.page(scene.leaderboard, daily(MONDAY), 0, 1, scene.now_ms).complete
     scene.rebuild.anew(scene.leaderboard, daily(MONDAY))
@@ -147,7 +193,7 @@ def test_a_day_past_its_time_in_the_cache_that_was_built_for_a_query_is_built_an
 
 
 def test_a_day_is_ranked_without_who_was_disqualified_before(scene: Scene) -> None:
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     scene.run()
 
@@ -166,7 +212,7 @@ def test_a_disqualification_writes_a_second_version_beside_the_first_and_the_dif
     content = scene.content(first.object_key, first.sha256)
     scene.registry.save(replace(scene.leaderboard, tiers=(), version=3))
 
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
     run = scene.run()
 
     second = scene.finals.final(scene.id, window.id)
@@ -192,7 +238,7 @@ def test_a_disqualification_writes_a_second_version_beside_the_first_and_the_dif
 def test_a_reinstatement_writes_a_third_version(scene: Scene) -> None:
     scene.run()
     for act in (scene.discipline.disqualify, scene.discipline.reinstate):
-        act(scene.leaderboard, "bob", "ida", "why")
+        act(scene.leaderboard, "bob", "admin", "why")
         scene.run()
 
     assert scene.stored(daily(MONDAY)) == RANKING
@@ -203,9 +249,9 @@ def test_a_window_that_an_act_does_not_change_keeps_its_result(scene: Scene) -> 
     scene.play("dan", 3, Day(MONDAY + 1))
     scene.run()
 
-    scene.discipline.disqualify(scene.leaderboard, "dan", "ida", "has no points on Monday")
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "in and out again")
-    scene.discipline.reinstate(scene.leaderboard, "bob", "ida", "before anybody looked")
+    scene.discipline.disqualify(scene.leaderboard, "dan", "admin", "has no points on Monday")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "in and out again")
+    scene.discipline.reinstate(scene.leaderboard, "bob", "admin", "before anybody looked")
     assert scene.run().finals == []
 
     assert [one.version for one in scene.finals.versions(scene.id, daily(MONDAY).id)] == [1]
@@ -234,7 +280,7 @@ def test_a_period_s_result_gets_a_second_version_too(scene: Scene) -> None:
     scene.run()
     assert scene.stored(period.window) == RANKING
 
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()
 
     assert scene.stored(period.window) == WITHOUT_BOB
@@ -337,7 +383,7 @@ def test_an_act_that_can_t_be_carried_out_waits_and_is_told(scene: Scene, monkey
 
 def test_every_version_of_a_result_is_listed_with_its_files(scene: Scene, call: Any) -> None:
     scene.run()
-    scene.discipline.disqualify(scene.leaderboard, "bob", "ida", "why")
+    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()
 
     path = f"/leaderboards/{scene.id}/result/versions"
@@ -354,4 +400,4 @@ def test_every_version_of_a_result_is_listed_with_its_files(scene: Scene, call: 
 def bob_out() -> Act:
     """An act of which the cache was not told."""
     at_ms = MONDAY * DAY_MS + HOUR_MS
-    return Act(number=1, kind=ActKind.DISQUALIFY, actor="ida", reason="why", at_ms=at_ms, user_id="bob")
+    return Act(number=1, kind=ActKind.DISQUALIFY, actor="admin", reason="why", at_ms=at_ms, user_id="bob")
