@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from functions.api.problems import BY_STATUS, KINDS, UNEXPECTED
+from functions.api.problems import BY_STATUS, CONTENT_TYPE, KINDS, UNEXPECTED
 from infra import api_series
 from infra.api_fields import Fields
 from infra.api_text import BODIES, COUNTERS, ERRORS, ERRORS_HEAD, EVENTS, HEAD, INTRODUCTIONS, REQUESTS, SECTIONS, WHEN
@@ -81,7 +81,8 @@ def _overview(operations: Sequence[Operation]) -> Iterator[str]:
     yield "| request | what for | scope |\n|---|---|---|"
     for one in operations:
         anchor = re.sub(r"[^\w\- ]", "", one.title.lower()).replace(" ", "-")
-        yield f"| [`{one.title}`](#{anchor}) | {one.description} | {f'`{one.scope}`' if one.scope else 'none'} |"
+        what = " ".join(one.description.partition("\n\n")[0].split())
+        yield f"| [`{one.title}`](#{anchor}) | {what} | {f'`{one.scope}`' if one.scope else 'none'} |"
     yield ""
 
 
@@ -98,7 +99,7 @@ class _Writer:
             lines += [f"Body: [{operation.body}](#{operation.body.lower()}).", ""]
         lines += [*_parameters(operation), _block("sh", REQUESTS[operation.name])]
         for status, answer in operation.answers.items():
-            if status.isdigit() and int(status) < 400:
+            if _is_shown(status, answer):
                 lines += self._answer(status, answer)
         if operation.name == "metrics_metrics":
             lines += [*api_series.table(), COUNTERS]
@@ -119,6 +120,11 @@ class _Writer:
         fields = self._fields.of(contents[0]["schema"])
         if fields:
             yield from ("| field | |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in fields), "")
+
+
+def _is_shown(status: str, answer: Mapping[str, Any]) -> bool:
+    """Whether an answer stands in its route's section: each that is no problem."""
+    return status.isdigit() and "$ref" not in answer and CONTENT_TYPE not in answer.get("content", {})
 
 
 def _parameters(operation: Operation) -> Iterator[str]:
@@ -148,7 +154,8 @@ def _takes(schema: Mapping[str, Any]) -> str:
     kind = {"integer": "integer", "number": "number", "string": "text"}[schema["type"]]
     if not {"minimum", "maximum"} <= schema.keys():
         return kind
-    low, high = (_BOUNDS.get(schema[bound], f"{schema[bound]:,}") for bound in ("minimum", "maximum"))
+    bounds = (schema[bound] for bound in ("minimum", "maximum"))
+    low, high = (_BOUNDS.get(bound, f"{int(bound) if kind == 'integer' else bound:,}") for bound in bounds)
     return f"{kind}, {low} to {high}"
 
 

@@ -261,7 +261,7 @@ WHEN: Final[dict[str, str]] = {
     "never-disqualified": "There is nobody to reinstate",
     "sealed-rule": "Aggregation, order, shards and filters can't change once there are events",
     "too-many-periods": "The leaderboard has 500 periods: delete those that are over",
-    "too-many-acts": "The audit trail of the leaderboard is full",
+    "too-many-acts": "The leaderboard's audit trail is full: 20,000 acts, 15,000 for rebuilds, redrives and periods",
     "too-large": "The body is over 64 KiB",
     "invalid-request": "A parameter or field is missing, unknown, out of range, or doesn't go with another",
     "too-many-ranges": "200 custom ranges of the leaderboard are in use, or 20 that can still change, registered "

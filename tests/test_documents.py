@@ -207,6 +207,26 @@ def test_the_checked_in_api_document_is_that_of_the_contract() -> None:
     assert api_document.DOCUMENT.read_text(encoding="utf-8") == api_document.text(), "make openapi writes it anew"
 
 
+def test_the_api_document_shows_every_answer_that_is_no_problem() -> None:
+    text = api_document.text()
+    ready = text.partition("### GET /health/ready")[2].partition("###")[0]
+    assert "**503** Something that is needed is down" in ready
+    assert '"status": "down"' in text
+
+
+def test_bounds_of_integers_are_written_as_integers() -> None:
+    assert not re.search(r"integer, [^|]*\d\.\d", api_document.text())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_row_of_a_table_has_the_cells_of_its_head(document: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        rows = [re.sub(r"\\\|", "", re.sub(r"`[^`]*`", "", row)) for row in table.splitlines()]
+        assert len(rows) > 2, table
+        assert {(row.count("|"), row[-1]) for row in rows} == {(rows[0].count("|"), "|")}, table
+
+
 def test_the_checked_in_configuration_is_that_of_the_settings() -> None:
     text = configuration_document.DOCUMENT.read_text(encoding="utf-8")
     assert text == configuration_document.text(), "make configuration writes it anew"

@@ -49,7 +49,9 @@ class RedrivenView(Struct, rename="camel"):
     failed: int
     """Chosen, but the broker did not take them: they stay."""
     left: int
-    """Not chosen, or not reached in time: they stay."""
+    """Chosen, but refused once more meanwhile: they stay, until what is wrong with them is mended."""
+    complete: bool
+    """Whether every letter was looked at; if not, the time was over: ask again."""
 
 
 class ResultFileView(Struct):

@@ -62,11 +62,26 @@ _HEALTHY: Final = {"status": "up", "latencyMs": 1.4}
 _ACT: Final = {
     "number": 3,
     "kind": "disqualify",
-    "actor": "ida@example.com",
-    "reason": "bought his points, case 1234",
+    "actor": "admin@example.com",
+    "reason": "bought points, case 1234",
     "at": "2026-11-25T12:00:00.000Z",
     "userId": "u-42",
     "subject": None,
+}
+_REINSTATED: Final = _ACT | {"number": 4, "kind": "reinstate", "reason": "case 1234 was another player"}
+_REBUILD: Final = _ACT | {
+    "number": 5,
+    "kind": "rebuild",
+    "reason": "to be sure, case 1235",
+    "userId": None,
+    "subject": "2026-W48",
+}
+_REDRIVE: Final = _ACT | {
+    "number": 6,
+    "kind": "redrive",
+    "reason": "the leaderboard was missing",
+    "userId": None,
+    "subject": "unknown_leaderboard",
 }
 _FILE: Final = {
     "url": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-acts-3.csv?X-Amz-Signature=0123",
@@ -89,7 +104,7 @@ _VERSION: Final = {
 BODIES: Final[dict[str, Any]] = {
     "LeaderboardBody": _LEADERBOARD,
     "PeriodBody": _PERIOD,
-    "ActBody": {"reason": "bought his points, case 1234"},
+    "ActBody": {"reason": "bought points, case 1234"},
     "RebuildBody": {"reason": "to be sure, case 1235", "window": "2026-W48"},
     "RedriveBody": {"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"},
 }
@@ -170,21 +185,31 @@ VIEWS: Final[dict[str, Any]] = {
         "createdAt": "2026-11-25T12:00:00.000Z",
     },
     "ActView": _ACT,
-    "ActsView": {"leaderboardId": "autumn-cup", "acts": [_ACT], "nextAfter": None},
+    "ActView of reinstate": _REINSTATED,
+    "ActView of rebuild": _REBUILD,
+    "ActsView": {"leaderboardId": "autumn-cup", "acts": [_ACT, _REINSTATED, _REBUILD], "nextAfter": None},
     "DisqualifiedView": {"leaderboardId": "autumn-cup", "acts": 3, "userIds": ["u-42"]},
     "RedrivenView": {
-        "act": _ACT | {"kind": "redrive", "userId": None, "subject": "unknown_leaderboard"},
+        "act": _REDRIVE,
         "sent": 12,
         "failed": 0,
-        "left": 3,
+        "left": 0,
+        "complete": True,
     },
     "ResultFileView": _FILE,
     "ResultView": _VERSION | {"leaderboardId": "autumn-cup", "window": _WINDOW | {"status": "final"}},
     "ResultVersionView": _VERSION,
     "ResultVersionsView": {"leaderboardId": "autumn-cup", "windowId": "2026-W48", "versions": [_VERSION]},
     "HealthView": {"status": "up", "dependencies": {"dynamodb": _HEALTHY, "redis": _HEALTHY, "queues": _HEALTHY}},
+    "HealthView of a failure": {
+        "status": "down",
+        "dependencies": {
+            "dynamodb": {"status": "down", "latencyMs": 1500.0, "detail": "no answer in time"},
+            "redis": _HEALTHY,
+        },
+    },
 }
-"""View → example."""
+"""View, or view and route, → example."""
 
 PARAMETERS: Final[dict[str, Any]] = {
     "id": "autumn-cup",

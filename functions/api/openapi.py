@@ -107,13 +107,15 @@ def _present(declared: Mapping[str, Any], definitions: Mapping[str, Any]) -> dic
     return schema
 
 
-def described(view: type[Struct], description: str, *, conditional: bool = False) -> dict[str, Any]:
-    """A response by its view."""
+def described(
+    view: type[Struct], description: str, *, conditional: bool = False, example: str | None = None
+) -> dict[str, Any]:
+    """A response by its view; `example` is the name of another example than the view's own."""
     schema = {"$ref": _REF.format(name=view.__name__)}
     response: dict[str, Any] = {"description": description}
     if conditional:
         response["headers"] = _FRESHNESS
-    return response | {"content": {JSON: {"schema": schema, "example": examples.VIEWS[view.__name__]}}}
+    return response | {"content": {JSON: {"schema": schema, "example": examples.VIEWS[example or view.__name__]}}}
 
 
 def building() -> dict[str, Any]:

@@ -24,10 +24,11 @@ class InvalidChoice(ValueError):
 @metrics.log_metrics
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Send letters back, chosen by `reason` or `leaderboardId` or both; all of them without.
 
-    Returns how many records were `sent`, and how many letters `failed` or were `left`. Metric: Redriven.
+    Returns how many records were `sent`, how many chosen letters `failed` or were `left`, and whether the queue was
+    read to its end: `complete`. Metric: Redriven.
     """
     try:
         choice = msgspec.convert(event, Choice)
@@ -36,4 +37,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     done = wiring.redrive.run(choice, lambda: context.get_remaining_time_in_millis() > BATCH_TIME_MS)
     metrics.add_metric("Redriven", MetricUnit.Count, done.sent)
     logger.info("redriven", extra={"choice": msgspec.to_builtins(choice), "outcome": msgspec.to_builtins(done)})
-    return {"sent": done.sent, "failed": done.failed, "left": done.left}
+    return msgspec.to_builtins(done)  # type: ignore[no-any-return]

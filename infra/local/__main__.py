@@ -115,7 +115,8 @@ def redrive() -> None:
         )
     except ValueError as error:
         raise InvalidConfiguration(f"REASON and LEADERBOARD: {error}") from None
-    console.print(" · ".join(f"{count} {name}" for name, count in outcome.items()))
+    counts = [f"{outcome[name]} {name}" for name in ("sent", "failed", "left")]
+    console.print(" · ".join(counts if outcome["complete"] else [*counts, "not all was looked at: ask again"]))
 
 
 def _stack() -> Stack:

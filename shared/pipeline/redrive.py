@@ -23,7 +23,9 @@ class Redriven(Struct):
     failed: int = 0
     """Chosen, but the broker did not take them: they stay."""
     left: int = 0
-    """Not chosen: they stay."""
+    """Chosen, but refused once more while this ran: they stay."""
+    complete: bool = False
+    """Whether the queue was read to its end. If not, letters may be left that nobody has seen: ask again."""
 
 
 class Redrive:
@@ -42,6 +44,8 @@ class Redrive:
     def run(self, choice: Choice, has_time: Callable[[], bool] = lambda: True) -> Redriven:
         """Send back what is chosen; every letter that was there at the start is looked at, time permitting.
 
+        Letters that are not chosen stay as they are, and are not counted.
+
         Raises:
             QueueUnavailable: if SQS, or the S3 behind it, fails; what was sent until then may be sent again.
         """
@@ -49,7 +53,7 @@ class Redrive:
         passed: list[Received] = []
         sent: set[tuple[str, int, int]] = set()
         try:
-            for batch in self._batches(self._now_ms(), passed, has_time):
+            for batch in self._batches(choice, passed, has_time, done):
                 chosen = [(one, letter) for one in batch if (letter := _chosen(one, choice)) is not None]
                 passed += [one for one in batch if not any(one is other for other, _ in chosen)]
                 self._send(chosen, sent, passed, done)
@@ -57,21 +61,24 @@ class Redrive:
                     break
         finally:
             self._queue.release(passed)
-        done.left = len(passed) - done.failed
         return done
 
     def _batches(
-        self, started_ms: int, passed: list[Received], has_time: Callable[[], bool]
+        self, choice: Choice, passed: list[Received], has_time: Callable[[], bool], done: Redriven
     ) -> Iterator[list[Received]]:
+        started_ms = self._now_ms()
         empty = 0
         while empty < EMPTY_POLLS and has_time():
             received = self._queue.receive()
             # what comes back while this run goes on would be sent round and round
-            passed += [one for one in received if one.sent_at_ms >= started_ms]
+            new = [one for one in received if one.sent_at_ms >= started_ms]
+            done.left += sum(_chosen(one, choice) is not None for one in new)
+            passed += new
             batch = [one for one in received if one.sent_at_ms < started_ms]
             empty = 0 if batch else empty + 1
             if batch:
                 yield batch
+        done.complete = empty >= EMPTY_POLLS
 
     def _send(
         self,

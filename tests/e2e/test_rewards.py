@@ -220,7 +220,7 @@ def assert_payments_are_right(
         entries[0] for place, of in days.items() if place[0] == "sum" and (entries := judging.ranking("sum", *of))
     )
     path = f"/leaderboards/sum/players/{quote(winner.user_id, safe='')}/disqualify"
-    assert system.request("POST", path, json={"reason": "bought his points"}).status_code == 200
+    assert system.request("POST", path, json={"reason": "bought points"}).status_code == 200
     judging.acts["sum"] = [("disqualify", winner.user_id)]
 
     until(lambda: pay(stack, book) == expected(), "what the disqualified got is taken back, and who moved up got his")

@@ -148,7 +148,7 @@ def test_an_export_of_a_final_window_is_made_once_and_stands_where_nothing_expir
 def test_the_disqualified_are_in_no_export_and_the_manifest_says_as_of_which_act(bench: Bench) -> None:
     bench.fill(20)
     for number, kind in enumerate((ActKind.DISQUALIFY, ActKind.REINSTATE, ActKind.DISQUALIFY), start=1):
-        act = Act(number=number, kind=kind, actor="ida", reason="why", at_ms=0, user_id="u6")
+        act = Act(number=number, kind=kind, actor="admin", reason="why", at_ms=0, user_id="u6")
         bench.acts.append(bench.leaderboard.id, act)
 
     done = bench.run(bench.ask())

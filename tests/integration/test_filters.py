@@ -409,12 +409,12 @@ def test_who_is_disqualified_carries_nothing_until_he_is_reinstated_and_then_wha
     labelled: Scene,
 ) -> None:
     board = labelled.leaderboard
-    labelled.discipline.disqualify(board, "ann", "ida", "why")
+    labelled.discipline.disqualify(board, "ann", "admin", "why")
     assert carriers_of(labelled, weekly(MONDAY), "DE", "FR") == [[], ["bob"]]
     labelled.play("ann", 1, country="FR")
     assert carriers_of(labelled, weekly(MONDAY), "DE", "FR") == [[], ["bob"]]
 
-    labelled.discipline.reinstate(board, "ann", "ida", "why not")
+    labelled.discipline.reinstate(board, "ann", "admin", "why not")
 
     assert carriers_of(labelled, weekly(MONDAY), "DE", "FR") == [[], ["bob", "ann"]]
 

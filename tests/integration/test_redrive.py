@@ -81,7 +81,7 @@ def test_everything_goes_back_as_it_was(scene: Scene) -> None:
     for value in values:
         scene.reject(Reason.INVALID, "cup", value)
 
-    assert scene.run() == Redriven(sent=len(values))
+    assert scene.run() == Redriven(sent=len(values), complete=True)
 
     assert sorted(scene.records, key=str) == sorted((Outgoing(b"key", value) for value in values), key=str)
     assert scene.waiting() == []
@@ -93,9 +93,9 @@ def test_only_what_is_chosen_goes_back_and_the_rest_can_be_had_at_once(scene: Sc
         scene.reject(Reason.UNKNOWN_LEADERBOARD, "other", b"other")
         scene.reject(Reason.MALFORMED, None, b"[")
 
-    assert scene.run(reason=Reason.UNKNOWN_LEADERBOARD, leaderboard_id="cup") == Redriven(sent=12, left=24)
+    assert scene.run(reason=Reason.UNKNOWN_LEADERBOARD, leaderboard_id="cup") == Redriven(sent=12, complete=True)
     assert len(scene.records) == 12
-    assert scene.run(leaderboard_id="other") == Redriven(sent=12, left=12)
+    assert scene.run(leaderboard_id="other") == Redriven(sent=12, complete=True)
     assert scene.waiting() == ["malformed"] * 12
 
 
@@ -114,7 +114,7 @@ def test_what_the_broker_does_not_take_stays(scene: Scene) -> None:
     scene.reject(Reason.INVALID, "cup", b"bad")
     scene.refuses = [b"bad"]
 
-    assert scene.run() == Redriven(sent=1, failed=1)
+    assert scene.run() == Redriven(sent=1, failed=1, complete=True)
 
     assert scene.waiting() == ["invalid"]
 
@@ -136,14 +136,34 @@ def test_what_comes_back_meanwhile_does_not_go_round(scene: Scene) -> None:
         pass
     done = Redrive(scene.queue, topic, lambda: started).run(Choice())
 
-    assert done.sent == 1
+    assert (done.sent, done.left) == (1, 1)
     assert scene.waiting() == ["invalid"]
+
+
+def test_a_run_that_ends_before_the_queue_does_says_so(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(25):
+        scene.reject(Reason.INVALID, "cup", b"%d" % number)
+        scene.reject(Reason.INVALID, "other", b"other")
+    topic: Any = SimpleNamespace(send=scene.send)
+    redrive = Redrive(scene.queue, topic, lambda: now_ms() + 1_000)
+    choice = Choice(leaderboard_id="cup")
+
+    looks = iter([True, True])
+    timely = redrive.run(choice, lambda: next(looks, False))
+    monkeypatch.setattr("shared.pipeline.redrive.LIMIT_MAX", 1)
+    limited = redrive.run(choice)
+    monkeypatch.undo()
+    rest = redrive.run(choice)
+
+    assert [one.complete for one in (timely, limited, rest)] == [False, False, True]
+    assert timely.sent + limited.sent + rest.sent == 25
+    assert scene.waiting() == ["invalid"] * 25
 
 
 def test_a_message_of_somebody_else_stays(scene: Scene) -> None:
     scene.sqs.send_message(QueueUrl=scene.url, MessageBody='{"reason":"not a letter"}')
 
-    assert scene.run() == Redriven(left=1)
+    assert scene.run() == Redriven(complete=True)
 
     assert scene.waiting() == ["not a letter"]
 

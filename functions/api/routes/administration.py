@@ -44,11 +44,11 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     @app.post(
         _DISQUALIFY,
         tags=_TAGS,
-        responses={200: described(ActView, "He is disqualified, by this act or by one before")},
+        responses={200: described(ActView, "They are disqualified, by this act or by one before")},
         openapi_extra=operation(_DISQUALIFY),
     )
     async def disqualify(request: Request, body: ActBody) -> Response:
-        """Take a player out of every ranking. His events stay; a result that he stands in gets another version."""
+        """Take a player out of every ranking. Their events stay; a result that they stand in gets another version."""
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
         act, _ = wiring.discipline.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
@@ -57,11 +57,13 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     @app.post(
         _REINSTATE,
         tags=_TAGS,
-        responses={200: described(ActView, "He is reinstated, by this act or by one before")},
+        responses={
+            200: described(ActView, "They are back, by this act or by one before", example="ActView of reinstate")
+        },
         openapi_extra=operation(_REINSTATE),
     )
     async def reinstate(request: Request, body: ActBody) -> Response:
-        """Put a disqualified player back, with everything that he has scored meanwhile."""
+        """Put a disqualified player back, with everything that they have scored meanwhile."""
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
         act, _ = wiring.discipline.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
@@ -104,7 +106,7 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         _REBUILD,
         tags=_TAGS,
         status_code=202,
-        responses={202: described(ActView, "It will be done within moments")},
+        responses={202: described(ActView, "It will be done within moments", example="ActView of rebuild")},
         openapi_extra=operation(_REBUILD),
     )
     async def rebuild(request: Request, body: RebuildBody) -> Response:
@@ -125,7 +127,7 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         openapi_extra=operation(_REDRIVE),
     )
     async def redrive(request: Request, body: RedriveBody) -> Response:
-        """Send dead letters of the leaderboard back to the topic; ask again while some are left."""
+        """Send dead letters of the leaderboard back to the topic; ask again until it is `complete`."""
         leaderboard = finder.leaderboard(request, now=True)
         act = wiring.discipline.note(
             leaderboard.id, ActKind.REDRIVE, caller(request).subject, reason=body.reason, subject=body.rejected_as
@@ -134,7 +136,7 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         done = wiring.redrive.run(
             Choice(body.rejected_as, leaderboard.id), lambda: finder.now_ms() - started_ms < REDRIVE_TIME_MS
         )
-        return answer(RedrivenView(to_act_view(act), done.sent, done.failed, done.left), 200, _FRESH)
+        return answer(RedrivenView(to_act_view(act), done.sent, done.failed, done.left, done.complete), 200, _FRESH)
 
     @app.get(
         _VERSIONS,

@@ -97,7 +97,7 @@ def register(app: FastAPI, wiring: Wiring, probes: Probes | None = None) -> None
 
     states: dict[int | str, dict[str, Any]] = {
         200: described(HealthView, "Up"),
-        503: described(HealthView, "Something that is needed is down"),
+        503: described(HealthView, "Something that is needed is down", example="HealthView of a failure"),
     }
 
     @app.get("/health", tags=tags, responses=states)

@@ -63,12 +63,26 @@ def test_the_contract_describes_every_route() -> None:
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("view", [view for view in openapi.VIEWS if view is not Problem])
-def test_the_example_of_an_answer_is_one(view: Any) -> None:
-    example = examples.VIEWS[view.__name__]
+@pytest.mark.parametrize("name", examples.VIEWS)
+def test_the_example_of_an_answer_is_one(name: str) -> None:
+    view = next(one for one in openapi.VIEWS if one.__name__ == name.partition(" ")[0])
+    example = examples.VIEWS[name]
     assert msgspec.to_builtins(msgspec.convert(example, view)) == example
     schema = {"$ref": f"#/components/schemas/{view.__name__}", "components": CONTRACT["components"]}
     Draft202012Validator(schema).validate(example)
+
+
+def test_every_answer_has_an_example() -> None:
+    assert {view.__name__ for view in openapi.VIEWS if view is not Problem} <= examples.VIEWS.keys()
+
+
+@pytest.mark.parametrize(
+    ("route", "kind"), [("disqualify", "disqualify"), ("reinstate", "reinstate"), ("rebuild", "rebuild")]
+)
+def test_the_example_of_an_act_is_that_of_its_route(route: str, kind: str) -> None:
+    (operation,) = (one for path, _, one in operations() if path.endswith(route))
+    (answer,) = (one for status, one in operation["responses"].items() if status < "3")
+    assert answer["content"]["application/json"]["example"]["kind"] == kind
 
 
 @pytest.mark.parametrize("body", [LeaderboardBody, PeriodBody, ActBody, RebuildBody, RedriveBody])

@@ -8,7 +8,7 @@ from shared.domain.standings import Score
 
 
 def act(number: int, kind: ActKind, user_id: str | None = None) -> Act:
-    return Act(number=number, kind=kind, actor="ida", reason="why", at_ms=number, user_id=user_id)
+    return Act(number=number, kind=kind, actor="admin", reason="why", at_ms=number, user_id=user_id)
 
 
 OUT, BACK = ActKind.DISQUALIFY, ActKind.REINSTATE
