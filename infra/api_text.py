@@ -43,10 +43,14 @@ is over, pay from its [result](#get-leaderboardsidresult).
 - *HEAD* is answered wherever GET is, as GET but without the body.
 - *Times* are UTC, RFC 3339, in milliseconds. *Scores* are integers to ±(2^53−1). *User ids* in a path are
   percent-encoded.
-- *A cache that can't answer* is said, never hidden: `source` is `snapshot` then, and a rank that nobody can vouch for
-  is not shown (503).
+- *A cache that can't answer* is said, never hidden: `source` is `snapshot` then, at most a minute old. It has the first
+  1,000 entries of a window: a page that goes below them ends there with `truncated`, and its cursor leads on from there
+  once the cache is back. Players who are asked for have their scores of now and `rankApproximate`. What a snapshot does
+  not tell is a 503 with `Retry-After`: a filter by attribute (`attr.*`), a custom range of more than a week that is no
+  registered period, and `userIds` that take more than 3,100 daily scores together.
 - *Asking again*: rankings and players carry `ETag` and `Cache-Control`. With `If-None-Match` the answer is 304 if
-  nothing has changed; with `Prefer: wait=20` beside it, the answer comes once something has, or after 20 s.
+  nothing has changed; with `Prefer: wait=20` beside it, the answer comes once something has, or after 20 s. Nobody
+  waits for a window that is final, nor for a snapshot, which says `Retry-After`.
 - *Pages*: `nextCursor` and `prevCursor` are places in the ranking, not numbers: who doesn't move is met exactly once,
   however the others move, and page 10,000 comes as fast as the first.
 - *Unknown parameters and fields* are refused, not ignored.
@@ -138,7 +142,7 @@ curl "$BOARD/rankings?window=daily&date=$DAY&limit=2"
 CURSOR=$(curl -s "$BOARD/rankings?window=daily&date=$DAY&limit=2" | field nextCursor)
 curl "$BOARD/rankings?window=daily&date=$DAY&limit=2&cursor=$CURSOR"
 
-# a part of it; a player and his friends
+# a part of it; a player and friends
 curl "$BOARD/rankings?window=weekly&minScore=100"
 curl "$BOARD/rankings?tier=bronze"
 curl "$BOARD/rankings?attr.country=DE&limit=10"
@@ -267,8 +271,8 @@ WHEN: Final[dict[str, str]] = {
     "too-many-ranges": "200 custom ranges of the leaderboard are in use, or 20 that can still change, registered "
     "periods aside; each goes two hours after it was last read",
     "internal-error": "A mistake of ours; `detail` names the request in our log",
-    "cache-unavailable": "Redis is out of reach, and no snapshot has what was asked for",
-    "rebuilding": "The ranking is being rebuilt, and no snapshot has what was asked for",
+    "cache-unavailable": "Redis is out of reach, and no snapshot tells what was asked for",
+    "rebuilding": "The ranking is being rebuilt, and no snapshot tells what was asked for",
     "truth-unavailable": "DynamoDB is out of reach",
     "queue-unavailable": "SQS is out of reach",
 }

@@ -133,6 +133,8 @@ VIEWS: Final[dict[str, Any]] = {
         "entries": [_FIRST, _SECOND, _THIRD],
         "nextCursor": _CURSOR,
         "prevCursor": None,
+        "truncated": False,
+        "rankApproximate": False,
     },
     "NeighboursView": {
         "leaderboardId": "autumn-cup",
@@ -145,7 +147,7 @@ VIEWS: Final[dict[str, Any]] = {
     "PlayerWindowsView": {
         "leaderboardId": "autumn-cup",
         "userId": "u-42",
-        "windows": [{"window": _WINDOW, "periods": [], **_AS_READ, "entry": _SECOND}],
+        "windows": [{"window": _WINDOW, "periods": [], **_AS_READ, "rankApproximate": False, "entry": _SECOND}],
     },
     "EventsView": {"leaderboardId": "autumn-cup", "userId": "u-42", "events": [_EVENT], "nextAfter": None},
     "ExplanationView": {

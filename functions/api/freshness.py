@@ -30,6 +30,9 @@ FINAL_MAX_AGE_S: Final = 300
 """Of a window that is final. No event changes it any more, but a disqualification does, which writes a second version
 of its result: not `immutable`, nor for a year. After these minutes a cache asks again, and is answered 304."""
 
+SNAPSHOT_RETRY_S: Final = 2
+"""When to ask again while a snapshot answers: a function looks for a newer one no sooner."""
+
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
@@ -63,7 +66,9 @@ class Freshness:
         headers: dict[str, str] = {}
         if _has(request, tag):
             wait_ms = willing_ms(request)
-            if wait_ms is not None and fresh.ranking.status is not WindowStatus.FINAL:
+            if wait_ms is not None and fresh.ranking.source is RankingSource.SNAPSHOT:
+                headers["retry-after"] = str(SNAPSHOT_RETRY_S)
+            elif wait_ms is not None and _can_change(fresh.ranking):
                 headers["preference-applied"] = f"wait={wait_ms // 1000}"
                 fresh = await self._changed(request, leaderboard, read, fresh, affordable_ms(request, wait_ms))
                 tag = _tag(request, leaderboard, fresh)
@@ -80,7 +85,7 @@ class Freshness:
             if self._revision(leaderboard, fresh.ranking) == fresh.ranking.revision:
                 continue
             fresh = read()
-            if not _has(request, _tag(request, leaderboard, fresh)):
+            if not _has(request, _tag(request, leaderboard, fresh)) or not _can_change(fresh.ranking):
                 break
         return fresh
 
@@ -91,13 +96,24 @@ class Freshness:
             return None  # what is read now comes from elsewhere
 
 
+def _can_change(ranking: Ranking) -> bool:
+    """Whether there is something to wait for that one look at the cache would show.
+
+    Not for a snapshot: what it is asked instead of does not answer, or says something else at once.
+    """
+    return ranking.status is not WindowStatus.FINAL and ranking.source is not RankingSource.SNAPSHOT
+
+
 def _tag(request: Request, leaderboard: Leaderboard, fresh: Fresh) -> str:
-    """A weak tag, since `asOf` differs in every answer. It covers what was asked and all that decides the answer."""
+    """A weak tag, since `asOf` differs in every answer. It covers what was asked and all that decides the answer.
+
+    For a snapshot that is the answer itself: who was disqualified since is left out of it under the same revision.
+    """
     ranking = fresh.ranking
     rules = 0 if ranking.status is WindowStatus.FINAL else leaderboard.version
-    as_of_ms = ranking.as_of_ms if ranking.source is RankingSource.SNAPSHOT else 0
+    content = msgspec.json.encode(fresh.view) if ranking.source is RankingSource.SNAPSHOT else b""
     asked = (request.url.path, sorted(request.query_params.multi_items()))
-    state = (ranking.window.id, ranking.revision, ranking.status, ranking.source, rules, as_of_ms, fresh.state)
+    state = (ranking.window.id, ranking.revision, ranking.status, ranking.source, rules, content, fresh.state)
     digest = hashlib.blake2b(msgspec.msgpack.encode((asked, state)), digest_size=12)
     return f'W/"{digest.hexdigest()}"'
 

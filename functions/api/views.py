@@ -49,7 +49,7 @@ class EntryView(Struct, rename="camel", gc=False):
 
 
 class PlayerView(Struct, rename="camel", gc=False):
-    """A player's entry and what he lacks."""
+    """A player's entry and what they lack."""
 
     rank: int
     competition_rank: int
@@ -85,7 +85,12 @@ class RankingView(Struct, rename="camel", gc=False):
     next_cursor: str | None
     """Asks for the entries behind this page; null if there are none."""
     prev_cursor: str | None
-    """Asks for the entries ahead of this page; null if there are none."""
+    """Asks for the entries ahead of this page; null if there are none, or no entries on it."""
+    truncated: bool
+    """With source `snapshot`: entries that belong on this page stand below the first 1,000, which are all that it has.
+    A cursor that leads to none is given back: it goes on from there once the source is `live` again."""
+    rank_approximate: bool
+    """With source `snapshot` and `userIds`: the scores are of now, the ranks estimates among the others of `asOf`."""
     missing: list[str] | UnsetType = UNSET
     """With `userIds`: those without points in the window."""
 
@@ -104,7 +109,7 @@ class NeighboursView(Struct, rename="camel", gc=False):
     below: list[EntryView]
 
 
-class StandingView(Struct, rename="camel"):
+class PlayerWindowView(Struct, rename="camel"):
     """A player in one window, as of one instant."""
 
     window: WindowView
@@ -114,6 +119,8 @@ class StandingView(Struct, rename="camel"):
     total: int
     as_of: str
     source: str
+    rank_approximate: bool
+    """As for a player: with source `snapshot` the rank is an estimate."""
     entry: EntryView | None
     """Null without points in the window."""
 
@@ -123,7 +130,7 @@ class PlayerWindowsView(Struct, rename="camel"):
 
     leaderboard_id: str
     user_id: str
-    windows: list[StandingView]
+    windows: list[PlayerWindowView]
 
 
 class TierView(
@@ -293,8 +300,9 @@ class ExplanationView(Struct, rename="camel"):
     """Those that count first, then the latest; up to 100."""
     events_complete: bool
     """Whether these are all of the window's; the others are in the player's events."""
-    agrees: bool
-    """Whether the buckets, and the events if not too many to be read, add up to the score that is shown."""
+    agrees: bool | None
+    """Whether the buckets and the events add up to the score that is shown; null where the buckets do, and the player's
+    events are too many (over 5,000) to be added up while somebody waits."""
     above: NeighbourView | None
     below: NeighbourView | None
     tiers: list[TierMatchView]

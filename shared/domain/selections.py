@@ -33,8 +33,3 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     label: tuple[str, str] | None = None
     """Only the entries of players who carry this value of this filter: one of the leaderboard's, and its value."""
-
-    @property
-    def filtered(self) -> bool:
-        """Whether entries are left out for what they are, not for where they stand."""
-        return not (self.min_score is None and self.max_score is None and self.tier is None and self.label is None)

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence, Set
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -52,18 +52,27 @@ class Snapshot(Struct, frozen=True, array_like=True):
     def estimate_rank(self, order: Order, user_id: str, score: Score) -> int:
         """The rank that a score had at the instant: exact among the top, between two samples below it.
 
-        The player's own entry of then does not count: he has moved from it.
+        The player's own entry of then does not count: they have moved from it.
         """
-        own = order_key(order, user_id, score)
-        others = [order_key(order, *line) for line in self.top if line[0] != user_id]
-        better = bisect_left(others, own)
-        if better < len(others) or self.total <= len(self.top):
-            return better + 1
-        below = [order_key(order, one.user_id, one.score) for one in self.samples]
-        at = bisect_left(below, own)
-        upper = self.samples[at - 1].rank + 1 if at else len(self.top) + 1
-        lower = self.samples[at].rank if at < len(self.samples) else self.total + 1
-        return (upper + lower) // 2
+        least, most = self.ahead_of(order, order_key(order, user_id, score), leaving_out=user_id)
+        return (least + most) // 2 + 1
+
+    def ahead_of(self, order: Order, bound: tuple[Any, ...], *, leaving_out: str | None = None) -> tuple[int, int]:
+        """How many entries stood ahead of a bound: at least, and at most. The same within the top.
+
+        Args:
+            order: of the leaderboard.
+            bound: a key of the ranking order, or the beginning of one, which stands ahead of all that begin with it.
+            leaving_out: a player of the top who does not count.
+        """
+        top = [order_key(order, *line) for line in self.top if line[0] != leaving_out]
+        ahead = bisect_left(top, bound)
+        if ahead < len(top) or self.total <= len(self.top):
+            return ahead, ahead
+        at = bisect_left([order_key(order, one.user_id, one.score) for one in self.samples], bound)
+        least = self.samples[at - 1].rank if at else len(self.top)
+        most = self.samples[at].rank - 1 if at < len(self.samples) else self.total
+        return least, most
 
 
 def snapshot_of(revision: int, as_of_ms: int, ranked: Sequence[tuple[str, Score]]) -> Snapshot:

@@ -19,7 +19,7 @@ class RankingSource(StrEnum):
     LIVE = "live"
     """The cache, which vouches for all of it."""
     SNAPSHOT = "snapshot"
-    """The truth: the entries are those of `as_of_ms`, a player's score is his score of now, his rank an estimate."""
+    """The truth: a page is one of `as_of_ms`; a player who is asked for has the score of now and an estimated rank."""
     FINAL = "final"
     """The cache, for a window that never changes again."""
 
@@ -40,6 +40,10 @@ class Ranking(Struct, frozen=True):
     """Whether some of them stand ahead of this page."""
     has_next: bool = False
     """Whether some of them stand behind it."""
+    truncated: bool = False
+    """With source `snapshot`: entries that belong on this page stand below those that the snapshot has."""
+    rank_is_approximate: bool = False
+    """With source `snapshot`: the scores are of now, the ranks estimates among the others of `as_of_ms`."""
 
 
 class PlayerRanking(Struct, frozen=True):
@@ -55,7 +59,7 @@ class PlayerRanking(Struct, frozen=True):
     above: Sequence[Entry]
     below: Sequence[Entry]
     rank_is_approximate: bool = False
-    """With source `snapshot`: his score is of now, the others' of when the snapshot was taken."""
+    """With source `snapshot`: the player's score is of now, the others' of when the snapshot was taken."""
     cutoffs: Mapping[str, int] = {}
     """Tier → score of the last entry it takes now, for the tiers that go by rank, as far as it is known."""
 
@@ -64,7 +68,7 @@ class PlayerWindow(Struct, frozen=True):
     """Where a player stands in a window that is going on."""
 
     ranking: Ranking
-    """With his entry, or with none."""
+    """With the player's entry, or with none."""
     period_ids: Sequence[str]
     """The registered periods over its dates."""
 
@@ -103,6 +107,6 @@ class Explanation(Struct, frozen=True):
     """Those that count first, then the latest."""
     events_complete: bool
     """Whether these are all of the window's."""
-    agrees: bool
-    """Whether buckets, and all events if they could be read, add up to the score."""
+    agrees: bool | None
+    """Whether buckets and events add up to the score; None if the buckets do and the events are too many to be read."""
     tiers: Sequence[TierMatch]

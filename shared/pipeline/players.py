@@ -1,15 +1,16 @@
-"""One player: all his windows at once, his events, and why he stands where he stands."""
+"""One player: all their windows at once, their events, and why they stand where they stand."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.standings import Score, Standing, add, combine
+from shared.domain.standings import Score, Standing, combine
 from shared.domain.tiers import TierRule, points_to_tiers
 from shared.domain.windows import ALL_TIME, Day, Window, WindowKind, daily, day_of, weekly
 from shared.live.queries import LiveQueries
-from shared.pipeline.answers import CountedEvent, Explanation, PlayerRanking, PlayerWindow, TierMatch
+from shared.live.windows import CacheUnavailable
+from shared.pipeline.answers import CountedEvent, Explanation, PlayerRanking, PlayerWindow, Ranking, TierMatch
 from shared.pipeline.rankings import Rankings
 from shared.pipeline.results import Results
 from shared.truth.items import LedgerEntry
@@ -50,10 +51,10 @@ class Players:
         """Where a player stands today, this week, in all time and in every registered period that is going on.
 
         Raises:
-            Rebuilding: if the cache can't vouch for one of them.
+            Rebuilding: if the cache can't vouch for one of them, and there is no snapshot of it.
             Building: if one has to be built and takes a while.
-            CacheUnavailable: if Redis fails.
-            Unavailable: if the registry is out of reach, or a window has to be built and the truth is.
+            CacheUnavailable: if Redis fails, and there is no snapshot of one of them.
+            Unavailable: if the registry is out of reach, or the truth where it is needed.
         """
         today = day_of(self._now_ms())
         period_ids: dict[Window, list[str]] = {daily(today): [], weekly(today): [], ALL_TIME: []}
@@ -61,15 +62,22 @@ class Players:
         for period in sorted(open_periods, key=lambda one: (one.first, one.last, one.id)):
             if period.window in period_ids or len(period_ids) < WINDOWS_MAX:
                 period_ids.setdefault(period.window, []).append(period.id)
-        windows = list(period_ids)
-        found = self._queries.player_windows(leaderboard, windows, user_id, self._now_ms())
+        rankings = self._in_windows(leaderboard, list(period_ids), user_id)
+        return [PlayerWindow(ranking, period_ids[ranking.window]) for ranking in rankings]
+
+    def _in_windows(self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str) -> list[Ranking]:
+        try:
+            found = self._queries.player_windows(leaderboard, windows, user_id, self._now_ms())
+        except CacheUnavailable:
+            known = [self._rankings.players_without_cache(leaderboard, window, (user_id,)) for window in windows]
+            rankings = [ranking for ranking in known if ranking is not None]
+            if len(rankings) < len(windows):
+                raise
+            return rankings
         return [
-            PlayerWindow(
-                self._rankings.ranking_of(leaderboard, window, players, final=False)
-                if players.page.complete
-                else self._rankings.players(leaderboard, window, [user_id]),
-                period_ids[window],
-            )
+            self._rankings.ranking_of(leaderboard, window, players, final=False)
+            if players.page.complete
+            else self._rankings.players(leaderboard, window, (user_id,))
             for window, players in zip(windows, found, strict=True)
         ]
 
@@ -82,7 +90,7 @@ class Players:
         return list(islice(self._reads.ledger(leaderboard.id, user_id, after), limit))
 
     def explain(self, leaderboard: Leaderboard, window: Window, user_id: str) -> Explanation | None:
-        """Why a player stands where he stands; None if he is not in the window.
+        """Why a player stands where they stand; None if they are not in the window.
 
         Raises:
             Rebuilding, Building, CacheUnavailable: as for a player's entry.
@@ -94,7 +102,7 @@ class Players:
             if found is None:
                 return None
             explanation = self._explain(rules, window, found)
-            if explanation.agrees:
+            if explanation.agrees is not False:
                 break
         return explanation
 
@@ -107,15 +115,17 @@ class Players:
         all_read = len(read) <= EXPLAINED_EVENTS_READ_MAX
         events = [one for one in read if _is_in(window, one)]
         score = Score(found.player.score, found.player.reached_at_ms)
-        sums = [_fold_buckets(rules, buckets), *([_fold_events(rules, events)] if all_read else [])]
-        counted = _counted(rules, score, events)
+        agrees: bool | None = _fold_buckets(rules, buckets) == score
+        if agrees:
+            agrees = _fold_events(rules, events) == score if all_read else None
+        counted = _counted(rules, score, buckets, events)
         return Explanation(
             found,
             rules,
             buckets,
             counted[:EXPLAINED_EVENTS_MAX],
             all_read and len(counted) <= EXPLAINED_EVENTS_MAX,
-            all(one == score for one in sums),
+            agrees,
             _tiers(rules, found),
         )
 
@@ -131,25 +141,28 @@ def _fold_buckets(rules: Leaderboard, buckets: Sequence[tuple[Day, Standing]]) -
 
 
 def _fold_events(rules: Leaderboard, events: Iterable[LedgerEntry]) -> Score | None:
-    standing: Standing | None = None
-    for entry in events:
-        standing = add(rules.aggregation, rules.order, standing, entry.event)
-    return None if standing is None else Score(standing.points, standing.reached_at_ms)
+    """What events add up to, in whatever order they come: on the way a sum may leave the range of scores."""
+    ordered = sorted((one.event for one in events), key=lambda event: (event.occurred_at_ms, event.event_id))
+    parts = [Score(event.points, event.occurred_at_ms) for event in ordered]
+    return combine(rules.aggregation, rules.order, parts) if parts else None
 
 
-def _counted(rules: Leaderboard, score: Score, events: Sequence[LedgerEntry]) -> list[CountedEvent]:
+def _counted(
+    rules: Leaderboard, score: Score, buckets: Sequence[tuple[Day, Standing]], events: Sequence[LedgerEntry]
+) -> list[CountedEvent]:
     """The events, those that are in the score first, then the latest."""
-    latest = max(((one.event.occurred_at_ms, one.event.event_id) for one in events), default=None)
+    latest_id = buckets[-1][1].last_event_id if buckets else ""
 
     def counts(entry: LedgerEntry) -> bool:
         event = entry.event
+        decides = (event.points, event.occurred_at_ms) == (score.points, score.reached_at_ms)
         match rules.aggregation:
             case Aggregation.SUM:
                 return True
             case Aggregation.BEST:
-                return (event.points, event.occurred_at_ms) == (score.points, score.reached_at_ms)
+                return decides
             case Aggregation.LATEST:
-                return (event.occurred_at_ms, event.event_id) == latest
+                return decides and event.event_id == latest_id
 
     counted = [CountedEvent(entry, counts(entry)) for entry in events]
     counted.sort(key=lambda one: (not one.counts, -one.entry.event.occurred_at_ms, one.entry.event.event_id))

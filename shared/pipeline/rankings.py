@@ -74,7 +74,7 @@ class Rankings:
         """Entries at ranks `offset + 1` to `offset + limit`.
 
         Raises:
-            Rebuilding: if the cache can't vouch for the window, and its snapshot does not reach that deep.
+            Rebuilding: if the cache can't vouch for the window, and there is no snapshot of it.
             Building: if the window is not kept for everybody and takes a while to be built.
             CacheUnavailable: if Redis fails, likewise.
             Unavailable: if the truth is needed and out of reach.
@@ -88,7 +88,7 @@ class Rankings:
             UnknownTier: if the leaderboard has no such tier.
             UnknownFilter: if it is not filtered by such an attribute.
             TooManyRanges: if it would have to be built, and there is no room.
-            Rebuilding, CacheUnavailable: as above, and for every selection but a plain page without a snapshot's help.
+            Rebuilding, CacheUnavailable: as above; for a label whether there is a snapshot or not, since it has none.
             Building, Unavailable: as above.
         """
         ranked_by = self._results.rules(leaderboard, window)
@@ -102,9 +102,7 @@ class Rankings:
         try:
             run = self._vouched(board, window, read, lambda run: run.page)
         except (Rebuilding, CacheUnavailable):
-            if selection.place is not None or selection.filtered:
-                raise
-            ranking = self._fallback.page(board, window, selection.offset, selection.limit, final=final)
+            ranking = self._fallback.select(board, window, selection, final=final)
             if ranking is None:
                 raise
             return ranking
@@ -124,17 +122,34 @@ class Rankings:
         """The entries of some players, best first; who has no points in the window is not among them.
 
         Raises:
-            Rebuilding, Building, CacheUnavailable, Unavailable: as above.
+            Rebuilding, CacheUnavailable: as above, or if more standings would have to be read than one answer may.
+            Building, Unavailable: as above.
         """
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
-        players = self._vouched(
-            board,
-            window,
-            lambda: self._queries.players(board, window, user_ids, self._now_ms()),
-            lambda players: players.page,
-        )
+        try:
+            players = self._vouched(
+                board,
+                window,
+                lambda: self._queries.players(board, window, user_ids, self._now_ms()),
+                lambda players: players.page,
+            )
+        except (Rebuilding, CacheUnavailable):
+            ranking = self._fallback.players(board, window, user_ids, final=final)
+            if ranking is None:
+                raise
+            return ranking
         return self.ranking_of(board, window, players, final=final)
+
+    def players_without_cache(
+        self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]
+    ) -> Ranking | None:
+        """The same of a window that is going on, without asking the cache; None if nothing can be said.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        return self._fallback.players(leaderboard, window, user_ids, final=False)
 
     def ranking_of(self, leaderboard: Leaderboard, window: Window, players: Players, *, final: bool) -> Ranking:
         """The entries of players who were found in a window."""
@@ -148,7 +163,7 @@ class Rankings:
         return msgspec.structs.replace(ranking, entries=entries, matched=len(entries))
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int) -> PlayerRanking | None:
-        """A player's entry with up to `context` entries above and below; None if he is not in the window.
+        """A player's entry with up to `context` entries above and below; None if they are not in the window.
 
         Raises:
             Rebuilding, Building, CacheUnavailable, Unavailable: as above.

@@ -18,6 +18,7 @@ from infra.local.config import InvalidConfiguration
 from infra.local.servers import PACKAGES, free_port, ministack
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
+from shared.domain.windows import day_of, format_day
 from shared.pipeline import window_builds
 from shared.wiring import now_ms
 from tests.closing import BUCKET, Scene
@@ -32,6 +33,7 @@ CONTEXT = SimpleNamespace(
     invoked_function_arn="arn:aws:lambda:eu-central-1:000000000000:function:api",
     aws_request_id="request-1",
 )
+SAMPLE_DAY = "2026-11-23"
 Call = Callable[..., Any]
 
 
@@ -70,15 +72,15 @@ def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Ite
 
 @pytest.fixture
 def call(module: Any, redis: Redis, leaderboard_id: str) -> Call:
-    """Calls the function with a sample event, `autumn-cup` in it being this test's leaderboard."""
+    """Calls the function with a sample event, `autumn-cup` in it being this test's leaderboard, its day being today."""
+    today = format_day(day_of(now_ms()))
 
     def call(
         name: str, *, path: str | None = None, query: str | None = None, body: Any = None, headers: Any = None
     ) -> Any:
         event = msgspec.json.decode((EVENTS / f"api-{name}.json").read_bytes())
         event["rawPath"] = path or event["rawPath"].replace("autumn-cup", leaderboard_id)
-        if query is not None:
-            event["rawQueryString"] = query
+        event["rawQueryString"] = event["rawQueryString"].replace(SAMPLE_DAY, today) if query is None else query
         if body is not None:
             event["body"] = msgspec.json.encode(body).decode()
         event["headers"] |= headers or {}
@@ -91,16 +93,16 @@ def call(module: Any, redis: Redis, leaderboard_id: str) -> Call:
 
 @pytest.fixture
 def score(module: Any, leaderboard_id: str) -> Callable[..., None]:
-    """Ingests events as (user, points), one millisecond apart, now."""
+    """Ingests events as (user, points) or (user, points, event id), one millisecond apart, now."""
     numbers = iter(range(1_000_000))
 
-    def score(*scores: tuple[str, int]) -> None:
+    def score(*scores: tuple[Any, ...]) -> None:
         start_ms = now_ms()
         records = []
-        for user_id, points in scores:
+        for user_id, points, *named in scores:
             number = next(numbers)
             event = {
-                "eventId": f"e-{number}",
+                "eventId": named[0] if named else f"e-{number}",
                 "leaderboardId": leaderboard_id,
                 "userId": user_id,
                 "points": points,

@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from shared.domain.events import POINTS_MAX
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, daily, day_of, format_day, weekly
 from shared.live.queries import LiveQueries
@@ -163,16 +164,6 @@ def answer_path(call: Call, tail: str) -> str:
     return f"/leaderboards/{call('get-leaderboard').json['id']}/players/{tail}"
 
 
-def test_while_a_window_cannot_be_vouched_for_a_players_windows_are_not_shown(
-    call: Call, score: Callable[..., None], redis: Redis
-) -> None:
-    call("put-leaderboard", body=BODY)
-    score(("u-42", 7))
-    redis.flushall()
-    answer = call("player-windows")
-    assert (answer.status, answer.json["type"]) == (503, "urn:leaderboards:problem:rebuilding")
-
-
 def test_a_players_events_are_paged_by_their_ids(call: Call, score: Callable[..., None]) -> None:
     call("put-leaderboard", body=BODY)
     score(*(("u-42", points) for points in (5, -2, 7, 1, 3)), ("ann", 1))
@@ -276,7 +267,35 @@ def test_an_explanation_of_many_events_shows_some_and_says_so(
 
     monkeypatch.setattr("shared.pipeline.players.EXPLAINED_EVENTS_READ_MAX", 1)
     too_many = call("player-explain").json
-    assert (too_many["eventsComplete"], too_many["agrees"]) == (False, True)
+    assert (too_many["eventsComplete"], too_many["agrees"]) == (False, None)
+
+
+def test_an_explanation_adds_up_events_that_would_overflow_in_the_order_of_their_ids(
+    call: Call, score: Callable[..., None]
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("u-42", POINTS_MAX, "a"), ("u-42", -1_000, "z"), ("u-42", 500, "b"))
+
+    found = call("player-explain")
+
+    assert found.status == 200
+    assert (found.json["agrees"], found.json["player"]["score"]) == (True, POINTS_MAX - 500)
+    assert {one["event"]["eventId"] for one in found.json["events"] if one["counts"]} == {"a", "b", "z"}
+
+
+def test_of_too_many_events_none_is_said_to_count_that_does_not(
+    call: Call, score: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("put-leaderboard", body=BODY | {"aggregation": "latest"})
+    score(*(("u-42", points) for points in (1, 2, 3)))  # e-2 counts
+    expected: list[tuple[int, set[str]]] = [(1, set()), (2, {"e-2"})]
+    for read, counting in expected:
+        monkeypatch.setattr("shared.pipeline.players.EXPLAINED_EVENTS_READ_MAX", read)
+
+        found = call("player-explain").json
+
+        assert {one["event"]["eventId"] for one in found["events"] if one["counts"]} == counting
+        assert (found["player"]["score"], found["agrees"]) == (3, None)
 
 
 def test_a_read_is_one_round_trip_to_redis(call: Call, score: Callable[..., None], redis: Redis) -> None:
@@ -368,10 +387,14 @@ def test_below_the_top_of_the_snapshot_no_rank_is_shown(
     redis.flushall()
 
     assert [one["userId"] for one in call("rankings", query="offset=1&limit=5").json["entries"]] == ["ann"]
-    deep = call("rankings", query="offset=2")
-    assert (deep.status, deep.json["type"]) == (503, "urn:leaderboards:problem:rebuilding")
-    assert int(deep.headers["retry-after"]) >= 1
-    assert call("rankings", query="offset=3").json["entries"] == []
+    deep, past = (call("rankings", query=f"offset={offset}") for offset in (2, 3))
+    assert (deep.status, deep.json["source"], deep.json["entries"], deep.json["truncated"]) == (
+        200,
+        "snapshot",
+        [],
+        True,
+    )
+    assert (past.json["entries"], past.json["truncated"]) == ([], False)
 
 
 def test_while_redis_is_down_reads_answer_and_soon_without_waiting_for_it(

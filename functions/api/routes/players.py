@@ -18,7 +18,7 @@ from functions.api.views import (
     ExplanationView,
     NeighbourView,
     PlayerWindowsView,
-    StandingView,
+    PlayerWindowView,
     TierMatchView,
     answer,
     to_entry_view,
@@ -55,7 +55,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)
         found = wiring.players.windows(leaderboard, user_id)
-        view = PlayerWindowsView(leaderboard.id, user_id, [_to_standing_view(one) for one in found])
+        view = PlayerWindowsView(leaderboard.id, user_id, [_to_player_window_view(one) for one in found])
         return answer(view, 200, _FRESH)
 
     @app.get(
@@ -94,15 +94,16 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         return answer(_to_explanation_view(found), 200, _FRESH)
 
 
-def _to_standing_view(found: PlayerWindow) -> StandingView:
+def _to_player_window_view(found: PlayerWindow) -> PlayerWindowView:
     ranking = found.ranking
-    return StandingView(
+    return PlayerWindowView(
         to_window_view(ranking),
         list(found.period_ids),
         ranking.revision,
         ranking.total,
         format_instant(ranking.as_of_ms),
         ranking.source,
+        ranking.rank_is_approximate,
         to_entry_view(ranking.entries[0]) if ranking.entries else None,
     )
 

@@ -17,7 +17,7 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Score
 from shared.domain.windows import DAY_MS, Window, parse_day
-from shared.pipeline.answers import PlayerRanking, Ranking
+from shared.pipeline.answers import PlayerRanking, Ranking, RankingSource
 from shared.pipeline.cursors import Cursors
 from shared.pipeline.leaderboards import Leaderboards
 from shared.truth.registry import Conflict
@@ -78,6 +78,7 @@ class Rankings:
         self.asked: list[tuple[Window, Selection]] = []
         self.revision = 7
         self.final = False
+        self.source = RankingSource.LIVE
         self.failure: Exception | None = None
 
     def _entries(self, leaderboard: Leaderboard) -> list[Entry]:
@@ -87,7 +88,7 @@ class Rankings:
 
     def _ranking(self, window: Window, entries: Sequence[Entry], total: int) -> Ranking:
         status = window.status(NOW_MS, final=self.final)
-        return Ranking(window, status, self.revision, total, NOW_MS, entries, matched=len(entries))
+        return Ranking(window, status, self.revision, total, NOW_MS, entries, source=self.source, matched=len(entries))
 
     def select(self, leaderboard: Leaderboard, window: Window, selection: Selection) -> Ranking:
         self.asked.append((window, selection))

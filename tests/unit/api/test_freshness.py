@@ -10,7 +10,8 @@ from functions.api.freshness import WAIT_MAX_S, WAIT_RESERVE_MS, Freshness
 from shared.domain.periods import Period
 from shared.domain.windows import parse_day
 from shared.live.windows import CacheUnavailable
-from tests.unit.api.conftest import Answer, Api
+from shared.pipeline.answers import RankingSource
+from tests.unit.api.conftest import NOW_MS, Answer, Api
 
 RANKINGS = "/leaderboards/cup/rankings"
 PLAYER = "/leaderboards/cup/players/u-2"
@@ -82,6 +83,40 @@ def test_the_tag_is_another_for_whatever_changes_the_answer(api: Api) -> None:
     assert len(set(tags)) == len(tags)
 
 
+def test_every_step_of_a_windows_status_has_a_tag_of_its_own(api: Api) -> None:
+    tags = [api.get(RANKINGS, window="daily", date="2026-11-23").headers["etag"]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.unit.api.conftest.NOW_MS", NOW_MS + 86_400_000)
+        closing = api.get(RANKINGS, window="daily", date="2026-11-23")
+        api.rankings.final = True
+        final = api.get(RANKINGS, window="daily", date="2026-11-23")
+    assert [one.json["window"]["status"] for one in (closing, final)] == ["closing", "final"]
+    assert len({*tags, closing.headers["etag"], final.headers["etag"]}) == 3
+
+
+def test_another_definition_has_another_tag_until_the_window_is_final(api: Api) -> None:
+    def redefined(tiers: list[Any]) -> str:
+        assert api.put("/leaderboards/cup", {"name": "Cup", "aggregation": "sum", "tiers": tiers}).status == 200
+        return api.get(RANKINGS).headers["etag"]
+
+    gold = [{"name": "gold", "topN": 1}]
+    assert redefined(gold) != redefined([{"name": "gold", "topN": 2}])
+    api.rankings.final = True  # ranked by the rules that it was closed with
+    assert redefined(gold) == redefined([])
+
+
+def test_a_snapshot_that_leaves_somebody_out_has_another_tag_at_the_same_revision(api: Api) -> None:
+    api.rankings.source = RankingSource.SNAPSHOT
+    first = api.get(RANKINGS)
+    assert again(api, first).status == 304
+
+    del api.rankings.scores["u-2"]  # disqualified since, which no revision counts
+
+    answer = again(api, first)
+    assert (answer.status, answer.json["revision"]) == (200, first.json["revision"])
+    assert "u-2" not in answer.text
+
+
 def test_the_order_of_parameters_does_not_change_the_tag(api: Api) -> None:
     one, other = (api.call("GET", RANKINGS, query) for query in ("limit=1&offset=2", "offset=2&limit=1"))
     assert one.headers["etag"] == other.headers["etag"]
@@ -148,6 +183,26 @@ def test_nobody_waits_for_a_final_window_nor_without_a_tag(api: Api, waiting: Wa
     api.rankings.final = True
     assert again(api, api.get(RANKINGS), prefer="wait=20").status == 304
     assert waiting.now_s == 0
+
+
+@pytest.mark.parametrize("path", [RANKINGS, PLAYER])
+def test_nobody_waits_for_a_snapshot(api: Api, waiting: Waiting, path: str) -> None:
+    """Each look would be a read of the truth, ten times a second."""
+    api.rankings.source = RankingSource.SNAPSHOT
+    answer = again(api, api.get(path), path, prefer="wait=20")
+    assert (answer.status, answer.headers["retry-after"]) == (304, "2")
+    assert "preference-applied" not in answer.headers
+    assert waiting.now_s == 0
+
+
+def test_a_wait_ends_once_a_snapshot_answers_whatever_the_client_has(api: Api, waiting: Waiting) -> None:
+    def flush() -> None:
+        api.rankings.source = RankingSource.SNAPSHOT
+        api.rankings.revision -= 1
+
+    waiting.at_s[1.0] = flush
+    assert api.call("GET", RANKINGS, headers={"if-none-match": "*", "prefer": "wait=20"}).status == 304
+    assert waiting.now_s < 1.2
 
 
 def test_a_wait_during_which_the_cache_fails_ends_with_what_can_be_said_then(api: Api, waiting: Waiting) -> None:

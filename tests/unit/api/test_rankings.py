@@ -51,6 +51,8 @@ def test_a_page_has_the_shape_of_the_contract(api: Api) -> None:
         ],
         "nextCursor": found["nextCursor"],
         "prevCursor": found["prevCursor"],
+        "truncated": False,
+        "rankApproximate": False,
     }
     assert len(found["nextCursor"]) < 200
 

@@ -1,0 +1,201 @@
+"""While the cache is flushed or away, every read that the snapshot can answer is what the cache said before."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from shared.domain.windows import day_of, format_day
+from shared.wiring import now_ms
+
+BODY = {
+    "name": "Cup",
+    "aggregation": "sum",
+    "filters": ["country"],
+    "tiers": [
+        {"name": "gold", "topN": 2},
+        {"name": "silver", "minScore": 5},
+        {"name": "bronze", "topPercent": 90},
+    ],
+}
+ASCENDING = BODY | {
+    "order": "asc",
+    "tiers": [{"name": "gold", "topPercent": 20}, {"name": "silver", "maxScore": 4}, {"name": "bronze", "topN": 9}],
+}
+SCORES = [("ann", 9), ("bob", 7), ("cid", 7), ("dan", 7), ("eve", 5), ("fay", 4), ("gus", 4), ("hal", 0), ("ivy", -3)]
+SELECTIONS = (
+    "",
+    "limit=2&offset=3",
+    "offset=9",
+    "offset=1000000",
+    "minScore=5",
+    "maxScore=4&limit=2",
+    "minScore=4&maxScore=7&offset=2",
+    "minScore=8&maxScore=8",
+    "tier=gold",
+    "tier=silver&limit=1",
+    "tier=bronze&offset=1",
+    "tier=silver&minScore=7",
+    "userIds=gus,ann,nobody,cid",
+)
+
+Call = Callable[..., Any]
+Score = Callable[..., None]
+Away = Callable[[], None]
+
+
+@pytest.fixture(params=["flushed", "down"])
+def away(request: pytest.FixtureRequest, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Away]:
+    """Takes the cache away."""
+
+    def fail(*_args: Any, **_kwargs: Any) -> None:
+        raise RedisConnectionError("refused")
+
+    def go() -> None:
+        if request.param == "flushed":
+            redis.flushall()
+            return
+        for command in ("evalsha", "hget", "hgetall", "pipeline", "set", "exists"):
+            monkeypatch.setattr(module.wiring.redis, command, fail)
+
+    yield go
+    module.wiring.live._breaker.reset()
+
+
+def told(answer: Any) -> dict[str, Any]:
+    """What an answer says of the ranking, apart from whence and when."""
+    assert answer.status == 200, answer.json
+    names = ("total", "matched", "entries", "missing", "nextCursor", "prevCursor", "truncated")
+    return {name: answer.json.get(name) for name in names}
+
+
+@pytest.mark.parametrize("body", [BODY, ASCENDING], ids=["desc", "asc"])
+def test_every_selection_within_the_snapshot_is_answered_as_the_cache_would(
+    call: Call, score: Score, away: Away, module: Any, body: Any
+) -> None:
+    call("put-leaderboard", body=body)
+    score(*SCORES)
+    module.wiring.repair.take_snapshots()
+    live = [call("rankings", query=query) for query in SELECTIONS]
+    assert {one.json["source"] for one in live} == {"live"}
+
+    away()
+
+    for query, before in zip(SELECTIONS, live, strict=True):
+        answer = call("rankings", query=query)
+        assert told(answer) == told(before), query
+        assert answer.json["source"] == "snapshot"
+        assert answer.json["rankApproximate"] is query.startswith("userIds")
+
+
+def test_cursors_lead_through_a_snapshot_and_back(call: Call, score: Score, away: Away, module: Any) -> None:
+    call("put-leaderboard", body=BODY)
+    score(*SCORES)
+    module.wiring.repair.take_snapshots()
+    live = call("rankings", query="limit=4").json
+    second = call("rankings", query=f"limit=4&cursor={live['nextCursor']}").json
+
+    away()
+
+    following = call("rankings", query=f"limit=4&cursor={live['nextCursor']}").json
+    assert following["source"] == "snapshot"
+    assert following["entries"] == second["entries"]
+    last = call("rankings", query=f"limit=4&cursor={following['nextCursor']}").json
+    assert [one["userId"] for one in last["entries"]] == ["ivy"]
+    assert (last["nextCursor"], last["truncated"]) == (None, False)
+    back = call("rankings", query=f"limit=4&cursor={following['prevCursor']}").json
+    assert back["entries"] == live["entries"]
+
+
+def test_a_cursor_that_leads_below_the_snapshot_waits_there_until_the_cache_is_back(
+    call: Call, score: Score, redis: Redis, module: Any, leaderboard_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.domain.snapshots.TOP_ENTRIES", 5)
+    monkeypatch.setattr("shared.live.windows.TOP_ENTRIES", 5)
+    call("put-leaderboard", body=BODY)
+    score(*SCORES)
+    module.wiring.repair.take_snapshots()
+    whole = call("rankings", query="").json["entries"]
+    redis.flushall()
+
+    first = call("rankings", query="limit=3").json
+    second = call("rankings", query=f"limit=3&cursor={first['nextCursor']}").json
+    third = call("rankings", query=f"limit=3&cursor={second['nextCursor']}").json
+
+    assert first["entries"] + second["entries"] == whole[:5]
+    assert (first["truncated"], second["truncated"], third["truncated"]) == (False, True, True)
+    assert (third["entries"], third["nextCursor"]) == ([], second["nextCursor"])
+
+    assert module.wiring.rebuild.leaderboard(module.wiring.registry.leaderboard(leaderboard_id))
+    rest = call("rankings", query=f"limit=9&cursor={third['nextCursor']}").json
+    assert (rest["source"], rest["entries"], rest["truncated"]) == ("live", whole[5:], False)
+    assert rest["nextCursor"] is None
+
+
+def test_a_page_before_a_place_below_the_snapshot_is_not_made_of_others(
+    call: Call, score: Score, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.domain.snapshots.TOP_ENTRIES", 3)
+    monkeypatch.setattr("shared.live.windows.TOP_ENTRIES", 3)
+    monkeypatch.setattr("shared.live.windows.SAMPLES", 2)
+    call("put-leaderboard", body=BODY)
+    score(*SCORES)
+    module.wiring.repair.take_snapshots()
+    cursor = call("rankings", query="offset=7&limit=2").json["prevCursor"]
+    redis.flushall()
+
+    page = call("rankings", query=f"limit=2&cursor={cursor}").json
+
+    assert (page["entries"], page["truncated"]) == ([], True)
+    assert (page["prevCursor"], page["nextCursor"]) == (cursor, None)
+
+
+def test_a_player_has_all_their_windows_without_the_cache(call: Call, score: Score, away: Away, module: Any) -> None:
+    call("put-leaderboard", body=BODY)
+    today = format_day(day_of(now_ms()))
+    call("put-period", body={"name": "Today", "from": today, "to": today})
+    score(("ann", 9), ("u-42", 7), ("cid", 5))
+    module.wiring.repair.take_snapshots()
+    score(("u-42", 1))
+
+    away()
+
+    answer = call("player-windows")
+    assert answer.status == 200
+    windows = [one for one in answer.json["windows"] if one["source"] == "snapshot"]
+    assert {"daily", "weekly", "all-time"} <= {one["window"]["kind"] for one in windows}
+    for one in windows:
+        assert (one["entry"]["score"], one["entry"]["rank"], one["rankApproximate"]) == (8, 2, True)
+
+
+def test_what_no_snapshot_tells_is_503_and_says_when_to_ask_again(call: Call, score: Score, away: Away) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 9))
+
+    away()
+
+    answer = call("rankings", query="attr.country=DE")
+    assert (answer.status, int(answer.headers["retry-after"]) >= 1) == (503, True)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_disqualification_without_the_cache_has_another_tag(
+    call: Call, score: Score, redis: Redis, module: Any
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 9), ("u-42", 7))
+    module.wiring.repair.take_snapshots()
+    redis.flushall()
+    first = call("rankings", query="")
+    tag = {"if-none-match": first.headers["etag"]}
+    assert call("rankings", query="", headers=tag).status == 304
+
+    call("disqualify")
+    module.wiring.snapshots._kept.clear()  # as two seconds do
+
+    answer = call("rankings", query="", headers=tag)
+    assert answer.status == 200
+    assert answer.json["revision"] == first.json["revision"]
+    assert [one["userId"] for one in answer.json["entries"]] == ["ann"]

@@ -1,0 +1,206 @@
+"""Answers from a snapshot: a part of what the whole ranking would say, and never more than the snapshot knows."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.acts import Disqualified
+from shared.domain.ranking import Entry, rank
+from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.selections import Place, Selection
+from shared.domain.snapshots import Sample, Snapshot
+from shared.domain.standings import Score, Standing
+from shared.domain.tiers import Tier, TierRule
+from shared.domain.windows import ALL_TIME, Window, WindowKind, custom, parse_day
+from shared.pipeline.fallback import STANDINGS_MAX, Fallback
+
+TOP, STEP = 8, 5
+TIERS = {
+    Order.DESC: (
+        Tier("gold", TierRule.TOP_N, 3),
+        Tier("silver", TierRule.MIN_SCORE, 12),
+        Tier("bronze", TierRule.TOP_PERCENT, 6_000),
+    ),
+    Order.ASC: (
+        Tier("gold", TierRule.TOP_PERCENT, 1_000),
+        Tier("silver", TierRule.MAX_SCORE, 5),
+        Tier("bronze", TierRule.TOP_N, 9),
+    ),
+}
+
+
+def board(order: Order) -> Leaderboard:
+    return Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, order=order, tiers=TIERS[order])
+
+
+def whole(leaderboard: Leaderboard, points: Sequence[int]) -> list[Entry]:
+    """The ranking that the snapshot was taken of."""
+    scores = [(f"u{number}", Score(one, number)) for number, one in enumerate(points)]
+    return list(rank(leaderboard.order, leaderboard.tiers, scores))
+
+
+def fallback(entries: Sequence[Entry], standings: Any = None, out: frozenset[str] = frozenset()) -> Fallback:
+    lines = [(one.user_id, Score(one.score, one.reached_at_ms)) for one in entries]
+    below = [position for position in range(len(lines)) if position >= TOP and position % STEP == 0]
+    below += [len(lines) - 1] if len(lines) > TOP and len(lines) - 1 not in below else []
+    samples = [Sample(position + 1, *lines[position]) for position in below]
+    snapshot = Snapshot(7, len(lines), 1_000, lines[:TOP], samples)
+    parts: Any = (
+        SimpleNamespace(find=lambda *_: snapshot),
+        SimpleNamespace(standings=standings),
+        SimpleNamespace(now=lambda _: Disqualified(0, out)),
+    )
+    return Fallback(*parts, lambda: 2_000)
+
+
+def run(leaderboard: Leaderboard, entries: Sequence[Entry], selection: Selection) -> list[Entry]:
+    """The entries that a selection takes, of the whole ranking."""
+    return [
+        one
+        for one in entries
+        if (selection.min_score is None or one.score >= selection.min_score)
+        and (selection.max_score is None or one.score <= selection.max_score)
+        and (selection.tier is None or one.tier == selection.tier)
+    ]
+
+
+def page(leaderboard: Leaderboard, entries: Sequence[Entry], selection: Selection) -> list[Entry]:
+    """Those of them that stand on the page."""
+    taken = run(leaderboard, entries, selection)
+    if selection.place is None:
+        return taken[selection.offset : selection.offset + selection.limit]
+    at = next(one.rank for one in entries if one.user_id == selection.place.user_id)
+    if selection.backward:
+        return [one for one in taken if one.rank < at][-selection.limit :]
+    return [one for one in taken if one.rank > at][: selection.limit]
+
+
+POINTS = st.lists(st.integers(0, 20), max_size=30)
+SELECTIONS = st.fixed_dictionaries(
+    {
+        "limit": st.integers(1, 12),
+        "offset": st.integers(0, 35),
+        "at": st.none() | st.integers(0, 29),
+        "backward": st.booleans(),
+        "min_score": st.none() | st.integers(-1, 21),
+        "max_score": st.none() | st.integers(-1, 21),
+        "tier": st.none() | st.sampled_from(["gold", "silver", "bronze"]),
+    }
+)
+
+
+def to_selection(entries: Sequence[Entry], chosen: dict[str, Any]) -> Selection:
+    at = chosen.pop("at")
+    if at is None or not entries:
+        return Selection(**chosen | {"backward": False})
+    entry = entries[at % len(entries)]
+    place = Place(entry.user_id, Score(entry.score, entry.reached_at_ms))
+    return Selection(**chosen | {"place": place, "offset": 0})
+
+
+@given(st.sampled_from(Order), POINTS, SELECTIONS)
+def test_a_page_is_that_of_the_whole_ranking_as_far_as_the_top_reaches(
+    order: Order, points: list[int], chosen: dict[str, Any]
+) -> None:
+    leaderboard = board(order)
+    entries = whole(leaderboard, points)
+    selection = to_selection(entries, dict(chosen))
+    expected, taken = page(leaderboard, entries, selection), run(leaderboard, entries, selection)
+
+    found = fallback(entries).select(leaderboard, ALL_TIME, selection, final=False)
+
+    assert found is not None
+    reached = [one for one in expected if one.rank <= TOP]
+    if selection.backward and len(reached) < len(expected):
+        reached = []  # the page ends below the top, so what stands at its beginning is not next to the place
+    assert list(found.entries) == reached
+    if len(reached) < len(expected):
+        assert found.truncated, "what is missing is said to be"
+    assert abs(found.matched - len(taken)) <= (0 if len(entries) <= TOP else 2 * STEP)
+    assert found.has_previous is (bool(reached) and reached[0] is not taken[0])
+    if len(entries) <= TOP:
+        assert not found.truncated
+        assert found.has_next is (bool(expected) and expected[-1] is not taken[-1])
+    if reached and reached[-1] is not taken[-1]:
+        assert found.has_next, "nobody takes a page for the last that is not"
+
+
+@given(st.sampled_from(Order), POINTS.filter(lambda points: len(points) > TOP), st.integers(1, 5))
+def test_the_way_by_cursor_ends_below_the_top_and_says_so(order: Order, points: list[int], limit: int) -> None:
+    leaderboard = board(order)
+    entries = whole(leaderboard, points)
+    answers = fallback(entries)
+    seen: list[Entry] = []
+    place: Place | None = None
+    while True:
+        found = answers.select(leaderboard, ALL_TIME, Selection(limit=limit, place=place), final=False)
+        assert found is not None
+        seen += found.entries
+        if not found.has_next:
+            break
+        place = Place(seen[-1].user_id, Score(seen[-1].score, seen[-1].reached_at_ms))
+
+    assert seen == entries[:TOP]
+    assert found.truncated
+    assert not found.entries
+
+
+def test_how_many_match_is_told_to_a_sample_below_the_top() -> None:
+    leaderboard = board(Order.DESC)
+    entries = whole(leaderboard, range(30))
+
+    found = fallback(entries).select(leaderboard, ALL_TIME, Selection(limit=1, min_score=9), final=False)
+
+    assert found is not None
+    assert abs(found.matched - 21) <= STEP
+
+
+def test_a_snapshot_has_no_labels() -> None:
+    selection = Selection(limit=1, label=("country", "DE"))
+    assert fallback([]).select(board(Order.DESC), ALL_TIME, selection, final=False) is None
+
+
+def test_players_have_their_scores_of_now_and_ranks_of_their_own() -> None:
+    leaderboard = board(Order.DESC)
+    entries = whole(leaderboard, range(30))
+    now = {"u29": 40, "u20": 28, "u3": 28, "new": 1, "out": 50}
+
+    def standings(wanted: Any) -> Any:
+        return {
+            ("cup", user_id, bucket): Standing(now[user_id], 99, 1) for _, user_id, bucket in wanted if user_id in now
+        }
+
+    asked = ("new", "u3", "nobody", "u29", "out", "u20")
+    found = fallback(entries, standings, frozenset({"out"})).players(leaderboard, ALL_TIME, asked, final=False)
+
+    assert found is not None
+    assert found.rank_is_approximate
+    assert [(one.user_id, one.score, one.rank) for one in found.entries] == [
+        ("u29", 40, 1),
+        ("u20", 28, 3),
+        ("u3", 28, 4),
+        ("new", 1, found.entries[-1].rank),
+    ]
+    assert abs(found.entries[-1].rank - 29) <= STEP
+    assert [one.competition_rank for one in found.entries[:3]] == [1, 2, 2]
+    assert found.matched == 4
+
+
+@pytest.mark.parametrize(("users", "answered"), [(STANDINGS_MAX // 31, True), (STANDINGS_MAX // 31 + 1, False)])
+def test_no_more_standings_are_read_than_one_answer_may(users: int, answered: bool) -> None:
+    month = custom(parse_day("2026-10-01"), parse_day("2026-10-31"))
+    assert month.kind is WindowKind.CUSTOM
+    answers = fallback([], lambda wanted: {})
+    found = answers.players(board(Order.DESC), month, [f"u{number}" for number in range(users)], final=False)
+    assert (found is not None) is answered
+
+
+def test_the_window_and_when_it_was_seen_are_told() -> None:
+    window = Window(WindowKind.DAILY, parse_day("2026-10-01"), parse_day("2026-10-01"))
+    found = fallback([]).select(board(Order.DESC), window, Selection(limit=1), final=True)
+    assert found is not None
+    assert (found.window, found.as_of_ms, found.revision, found.status) == (window, 1_000, 7, "final")
