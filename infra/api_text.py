@@ -91,7 +91,8 @@ Files of whole rankings, made from the database, not from the cache: [exports](e
 """,
     "Results": """\
 A window is final once its last day and the leaderboard's `lateness` are over and every record that came in time was
-counted. What to pay from it, and how to pay once: [exports and results](exports.md#who-pays).
+counted. All time never is, nor a custom range, unless it is a registered period: register one, also over past dates.
+What to pay from it, and how to pay once: [exports and results](exports.md#who-pays).
 """,
     "Administration": """\
 Everything here, and every change of a leaderboard or period, is noted with the `reason` and the `sub` of the token.
@@ -221,7 +222,7 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "periods_delete": (*_WINDOW, "conflict", "too-many-acts"),
     "exports_ask": (*_WINDOW, "queue-unavailable"),
     "exports_job": (*_BOARD, "unknown-export"),
-    "exports_result": (*_WINDOW, "not-final"),
+    "exports_result": (*_WINDOW, "not-final", "never-final"),
     "exports_versions": _WINDOW,
     "administration_disqualify": _ACT,
     "administration_disqualified": _BOARD,
@@ -260,6 +261,7 @@ WHEN: Final[dict[str, str]] = {
     "unknown-player": "The player has no points in this window, or is disqualified",
     "unknown-export": "There is no export of this id",
     "not-final": "The window has no result yet; ask again later, or wait for the notice",
+    "never-final": "All time, or a custom range that is no registered period: register it as one",
     "method-not-allowed": "`Allow` names the methods that the path takes",
     "conflict": "Somebody else is changing the same thing: read it again and decide anew",
     "never-disqualified": "There is nobody to reinstate",

@@ -64,7 +64,11 @@ class UnknownExport(ApiError):
 
 
 class NotFinal(ApiError):
-    """A window that has no result, or none yet."""
+    """A window that has no result yet."""
+
+
+class NeverFinal(ApiError):
+    """A window that never has a result: all time, or a range that is no registered period."""
 
 
 class TooLarge(ApiError):
@@ -145,6 +149,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     UnknownExport: Kind("unknown-export", "There is no such export", 404),
     NotFinal: Kind("not-final", "The window has no result yet", 404),
     TooManyPeriods: Kind("too-many-periods", "The leaderboard has as many periods as it may have", 409),
+    NeverFinal: Kind("never-final", "The window never has a result", 422),
     SealedRule: Kind("sealed-rule", "The rule cannot change once there are events", 409),
     Conflict: _CONFLICT,
     Taken: _CONFLICT,

@@ -28,7 +28,8 @@ class WindowView(Struct, rename={"first": "from", "last": "to"}, gc=False):
     first: str | None
     last: str | None
     status: str
-    """`open`: going on; `closing`: over, late events may still count; `final`: it will never change again."""
+    """`open`: going on; `closing`: over, late events may still count; `final`: it will never change again. A custom
+    range that is no registered period stays `closing`."""
 
 
 class EntryView(Struct, rename="camel", gc=False):

@@ -93,10 +93,10 @@ def call(module: Any, redis: Redis, leaderboard_id: str) -> Call:
 
 @pytest.fixture
 def score(module: Any, leaderboard_id: str) -> Callable[..., None]:
-    """Ingests events as (user, points) or (user, points, event id), one millisecond apart, now."""
+    """Ingests events as (user, points) or (user, points, event id), one millisecond apart, now, all with attributes."""
     numbers = iter(range(1_000_000))
 
-    def score(*scores: tuple[Any, ...]) -> None:
+    def score(*scores: tuple[Any, ...], **attributes: str) -> None:
         start_ms = now_ms()
         records = []
         for user_id, points, *named in scores:
@@ -107,6 +107,7 @@ def score(module: Any, leaderboard_id: str) -> Callable[..., None]:
                 "userId": user_id,
                 "points": points,
                 "occurredAt": format_instant(start_ms + number),
+                "attributes": attributes,
             }
             source = Source("score-events", 0, number, start_ms + number)
             records.append(Record(source, None, msgspec.json.encode(event)))

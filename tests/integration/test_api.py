@@ -20,6 +20,7 @@ from shared.live.windows import LiveWindows
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalRanking
 from shared.wiring import now_ms
+from tests.integration.conftest import EVENTS
 
 if TYPE_CHECKING:
     pass
@@ -553,9 +554,41 @@ def test_a_period_is_ranked_by_its_name(call: Call, score: Callable[..., None]) 
     assert call("rankings-period").status == 404
 
 
+def test_a_range_is_ranked_by_its_dates(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 5))
+    answer = call("rankings-range")
+    assert (answer.status, answer.json["window"]["kind"], answer.json["total"]) == (200, "custom", 1)
+
+
+def test_entries_of_an_attribute_are_ranked_by_it(call: Call, score: Callable[..., None]) -> None:
+    call("put-leaderboard", body=BODY | {"filters": ["country"]})
+    score(("ann", 5), ("bob", 7), country="FR")
+    score(("cid", 6), country="DE")
+    answer = call("rankings-attribute")
+    assert [(one["rank"], one["userId"]) for one in answer.json["entries"]] == [(2, "cid")]
+
+
+SAMPLES = sorted({path.stem.removeprefix("api-") for path in EVENTS.glob("api-*.json")} - {"metrics"})
+"""All but the one that is not answered with JSON."""
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_sample_is_a_request_that_is_taken(call: Call, score: Callable[..., None], name: str) -> None:
+    call("put-leaderboard", body=BODY | {"filters": ["country"]})
+    score(("u-42", 5), ("u-42/events", 5))
+    call("put-period", body={"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"})
+
+    answer = call(name)
+
+    assert answer.status not in (400, 405, 422, 500), answer.json
+    assert answer.status != 404 or answer.json["type"].rpartition(":")[2] != "unknown-route"
+
+
 def test_a_leaderboard_that_nobody_created_is_404_everywhere(call: Call) -> None:
     names = ("get-leaderboard", "delete-leaderboard", "rankings", "player", "export", "export-job", "list-periods")
     players = ("player-windows", "player-events", "player-explain", "player-of", "rankings-friends", "rankings-tier")
+    players = (*players, "rankings-attribute", "rankings-range", "result", "result-versions")
     for name in (*names, *players, "get-period", "delete-period", "put-period"):
         answer = call(name)
         assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:unknown-leaderboard"), name

@@ -9,8 +9,10 @@ from functions.api.act_views import ResultView, to_result_view
 from functions.api.models import WindowQuery
 from functions.api.openapi import described, operation
 from functions.api.params import Finder, read_query
-from functions.api.problems import NotFinal
+from functions.api.problems import NeverFinal, NotFinal
 from functions.api.views import answer
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import Window, WindowKind
 from shared.wiring import Wiring
 
 _RESULT: Final = "/leaderboards/{id}/result"
@@ -31,12 +33,22 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     async def result(request: Request) -> Response:
         """The result of a window, once it is final: its ranking and its awards as files that never change.
 
-        Of a deleted leaderboard, too: what was won can still be paid.
+        Days, weeks and registered periods become final. Of a deleted leaderboard, too: what was won can still be paid.
         """
         query = read_query(request, WindowQuery)
         leaderboard = finder.leaderboard(request, or_deleted=True)
         window = finder.window(leaderboard, query)
         found = wiring.result_versions.latest(leaderboard, window)
         if found is None:
+            _check_becomes_final(wiring, leaderboard, window)
             raise NotFinal(f"{window.id} of {leaderboard.id} is not final; a notice tells when it is")
         return answer(to_result_view(leaderboard.id, window, found), headers=_HEADERS)
+
+
+def _check_becomes_final(wiring: Wiring, leaderboard: Leaderboard, window: Window) -> None:
+    """Raises NeverFinal for a window that has no end, or that nobody has registered."""
+    if window.kind is WindowKind.ALL_TIME:
+        raise NeverFinal("all time never ends: ask for a day, a week or a registered period", "window")
+    periods = wiring.registry.periods(leaderboard.id) if window.kind is WindowKind.CUSTOM else ()
+    if window.kind is WindowKind.CUSTOM and all(period.window != window for period in periods):
+        raise NeverFinal(f"no period of {window.id} is registered: register one, and it becomes final", "window")

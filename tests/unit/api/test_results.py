@@ -1,5 +1,9 @@
 """Results of final windows."""
 
+import pytest
+
+from shared.domain.periods import Period
+from shared.domain.windows import parse_day
 from shared.pipeline.result_versions import ResultVersion
 from shared.truth.finals import FinalRanking
 from tests.unit.api.conftest import Api
@@ -57,10 +61,28 @@ def test_links_to_files_are_kept_by_nobody(api: Api) -> None:
 
 
 def test_a_window_without_result_is_404_and_says_so(api: Api) -> None:
-    for query in ({"window": "weekly", "date": "2026-W46"}, {"window": "all-time"}, {}):
+    day = parse_day("2026-11-01")
+    api.registry.known_periods["cup", "launch"] = Period(id="launch", name="x", first=day, last=day)
+    for query in (
+        {"window": "weekly", "date": "2026-W46"},
+        {"window": "daily"},
+        {"window": "custom", "period": "launch"},
+        {"window": "custom", "from": "2026-11-01", "to": "2026-11-01"},
+    ):
         answer = api.get("/leaderboards/cup/result", **query)
         assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:not-final")
         assert "not final" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"window": "all-time"}, {"window": "custom", "from": "2026-11-01", "to": "2026-11-02"}]
+)
+def test_a_window_that_never_becomes_final_is_422_and_says_what_does(api: Api, query: dict[str, str]) -> None:
+    day = parse_day("2026-11-01")
+    api.registry.known_periods["cup", "launch"] = Period(id="launch", name="x", first=day, last=day)
+    answer = api.get("/leaderboards/cup/result", **query)
+    assert (answer.status, answer.json["type"]) == (422, "urn:leaderboards:problem:never-final")
+    assert "register" in answer.errors["window"]
 
 
 def test_a_result_needs_a_window_that_can_be(api: Api) -> None:
