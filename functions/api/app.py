@@ -42,8 +42,10 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
     _ = wiring.cursors  # without a key to sign with, nothing starts
     rankings.register(app, wiring, finder, freshness)
     players.register(app, wiring, finder)
+    players.register_explanation(app, wiring, finder)
     rankings.register_player(app, wiring, finder, freshness)
     administration.register(app, wiring, finder)
+    administration.register_trail(app, wiring, finder)
     administration.register_repairs(app, wiring, finder)
     exports.register(app, wiring, finder)
     results.register(app, wiring, finder)

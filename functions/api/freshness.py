@@ -60,7 +60,7 @@ class Freshness:
         self._monotonic_s = monotonic_s
 
     async def respond(self, request: Request, leaderboard: Leaderboard, read: Callable[[], Fresh]) -> Response:
-        """The view, or 304 if the client has it: at once, or once the time is over that he is willing to wait."""
+        """The view, or 304 if the client has it: at once, or once the time is over that they are willing to wait."""
         fresh = read()
         tag = _tag(request, leaderboard, fresh)
         headers: dict[str, str] = {}
@@ -119,7 +119,7 @@ def _tag(request: Request, leaderboard: Leaderboard, fresh: Fresh) -> str:
 
 
 def _has(request: Request, tag: str) -> bool:
-    """Whether the client says that he has this answer (RFC 9110, section 13.1.2: weak comparison)."""
+    """Whether the client says that they have this answer (RFC 9110, section 13.1.2: weak comparison)."""
     sent = request.headers.get("if-none-match", "").strip()
     return sent == "*" or tag.removeprefix("W/") in _TAG.findall(sent)
 

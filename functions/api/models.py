@@ -315,7 +315,7 @@ class LeaderboardBody(_Sent):
 
 
 class ActBody(_Sent):
-    """Why something is done; who does it is the subject of his token."""
+    """Why something is done; who does it is the subject of their token."""
 
     reason: Annotated[
         str, Field(strict=True, min_length=1, max_length=REASON_CHARACTERS_MAX, description="Kept in the audit trail")

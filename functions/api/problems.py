@@ -32,7 +32,7 @@ INSTANCE_CHARACTERS_MAX: Final = 256
 
 
 class ApiError(Exception):
-    """An error that the API itself finds. `field` is what the client sent, by the name he wrote."""
+    """An error that the API itself finds. `field` is what the client sent, by the name they wrote."""
 
     def __init__(self, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
@@ -76,7 +76,7 @@ class TooLarge(ApiError):
 
 
 class NeverDisqualified(ApiError):
-    """A player who can't be reinstated, since he was never out."""
+    """A player who can't be reinstated, since they were never out."""
 
 
 class TooManyPeriods(Exception):

@@ -97,7 +97,7 @@ class RankingView(Struct, rename="camel", gc=False):
 
 
 class NeighboursView(Struct, rename="camel", gc=False):
-    """A player with the entries around him, all of it as of one instant."""
+    """A player with the entries around theirs, all of it as of one instant."""
 
     leaderboard_id: str
     window: WindowView
@@ -274,17 +274,17 @@ class TierMatchView(Struct, rename="camel"):
 
     rule: TierView
     met: bool
-    """Whether the rule takes him; the first that does names his tier."""
+    """Whether the rule takes the player; the first that does names their tier."""
     cutoff_rank: int | None
     """The last rank that the rule takes; null for a rule on the score."""
     cutoff_score: int | None
     """The score of the last entry that the rule takes, or the score that it asks for; null if that is not known."""
     points_to_reach: int | None
-    """For tiers ahead of his own: points to gain (to lose, where the lowest ranks first) to be in it."""
+    """For tiers ahead of their own: points to gain (to lose, where the lowest ranks first) to be in it."""
 
 
 class ExplanationView(Struct, rename="camel"):
-    """Why a player stands where he stands."""
+    """Why a player stands where they stand."""
 
     leaderboard_id: str
     window: WindowView

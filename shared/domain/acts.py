@@ -12,9 +12,9 @@ class ActKind(StrEnum):
     """What was done."""
 
     DISQUALIFY = "disqualify"
-    """A player leaves every ranking; his events stay, and go on being counted in case he comes back."""
+    """A player leaves every ranking; their events stay, and go on being counted in case they come back."""
     REINSTATE = "reinstate"
-    """He comes back with all his events."""
+    """They come back with all their events."""
     REBUILD = "rebuild"
     """Live windows were ordered to be built anew."""
     REDRIVE = "redrive"
@@ -33,7 +33,7 @@ class Act(Struct, frozen=True, kw_only=True):
     """From 1, without gaps: the acts of a leaderboard have an order that nobody can dispute."""
     kind: ActKind
     actor: str
-    """Who did it: the subject of his token."""
+    """Who did it: the subject of their token."""
     reason: str
     at_ms: int
     user_id: str | None = None

@@ -78,13 +78,13 @@ class TierMatch(Struct, frozen=True):
 
     tier: Tier
     met: bool
-    """Whether the rule takes him; the first that does names his tier."""
+    """Whether the rule takes the player; the first that does names their tier."""
     cutoff_rank: int | None
     """The last rank that the rule takes; None for a rule on the score."""
     cutoff_score: int | None
     """The score of the last entry that the rule takes, or the score that it asks for; None if it is not known."""
     points_to_reach: int | None
-    """For tiers ahead of his own: what he lacks for it."""
+    """For tiers ahead of their own: what they lack for it."""
 
 
 class CountedEvent(Struct, frozen=True):
@@ -96,7 +96,7 @@ class CountedEvent(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True):
-    """Why a player stands where he stands."""
+    """Why a player stands where they stand."""
 
     player: PlayerRanking
     """With one entry above and one below."""

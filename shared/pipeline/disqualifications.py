@@ -89,10 +89,10 @@ class Discipline:
         self._now_ms = now_ms
 
     def disqualify(self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str) -> tuple[Act, bool]:
-        """Take a player out of every ranking. Nothing happens if he is out: so it may be asked twice.
+        """Take a player out of every ranking. Nothing happens if they are out: so it may be asked twice.
 
         Returns:
-            The act that took him out, and whether that was this one.
+            The act that took them out, and whether that was this one.
 
         Raises:
             Taken: if others keep acting on the leaderboard.
@@ -102,7 +102,7 @@ class Discipline:
         return self._decide(leaderboard, user_id, ActKind.DISQUALIFY, actor, reason)
 
     def reinstate(self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str) -> tuple[Act | None, bool]:
-        """Put a player back, with every event that was accepted meanwhile; None if he never was out.
+        """Put a player back, with every event that was accepted meanwhile; None if they never were out.
 
         Raises:
             Taken, TooManyActs, Unavailable: as above.
@@ -136,7 +136,7 @@ class Discipline:
             CacheUnavailable: if Redis fails.
         """
         out = self._disqualifications.now(leaderboard.id)
-        # before his days are read: an event that is committed later is applied by who knows that he is out
+        # before their days are read: an event that is committed later is applied by who knows that they are out
         self._live.show_disqualified(leaderboard.id, out)
         standings = self._standings(leaderboard, user_id)
         now_ms = self._now_ms()
@@ -183,8 +183,8 @@ class Discipline:
             out = self._disqualifications.now(leaderboard.id)
             done = (user_id in out.user_ids) is (kind is ActKind.DISQUALIFY)
             if done:
-                on_him = (act for act in self._acts.read(leaderboard.id) if act.user_id == user_id)
-                act = max(on_him, key=lambda one: one.number)
+                on_them = (act for act in self._acts.read(leaderboard.id) if act.user_id == user_id)
+                act = max(on_them, key=lambda one: one.number)
             else:
                 act = self._next(leaderboard.id, kind, actor, reason, user_id=user_id)
                 try:

@@ -11,12 +11,10 @@ from functions.api.act_views import (
     ActView,
     DisqualifiedView,
     RedrivenView,
-    ResultVersionsView,
     to_act_view,
-    to_result_version_view,
 )
 from functions.api.edge import caller
-from functions.api.models import ActBody, ActsQuery, RebuildBody, RedriveBody, WindowQuery
+from functions.api.models import ActBody, ActsQuery, RebuildBody, RedriveBody
 from functions.api.openapi import described, operation
 from functions.api.params import Finder, read_query, to_user_id
 from functions.api.problems import NeverDisqualified
@@ -33,13 +31,12 @@ _DISQUALIFIED: Final = "/leaderboards/{id}/disqualified"
 _ACTS: Final = "/leaderboards/{id}/acts"
 _REBUILD: Final = "/leaderboards/{id}/rebuild"
 _REDRIVE: Final = "/leaderboards/{id}/redrive"
-_VERSIONS: Final = "/leaderboards/{id}/result/versions"
 _FRESH: Final = {"cache-control": "no-store"}
 _TAGS: Final[list[str | Enum]] = ["administration"]
 
 
 def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
-    """Acts on players, and what is known of them."""
+    """Acts on players."""
 
     @app.post(
         _DISQUALIFY,
@@ -71,6 +68,10 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
             raise NeverDisqualified(f"{user_id!r} was never disqualified in {leaderboard.id}")
         return answer(to_act_view(act), 200, _FRESH)
 
+
+def register_trail(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+    """What is known of acts."""
+
     @app.get(
         _DISQUALIFIED,
         tags=_TAGS,
@@ -100,7 +101,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
 
 
 def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
-    """What is done when something went wrong, and what results became of it."""
+    """What is done when something went wrong."""
 
     @app.post(
         _REBUILD,
@@ -137,17 +138,3 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
             Choice(body.rejected_as, leaderboard.id), lambda: finder.now_ms() - started_ms < REDRIVE_TIME_MS
         )
         return answer(RedrivenView(to_act_view(act), done.sent, done.failed, done.left, done.complete), 200, _FRESH)
-
-    @app.get(
-        _VERSIONS,
-        tags=["exports"],
-        responses={200: described(ResultVersionsView, "The first one first; none while the window is not final")},
-        openapi_extra=operation(_VERSIONS, WindowQuery),
-    )
-    async def versions(request: Request) -> Response:
-        """Every version of a window's result, each with its files and what differs from the one before."""
-        query = read_query(request, WindowQuery)
-        leaderboard = finder.leaderboard(request, or_deleted=True)
-        window = finder.window(leaderboard, query)
-        found = [to_result_version_view(one) for one in wiring.result_versions.find(leaderboard, window)]
-        return answer(ResultVersionsView(leaderboard.id, window.id, found), 200, _FRESH)

@@ -1,4 +1,4 @@
-"""One player: all his windows, his events, and why he stands where he stands."""
+"""One player: all their windows, their events, and why they stand where they stand."""
 
 from enum import Enum
 from typing import Final, Literal
@@ -35,17 +35,17 @@ from shared.wiring import Wiring
 _WINDOWS: Final = "/leaderboards/{id}/players/{userId:path}/windows"
 _EVENTS: Final = "/leaderboards/{id}/players/{userId:path}/events"
 _EXPLAIN: Final = "/leaderboards/{id}/players/{userId:path}/explain"
+_TAGS: Final[list[str | Enum]] = ["players"]
 _FRESH: Final = {"cache-control": "no-cache"}
 """These are read to check something: never from a cache."""
 
 
 def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
-    """What stands below a player; before his own route, which takes all that follows `players/`."""
-    tags: list[str | Enum] = ["players"]
+    """What stands below a player; before the player's own route, which takes all that follows `players/`."""
 
     @app.get(
         _WINDOWS,
-        tags=tags,
+        tags=_TAGS,
         responses={200: described(PlayerWindowsView, "The player in every window that is going on"), 202: building()},
         openapi_extra=operation(_WINDOWS),
     )
@@ -60,7 +60,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
 
     @app.get(
         _EVENTS,
-        tags=tags,
+        tags=_TAGS,
         responses={200: described(EventsView, "A page of the player's events, by event id")},
         openapi_extra=operation(_EVENTS, EventsQuery),
     )
@@ -76,10 +76,14 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         following = page[-1].event_id if len(found) > len(page) else None
         return answer(EventsView(leaderboard.id, user_id, page, following), 200, _FRESH)
 
+
+def register_explanation(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+    """Why a player stands where they stand; likewise before the player's own route."""
+
     @app.get(
         _EXPLAIN,
-        tags=tags,
-        responses={200: described(ExplanationView, "Why the player stands where he stands"), 202: building()},
+        tags=_TAGS,
+        responses={200: described(ExplanationView, "Why the player stands where they stand"), 202: building()},
         openapi_extra=operation(_EXPLAIN, WindowQuery),
     )
     async def explain(request: Request) -> Response:

@@ -57,9 +57,9 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness)
 
 
 def register_player(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness) -> None:
-    """One player. His route takes all that follows `players/`, so whatever stands below it is registered before."""
+    """One player. Their route takes all that follows `players/`, so whatever stands below it is registered before."""
     found: Mapping[int | str, dict[str, Any]] = {
-        200: described(NeighboursView, "The player and the entries around him", conditional=True),
+        200: described(NeighboursView, "The player and the entries around theirs", conditional=True),
         202: building(),
         304: not_modified(),
     }
@@ -86,7 +86,7 @@ def register_player(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Fre
         _PLAYER, tags=_TAGS, responses=dict(found), openapi_extra=operation(_PLAYER, PlayerQuery, conditional=True)
     )
     async def player(request: Request) -> Response:
-        """A player's entry, the entries around it, and what he lacks for better."""
+        """A player's entry, the entries around it, and what they lack for better."""
         query = read_query(request, PlayerQuery)
         return await respond(request, query, to_user_id(request.path_params["userId"]))
 
@@ -155,7 +155,7 @@ def _to_view(leaderboard: Leaderboard, ranking: Ranking, following: str | None, 
 
 
 def to_player_view(found: PlayerRanking) -> PlayerView:
-    """A player, as he is sent."""
+    """A player, as they are sent."""
     player = found.player
     return PlayerView(
         player.rank,

@@ -5,7 +5,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
-from functions.api.act_views import ResultView, to_result_view
+from functions.api.act_views import ResultVersionsView, ResultView, to_result_version_view, to_result_view
 from functions.api.models import WindowQuery
 from functions.api.openapi import described, operation
 from functions.api.params import Finder, read_query
@@ -16,6 +16,7 @@ from shared.domain.windows import Window, WindowKind
 from shared.wiring import Wiring
 
 _RESULT: Final = "/leaderboards/{id}/result"
+_VERSIONS: Final = "/leaderboards/{id}/result/versions"
 _HEADERS: Final = {"cache-control": "private, no-store"}
 """Its links are as good as the files for a while."""
 
@@ -43,6 +44,20 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
             _check_becomes_final(wiring, leaderboard, window)
             raise NotFinal(f"{window.id} of {leaderboard.id} is not final; a notice tells when it is")
         return answer(to_result_view(leaderboard.id, window, found), headers=_HEADERS)
+
+    @app.get(
+        _VERSIONS,
+        tags=tags,
+        responses={200: described(ResultVersionsView, "The first one first; none while the window is not final")},
+        openapi_extra=operation(_VERSIONS, WindowQuery),
+    )
+    async def versions(request: Request) -> Response:
+        """Every version of a window's result, each with its files and what differs from the one before."""
+        query = read_query(request, WindowQuery)
+        leaderboard = finder.leaderboard(request, or_deleted=True)
+        window = finder.window(leaderboard, query)
+        found = [to_result_version_view(one) for one in wiring.result_versions.find(leaderboard, window)]
+        return answer(ResultVersionsView(leaderboard.id, window.id, found), headers=_HEADERS)
 
 
 def _check_becomes_final(wiring: Wiring, leaderboard: Leaderboard, window: Window) -> None:
