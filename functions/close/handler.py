@@ -35,8 +35,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Close what can be closed, finish what is due; or go on without the records that the event acknowledges as lost.
 
-    Notes how far the commits are behind, for a scrape. Raises, at the end, whatever kept a leaderboard from being looked
-    after and will not pass by itself.
+    Notes how far the commits are behind, for a scrape. Raises, at the end, whatever kept a leaderboard from being
+    looked after and will not pass by itself.
 
     Metrics: WindowsFinal, Blocked and for each cause Blocked_<cause>, ClosingDelay in ms of what has waited longest.
     """
