@@ -22,12 +22,18 @@ from infra.local.servers import PACKAGES
 DOCS: Final = Path(__file__).parents[1] / "docs"
 PICTURES: Final = DOCS / "diagrams"
 RENDER_TIMEOUT_S: Final = 120
+_LEGIBLE: Final = (
+    ".messageText, .loopText, .loopText tspan { paint-order: stroke; stroke: #ffffff !important; stroke-width: 5px; }"
+    " .edgeLabel rect { opacity: 1 !important; }"
+)
+"""Lines end where they would run through a label."""
 _CONFIG: Final[dict[str, Any]] = {
     "startOnLoad": False,
     "theme": "neutral",
     "deterministicIds": True,
     "fontFamily": "Verdana, DejaVu Sans, sans-serif",
     "htmlLabels": False,
+    "themeCSS": _LEGIBLE,
     "themeVariables": {"noteBkgColor": "#fff7d6", "noteTextColor": "#333333", "noteBorderColor": "#c9b458"},
     "flowchart": {"htmlLabels": False, "nodeSpacing": 36, "rankSpacing": 52, "wrappingWidth": 420},
     "sequence": {"mirrorActors": False, "useMaxWidth": True, "wrap": False, "actorMargin": 24},

@@ -166,6 +166,18 @@ def test_decisions_are_numbered_without_gaps_and_each_says_what_it_is_about() ->
         assert re.match(rf"# {int(path.name[:4])}(\.| ·) \S", path.read_text()), path.name
 
 
+PARTS = ["Status", "Context", "Decision", "Alternatives", "Consequences"]
+WORDS_MAX = 500
+
+
+def test_every_decision_is_one_page_in_one_shape() -> None:
+    for path in sorted((ROOT / "docs" / "adr").glob("[0-9]*.md")):
+        text = path.read_text()
+        parts = re.findall(r"^\*\*(\w+)\.\*\*(?: |$)", text, re.MULTILINE)
+        assert [part for part in parts if part in PARTS] == PARTS, path.name
+        assert len(text.split()) <= WORDS_MAX, path.name
+
+
 def test_every_decision_is_in_the_index_by_its_title_with_its_status_and_what_follows() -> None:
     folder = ROOT / "docs" / "adr"
     row = re.compile(
@@ -175,7 +187,7 @@ def test_every_decision_is_in_the_index_by_its_title_with_its_status_and_what_fo
     for number, file, title, status, _ in row.findall((folder / "README.md").read_text()):
         text = (folder / file).read_text()
         assert re.match(rf"# {number}(?:\.| ·) {re.escape(title)}\n", text), file
-        replaced = re.search(r"^\*Superseded by \[ADR (\d+)\]", text, re.MULTILINE)
+        replaced = re.search(r"^\*\*Status\.\*\* Superseded by \[ADR (\d+)\]", text, re.MULTILINE)
         assert status == (f"replaced by {replaced[1]}" if replaced else "in force"), file
         listed[file] = number
     assert list(listed) == sorted(path.name for path in folder.glob("[0-9]*.md"))
