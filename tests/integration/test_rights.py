@@ -27,15 +27,10 @@ from shared.queues import INLINE_BYTES_MAX
 from shared.topic import Outgoing, Reach
 from shared.wiring import now_ms
 from tests.aws_calls import Calls, recorded, written
-from tests.template import FUNCTIONS, Right, folder, rights
+from tests.template import FUNCTIONS, folder, rights
 
 ROOT = Path(__file__).parents[2]
 NAMES = {folder(function): name for name, function in FUNCTIONS.items()}
-SPARE = {
-    "ingest": {Right("dynamodb:PutItem", "RegistryTable")},
-    "repair": {Right("dynamodb:UpdateItem", "RegistryTable")},
-}
-"""Rights beyond what is asked today: a position may be put or updated, and by whoever finds it behind."""
 SECRET = "secretsmanager:GetSecretValue"
 """Asked for before a function does anything, and only where a setting refers to a secret."""
 
@@ -273,7 +268,7 @@ def test_a_function_may_do_all_that_it_asks_for(calls: Calls, name: str) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_function_may_do_nothing_that_it_never_asks_for(calls: Calls, name: str) -> None:
-    granted = {one for one in rights(FUNCTIONS[NAMES[name]]) if one.action != SECRET} - SPARE.get(name, set())
+    granted = {one for one in rights(FUNCTIONS[NAMES[name]]) if one.action != SECRET}
     unused = [right for right in sorted(granted) if not any(map(right.covers, calls.rights[name]))]
     assert not unused, unused
 
