@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
 from shared.observability import logger, metrics, tracer
+from shared.pipeline.repair import Failed
 from shared.queues import RepairRequest
 from shared.truth.commits import Unavailable
 from shared.wiring import Wiring
@@ -29,10 +30,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     """Carry out repair requests; what fails comes again, and ends on the queue's own dead-letter queue.
 
     An event without records is a schedule's: its task is `snapshots`, or else all live windows are brought up to the
-    truth.
+    truth. Raises, at the end, whatever kept a leaderboard from that and will not pass by itself.
     """
     if "Records" not in event:
-        _take_snapshots() if event.get("task") == SNAPSHOTS else _anti_entropy()
+        errors: list[Exception] = []
+
+        def failed(leaderboard_id: str, error: Exception) -> None:
+            logger.error("leaderboard not looked after", exc_info=error, extra={"leaderboard": leaderboard_id})
+            errors.append(error)
+
+        _take_snapshots(failed) if event.get("task") == SNAPSHOTS else _anti_entropy(failed)
+        if errors:
+            raise ExceptionGroup(f"{len(errors)} leaderboards were not looked after", errors)
         return {"batchItemFailures": []}
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event, _repair, processor, context)
@@ -45,12 +54,12 @@ def _repair(record: SQSRecord) -> None:
     logger.info("repaired", extra={"leaderboard": request.leaderboard_id, "mended": mended, "rebuild": request.rebuild})
 
 
-def _take_snapshots() -> None:
-    metrics.add_metric("Snapshots", MetricUnit.Count, wiring.repair.take_snapshots())
+def _take_snapshots(failed: Failed) -> None:
+    metrics.add_metric("Snapshots", MetricUnit.Count, wiring.repair.take_snapshots(failed))
 
 
-def _anti_entropy() -> None:
-    mended = wiring.repair.anti_entropy()
+def _anti_entropy(failed: Failed) -> None:
+    mended = wiring.repair.anti_entropy(failed)
     _count(sum(mended.values()))
     if any(mended.values()):
         logger.warning("live windows had drifted", extra={"mended": {name: n for name, n in mended.items() if n}})

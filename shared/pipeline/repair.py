@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from typing import Final
 
+from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day, parse_id
-from shared.live.windows import LiveWindows
+from shared.live.windows import CacheUnavailable, LiveWindows
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.rebuild import Outcome, Rebuild
 from shared.pipeline.snapshots import WindowSnapshots
 from shared.pipeline.window_builds import WindowBuilds
 from shared.queues import RepairRequest
+from shared.truth.commits import Unavailable
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
@@ -20,6 +22,13 @@ LEADERBOARDS_MAX: Final = 10_000
 
 class Interrupted(Exception):
     """The cache was flushed again, or somebody else rebuilt it, while it was being rebuilt."""
+
+
+Failed = Callable[[str, Exception], None]
+
+
+def _raise(_leaderboard_id: str, error: Exception) -> None:
+    raise error
 
 
 class Repair:
@@ -46,8 +55,11 @@ class Repair:
         self._snapshots = snapshots
         self._now_ms = now_ms
 
-    def anti_entropy(self) -> dict[str, int]:
+    def anti_entropy(self, failed: Failed = _raise) -> dict[str, int]:
         """Bring the live windows of every leaderboard up to the truth; rebuild those that nobody vouches for.
+
+        Args:
+            failed: is told what nobody expected of a leaderboard; the others go on if it doesn't raise that.
 
         Returns:
             How many parts of windows had to be mended, by leaderboard id; a rebuild does not count.
@@ -55,22 +67,39 @@ class Repair:
         Raises:
             Unavailable, CacheUnavailable: as below; leaderboards before it are done.
         """
-        mended = {}
-        for leaderboard in self._registry.leaderboards(LEADERBOARDS_MAX):
+        mended: dict[str, int] = {}
+
+        def bring_up(leaderboard: Leaderboard) -> None:
             if self._live.is_complete(leaderboard):
                 mended[leaderboard.id] = self._rebuild.reapply(leaderboard)
             else:
                 self._rebuild.leaderboard(leaderboard)
             self._builds.keep_periods(leaderboard)
+
+        self._each(bring_up, failed)
         return mended
 
-    def take_snapshots(self) -> int:
+    def take_snapshots(self, failed: Failed = _raise) -> int:
         """Write snapshots of every leaderboard's windows that have changed; returns how many.
+
+        Args:
+            failed: as above.
 
         Raises:
             Unavailable, CacheUnavailable: as above.
         """
-        return sum(self._snapshots.take(one) for one in self._registry.leaderboards(LEADERBOARDS_MAX))
+        taken: list[int] = []
+        self._each(lambda one: taken.append(self._snapshots.take(one)), failed)
+        return sum(taken)
+
+    def _each(self, work: Callable[[Leaderboard], None], failed: Failed) -> None:
+        for leaderboard in self._registry.leaderboards(LEADERBOARDS_MAX):
+            try:
+                work(leaderboard)
+            except (Unavailable, CacheUnavailable):
+                raise  # it is out of reach for all of them
+            except Exception as error:  # noqa: BLE001 - one leaderboard keeps no other waiting
+                failed(leaderboard.id, error)
 
     def repair(self, request: RepairRequest) -> int:
         """Carry out one request.

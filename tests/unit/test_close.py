@@ -53,6 +53,7 @@ def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pyt
     def finished(_has_time: Callable[[], bool]) -> Run:
         return run
 
+    module.wiring.lag = SimpleNamespace(note=lambda: None)
     module.wiring.closing = SimpleNamespace(run=finished)
     with pytest.raises(ExceptionGroup):
         module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)

@@ -1,0 +1,51 @@
+"""Scheduled runs of repair over leaderboards of which one fails."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.pipeline.repair import Repair
+from shared.truth.commits import Unavailable
+
+BOARDS = [Leaderboard(id=name, name=name, aggregation=Aggregation.SUM) for name in ("a", "broken", "c")]
+
+
+def repairing(error: Exception) -> Repair:
+    def look_after(leaderboard: Leaderboard) -> int:
+        if leaderboard.id == "broken":
+            raise error
+        return 1
+
+    parts: dict[str, Any] = {
+        "registry": SimpleNamespace(leaderboards=lambda _limit: BOARDS),
+        "leaderboards": None,
+        "reads": None,
+        "live": SimpleNamespace(is_complete=lambda _leaderboard: True),
+        "rebuild": SimpleNamespace(reapply=look_after),
+        "builds": SimpleNamespace(keep_periods=lambda _leaderboard: None),
+        "snapshots": SimpleNamespace(take=look_after),
+        "now_ms": lambda: 0,
+    }
+    return Repair(**parts)
+
+
+def test_a_leaderboard_that_fails_as_nobody_expected_keeps_none_after_it_waiting() -> None:
+    error = RuntimeError("its standings can't be read")
+    repair = repairing(error)
+    failed: list[tuple[str, Exception]] = []
+
+    assert repair.anti_entropy(lambda *what: failed.append(what)) == {"a": 1, "c": 1}
+    assert repair.take_snapshots(lambda *what: failed.append(what)) == 2
+
+    assert failed == [("broken", error)] * 2
+
+
+def test_what_is_out_of_reach_ends_a_run() -> None:
+    failed: list[tuple[str, Exception]] = []
+
+    with pytest.raises(Unavailable):
+        repairing(Unavailable("away")).anti_entropy(lambda *what: failed.append(what))
+
+    assert not failed
