@@ -39,7 +39,7 @@ from tests.simulation.boards import BOARDS, CLOSED, HOUR_MS, LATENESS_MS, TIERS,
 from tests.simulation.cache import Replica, Shown
 from tests.simulation.course import Course, Fault
 from tests.simulation.outside import TOPIC
-from tests.simulation.process import REPAIRS, Process
+from tests.simulation.process import REPAIRS, SKEW_MS_MAX, Process
 from tests.simulation.registry import Registry
 from tests.simulation.scheduler import Scheduler
 
@@ -377,7 +377,7 @@ class World:
         self.scheduler.calm = True
         self.scheduler.run(self.is_quiet)
         process = Process(self)
-        self.scheduler.now_ms += LEASE_MS  # whoever died while building is waited for
+        self.scheduler.now_ms += LEASE_MS + 2 * SKEW_MS_MAX  # whoever died while building is waited for, by any clock
         process.repair().anti_entropy()
         for name in self.open:  # what is older than a few days has its turn after hours
             process.repair().repair(RepairRequest(leaderboard_id=name, rebuild=True, anyway=True))
