@@ -69,6 +69,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "administration_reinstate",
         "administration_acts",
         "administration_rebuild",
+        "administration_rebuild_progress",
         "administration_redrive",
         "leaderboards_delete",
     ),
@@ -189,6 +190,7 @@ curl -X POST $BOARD/players/u-7/reinstate {_JSON} -d '{{"reason": "case 1234 was
 """,
     "administration_acts": 'curl "$BOARD/acts?limit=10"',
     "administration_rebuild": f'curl -X POST $BOARD/rebuild {_JSON} -d \'{{"reason": "to be sure, case 1235"}}\'',
+    "administration_rebuild_progress": "curl $BOARD/rebuild",
     "administration_redrive": f"""
 curl -X POST $BOARD/redrive {_JSON} \\
   -d '{{"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"}}'
@@ -229,6 +231,7 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "administration_reinstate": (*_ACT, "never-disqualified"),
     "administration_acts": _BOARD,
     "administration_rebuild": (*_ACT, "queue-unavailable"),
+    "administration_rebuild_progress": (*_BOARD, "cache-unavailable"),
     "administration_redrive": (*_ACT, "queue-unavailable"),
     "leaderboards_delete": _ACT,
 }

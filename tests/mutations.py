@@ -176,7 +176,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a marker vouches for windows that a shorter lateness has let go",
-        "shared/live/windows.py",
+        "shared/live/builds.py",
         "return marker is not None and int(marker) >= leaderboard.lateness_ms",
         "return marker is not None",
         LIVE,
@@ -184,7 +184,7 @@ MUTATIONS = (
     Mutation(
         "a window that nobody vouches for is shown",
         "shared/live/windows.py",
-        "return Page(_vouches(leaderboard, marker) if kept else bool(built),",
+        "return Page(vouches(leaderboard, marker) if kept else bool(built),",
         "return Page(True,",
         LIVE,
     ),

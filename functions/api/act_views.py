@@ -9,6 +9,8 @@ from functions.api.views import WindowView, window_view
 from shared.domain.acts import Act
 from shared.domain.events import format_instant
 from shared.domain.windows import Window, WindowStatus
+from shared.live.builds import RebuildState
+from shared.pipeline.rebuild import RebuildProgress
 from shared.pipeline.result_versions import ResultVersion
 
 
@@ -98,16 +100,35 @@ class ResultVersionsView(Struct, rename="camel"):
     versions: Sequence[ResultVersionView]
 
 
+class RebuildView(Struct, rename="camel"):
+    """How far the live windows of a leaderboard are rebuilt: all time and each day that is kept are a bucket."""
+
+    leaderboard_id: str
+    state: RebuildState
+    """`complete`: they hold all of the truth; `running`: they are being rebuilt; `waiting`: that is about to begin."""
+    buckets_read: int
+    buckets: int
+    standings_read: int
+    """What one player's events of one bucket add up to is one standing; 0 once it is complete."""
+
+
 VIEWS = (
     ActView,
     ActsView,
     DisqualifiedView,
+    RebuildView,
     RedrivenView,
     ResultFileView,
     ResultView,
     ResultVersionView,
     ResultVersionsView,
 )
+
+
+def to_rebuild_view(leaderboard_id: str, progress: RebuildProgress) -> RebuildView:
+    """How far a rebuild is, as it is sent."""
+    read = progress.buckets_read, progress.buckets, progress.standings_read
+    return RebuildView(leaderboard_id, progress.state, *read)
 
 
 def to_act_view(act: Act) -> ActView:

@@ -191,6 +191,13 @@ VIEWS: Final[dict[str, Any]] = {
     "ActView of rebuild": _REBUILD,
     "ActsView": {"leaderboardId": "autumn-cup", "acts": [_ACT, _REINSTATED, _REBUILD], "nextAfter": None},
     "DisqualifiedView": {"leaderboardId": "autumn-cup", "acts": 3, "userIds": ["u-42"]},
+    "RebuildView": {
+        "leaderboardId": "autumn-cup",
+        "state": "running",
+        "bucketsRead": 12,
+        "buckets": 46,
+        "standingsRead": 2310500,
+    },
     "RedrivenView": {
         "act": _REDRIVE,
         "sent": 12,

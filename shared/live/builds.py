@@ -42,6 +42,17 @@ class BuildProgress(Struct, frozen=True):
     standings: int = 0
 
 
+class RebuildState(StrEnum):
+    """How the windows that a leaderboard keeps for everybody stand."""
+
+    COMPLETE = "complete"
+    """They hold all of the truth."""
+    RUNNING = "running"
+    """They are being rebuilt."""
+    WAITING = "waiting"
+    """They have to be rebuilt, and nobody is at it: the next read or schedule has it done."""
+
+
 class BuildLost(Exception):
     """A flush, a failover or another builder took the build away; nobody may vouch for what is left."""
 
@@ -72,13 +83,18 @@ class Build:
             raise BuildLost(f"{self.fills} calls filled {self.key}, {fills} are there")
 
 
+def vouches(leaderboard: "Leaderboard", marker: bytes | None) -> bool:
+    """Whether a marker vouches for all that is kept by now: by a shorter lateness some of it went earlier."""
+    return marker is not None and int(marker) >= leaderboard.lateness_ms
+
+
 class Builds:
     """Begins, renews and ends builds."""
 
     def __init__(self, live: "LiveWindows") -> None:
         self._live = live
-        self._begin, self._renew, self._vouch, self._extend = (
-            live.register(name) for name in ("begin_build.lua", "renew_build.lua", "vouch.lua", "extend.lua")
+        self._begin, self._renew, self._look, self._vouch, self._extend = (
+            live.register(f"{name}.lua") for name in ("begin_build", "renew_build", "look_at_build", "vouch", "extend")
         )
 
     def begin_window(
@@ -100,6 +116,19 @@ class Builds:
             CacheUnavailable: if Redis fails.
         """
         return self._take((keys.rebuild(leaderboard.id),), token, now_ms, 0, leaderboard.lateness_ms)
+
+    def rebuild_state(self, leaderboard: "Leaderboard", now_ms: int) -> tuple[RebuildState, BuildProgress]:
+        """How the windows that a leaderboard keeps stand; and how far their rebuild is, unless they are complete.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        looked_at = keys.rebuild(leaderboard.id), keys.complete(leaderboard.id)
+        marker, until_ms, position, standings = self._live.call(self._look, looked_at, ())
+        if vouches(leaderboard, marker):
+            return RebuildState.COMPLETE, BuildProgress()
+        state = RebuildState.RUNNING if int(until_ms or 0) > now_ms else RebuildState.WAITING
+        return state, BuildProgress(int(position or 0), int(standings or 0))
 
     def renew(self, build: Build, now_ms: int) -> None:
         """Say that a build gets on, and how far it is.

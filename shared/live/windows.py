@@ -20,7 +20,7 @@ from shared.domain.standings import Score, Standing
 from shared.domain.tiers import TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, WindowKind, daily, weekly
 from shared.live import keys
-from shared.live.builds import Build
+from shared.live.builds import Build, vouches
 from shared.live.labels import tokens_of
 
 RETENTION_MS: Final = 35 * 86_400_000
@@ -256,7 +256,7 @@ class LiveWindows:
         """
         with self._reaching():
             marker: Any = self._redis.get(keys.complete(leaderboard.id))
-        return _vouches(leaderboard, marker)
+        return vouches(leaderboard, marker)
 
     def ping(self) -> None:
         """Raises CacheUnavailable unless Redis answers; it is asked however often it failed before."""
@@ -349,12 +349,7 @@ def to_page(leaderboard: Leaderboard, answer: Sequence[Any], first: int, kept: b
     """The page of an answer that begins as page.lua's; `kept`: the leaderboard's marker vouches for the window."""
     marker, built, revision, total, flat = answer[:5]
     lines = to_lines(leaderboard, flat[::2], flat[1::2])
-    return Page(_vouches(leaderboard, marker) if kept else bool(built), int(revision or 0), total, first, lines)
-
-
-def _vouches(leaderboard: Leaderboard, marker: bytes | None) -> bool:
-    """Whether a marker vouches for all that is kept by now: by a shorter lateness some of it went earlier."""
-    return marker is not None and int(marker) >= leaderboard.lateness_ms
+    return Page(vouches(leaderboard, marker) if kept else bool(built), int(revision or 0), total, first, lines)
 
 
 def to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:

@@ -6,10 +6,12 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
+from msgspec import Struct
+
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day, Window, day_of
-from shared.live.builds import LEASE_MS, Build, BuildLost, BuildProgress, Builds, Grant
+from shared.live.builds import LEASE_MS, Build, BuildLost, BuildProgress, Builds, Grant, RebuildState
 from shared.live.windows import (
     APPLY_PLAYERS,
     RETENTION_MS,
@@ -43,6 +45,16 @@ class Outcome(StrEnum):
     """Somebody else is at it."""
     LOST = "lost"
     """The cache was flushed, failed over, or somebody else took over: nothing is vouched for."""
+
+
+class RebuildProgress(Struct, frozen=True):
+    """How far a leaderboard's windows are rebuilt."""
+
+    state: RebuildState
+    buckets_read: int
+    """All time and each day that is kept are a bucket; all of them once it is complete."""
+    buckets: int
+    standings_read: int
 
 
 class Rebuild:
@@ -94,6 +106,18 @@ class Rebuild:
         finally:
             with suppress(CacheUnavailable):  # it lapses by itself
                 self._builds.give_back(build)
+
+    def progress(self, leaderboard: Leaderboard) -> RebuildProgress:
+        """How far the windows that are kept for everybody are rebuilt.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        now_ms = self._now_ms()
+        state, progress = self._builds.rebuild_state(leaderboard, now_ms)
+        kept = _kept_buckets(leaderboard, now_ms)
+        read = sum(state is RebuildState.COMPLETE or rebuild_position(bucket) <= progress.position for bucket in kept)
+        return RebuildProgress(state, read, len(kept), progress.standings)
 
     def reapply(self, leaderboard: Leaderboard, *, everything: bool = False) -> int:
         """Apply again what is kept (anti-entropy): repairs what a failover of the cache may have lost.

@@ -6,9 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from redis import Redis
 
 from shared.domain.rejections import Reason
-from shared.domain.windows import daily, day_of
+from shared.domain.windows import ALL_TIME_BUCKET, daily, day_of
+from shared.live.builds import BuildProgress
+from shared.pipeline.rebuild import rebuild_position
 from shared.pipeline.redrive import Redriven
 from shared.queues import Choice, RepairRequest
 from shared.wiring import now_ms
@@ -182,6 +185,25 @@ def test_a_redrive_takes_the_leaderboards_letters_alone(
     assert [answer.json[name] for name in ("sent", "failed", "left", "complete")] == [2, 0, 1, True]
     assert answer.json["act"]["subject"] == "too_late"
     assert call("redrive", body={"reason": "x", "rejectedAs": "whatever"}).status == 422
+
+
+def test_a_rebuild_tells_how_far_it_is(call: Call, module: Any, leaderboard_id: str, redis: Redis) -> None:
+    assert call("rebuild-progress").json["state"] == "complete"
+    redis.flushall()
+    asked = call("rebuild-progress").json
+    assert (asked["state"], asked["bucketsRead"]) == ("waiting", 0)
+    leaderboard = module.wiring.registry.leaderboard(leaderboard_id)
+    _, build = module.wiring.builds.begin_rebuild(leaderboard, "builder", now_ms())
+    build.progress = BuildProgress(rebuild_position(ALL_TIME_BUCKET), 3)
+    module.wiring.builds.renew(build, now_ms())
+
+    asked = call("rebuild-progress").json
+
+    assert (asked["state"], asked["bucketsRead"], asked["standingsRead"]) == ("running", 1, 3)
+    assert asked["buckets"] > 40
+    module.wiring.builds.give_back(build)
+    module.wiring.repair.anti_entropy()
+    assert call("rebuild-progress").json["state"] == "complete"
 
 
 def test_only_so_many_custom_ranges_are_kept_at_a_time(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

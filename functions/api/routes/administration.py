@@ -10,8 +10,10 @@ from functions.api.act_views import (
     ActsView,
     ActView,
     DisqualifiedView,
+    RebuildView,
     RedrivenView,
     to_act_view,
+    to_rebuild_view,
 )
 from functions.api.edge import caller
 from functions.api.models import ActBody, ActsQuery, RebuildBody, RedriveBody
@@ -120,6 +122,17 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         )
         wiring.rebuild_orders.order(leaderboard, window)
         return answer(to_act_view(act), 202, _FRESH)
+
+    @app.get(
+        _REBUILD,
+        tags=_TAGS,
+        responses={200: described(RebuildView, "How far they are")},
+        openapi_extra=operation(_REBUILD),
+    )
+    async def rebuild_progress(request: Request) -> Response:
+        """Whether the live windows hold all of the truth, or how far their rebuild is."""
+        leaderboard = finder.leaderboard(request, now=True)
+        return answer(to_rebuild_view(leaderboard.id, wiring.rebuild.progress(leaderboard)), 200, _FRESH)
 
     @app.post(
         _REDRIVE,

@@ -155,7 +155,7 @@ def test_head_is_answered_as_get_without_its_body(guarded: Api, method: str, pat
 
 
 def test_head_where_nothing_is_to_be_got_is_405(api: Api) -> None:
-    answer = api.call("HEAD", "/leaderboards/cup/rebuild")
+    answer = api.call("HEAD", "/leaderboards/cup/redrive")
     assert (answer.status, answer.headers["allow"], answer.text) == (405, "POST", "")
 
 
