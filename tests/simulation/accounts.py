@@ -10,7 +10,7 @@ from shared.domain.windows import DAY_MS
 from shared.queues import DeadLetter
 from shared.truth.items import to_ledger_entry
 from tests.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, overflows, parse, to_fact
-from tests.simulation.process import DLQ
+from tests.simulation.progress import DLQ
 from tests.simulation.world import World
 
 Player = tuple[str, str]

@@ -37,12 +37,13 @@ from shared.wiring import BREAKER_FAILURES, BREAKER_REST_S
 from tests.simulation.cache import Breaker, Cache
 from tests.simulation.course import Fault
 from tests.simulation.outside import Broker, Notices
+from tests.simulation.progress import DLQ, WatchedProgress
 from tests.simulation.scheduler import one_after_another
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-DLQ, REPAIRS = "dlq", "repairs"
+REPAIRS = "repairs"
 SKEW_MS_MAX = 4_000
 
 
@@ -88,7 +89,7 @@ class Process:
             committer=Committer(Commits(self._dynamo, Tables()), self.reads, one_after_another, self._backoff),
             projector=Projector(self.live, self.queue(REPAIRS), one_after_another, self.clock),
             dead_letters=DeadLetterQueue(self.queue(DLQ), None, "bucket"),  # type: ignore[arg-type]
-            progress=Progress(self._dynamo, "registry"),
+            progress=WatchedProgress(self._world.accounts, self._dynamo, "registry"),
             now_ms=self.clock,
         )
 

@@ -15,7 +15,7 @@ from tests.simulation.__main__ import changed
 from tests.simulation.boards import BOARDS, CLOSED
 from tests.simulation.checks import START_MS, acts, failure, take
 from tests.simulation.course import Course, Fault, draw, shrink
-from tests.simulation.process import DLQ
+from tests.simulation.progress import DLQ
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.world import World
 

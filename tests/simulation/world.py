@@ -40,6 +40,7 @@ from tests.simulation.cache import Replica, Shown
 from tests.simulation.course import Course, Fault
 from tests.simulation.outside import TOPIC
 from tests.simulation.process import REPAIRS, SKEW_MS_MAX, Process
+from tests.simulation.progress import Accounts
 from tests.simulation.registry import Registry
 from tests.simulation.scheduler import Scheduler
 
@@ -111,6 +112,7 @@ class World:
         self.finished = 0
         self.told: list[tuple[str, str, int]] = []
         self.shown = Shown()
+        self.accounts = Accounts(self)
         self._tokens = 0
         redis.flushall()
 

@@ -1,0 +1,61 @@
+"""The product's progress, which nobody may record past a record that is not accounted for."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from shared.queues import DeadLetter
+from shared.truth.keys import ledger_partition
+from shared.truth.progress import Position, Progress
+from tests.oracle import Refused, parse
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+DLQ = "dlq"
+
+
+class Accounts:
+    """Up to where every record was seen in the ledger or on the dead-letter queue."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._seen: dict[int, int] = {}
+        self._letters: set[tuple[int, int]] = set()
+        self._read = 0
+        self.missing: list[tuple[int, int]] = []
+        """Partition and offset of records that were passed before they were there."""
+
+    def look(self, position: Position) -> None:
+        """Look for each record before a position that is about to be recorded."""
+        bodies = self._world.sqs.messages.get(DLQ, [])
+        for body in bodies[self._read :]:
+            letter = msgspec.json.decode(body, type=DeadLetter)
+            self._letters.add((letter.partition, letter.offset))
+        self._read = len(bodies)
+        partition = position.partition
+        for offset in range(self._seen.get(partition, 0), position.next_offset):
+            if (partition, offset) not in self._letters and not self._is_in_ledger(partition, offset):
+                self.missing.append((partition, offset))
+        self._seen[partition] = max(position.next_offset, self._seen.get(partition, 0))
+
+    def _is_in_ledger(self, partition: int, offset: int) -> bool:
+        try:
+            event = parse(self._world.topic[partition][offset].value)
+        except Refused:
+            return False
+        place = ledger_partition(event["leaderboardId"], event["userId"]), event["eventId"]
+        return place in self._world.dynamo.tables["leaderboard-ledger"]
+
+
+class WatchedProgress(Progress):
+    """Looks before it records."""
+
+    def __init__(self, accounts: Accounts, client: Any, table: str) -> None:
+        super().__init__(client, table)
+        self._accounts = accounts
+
+    def advance(self, position: Position, *more: Any) -> None:
+        """As the product's."""
+        self._accounts.look(position)
+        super().advance(position, *more)
