@@ -24,6 +24,8 @@ from tests.simulation.course import Course, Fault, draw
 CHUNK: Final = 20
 FAILURES_MAX: Final = 5
 """After so many there is enough to look at."""
+SAID_EVERY: Final = 1_000
+"""Seeds between two lines of a log; a terminal has a bar."""
 COLUMNS: Final = (TextColumn("seeds"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
 
 _own: list[Redis] = []
@@ -49,6 +51,8 @@ def main() -> int:
             taken += size
             failures += len(found)
             progress.update(task, completed=taken)
+            if not console.is_terminal and taken % SAID_EVERY < size:
+                console.print(f"{taken} of {count} seeds, {time.monotonic() - start_s:.0f} s")
             for text in found:
                 console.print(text)
             if failures >= FAILURES_MAX:
