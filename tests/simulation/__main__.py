@@ -28,8 +28,11 @@ SAID_EVERY: Final = 1_000
 """Seeds between two lines of a log; a terminal has a bar."""
 COLUMNS: Final = (TextColumn("seeds"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
 
-_own: list[Redis] = []
-"""The Redis of this worker."""
+CHUNKS_EACH: Final = 20
+"""Chunks that one process takes: killed actors are never let go of, and stay in its memory."""
+
+_ports: list[Any] = []
+"""The queue of ports at which there is a Redis that nobody uses just now."""
 
 
 def main() -> int:
@@ -44,7 +47,7 @@ def main() -> int:
         for _ in range(workers):
             ports.put(port := free_port())
             stack.enter_context(redis_server(Path(stack.enter_context(tempfile.TemporaryDirectory())), port))
-        pool = stack.enter_context(multiprocessing.get_context("fork").Pool(workers, connect, (ports,)))
+        pool = stack.enter_context(multiprocessing.get_context("fork").Pool(workers, begin, (ports,), CHUNKS_EACH))
         progress = stack.enter_context(Progress(*COLUMNS, console=console))
         task = progress.add_task("seeds", total=count)
         for size, found in pool.imap_unordered(take_chunk, chunks):
@@ -74,16 +77,19 @@ def changed(course: Course, environment: Mapping[str, str]) -> Course:
     return replace(course, **given)
 
 
-def connect(ports: Any) -> None:
-    """Give a worker a Redis of its own."""
+def begin(ports: Any) -> None:
+    """Prepare a process."""
     logging.disable(logging.WARNING)  # what the product says of faults that were meant
-    gc.disable()  # a tenth of the time; a chunk leaves little behind
-    _own.append(Redis(port=ports.get(), single_connection_client=True))
+    gc.disable()  # a tenth of the time
+    _ports.append(ports)
 
 
 def take_chunk(courses: Sequence[Course]) -> tuple[int, list[str]]:
     """How many courses were taken, and how each that failed did."""
-    failures = [failure(course, _own[0]) for course in courses]
+    port = _ports[0].get()
+    with Redis(port=port, single_connection_client=True) as redis:
+        failures = [failure(course, redis) for course in courses]
+    _ports[0].put(port)
     gc.collect()
     return len(courses), [text for text in failures if text is not None]
 
