@@ -202,7 +202,7 @@ def test_a_rebuild_tells_how_far_it_is(call: Call, module: Any, leaderboard_id: 
     assert (asked["state"], asked["bucketsRead"], asked["standingsRead"]) == ("running", 1, 3)
     assert asked["buckets"] > 40
     module.wiring.builds.give_back(build)
-    module.wiring.repair.anti_entropy()
+    module.wiring.repair.repair(RepairRequest(leaderboard_id=leaderboard_id, rebuild=True))
     assert call("rebuild-progress").json["state"] == "complete"
 
 

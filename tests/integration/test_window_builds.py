@@ -332,7 +332,7 @@ def test_a_registered_period_stays_as_long_as_a_day_does_and_is_built_again_afte
     assert expires_ms == kept_until_ms(scene.leaderboard, RANGE) + EXPIRY_MARGIN_MS
 
     scene.redis.flushall()
-    builders.repair.anti_entropy()
+    builders.repair.repair(RepairRequest(leaderboard_id=scene.id, rebuild=True))
 
     assert builders.shown == TRUTH
 

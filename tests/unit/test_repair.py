@@ -12,7 +12,7 @@ from shared.truth.commits import Unavailable
 BOARDS = [Leaderboard(id=name, name=name, aggregation=Aggregation.SUM) for name in ("a", "broken", "c")]
 
 
-def repairing(error: Exception) -> Repair:
+def repairing(error: Exception, kept: list[str] | None = None) -> Repair:
     def look_after(leaderboard: Leaderboard) -> int:
         if leaderboard.id == "broken":
             raise error
@@ -24,7 +24,7 @@ def repairing(error: Exception) -> Repair:
         "reads": None,
         "live": SimpleNamespace(is_complete=lambda _leaderboard: True),
         "rebuild": SimpleNamespace(reapply=look_after),
-        "builds": SimpleNamespace(keep_periods=lambda _leaderboard: None),
+        "builds": SimpleNamespace(keep_periods=lambda leaderboard: [] if kept is None else kept.append(leaderboard.id)),
         "snapshots": SimpleNamespace(take=look_after),
         "now_ms": lambda: 0,
     }
@@ -40,6 +40,14 @@ def test_a_leaderboard_that_fails_as_nobody_expected_keeps_none_after_it_waiting
     assert repair.take_snapshots(lambda *what: failed.append(what)) == 2
 
     assert failed == [("broken", error)] * 2
+
+
+def test_a_scheduled_run_has_the_registered_periods_built_that_are_missing() -> None:
+    kept: list[str] = []
+
+    repairing(RuntimeError("x"), kept).anti_entropy(lambda *_: None)
+
+    assert kept == ["a", "c"]
 
 
 def test_what_is_out_of_reach_ends_a_run() -> None:
