@@ -14,7 +14,7 @@ from shared.domain.standings import Score
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Window
 from shared.live import keys, labels
-from shared.live.windows import HEAD_BYTES, LiveWindows, Page, is_kept, to_lines, to_page
+from shared.live.windows import HEAD_BYTES, LiveWindows, Page, to_lines, to_page
 
 _BY_RANK: Final = (TierRule.TOP_N, TierRule.TOP_PERCENT)
 
@@ -75,7 +75,7 @@ class LiveQueries:
             read = (*read, keys.labels(leaderboard.id, window.id))
             label = [labels.prefix(leaderboard.filters, *selection.label)]
         answer = self._live.call(self._select, read, (*args, *tiers, *label))
-        page = to_page(leaderboard, answer, answer[5], is_kept(leaderboard, window, now_ms))
+        page = to_page(leaderboard, window, now_ms, answer, answer[5])
         return Run(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[9]) if label else ())
 
     def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], now_ms: int) -> Players:
@@ -103,7 +103,7 @@ class LiveQueries:
 
 
 def _to_players(leaderboard: Leaderboard, window: Window, answer: Sequence[Any], now_ms: int) -> Players:
-    page = to_page(leaderboard, (*answer[:4], ()), 0, is_kept(leaderboard, window, now_ms))
+    page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), 0)
     return Players(page, sorted(_to_found(leaderboard, answer[4]), key=lambda one: one.position))
 
 

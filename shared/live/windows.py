@@ -173,7 +173,7 @@ class LiveWindows:
         """
         args = (offset, offset + limit - 1)
         answer = self.call(self._page, self.read_keys(leaderboard, window), args)
-        return to_page(leaderboard, answer, offset, is_kept(leaderboard, window, now_ms))
+        return to_page(leaderboard, window, now_ms, answer, offset)
 
     def labels(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Labels:
         """Members `offset` to `offset + limit` of a window's label set.
@@ -184,7 +184,7 @@ class LiveWindows:
         marker, hash_key, _ = self.read_keys(leaderboard, window)
         read = (marker, hash_key, keys.labels(leaderboard.id, window.id))
         answer = self.call(self._page, read, (offset, offset + limit - 1))
-        page = to_page(leaderboard, (*answer[:4], ()), offset, is_kept(leaderboard, window, now_ms))
+        page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), offset)
         return Labels(page.complete, page.total, answer[4][::2])
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, now_ms: int) -> Position:
@@ -196,7 +196,7 @@ class LiveWindows:
         by_rank = [tier for tier in leaderboard.tiers if tier.rule in (TierRule.TOP_N, TierRule.TOP_PERCENT)]
         rules = [part for tier in by_rank for part in (tier.rule, tier.value)]
         answer = self.call(self._player, self.read_keys(leaderboard, window), (user_id, context, *rules))
-        page = to_page(leaderboard, answer, answer[6], is_kept(leaderboard, window, now_ms))
+        page = to_page(leaderboard, window, now_ms, answer, answer[6])
         scores = zip(by_rank, answer[7], strict=False)  # none are looked up for a player who is not there
         cutoffs = {tier.name: to_points(leaderboard, score) for tier, score in scores if score is not None}
         return Position(page, answer[5], cutoffs, answer[8])
@@ -208,7 +208,7 @@ class LiveWindows:
             CacheUnavailable: if Redis fails.
         """
         answer = self.call(self._snapshot, self.read_keys(leaderboard, window), (TOP_ENTRIES, SAMPLES))
-        page = to_page(leaderboard, answer, 0, is_kept(leaderboard, window, now_ms))
+        page = to_page(leaderboard, window, now_ms, answer, 0)
         positions, lines = answer[5][::3], to_lines(leaderboard, answer[5][1::3], answer[5][2::3])
         samples = [Sample(position + 1, *line) for position, line in zip(positions, lines, strict=True)]
         return page.complete, Snapshot(page.revision, page.total, now_ms, page.lines, samples)
@@ -345,11 +345,26 @@ def _by_bucket(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list
     return buckets
 
 
-def to_page(leaderboard: Leaderboard, answer: Sequence[Any], first: int, kept: bool) -> Page:
-    """The page of an answer that begins as page.lua's; `kept`: the leaderboard's marker vouches for the window."""
+def to_page(leaderboard: Leaderboard, window: Window, now_ms: int, answer: Sequence[Any], first: int) -> Page:
+    """The page of an answer that begins as page.lua's."""
     marker, built, revision, total, flat = answer[:5]
-    lines = to_lines(leaderboard, flat[::2], flat[1::2])
-    return Page(vouches(leaderboard, marker) if kept else bool(built), int(revision or 0), total, first, lines)
+    complete = _is_complete(leaderboard, window, now_ms, marker, built)
+    return Page(complete, int(revision or 0), total, first, to_lines(leaderboard, flat[::2], flat[1::2]))
+
+
+def _is_complete(
+    leaderboard: Leaderboard, window: Window, now_ms: int, marker: bytes | None, built: bytes | None
+) -> bool:
+    """Whether a window holds all of the truth.
+
+    The leaderboard's marker vouches for what is kept by the lateness that it names. What a longer one keeps besides may
+    have gone before.
+    """
+    if not is_kept(leaderboard, window, now_ms):
+        return bool(built)
+    if marker is None or window.end_ms is None:
+        return marker is not None
+    return now_ms < window.end_ms + int(marker) + RETENTION_MS
 
 
 def to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:

@@ -232,7 +232,7 @@ BAD_REQUESTS: dict[str, tuple[str, str]] = {
     "a parameter given twice": ("/leaderboards/sum/rankings?limit=5&limit=6", "limit"),
     "a context past the limit": ("/leaderboards/sum/players/player-1?context=51", "context"),
     "a user id of 129 bytes": (f"/leaderboards/sum/players/{'u' * 129}", "userId"),
-    "a user id with a control character": ("/leaderboards/sum/players/a%00b", "userId"),
+    "a user id with a control character": ("/leaderboards/sum/players?userId=a%00b", "userId"),
     "an export of a format that does not exist": ("/leaderboards/sum/export?format=xlsx", "format"),
 }
 NOT_FOUND = {

@@ -364,7 +364,7 @@ def test_a_conflict_on_a_closed_day_is_told_from_a_late_event(scene: Scene) -> N
 def test_the_days_of_a_long_wait_close_in_several_steps(scene: Scene) -> None:
     scene.registry.save(replace(scene.leaderboard, version=2, lateness_ms=200 * DAY_MS))
     scene.now_ms = SETTLED_MS + 200 * DAY_MS
-    assert cause_of(scene.run(), daily(MONDAY)) is Cause.CACHE, "what is kept longer now was not vouched for"
+    assert cause_of(scene.run(), daily(MONDAY)) is Cause.CACHE, "the cache may have let go what is kept longer now"
     assert scene.rebuild.leaderboard(scene.leaderboard) is Outcome.DONE
 
     run = scene.run()

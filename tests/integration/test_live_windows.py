@@ -273,7 +273,10 @@ def test_a_marker_of_a_shorter_lateness_does_not_vouch_for_what_has_gone_by_it(l
 
     assert live.is_complete(shorter)
     assert not live.is_complete(longer)
-    assert not live.page(longer, ALL_TIME, 0, 1, NOW_MS).complete
+    gone_ms = (MONDAY + 1) * DAY_MS + RETENTION_MS
+    shown = {now_ms: live.page(longer, daily(MONDAY), 0, 1, now_ms).complete for now_ms in (gone_ms - 1, gone_ms)}
+    assert shown == {gone_ms - 1: True, gone_ms: False}
+    assert live.page(longer, ALL_TIME, 0, 1, gone_ms).complete
 
 
 def test_a_longer_lateness_keeps_a_window_longer_and_nothing_new_has_to_be_written_for_it(
