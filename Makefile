@@ -34,7 +34,7 @@ prove: $(STAMPS)/venv ## Prove the export in EXPORT= with the manifest in MANIFE
 	@$(BIN)/python -m infra.prove '$(EXPORT)' '$(MANIFEST)'
 
 test: setup ## Run all tests, against real servers, two files at a time (WORKERS=2); ARGS= for a part
-	@$(BIN)/python -m pytest --numprocesses $(or $(WORKERS),2) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 simulate: setup ## Run the simulation over SEEDS seeds (10000) from FIRST_SEED (0) on, on all cores
 	@$(BIN)/python -m tests.simulation
