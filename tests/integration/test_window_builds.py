@@ -203,6 +203,21 @@ def test_a_failover_that_loses_what_was_filled_in_lets_nobody_vouch_for_what_is_
     assert [(user, score.points) for user, score in page.lines] == TRUTH
 
 
+def test_a_failover_just_before_the_end_lets_nobody_vouch_for_what_is_left(
+    builders: Builders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, build = builders.scene.rebuild.begin(builders.scene.leaderboard, RANGE, "builder")
+    replica = copy_of(builders.scene.redis, [keys.parts(builders.scene.id, RANGE.id)])
+    interfere_once(builders, monkeypatch, lambda: restore(builders.scene.redis, replica))
+
+    def get_on_without_a_word() -> None:
+        """As between the last word of a build and its end."""
+
+    assert not builders.scene.rebuild.window(builders.scene.leaderboard, RANGE, build, get_on_without_a_word)
+
+    assert builders.shown is None
+
+
 def interfere_once(builders: Builders, monkeypatch: pytest.MonkeyPatch, interfere: Callable[[], object]) -> None:
     """Have something happen after the first call that fills standings in."""
     once = iter([interfere])
