@@ -152,7 +152,9 @@ class Rebuild:
         self._show_disqualified(leaderboard)
         return sum(self._live.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
 
-    def begin(self, leaderboard: Leaderboard, window: Window, token: str) -> tuple[Grant, Build]:
+    def begin(
+        self, leaderboard: Leaderboard, window: Window, token: str, *, registered: bool | None = None
+    ) -> tuple[Grant, Build]:
         """Take the right to build one window that is not kept for everybody.
 
         A registered period stays as long as a day or week of its last day would, any other range for IDLE_MS.
@@ -161,7 +163,8 @@ class Rebuild:
             Unavailable, CacheUnavailable: as above.
         """
         now_ms = self._now_ms()
-        registered = window in self.kept_periods(leaderboard)
+        if registered is None:  # whoever goes through the periods has read them already
+            registered = window in self.kept_periods(leaderboard)
         expires = max(now_ms + IDLE_MS, expires_ms(leaderboard, window) if registered else 0)
         return self._builds.begin_window(leaderboard.id, window, token, now_ms, expires)
 

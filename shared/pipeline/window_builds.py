@@ -102,7 +102,7 @@ class WindowBuilds:
             if not handed_over:
                 self._give_back(build)
 
-    def resume(self, leaderboard: Leaderboard, window: Window, token: str) -> bool:
+    def resume(self, leaderboard: Leaderboard, window: Window, token: str, *, registered: bool | None = None) -> bool:
         """Build a window, or go on where another builder has left it, however long that takes.
 
         Returns:
@@ -111,7 +111,7 @@ class WindowBuilds:
         Raises:
             Unavailable, CacheUnavailable: as above.
         """
-        grant, build = self._rebuild.begin(leaderboard, window, token)
+        grant, build = self._rebuild.begin(leaderboard, window, token, registered=registered)
         if grant is Grant.BUILT:
             self._builds.extend(leaderboard, window, build.expires_ms)
         if grant is not Grant.GRANTED:
@@ -128,7 +128,7 @@ class WindowBuilds:
             Unavailable, CacheUnavailable: as above.
         """
         for window in self._rebuild.kept_periods(leaderboard):
-            self.resume(leaderboard, window, self._new_token())
+            self.resume(leaderboard, window, self._new_token(), registered=True)
 
     def keep(self, leaderboard: Leaderboard, window: Window) -> None:
         """Let a window that was built on demand stay: somebody has just read it."""
