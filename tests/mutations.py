@@ -177,8 +177,8 @@ MUTATIONS = (
     Mutation(
         "a marker vouches for windows that a shorter lateness has let go",
         "shared/live/windows.py",
-        "return now_ms < window.end_ms + int(marker) + RETENTION_MS",
-        "return True",
+        "return marker is not None and is_kept(replace(leaderboard, lateness_ms=int(marker)), window, now_ms)",
+        "return marker is not None",
         LIVE,
     ),
     Mutation(

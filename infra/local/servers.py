@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 
 from infra.local.config import CREDENTIAL, HOST, InvalidConfiguration, free_port
 
-__all__ = ["Server", "dynamodb_local", "free_port", "kafka", "ministack", "redis_server"]
+__all__ = ["Server", "dynamodb_local", "free_port", "kafka", "ministack", "redis_server", "throwaway_redis"]
 
 PACKAGES: Final = Path(os.environ.get("LOCAL_PACKAGES_DIR", ".local/packages")).absolute()
 READY_TIMEOUT_S: Final = 60
@@ -223,6 +223,17 @@ def redis_server(directory: Path, port: int) -> Server:
             return False
 
     return Server("redis", ["redis-server", *flags], log=directory / "redis.log", ready=ready, port=port)
+
+
+def throwaway_redis(socket: Path) -> Server:
+    """Redis at a Unix socket, which keeps nothing beyond its process: the quickest one to ask."""
+    options = {"port": "0", "unixsocket": str(socket), "dir": str(socket.parent), "appendonly": "no", "save": ""}
+    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+
+    def ready() -> bool:
+        return socket.exists()
+
+    return Server("redis", ["redis-server", *flags], log=socket.with_suffix(".log"), ready=ready)
 
 
 def dynamodb_local(directory: Path, port: int, packages: Path = PACKAGES, *, in_memory: bool = False) -> Server:

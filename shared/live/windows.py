@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from circuitbreaker import CircuitBreaker
 from msgspec import Struct
+from msgspec.structs import replace
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -362,9 +363,7 @@ def _is_complete(
     """
     if not is_kept(leaderboard, window, now_ms):
         return bool(built)
-    if marker is None or window.end_ms is None:
-        return marker is not None
-    return now_ms < window.end_ms + int(marker) + RETENTION_MS
+    return marker is not None and is_kept(replace(leaderboard, lateness_ms=int(marker)), window, now_ms)
 
 
 def to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:

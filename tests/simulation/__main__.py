@@ -17,7 +17,7 @@ from redis import Redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from infra.local.servers import free_port, redis_server
+from infra.local.servers import throwaway_redis
 from tests.simulation.checks import failure
 from tests.simulation.course import Course, Fault, draw
 
@@ -31,8 +31,8 @@ COLUMNS: Final = (TextColumn("seeds"), BarColumn(), MofNCompleteColumn(), TimeEl
 CHUNKS_EACH: Final = 20
 """Chunks that one process takes: killed actors are never let go of, and stay in its memory."""
 
-_ports: list[Any] = []
-"""The queue of ports at which there is a Redis that nobody uses just now."""
+_sockets: list[Any] = []
+"""The queue of those at which there is a Redis that nobody uses just now."""
 
 
 def main() -> int:
@@ -43,11 +43,12 @@ def main() -> int:
     chunks = [courses[start : start + CHUNK] for start in range(0, count, CHUNK)]
     console, start_s, taken, failures = Console(highlight=False, markup=False, soft_wrap=True), time.monotonic(), 0, 0
     with ExitStack() as stack:
-        ports: Any = multiprocessing.SimpleQueue()
-        for _ in range(workers):
-            ports.put(port := free_port())
-            stack.enter_context(redis_server(Path(stack.enter_context(tempfile.TemporaryDirectory())), port))
-        pool = stack.enter_context(multiprocessing.get_context("fork").Pool(workers, begin, (ports,), CHUNKS_EACH))
+        sockets: Any = multiprocessing.SimpleQueue()
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for number in range(workers):
+            sockets.put(socket := directory / f"redis-{number}.sock")
+            stack.enter_context(throwaway_redis(socket))
+        pool = stack.enter_context(multiprocessing.get_context("fork").Pool(workers, begin, (sockets,), CHUNKS_EACH))
         progress = stack.enter_context(Progress(*COLUMNS, console=console))
         task = progress.add_task("seeds", total=count)
         for size, found in pool.imap_unordered(take_chunk, chunks):
@@ -77,19 +78,21 @@ def changed(course: Course, environment: Mapping[str, str]) -> Course:
     return replace(course, **given)
 
 
-def begin(ports: Any) -> None:
+def begin(sockets: Any) -> None:
     """Prepare a process."""
     logging.disable(logging.WARNING)  # what the product says of faults that were meant
     gc.disable()  # a tenth of the time
-    _ports.append(ports)
+    _sockets.append(sockets)
 
 
 def take_chunk(courses: Sequence[Course]) -> tuple[int, list[str]]:
     """How many courses were taken, and how each that failed did."""
-    port = _ports[0].get()
-    with Redis(port=port, single_connection_client=True) as redis:
-        failures = [failure(course, redis) for course in courses]
-    _ports[0].put(port)
+    socket = _sockets[0].get()
+    try:
+        with Redis(unix_socket_path=str(socket), single_connection_client=True) as redis:
+            failures = [failure(course, redis) for course in courses]
+    finally:
+        _sockets[0].put(socket)
     gc.collect()
     return len(courses), [text for text in failures if text is not None]
 

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import Mapping, Set
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -35,8 +36,8 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
     for record in records:
         place = record.partition, record.offset
         outcome, reasons = oracle.outcomes[place], letters.get(place, set())
-        if outcome in BY_ORDER and player_of(record) in undecided:
-            assert_accounted(world, record, reasons, stored.get(player_of(record), []))
+        if outcome in BY_ORDER and (player := read(record.value)[0]) in undecided:
+            assert_accounted(world, record, reasons, stored.get(player, []))
         else:
             assert reasons == (set() if outcome in (APPLIED, DUPLICATE) else {outcome}), place
     for player in undecided:
@@ -59,7 +60,7 @@ def undecided_players(
         outcome = oracle.outcomes[place]
         if outcome not in BY_ORDER:
             continue
-        player, fact = player_of(record), to_fact(parse(record.value))
+        player, fact = read(record.value)
         least_ms, most_ms = cutoffs_ms(world, player, fact)
         if least_ms < record.appended_at_ms <= most_ms or "score_overflow" in (outcome, *letters.get(place, ())):
             found.add(player)
@@ -71,7 +72,7 @@ def undecided_players(
 
 def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: list[Fact]) -> None:
     """A record has a place that it may have."""
-    player, fact = player_of(record), to_fact(parse(record.value))
+    player, fact = read(record.value)
     least_ms, most_ms = cutoffs_ms(world, player, fact)
     in_ledger = [one for one in facts if one.event_id == fact.event_id]
     if not reasons:
@@ -94,10 +95,11 @@ def cutoffs_ms(world: World, player: Player, fact: Fact) -> tuple[int, int]:
     return end_ms + min(lateness_ms), end_ms + max(lateness_ms)
 
 
-def player_of(record: Produced) -> Player:
-    """Leaderboard and user of a record that could be read."""
-    event = parse(record.value)
-    return event["leaderboardId"], event["userId"]
+@lru_cache
+def read(value: bytes | None) -> tuple[Player, Fact]:
+    """Whom an event that can be read is about, and what it says."""
+    event = parse(value)
+    return (event["leaderboardId"], event["userId"]), to_fact(event)
 
 
 def dead_letters(world: World) -> dict[tuple[int, int], set[str]]:

@@ -1,9 +1,8 @@
 """Stand-ins of DynamoDB, SQS and S3 below the clients, with the faults that the real ones have."""
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +16,8 @@ from tests.simulation.scheduler import Scheduler
 from tests.updates import updated
 
 PAGE_ITEMS = 7
+LAST = chr(0x10FFFF)
+"""Comes after all that a key holds."""
 
 
 class TransactionCanceled(ClientError):
@@ -43,10 +44,11 @@ class Table(dict[tuple[str, str], dict[str, Any]]):
         super().__delitem__(place)
         self._sorts[place[0]].remove(place[1])
 
-    def after(self, partition: str, sort: str) -> Iterator[str]:
-        """The sort keys of a partition past one."""
+    def page(self, partition: str, after: str, first: str, last: str) -> list[str]:
+        """The next sort keys of a partition past one, from the first to the last."""
         sorts = self._sorts.get(partition, [])
-        return islice(sorts, bisect_right(sorts, sort), None)
+        start = max(bisect_right(sorts, after), bisect_left(sorts, first))
+        return sorts[start : min(start + PAGE_ITEMS, bisect_right(sorts, last))]
 
 
 class Dynamo:
@@ -133,12 +135,12 @@ class Dynamo:
         assert ConsistentRead
         partition, after = ExpressionAttributeValues[":pk"]["S"], ""
         prefix = ExpressionAttributeValues.get(":sk", {"S": ""})["S"]
-        first, last = (ExpressionAttributeValues.get(name, {"S": None})["S"] for name in (":first", ":last"))
+        first = ExpressionAttributeValues.get(":first", {"S": prefix})["S"]
+        last = ExpressionAttributeValues.get(":last", {"S": prefix + LAST})["S"]
         while True:
             self._before("Query")
             table = self.tables[TableName]
-            found = (sort for sort in table.after(partition, after) if sort.startswith(prefix))
-            sorts = list(islice((sort for sort in found if first is None or first <= sort <= last), PAGE_ITEMS))
+            sorts = table.page(partition, after, first, last)
             yield {"Items": [_copied(table[partition, sort]) for sort in sorts]}
             if len(sorts) < PAGE_ITEMS:
                 return

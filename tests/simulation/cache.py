@@ -110,7 +110,7 @@ class Cache:
             self._scheduler.sleep(takes_s)
             command()
 
-        self._scheduler.spawn(f"redis-{self._world.new_token()}", run_later, mortal=False)
+        self._scheduler.spawn(run_later, mortal=False)
         self._scheduler.sleep(TIMEOUT_S)
         raise RedisTimeoutError("slow")
 

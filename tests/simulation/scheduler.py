@@ -26,12 +26,13 @@ class Scheduler:
 
     def __init__(self, course: Course, start_ms: int) -> None:
         self.rng = random.Random(course.seed)
+        self._shares = {fault: share for fault, share in SHARES.items() if fault not in course.without}
         self._without = course.without
         self.now_ms = start_ms
         self.calm = False
         """Nothing fails any more."""
-        self._actors: dict[str, greenlet] = {}
-        self._wake_ms: dict[str, int] = {}
+        self._wake_ms: dict[greenlet, int] = {}
+        """Until when each actor sleeps."""
         self._hub = getcurrent()
         self._killed: set[greenlet] = set()
         self._immortal: set[greenlet] = set()
@@ -42,7 +43,7 @@ class Scheduler:
         """Calls that took longer than they may."""
         self.struck: Counter[Fault] = Counter()
 
-    def spawn(self, name: str, life: Callable[[], None], *, mortal: bool = True) -> None:
+    def spawn(self, life: Callable[[], None], *, mortal: bool = True) -> None:
         """Add an actor. It lives its life again from the start after each crash, until it ends by itself."""
 
         def live() -> None:
@@ -55,23 +56,22 @@ class Scheduler:
                     continue
                 return
 
-        self._actors[name] = greenlet(live, self._hub)
+        actor = greenlet(live, self._hub)
         if not mortal:
-            self._immortal.add(self._actors[name])
-        self._wake_ms[name] = 0
+            self._immortal.add(actor)
+        self._wake_ms[actor] = 0
 
     def run(self, done: Callable[[], bool], steps_max: int = 200_000) -> None:
         """Give turns until `done`."""
         for _ in range(steps_max):
             if done():
                 return
-            ready = [name for name in self._actors if self._wake_ms[name] <= self.now_ms]
+            ready = [actor for actor, wake_ms in self._wake_ms.items() if wake_ms <= self.now_ms]
             if not ready:
                 self.now_ms = min(self._wake_ms.values())
                 continue
-            name = self.rng.choice(ready)
-            self.now_ms += self.rng.randrange(TICK_MS_MAX)
-            actor = self._actors[name]
+            actor = ready[int(self.rng.random() * len(ready))]
+            self.now_ms += int(self.rng.random() * TICK_MS_MAX)
             if actor and actor not in self._immortal and self.fails(Fault.CRASH):
                 self._killed.add(actor)
                 self.crashes += 1
@@ -79,7 +79,7 @@ class Scheduler:
             else:
                 actor.switch()
             if actor.dead:
-                del self._actors[name], self._wake_ms[name]
+                del self._wake_ms[actor]
         raise AssertionError(f"not done after {steps_max} steps")
 
     def pause(self) -> None:
@@ -106,9 +106,8 @@ class Scheduler:
     def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""
         current = getcurrent()
-        for name, actor in self._actors.items():
-            if actor is current:
-                self._wake_ms[name] = self.now_ms + int(seconds * 1000)
+        if current in self._wake_ms:
+            self._wake_ms[current] = self.now_ms + int(seconds * 1000)
         self.pause()
 
     def has(self, fault: Fault) -> bool:
@@ -117,9 +116,10 @@ class Scheduler:
 
     def fails(self, fault: Fault) -> bool:
         """Whether a fault strikes here."""
-        strikes = not self.calm and self.has(fault) and self.rng.random() < SHARES[fault]
-        self.struck[fault] += strikes
-        return strikes
+        if self.calm or self.rng.random() >= self._shares.get(fault, 0):
+            return False
+        self.struck[fault] += 1
+        return True
 
     def clock(self) -> int:
         """The virtual time, in the form the product asks for it."""

@@ -134,7 +134,7 @@ def test_a_process_that_is_killed_does_nothing_on_its_way_out() -> None:
             scheduler.pause()
             done.append("on its way out")
 
-    scheduler.spawn("one", live)
+    scheduler.spawn(live)
     with pytest.raises(AssertionError, match="not done"):
         scheduler.run(lambda: False, 60)
 

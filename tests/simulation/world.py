@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -54,11 +55,18 @@ Carriers = dict[tuple[str, str], list[tuple[int, str, int, int]]]
 """(filter, value) → rank in the window, user, score and instant of those who carry it."""
 
 
-def carriers(redis: Redis, board: Leaderboard, window: Window, now_ms: int) -> Carriers:
-    """What the product answers for every value of every filter, of those that events have."""
+def every_label(board: Leaderboard) -> list[tuple[str, str]]:
+    """Every value of every filter, of those that events have."""
+    return [(name, value) for name in board.filters for value in VALUES]
+
+
+def carriers(
+    redis: Redis, board: Leaderboard, window: Window, now_ms: int, labels: Iterable[tuple[str, str]]
+) -> Carriers:
+    """What the product answers for some values of filters."""
     queries = LiveQueries(LiveWindows(redis))
     found = {}
-    for label in ((name, value) for name in board.filters for value in VALUES):
+    for label in labels:
         run = queries.select(board, window, Selection(limit=1_000, label=label), now_ms)
         shown = [(one.position + 1, one.user_id, one.score.points, one.score.reached_at_ms) for one in run.found]
         assert (run.first, run.past) == (0, len(shown))
@@ -287,8 +295,8 @@ class World:
         """What Redis does by its own clock, which is not the one of this world."""
         kept: Any = self.redis.hget(live_keys.ranges(self.ranged.id), self.range.id)
         if kept is None or int(kept.rpartition(b" ")[2]) <= self.scheduler.now_ms:
-            for key in (live_keys.parts, live_keys.ranking, live_keys.labels):
-                self.redis.delete(key(self.ranged.id, self.range.id))
+            keys = (live_keys.parts, live_keys.ranking, live_keys.labels)
+            self.redis.delete(*(key(self.ranged.id, self.range.id) for key in keys))
 
     def discipline(self) -> None:
         """Administrators who disqualify and reinstate, and ask again where they were not answered."""
@@ -369,11 +377,11 @@ class World:
     def run(self) -> None:
         """Let everybody live, with faults until all is produced and much of it consumed, then in peace."""
         for name in ("one", "two"):
-            self.scheduler.spawn(name, lambda name=name: self.consume(name))
+            self.scheduler.spawn(lambda name=name: self.consume(name))
         for life in (self.produce, self.repair, self.read, self.discipline, self.redefine, self.disturb):
-            self.scheduler.spawn(life.__name__, life)
-        for number in range(CLOSERS):  # a run may take longer than its schedule
-            self.scheduler.spawn(f"close-{number}", self.close)
+            self.scheduler.spawn(life)
+        for _ in range(CLOSERS):  # a run may take longer than its schedule
+            self.scheduler.spawn(self.close)
         self.scheduler.run(self.is_consumed)
         self.finished = sum(sort.startswith("final#") for _, sort in self.dynamo.tables["registry"])
         self.scheduler.calm = True
@@ -385,7 +393,8 @@ class World:
             process.repair().repair(RepairRequest(leaderboard_id=name, rebuild=True, anyway=True))
         self._let_range_go()
         self.range_healed = LiveWindows(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
-        self.range_carriers = carriers(self.redis, self.ranged, self.range, self.scheduler.now_ms)
+        labels = every_label(self.ranged)
+        self.range_carriers = carriers(self.redis, self.ranged, self.range, self.scheduler.now_ms, labels)
         log = leaderboard_partition(self.ranged.id)
         self.acts_by_then = sum(of == log and sort.startswith("act#") for of, sort in self.dynamo.tables["registry"])
         self.scheduler.now_ms += AFTERWARDS_MS
