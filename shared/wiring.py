@@ -47,6 +47,7 @@ from shared.truth.client import skip_model
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import ExportJobs
 from shared.truth.finals import Finals
+from shared.truth.losses import Losses
 from shared.truth.progress import Progress
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from shared.pipeline.closing import Closing
+    from shared.pipeline.coverage import Coverage
     from shared.pipeline.export_runs import ExportRuns
     from shared.pipeline.lag import Lag
     from shared.pipeline.redrive import Redrive
@@ -384,6 +386,13 @@ class Wiring:
         return Topic(self.settings.kafka_client, self.settings.kafka_topic)
 
     @cached_property
+    def coverage(self) -> "Coverage":
+        """What is committed of the topic, for functions/close."""
+        from shared.pipeline.coverage import Coverage  # noqa: PLC0415 - as above
+
+        return Coverage(self.progress, Losses(self.dynamodb, self.tables.registry), self.topic, now_ms)
+
+    @cached_property
     def closing(self) -> "Closing":
         """The use case of functions/close."""
         from shared.pipeline.closing import Closing  # noqa: PLC0415 - as above
@@ -405,8 +414,7 @@ class Wiring:
             finals=self.finals,
             acts=self.acts,
             discipline=self.discipline,
-            progress=self.progress,
-            topic=self.topic,
+            coverage=self.coverage,
             finishing=finishing,
             notices=Notices(self.sns, self.settings.result_topic_arn) if self.settings.result_topic_arn else None,
             now_ms=now_ms,

@@ -18,8 +18,9 @@ from shared.live.builds import Builds
 from shared.live.windows import LiveWindows
 from shared.notices import WindowFinal
 from shared.pipeline.candidates import Candidate
-from shared.pipeline.closing import CLOCK_SKEW_MS, Cause, Closing, Run
+from shared.pipeline.closing import Cause, Closing, Run
 from shared.pipeline.commit import Committer
+from shared.pipeline.coverage import CLOCK_SKEW_MS, Coverage
 from shared.pipeline.disqualifications import Discipline, Disqualifications
 from shared.pipeline.finishing import Finishing
 from shared.pipeline.projection import Projector
@@ -31,6 +32,7 @@ from shared.truth.acts import Acts
 from shared.truth.commits import Commits
 from shared.truth.finals import Finals
 from shared.truth.items import LedgerEntry
+from shared.truth.losses import Losses
 from shared.truth.progress import APPLIED, Position, Progress
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -107,6 +109,7 @@ class Scene:
             now_ms=self.clock,
         )
         self.progress = Progress(dynamodb, tables.registry)
+        self.losses = Losses(dynamodb, tables.registry)
         self.broker = Broker()
         self.told: list[WindowFinal] = []
         self.notices: Any = SimpleNamespace(send=self.told.append)
@@ -163,8 +166,8 @@ class Scene:
         assert not self.projector.project({self.id: self.leaderboard}, standings)
         return candidate
 
-    def pass_partition(self, offset: int) -> None:
-        self.progress.advance(Position(self.broker.name, 0, offset, 0), self.now_ms, {offset - 1: APPLIED})
+    def pass_partition(self, offset: int, partition: int = 0) -> None:
+        self.progress.advance(Position(self.broker.name, partition, offset, 0), self.now_ms, {offset - 1: APPLIED})
 
     def run(self, before: Iterable[Leaderboard] = ()) -> Run:
         """One run over other leaderboards, if any are given, and this one."""
@@ -185,18 +188,21 @@ class Scene:
         )
         registry: Any = OnlyThis(self.registry, self.id)
         registry.before += before
-        broker: Any = self.broker
         return Closing(
             registry=registry,
             finals=self.finals,
             acts=self.acts,
             discipline=self.discipline,
-            progress=self.progress,
-            topic=broker,
+            coverage=self.coverage,
             finishing=finishing,
             notices=self.notices,
             now_ms=self.clock,
         )
+
+    @property
+    def coverage(self) -> Coverage:
+        broker: Any = self.broker
+        return Coverage(self.progress, self.losses, broker, self.clock)
 
     def stored(self, window: Window) -> list[tuple[str, str, str]] | None:
         """Rank, user and score of each line of a window's result; None while it has none."""

@@ -289,10 +289,17 @@ MUTATIONS = (
     ),
     Mutation(
         "days close though a partition lags behind the cutoff",
-        "shared/pipeline/closing.py",
-        "if reach.first <= at < reach.end and self._topic.holds_records(reach.partition, at, reach.end):",
+        "shared/pipeline/coverage.py",
+        "if at < reach.end and self._topic.holds_records(reach.partition, at, reach.end):",
         "if False:",
         SIMULATION,
+    ),
+    Mutation(
+        "what the topic lost is forgotten once ingest reads on",
+        "shared/pipeline/coverage.py",
+        "                self._losses.note(self._topic.name, loss)\n",
+        "                return self._lost(loss)\n",
+        CLOSING,
     ),
     Mutation(
         "a day closes while an ingest call may still go by a longer lateness of before",
@@ -325,7 +332,7 @@ MUTATIONS = (
     Mutation(
         "throttling passes for a result that is there",
         "shared/truth/finals.py",
-        'if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):',
+        'if "ConditionalCheckFailed" in causes_of(error):',
         "if True:",
         PROPERTY,
     ),
@@ -338,7 +345,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the clocks of brokers are taken to be one",
-        "shared/pipeline/closing.py",
+        "shared/pipeline/coverage.py",
         "CLOCK_SKEW_MS: Final = 60_000",
         "CLOCK_SKEW_MS: Final = 0",
         CLOSING,

@@ -42,7 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """
     if "acknowledge" in event:
         lost = msgspec.convert(event["acknowledge"], Acknowledgement)
-        wiring.closing.acknowledge(lost.partition, lost.until)
+        wiring.coverage.acknowledge(lost.partition, lost.until)
         logger.warning("went on without lost records", extra={"partition": lost.partition, "until": lost.until})
         return {"partition": lost.partition, "until": lost.until}
     wiring.lag.note()

@@ -13,19 +13,16 @@ from shared.domain.windows import DAY_MS, Day, Window, daily, day_of, format_day
 from shared.live.windows import CacheUnavailable
 from shared.notices import Notices, NoticeUnavailable, WindowFinal
 from shared.observability import logger
+from shared.pipeline.coverage import CLOCK_SKEW_MS, Coverage
 from shared.pipeline.disqualifications import Discipline
 from shared.pipeline.finishing import Difference, Finishing, NotComparable
 from shared.pipeline.leaderboards import KEEP_MS
-from shared.topic import Topic, TopicUnavailable
+from shared.topic import TopicUnavailable
 from shared.truth.acts import Acts
 from shared.truth.commits import Unavailable
 from shared.truth.finals import DUE_MAX, AlreadyDone, FinalRanking, Finals
-from shared.truth.progress import Position, Progress
 from shared.truth.registry import Registry
 
-CLOCK_SKEW_MS: Final = 60_000
-"""How far the clocks of two brokers, or of a broker and ours, may lie apart. A partition's append times may run back
-by this much when its leader changes, so a day closes only past the offset that its cutoff and this fall on."""
 INGEST_CALL_MS: Final = 60_000
 """How long an ingest call may go on: the time limit of its function in template.yaml."""
 FUNCTIONS_SKEW_MS: Final = 10_000
@@ -101,8 +98,7 @@ class Closing:
         finals: Finals,
         acts: Acts,
         discipline: Discipline,
-        progress: Progress,
-        topic: Topic,
+        coverage: Coverage,
         finishing: Finishing,
         notices: Notices | None,
         now_ms: Callable[[], int],
@@ -111,8 +107,7 @@ class Closing:
         self._finals = finals
         self._acts = acts
         self._discipline = discipline
-        self._progress = progress
-        self._topic = topic
+        self._coverage = coverage
         self._finishing = finishing
         self._notices = notices
         self._now_ms = now_ms
@@ -167,12 +162,13 @@ class Closing:
         newest = _newest_past_cutoff(leaderboard, self._now_ms())
         for number in range(newest, max(before, newest - DAYS_BACK_MAX), -1):
             day = Day(number)
-            missing = self._missing(leaderboard.cutoff_ms(day))
+            missing = self._coverage.missing(leaderboard.cutoff_ms(day))
             if missing is None:
                 return self._close_through(leaderboard, before, day)
             if number == newest:
                 since_ms = leaderboard.cutoff_ms(Day(before + 1)) + 2 * CLOCK_SKEW_MS
-                run.blocked.append(Blocked(leaderboard.id, format_day(day), *missing, since_ms))
+                cause = Cause.LOST if missing.is_lost else Cause.LAG
+                run.blocked.append(Blocked(leaderboard.id, format_day(day), cause, missing.detail, since_ms))
         return leaderboard
 
     def _close_through(self, leaderboard: Leaderboard, before: Day, through: Day) -> Leaderboard:
@@ -183,40 +179,6 @@ class Closing:
             self._finals.close(leaderboard, last, windows)
             leaderboard = replace(leaderboard, closed_through=last)
         return leaderboard
-
-    def acknowledge(self, partition: int, until: int) -> None:
-        """Go on without the records of a partition before an offset, which its retention took.
-
-        Raises:
-            ValueError: if the topic has no such partition, or still has records before the offset.
-            TopicUnavailable: if the broker does not answer.
-            Unavailable: if the registry is out of reach.
-        """
-        now_ms = self._now_ms()
-        first = next((one.first for one in self._topic.reach(now_ms) if one.partition == partition), None)
-        if first is None or until > first:
-            raise ValueError(f"partition {partition} of {self._topic.name} has records from {first} on")
-        self._progress.advance(Position(self._topic.name, partition, until, now_ms), now_ms, {})
-
-    def _missing(self, cutoff_ms: int) -> tuple[Cause, str] | None:
-        """What is missing until every record that was appended by a cutoff is committed; None if nothing is."""
-        positions = {one.partition: one for one in self._progress.positions(self._topic.name)}
-        # the topic is asked after the positions, so that none can be past its end unless the topic is another one
-        for reach in self._topic.reach(cutoff_ms + CLOCK_SKEW_MS):
-            position: Position | None = positions.get(reach.partition)
-            lost_until = 0 if position is None else position.next_offset
-            at = reach.first if position is None else position.next_offset
-            name = f"partition {reach.partition} of {self._topic.name}"
-            if at > reach.newest:
-                return Cause.LOST, f"{name} ends at {reach.newest}, yet {at} are committed: another topic?"
-            if reach.first <= at < reach.end and self._topic.holds_records(reach.partition, at, reach.end):
-                return Cause.LAG, f"{name} is committed to {at} of {reach.end}"
-            if lost_until < reach.first:
-                return Cause.LOST, f"{name} lost the records from {lost_until} to {reach.first} to its retention"
-            if at < reach.end:  # marks of transactions: they stay passed when the retention takes them
-                passed = Position(self._topic.name, reach.partition, reach.end, cutoff_ms)
-                self._progress.advance(passed, self._now_ms(), {})
-        return None
 
     def _carry_out(self, leaderboard: Leaderboard, run: Run) -> None:
         """Make live windows follow the acts that were not carried out yet, and results that they touch due again.

@@ -7,12 +7,14 @@ import msgspec
 
 from shared.domain.acts import Act
 from shared.truth import keys
-from shared.truth.commits import passing_as_unavailable
+from shared.truth.commits import Unavailable, causes_of, passing_as_unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _NOT_YET: Final = "attribute_not_exists(pk)"
+_IN_THE_WAY: Final = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+"""Of what cancels a transaction, that which says that somebody else writes."""
 _decoder = msgspec.json.Decoder(Act)
 
 
@@ -31,7 +33,7 @@ class Acts:
         """Write an act; one on a player is also noted as not carried out yet, see `open`.
 
         Raises:
-            Taken: if there is an act of this number.
+            Taken: if there is an act of this number, or one is just being written.
             Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
         """
         body = {"body": {"S": msgspec.json.encode(act).decode()}}
@@ -44,7 +46,9 @@ class Acts:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=actions)
         except self._client.exceptions.TransactionCanceledException as error:
-            raise Taken(str(act.number)) from error
+            if causes_of(error) & _IN_THE_WAY:
+                raise Taken(str(act.number)) from error
+            raise Unavailable(str(error)) from error
 
     def read(self, leaderboard_id: str, after: int = 0) -> Iterator[Act]:
         """The acts that follow number `after`, in their order.

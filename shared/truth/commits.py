@@ -188,6 +188,15 @@ def raise_if_lasting(error: ClientError | BotoCoreError) -> None:
             raise error
 
 
+def causes_of(cancelled: ClientError) -> set[str]:
+    """Why DynamoDB cancelled a transaction: the codes of its items.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html
+    """
+    response: Mapping[str, Any] = cancelled.response
+    return {reason["Code"] for reason in response.get("CancellationReasons", ())} - {"None"}
+
+
 def _failures(
     reasons: Sequence[Mapping[str, Any]], owners: Sequence[tuple[PlayerCommit, LedgerEntry | None]]
 ) -> list[Failed]:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day, Window, parse_id
 from shared.truth import keys
-from shared.truth.commits import TRANSACTION_ITEMS_MAX, Unavailable, passing_as_unavailable
+from shared.truth.commits import TRANSACTION_ITEMS_MAX, Unavailable, causes_of, passing_as_unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -240,8 +240,7 @@ class Finals:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=items)
         except self._client.exceptions.TransactionCanceledException as error:
-            reasons = error.response.get("CancellationReasons", [])
-            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+            if "ConditionalCheckFailed" in causes_of(error):
                 raise AlreadyDone(str(error)) from error
             raise Unavailable(str(error)) from error  # throttled, or in conflict with another transaction
 

@@ -103,6 +103,11 @@ def progress_sort(partition: int) -> str:
     return f"{partition:08d}"
 
 
+def losses_partition(topic: str) -> str:
+    """What the partitions of a topic lost before it was committed, e.g. `losses#score-events`, sorted by partition."""
+    return f"losses#{topic}"
+
+
 def telemetry_lag_sort(topic: str) -> str:
     """How far the commits of a topic are behind, e.g. `lag#score-events`."""
     return f"lag#{topic}"

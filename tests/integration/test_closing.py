@@ -17,10 +17,12 @@ from shared.live import keys
 from shared.live.builds import Builds
 from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.candidates import Disposition
-from shared.pipeline.closing import CLOCK_SKEW_MS, OLDER_RULES_MS, Cause
+from shared.pipeline.closing import OLDER_RULES_MS, Cause
+from shared.pipeline.coverage import CLOCK_SKEW_MS
 from shared.pipeline.rebuild import Outcome
 from shared.topic import Reach, TopicUnavailable
 from shared.truth.finals import AlreadyDone
+from shared.truth.losses import Loss
 from tests.closing import BUCKET, HOUR_MS, MONDAY, RANKING, SETTLED_MS, Scene, cause_of
 
 
@@ -123,10 +125,59 @@ def test_who_acknowledges_that_records_are_lost_lets_closing_go_on(scene: Scene,
     scene.broker.reached = Reach(0, 11, 11, 11)
     assert [one.cause for one in scene.run().blocked] == [Cause.LOST]
 
-    scene.closing().acknowledge(0, 11)
+    scene.coverage.acknowledge(0, 11)
 
     assert not scene.run().blocked
     assert scene.stored(daily(MONDAY)) == RANKING
+
+
+@pytest.mark.parametrize(
+    "lost", [Reach(0, 11, 11, 13), Reach(0, 0, 8, 8)], ids=["to its retention", "as the topic was made anew"]
+)
+def test_what_is_lost_blocks_until_it_is_acknowledged_though_ingest_reads_on(scene: Scene, lost: Reach) -> None:
+    scene.broker.reached = lost
+    assert [one.cause for one in scene.run().blocked] == [Cause.LOST]
+
+    scene.pass_partition(13)
+    scene.broker.reached = Reach(0, 12, 13, 13)
+    (blocked,) = scene.run().blocked
+    assert blocked.cause is Cause.LOST
+    assert scene.stored(daily(MONDAY)) is None
+
+    scene.coverage.acknowledge(0, max(lost.first, 10))
+    assert not scene.run().blocked
+    assert scene.stored(daily(MONDAY)) == RANKING
+
+
+def test_a_loss_is_noted_while_another_partition_lags(scene: Scene) -> None:
+    scene.pass_partition(10, partition=1)
+    lagging = Reach(0, 0, 11, 12)
+    scene.broker.reach = lambda _moment_ms: [lagging, Reach(1, 12, 12, 13)]  # type: ignore[method-assign]
+    scene.run()
+
+    scene.pass_partition(11)
+    scene.pass_partition(13, partition=1)
+    scene.broker.reach = lambda _moment_ms: [lagging, Reach(1, 12, 13, 13)]  # type: ignore[method-assign]
+
+    (blocked,) = scene.run().blocked
+    assert (blocked.cause, blocked.detail) == (
+        Cause.LOST,
+        f"partition 1 of {scene.broker.name} lost the records from 10 to 12",
+    )
+
+
+def test_all_that_is_lost_has_to_be_acknowledged(scene: Scene) -> None:
+    for first in (11, 14, 12):  # of two closing runs the one that looked earlier may come later
+        scene.broker.reached = Reach(0, first, first, 15)
+        scene.run()
+    assert [(one.first, one.until) for one in scene.losses.of(scene.broker.name)] == [(10, 14)]
+
+    with pytest.raises(ValueError, match="lost the records up to 14"):
+        scene.coverage.acknowledge(0, 12)
+    assert [one.cause for one in scene.run().blocked] == [Cause.LOST]
+
+    scene.losses.strike(scene.broker.name, Loss(0, 10, 12))  # by somebody who had not seen the rest
+    assert [one.until for one in scene.losses.of(scene.broker.name)] == [14]
 
 
 @pytest.mark.parametrize(("partition", "until"), [(0, 12), (1, 11)], ids=["records that are there", "no partition"])
@@ -134,7 +185,7 @@ def test_nothing_is_acknowledged_but_what_is_lost(scene: Scene, partition: int, 
     scene.broker.reached = Reach(0, 11, 12, 12)
 
     with pytest.raises(ValueError, match="has records from"):
-        scene.closing().acknowledge(partition, until)
+        scene.coverage.acknowledge(partition, until)
 
     assert [one.next_offset for one in scene.progress.positions(scene.broker.name)] == [10]
 

@@ -11,6 +11,7 @@ from shared.live.queries import LiveQueries
 from shared.live.windows import LiveWindows
 from shared.pipeline.closing import Closing
 from shared.pipeline.commit import Committer
+from shared.pipeline.coverage import Coverage
 from shared.pipeline.disqualifications import Discipline, Disqualifications
 from shared.pipeline.fallback import Fallback
 from shared.pipeline.finishing import Finishing
@@ -29,6 +30,7 @@ from shared.streams import in_turn
 from shared.truth.acts import Acts
 from shared.truth.commits import Commits
 from shared.truth.finals import Finals
+from shared.truth.losses import Losses
 from shared.truth.progress import Progress
 from shared.truth.reads import Reads
 from shared.truth.snapshots import Snapshots
@@ -133,6 +135,8 @@ class Process:
         topic: Any = Broker(self._world)
         s3: Any = self._world.s3
         notices: Any = Notices(self._world)
+        progress, losses = Progress(self._dynamo, "registry"), Losses(self._dynamo, "registry")
+        coverage = Coverage(progress, losses, topic, self.clock)
         finals = Finals(self._dynamo, "registry")
         finishing = Finishing(
             reads=self.reads,
@@ -150,8 +154,7 @@ class Process:
             finals=finals,
             acts=self.acts(),
             discipline=self.discipline(),
-            progress=Progress(self._dynamo, "registry"),
-            topic=topic,
+            coverage=coverage,
             finishing=finishing,
             notices=notices,
             now_ms=self.clock,

@@ -64,7 +64,7 @@ def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pyt
 
 def test_what_is_acknowledged_as_lost_is_named_by_partition_and_offset(module: Any) -> None:
     acknowledged: list[tuple[int, int]] = []
-    module.wiring.closing = SimpleNamespace(acknowledge=lambda *place: acknowledged.append(place))
+    module.wiring.coverage = SimpleNamespace(acknowledge=lambda *place: acknowledged.append(place))
 
     module.handler(msgspec.json.decode((EVENTS / "close-acknowledge.json").read_bytes()), CONTEXT)
 
@@ -73,7 +73,7 @@ def test_what_is_acknowledged_as_lost_is_named_by_partition_and_offset(module: A
 
 @pytest.mark.parametrize("lost", [{}, {"partition": 3}, {"partition": -1, "until": 5}, {"partition": "3", "until": 5}])
 def test_an_acknowledgement_that_does_not_name_them_is_refused(module: Any, lost: dict[str, Any]) -> None:
-    module.wiring.closing = SimpleNamespace()
+    module.wiring.coverage = SimpleNamespace()
 
     with pytest.raises(msgspec.ValidationError):
         module.handler({"acknowledge": lost}, CONTEXT)
