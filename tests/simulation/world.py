@@ -48,6 +48,11 @@ from tests.simulation.scheduler import Scheduler
 PARTITIONS = 3
 FETCH = 12
 CLOSERS = 2
+DAYS = 2
+"""Over which a course's events come, about, however many they are."""
+LULLS_S = (0, 30)
+"""How long nothing may be produced on another day: enough for consumers to come to the end, and for days to be closed
+and windows to become final while things go wrong."""
 AFTERWARDS_MS = 12 * DAY_MS
 """Until every day and week that has events is past its cutoff, by every board's lateness."""
 
@@ -140,8 +145,9 @@ class World:
                 self._append(partition, value)
             if self.scheduler.fails(Fault.TWICE):
                 self._append((partition + 2) % PARTITIONS, value)
-            if self.rng.random() < 0.05:
-                self.scheduler.now_ms += self.rng.randrange(DAY_MS)
+            if self.rng.random() < DAYS / self._events:
+                self.scheduler.now_ms += self.rng.randrange(2 * DAY_MS)
+                self.scheduler.sleep(self.rng.choice(LULLS_S))
         self.produced = True
 
     def _append(self, partition: int, value: bytes) -> None:
