@@ -221,7 +221,7 @@ class World:
         """The repair function with its queue, and its schedule."""
         repair = Process(self).repair()
         while not self.is_quiet():
-            self.scheduler.sleep(0.2)
+            self.scheduler.sleep(0.3)
             messages = self.sqs.messages.setdefault(REPAIRS, [])
             try:
                 if messages:
@@ -239,7 +239,7 @@ class World:
         """A reader: what it is shown is in order, lacks nothing that was shown to the cache, or says that it may."""
         rankings = Process(self).rankings()
         while not self.is_quiet():
-            self.scheduler.sleep(0.3)
+            self.scheduler.sleep(0.8)
             board = leaderboard(self.rng.choice(self.open))
             versions = dict(self.shown.versions)
             try:
@@ -339,7 +339,7 @@ class World:
         """The closing function on its schedule."""
         closing = Process(self).closing()
         while not self.is_quiet():
-            self.scheduler.sleep(0.3)
+            self.scheduler.sleep(1)
             with suppress(Unavailable):
                 run = closing.run()
                 if run.errors:
@@ -405,7 +405,7 @@ class World:
         self.acts_by_then = sum(of == log and sort.startswith("act#") for of, sort in self.dynamo.tables["registry"])
         self.scheduler.now_ms += AFTERWARDS_MS
         self._close_all()
-        for _ in range(3):
+        for _ in range(self.rng.randrange(3)):
             self._act(process.discipline())
         self._close_all()
 
