@@ -233,7 +233,7 @@ class OnlyThis:
         self._id = leaderboard_id
         self.before: list[Leaderboard] = []
         """What is looked after first."""
-        self.periods = registry.periods
+        self.periods, self.rules = registry.periods, registry.rules
 
     def leaderboards(self, _limit: int) -> list[Leaderboard]:
         found = self._registry.leaderboard(self._id)

@@ -309,6 +309,13 @@ MUTATIONS = (
         SIMULATION,
     ),
     Mutation(
+        "days that took events by more lateness than there is now never close",
+        "shared/pipeline/closing.py",
+        "max([leaderboard.lateness_ms, *earlier_ms])",
+        "leaderboard.lateness_ms",
+        CLOSING,
+    ),
+    Mutation(
         "a day closes by rules that were changed since they were read",
         "shared/truth/finals.py",
         '_FORWARD = "version = :version AND (attribute_not_exists',

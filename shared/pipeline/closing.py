@@ -158,7 +158,7 @@ class Closing:
         """Close the buckets that can be; the leaderboard as it is then."""
         if leaderboard.version > 1 and self._now_ms() - leaderboard.updated_at_ms < OLDER_RULES_MS:
             return leaderboard
-        before = _closed_before(leaderboard)
+        before = self._closed_before(leaderboard)
         newest = _newest_past_cutoff(leaderboard, self._now_ms())
         for number in range(newest, max(before, newest - DAYS_BACK_MAX), -1):
             day = Day(number)
@@ -170,6 +170,15 @@ class Closing:
                 cause = Cause.LOST if missing.is_lost else Cause.LAG
                 run.blocked.append(Blocked(leaderboard.id, format_day(day), cause, missing.detail, since_ms))
         return leaderboard
+
+    def _closed_before(self, leaderboard: Leaderboard) -> Day:
+        """The last bucket that is closed, or that no record can have counted for, by any rules since the creation."""
+        if leaderboard.closed_through is not None:
+            return leaderboard.closed_through
+        versions = (self._registry.rules(leaderboard.id, number) for number in range(1, leaderboard.version))
+        earlier_ms = [one.lateness_ms for one in versions if one is not None]
+        oldest_ms = leaderboard.created_at_ms - max([leaderboard.lateness_ms, *earlier_ms]) - BACKLOG_MS
+        return Day(day_of(max(0, oldest_ms)) - 1)
 
     def _close_through(self, leaderboard: Leaderboard, before: Day, through: Day) -> Leaderboard:
         for start in range(before + 1, through + 1, DAYS_AT_ONCE):
@@ -240,13 +249,6 @@ def _notice(final: FinalRanking) -> WindowFinal:
         sha256=final.sha256,
         awards_sha256=final.awards_sha256,
     )
-
-
-def _closed_before(leaderboard: Leaderboard) -> Day:
-    """The last bucket that is closed, or that no record can have counted for when the leaderboard was created."""
-    if leaderboard.closed_through is not None:
-        return leaderboard.closed_through
-    return Day(day_of(max(0, leaderboard.created_at_ms - leaderboard.lateness_ms - BACKLOG_MS)) - 1)
 
 
 def _newest_past_cutoff(leaderboard: Leaderboard, now_ms: int) -> Day:

@@ -383,6 +383,17 @@ def test_a_closed_day_stays_closed_when_a_deleted_leaderboard_is_opened_again(sc
     assert scene.leaderboard.closed_through == MONDAY
 
 
+def test_a_day_that_took_events_by_more_lateness_closes_though_there_was_less_before_any_closed(scene: Scene) -> None:
+    long_ago = Day(MONDAY - 20)
+    scene.registry.save(replace(scene.leaderboard, version=2, lateness_ms=30 * DAY_MS))
+    scene.play("dan", 3, long_ago)
+    scene.registry.save(replace(scene.leaderboard, version=3, lateness_ms=HOUR_MS))
+
+    assert not scene.run().blocked
+
+    assert scene.stored(daily(long_ago)) == [("1", "dan", "3")]
+
+
 def test_a_closed_day_stays_closed_whatever_becomes_of_the_lateness(scene: Scene) -> None:
     known = scene.play("ann", 1)
     scene.run()

@@ -53,7 +53,10 @@ DAYS = 2
 LULLS_S = (0, 30)
 """How long nothing may be produced on another day: enough for consumers to come to the end, and for days to be closed
 and windows to become final while things go wrong."""
-AFTERWARDS_MS = 12 * DAY_MS
+LATER_MS = 5 * DAY_MS
+"""So much later leaderboards are said to be created: closing goes back by a topic's retention from there, and a day of
+which no event can come costs as much as any other."""
+AFTERWARDS_MS = 10 * DAY_MS
 """Until every day and week that has events is past its cutoff, by every board's lateness."""
 
 Carriers = dict[tuple[str, str], list[tuple[int, str, int, int]]]
@@ -100,7 +103,7 @@ class World:
             for name in self.open
             if name in ("sum", "hour", "strict")
         }
-        boards = [replace(leaderboard(name), created_at_ms=start_ms) for name in self.boards]
+        boards = [replace(leaderboard(name), created_at_ms=start_ms + LATER_MS) for name in self.boards]
         self.registry = Registry(self.scheduler, self.dynamo, boards, self.periods)
         self.s3 = S3(self.scheduler)
         self.brokers_ahead_ms = [0] * PARTITIONS
@@ -221,7 +224,7 @@ class World:
         """The repair function with its queue, and its schedule."""
         repair = Process(self).repair()
         while not self.is_quiet():
-            self.scheduler.sleep(0.3)
+            self.scheduler.sleep(0.5)
             messages = self.sqs.messages.setdefault(REPAIRS, [])
             try:
                 if messages:
@@ -339,7 +342,7 @@ class World:
         """The closing function on its schedule."""
         closing = Process(self).closing()
         while not self.is_quiet():
-            self.scheduler.sleep(1)
+            self.scheduler.sleep(3)
             with suppress(Unavailable):
                 run = closing.run()
                 if run.errors:
