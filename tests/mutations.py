@@ -306,7 +306,7 @@ MUTATIONS = (
         "shared/pipeline/closing.py",
         "if leaderboard.version > 1 and self._now_ms() - leaderboard.updated_at_ms < OLDER_RULES_MS:",
         "if False:",
-        SIMULATION,
+        CLOSING,
     ),
     Mutation(
         "days that took events by more lateness than there is now never close",
@@ -439,7 +439,7 @@ MUTATIONS = (
         "shared/pipeline/closing.py",
         "                self._discipline.carry_out(leaderboard, act.user_id)\n",
         "",
-        SIMULATION,
+        DISQUALIFICATION,
     ),
     Mutation(
         "no result is revised after a disqualification",
