@@ -62,7 +62,7 @@ agree: setup ## Compare exports, cache and oracle line by line for windows of up
 	@AGREE_PLAYERS=$${PLAYERS:-1000000} $(BIN)/python -m pytest tests/integration/test_agreement.py -v --timeout 0 \
 		--durations 0 --durations-min 1
 
-mutate: setup ## Break the core in many ways and show that the tests catch each (some 20 minutes)
+mutate: setup ## Break the core in many ways and show that the tests catch each (some 30 minutes)
 	@$(BIN)/python -m tests.mutations $(ARGS)
 
 bench: setup ## Measure PARTS (default: all) beside their baselines; SIZE=1e4,1e5 players for redis
