@@ -8,6 +8,7 @@ import msgspec
 from shared.domain.acts import Act
 from shared.truth import keys
 from shared.truth.commits import Unavailable, causes_of, passing_as_unavailable
+from shared.truth.queries import items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -57,7 +58,7 @@ class Acts:
             Unavailable: as above.
         """
         first, last = keys.act_sort(after + 1), keys.act_sort(keys.ACT_NUMBER_MAX)
-        return self._query(leaderboard_id, "sk BETWEEN :first AND :last", {":first": first, ":last": last})
+        return self._query(leaderboard_id, "sk BETWEEN :first AND :last", first=first, last=last)
 
     def open(self, leaderboard_id: str) -> list[Act]:
         """Acts on players that live windows and results may not follow yet, in their order.
@@ -65,7 +66,7 @@ class Acts:
         Raises:
             Unavailable: as above.
         """
-        return list(self._query(leaderboard_id, "begins_with(sk, :sk)", {":sk": keys.open_act_sort(None)}))
+        return list(self._query(leaderboard_id, "begins_with(sk, :sk)", sk=keys.open_act_sort(None)))
 
     def carried_out(self, leaderboard_id: str, number: int) -> None:
         """Strike an act from those that are to be carried out.
@@ -77,18 +78,10 @@ class Acts:
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=key)
 
-    def _query(self, leaderboard_id: str, condition: str, values: dict[str, str]) -> Iterator[Act]:
-        named = {":pk": keys.leaderboard_partition(leaderboard_id)} | values
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression=f"pk = :pk AND {condition}",
-            ExpressionAttributeValues={name: {"S": value} for name, value in named.items()},
-            ConsistentRead=True,
-        )
-        with passing_as_unavailable():
-            for page in pages:
-                for item in page["Items"]:
-                    yield _decoder.decode(item["body"]["S"])
+    def _query(self, leaderboard_id: str, condition: str, **values: str) -> Iterator[Act]:
+        partition = keys.leaderboard_partition(leaderboard_id)
+        for item in items(self._client, self._table, partition, condition, **values):
+            yield _decoder.decode(item["body"]["S"])
 
     def _key(self, leaderboard_id: str, sort: str) -> dict[str, Any]:
         return {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}

@@ -10,6 +10,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day, Window, parse_id
 from shared.truth import keys
 from shared.truth.commits import TRANSACTION_ITEMS_MAX, Unavailable, causes_of, passing_as_unavailable
+from shared.truth.queries import items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -125,17 +126,8 @@ class Finals:
         return [parse_id(item["sk"]["S"].removeprefix(prefix)) for item in self._query(leaderboard_id, prefix)]
 
     def _query(self, leaderboard_id: str, prefix: str) -> list[Mapping[str, Any]]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
-            ExpressionAttributeValues={
-                ":pk": {"S": keys.leaderboard_partition(leaderboard_id)},
-                ":sk": {"S": prefix},
-            },
-            ConsistentRead=True,
-        )
-        with passing_as_unavailable():
-            return [item for page in pages for item in page["Items"]]
+        partition = keys.leaderboard_partition(leaderboard_id)
+        return list(items(self._client, self._table, partition, "begins_with(sk, :sk)", sk=prefix))
 
     def final(self, leaderboard_id: str, window_id: str) -> FinalRanking | None:
         """The latest version of a window's result; None while it has none.

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from shared.truth import keys
 from shared.truth.commits import passing_as_unavailable
+from shared.truth.queries import items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -56,18 +57,10 @@ class Losses:
         Raises:
             Unavailable: as above.
         """
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": keys.losses_partition(topic)}},
-            ConsistentRead=True,
-        )
-        with passing_as_unavailable():
-            return [
-                Loss(int(item["sk"]["S"]), int(item["lost_from"]["N"]), int(item["lost_until"]["N"]))
-                for page in pages
-                for item in page["Items"]
-            ]
+        return [
+            Loss(int(item["sk"]["S"]), int(item["lost_from"]["N"]), int(item["lost_until"]["N"]))
+            for item in items(self._client, self._table, keys.losses_partition(topic))
+        ]
 
     def strike(self, topic: str, loss: Loss) -> None:
         """Strike a loss, unless more has been noted meanwhile.

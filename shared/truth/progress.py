@@ -17,6 +17,7 @@ from msgspec import Struct
 from shared.domain.rejections import Reason
 from shared.truth import keys
 from shared.truth.commits import passing_as_unavailable
+from shared.truth.queries import items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -107,14 +108,8 @@ class Progress:
         Raises:
             Unavailable: as above.
         """
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": keys.progress_partition(topic)}},
-            ConsistentRead=True,
-        )
-        with passing_as_unavailable():
-            return [_to_position(topic, item) for page in pages for item in page["Items"]]
+        found = items(self._client, self._table, keys.progress_partition(topic))
+        return [_to_position(topic, item) for item in found]
 
 
 def _to_position(topic: str, item: Mapping[str, Any]) -> Position:

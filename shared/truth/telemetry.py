@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from shared.truth import keys
 from shared.truth.commits import passing_as_unavailable
+from shared.truth.queries import items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -70,15 +71,8 @@ class Telemetry:
         Raises:
             Unavailable: as above.
         """
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": keys.TELEMETRY}},
-            ConsistentRead=True,
-        )
-        with passing_as_unavailable():
-            items: dict[str, Any] = {item["sk"]["S"]: item for page in pages for item in page["Items"]}
-        mended, lag = items.get(keys.TELEMETRY_MENDED), items.get(keys.telemetry_lag_sort(topic))
+        found = {item["sk"]["S"]: item for item in items(self._client, self._table, keys.TELEMETRY)}
+        mended, lag = found.get(keys.TELEMETRY_MENDED), found.get(keys.telemetry_lag_sort(topic))
         return Noted(
             topic,
             0 if mended is None else int(mended["mended"]["N"]),

@@ -1,0 +1,35 @@
+"""All items of a partition of the registry table."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from shared.truth.commits import passing_as_unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+def items(
+    client: "DynamoDBClient", table: str, partition: str, condition: str | None = None, **values: str
+) -> Iterator[Mapping[str, Any]]:
+    """The items of a partition, strongly consistent, in the order of their sort keys; page by page as they are taken.
+
+    Args:
+        client: of boto3.
+        table: its name.
+        partition: the partition key.
+        condition: on the sort key `sk`, with names for values, e.g. `begins_with(sk, :sk)`; all items without one.
+        values: what the names stand for.
+
+    Raises:
+        Unavailable: if DynamoDB throttles or is out of reach.
+    """
+    pages = client.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="pk = :pk" if condition is None else f"pk = :pk AND {condition}",
+        ExpressionAttributeValues={f":{name}": {"S": value} for name, value in {"pk": partition, **values}.items()},
+        ConsistentRead=True,
+    )
+    with passing_as_unavailable():
+        for page in pages:
+            yield from page["Items"]
