@@ -56,7 +56,7 @@ and windows to become final while things go wrong."""
 LATER_MS = 5 * DAY_MS
 """So much later leaderboards are said to be created: closing goes back by a topic's retention from there, and a day of
 which no event can come costs as much as any other."""
-AFTERWARDS_MS = 10 * DAY_MS
+AFTERWARDS_MS = 11 * DAY_MS
 """Until every day and week that has events is past its cutoff, by every board's lateness."""
 
 Carriers = dict[tuple[str, str], list[tuple[int, str, int, int]]]
