@@ -227,10 +227,10 @@ class Finals:
             return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
 
     def _transact(self, actions: Sequence[Mapping[str, Any]]) -> None:
-        items: Any = actions
+        wanted: Any = actions
         try:
             with passing_as_unavailable():
-                self._client.transact_write_items(TransactItems=items)
+                self._client.transact_write_items(TransactItems=wanted)
         except self._client.exceptions.TransactionCanceledException as error:
             if "ConditionalCheckFailed" in causes_of(error):
                 raise AlreadyDone(str(error)) from error

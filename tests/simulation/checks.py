@@ -127,12 +127,11 @@ def assert_windows(world: World, oracle: Oracle) -> None:
             first, last = (None, None) if window is ALL_TIME else (to_date(window.first), to_date(window.last))
             ranking = oracle.ranking(name, first, last)
             assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], window.id
-            if board.filters:
-                expected = expected_carriers(oracle, name, first, last)
-                found = carriers(world.redis, board, window, world.scheduler.now_ms, expected)
-                assert found == expected, window.id
-                members = live.labels(board, window, 0, 1_000, world.scheduler.now_ms)
-                assert members.total == sum(map(len, found.values())), "and nobody else"
+            expected = expected_carriers(oracle, name, first, last)
+            found = carriers(world.redis, board, window, world.scheduler.now_ms, expected)
+            assert found == expected, window.id
+            members = live.labels(board, window, 0, 1_000, world.scheduler.now_ms)
+            assert members.total == sum(map(len, found.values())), "and nobody else"
 
 
 def expected_carriers(
