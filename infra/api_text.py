@@ -174,7 +174,7 @@ JOB=$(curl -s "$BOARD/export?window=all-time&format=ndjson&topN=2" | field id)
 curl $BOARD/exports/$JOB
 """,
     "exports_result": f"""
-# without lateness that day is over for good; that is looked at once a minute, from two minutes after the change on
+# without lateness that day is over for good; what is over is closed once a minute, in two steps: it takes up to three
 curl -X PUT $BOARD {_JSON} -d '{{
   "name": "Spring cup", "aggregation": "sum", "lateness": "PT0S", "filters": ["country"],
   "tiers": [{{"name": "gold", "topN": 1}}]}}'

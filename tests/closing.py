@@ -3,11 +3,12 @@
 import csv
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from redis import Redis
 
 from shared.domain.events import ScoreEvent
@@ -170,7 +171,16 @@ class Scene:
         self.progress.advance(Position(self.broker.name, partition, offset, 0), self.now_ms, {offset - 1: APPLIED})
 
     def run(self, before: Iterable[Leaderboard] = ()) -> Run:
-        """One run over other leaderboards, if any are given, and this one."""
+        """Run over other leaderboards, if any are given, and this one, until none of its days is closing any more.
+
+        Returns:
+            What the last run did.
+        """
+        run = self.closing(before).run()
+        closes_at_ms = self.leaderboard.closes_at_ms
+        if not self.leaderboard.is_closing or closes_at_ms is None:
+            return run
+        self.now_ms = max(self.now_ms, closes_at_ms)
         return self.closing(before).run()
 
     def closing(self, before: Iterable[Leaderboard] = ()) -> Closing:
@@ -218,6 +228,12 @@ class Scene:
         content: bytes = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         assert hashlib.sha256(content).hexdigest() == sha256
         return content
+
+
+def close(finals: Finals, leaderboard: Leaderboard, through: Day, due: Sequence[Window]) -> None:
+    """Close the days of a leaderboard at once, as its closing does when time has gone by."""
+    finals.refuse(leaderboard, through)
+    finals.close(replace(leaderboard, refusing_through=through), through, due)
 
 
 def to_lines(content: bytes) -> list[dict[str, str]]:

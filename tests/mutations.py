@@ -302,10 +302,17 @@ MUTATIONS = (
         CLOSING,
     ),
     Mutation(
-        "a day closes while an ingest call may still go by a longer lateness of before",
+        "a day closes while ingest calls may go on that began before it refused events",
         "shared/pipeline/closing.py",
-        "if leaderboard.version > 1 and self._now_ms() - leaderboard.updated_at_ms < OLDER_RULES_MS:",
+        "if now_ms < leaderboard.closes_at_ms:",
         "if False:",
+        CLOSING,
+    ),
+    Mutation(
+        "a day closes by the time of the one before",
+        "shared/truth/finals.py",
+        " REMOVE closes_at",
+        "",
         CLOSING,
     ),
     Mutation(
@@ -316,17 +323,24 @@ MUTATIONS = (
         CLOSING,
     ),
     Mutation(
-        "a day closes by rules that were changed since they were read",
+        "a day refuses events by rules that were changed since they were read",
         "shared/truth/finals.py",
-        '_FORWARD = "version = :version AND (attribute_not_exists',
-        '_FORWARD = "(version = :version OR version <> :version) AND (attribute_not_exists',
+        '_REFUSABLE = "version = :version AND (attribute_not_exists',
+        '_REFUSABLE = "(version = :version OR version <> :version) AND (attribute_not_exists',
         CLOSING,
     ),
     Mutation(
         "days that are closed are opened again",
         "shared/truth/finals.py",
-        "OR closed_through < :through)",
-        "OR closed_through <> :through)",
+        "OR closed_through < :through",
+        "OR closed_through <> :through",
+        CLOSING,
+    ),
+    Mutation(
+        "days that refuse events admit some again",
+        "shared/truth/finals.py",
+        "OR refusing_through < :through)",
+        "OR refusing_through <> :through)",
         CLOSING,
     ),
     Mutation(
@@ -367,7 +381,7 @@ MUTATIONS = (
     Mutation(
         "a closed day takes an event whose rules were changed",
         "shared/pipeline/plans.py",
-        "if leaderboard.is_closed(day):",
+        "if leaderboard.refuses(day):",
         "if False:",
         CLOSING,
     ),

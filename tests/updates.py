@@ -9,8 +9,11 @@ _ADD = re.compile(r"(\w+) (:\w+)")
 
 
 def updated(item: Mapping[str, Any] | None, update: Mapping[str, Any]) -> dict[str, Any]:
-    """The item after `SET a = :x, … ADD b :y, …`; a number that is missing is 0, as is an item that has none."""
-    sets, _, adds = update["UpdateExpression"].partition("ADD ")
+    """The item after `SET a = :x, … REMOVE c` or `… ADD b :y, …`; a number that is missing is 0, and so is an item that
+    has none.
+    """
+    rest, _, removed = update["UpdateExpression"].partition("REMOVE ")
+    sets, _, adds = rest.partition("ADD ")
     values = update["ExpressionAttributeValues"]
     after = {**update["Key"], **(item or {})}
     if sets:
@@ -19,4 +22,4 @@ def updated(item: Mapping[str, Any] | None, update: Mapping[str, Any]) -> dict[s
     for name, value in _ADD.findall(adds):
         before = int(after[name]["N"]) if name in after else 0
         after[name] = {"N": str(before + int(values[value]["N"]))}
-    return after
+    return {name: value for name, value in after.items() if name not in removed.split()}

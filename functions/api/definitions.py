@@ -139,11 +139,6 @@ def _changed(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bo
     free = [name for name in _FREE if getattr(current, name) != getattr(wanted, name)]
     if not fixed and not free and not current.closed:
         return current, False
-    following = replace(
-        wanted,
-        version=current.version + 1,
-        sealed=current.sealed,
-        closed_through=current.closed_through,
-        created_at_ms=current.created_at_ms,
-    )
-    return following, bool(fixed)
+    rules = {name: getattr(wanted, name) for name in _FIXED + _FREE}
+    change = {"version": current.version + 1, "updated_at_ms": wanted.updated_at_ms, "closed": False}
+    return replace(current, **rules, **change), bool(fixed)

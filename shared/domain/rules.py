@@ -53,8 +53,13 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     """Set before its first event is written: from then on aggregation, order, shards and filters cannot change."""
     closed: bool = False
     """Deleted: it takes no more events and is no longer shown. Ledger and standings stay."""
+    refusing_through: Day | None = None
+    """The last bucket that admits no event any more, whatever becomes of the rules."""
+    closes_at_ms: int | None = None
+    """When the buckets that refuse events may be closed: no ingest call that has not seen the refusal goes on then.
+    None until it is known that the refusal is written."""
     closed_through: Day | None = None
-    """The last bucket that is closed; none up to it ever takes an event again, whatever becomes of the rules."""
+    """The last bucket that is closed: the standings of none up to it ever change again."""
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
@@ -66,13 +71,20 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         """Last instant at which a record for the window may be appended; None for all time."""
         return None if window.end_ms is None else window.end_ms + self.lateness_ms
 
-    def is_closed(self, day: Day) -> bool:
-        """Whether the standings of a day are final."""
-        return self.closed_through is not None and day <= self.closed_through
+    @property
+    def is_closing(self) -> bool:
+        """Whether there are buckets that refuse events and are not closed yet."""
+        if self.refusing_through is None:
+            return False
+        return self.closed_through is None or self.closed_through < self.refusing_through
+
+    def refuses(self, day: Day) -> bool:
+        """Whether a day admits no event any more."""
+        return self.refusing_through is not None and day <= self.refusing_through
 
     def is_settled(self, window: Window) -> bool:
         """Whether no event can change a window any more: all its buckets are closed."""
-        return window.end_ms is not None and self.is_closed(window.last)
+        return window.end_ms is not None and self.closed_through is not None and window.last <= self.closed_through
 
     def admit(self, event: ScoreEvent, appended_at_ms: int) -> None:
         """Judge an event by when the broker appended its record, so that a backlog or a replay judges alike.

@@ -27,12 +27,10 @@ INGEST_CALL_MS: Final = 60_000
 """How long an ingest call may go on: the time limit of its function in template.yaml."""
 FUNCTIONS_SKEW_MS: Final = 10_000
 """How far the clocks of two functions may lie apart; AWS holds its own to milliseconds."""
-API_CALL_MS: Final = 29_000
-"""How long after its `updated_at_ms` a definition may be written: the time limit of the API's function."""
-OLDER_RULES_MS: Final = API_CALL_MS + KEEP_MS + INGEST_CALL_MS + FUNCTIONS_SKEW_MS
-"""How long after a change of the rules an ingest call may still commit by those before: it began with a definition that
-was kept, and its commit is not conditional on the rules. With less lateness than those had, a day that closes earlier
-would still take an event."""
+LAST_CALLS_MS: Final = KEEP_MS + INGEST_CALL_MS + FUNCTIONS_SKEW_MS
+"""How long after a day refuses events an ingest call may still commit one to it: it began with a definition that was
+kept, and its commit is not conditional on that. Such an event was refused before, by other rules or another sum, and
+has come again; or it is admitted by a longer lateness of before."""
 BACKLOG_MS: Final = 7 * DAY_MS
 """How long records may have waited on the topic when their leaderboard is created: the usual retention."""
 LEADERBOARDS_MAX: Final = 10_000
@@ -155,32 +153,53 @@ class Closing:
         return True
 
     def _close(self, leaderboard: Leaderboard, run: Run) -> Leaderboard:
-        """Close the buckets that can be; the leaderboard as it is then."""
-        if leaderboard.version > 1 and self._now_ms() - leaderboard.updated_at_ms < OLDER_RULES_MS:
-            return leaderboard
-        before = self._closed_before(leaderboard)
+        """Close the buckets that can be, in two steps; the leaderboard as it is then.
+
+        Once every record that counts for it is committed, a bucket refuses events. It is closed when no ingest call is
+        left that began before.
+        """
+        if leaderboard.is_closing:
+            leaderboard = self._end(leaderboard)
+        before = leaderboard.refusing_through
+        if before is None:
+            before = self._before_all(leaderboard)
         newest = _newest_past_cutoff(leaderboard, self._now_ms())
         for number in range(newest, max(before, newest - DAYS_BACK_MAX), -1):
             day = Day(number)
             missing = self._coverage.missing(leaderboard.cutoff_ms(day))
             if missing is None:
-                return self._close_through(leaderboard, before, day)
+                return leaderboard if leaderboard.is_closing else self._refuse(leaderboard, day)
             if number == newest:
                 since_ms = leaderboard.cutoff_ms(Day(before + 1)) + 2 * CLOCK_SKEW_MS
                 cause = Cause.LOST if missing.is_lost else Cause.LAG
                 run.blocked.append(Blocked(leaderboard.id, format_day(day), cause, missing.detail, since_ms))
         return leaderboard
 
-    def _closed_before(self, leaderboard: Leaderboard) -> Day:
-        """The last bucket that is closed, or that no record can have counted for, by any rules since the creation."""
-        if leaderboard.closed_through is not None:
-            return leaderboard.closed_through
+    def _before_all(self, leaderboard: Leaderboard) -> Day:
+        """The last bucket that no record can have counted for, by any rules since the creation."""
         versions = (self._registry.rules(leaderboard.id, number) for number in range(1, leaderboard.version))
         earlier_ms = [one.lateness_ms for one in versions if one is not None]
         oldest_ms = leaderboard.created_at_ms - max([leaderboard.lateness_ms, *earlier_ms]) - BACKLOG_MS
         return Day(day_of(max(0, oldest_ms)) - 1)
 
-    def _close_through(self, leaderboard: Leaderboard, before: Day, through: Day) -> Leaderboard:
+    def _refuse(self, leaderboard: Leaderboard, through: Day) -> Leaderboard:
+        self._finals.refuse(leaderboard, through)
+        return self._end(replace(leaderboard, refusing_through=through, closes_at_ms=None))
+
+    def _end(self, leaderboard: Leaderboard) -> Leaderboard:
+        """Close the buckets that refuse events, when that is due."""
+        through = leaderboard.refusing_through
+        assert through is not None  # noqa: S101 - buckets refuse events
+        now_ms = self._now_ms()  # later than the refusal, which was read or written
+        if leaderboard.closes_at_ms is None:
+            closes_at_ms = now_ms + LAST_CALLS_MS
+            self._finals.close_at(leaderboard, through, closes_at_ms)
+            return replace(leaderboard, closes_at_ms=closes_at_ms)
+        if now_ms < leaderboard.closes_at_ms:
+            return leaderboard
+        before = leaderboard.closed_through
+        if before is None:
+            before = self._before_all(leaderboard)
         for start in range(before + 1, through + 1, DAYS_AT_ONCE):
             last = Day(min(start + DAYS_AT_ONCE - 1, through))
             windows = [window for day in range(start, last + 1) for window in _windows_ending(Day(day))]

@@ -40,15 +40,16 @@ def plan(
 
     Of several with one event id only the first is planned: the others are judged when that one is in the ledger. An
     event that seems to overflow is judged by the ledger: it may be in it already, and so in the standings, or the
-    standings may be older than the ledger; then it stays as it is, for the next try. So is one whose day is closed: if
-    the ledger does not hold it, it is too late, though its record was appended in time by the rules of today.
+    standings may be older than the ledger; then it stays as it is, for the next try. So is one whose day admits no
+    event any more: if the ledger does not hold it, it is too late, though its record was appended in time by the rules
+    of today.
 
     Args:
         leaderboard: by whose rules.
         user_id: the player of all candidates.
         candidates: without disposition, in the order of the topic.
         current: his standings as read, without those that have no events.
-        ledger: reads his ledger, by event id; asked once, and only for closed days or if sums have become enormous.
+        ledger: reads his ledger, by event id; asked once, and only for such days or if sums have become enormous.
 
     Returns:
         None if nothing is left to write.
@@ -62,9 +63,9 @@ def plan(
         if event.event_id in ids:
             continue
         day = day_of(event.occurred_at_ms)
-        if leaderboard.is_closed(day):
+        if leaderboard.refuses(day):
             known = ledger() if known is None else known
-            _judge_closed(candidate, leaderboard, known)
+            _judge_refused(candidate, leaderboard, known)
             continue
         items = len(planned) + 1 + len(folded.keys() | {day, ALL_TIME_BUCKET})
         if items > TRANSACTION_ITEMS_MAX:
@@ -120,14 +121,14 @@ def pack(plans: Sequence[Plan], alone: Container[PlayerKey]) -> list[list[Plan]]
     return groups
 
 
-def _judge_closed(candidate: Candidate, leaderboard: Leaderboard, ledger: Mapping[str, ScoreEvent]) -> None:
-    """Settle a candidate whose day takes no more events."""
+def _judge_refused(candidate: Candidate, leaderboard: Leaderboard, ledger: Mapping[str, ScoreEvent]) -> None:
+    """Settle a candidate whose day admits no event any more."""
     existing = ledger.get(candidate.event.event_id)
     if existing is not None:
         judge(candidate, existing)
         return
-    through = format_day(leaderboard.closed_through or DAY_MIN)
-    candidate.reject(Rejection(Reason.TOO_LATE, f"the days of {leaderboard.id} up to {through} are closed"))
+    through = format_day(leaderboard.refusing_through or DAY_MIN)
+    candidate.reject(Rejection(Reason.TOO_LATE, f"the days of {leaderboard.id} up to {through} take no more events"))
 
 
 def _judge_enormous(candidate: Candidate, planned: Sequence[Candidate], ledger: Mapping[str, ScoreEvent]) -> None:

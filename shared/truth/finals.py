@@ -20,7 +20,9 @@ DUE_MAX: Final = TRANSACTION_ITEMS_MAX - 1
 
 _NOT_YET = "attribute_not_exists(pk)"
 _PRESENT = "attribute_exists(pk)"
-_FORWARD = "version = :version AND (attribute_not_exists(closed_through) OR closed_through < :through)"
+_REFUSABLE = "version = :version AND (attribute_not_exists(refusing_through) OR refusing_through < :through)"
+_REFUSED = "refusing_through = :through AND attribute_not_exists(closes_at)"
+_CLOSABLE = "attribute_not_exists(closed_through) OR closed_through < :through"
 
 
 class FinalRanking(Struct, frozen=True, kw_only=True):
@@ -65,8 +67,32 @@ class Finals:
         self._client = client
         self._table = table
 
+    def refuse(self, leaderboard: Leaderboard, through: Day) -> None:
+        """Let no bucket up to a day admit an event any more, by the rules as they were read.
+
+        Args:
+            leaderboard: as it was read.
+            through: the last day to refuse events.
+
+        Raises:
+            AlreadyDone: if the rules were changed, or that day refuses events already.
+            Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
+        """
+        change = "SET refusing_through = :through REMOVE closes_at"
+        self._transact([self._update(leaderboard, change, _REFUSABLE, version=leaderboard.version, through=through)])
+
+    def close_at(self, leaderboard: Leaderboard, through: Day, at_ms: int) -> None:
+        """Note when the buckets that refuse events may be closed, once that was read or written.
+
+        Raises:
+            AlreadyDone: if it is noted already, or other buckets refuse events now.
+            Unavailable: as above.
+        """
+        change = "SET closes_at = :at"
+        self._transact([self._update(leaderboard, change, _REFUSED, through=through, at=at_ms)])
+
     def close(self, leaderboard: Leaderboard, through: Day, due: Sequence[Window]) -> None:
-        """Close every bucket up to a day, by the rules as they were read, and note which windows are due for it.
+        """Close buckets that refuse events, up to a day, and note which windows are due for it.
 
         Args:
             leaderboard: as it was read.
@@ -74,21 +100,11 @@ class Finals:
             due: at most DUE_MAX windows.
 
         Raises:
-            AlreadyDone: if the rules were changed or the day was closed since.
-            Unavailable: if DynamoDB throttles or is out of reach.
+            AlreadyDone: if the day was closed since.
+            Unavailable: as above.
         """
-        close = {
-            "Update": {
-                "TableName": self._table,
-                "Key": {"pk": {"S": keys.LEADERBOARDS}, "sk": {"S": leaderboard.id}},
-                "UpdateExpression": "SET closed_through = :through",
-                "ConditionExpression": _FORWARD,
-                "ExpressionAttributeValues": {
-                    ":version": {"N": str(leaderboard.version)},
-                    ":through": {"N": str(through)},
-                },
-            }
-        }
+        assert leaderboard.refuses(through)  # noqa: S101
+        close = self._update(leaderboard, "SET closed_through = :through", _CLOSABLE, through=through)
         notes = [
             {"Put": {"TableName": self._table, "Item": self._key(leaderboard.id, keys.due_sort(window.id))}}
             for window in due
@@ -220,6 +236,16 @@ class Finals:
         following = self._key(leaderboard_id, keys.act_sort(acts + 1))
         check = {"TableName": self._table, "Key": following, "ConditionExpression": _NOT_YET}
         return [{"Delete": {"TableName": self._table, "Key": due}}, {"ConditionCheck": check}]
+
+    def _update(self, leaderboard: Leaderboard, change: str, condition: str, **values: int) -> dict[str, Any]:
+        update = {
+            "TableName": self._table,
+            "Key": {"pk": {"S": keys.LEADERBOARDS}, "sk": {"S": leaderboard.id}},
+            "UpdateExpression": change,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": {f":{name}": {"N": str(value)} for name, value in values.items()},
+        }
+        return {"Update": update}
 
     def _get(self, leaderboard_id: str, sort: str) -> Mapping[str, Any] | None:
         key: Any = self._key(leaderboard_id, sort)

@@ -51,6 +51,8 @@ class _Record(Model):
     body = UnicodeAttribute(null=True)
     version = NumberAttribute(null=True)
     sealed = BooleanAttribute(null=True)
+    refusing_through = NumberAttribute(null=True)
+    closes_at = NumberAttribute(null=True)
     closed_through = NumberAttribute(null=True)
 
 
@@ -187,8 +189,18 @@ def _conflict(error: PynamoDBException) -> Exception:
 
 def _to_leaderboard(record: _Record) -> Leaderboard:
     definition = msgspec.json.decode(record.body or "", type=Leaderboard)
-    closed_through = None if record.closed_through is None else Day(int(record.closed_through))
-    return msgspec.structs.replace(definition, sealed=bool(record.sealed), closed_through=closed_through)
+    closed_through = _day(record.closed_through)
+    return msgspec.structs.replace(
+        definition,
+        sealed=bool(record.sealed),
+        refusing_through=closed_through if record.refusing_through is None else _day(record.refusing_through),
+        closes_at_ms=None if record.closes_at is None else int(record.closes_at),
+        closed_through=closed_through,
+    )
+
+
+def _day(number: float | None) -> Day | None:
+    return None if number is None else Day(int(number))
 
 
 def _to_period(record: _Record) -> Period:

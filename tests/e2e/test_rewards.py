@@ -23,7 +23,7 @@ from redis import Redis
 
 from infra.local.config import RESULTS
 from infra.local.stack import Stack
-from shared.pipeline.closing import OLDER_RULES_MS
+from shared.pipeline.closing import LAST_CALLS_MS
 from tests import oracle, verdicts
 from tests.boards import Boards
 from tests.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, until
@@ -159,8 +159,7 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
     def all_final() -> bool:
         return all(statuses(system, board, windows).keys() == {"final"} for board, windows in final.items())
 
-    settled_s = OLDER_RULES_MS / 1000
-    until(all_final, "every window whose days are over is final", settled_s + TIMEOUT_S)
+    until(all_final, "every window whose days are over is final", LAST_CALLS_MS / 1000 + TIMEOUT_S)
     records = system.records()
     judging = boards.judge(records)
     for board, windows in final.items():

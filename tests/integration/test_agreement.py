@@ -31,6 +31,7 @@ from shared.truth.finals import FinalRanking
 from shared.truth.items import standing_item
 from shared.wiring import Wiring
 from tests import oracle
+from tests.closing import close
 from tests.windows import from_csv, from_ndjson, from_parquet
 
 AGREE_PLAYERS: Final = int(os.environ.get("AGREE_PLAYERS", "0"))
@@ -165,7 +166,7 @@ class Board:
     def finish(self) -> FinalRanking:
         """Close the week's days and write its result."""
         parts = self.wiring
-        parts.finals.close(self.leaderboard, WEEK.last, [WEEK])
+        close(parts.finals, self.leaderboard, WEEK.last, [WEEK])
         finishing = Finishing(
             reads=parts.reads,
             live=parts.live,

@@ -20,6 +20,7 @@ from shared.live.windows import LiveWindows
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalRanking
 from shared.wiring import now_ms
+from tests.closing import close
 from tests.integration.conftest import EVENTS
 
 if TYPE_CHECKING:
@@ -444,7 +445,7 @@ def test_a_final_window_keeps_the_rules_that_it_was_ranked_by(
         code_version="1",
         finalised_at_ms=now_ms(),
     )
-    wiring.finals.close(wiring.registry.leaderboard(leaderboard_id), today, [daily(today)])
+    close(wiring.finals, wiring.registry.leaderboard(leaderboard_id), today, [daily(today)])
     wiring.leaderboards.read(leaderboard_id)
     before = call("rankings", query="window=daily")
     assert (before.json["window"]["status"], before.json["source"]) == ("open", "live")

@@ -17,7 +17,7 @@ from shared.live import keys
 from shared.live.builds import Builds
 from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.candidates import Disposition
-from shared.pipeline.closing import OLDER_RULES_MS, Cause
+from shared.pipeline.closing import LAST_CALLS_MS, Cause
 from shared.pipeline.coverage import CLOCK_SKEW_MS
 from shared.pipeline.rebuild import Outcome
 from shared.topic import Reach, TopicUnavailable
@@ -236,7 +236,7 @@ def test_a_leaderboard_that_fails_as_nobody_expected_keeps_none_after_it_waiting
         return due(leaderboard_id)
 
     monkeypatch.setattr(scene.finals, "due", fail)
-    run = scene.run([replace(broken, closed_through=MONDAY)])
+    run = scene.run([replace(broken, refusing_through=MONDAY, closed_through=MONDAY)])
 
     assert [str(one) for one in run.errors] == ["its rules are gone"]
     assert [(one.leaderboard_id, one.cause) for one in run.blocked] == [("broken", Cause.ERROR)]
@@ -324,15 +324,14 @@ def test_a_backlog_over_several_days_closes_those_that_are_done(scene: Scene) ->
     assert scene.stored(daily(MONDAY)) == RANKING
 
 
-def test_rules_that_were_changed_meanwhile_close_nothing(scene: Scene) -> None:
+def test_by_rules_that_were_changed_meanwhile_no_day_refuses_events(scene: Scene) -> None:
     as_read = scene.leaderboard
     scene.registry.save(replace(as_read, version=2, lateness_ms=DAY_MS))
 
     with pytest.raises(AlreadyDone):
-        scene.finals.close(as_read, MONDAY, [daily(MONDAY)])
+        scene.finals.refuse(as_read, MONDAY)
 
-    assert scene.leaderboard.closed_through is None
-    assert not scene.finals.due(scene.id)
+    assert scene.leaderboard.refusing_through is None
 
 
 def test_days_that_are_closed_are_never_opened_again(scene: Scene) -> None:
@@ -340,35 +339,69 @@ def test_days_that_are_closed_are_never_opened_again(scene: Scene) -> None:
 
     for through in (MONDAY, Day(MONDAY - 1)):
         with pytest.raises(AlreadyDone):
+            scene.finals.refuse(scene.leaderboard, through)
+        with pytest.raises(AlreadyDone):
             scene.finals.close(scene.leaderboard, through, [])
 
-    assert scene.leaderboard.closed_through == MONDAY
+    assert (scene.leaderboard.refusing_through, scene.leaderboard.closed_through) == (MONDAY, MONDAY)
 
 
-def test_a_day_that_less_lateness_lets_close_waits_for_ingest_calls_that_began_by_more(scene: Scene) -> None:
+def test_nobody_notes_a_time_for_days_that_have_begun_to_refuse_events_since(scene: Scene) -> None:
+    scene.closing().run()
+    as_read = scene.leaderboard
+    scene.now_ms = SETTLED_MS + DAY_MS
     scene.run()
-    tuesday, before = Day(MONDAY + 1), scene.leaderboard
-    changed_ms = (tuesday + 1) * DAY_MS + 30 * 60_000
-    after = replace(before, version=2, lateness_ms=0, updated_at_ms=changed_ms)
-    scene.registry.save(after)
+    scene.finals.refuse(scene.leaderboard, Day(MONDAY + 2))
 
-    scene.now_ms = changed_ms + OLDER_RULES_MS - 1
-    assert not scene.run().blocked, "it is over soon, by itself"
-    assert scene.leaderboard.closed_through == MONDAY
-    assert scene.play("ann", 3, tuesday, leaderboard=before).disposition is Disposition.APPLIED
+    with pytest.raises(AlreadyDone):
+        scene.finals.close_at(as_read, MONDAY, scene.now_ms)
+    assert scene.leaderboard.closes_at_ms is None
 
+
+@pytest.mark.parametrize("lateness_ms", [0, 2 * HOUR_MS], ids=["less lateness", "more lateness"])
+def test_an_ingest_call_that_began_before_a_day_refuses_events_gets_them_into_its_result(
+    scene: Scene, lateness_ms: int
+) -> None:
+    """It admits what other rules refuse, or what they have refused and comes again."""
+    scene.registry.save(replace(scene.leaderboard, version=2, lateness_ms=lateness_ms, updated_at_ms=scene.now_ms))
+    kept = scene.leaderboard
+    scene.now_ms += 2 * HOUR_MS
+    refused_ms = scene.now_ms
+
+    assert not scene.closing().run().blocked, "it is over soon, by itself"
+    assert (scene.leaderboard.refusing_through, scene.leaderboard.closed_through) == (MONDAY, None)
+    assert scene.play("ann", 3, leaderboard=kept).disposition is Disposition.APPLIED
+    late = scene.play("ann", 1_000)
+    assert late.rejection is not None
+    assert late.rejection.reason is Reason.TOO_LATE
+
+    scene.now_ms = refused_ms + LAST_CALLS_MS - 1
+    scene.closing().run()
+    assert scene.leaderboard.closed_through is None
     scene.now_ms += 1
-    scene.run()
-    assert scene.leaderboard.closed_through == tuesday
-    assert scene.stored(daily(tuesday)) == [("1", "ann", "3")]
+    scene.closing().run()
+    assert scene.leaderboard.closed_through == MONDAY
+    assert scene.stored(daily(MONDAY)) == [("1", "ann", "8"), ("2", "bob", "7"), ("3", "cat", "7")]
 
 
-def test_windows_of_days_that_are_closed_do_not_wait_for_a_change_of_the_rules(scene: Scene) -> None:
+def test_a_run_that_died_before_it_noted_the_time_delays_closing_and_no_more(scene: Scene) -> None:
+    scene.finals.refuse(scene.leaderboard, MONDAY)
+    scene.now_ms += DAY_MS // 2
+
+    scene.closing().run()
+
+    assert scene.leaderboard.closes_at_ms == scene.now_ms + LAST_CALLS_MS
     scene.run()
-    scene.registry.save(replace(scene.leaderboard, version=2, name="Other", updated_at_ms=scene.now_ms))
+    assert scene.stored(daily(MONDAY)) == RANKING
+
+
+def test_windows_of_days_that_are_closed_do_not_wait_for_those_that_are_closing(scene: Scene) -> None:
+    scene.run()
+    scene.now_ms = SETTLED_MS + DAY_MS
     scene.registry.save_period(scene.id, Period(id="monday", name="Monday", first=Day(MONDAY - 1), last=MONDAY))
 
-    assert [one.window_id for one in scene.run().finals] == [custom(Day(MONDAY - 1), MONDAY).id]
+    assert [one.window_id for one in scene.closing().run().finals] == [custom(Day(MONDAY - 1), MONDAY).id]
+    assert scene.leaderboard.is_closing
 
 
 def test_a_closed_day_stays_closed_when_a_deleted_leaderboard_is_opened_again(scene: Scene) -> None:

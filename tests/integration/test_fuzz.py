@@ -34,6 +34,7 @@ from shared.pipeline.redrive import Redriven
 from shared.truth.export_jobs import ExportRequest
 from shared.truth.finals import FinalRanking
 from shared.wiring import Wiring, now_ms
+from tests.closing import close
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -113,7 +114,7 @@ def final_window() -> Window:
 def _finish(wiring: Wiring, board: Leaderboard) -> None:
     """A result, as the closing leaves it."""
     window = final_window()
-    wiring.finals.close(board, window.last, [window])
+    close(wiring.finals, board, window.last, [window])
     name = f"finals/{board.id}/{window.id}/rules-1"
     final = FinalRanking(
         leaderboard_id=board.id,

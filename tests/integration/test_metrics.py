@@ -20,6 +20,7 @@ from shared.queues import DeadLetterQueue, Queue
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
 from shared.truth.telemetry import TopicLag
 from shared.wiring import now_ms
+from tests.closing import close
 from tests.integration.conftest import CONTEXT, EVENTS
 
 BODY = {"name": "Cup", "aggregation": "sum"}
@@ -120,7 +121,7 @@ def test_a_day_that_is_closed_is_shown_with_the_windows_that_are_due(
     score(("ann", 5))
     leaderboard = module.wiring.registry.leaderboard(leaderboard_id)
     yesterday = day_of(now_ms()) - 1
-    module.wiring.finals.close(leaderboard, yesterday, [daily(yesterday)])
+    close(module.wiring.finals, leaderboard, yesterday, [daily(yesterday)])
 
     found = scrape()
 

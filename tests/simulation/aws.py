@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -171,10 +171,15 @@ class Dynamo:
             "attribute_not_exists(pk) OR next_offset <= :first": lambda: (
                 item is None or int(item["next_offset"]["N"]) <= values[":first"]
             ),
-            "version = :version AND (attribute_not_exists(closed_through) OR closed_through < :through)": lambda: (
-                item is not None
-                and int(item["version"]["N"]) == values[":version"]
-                and ("closed_through" not in item or int(item["closed_through"]["N"]) < values[":through"])
+            "version = :version AND (attribute_not_exists(refusing_through) OR refusing_through < :through)": lambda: (
+                _number(item, "version") == values[":version"]
+                and _number(item, "refusing_through", -1) < values[":through"]
+            ),
+            "refusing_through = :through AND attribute_not_exists(closes_at)": lambda: (
+                _number(item, "refusing_through", -1) == values[":through"] and "closes_at" not in (item or {})
+            ),
+            "attribute_not_exists(closed_through) OR closed_through < :through": lambda: (
+                _number(item, "closed_through", -1) < values[":through"]
             ),
         }[put["ConditionExpression"]]
         if holds():
@@ -267,3 +272,7 @@ class S3:
         self._scheduler.pause()
         if self._scheduler.fails(Fault.REFUSE):
             raise ReadTimeoutError(endpoint_url="s3")
+
+
+def _number(item: Mapping[str, Any] | None, name: str, missing: int = 0) -> int:
+    return missing if item is None or name not in item else int(item[name]["N"])

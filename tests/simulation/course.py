@@ -80,6 +80,11 @@ class Course:
     boards: tuple[str, ...] = tuple(BOARDS)
     without: frozenset[Fault] = frozenset()
 
+    @property
+    def is_faultless(self) -> bool:
+        """Whether nothing goes wrong."""
+        return self.without >= {*Fault}
+
     def __str__(self) -> str:
         """The command that takes this course again."""
         without = f" WITHOUT={','.join(sorted(self.without))}" if self.without else ""

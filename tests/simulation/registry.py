@@ -36,7 +36,7 @@ class Registry:
 
     def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
         self._scheduler.pause()
-        return self._current(leaderboard_id)
+        return self.current(leaderboard_id) if leaderboard_id in self.history else None
 
     def rules(self, leaderboard_id: str, version: int) -> Leaderboard:
         self._scheduler.pause()
@@ -62,9 +62,13 @@ class Registry:
         place = (LEADERBOARDS, leaderboard.id)
         self._items[place] = {**self._items.get(place, {}), "version": {"N": str(leaderboard.version)}}
 
-    def _current(self, leaderboard_id: str) -> Leaderboard | None:
-        if leaderboard_id not in self.history:
-            return None
-        closed_through = self._items[LEADERBOARDS, leaderboard_id].get("closed_through")
-        through = None if closed_through is None else Day(int(closed_through["N"]))
-        return replace(self.history[leaderboard_id][-1], closed_through=through)
+    def current(self, leaderboard_id: str) -> Leaderboard:
+        """A definition as it is now."""
+        item, names = self._items[LEADERBOARDS, leaderboard_id], ("refusing_through", "closes_at", "closed_through")
+        refusing, at, closed = (int(item[name]["N"]) if name in item else None for name in names)
+        return replace(
+            self.history[leaderboard_id][-1],
+            refusing_through=None if refusing is None else Day(refusing),
+            closes_at_ms=at,
+            closed_through=None if closed is None else Day(closed),
+        )

@@ -28,6 +28,7 @@ class Scheduler:
         self.rng = random.Random(course.seed)
         self._shares = {fault: share for fault, share in SHARES.items() if fault not in course.without}
         self._without = course.without
+        self._is_faultless = course.is_faultless
         self.now_ms = start_ms
         self.calm = False
         """Nothing fails any more."""
@@ -97,8 +98,8 @@ class Scheduler:
 
     @contextmanager
     def time_limit(self, ms: int) -> Iterator[None]:
-        """A call of a function, which Lambda kills when its time is up: what closing counts on where rules change."""
-        if self.has(Fault.RULES):
+        """A call of a function, which Lambda kills when its time is up: closing counts on that."""
+        if not self._is_faultless:
             self._limits_ms[getcurrent()] = self.now_ms + ms
         yield
         self._limits_ms.pop(getcurrent(), None)

@@ -24,7 +24,7 @@ from shared.live.queries import LiveQueries
 from shared.live.windows import CacheUnavailable, LiveWindows, Page
 from shared.pipeline.answers import RankingSource
 from shared.pipeline.candidates import Disposition
-from shared.pipeline.closing import API_CALL_MS, INGEST_CALL_MS
+from shared.pipeline.closing import INGEST_CALL_MS, LAST_CALLS_MS
 from shared.pipeline.disqualifications import Discipline
 from shared.pipeline.rankings import Rankings, Rebuilding
 from shared.pipeline.repair import Interrupted
@@ -50,9 +50,9 @@ FETCH = 12
 CLOSERS = 2
 DAYS = 2
 """Over which a course's events come, about, however many they are."""
-LULLS_S = (0, 30)
-"""How long nothing may be produced on another day: enough for consumers to come to the end, and for days to be closed
-and windows to become final while things go wrong."""
+LULL_S = 25
+"""How long nothing may be produced on another day: enough for consumers to come to the end and for days to refuse
+events, then for these to be closed and windows to become final, while things go wrong."""
 LATER_MS = 5 * DAY_MS
 """So much later leaderboards are said to be created: closing goes back by a topic's retention from there, and a day of
 which no event can come costs as much as any other."""
@@ -88,7 +88,7 @@ class World:
 
     def __init__(self, course: Course, redis: Redis, start_ms: int) -> None:
         self.scheduler = Scheduler(course, start_ms)
-        self.is_faultless = course.without >= {*Fault}
+        self.is_faultless = course.is_faultless
         self._events = course.events
         self._players = course.players
         self.rng = self.scheduler.rng
@@ -150,7 +150,10 @@ class World:
                 self._append((partition + 2) % PARTITIONS, value)
             if self.rng.random() < DAYS / self._events:
                 self.scheduler.now_ms += self.rng.randrange(2 * DAY_MS)
-                self.scheduler.sleep(self.rng.choice(LULLS_S))
+                if self.rng.random() < 0.5:
+                    self.scheduler.sleep(LULL_S)
+                    self.scheduler.now_ms += LAST_CALLS_MS
+                    self.scheduler.sleep(LULL_S)
         self.produced = True
 
     def _append(self, partition: int, value: bytes) -> None:
@@ -326,7 +329,7 @@ class World:
         while not self.is_consumed():
             self.scheduler.sleep(1)
             if self.scheduler.fails(Fault.RULES):
-                with suppress(Conflict), self.scheduler.time_limit(API_CALL_MS):
+                with suppress(Conflict):
                     self._redefine(process)
 
     def _redefine(self, process: Process) -> None:
@@ -416,8 +419,9 @@ class World:
         while run := Process(self).closing().run():
             assert not run.errors, run.errors
             assert not run.blocked, run.blocked
-            if not run.finals:
+            if not run.finals and not any(one.is_closing for one in map(self.registry.current, self.open)):
                 return
+            self.scheduler.now_ms += LAST_CALLS_MS
 
 
 def _to_message(record: Produced) -> Message:

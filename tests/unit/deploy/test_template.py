@@ -10,7 +10,7 @@ from cfnlint import lint_file
 from msgspec import NODEFAULT
 
 from infra.local import gateway
-from shared.pipeline.closing import API_CALL_MS, INGEST_CALL_MS
+from shared.pipeline.closing import INGEST_CALL_MS
 from shared.settings import Settings
 from shared.truth.tables import EXPIRY
 from tests.template import (
@@ -141,9 +141,8 @@ def test_nobody_but_ingest_writes_the_truth_and_nobody_changes_or_deletes_an_eve
             assert forbidden.isdisjoint(statement["Action"])
 
 
-def test_closing_waits_as_long_as_calls_by_older_rules_may_last() -> None:
+def test_closing_waits_as_long_as_an_ingest_call_may_last() -> None:
     assert FUNCTIONS["IngestFunction"]["Timeout"] * 1_000 == INGEST_CALL_MS
-    assert FUNCTIONS["ApiFunction"]["Timeout"] * 1_000 == API_CALL_MS
 
 
 SOURCES = {
