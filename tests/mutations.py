@@ -302,6 +302,13 @@ MUTATIONS = (
         CLOSING,
     ),
     Mutation(
+        "losses are looked for only while a day is due",
+        "shared/pipeline/closing.py",
+        "            self._coverage.look()\n",
+        "            pass\n",
+        CLOSING,
+    ),
+    Mutation(
         "a day closes while ingest calls may go on that began before it refused events",
         "shared/pipeline/closing.py",
         "if now_ms < leaderboard.closes_at_ms:",

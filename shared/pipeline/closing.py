@@ -120,6 +120,10 @@ class Closing:
             Unavailable: if the registry is out of reach from the start.
         """
         run = Run()
+        try:
+            self._coverage.look()
+        except (TopicUnavailable, Unavailable) as error:
+            logger.warning("not looked for losses", extra={"error": str(error)})
         for leaderboard in self._registry.leaderboards(LEADERBOARDS_MAX):
             if not leaderboard.sealed:
                 continue  # it has no events
@@ -170,7 +174,8 @@ class Closing:
             if missing is None:
                 return leaderboard if leaderboard.is_closing else self._refuse(leaderboard, day)
             if number == newest:
-                since_ms = leaderboard.cutoff_ms(Day(before + 1)) + 2 * CLOCK_SKEW_MS
+                due_ms = leaderboard.cutoff_ms(Day(before + 1)) + 2 * CLOCK_SKEW_MS
+                since_ms = max(due_ms, leaderboard.created_at_ms)
                 cause = Cause.LOST if missing.is_lost else Cause.LAG
                 run.blocked.append(Blocked(leaderboard.id, format_day(day), cause, missing.detail, since_ms))
         return leaderboard

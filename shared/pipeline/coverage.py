@@ -31,24 +31,26 @@ class Coverage:
         self._topic = topic
         self._now_ms = now_ms
 
-    def missing(self, moment_ms: int) -> Missing | None:
-        """What is missing until every record that was appended by a moment is committed; None if nothing is.
-
-        What a partition lost is noted, and missing until it is acknowledged: once ingest reads on from what the broker
-        still has, nothing else tells of it.
+    def look(self) -> None:
+        """Note what the topic has lost since it was read last: once ingest reads on from what the broker still has,
+        nothing else tells of it.
 
         Raises:
             TopicUnavailable: if the broker does not answer.
             Unavailable: if the registry is out of reach.
         """
-        positions = {one.partition: one for one in self._progress.positions(self._topic.name)}
-        # the topic is asked after the positions, so that none can be past its end unless the topic is another one
-        reaches = self._topic.reach(moment_ms + CLOCK_SKEW_MS)
-        for reach in reaches:
-            position = positions.get(reach.partition)
-            loss = None if position is None else _loss(reach, position)
-            if loss is not None:
-                self._losses.note(self._topic.name, loss)
+        self._look(self._now_ms())
+
+    def missing(self, moment_ms: int) -> Missing | None:
+        """What is missing until every record that was appended by a moment is committed; None if nothing is.
+
+        What a partition lost is missing until it is acknowledged.
+
+        Raises:
+            TopicUnavailable: if the broker does not answer.
+            Unavailable: if the registry is out of reach.
+        """
+        positions, reaches = self._look(moment_ms + CLOCK_SKEW_MS)
         for loss in self._losses.of(self._topic.name):
             return self._lost(loss)
         for reach in reaches:
@@ -75,6 +77,17 @@ class Coverage:
             raise ValueError(f"partition {partition} of {name} lost the records up to {lost_until}")
         self._progress.advance(Position(name, partition, until, now_ms), now_ms, {})
         self._losses.strike(name, Loss(partition, 0, until))
+
+    def _look(self, moment_ms: int) -> tuple[dict[int, Position], list[Reach]]:
+        positions = {one.partition: one for one in self._progress.positions(self._topic.name)}
+        # the topic is asked after the positions, so that none can be past its end unless the topic is another one
+        reaches = self._topic.reach(moment_ms)
+        for reach in reaches:
+            position = positions.get(reach.partition)
+            loss = None if position is None else _loss(reach, position)
+            if loss is not None:
+                self._losses.note(self._topic.name, loss)
+        return positions, reaches
 
     def _missing(self, reach: Reach, position: Position | None, moment_ms: int) -> Missing | None:
         """What is missing of a partition that has lost nothing since it was first read."""

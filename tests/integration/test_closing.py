@@ -32,7 +32,7 @@ def test_a_day_becomes_final_once_every_partition_has_passed_its_cutoff(scene: S
     assert scene.leaderboard.closed_through == MONDAY
     assert scene.stored(daily(MONDAY)) == RANKING
     assert not run.blocked
-    assert scene.broker.asked_ms == [(MONDAY + 1) * DAY_MS + HOUR_MS + CLOCK_SKEW_MS]
+    assert (MONDAY + 1) * DAY_MS + HOUR_MS + CLOCK_SKEW_MS in scene.broker.asked_ms
     assert scene.finals.final(scene.id, weekly(MONDAY).id) is None, "its week still runs"
 
 
@@ -164,6 +164,25 @@ def test_a_loss_is_noted_while_another_partition_lags(scene: Scene) -> None:
         Cause.LOST,
         f"partition 1 of {scene.broker.name} lost the records from 10 to 12",
     )
+
+
+def test_a_loss_is_noted_while_no_day_is_due(scene: Scene) -> None:
+    scene.run()
+    scene.broker.reached = Reach(0, 12, 12, 13)
+    assert not scene.run().blocked
+
+    scene.pass_partition(13)
+    scene.broker.reached = Reach(0, 12, 13, 13)
+    scene.now_ms = SETTLED_MS + DAY_MS
+
+    assert [one.cause for one in scene.run().blocked] == [Cause.LOST]
+
+
+def test_what_is_blocked_has_not_waited_for_longer_than_its_leaderboard_is_there(scene: Scene) -> None:
+    scene.broker.reached = Reach(0, 0, 11, 12)
+    scene.now_ms = SETTLED_MS - HOUR_MS
+
+    assert scene.run().delay_ms(scene.now_ms) == scene.now_ms - scene.leaderboard.created_at_ms
 
 
 def test_all_that_is_lost_has_to_be_acknowledged(scene: Scene) -> None:
