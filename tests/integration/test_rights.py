@@ -23,6 +23,7 @@ from shared.domain.events import POINTS_MAX, format_instant
 from shared.domain.windows import DAY_MS
 from shared.live.windows import CacheUnavailable
 from shared.pipeline import uploads, window_builds
+from shared.pipeline.closing import LAST_CALLS_MS
 from shared.queues import INLINE_BYTES_MAX
 from shared.topic import Outgoing, Reach
 from shared.wiring import now_ms
@@ -64,9 +65,10 @@ class System:
         self.modules = {name: importlib.import_module(f"functions.{name}.handler") for name in NAMES}
         for name in ("close", "redrive", "api"):
             self.modules[name].wiring.__dict__["topic"] = self.broker
-        # two days ahead, so that today can be closed
+        self.ahead_ms = 2 * DAY_MS
+        """How far closing's clock is ahead, so that today can be closed."""
         with pytest.MonkeyPatch.context() as ahead:
-            ahead.setattr(shared.wiring, "now_ms", lambda: now_ms() + 2 * DAY_MS)
+            ahead.setattr(shared.wiring, "now_ms", lambda: now_ms() + self.ahead_ms)
             _ = self.modules["close"].wiring.closing
 
     def invoke(self, name: str, event: Any) -> Any:
@@ -237,6 +239,8 @@ def lose_a_record(system: System) -> None:
 
 def finish(system: System) -> None:
     lose_a_record(system)
+    assert system.close() == 0, "days refuse events first"
+    system.ahead_ms += LAST_CALLS_MS
     with interrupted_uploads(system, "close"):
         assert system.close() == 0
     assert system.close() > 0
