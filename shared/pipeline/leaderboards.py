@@ -66,7 +66,8 @@ class Leaderboards:
         """
         if leaderboard.sealed:
             return leaderboard
-        asked_ms = self._now_ms()
+        # as old as what it was made from: nothing else of it was read anew
+        asked_ms, _ = self._kept.get(leaderboard.id, (self._now_ms(), leaderboard))
         try:
             sealed = self._registry.seal(leaderboard)
         except Conflict:
