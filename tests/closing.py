@@ -167,8 +167,13 @@ class Scene:
         assert not self.projector.project({self.id: self.leaderboard}, standings)
         return candidate
 
-    def pass_partition(self, offset: int, partition: int = 0) -> None:
-        self.progress.advance(Position(self.broker.name, partition, offset, 0), self.now_ms, {offset - 1: APPLIED})
+    def pass_partition(self, offset: int, partition: int = 0, first: int | None = None) -> None:
+        """Commit a partition up to an offset, as an ingest call does that was handed the last record, or all from
+        `first` on.
+        """
+        handed = range(offset - 1 if first is None else first, offset)
+        position = Position(self.broker.name, partition, offset, 0)
+        self.progress.advance(position, self.now_ms, dict.fromkeys(handed, APPLIED))
 
     def run(self, before: Iterable[Leaderboard] = ()) -> Run:
         """Run over other leaderboards, if any are given, and this one, until none of its days is closing any more.

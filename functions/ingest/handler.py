@@ -42,15 +42,23 @@ class UntrustedTimestamps(Exception):
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Process a batch; names the records that have to come again. A partition is retried from the first of them."""
+    """Process a batch; names the records that have to come again.
+
+    Of each partition these are the first that failed and all that follow it: the ones behind it may be settled, but
+    nobody has recorded that, and what is handed over next has to follow on what is recorded. A trigger may repeat a
+    partition from the first of them, or just those that are named.
+    """
     candidates = wiring.ingest.ingest(_records(event), lambda: context.get_remaining_time_in_millis() > RESERVE_MS)
     _measure(candidates)
-    settled = {_place(candidate): candidate for candidate in candidates}
+    failed_from: dict[tuple[str, int], Candidate] = {}
+    for candidate in candidates:  # those of a partition come in the order of their offsets
+        if candidate.disposition is Disposition.FAILED:
+            failed_from.setdefault(_place(candidate)[:2], candidate)
 
     def check(record: KafkaEventRecord) -> None:
-        candidate = settled[record.topic, record.partition, record.offset]
-        if candidate.disposition is Disposition.FAILED:
-            raise NotSettled(candidate.failure)
+        failed = failed_from.get((record.topic, record.partition))
+        if failed is not None and record.offset >= failed.record.source.offset:
+            raise NotSettled(failed.failure)
 
     processor = BatchProcessor(event_type=EventType.Kafka, raise_on_entire_batch_failure=False)
     return process_partial_response(event, check, processor, context)

@@ -168,10 +168,10 @@ class DynamoDBStub:
             case "version = :read":
                 wanted = put.expression_attribute_values[":read"].N
                 return found is not None and found[0].version is not None and wanted == found[0].version.N
-            case "attribute_not_exists(pk) OR next_offset <= :first":
+            case "attribute_not_exists(pk) OR next_offset = :from":
                 if found is None or found[0].next_offset is None:
                     return found is None
-                return int(found[0].next_offset.N) <= int(put.expression_attribute_values[":first"].N)
+                return int(found[0].next_offset.N) == int(put.expression_attribute_values[":from"].N)
         raise NotImplementedError(put.condition_expression)
 
     def _transact_write_items(self, body: bytes) -> tuple[int, bytes]:

@@ -33,7 +33,7 @@ class Coverage:
 
     def look(self) -> None:
         """Note what the topic has lost since it was read last: once ingest reads on from what the broker still has,
-        nothing else tells of it.
+        nothing else tells of it. Likewise what ingest was never handed, where there are records.
 
         Raises:
             TopicUnavailable: if the broker does not answer.
@@ -75,7 +75,7 @@ class Coverage:
             raise ValueError(f"partition {partition} of {name} has records from {first} on")
         if until < lost_until:
             raise ValueError(f"partition {partition} of {name} lost the records up to {lost_until}")
-        self._progress.advance(Position(name, partition, until, now_ms), now_ms, {})
+        self._progress.pass_over(Position(name, partition, until, now_ms), now_ms)
         self._losses.strike(name, Loss(partition, 0, until))
 
     def _look(self, moment_ms: int) -> tuple[dict[int, Position], list[Reach]]:
@@ -87,6 +87,12 @@ class Coverage:
             loss = None if position is None else _loss(reach, position)
             if loss is not None:
                 self._losses.note(self._topic.name, loss)
+        firsts = {reach.partition: reach.first for reach in reaches}
+        for gap in self._progress.gaps(self._topic.name):
+            offsets = gap.partition, gap.first, gap.until
+            if gap.first < firsts.get(gap.partition, gap.until) or self._topic.holds_records(*offsets):
+                self._losses.note(self._topic.name, Loss(*offsets))
+            self._progress.strike(self._topic.name, gap)
         return positions, reaches
 
     def _missing(self, reach: Reach, position: Position | None, moment_ms: int) -> Missing | None:
@@ -98,7 +104,7 @@ class Coverage:
             return self._lost(Loss(reach.partition, 0, reach.first))
         if at < reach.end:  # marks of transactions: they stay passed when the retention takes them
             passed = Position(self._topic.name, reach.partition, reach.end, moment_ms)
-            self._progress.advance(passed, self._now_ms(), {})
+            self._progress.pass_over(passed, self._now_ms())
         return None
 
     def _lost(self, loss: Loss) -> Missing:

@@ -105,14 +105,13 @@ class Ingest:
             elif partition not in stopped:
                 done.setdefault(partition, []).append(candidate)
         for settled in done.values():
-            candidate = settled[-1]
-            source = candidate.record.source
+            source = settled[-1].record.source
             position = Position(source.topic, source.partition, source.offset + 1, source.appended_at_ms)
             outcomes = {one.record.source.offset: _outcome(one) for one in settled}
             try:
                 self._progress.advance(position, self._now_ms(), outcomes)
             except Unavailable as unavailable:
-                candidate.fail(str(unavailable))
+                settled[0].fail(str(unavailable))  # what comes next has to follow on what is recorded
 
 
 def _outcome(settled: Candidate) -> str:

@@ -103,6 +103,16 @@ def progress_sort(partition: int) -> str:
     return f"{partition:08d}"
 
 
+def gaps_partition(topic: str) -> str:
+    """What nobody handed to ingest though it handed over what follows, e.g. `gaps#score-events`."""
+    return f"gaps#{topic}"
+
+
+def gap_sort(partition: int, first: int) -> str:
+    """A gap of a partition, from an offset on, e.g. `00000005#00000000000000001200`."""
+    return f"{partition:08d}#{first:020d}"
+
+
 def losses_partition(topic: str) -> str:
     """What the partitions of a topic lost before it was committed, e.g. `losses#score-events`, sorted by partition."""
     return f"losses#{topic}"

@@ -5,7 +5,11 @@ its partition as committed past it, so at most once, however often it is deliver
 
 - as what it was in that call. A record that an earlier call had committed, but not recorded as such, is a duplicate: so
   no more are counted as applied than the ledger holds.
-- not at all if that call could not record it: DynamoDB was out of reach, and only the call's last record came again.
+- not at all if that call could not record it: DynamoDB was out of reach, and the call's records came again.
+
+Whoever hands records to ingest goes on where it has recorded to, or before that. If somebody does not, because a
+consumer group was set forward or records were given up, the offsets in between are noted as a gap before they are
+passed.
 """
 
 from collections import Counter
@@ -29,8 +33,10 @@ REJECTED: Final = {reason: f"rejected_{reason}" for reason in Reason}
 COUNTERS: Final = (APPLIED, DUPLICATE, *REJECTED.values())
 """Attributes of the item: what can become of a record."""
 
-_NOT_YET = "attribute_not_exists(pk) OR next_offset <= :first"
-"""None of the records that are to be counted, `:first` being the first of them, is counted already."""
+_FROM_THERE = "attribute_not_exists(pk) OR next_offset = :from"
+"""Nobody has recorded anything since it was read that the partition is committed to `:from`."""
+_NOT_SO_FAR = "attribute_not_exists(pk) OR next_offset < :next"
+_FURTHER = "attribute_not_exists(pk) OR gap_until < :until"
 _RECORD = "SET next_offset = :next, appended_at = :appended, recorded_at = :recorded"
 
 
@@ -48,6 +54,14 @@ class Position(Struct, frozen=True):
     """How many records became what, by COUNTERS, since counting began."""
 
 
+class Gap(Struct, frozen=True):
+    """Offsets of a partition that ingest was not handed, from `first` to before `until`; some hold no records."""
+
+    partition: int
+    first: int
+    until: int
+
+
 class Progress:
     """Positions in the registry table; they only ever move forward."""
 
@@ -58,49 +72,70 @@ class Progress:
     def advance(self, position: Position, now_ms: int, outcomes: Mapping[int, str]) -> None:
         """Record a position, unless a later one is recorded already, and count the records that it settles.
 
+        What lies between the recorded position and the first of these records is noted as a gap.
+
         Args:
             position: up to where the partition is committed.
             now_ms: the clock.
-            outcomes: offset → which of COUNTERS, ascending, up to the record before `next_offset`; those that are
-                counted already are left out.
+            outcomes: offset → which of COUNTERS, ascending, from the first record that the call was handed to the one
+                before `next_offset`; those that are counted already are left out.
 
         Raises:
             Unavailable: if DynamoDB throttles or is out of reach; it may have recorded it.
         """
-        recorded = self._record(position, now_ms, outcomes)
-        while recorded < position.next_offset:  # another owner came to there meanwhile, each time further on
-            outcomes = {offset: outcome for offset, outcome in outcomes.items() if offset >= recorded}
-            recorded = self._record(position, now_ms, outcomes)
+        handed = next(iter(outcomes))
+        recorded = self._record(position, now_ms, outcomes, handed)
+        while recorded < position.next_offset:  # another owner has come to there meanwhile, or nobody has
+            if recorded < handed:
+                self._note(position.topic, Gap(position.partition, recorded, handed))
+            left = {offset: outcome for offset, outcome in outcomes.items() if offset >= recorded}
+            recorded = self._record(position, now_ms, left, recorded)
 
-    def _record(self, position: Position, now_ms: int, outcomes: Mapping[int, str]) -> int:
-        """Record and count, unless some of it is counted already; the next offset of what is recorded then."""
+    def pass_over(self, position: Position, now_ms: int) -> None:
+        """Record a position though nobody was handed what lies before it, unless a later one is recorded already.
+
+        Raises:
+            Unavailable: as above.
+        """
+        values = {":next": position.next_offset, ":appended": position.appended_at_ms, ":recorded": now_ms}
+        self._update(_place(position), _RECORD, _NOT_SO_FAR, values)
+
+    def _record(self, position: Position, now_ms: int, outcomes: Mapping[int, str], start: int) -> int:
+        """Record and count if a partition is committed to `start`; the next offset of what is recorded then."""
         counts = Counter(outcomes.values())
-        first = next(iter(outcomes), position.next_offset - 1)
         values = {
-            ":first": first,
+            ":from": start,
             ":next": position.next_offset,
             ":appended": position.appended_at_ms,
             ":recorded": now_ms,
             **{f":{name}": count for name, count in counts.items()},
         }
         added = ", ".join(f"{name} :{name}" for name in counts)
+        before = self._update(_place(position), f"{_RECORD} ADD {added}", _FROM_THERE, values)
+        return position.next_offset if before is None else int(before["next_offset"]["N"])
+
+    def _note(self, topic: str, gap: Gap) -> None:
+        self._update(_gap_place(topic, gap), "SET gap_until = :until", _FURTHER, {":until": gap.until})
+
+    def _update(
+        self, place: Mapping[str, Any], change: str, condition: str, values: Mapping[str, int]
+    ) -> Mapping[str, Any] | None:
+        """Update an item on a condition; None, or the item for which it does not hold."""
         try:
             with passing_as_unavailable():
                 self._client.update_item(
                     TableName=self._table,
-                    Key={
-                        "pk": {"S": keys.progress_partition(position.topic)},
-                        "sk": {"S": keys.progress_sort(position.partition)},
-                    },
-                    UpdateExpression=f"{_RECORD} ADD {added}" if added else _RECORD,
-                    ConditionExpression=_NOT_YET,
+                    Key=place,
+                    UpdateExpression=change,
+                    ConditionExpression=condition,
                     ExpressionAttributeValues={name: {"N": str(value)} for name, value in values.items()},
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except self._client.exceptions.ConditionalCheckFailedException as error:
             found: Any = error.response
-            return int(found["Item"]["next_offset"]["N"])
-        return position.next_offset
+            item: Mapping[str, Any] = found["Item"]
+            return item
+        return None
 
     def positions(self, topic: str) -> list[Position]:
         """The recorded positions of a topic, by partition.
@@ -110,6 +145,48 @@ class Progress:
         """
         found = items(self._client, self._table, keys.progress_partition(topic))
         return [_to_position(topic, item) for item in found]
+
+    def gaps(self, topic: str) -> list[Gap]:
+        """The gaps of a topic, by partition and offset. Whoever reads positions first knows the gaps before them.
+
+        Raises:
+            Unavailable: as above.
+        """
+        found = items(self._client, self._table, keys.gaps_partition(topic))
+        return [_to_gap(item) for item in found]
+
+    def strike(self, topic: str, gap: Gap) -> None:
+        """Strike a gap of which it is known what it held, unless it has been noted as larger meanwhile.
+
+        Raises:
+            Unavailable: as above; it may have been struck.
+        """
+        try:
+            with passing_as_unavailable():
+                self._client.delete_item(
+                    TableName=self._table,
+                    Key=_gap_place(topic, gap),
+                    ConditionExpression="gap_until <= :until",
+                    ExpressionAttributeValues={":until": {"N": str(gap.until)}},
+                )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
+
+
+def _place(position: Position) -> dict[str, Any]:
+    return {
+        "pk": {"S": keys.progress_partition(position.topic)},
+        "sk": {"S": keys.progress_sort(position.partition)},
+    }
+
+
+def _gap_place(topic: str, gap: Gap) -> dict[str, Any]:
+    return {"pk": {"S": keys.gaps_partition(topic)}, "sk": {"S": keys.gap_sort(gap.partition, gap.first)}}
+
+
+def _to_gap(item: Mapping[str, Any]) -> Gap:
+    partition, _, first = item["sk"]["S"].partition("#")
+    return Gap(int(partition), int(first), int(item["gap_until"]["N"]))
 
 
 def _to_position(topic: str, item: Mapping[str, Any]) -> Position:

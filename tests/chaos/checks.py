@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tests import oracle, verdicts
 from tests.boards import Boards
-from tests.stack import System, TopicRecord
+from tests.stack import TOPIC, System, TopicRecord
 from tests.windows import read_window
 
 PAGE: Final = 200
@@ -36,7 +36,7 @@ class Check:
 
 def run_all(aftermath: Aftermath) -> list[Check]:
     """Every check."""
-    checks: list[Callable[[Aftermath], Check]] = [ledger, standings, windows, dead_letters]
+    checks: list[Callable[[Aftermath], Check]] = [ledger, standings, windows, dead_letters, positions]
     return [check(aftermath) for check in checks]
 
 
@@ -109,6 +109,20 @@ def dead_letters(aftermath: Aftermath) -> Check:
     expected = verdicts.refused(aftermath.judging, aftermath.records)
     found = verdicts.refusals(aftermath.system.letters())
     return _compared("dead letters", expected, found)
+
+
+def positions(aftermath: Aftermath) -> Check:
+    """Every partition is committed up to its end, and nothing of it counts as passed over or lost."""
+    expected: dict[Any, Any] = {}
+    for record in aftermath.records:
+        key = (f"progress#{TOPIC}", f"{record.partition:08d}")
+        expected[key] = max(expected.get(key, 0), record.offset + 1)
+    found = {
+        (item["pk"]["S"], item["sk"]["S"]): int(item["next_offset"]["N"]) if "next_offset" in item else item
+        for item in aftermath.system.items("REGISTRY_TABLE")
+        if item["pk"]["S"].startswith(("progress#", "gaps#", "losses#"))
+    }
+    return _compared("positions", expected, found)
 
 
 def _compared(name: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> Check:

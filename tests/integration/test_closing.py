@@ -132,13 +132,17 @@ def test_who_acknowledges_that_records_are_lost_lets_closing_go_on(scene: Scene,
 
 
 @pytest.mark.parametrize(
-    "lost", [Reach(0, 11, 11, 13), Reach(0, 0, 8, 8)], ids=["to its retention", "as the topic was made anew"]
+    ("lost", "read_on"),
+    [(Reach(0, 11, 11, 13), 11), (Reach(0, 0, 8, 8), 0)],
+    ids=["to its retention", "as the topic was made anew"],
 )
-def test_what_is_lost_blocks_until_it_is_acknowledged_though_ingest_reads_on(scene: Scene, lost: Reach) -> None:
+def test_what_is_lost_blocks_until_it_is_acknowledged_though_ingest_reads_on(
+    scene: Scene, lost: Reach, read_on: int
+) -> None:
     scene.broker.reached = lost
     assert [one.cause for one in scene.run().blocked] == [Cause.LOST]
 
-    scene.pass_partition(13)
+    scene.pass_partition(13, first=read_on)
     scene.broker.reached = Reach(0, 12, 13, 13)
     (blocked,) = scene.run().blocked
     assert blocked.cause is Cause.LOST
@@ -152,30 +156,51 @@ def test_what_is_lost_blocks_until_it_is_acknowledged_though_ingest_reads_on(sce
 def test_a_loss_is_noted_while_another_partition_lags(scene: Scene) -> None:
     scene.pass_partition(10, partition=1)
     lagging = Reach(0, 0, 11, 12)
-    scene.broker.reach = lambda _moment_ms: [lagging, Reach(1, 12, 12, 13)]  # type: ignore[method-assign]
+    scene.broker.reach = lambda _moment_ms: [lagging, Reach(1, 0, 8, 8)]  # type: ignore[method-assign]
     scene.run()
 
     scene.pass_partition(11)
-    scene.pass_partition(13, partition=1)
-    scene.broker.reach = lambda _moment_ms: [lagging, Reach(1, 12, 13, 13)]  # type: ignore[method-assign]
+    scene.pass_partition(13, partition=1, first=0)
+    scene.broker.reach = lambda _moment_ms: [lagging, Reach(1, 0, 13, 13)]  # type: ignore[method-assign]
 
     (blocked,) = scene.run().blocked
     assert (blocked.cause, blocked.detail) == (
         Cause.LOST,
-        f"partition 1 of {scene.broker.name} lost the records from 10 to 12",
+        f"partition 1 of {scene.broker.name} lost the records from 8 to 10",
     )
 
 
 def test_a_loss_is_noted_while_no_day_is_due(scene: Scene) -> None:
     scene.run()
-    scene.broker.reached = Reach(0, 12, 12, 13)
+    scene.broker.reached = Reach(0, 0, 8, 8)
     assert not scene.run().blocked
 
-    scene.pass_partition(13)
-    scene.broker.reached = Reach(0, 12, 13, 13)
+    scene.pass_partition(13, first=0)
+    scene.broker.reached = Reach(0, 0, 13, 13)
     scene.now_ms = SETTLED_MS + DAY_MS
 
     assert [one.cause for one in scene.run().blocked] == [Cause.LOST]
+
+
+@pytest.mark.parametrize(
+    ("first", "records", "is_lost"),
+    [(0, True, True), (0, False, False), (11, False, True)],
+    ids=["records", "marks of transactions", "taken by the retention since"],
+)
+def test_what_ingest_was_never_handed_blocks_if_there_are_records_or_nobody_knows(
+    scene: Scene, first: int, records: bool, is_lost: bool
+) -> None:
+    scene.pass_partition(14)
+    scene.broker.reached, scene.broker.records = Reach(0, first, 14, 14), records
+
+    assert [one.cause for one in scene.run().blocked] == [Cause.LOST] * is_lost
+    assert scene.progress.gaps(scene.broker.name) == [], "it is known now"
+    assert (scene.stored(daily(MONDAY)) is None) == is_lost
+
+    if is_lost:
+        scene.coverage.acknowledge(0, 13)
+        assert not scene.run().blocked
+    assert scene.stored(daily(MONDAY)) == RANKING
 
 
 def test_what_is_blocked_has_not_waited_for_longer_than_its_leaderboard_is_there(scene: Scene) -> None:

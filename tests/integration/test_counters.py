@@ -18,7 +18,7 @@ from shared.pipeline.leaderboards import Leaderboards
 from shared.queues import QueueUnavailable, Rejected
 from shared.retries import Backoff, Threads
 from shared.truth.commits import Commits
-from shared.truth.progress import Progress
+from shared.truth.progress import Gap, Progress
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 from shared.truth.tables import Tables
@@ -167,9 +167,9 @@ def test_a_count_whose_answer_was_lost_is_not_repeated(service: Service, dynamod
     deaf: Any = Deaf()
     batch = [service.record(0), service.record(1)]
     done = service.ingest(*batch, progress=Progress(deaf, TABLES.registry))
-    assert [one.disposition for one in done] == ["applied", "failed"]
+    assert [one.disposition for one in done] == ["failed", "applied"], "and both come again"
 
-    service.ingest(batch[1])
+    service.ingest(*batch)
 
     assert service.counts == {"applied": 2}
 
@@ -186,3 +186,26 @@ def test_counting_goes_on_from_a_position_without_counts(service: Service, dynam
     service.ingest(*[service.record(offset) for offset in range(3, 6)])
 
     assert service.counts == {"applied": 2}
+
+
+def test_what_was_never_handed_over_is_noted_before_it_is_passed(service: Service) -> None:
+    service.ingest(service.record(0), service.record(1), service.record(3))
+    service.ingest(service.record(4), service.record(6), service.record(2, partition=1))
+    assert service.progress.gaps(service.topic) == [], "within a call, and before a partition's first record"
+
+    service.ingest(service.record(9), service.record(7, partition=1))
+    service.ingest(*[service.record(offset) for offset in range(8, 12)])
+
+    assert service.progress.gaps(service.topic) == [Gap(0, 7, 9), Gap(1, 3, 7)]
+    assert [one.next_offset for one in service.progress.positions(service.topic)] == [12, 8]
+
+
+def test_a_gap_that_is_larger_than_it_was_known_to_be_is_not_struck(service: Service) -> None:
+    service.ingest(service.record(0))
+    for until in (5, 8, 6):  # of two owners the one that was handed the later record may note it first
+        service.progress._note(service.topic, Gap(0, 1, until))
+    service.progress.strike(service.topic, Gap(0, 1, 5))
+    assert service.progress.gaps(service.topic) == [Gap(0, 1, 8)]
+
+    service.progress.strike(service.topic, Gap(0, 1, 8))
+    assert service.progress.gaps(service.topic) == []

@@ -98,10 +98,13 @@ class Client:
         place = update["TableName"], update["Key"]["pk"]["S"], update["Key"]["sk"]["S"]
         fault = self._fault("UpdateItem")
         stored = self._database.items.get(place)
-        assert update["ConditionExpression"] == "attribute_not_exists(pk) OR next_offset <= :first"
+        values = update["ExpressionAttributeValues"]
+        holds = {
+            "attribute_not_exists(pk) OR next_offset = :from": lambda: stored["next_offset"] == values[":from"],
+            "attribute_not_exists(pk) OR gap_until < :until": lambda: _is_less(stored["gap_until"], values[":until"]),
+        }[update["ConditionExpression"]]
         assert update["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD"
-        first = int(update["ExpressionAttributeValues"][":first"]["N"])
-        if stored is not None and int(stored["next_offset"]["N"]) > first:
+        if stored is not None and not holds():
             raise ConditionalCheckFailed(deepcopy(stored))
         self._database.items[place] = updated(stored, update)
         if fault is Fault.TIMEOUT_AFTER:
@@ -137,6 +140,10 @@ class Client:
         if fault is Fault.TIMEOUT_BEFORE:
             raise ReadTimeoutError(endpoint_url=URL)
         return fault
+
+
+def _is_less(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return int(one["N"]) < int(other["N"])
 
 
 class Paginator:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from hypothesis import given
@@ -35,6 +36,20 @@ class Partition:
         if first < end:
             outcomes = {offset: OUTCOMES[offset] for offset in range(first, end)}
             Progress(client, "registry").advance(Position("topic", 0, end, 0), 0, outcomes)
+
+    def skip_to(self, client: Any, first: int, end: int) -> None:
+        """Settle a batch that begins anywhere."""
+        outcomes = {offset: OUTCOMES[offset] for offset in range(first, min(end, RECORDS))}
+        Progress(client, "registry").advance(Position("topic", 0, min(end, RECORDS), 0), 0, outcomes)
+
+    def assert_each_once_or_in_a_gap(self) -> None:
+        client: Any = self.database.client()
+        position = self.position()
+        gaps = Progress(client, "registry").gaps("topic")
+        skipped = {offset for gap in gaps for offset in range(gap.first, gap.until)}
+        passed = range(position.next_offset)
+        assert +Counter(position.counts) <= Counter(OUTCOMES[offset] for offset in passed)
+        assert +Counter(position.counts) >= Counter(OUTCOMES[offset] for offset in passed if offset not in skipped)
 
     def assert_each_once(self) -> None:
         position = self.position()
@@ -73,3 +88,22 @@ def test_what_another_owner_records_between_two_requests_is_left_to_it(
         assert partition.position().next_offset >= min(end, RECORDS)
 
     partition.assert_each_once()
+
+
+@given(st.lists(st.tuples(batches, faults), min_size=1, max_size=6), st.lists(batches, max_size=8))
+def test_what_is_passed_without_having_been_handed_over_is_in_a_gap_whoever_skips(
+    mine: list[tuple[tuple[int, int], Fault | None]], others: list[tuple[int, int]]
+) -> None:
+    partition = Partition()
+    left = iter(others)
+
+    def other_owner() -> None:
+        for first, end in islice(left, 1):
+            partition.skip_to(partition.database.client(), first, end)
+
+    partition.deliver(partition.database.client(), 0, 1)
+    for (first, end), fault in mine:
+        with suppress(Unavailable):
+            partition.skip_to(partition.database.client([fault], before=other_owner), first, end)
+
+    partition.assert_each_once_or_in_a_gap()

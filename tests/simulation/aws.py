@@ -168,8 +168,11 @@ class Dynamo:
             "attribute_not_exists(pk)": lambda: item is None,
             "attribute_exists(pk)": lambda: item is not None,
             "version = :read": lambda: item is not None and int(item["version"]["N"]) == values[":read"],
-            "attribute_not_exists(pk) OR next_offset <= :first": lambda: (
-                item is None or int(item["next_offset"]["N"]) <= values[":first"]
+            "attribute_not_exists(pk) OR next_offset = :from": lambda: (
+                item is None or _number(item, "next_offset") == values[":from"]
+            ),
+            "attribute_not_exists(pk) OR next_offset < :next": lambda: (
+                item is None or _number(item, "next_offset") < values[":next"]
             ),
             "version = :version AND (attribute_not_exists(refusing_through) OR refusing_through < :through)": lambda: (
                 _number(item, "version") == values[":version"]

@@ -62,6 +62,7 @@ def check(world: World) -> None:
     oracle = Oracle(world.boards, closed=[CLOSED])
     oracle.acts = acts(world)
     assert not world.dynamo.changed_after_close
+    assert not [of for of, _ in world.dynamo.tables["registry"] if of.startswith(("gaps#", "losses#"))]
     assert not world.accounts.missing
     assert_accounts(world, oracle)
     assert_standings(world, oracle)

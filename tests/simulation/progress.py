@@ -6,7 +6,7 @@ import msgspec
 
 from shared.queues import DeadLetter
 from shared.truth.keys import ledger_partition
-from shared.truth.progress import Position, Progress
+from shared.truth.progress import Gap, Position, Progress
 from tests.oracle import Refused, parse
 
 if TYPE_CHECKING:
@@ -59,3 +59,6 @@ class WatchedProgress(Progress):
         """As the product's."""
         self._accounts.look(position)
         super().advance(position, *more)
+
+    def _note(self, _topic: str, gap: Gap) -> None:
+        raise AssertionError(f"every record is handed over: {gap}")

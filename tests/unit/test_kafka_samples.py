@@ -277,6 +277,23 @@ def test_a_record_that_has_to_come_again_is_not_on_the_dead_letter_queue_yet(
     assert service.positions == {}
 
 
+def test_of_a_partition_all_from_the_first_that_failed_on_comes_again(
+    handle: Callable[[Any], Any], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest = service.ingest
+
+    def fail_one(*args: Any) -> list[Candidate]:
+        candidates = ingest(*args)
+        next(one for one in candidates if one.record.source.offset == 100).fail("away")
+        return candidates
+
+    monkeypatch.setattr(service, "ingest", fail_one)
+    event = sample("accepted")
+    assert [(one["partition"], one["offset"]) for one in records_of(event)] == [(3, 100), (3, 101), (0, 7), (5, 55)]
+
+    assert [item["itemIdentifier"]["offset"] for item in handle(event)["batchItemFailures"]] == [100, 101]
+
+
 def test_no_record_is_refused_on_the_word_of_a_kept_definition(
     handle: Callable[[Any], Any], service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
