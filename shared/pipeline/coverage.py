@@ -79,20 +79,23 @@ class Coverage:
         self._losses.strike(name, Loss(partition, 0, until))
 
     def _look(self, moment_ms: int) -> tuple[dict[int, Position], list[Reach]]:
-        positions = {one.partition: one for one in self._progress.positions(self._topic.name)}
-        # the topic is asked after the positions, so that none can be past its end unless the topic is another one
+        name = self._topic.name
+        positions = {one.partition: one for one in self._progress.positions(name)}
+        gaps = self._progress.gaps(name)
+        # the topic is asked after that, so that nothing can be past its end unless the topic is another one
         reaches = self._topic.reach(moment_ms)
         for reach in reaches:
             position = positions.get(reach.partition)
             loss = None if position is None else _loss(reach, position)
             if loss is not None:
-                self._losses.note(self._topic.name, loss)
-        firsts = {reach.partition: reach.first for reach in reaches}
-        for gap in self._progress.gaps(self._topic.name):
+                self._losses.note(name, loss)
+        kept = {reach.partition: range(reach.first, reach.newest) for reach in reaches}
+        for gap in gaps:
             offsets = gap.partition, gap.first, gap.until
-            if gap.first < firsts.get(gap.partition, gap.until) or self._topic.holds_records(*offsets):
-                self._losses.note(self._topic.name, Loss(*offsets))
-            self._progress.strike(self._topic.name, gap)
+            there = kept.get(gap.partition, range(0))
+            if not (there.start <= gap.first and gap.until <= there.stop) or self._topic.holds_records(*offsets):
+                self._losses.note(name, Loss(*offsets))
+            self._progress.strike(name, gap)
         return positions, reaches
 
     def _missing(self, reach: Reach, position: Position | None, moment_ms: int) -> Missing | None:

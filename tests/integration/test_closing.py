@@ -183,22 +183,29 @@ def test_a_loss_is_noted_while_no_day_is_due(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "records", "is_lost"),
-    [(0, True, True), (0, False, False), (11, False, True)],
-    ids=["records", "marks of transactions", "taken by the retention since"],
+    ("reached", "records", "lost_until"),
+    [
+        (Reach(0, 0, 14, 14), True, 13),
+        (Reach(0, 0, 14, 14), False, None),
+        (Reach(0, 11, 14, 14), False, 13),
+        (Reach(0, 0, 8, 8), False, 14),
+    ],
+    ids=["records", "marks of transactions", "taken by the retention since", "of a topic that was made anew since"],
 )
 def test_what_ingest_was_never_handed_blocks_if_there_are_records_or_nobody_knows(
-    scene: Scene, first: int, records: bool, is_lost: bool
+    scene: Scene, reached: Reach, records: bool, lost_until: int | None
 ) -> None:
+    is_lost = lost_until is not None
     scene.pass_partition(14)
-    scene.broker.reached, scene.broker.records = Reach(0, first, 14, 14), records
+    scene.broker.reached, scene.broker.records = reached, records
 
     assert [one.cause for one in scene.run().blocked] == [Cause.LOST] * is_lost
     assert scene.progress.gaps(scene.broker.name) == [], "it is known now"
     assert (scene.stored(daily(MONDAY)) is None) == is_lost
 
-    if is_lost:
-        scene.coverage.acknowledge(0, 13)
+    if lost_until is not None:
+        scene.broker.reached = Reach(0, reached.first, 14, 14)
+        scene.coverage.acknowledge(0, lost_until)
         assert not scene.run().blocked
     assert scene.stored(daily(MONDAY)) == RANKING
 
