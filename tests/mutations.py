@@ -295,10 +295,10 @@ MUTATIONS = (
         SIMULATION,
     ),
     Mutation(
-        "what the topic lost is forgotten once ingest reads on",
+        "what the topic lost is not noted",
         "shared/pipeline/coverage.py",
-        "                self._losses.note(self._topic.name, loss)\n",
-        "                return self._lost(loss)\n",
+        "                self._losses.note(name, loss)\n",
+        "                pass\n",
         CLOSING,
     ),
     Mutation(
@@ -311,7 +311,7 @@ MUTATIONS = (
     Mutation(
         "what ingest was never handed does not keep days from closing",
         "shared/pipeline/coverage.py",
-        "                self._losses.note(self._topic.name, Loss(*offsets))\n",
+        "                self._losses.note(name, Loss(*offsets))\n",
         "                pass\n",
         CLOSING,
     ),
@@ -430,8 +430,8 @@ MUTATIONS = (
     Mutation(
         "what another owner has counted is counted again",
         "shared/truth/progress.py",
-        '":first": first,',
-        '":first": position.next_offset - 1,',
+        "for offset, outcome in outcomes.items() if offset >= recorded}",
+        "for offset, outcome in outcomes.items()}",
         PROPERTY,
     ),
     Mutation(
@@ -451,8 +451,8 @@ MUTATIONS = (
     Mutation(
         "a batch is done though its place was not recorded",
         "shared/pipeline/ingest.py",
-        "except Unavailable as unavailable:\n                candidate.fail(str(unavailable))\n\n\ndef _outcome(",
-        "except Unavailable:\n                continue\n\n\ndef _outcome(",
+        "                settled[0].fail(str(unavailable))",
+        "                continue",
         SIMULATION,
     ),
     Mutation(
