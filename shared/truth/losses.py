@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from shared.truth import keys
-from shared.truth.commits import passing_as_unavailable
+from shared.truth.conditions import delete_if, update_if
 from shared.truth.queries import items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+_NOTE: Final = "SET lost_from = if_not_exists(lost_from, :first), lost_until = :until"
 _FURTHER: Final = "attribute_not_exists(pk) OR lost_until < :until"
 _UP_TO: Final = "lost_until <= :until"
 
@@ -39,17 +40,8 @@ class Losses:
         Raises:
             Unavailable: if DynamoDB throttles or is out of reach; it may have been noted.
         """
-        try:
-            with passing_as_unavailable():
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=self._key(topic, loss.partition),
-                    UpdateExpression="SET lost_from = if_not_exists(lost_from, :first), lost_until = :until",
-                    ConditionExpression=_FURTHER,
-                    ExpressionAttributeValues={":first": {"N": str(loss.first)}, ":until": {"N": str(loss.until)}},
-                )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return  # as much is noted already
+        key, values = _key(topic, loss.partition), {":first": loss.first, ":until": loss.until}
+        update_if(self._client, self._table, key, _NOTE, _FURTHER, values=values)
 
     def of(self, topic: str) -> list[Loss]:
         """What a topic has lost, by partition.
@@ -68,16 +60,8 @@ class Losses:
         Raises:
             Unavailable: as above; it may have been struck.
         """
-        try:
-            with passing_as_unavailable():
-                self._client.delete_item(
-                    TableName=self._table,
-                    Key=self._key(topic, loss.partition),
-                    ConditionExpression=_UP_TO,
-                    ExpressionAttributeValues={":until": {"N": str(loss.until)}},
-                )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return
+        delete_if(self._client, self._table, _key(topic, loss.partition), _UP_TO, values={":until": loss.until})
 
-    def _key(self, topic: str, partition: int) -> Any:
-        return {"pk": {"S": keys.losses_partition(topic)}, "sk": {"S": keys.progress_sort(partition)}}
+
+def _key(topic: str, partition: int) -> dict[str, Any]:
+    return {"pk": {"S": keys.losses_partition(topic)}, "sk": {"S": keys.progress_sort(partition)}}

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from shared.domain.rejections import Reason
 from shared.truth import keys
-from shared.truth.commits import passing_as_unavailable
+from shared.truth.conditions import delete_if, update_if
 from shared.truth.queries import items
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _FROM_THERE = "attribute_not_exists(pk) OR next_offset = :from"
 """Nobody has recorded anything since it was read that the partition is committed to `:from`."""
 _NOT_SO_FAR = "attribute_not_exists(pk) OR next_offset < :next"
 _FURTHER = "attribute_not_exists(pk) OR gap_until < :until"
+_UP_TO = "gap_until <= :until"
 _RECORD = "SET next_offset = :next, appended_at = :appended, recorded_at = :recorded"
 
 
@@ -98,7 +99,7 @@ class Progress:
             Unavailable: as above.
         """
         values = {":next": position.next_offset, ":appended": position.appended_at_ms, ":recorded": now_ms}
-        self._update(_place(position), _RECORD, _NOT_SO_FAR, values)
+        update_if(self._client, self._table, _place(position), _RECORD, _NOT_SO_FAR, values=values)
 
     def _record(self, position: Position, now_ms: int, outcomes: Mapping[int, str], start: int) -> int:
         """Record and count if a partition is committed to `start`; the next offset of what is recorded then."""
@@ -111,31 +112,13 @@ class Progress:
             **{f":{name}": count for name, count in counts.items()},
         }
         added = ", ".join(f"{name} :{name}" for name in counts)
-        before = self._update(_place(position), f"{_RECORD} ADD {added}", _FROM_THERE, values)
+        change = f"{_RECORD} ADD {added}"
+        before = update_if(self._client, self._table, _place(position), change, _FROM_THERE, values=values)
         return position.next_offset if before is None else int(before["next_offset"]["N"])
 
     def _note(self, topic: str, gap: Gap) -> None:
-        self._update(_gap_place(topic, gap), "SET gap_until = :until", _FURTHER, {":until": gap.until})
-
-    def _update(
-        self, place: Mapping[str, Any], change: str, condition: str, values: Mapping[str, int]
-    ) -> Mapping[str, Any] | None:
-        """Update an item on a condition; None, or the item for which it does not hold."""
-        try:
-            with passing_as_unavailable():
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=place,
-                    UpdateExpression=change,
-                    ConditionExpression=condition,
-                    ExpressionAttributeValues={name: {"N": str(value)} for name, value in values.items()},
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            found: Any = error.response
-            item: Mapping[str, Any] = found["Item"]
-            return item
-        return None
+        change, values = "SET gap_until = :until", {":until": gap.until}
+        update_if(self._client, self._table, _gap_place(topic, gap), change, _FURTHER, values=values)
 
     def positions(self, topic: str) -> list[Position]:
         """The recorded positions of a topic, by partition.
@@ -161,16 +144,7 @@ class Progress:
         Raises:
             Unavailable: as above; it may have been struck.
         """
-        try:
-            with passing_as_unavailable():
-                self._client.delete_item(
-                    TableName=self._table,
-                    Key=_gap_place(topic, gap),
-                    ConditionExpression="gap_until <= :until",
-                    ExpressionAttributeValues={":until": {"N": str(gap.until)}},
-                )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return
+        delete_if(self._client, self._table, _gap_place(topic, gap), _UP_TO, values={":until": gap.until})
 
 
 def _place(position: Position) -> dict[str, Any]:
