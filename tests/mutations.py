@@ -332,7 +332,7 @@ MUTATIONS = (
     Mutation(
         "losses are looked for only while a day is due",
         "shared/pipeline/closing.py",
-        "            self._coverage.look()\n",
+        "            run.lost = self._coverage.look()\n",
         "            pass\n",
         CLOSING,
     ),

@@ -22,7 +22,7 @@ wiring = Wiring(settings.load())
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Records that are lost for good: docs/runbook.md, window-not-final."""
+    """Records that are lost for good: docs/runbook.md, records-lost."""
 
     partition: Annotated[int, msgspec.Meta(ge=0)]
     until: Annotated[int, msgspec.Meta(ge=1)]
@@ -38,7 +38,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     Notes how far the commits are behind, for a scrape. Raises, at the end, whatever kept a leaderboard from being
     looked after and will not pass by itself.
 
-    Metrics: WindowsFinal, Blocked and for each cause Blocked_<cause>, ClosingDelay in ms of what has waited longest.
+    Metrics: WindowsFinal, Blocked and for each cause Blocked_<cause>, ClosingDelay in ms of what has waited longest,
+    Lost: 1 while records are noted as lost.
     """
     if "acknowledge" in event:
         lost = msgspec.convert(event["acknowledge"], Acknowledgement)
@@ -62,7 +63,10 @@ def _measure(run: Run) -> None:
     metrics.add_metric("Blocked", MetricUnit.Count, len(run.blocked))
     for cause in Cause:
         metrics.add_metric(f"Blocked_{cause}", MetricUnit.Count, causes[cause])
+    metrics.add_metric("Lost", MetricUnit.Count, int(run.lost is not None))
     metrics.add_metric("ClosingDelay", MetricUnit.Milliseconds, run.delay_ms(now_ms()))
+    if run.lost is not None:
+        logger.error("records lost", extra={"detail": run.lost.detail})
     for final in run.finals:
         logger.info(
             "window final",

@@ -13,7 +13,7 @@ from shared.domain.windows import DAY_MS, Day, Window, daily, day_of, format_day
 from shared.live.windows import CacheUnavailable
 from shared.notices import Notices, NoticeUnavailable, WindowFinal
 from shared.observability import logger
-from shared.pipeline.coverage import CLOCK_SKEW_MS, Coverage
+from shared.pipeline.coverage import CLOCK_SKEW_MS, Coverage, Missing
 from shared.pipeline.disqualifications import Discipline
 from shared.pipeline.finishing import Difference, Finishing, NotComparable
 from shared.pipeline.leaderboards import KEEP_MS
@@ -78,6 +78,8 @@ class Run:
     def __init__(self) -> None:
         self.finals: list[FinalRanking] = []
         self.blocked: list[Blocked] = []
+        self.lost: Missing | None = None
+        """What the topic has lost, though no day may be due that it would block."""
         self.errors: list[Exception] = []
         """What nobody expected, once for each leaderboard that was not looked after for it."""
 
@@ -121,7 +123,7 @@ class Closing:
         """
         run = Run()
         try:
-            self._coverage.look()
+            run.lost = self._coverage.look()
         except (TopicUnavailable, Unavailable) as error:
             logger.warning("not looked for losses", extra={"error": str(error)})
         for leaderboard in self._registry.leaderboards(LEADERBOARDS_MAX):

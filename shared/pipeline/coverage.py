@@ -31,15 +31,19 @@ class Coverage:
         self._topic = topic
         self._now_ms = now_ms
 
-    def look(self) -> None:
+    def look(self) -> Missing | None:
         """Note what the topic has lost since it was read last: once ingest reads on from what the broker still has,
         nothing else tells of it. Likewise what ingest was never handed, where there are records.
+
+        Returns:
+            What is noted as lost, now or before.
 
         Raises:
             TopicUnavailable: if the broker does not answer.
             Unavailable: if the registry is out of reach.
         """
         self._look(self._now_ms())
+        return self._noted()
 
     def missing(self, moment_ms: int) -> Missing | None:
         """What is missing until every record that was appended by a moment is committed; None if nothing is.
@@ -51,8 +55,8 @@ class Coverage:
             Unavailable: if the registry is out of reach.
         """
         positions, reaches = self._look(moment_ms + CLOCK_SKEW_MS)
-        for loss in self._losses.of(self._topic.name):
-            return self._lost(loss)
+        if (lost := self._noted()) is not None:
+            return lost
         for reach in reaches:
             missing = self._missing(reach, positions.get(reach.partition), moment_ms)
             if missing is not None:
@@ -97,6 +101,9 @@ class Coverage:
                 self._losses.note(name, Loss(*offsets))
             self._progress.strike(name, gap)
         return positions, reaches
+
+    def _noted(self) -> Missing | None:
+        return next(map(self._lost, self._losses.of(self._topic.name)), None)
 
     def _missing(self, reach: Reach, position: Position | None, moment_ms: int) -> Missing | None:
         """What is missing of a partition that has lost nothing since it was first read."""

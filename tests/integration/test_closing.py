@@ -171,9 +171,12 @@ def test_a_loss_is_noted_while_another_partition_lags(scene: Scene) -> None:
 
 
 def test_a_loss_is_noted_while_no_day_is_due(scene: Scene) -> None:
-    scene.run()
+    assert scene.run().lost is None
     scene.broker.reached = Reach(0, 0, 8, 8)
-    assert not scene.run().blocked
+    run = scene.run()
+    assert not run.blocked
+    assert run.lost is not None
+    assert run.lost.detail == f"partition 0 of {scene.broker.name} lost the records from 8 to 10"
 
     scene.pass_partition(13, first=0)
     scene.broker.reached = Reach(0, 0, 13, 13)

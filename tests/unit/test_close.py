@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from shared.pipeline.closing import Blocked, Cause, Run
+from shared.pipeline.coverage import Missing
 
 EVENTS = Path(__file__).parents[2] / "events"
 NAMES = ("STAGE", "LEDGER_TABLE", "STANDINGS_TABLE", "REGISTRY_TABLE", "EXPORT_BUCKET", "KAFKA_TOPIC")
@@ -60,6 +61,22 @@ def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pyt
 
     (metrics,) = [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if "Blocked_error" in one]
     assert metrics["Blocked_error"] == [1.0]
+    assert metrics["Lost"] == [0.0]
+
+
+def test_what_is_lost_is_told_though_it_blocks_nothing_yet(
+    module: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run()
+    run.lost = Missing(True, "partition 3 of score-events lost the records from 8 to 10")
+    module.wiring.lag = SimpleNamespace(note=lambda: None)
+    module.wiring.closing = SimpleNamespace(run=lambda _: run)
+
+    module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
+
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["Lost"] for line in written if "Lost" in line] == [[1.0]]
+    assert [vars(one)["detail"] for one in caplog.records if one.message == "records lost"] == [run.lost.detail]
 
 
 def test_what_is_acknowledged_as_lost_is_named_by_partition_and_offset(module: Any) -> None:
