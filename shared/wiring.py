@@ -457,5 +457,6 @@ class Wiring:
             projector=Projector(self.live, self.repairs, self.threads, now_ms),
             dead_letters=self.dead_letters,
             progress=self.progress,
+            run_all=self.threads,
             now_ms=now_ms,
         )

@@ -386,10 +386,17 @@ MUTATIONS = (
         DISQUALIFICATION,
     ),
     Mutation(
-        "throttling passes for a result that is there",
-        "shared/truth/finals.py",
-        'if "ConditionalCheckFailed" in causes_of(error):',
-        "if True:",
+        "throttling passes for a result that is there, or for a rival",
+        "shared/truth/failures.py",
+        "kind = ConditionFailed if any(one.cause is Cause.CONDITION for one in causes) else Cancelled",
+        "kind = ConditionFailed",
+        PROPERTY,
+    ),
+    Mutation(
+        "a transaction that can never be written counts as throttled",
+        "shared/truth/failures.py",
+        "return Cause.THROTTLED if code in _PASSING else None",
+        "return Cause.THROTTLED",
         PROPERTY,
     ),
     Mutation(

@@ -19,8 +19,8 @@ from shared.pipeline.manifests import Manifest, describe
 from shared.pipeline.rebuild import Rebuild
 from shared.pipeline.result_files import awards_file, difference_file, entries_of, ranking_file
 from shared.pipeline.uploads import Upload, abort_left_over
-from shared.truth.commits import passing_as_unavailable
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
+from shared.truth.failures import passing_as_unavailable
 from shared.truth.finals import AlreadyDone, FinalRanking, Finals
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry

@@ -1,6 +1,7 @@
 """One ingest call: records of the topic into ledger, standings and live windows, each exactly once."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from shared.domain.records import Record
 from shared.domain.rejections import Reason, Rejection
@@ -10,6 +11,7 @@ from shared.pipeline.commit import Committer
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.projection import Projector
 from shared.queues import DeadLetterQueue, QueueUnavailable, Rejected
+from shared.retries import RunAll
 from shared.truth.commits import Unavailable
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
 
@@ -25,6 +27,7 @@ class Ingest:
         projector: Projector,
         dead_letters: DeadLetterQueue,
         progress: Progress,
+        run_all: RunAll,
         now_ms: Callable[[], int],
     ) -> None:
         self._leaderboards = leaderboards
@@ -32,6 +35,7 @@ class Ingest:
         self._projector = projector
         self._dead_letters = dead_letters
         self._progress = progress
+        self._run_all = run_all
         self._now_ms = now_ms
 
     def ingest(self, records: Iterable[Record], has_time: Callable[[], bool] = lambda: True) -> list[Candidate]:
@@ -104,14 +108,16 @@ class Ingest:
                 stopped.add(partition)
             elif partition not in stopped:
                 done.setdefault(partition, []).append(candidate)
-        for settled in done.values():
-            source = settled[-1].record.source
-            position = Position(source.topic, source.partition, source.offset + 1, source.appended_at_ms)
-            outcomes = {one.record.source.offset: _outcome(one) for one in settled}
-            try:
-                self._progress.advance(position, self._now_ms(), outcomes)
-            except Unavailable as unavailable:
-                settled[0].fail(str(unavailable))  # what comes next has to follow on what is recorded
+        self._run_all([partial(self._advance, settled) for settled in done.values()])
+
+    def _advance(self, settled: Sequence[Candidate]) -> None:
+        source = settled[-1].record.source
+        position = Position(source.topic, source.partition, source.offset + 1, source.appended_at_ms)
+        outcomes = {one.record.source.offset: _outcome(one) for one in settled}
+        try:
+            self._progress.advance(position, self._now_ms(), outcomes)
+        except Unavailable as unavailable:
+            settled[0].fail(str(unavailable))  # what comes next has to follow on what is recorded
 
 
 def _outcome(settled: Candidate) -> str:

@@ -7,15 +7,13 @@ import msgspec
 
 from shared.domain.acts import Act
 from shared.truth import keys
-from shared.truth.commits import Unavailable, causes_of, passing_as_unavailable
+from shared.truth.failures import Cancelled, ConditionFailed, passing_as_unavailable
 from shared.truth.queries import items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _NOT_YET: Final = "attribute_not_exists(pk)"
-_IN_THE_WAY: Final = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
-"""Of what cancels a transaction, that which says that somebody else writes."""
 _decoder = msgspec.json.Decoder(Act)
 
 
@@ -46,10 +44,12 @@ class Acts:
         try:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=actions)
-        except self._client.exceptions.TransactionCanceledException as error:
-            if causes_of(error) & _IN_THE_WAY:
-                raise Taken(str(act.number)) from error
-            raise Unavailable(str(error)) from error
+        except ConditionFailed as failed:
+            raise Taken(str(act.number)) from failed
+        except Cancelled as cancelled:
+            if cancelled.is_in_conflict:
+                raise Taken(str(act.number)) from cancelled
+            raise
 
     def read(self, leaderboard_id: str, after: int = 0) -> Iterator[Act]:
         """The acts that follow number `after`, in their order.

@@ -1,23 +1,15 @@
 """One transaction for a group of players: their ledger puts and the standings those events touch."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    MetadataRetrievalError,
-)
-from botocore.exceptions import ConnectionError as BotoConnectionError
 from msgspec import Struct
 
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day
+from shared.truth.failures import Cancelled, Cause, ConditionFailed, ItemCause, Unavailable, passing_as_unavailable
 from shared.truth.items import (
     Item,
     LedgerEntry,
@@ -30,39 +22,16 @@ from shared.truth.tables import Tables
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+__all__ = ["Unavailable", "passing_as_unavailable"]  # for those who know them from here
+
 TRANSACTION_ITEMS_MAX: Final = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
-
-_PASSING: Final = frozenset(
-    {
-        "InternalServerError",
-        "LimitExceededException",
-        "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ServiceUnavailable",
-        "ThrottlingError",
-        "ThrottlingException",
-        "TransactionConflict",
-        "TransactionConflictException",
-        "TransactionInProgressException",
-    }
-)
-_PASSING_ERRORS: Final = (HTTPClientError, BotoConnectionError, CredentialRetrievalError, MetadataRetrievalError)
-"""Of the client's own errors; the others are wrong settings."""
 
 PlayerKey = tuple[str, str]
 """Leaderboard id and user id."""
 
 _ABSENT = "attribute_not_exists(pk)"
 _VERSION = "version = :read"
-
-
-class Unavailable(Exception):
-    """The truth did not take the request and may take it later: throttled, in conflict, or out of reach.
-
-    After a timeout it may even have taken it; the next try then finds its own events as duplicates.
-    """
 
 
 class PlayerCommit(Struct, frozen=True):
@@ -139,8 +108,8 @@ class Commits:
         try:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=actions)  # type: ignore[arg-type]
-        except self._client.exceptions.TransactionCanceledException as error:
-            return _failures(error.response["CancellationReasons"], owners)
+        except (ConditionFailed, Cancelled) as failed:
+            return _failures(failed.causes, owners)
         return []
 
     def _ledger_put(self, entry: LedgerEntry) -> Item:
@@ -165,52 +134,15 @@ class Commits:
         return {"Put": put}
 
 
-@contextmanager
-def passing_as_unavailable() -> Iterator[None]:
-    """Turns what may pass by itself into Unavailable, around calls of a boto3 client.
-
-    What a condition refused is an answer, not a fault, and left to the caller like every other lasting error.
-    """
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        raise_if_lasting(error)
-        raise Unavailable(str(error)) from error
-
-
-def raise_if_lasting(error: ClientError | BotoCoreError) -> None:
-    """Raise the error again unless it may pass: a missing table or a denied permission is for people to mend."""
-    if isinstance(error, BotoCoreError) and not isinstance(error, _PASSING_ERRORS):
-        raise error
-    if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if error.response["Error"]["Code"] not in _PASSING and status < 500:
-            raise error
-
-
-def causes_of(cancelled: ClientError) -> set[str]:
-    """Why DynamoDB cancelled a transaction: the codes of its items.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html
-    """
-    response: Mapping[str, Any] = cancelled.response
-    return {reason["Code"] for reason in response.get("CancellationReasons", ())} - {"None"}
-
-
-def _failures(
-    reasons: Sequence[Mapping[str, Any]], owners: Sequence[tuple[PlayerCommit, LedgerEntry | None]]
-) -> list[Failed]:
+def _failures(causes: Sequence[ItemCause], owners: Sequence[tuple[PlayerCommit, LedgerEntry | None]]) -> list[Failed]:
     failures = []
-    for reason, (player, entry) in zip(reasons, owners, strict=True):
-        code = reason["Code"]
-        if code == "None":
+    for one, (player, entry) in zip(causes, owners, strict=True):
+        if one.cause is Cause.NONE:
             continue
-        if code != "ConditionalCheckFailed":
-            if code not in _PASSING:
-                raise RuntimeError(f"transaction cancelled: {code}: {reason.get('Message', '')}")
+        if one.cause is not Cause.CONDITION:
             failures.append(Failed(Failure.PASSING, player))
         elif entry is None:
             failures.append(Failed(Failure.STALE, player))
         else:
-            failures.append(Failed(Failure.IN_LEDGER, player, entry, to_ledger_entry(reason["Item"])))
+            failures.append(Failed(Failure.IN_LEDGER, player, entry, to_ledger_entry(one.item or {})))
     return failures

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from shared.truth.commits import passing_as_unavailable
+from shared.truth.failures import ConditionFailed, passing_as_unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,10 +33,8 @@ def update_if(
                 ExpressionAttributeValues=_encoded(values),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-    except client.exceptions.ConditionalCheckFailedException as error:
-        found: Any = error.response
-        item: Mapping[str, Any] = found["Item"]
-        return item
+    except ConditionFailed as failed:
+        return failed.item
     return None
 
 
@@ -56,7 +54,7 @@ def delete_if(
                 ConditionExpression=condition,
                 ExpressionAttributeValues=_encoded(values),
             )
-    except client.exceptions.ConditionalCheckFailedException:
+    except ConditionFailed:
         return
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.truth import keys
-from shared.truth.commits import passing_as_unavailable
+from shared.truth.failures import ConditionFailed, passing_as_unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -168,8 +168,8 @@ class ExportJobs:
         try:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=actions)
-        except self._client.exceptions.TransactionCanceledException as error:
-            raise JobTaken(job.id) from error
+        except ConditionFailed as failed:
+            raise JobTaken(job.id) from failed
 
     def update(self, job: ExportJob, read: ExportJob) -> None:
         """Write a job if it is still as it was read: same state, runner and beat.
@@ -181,8 +181,8 @@ class ExportJobs:
         try:
             with passing_as_unavailable():
                 self._client.put_item(**self._replacing(job, read))
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            raise JobTaken(job.id) from error
+        except ConditionFailed as failed:
+            raise JobTaken(job.id) from failed
 
     def _get(self, leaderboard_id: str, sort: str) -> ExportJob | None:
         key: Any = {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}

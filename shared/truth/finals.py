@@ -9,7 +9,8 @@ from msgspec import Struct
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day, Window, parse_id
 from shared.truth import keys
-from shared.truth.commits import TRANSACTION_ITEMS_MAX, Unavailable, causes_of, passing_as_unavailable
+from shared.truth.commits import TRANSACTION_ITEMS_MAX
+from shared.truth.failures import ConditionFailed, passing_as_unavailable
 from shared.truth.queries import items
 
 if TYPE_CHECKING:
@@ -257,10 +258,8 @@ class Finals:
         try:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=wanted)
-        except self._client.exceptions.TransactionCanceledException as error:
-            if "ConditionalCheckFailed" in causes_of(error):
-                raise AlreadyDone(str(error)) from error
-            raise Unavailable(str(error)) from error  # throttled, or in conflict with another transaction
+        except ConditionFailed as failed:
+            raise AlreadyDone(str(failed)) from failed
 
     def _key(self, leaderboard_id: str, sort: str) -> dict[str, Any]:
         return {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}

@@ -11,7 +11,7 @@ from shared.domain.windows import Day
 from shared.retries import Backoff
 from shared.streams import Merge
 from shared.truth import keys
-from shared.truth.commits import Unavailable, passing_as_unavailable
+from shared.truth.failures import Unavailable, passing_as_unavailable
 from shared.truth.items import LedgerEntry, standing_place, to_ledger_entry, to_standing
 from shared.truth.tables import Tables
 

@@ -9,13 +9,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
-from pynamodb.exceptions import (
-    DeleteError,
-    DoesNotExist,
-    PynamoDBException,
-    TransactWriteError,
-    UpdateError,
-)
+from pynamodb.exceptions import DoesNotExist, PynamoDBException
 from pynamodb.expressions.condition import Condition
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
@@ -24,7 +18,7 @@ from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day
 from shared.truth import keys
-from shared.truth.commits import Unavailable, raise_if_lasting
+from shared.truth.failures import ConditionFailed, meaning
 
 READ_TIMEOUT_S: Final = 5
 
@@ -35,13 +29,17 @@ class Conflict(Exception):
 
 @contextmanager
 def _passing() -> Iterator[None]:
-    """Turns what may pass by itself into Unavailable."""
+    """Turns PynamoDB's errors into what they mean, see `meaning`: by the client's error, of which it keeps a part."""
     try:
         yield
     except PynamoDBException as error:
-        if isinstance(error.cause, ClientError | BotoCoreError):
-            raise_if_lasting(error.cause)
-            raise Unavailable(str(error)) from error
+        cause = error.cause
+        if isinstance(cause, ClientError) and isinstance(cause.__cause__, ClientError):
+            cause = cause.__cause__
+        if isinstance(cause, ClientError | BotoCoreError):
+            meant = meaning(cause)
+            if meant is not cause:
+                raise meant from error
         raise
 
 
@@ -108,13 +106,13 @@ class Registry:
             version=leaderboard.version,
         )
         try:
-            with TransactWrite(connection=self._connection) as transaction:
+            with _passing(), TransactWrite(connection=self._connection) as transaction:
                 transaction.update(
                     record, actions=[cls.body.set(body), cls.version.set(leaderboard.version)], condition=condition
                 )
                 transaction.save(history, condition=cls.pk.does_not_exist())
-        except TransactWriteError as error:
-            raise _conflict(error) from error
+        except ConditionFailed as failed:
+            raise Conflict(str(failed)) from failed
 
     @_passing()
     def seal(self, leaderboard: Leaderboard) -> Leaderboard:
@@ -124,12 +122,12 @@ class Registry:
             Conflict: if the definition has changed since it was read.
         """
         record = self._record(keys.LEADERBOARDS, leaderboard.id)
+        condition = self._record.version == leaderboard.version
         try:
-            record.update(
-                actions=[self._record.sealed.set(True)], condition=self._record.version == leaderboard.version
-            )
-        except UpdateError as error:
-            raise _conflict(error) from error
+            with _passing():
+                record.update(actions=[self._record.sealed.set(True)], condition=condition)
+        except ConditionFailed as failed:
+            raise Conflict(str(failed)) from failed
         return msgspec.structs.replace(leaderboard, sealed=True)
 
     @_passing()
@@ -152,10 +150,9 @@ class Registry:
         """Forget a period; False if there was none. What it ranked stays in the truth."""
         record = self._record(keys.leaderboard_partition(leaderboard_id), keys.period_sort(period_id))
         try:
-            record.delete(condition=self._record.pk.exists())
-        except DeleteError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
-                raise
+            with _passing():
+                record.delete(condition=self._record.pk.exists())
+        except ConditionFailed:
             return False
         return True
 
@@ -174,17 +171,6 @@ class Registry:
         condition = self._record.sk.startswith(keys.period_sort(""))
         partition = keys.leaderboard_partition(leaderboard_id)
         return [_to_period(record) for record in self._record.query(partition, condition, consistent_read=True)]
-
-
-def _conflict(error: PynamoDBException) -> Exception:
-    code = error.cause_response_code or ""
-    if code == "ConditionalCheckFailedException" or (
-        code == "TransactionCanceledException" and "ConditionalCheckFailed" in str(error.cause)
-    ):
-        return Conflict(str(error))
-    if code == "TransactionCanceledException":
-        return Unavailable(str(error))  # another transaction on the same item was under way, or it was throttled
-    return error
 
 
 def _to_leaderboard(record: _Record) -> Leaderboard:

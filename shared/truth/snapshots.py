@@ -7,7 +7,7 @@ import msgspec
 
 from shared.domain.snapshots import Snapshot
 from shared.truth import keys
-from shared.truth.commits import passing_as_unavailable
+from shared.truth.failures import passing_as_unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

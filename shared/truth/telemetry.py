@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.truth import keys
-from shared.truth.commits import passing_as_unavailable
+from shared.truth.failures import passing_as_unavailable
 from shared.truth.queries import items
 
 if TYPE_CHECKING:

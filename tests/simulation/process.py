@@ -92,6 +92,7 @@ class Process:
             projector=Projector(self.live, self.queue(REPAIRS), one_after_another, self.clock),
             dead_letters=DeadLetterQueue(self.queue(DLQ), None, "bucket"),  # type: ignore[arg-type]
             progress=WatchedProgress(self._world.accounts, self._dynamo, "registry"),
+            run_all=one_after_another,
             now_ms=self.clock,
         )
 

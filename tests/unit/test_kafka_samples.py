@@ -115,6 +115,7 @@ class Service:
             projector=parts,
             dead_letters=letters,
             progress=parts,
+            run_all=in_a_row,
             now_ms=lambda: 0,
         )
 
