@@ -1,7 +1,6 @@
 """One player: all their windows at once, their events, and why they stand where they stand."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from typing import Final
 
 from shared.domain.rules import Aggregation, Leaderboard, Order
@@ -56,18 +55,21 @@ class Players:
             CacheUnavailable: if Redis fails, and there is no snapshot of one of them.
             Unavailable: if the registry is out of reach, or the truth where it is needed.
         """
-        today = day_of(self._now_ms())
+        now_ms = self._now_ms()
+        today = day_of(now_ms)
         period_ids: dict[Window, list[str]] = {daily(today): [], weekly(today): [], ALL_TIME: []}
         open_periods = [one for one in self._registry.periods(leaderboard.id) if one.first <= today <= one.last]
         for period in sorted(open_periods, key=lambda one: (one.first, one.last, one.id)):
             if period.window in period_ids or len(period_ids) < WINDOWS_MAX:
                 period_ids.setdefault(period.window, []).append(period.id)
-        rankings = self._in_windows(leaderboard, list(period_ids), user_id)
+        rankings = self._in_windows(leaderboard, list(period_ids), user_id, now_ms)
         return [PlayerWindow(ranking, period_ids[ranking.window]) for ranking in rankings]
 
-    def _in_windows(self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str) -> list[Ranking]:
+    def _in_windows(
+        self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str, now_ms: int
+    ) -> list[Ranking]:
         try:
-            found = self._queries.player_windows(leaderboard, windows, user_id, self._now_ms())
+            found = self._queries.player_windows(leaderboard, windows, user_id, now_ms)
         except CacheUnavailable:
             known = [self._rankings.players_without_cache(leaderboard, window, (user_id,)) for window in windows]
             rankings = [ranking for ranking in known if ranking is not None]
@@ -75,7 +77,7 @@ class Players:
                 raise
             return rankings
         return [
-            self._rankings.ranking_of(leaderboard, window, players, final=False)
+            self._rankings.ranking_of(leaderboard, window, now_ms, players, final=False)
             if players.page.complete
             else self._rankings.players(leaderboard, window, (user_id,))
             for window, players in zip(windows, found, strict=True)
@@ -87,7 +89,7 @@ class Players:
         Raises:
             Unavailable: if the truth is out of reach.
         """
-        return list(islice(self._reads.ledger(leaderboard.id, user_id, after), limit))
+        return list(self._reads.ledger(leaderboard.id, user_id, after, limit))
 
     def explain(self, leaderboard: Leaderboard, window: Window, user_id: str) -> Explanation | None:
         """Why a player stands where they stand; None if they are not in the window.
@@ -110,8 +112,7 @@ class Players:
         user_id = found.player.user_id
         standings = self._reads.standings((rules, user_id, Day(bucket)) for bucket in window.buckets)
         buckets = sorted((bucket, standing) for (_, _, bucket), standing in standings.items())
-        ledger = self._reads.ledger(rules.id, user_id)
-        read = list(islice(ledger, EXPLAINED_EVENTS_READ_MAX + 1))
+        read = list(self._reads.ledger(rules.id, user_id, limit=EXPLAINED_EVENTS_READ_MAX + 1))
         all_read = len(read) <= EXPLAINED_EVENTS_READ_MAX
         events = [one for one in read if _is_in(window, one)]
         score = Score(found.player.score, found.player.reached_at_ms)

@@ -91,25 +91,26 @@ class Rankings:
             Rebuilding, CacheUnavailable: as above; for a label whether there is a snapshot or not, since it has none.
             Building, Unavailable: as above.
         """
+        now_ms = self._now_ms()
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
         check_tier(board, selection.tier)
         check_label(board, selection.label)
 
         def read() -> Run:
-            return self._queries.select(board, window, selection, self._now_ms())
+            return self._queries.select(board, window, selection, now_ms)
 
         try:
-            run = self._vouched(board, window, read, lambda run: run.page)
+            run = self._vouched(board, window, now_ms, read, lambda run: run.page)
         except (Rebuilding, CacheUnavailable):
             ranking = self._fallback.select(board, window, selection, final=final)
             if ranking is None:
                 raise
             return ranking
         if selection.label is None:
-            ranking = self._ranking(board, window, run.page, run.better, final=final)
+            ranking = self._ranking(board, window, now_ms, run.page, run.better, final=final)
         else:
-            ranking = self.ranking_of(board, window, Players(run.page, run.found), final=final)
+            ranking = self.ranking_of(board, window, now_ms, Players(run.page, run.found), final=final)
         begin, end = run.page.first, run.page.first + len(ranking.entries)
         return msgspec.structs.replace(
             ranking,
@@ -125,13 +126,15 @@ class Rankings:
             Rebuilding, CacheUnavailable: as above, or if more standings would have to be read than one answer may.
             Building, Unavailable: as above.
         """
+        now_ms = self._now_ms()
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
         try:
             players = self._vouched(
                 board,
                 window,
-                lambda: self._queries.players(board, window, user_ids, self._now_ms()),
+                now_ms,
+                lambda: self._queries.players(board, window, user_ids, now_ms),
                 lambda players: players.page,
             )
         except (Rebuilding, CacheUnavailable):
@@ -139,7 +142,7 @@ class Rankings:
             if ranking is None:
                 raise
             return ranking
-        return self.ranking_of(board, window, players, final=final)
+        return self.ranking_of(board, window, now_ms, players, final=final)
 
     def players_without_cache(
         self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]
@@ -151,15 +154,17 @@ class Rankings:
         """
         return self._fallback.players(leaderboard, window, user_ids, final=False)
 
-    def ranking_of(self, leaderboard: Leaderboard, window: Window, players: Players, *, final: bool) -> Ranking:
-        """The entries of players who were found in a window."""
+    def ranking_of(
+        self, leaderboard: Leaderboard, window: Window, as_of_ms: int, players: Players, *, final: bool
+    ) -> Ranking:
+        """The entries of players who were found in a window, which was read at `as_of_ms` or later."""
         total = players.page.total
         tiers = leaderboard.tiers
         entries = [
             to_entry(tiers, total, one.position + 1, one.user_id, one.score, competition_rank=one.better + 1)
             for one in players.found
         ]
-        ranking = self._ranking(leaderboard, window, players.page, 0, final=final)
+        ranking = self._ranking(leaderboard, window, as_of_ms, players.page, 0, final=final)
         return msgspec.structs.replace(ranking, entries=entries, matched=len(entries))
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int) -> PlayerRanking | None:
@@ -168,14 +173,16 @@ class Rankings:
         Raises:
             Rebuilding, Building, CacheUnavailable, Unavailable: as above.
         """
+        now_ms = self._now_ms()
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
         try:
             found = self._vouched(
                 board,
                 window,
+                now_ms,
                 # the entry above is needed, asked for or not
-                lambda: self._live.player(board, window, user_id, max(context, 1), self._now_ms()),
+                lambda: self._live.player(board, window, user_id, max(context, 1), now_ms),
                 lambda position: position.page,
             )
         except (Rebuilding, CacheUnavailable):
@@ -183,13 +190,13 @@ class Rankings:
             if not known:
                 raise
             return player
-        return None if found.position is None else self._around(board, window, found, context, final=final)
+        return None if found.position is None else self._around(board, window, now_ms, found, context, final=final)
 
     def _around(
-        self, leaderboard: Leaderboard, window: Window, found: Position, context: int, *, final: bool
+        self, leaderboard: Leaderboard, window: Window, as_of_ms: int, found: Position, context: int, *, final: bool
     ) -> PlayerRanking:
         assert found.position is not None  # noqa: S101 - asked only of who is in the window
-        ranking = self._ranking(leaderboard, window, found.page, found.better, final=final)
+        ranking = self._ranking(leaderboard, window, as_of_ms, found.page, found.better, final=final)
         at = found.position - found.page.first
         above, player, below = ranking.entries[:at], ranking.entries[at], ranking.entries[at + 1 :]
         descending = leaderboard.order is Order.DESC
@@ -204,10 +211,10 @@ class Rankings:
         )
 
     def _vouched(
-        self, leaderboard: Leaderboard, window: Window, read: Callable[[], T], page_of: Callable[[T], Page]
+        self, leaderboard: Leaderboard, window: Window, now_ms: int, read: Callable[[], T], page_of: Callable[[T], Page]
     ) -> T:
         answer = read()
-        kept = is_kept(leaderboard, window, self._now_ms())
+        kept = is_kept(leaderboard, window, now_ms)
         if page_of(answer).complete:
             if not kept:
                 self._builds.keep(leaderboard, window)
@@ -230,12 +237,14 @@ class Rankings:
         with suppress(QueueUnavailable):  # the next read asks again
             self._repairs.send([msgspec.json.encode(request)])
 
-    def _ranking(self, leaderboard: Leaderboard, window: Window, page: Page, better: int, *, final: bool) -> Ranking:
-        now_ms = self._now_ms()
+    def _ranking(
+        self, leaderboard: Leaderboard, window: Window, as_of_ms: int, page: Page, better: int, *, final: bool
+    ) -> Ranking:
+        """`as_of_ms`: the time before the page was read. An answer that took long lacks no event of before then."""
         entries = list(to_entries(leaderboard.tiers, page.total, page.first, better, page.lines))
-        status = window.status(now_ms, final=final)
+        status = window.status(as_of_ms, final=final)
         source = RankingSource.FINAL if final else RankingSource.LIVE
-        return Ranking(window, status, page.revision, page.total, now_ms, entries, source)
+        return Ranking(window, status, page.revision, page.total, as_of_ms, entries, source)
 
 
 def check_tier(leaderboard: Leaderboard, name: str | None) -> None:

@@ -61,7 +61,7 @@ class Results:
             except Unavailable:
                 if known is None:
                     raise
-                self._keep(leaderboard, window, known)
+                self._keep(leaderboard, window, self._now_ms(), known)
         return known
 
     def latest(self, leaderboard: Leaderboard, window: Window) -> Result | None:
@@ -72,13 +72,14 @@ class Results:
         """
         if not leaderboard.is_settled(window):
             return None
-        kept = self._kept.get((leaderboard.id, window.id))
-        return self._keep(leaderboard, window, self._read(leaderboard, window, None if kept is None else kept[1]))
+        asked_ms, kept = self._now_ms(), self._kept.get((leaderboard.id, window.id))
+        found = self._read(leaderboard, window, None if kept is None else kept[1])
+        return self._keep(leaderboard, window, asked_ms, found)
 
-    def _keep(self, leaderboard: Leaderboard, window: Window, known: Result | None) -> Result | None:
+    def _keep(self, leaderboard: Leaderboard, window: Window, asked_ms: int, known: Result | None) -> Result | None:
         if len(self._kept) >= KEPT_MAX:
             self._kept.clear()
-        self._kept[leaderboard.id, window.id] = self._now_ms(), known
+        self._kept[leaderboard.id, window.id] = asked_ms, known
         return known
 
     def _read(self, leaderboard: Leaderboard, window: Window, known: Result | None) -> Result | None:

@@ -79,14 +79,15 @@ class WindowSnapshots:
         """
         place = (leaderboard.id, window.id)
         kept = self._kept.get(place)
-        if kept is not None and self._now_ms() - kept[0] < KEEP_MS:
+        asked_ms = self._now_ms()
+        if kept is not None and asked_ms - kept[0] < KEEP_MS:
             return kept[1]
         out = self._disqualifications.now(leaderboard.id)
         stored = self._store.read(*place)
         snapshot = self._fold(leaderboard, window, out) if stored is None else stored.without(out.user_ids)
         if len(self._kept) >= KEPT_MAX:
             self._kept.clear()
-        self._kept[place] = self._now_ms(), snapshot
+        self._kept[place] = asked_ms, snapshot
         return snapshot
 
     def _fold(self, leaderboard: Leaderboard, window: Window, out: Disqualified) -> Snapshot | None:

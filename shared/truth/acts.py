@@ -51,14 +51,14 @@ class Acts:
                 raise Taken(str(act.number)) from cancelled
             raise
 
-    def read(self, leaderboard_id: str, after: int = 0) -> Iterator[Act]:
-        """The acts that follow number `after`, in their order.
+    def read(self, leaderboard_id: str, after: int = 0, limit: int | None = None) -> Iterator[Act]:
+        """The acts that follow number `after`, in their order; at most `limit` of them are read.
 
         Raises:
             Unavailable: as above.
         """
         first, last = keys.act_sort(after + 1), keys.act_sort(keys.ACT_NUMBER_MAX)
-        return self._query(leaderboard_id, "sk BETWEEN :first AND :last", first=first, last=last)
+        return self._query(leaderboard_id, "sk BETWEEN :first AND :last", limit, first=first, last=last)
 
     def open(self, leaderboard_id: str) -> list[Act]:
         """Acts on players that live windows and results may not follow yet, in their order.
@@ -78,9 +78,9 @@ class Acts:
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=key)
 
-    def _query(self, leaderboard_id: str, condition: str, **values: str) -> Iterator[Act]:
+    def _query(self, leaderboard_id: str, condition: str, limit: int | None = None, **values: str) -> Iterator[Act]:
         partition = keys.leaderboard_partition(leaderboard_id)
-        for item in items(self._client, self._table, partition, condition, **values):
+        for item in items(self._client, self._table, partition, condition, limit=limit, **values):
             yield _decoder.decode(item["body"]["S"])
 
     def _key(self, leaderboard_id: str, sort: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""All items of a partition of the registry table."""
+"""Items of a partition of the registry table."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from shared.truth.failures import passing_as_unavailable
@@ -10,7 +11,13 @@ if TYPE_CHECKING:
 
 
 def items(
-    client: "DynamoDBClient", table: str, partition: str, condition: str | None = None, **values: str
+    client: "DynamoDBClient",
+    table: str,
+    partition: str,
+    condition: str | None = None,
+    *,
+    limit: int | None = None,
+    **values: str,
 ) -> Iterator[Mapping[str, Any]]:
     """The items of a partition, strongly consistent, in the order of their sort keys; page by page as they are taken.
 
@@ -19,6 +26,8 @@ def items(
         table: its name.
         partition: the partition key.
         condition: on the sort key `sk`, with names for values, e.g. `begins_with(sk, :sk)`; all items without one.
+        limit: how many items to read at most; None for all. DynamoDB reads and charges a page of 1 MB otherwise,
+            however few of its items are taken.
         values: what the names stand for.
 
     Raises:
@@ -29,7 +38,7 @@ def items(
         KeyConditionExpression="pk = :pk" if condition is None else f"pk = :pk AND {condition}",
         ExpressionAttributeValues={f":{name}": {"S": value} for name, value in {"pk": partition, **values}.items()},
         ConsistentRead=True,
+        PaginationConfig={"PageSize": limit},  # type: ignore[typeddict-item]  # None is left out
     )
     with passing_as_unavailable():
-        for page in pages:
-            yield from page["Items"]
+        yield from islice(chain.from_iterable(page["Items"] for page in pages), limit)

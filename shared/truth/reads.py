@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.rules import Leaderboard
@@ -94,13 +94,23 @@ class Reads:
         for items in self._pages(self._tables.standings, partition, page_size=PAGE_STANDINGS):
             yield [(bucket, item["sk"]["S"], to_standing(item)) for item in items]
 
-    def ledger(self, leaderboard_id: str, user_id: str, after: str | None = None) -> Iterator[LedgerEntry]:
-        """Every accepted event of a player, by event id (its bytes), from the one that follows `after`.
+    def ledger(
+        self, leaderboard_id: str, user_id: str, after: str | None = None, limit: int | None = None
+    ) -> Iterator[LedgerEntry]:
+        """The accepted events of a player, by event id (its bytes), from the one that follows `after`.
+
+        Args:
+            leaderboard_id: which leaderboard.
+            user_id: which player.
+            after: an event id; None for the first event.
+            limit: how many events to read at most; None for all.
 
         Raises:
             Unavailable: as above.
         """
-        for item in self._query(self._tables.ledger, keys.ledger_partition(leaderboard_id, user_id), after):
+        partition = keys.ledger_partition(leaderboard_id, user_id)
+        pages = self._pages(self._tables.ledger, partition, after, page_size=limit)
+        for item in islice(chain.from_iterable(pages), limit):
             yield to_ledger_entry(item)
 
     def _batch_get(self, wanted: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -115,10 +125,6 @@ class Reads:
                 return
             self._backoff.wait(attempt)
         raise Unavailable("BatchGetItem left keys unprocessed")
-
-    def _query(self, table: str, partition: str, after: str | None = None) -> Iterator[Mapping[str, Any]]:
-        for items in self._pages(table, partition, after):
-            yield from items
 
     def _pages(
         self, table: str, partition: str, after: str | None = None, page_size: int | None = None

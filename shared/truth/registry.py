@@ -76,7 +76,7 @@ class Registry:
     def leaderboards(self, limit: int, after: str | None = None) -> list[Leaderboard]:
         """Up to `limit` leaderboards that are not closed, by id, from the one that follows `after`."""
         condition = self._record.sk > after if after else None
-        records = self._record.query(keys.LEADERBOARDS, condition, consistent_read=True)
+        records = self._record.query(keys.LEADERBOARDS, condition, consistent_read=True, page_size=limit)
         return list(islice((one for one in map(_to_leaderboard, records) if not one.closed), limit))
 
     @_passing()

@@ -1,7 +1,6 @@
 """Administration of players, live windows and dead letters; every act is in the audit trail with who, when and why."""
 
 from enum import Enum
-from itertools import islice
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
@@ -96,7 +95,7 @@ def register_trail(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         """The audit trail of administration: who did what, when and why."""
         query = read_query(request, ActsQuery)
         leaderboard_id = finder.leaderboard(request).id
-        found = list(islice(wiring.acts.read(leaderboard_id, query.after), query.limit + 1))
+        found = list(wiring.acts.read(leaderboard_id, query.after, query.limit + 1))
         page = [to_act_view(act) for act in found[: query.limit]]
         following = page[-1].number if len(found) > len(page) else None
         return answer(ActsView(leaderboard_id, page, following), 200, _FRESH)

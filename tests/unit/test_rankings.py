@@ -1,0 +1,79 @@
+"""What an answer says of its time: nothing that it could not know."""
+
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.selections import Selection
+from shared.domain.standings import Score
+from shared.domain.windows import ALL_TIME
+from shared.live.queries import Found, Players, Run
+from shared.live.windows import Page, Position
+from shared.pipeline.players import Players as PlayerReads
+from shared.pipeline.rankings import Rankings
+
+BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+LINE = ("ann", Score(5, 1))
+
+
+class Cache:
+    """Answers with the time at which it is read as its revision; any look at the clock is a tick later."""
+
+    def __init__(self) -> None:
+        self._ticks = count(1_000)
+
+    def now_ms(self) -> int:
+        return next(self._ticks)
+
+    def page(self) -> Page:
+        return Page(complete=True, revision=self.now_ms(), total=1, first=0, lines=[LINE])
+
+    def select(self, *_: Any) -> Run:
+        return Run(self.page(), 0, 1, 0)
+
+    def player(self, *_: Any) -> Position:
+        return Position(self.page(), 0, {})
+
+    def players(self, *_: Any) -> Players:
+        return Players(self.page(), [Found(0, 0, *LINE)])
+
+    def player_windows(self, _: Any, windows: Any, *__: Any) -> list[Players]:
+        return [self.players() for _ in windows]
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return Cache()
+
+
+@pytest.fixture
+def rankings(cache: Cache) -> Rankings:
+    parts: Any = SimpleNamespace(rules=lambda *_: None)
+    live: Any = cache
+    return Rankings(
+        live=live, queries=live, builds=parts, repairs=parts, results=parts, fallback=parts, now_ms=cache.now_ms
+    )
+
+
+def test_as_of_is_never_later_than_what_was_read(cache: Cache, rankings: Rankings) -> None:
+    """An event between the read and the answer is not in it, so that the answer must not claim its instant."""
+    registry: Any = SimpleNamespace(periods=lambda _: [])
+    none: Any = None
+    players = PlayerReads(
+        rankings=rankings, queries=cache, reads=none, registry=registry, results=none, now_ms=cache.now_ms
+    )  # type: ignore[arg-type]
+    player = rankings.player(BOARD, ALL_TIME, "ann", 1)
+    assert player is not None
+    found = [
+        rankings.page(BOARD, ALL_TIME, 0, 1),
+        rankings.select(BOARD, ALL_TIME, Selection(limit=1)),
+        rankings.players(BOARD, ALL_TIME, ["ann"]),
+        player.ranking,
+        *(one.ranking for one in players.windows(BOARD, "ann")),
+    ]
+
+    assert len(found) == 7
+    assert all(one.as_of_ms < one.revision for one in found)
