@@ -32,9 +32,21 @@ is over, pay from its [result](#get-leaderboardsidresult).
 | event | one scoring fact about one player, sent once or often: it counts once |
 | window | the run of whole UTC days that is ranked: a day, an ISO 8601 week, all time, or `custom`: up to 366 days |
 | period | dates of a custom window that were given a name |
-| entry | one line of a ranking: a player with rank, score and tier. Two entries never tie |
+| entry | one line of a ranking: a player with rank, score and tier. Two entries never tie, see below |
+| reachedAt | when the player's score was reached, by the `occurredAt` of the events behind it in the window |
 | tier | a reward with its rule: the top 100, the top 10 %, 500 points or more |
 | final | a window that is over, with nothing late to come: it never changes again and has a result |
+
+## Score and tie-break
+
+| aggregation | score of a window | `reachedAt`: the `occurredAt` |
+|---|---|---|
+| `sum` | the sum of all points | that of the latest event, whatever its points |
+| `best` | the most points of one event, with `order: asc` the least | that of the earliest event with these points |
+| `latest` | the points of the latest event; in one millisecond that of the greater event id | that of this event |
+
+Equal scores are ranked by `reachedAt` to the millisecond, the earlier first; then by user id, compared as UTF-8 bytes,
+the lower first. The order of arrival never counts. Equal scores share one `competitionRank`.
 
 ## What holds everywhere
 

@@ -25,6 +25,7 @@ DISQUALIFICATION = ("tests/integration/test_disqualification.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
 FILTERS = ("tests/integration/test_filters.py",)
+PAGE_SIZES = ("tests/integration/test_page_sizes.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
 
 
@@ -580,6 +581,41 @@ MUTATIONS = (
         "return [*names, labels(leaderboard.id, window.id)] if leaderboard.filters else names",
         "return names",
         FILTERS,
+    ),
+    Mutation(
+        "an answer claims the instant at which it is put together",
+        "shared/pipeline/rankings.py",
+        "page.total, as_of_ms, entries, source)",
+        "page.total, self._now_ms(), entries, source)",
+        ("tests/unit/test_rankings.py",),
+    ),
+    Mutation(
+        "a page of events reads a megabyte of them",
+        "shared/truth/reads.py",
+        "partition, after, page_size=limit)",
+        "partition, after)",
+        PAGE_SIZES,
+    ),
+    Mutation(
+        "a page of acts reads a megabyte of them",
+        "shared/truth/queries.py",
+        'PaginationConfig={"PageSize": limit}',
+        'PaginationConfig={"PageSize": None}',
+        PAGE_SIZES,
+    ),
+    Mutation(
+        "a page of leaderboards reads a megabyte of them",
+        "shared/truth/registry.py",
+        ", page_size=limit)",
+        ")",
+        PAGE_SIZES,
+    ),
+    Mutation(
+        "a cursor goes on with whatever filters",
+        "functions/api/params.py",
+        "if cursor.filters != filters_of(selection):",
+        "if False:",
+        ("tests/unit/api/test_selections.py",),
     ),
 )
 

@@ -107,7 +107,8 @@ class RankingQuery(WindowQuery):
         str | None,
         Field(
             max_length=CURSOR_CHARACTERS_MAX,
-            description="`nextCursor` or `prevCursor` of another page, with the same filters; in place of `offset`",
+            description="`nextCursor` or `prevCursor` of another page, with the same filters, and no others. "
+            "In place of `offset`",
         ),
     ] = None
     user_ids: Annotated[
@@ -259,7 +260,12 @@ class LeaderboardBody(_Sent):
 
     name: Annotated[Name, Field(description="For people")]
     aggregation: Annotated[
-        Aggregation, Field(description="What a player's events make together: their sum, the best one, the latest one")
+        Aggregation,
+        Field(
+            description="What a player's events make together: their sum, the best one, the latest one. Of equal "
+            "scores the one with the earlier `reachedAt` ranks first: the time of the latest event with `sum`, of the "
+            "earliest event with the best points with `best`, of the latest event with `latest`"
+        ),
     ]
     order: Annotated[Order, Field(description="Whether the highest score ranks first, or the lowest")] = Order.DESC
     lateness: Annotated[int, BeforeValidator(_lateness, json_schema_input_type=str)] = Field(

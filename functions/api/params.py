@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 from fastapi.exceptions import RequestValidationError
+from msgspec.structs import replace
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
@@ -29,7 +30,7 @@ from shared.domain.windows import (
     parse_week,
     weekly,
 )
-from shared.pipeline.cursors import InvalidCursor
+from shared.pipeline.cursors import Cursor, InvalidCursor, filters_of
 from shared.pipeline.leaderboards import KEEP_MS
 from shared.truth.registry import Registry
 from shared.wiring import Wiring
@@ -175,12 +176,13 @@ class Finder:
             Unavailable: as above.
         """
         kept = self._periods.get((leaderboard_id, period_id))
-        if kept is not None and self.now_ms() - kept[0] < KEEP_MS:
+        asked_ms = self.now_ms()
+        if kept is not None and asked_ms - kept[0] < KEEP_MS:
             return kept[1]
         period = read_period(self._wiring.registry, leaderboard_id, period_id)
         if len(self._periods) >= PERIODS_KEPT_MAX:
             self._periods.clear()
-        self._periods[leaderboard_id, period_id] = self.now_ms(), period
+        self._periods[leaderboard_id, period_id] = asked_ms, period
         return period
 
     def forget_period(self, leaderboard_id: str, period_id: str) -> None:
@@ -219,29 +221,31 @@ class Finder:
             InvalidRequest, InvalidWindow, UnknownPeriod, Unavailable: as above.
         """
         window = self.window(leaderboard, query)
-        place, backward = None, False
-        if query.cursor is not None:
-            try:
-                cursor = self._wiring.cursors.read(query.cursor, leaderboard.id)
-            except InvalidCursor as error:
-                raise InvalidRequest(str(error), "cursor") from None
-            # the day or week of now may be another than when paging began, which goes on where it was
-            if query.date is None and query.window in (WindowKind.DAILY, WindowKind.WEEKLY):
-                window = cursor.window
-            if cursor.window_id != window.id or window.kind is not query.window:
-                raise InvalidRequest("belongs to another window", "cursor")
-            place, backward = cursor.place, cursor.backward
         selection = Selection(
             limit=query.limit,
             offset=query.offset,
-            place=place,
-            backward=backward,
             min_score=query.min_score,
             max_score=query.max_score,
             tier=query.tier,
             label=label,
         )
-        return window, selection
+        if query.cursor is None:
+            return window, selection
+        cursor = self._cursor(leaderboard, query.cursor)
+        # the day or week of now may be another than when paging began, which goes on where it was
+        if query.date is None and query.window in (WindowKind.DAILY, WindowKind.WEEKLY):
+            window = cursor.window
+        if cursor.window_id != window.id or window.kind is not query.window:
+            raise InvalidRequest("belongs to another window", "cursor")
+        if cursor.filters != filters_of(selection):
+            raise InvalidRequest("belongs to a page with other filters", "cursor")
+        return window, replace(selection, place=cursor.place, backward=cursor.backward)
+
+    def _cursor(self, leaderboard: Leaderboard, text: str) -> Cursor:
+        try:
+            return self._wiring.cursors.read(text, leaderboard.id)
+        except InvalidCursor as error:
+            raise InvalidRequest(str(error), "cursor") from None
 
     def _weekly(self, date: str | None) -> Window:
         if date is None:

@@ -9,13 +9,16 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from shared.domain.selections import Place
+from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score
 from shared.domain.windows import Window, parse_id
 
+FILTERS_BYTES: Final = 8
+"""Of the digest by which a cursor tells the filters that it belongs to: it is signed, so nobody can look for another
+choice of filters with the same one."""
 SIGNATURE_BYTES: Final = 16
 """HMAC-SHA-256 cut to 128 bits (RFC 2104, section 5: at least half of the hash)."""
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Raised whenever the content changes, so that an older cursor is refused rather than misread."""
 
 
@@ -24,7 +27,7 @@ class InvalidCursor(ValueError):
 
 
 class Cursor(Struct, frozen=True, array_like=True):
-    """A position, and which way to read from it. It belongs to one window of one leaderboard."""
+    """A position, and which way to read from it. It belongs to one window of one leaderboard, and to some filters."""
 
     leaderboard_id: str
     window_id: str
@@ -32,6 +35,8 @@ class Cursor(Struct, frozen=True, array_like=True):
     user_id: str
     points: int
     reached_at_ms: int
+    filters: bytes = b""
+    """As `filters_of` tells them."""
     format: int = _FORMAT
 
     @property
@@ -43,6 +48,14 @@ class Cursor(Struct, frozen=True, array_like=True):
     def window(self) -> Window:
         """The window that it belongs to."""
         return parse_id(self.window_id)
+
+
+def filters_of(selection: Selection) -> bytes:
+    """What a selection takes of the window, in short; empty for the whole window."""
+    filters = (selection.min_score, selection.max_score, selection.tier, selection.label)
+    if filters == (None,) * len(filters):
+        return b""
+    return hashlib.blake2b(msgspec.msgpack.encode(filters), digest_size=FILTERS_BYTES).digest()
 
 
 class Cursors:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from functions.api.models import CURSOR_CHARACTERS_MAX
 from shared.domain.events import INSTANT_END_MS, POINTS_MAX, USER_ID_BYTES_MAX
-from shared.pipeline.cursors import Cursor, Cursors, InvalidCursor
+from shared.pipeline.cursors import FILTERS_BYTES, Cursor, Cursors, InvalidCursor
 
 CURSOR = Cursor("cup", "2026-W48", backward=False, user_id="Zoë/🎮", points=-25, reached_at_ms=1_795_430_000_000)
 CURSORS = Cursors(b"k" * 32)
@@ -34,7 +34,7 @@ def test_a_cursor_is_read_as_it_was_written(cursor: Cursor) -> None:
 def test_the_longest_cursor_is_within_what_the_api_takes() -> None:
     longest = Cursor(
         "a" * 64, "2026-11-01..2026-11-15", backward=True, user_id="a" * USER_ID_BYTES_MAX, points=-POINTS_MAX,
-        reached_at_ms=INSTANT_END_MS,
+        reached_at_ms=INSTANT_END_MS, filters=b"\xff" * FILTERS_BYTES,
     )  # fmt: skip
     assert len(CURSORS.write(longest)) <= CURSOR_CHARACTERS_MAX
 

@@ -20,7 +20,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.windows import Window
 from shared.pipeline.answers import PlayerRanking, Ranking
-from shared.pipeline.cursors import Cursor
+from shared.pipeline.cursors import Cursor, filters_of
 from shared.wiring import Wiring
 
 _RANKINGS: Final = "/leaderboards/{id}/rankings"
@@ -96,10 +96,11 @@ def _read_page(
 ) -> Fresh:
     """`asked`: the cursor of the request."""
     ranking = wiring.rankings.select(leaderboard, window, selection)
+    filters = filters_of(selection)
 
     def cursor(entry: Entry, *, backward: bool) -> str:
         place = (entry.user_id, entry.score, entry.reached_at_ms)
-        return wiring.cursors.write(Cursor(leaderboard.id, window.id, backward, *place))
+        return wiring.cursors.write(Cursor(leaderboard.id, window.id, backward, *place, filters))
 
     entries = ranking.entries
     following = cursor(entries[-1], backward=False) if ranking.has_next else None

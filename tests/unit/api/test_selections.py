@@ -65,6 +65,32 @@ def test_a_cursor_of_another_window_is_named(api: Api, query: dict[str, str]) ->
     assert len(api.rankings.asked) == asked_before
 
 
+FILTERS: list[dict[str, Any]] = [
+    {},
+    {"minScore": 1},
+    {"maxScore": 200},
+    {"minScore": 1, "maxScore": 200},
+    {"tier": "gold"},
+    {"attr.country": "DE"},
+    {"attr.country": "FR"},
+    {"attr.country": "DE", "minScore": 1},
+]
+
+
+@pytest.mark.parametrize("other", FILTERS)
+@pytest.mark.parametrize("filters", FILTERS)
+def test_a_cursor_goes_on_with_the_filters_of_its_page_alone(
+    api: Api, filters: dict[str, Any], other: dict[str, Any]
+) -> None:
+    page = api.get(RANKINGS, **filters, limit=2, offset=1).json
+    for cursor in (page["nextCursor"], page["prevCursor"]):
+        answer = api.get(RANKINGS, **other, limit=3, cursor=cursor)
+        if filters == other:
+            assert answer.status == 200
+        else:
+            assert (answer.status, answer.errors) == (422, {"cursor": "belongs to a page with other filters"})
+
+
 @pytest.mark.parametrize(
     "cursor",
     [
