@@ -56,10 +56,11 @@ the lower first. The order of arrival never counts. Equal scores share one `comp
 - *Times* are UTC, RFC 3339, in milliseconds. *Scores* are integers to ±(2^53−1). *User ids* in a path are
   percent-encoded.
 - *A cache that can't answer* is said, never hidden: `source` is `snapshot` then, at most a minute old. It has the first
-  1,000 entries of a window: a page that goes below them ends there with `truncated`, and its cursor leads on from there
-  once the cache is back. Players who are asked for have their scores of now and `rankApproximate`. What a snapshot does
-  not tell is a 503 with `Retry-After`: a filter by attribute (`attr.*`), a custom range of more than a week that is no
-  registered period, and `userIds` that take more than 3,100 daily scores together.
+  1,000 entries of a window: a page that goes below them ends there with `truncated`, and its `nextCursor` leads on from
+  there once the cache is back. Players who are asked for have their scores of now and `rankApproximate`. What a
+  snapshot does not tell is a 503 with `Retry-After`, and never an empty page: a page that begins below the first 1,000,
+  a filter by attribute (`attr.*`), a custom range of more than a week that is no registered period, and `userIds` that
+  take more than 3,100 daily scores together.
 - *Asking again*: rankings and players carry `ETag` and `Cache-Control`. With `If-None-Match` the answer is 304 if
   nothing has changed; with `Prefer: wait=20` beside it, the answer comes once something has, or after 20 s. Nobody
   waits for a window that is final, nor for a snapshot, which says `Retry-After`.
@@ -289,7 +290,7 @@ WHEN: Final[dict[str, str]] = {
     "periods aside; each goes two hours after it was last read",
     "internal-error": "A mistake of ours; `detail` names the request in our log",
     "cache-unavailable": "Redis is out of reach, and no snapshot tells what was asked for",
-    "rebuilding": "The ranking is being rebuilt, and no snapshot tells what was asked for",
+    "rebuilding": "The ranking is being rebuilt, and no snapshot (the first 1,000 entries) tells what was asked for",
     "truth-unavailable": "DynamoDB is out of reach",
     "queue-unavailable": "SQS is out of reach",
 }

@@ -24,6 +24,7 @@ CLOSING = ("tests/integration/test_closing.py",)
 DISQUALIFICATION = ("tests/integration/test_disqualification.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
+FALLBACK = ("tests/integration/test_fallback.py",)
 FILTERS = ("tests/integration/test_filters.py",)
 PAGE_SIZES = ("tests/integration/test_page_sizes.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
@@ -616,6 +617,34 @@ MUTATIONS = (
         "if cursor.filters != filters_of(selection):",
         "if False:",
         ("tests/unit/api/test_selections.py",),
+    ),
+    Mutation(
+        "a page below the snapshot is empty",
+        "shared/pipeline/fallback.py",
+        "        if truncated and not shown:\n            return None\n",
+        "",
+        PROPERTY,
+    ),
+    Mutation(
+        "a snapshot is as of when it was taken, however often it is confirmed",
+        "shared/pipeline/snapshots.py",
+        "        if revisions:\n",
+        "        if taken:\n",
+        FALLBACK,
+    ),
+    Mutation(
+        "a snapshot is confirmed by another revision",
+        "shared/truth/snapshots.py",
+        "confirmed.revisions.get(window_id) != snapshot.revision or ",
+        "",
+        FALLBACK,
+    ),
+    Mutation(
+        "a window that is being built hides the others",
+        "shared/pipeline/players.py",
+        "except (Rebuilding, Building, CacheUnavailable, QueueUnavailable) as error:",
+        "except (Rebuilding, CacheUnavailable, QueueUnavailable) as error:",
+        ("tests/integration/test_api.py",),
     ),
 )
 

@@ -148,6 +148,7 @@ VIEWS: Final[dict[str, Any]] = {
         "leaderboardId": "autumn-cup",
         "userId": "u-42",
         "windows": [{"window": _WINDOW, "periods": [], **_AS_READ, "rankApproximate": False, "entry": _SECOND}],
+        "pending": [],
     },
     "EventsView": {"leaderboardId": "autumn-cup", "userId": "u-42", "events": [_EVENT], "nextAfter": None},
     "ExplanationView": {

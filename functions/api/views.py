@@ -90,8 +90,8 @@ class RankingView(Struct, rename="camel", gc=False):
     prev_cursor: str | None
     """Asks for the entries ahead of this page; null if there are none, or no entries on it."""
     truncated: bool
-    """With source `snapshot`: entries that belong on this page stand below the first 1,000, which are all that it has.
-    A cursor that leads to none is given back: it goes on from there once the source is `live` again."""
+    """With source `snapshot`: entries that belong on this page stand below the first 1,000, which are all that it has;
+    `nextCursor` leads on to them. A page that begins there is a 503 with `Retry-After` until the source is `live`."""
     rank_approximate: bool
     """With source `snapshot` and `userIds`: the scores are of now, the ranks estimates among the others of `asOf`."""
     missing: list[str] | UnsetType = UNSET
@@ -128,12 +128,24 @@ class PlayerWindowView(Struct, rename="camel"):
     """Null without points in the window."""
 
 
+class PendingWindowView(Struct, rename="camel"):
+    """A window that can't be told yet: `daysRead` of `days` are in it so far."""
+
+    window: WindowView
+    periods: list[str]
+    """Ids of the registered periods over these dates."""
+    days_read: int
+    days: int
+
+
 class PlayerWindowsView(Struct, rename="camel"):
     """A player in every window that is going on."""
 
     leaderboard_id: str
     user_id: str
     windows: list[PlayerWindowView]
+    pending: list[PendingWindowView]
+    """Windows that are being built from the truth: ask again after the seconds in `Retry-After`."""
 
 
 class TierView(

@@ -10,6 +10,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier
 from shared.domain.windows import Day, Window, WindowStatus
+from shared.live.builds import BuildProgress
 from shared.truth.items import LedgerEntry
 
 
@@ -71,6 +72,22 @@ class PlayerWindow(Struct, frozen=True):
     """With the player's entry, or with none."""
     period_ids: Sequence[str]
     """The registered periods over its dates."""
+
+
+class PendingWindow(Struct, frozen=True):
+    """A window that is going on and can't be told yet: it is being built, or nothing vouches for it."""
+
+    window: Window
+    period_ids: Sequence[str]
+    progress: BuildProgress
+    """How far its build is, as far as that is known."""
+
+
+class PlayerWindows(Struct, frozen=True):
+    """Where a player stands in all windows that are going on."""
+
+    windows: Sequence[PlayerWindow]
+    pending: Sequence[PendingWindow]
 
 
 class TierMatch(Struct, frozen=True):

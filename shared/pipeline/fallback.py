@@ -45,7 +45,8 @@ class Fallback:
         """A page as it was when the snapshot was taken, as far as the snapshot's top reaches.
 
         Returns:
-            None if there is no snapshot, or for a label: snapshots have none.
+            None if there is no snapshot, if the page begins below the snapshot's top (an empty page would say that the
+            ranking ends there), or for a label: snapshots have none.
 
         Raises:
             Unavailable: if the truth is out of reach.
@@ -58,13 +59,16 @@ class Fallback:
         reach = len(snapshot.top)
         # backward the page has to end where it was asked to
         shown = range(begin, min(end, reach)) if end <= reach or not selection.backward else range(0)
+        truncated = begin < end and end > reach
+        if truncated and not shown:
+            return None
         lines = to_entries(leaderboard.tiers, snapshot.total, 0, 0, snapshot.top[: shown.stop])
         return replace(
             self._ranking(window, snapshot, list(islice(lines, shown.start, None)), final=final),
             matched=_middle(run.past) - _middle(run.first),
             has_previous=bool(shown) and shown.start > run.first[1],
             has_next=bool(shown) and shown.stop < run.past[1],
-            truncated=begin < end and end > reach,
+            truncated=truncated,
         )
 
     def player(

@@ -1,17 +1,30 @@
 """One player: all their windows at once, their events, and why they stand where they stand."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing, combine
 from shared.domain.tiers import TierRule, points_to_tiers
 from shared.domain.windows import ALL_TIME, Day, Window, WindowKind, daily, day_of, weekly
+from shared.live.builds import BuildProgress
 from shared.live.queries import LiveQueries
 from shared.live.windows import CacheUnavailable
-from shared.pipeline.answers import CountedEvent, Explanation, PlayerRanking, PlayerWindow, Ranking, TierMatch
-from shared.pipeline.rankings import Rankings
+from shared.pipeline.answers import (
+    CountedEvent,
+    Explanation,
+    PendingWindow,
+    PlayerRanking,
+    PlayerWindow,
+    PlayerWindows,
+    Ranking,
+    TierMatch,
+)
+from shared.pipeline.rankings import Rankings, Rebuilding
 from shared.pipeline.results import Results
+from shared.pipeline.window_builds import AT_ONCE_MS, Building
+from shared.queues import QueueUnavailable
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -46,13 +59,13 @@ class Players:
         self._results = results
         self._now_ms = now_ms
 
-    def windows(self, leaderboard: Leaderboard, user_id: str) -> list[PlayerWindow]:
+    def windows(self, leaderboard: Leaderboard, user_id: str) -> PlayerWindows:
         """Where a player stands today, this week, in all time and in every registered period that is going on.
 
+        A window that can't be told yet is pending, and keeps none of the others back.
+
         Raises:
-            Rebuilding: if the cache can't vouch for one of them, and there is no snapshot of it.
-            Building: if one has to be built and takes a while.
-            CacheUnavailable: if Redis fails, and there is no snapshot of one of them.
+            Rebuilding, Building, CacheUnavailable, QueueUnavailable: why the first can't be told, if none can.
             Unavailable: if the registry is out of reach, or the truth where it is needed.
         """
         now_ms = self._now_ms()
@@ -62,26 +75,45 @@ class Players:
         for period in sorted(open_periods, key=lambda one: (one.first, one.last, one.id)):
             if period.window in period_ids or len(period_ids) < WINDOWS_MAX:
                 period_ids.setdefault(period.window, []).append(period.id)
-        rankings = self._in_windows(leaderboard, list(period_ids), user_id, now_ms)
-        return [PlayerWindow(ranking, period_ids[ranking.window]) for ranking in rankings]
+        told: list[PlayerWindow] = []
+        pending: dict[Window, Exception] = {}
+        for window, read in self._readers(leaderboard, list(period_ids), user_id, now_ms):
+            try:
+                told.append(PlayerWindow(read(), period_ids[window]))
+            except (Rebuilding, Building, CacheUnavailable, QueueUnavailable) as error:
+                pending[window] = error
+        if not told:
+            raise next(iter(pending.values()))
+        return PlayerWindows(
+            told, [PendingWindow(window, period_ids[window], _progress(error)) for window, error in pending.items()]
+        )
 
-    def _in_windows(
+    def _readers(
         self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str, now_ms: int
-    ) -> list[Ranking]:
+    ) -> Iterator[tuple[Window, Callable[[], Ranking]]]:
+        """How each window is read, after one look at the cache for all of them.
+
+        Those that have to be built share the time that a reader waits for one.
+        """
         try:
             found = self._queries.player_windows(leaderboard, windows, user_id, now_ms)
-        except CacheUnavailable:
-            known = [self._rankings.players_without_cache(leaderboard, window, (user_id,)) for window in windows]
-            rankings = [ranking for ranking in known if ranking is not None]
-            if len(rankings) < len(windows):
-                raise
-            return rankings
-        return [
-            self._rankings.ranking_of(leaderboard, window, now_ms, players, final=False)
-            if players.page.complete
-            else self._rankings.players(leaderboard, window, (user_id,))
-            for window, players in zip(windows, found, strict=True)
-        ]
+        except CacheUnavailable as away:
+            for window in windows:
+                yield window, partial(self._without_cache, leaderboard, window, user_id, away)
+            return
+        deadline_ms = self._now_ms() + AT_ONCE_MS
+        for window, players in zip(windows, found, strict=True):
+            if players.page.complete:
+                yield window, partial(self._rankings.ranking_of, leaderboard, window, now_ms, players, final=False)
+            else:
+                left_ms = max(0, deadline_ms - self._now_ms())
+                yield window, partial(self._rankings.players, leaderboard, window, (user_id,), at_once_ms=left_ms)
+
+    def _without_cache(self, leaderboard: Leaderboard, window: Window, user_id: str, away: CacheUnavailable) -> Ranking:
+        ranking = self._rankings.players_without_cache(leaderboard, window, (user_id,))
+        if ranking is None:
+            raise away
+        return ranking
 
     def events(self, leaderboard: Leaderboard, user_id: str, after: str | None, limit: int) -> list[LedgerEntry]:
         """Up to `limit` of a player's accepted events, by event id, from the one that follows `after`.
@@ -129,6 +161,10 @@ class Players:
             agrees,
             _tiers(rules, found),
         )
+
+
+def _progress(error: Exception) -> BuildProgress:
+    return error.progress if isinstance(error, Building) else BuildProgress()
 
 
 def _is_in(window: Window, entry: LedgerEntry) -> bool:

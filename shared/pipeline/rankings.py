@@ -19,7 +19,7 @@ from shared.live.windows import CacheUnavailable, LiveWindows, Page, Position, i
 from shared.pipeline.answers import PlayerRanking, Ranking, RankingSource
 from shared.pipeline.fallback import Fallback
 from shared.pipeline.results import Results
-from shared.pipeline.window_builds import WindowBuilds
+from shared.pipeline.window_builds import AT_ONCE_MS, WindowBuilds
 from shared.queues import Queue, QueueUnavailable, RepairRequest
 
 T = TypeVar("T")
@@ -119,8 +119,16 @@ class Rankings:
             has_next=begin < end < run.past,
         )
 
-    def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]) -> Ranking:
+    def players(
+        self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], *, at_once_ms: int = AT_ONCE_MS
+    ) -> Ranking:
         """The entries of some players, best first; who has no points in the window is not among them.
+
+        Args:
+            leaderboard: whose window.
+            window: which one.
+            user_ids: of the players.
+            at_once_ms: how long to wait for the window, if it has to be built.
 
         Raises:
             Rebuilding, CacheUnavailable: as above, or if more standings would have to be read than one answer may.
@@ -136,6 +144,7 @@ class Rankings:
                 now_ms,
                 lambda: self._queries.players(board, window, user_ids, now_ms),
                 lambda players: players.page,
+                at_once_ms=at_once_ms,
             )
         except (Rebuilding, CacheUnavailable):
             ranking = self._fallback.players(board, window, user_ids, final=final)
@@ -211,7 +220,14 @@ class Rankings:
         )
 
     def _vouched(
-        self, leaderboard: Leaderboard, window: Window, now_ms: int, read: Callable[[], T], page_of: Callable[[T], Page]
+        self,
+        leaderboard: Leaderboard,
+        window: Window,
+        now_ms: int,
+        read: Callable[[], T],
+        page_of: Callable[[T], Page],
+        *,
+        at_once_ms: int = AT_ONCE_MS,
     ) -> T:
         answer = read()
         kept = is_kept(leaderboard, window, now_ms)
@@ -222,7 +238,7 @@ class Rankings:
         if kept:
             self._ask_for_rebuild(leaderboard.id)
             raise Rebuilding(f"{leaderboard.id} is being rebuilt")
-        self._builds.build(leaderboard, window)
+        self._builds.build(leaderboard, window, at_once_ms)
         answer = read()
         if not page_of(answer).complete:
             raise Rebuilding(f"{window.id} of {leaderboard.id} went while it was read")

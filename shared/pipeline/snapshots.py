@@ -13,7 +13,7 @@ from shared.pipeline.disqualifications import Disqualifications, present
 from shared.pipeline.folding import rank_players
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
-from shared.truth.snapshots import Snapshots
+from shared.truth.snapshots import Confirmation, Snapshots
 
 KEEP_MS: Final = 2_000
 """How long a function answers from a snapshot that it has read, before it looks for a newer one."""
@@ -50,20 +50,27 @@ class WindowSnapshots:
     def take(self, leaderboard: Leaderboard) -> int:
         """Write a snapshot of each window that can still change and has changed; returns how many.
 
+        Of those that have not it is noted that their snapshots are still true.
+
         Raises:
             CacheUnavailable: if Redis fails.
             Unavailable: if the truth is out of reach.
         """
-        taken = 0
+        taken, as_of_ms, revisions = 0, self._now_ms(), dict[str, int]()
         for window in self._moving(leaderboard):
             complete, snapshot = self._live.snapshot(leaderboard, window, self._now_ms())
             place = (leaderboard.id, window.id)
-            if not complete or self._written.get(place) == snapshot.revision:
+            if not complete:
+                continue
+            revisions[window.id] = snapshot.revision
+            if self._written.get(place) == snapshot.revision:
                 continue
             cutoff_ms = leaderboard.window_cutoff_ms(window)
             self._store.write(*place, snapshot, 0 if cutoff_ms is None else cutoff_ms + RETENTION_MS)
             self._written[place] = snapshot.revision
             taken += 1
+        if revisions:
+            self._store.confirm(leaderboard.id, Confirmation(as_of_ms, revisions))
         return taken
 
     def find(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:

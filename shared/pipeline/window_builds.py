@@ -66,18 +66,23 @@ class WindowBuilds:
         self._new_token = new_token
         self._kept_ms: dict[tuple[str, str], int] = {}
 
-    def build(self, leaderboard: Leaderboard, window: Window) -> None:
+    def build(self, leaderboard: Leaderboard, window: Window, at_once_ms: int = AT_ONCE_MS) -> None:
         """Build a window that nobody vouches for. If the cache is flushed meanwhile, nobody does afterwards either.
+
+        Args:
+            leaderboard: whose window.
+            window: which one.
+            at_once_ms: how long the reader waits for it.
 
         Raises:
             TooManyRanges: if there is no room for it.
-            Building: if somebody else builds it, or it takes more than AT_ONCE_MS: then functions/repair goes on.
+            Building: if somebody else builds it, or it takes longer than that: then functions/repair goes on.
             QueueUnavailable: if that could not be ordered.
             Unavailable: if the truth is out of reach.
             CacheUnavailable: if Redis fails.
         """
         self._check_room(leaderboard, window)
-        deadline_ms = self._now_ms() + AT_ONCE_MS
+        deadline_ms = self._now_ms() + at_once_ms
         grant, build = self._rebuild.begin(leaderboard, window, self._new_token())
         if grant is Grant.HELD:
             raise Building(leaderboard.id, window, build.progress)

@@ -93,6 +93,10 @@ def snapshot_sort(window_id: str) -> str:
     return f"snapshot#{window_id}"
 
 
+CONFIRMED_SNAPSHOTS = "confirmed-snapshots"
+"""Sort key of which snapshots of a leaderboard were still true, and when."""
+
+
 def progress_partition(topic: str) -> str:
     """How far each partition of a topic is committed, e.g. `progress#score-events`, sorted by partition."""
     return f"progress#{topic}"

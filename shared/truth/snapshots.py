@@ -1,9 +1,12 @@
 """Snapshots of windows in the registry table, for the time that the cache can't be asked."""
 
 import zlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.snapshots import Snapshot
 from shared.truth import keys
@@ -17,6 +20,17 @@ ITEM_BYTES_MAX: Final = 380 * 1024
 2,000 entries with names of 128 random bytes stay below it."""
 
 _decoder = msgspec.msgpack.Decoder(Snapshot)
+
+
+class Confirmation(Struct, frozen=True, array_like=True):
+    """When the windows of a leaderboard were last looked at, and at which revisions they were."""
+
+    as_of_ms: int
+    revisions: Mapping[str, int]
+    """Window id → revision."""
+
+
+_confirmations = msgspec.msgpack.Decoder(Confirmation)
 
 
 class Snapshots:
@@ -47,20 +61,41 @@ class Snapshots:
         with passing_as_unavailable():
             self._client.put_item(TableName=self._table, Item=item)
 
-    def read(self, leaderboard_id: str, window_id: str) -> Snapshot | None:
-        """The latest snapshot of a window; None if none was ever taken.
+    def confirm(self, leaderboard_id: str, confirmation: Confirmation) -> None:
+        """Say of all windows at once that nothing has changed since their snapshots.
+
+        It is an item of its own: whoever updates an item pays for all of it, and a snapshot is up to 380 KB.
 
         Raises:
             Unavailable: as above.
         """
-        key: Any = self._key(leaderboard_id, window_id)
+        body = msgspec.msgpack.encode(confirmation)
+        item: dict[str, Any] = self._place(leaderboard_id, keys.CONFIRMED_SNAPSHOTS) | {"confirmation": {"B": body}}
         with passing_as_unavailable():
-            answer = self._client.get_item(TableName=self._table, Key=key)
-        item = answer.get("Item")
-        return None if item is None else _decoder.decode(zlib.decompress(item["snapshot"]["B"]))
+            self._client.put_item(TableName=self._table, Item=item)
+
+    def read(self, leaderboard_id: str, window_id: str) -> Snapshot | None:
+        """The latest snapshot of a window, as of when it was last known to be true; None if none was ever taken.
+
+        Raises:
+            Unavailable: as above.
+        """
+        item = self._get(self._key(leaderboard_id, window_id))
+        if item is None:
+            return None
+        snapshot = _decoder.decode(zlib.decompress(item["snapshot"]["B"]))
+        item = self._get(self._place(leaderboard_id, keys.CONFIRMED_SNAPSHOTS))
+        confirmed = Confirmation(0, {}) if item is None else _confirmations.decode(item["confirmation"]["B"])
+        if confirmed.revisions.get(window_id) != snapshot.revision or confirmed.as_of_ms <= snapshot.as_of_ms:
+            return snapshot
+        return replace(snapshot, as_of_ms=confirmed.as_of_ms)
+
+    def _get(self, key: Any) -> Any:
+        with passing_as_unavailable():
+            return self._client.get_item(TableName=self._table, Key=key).get("Item")
 
     def _key(self, leaderboard_id: str, window_id: str) -> dict[str, Any]:
-        return {
-            "pk": {"S": keys.leaderboard_partition(leaderboard_id)},
-            "sk": {"S": keys.snapshot_sort(window_id)},
-        }
+        return self._place(leaderboard_id, keys.snapshot_sort(window_id))
+
+    def _place(self, leaderboard_id: str, sort: str) -> dict[str, Any]:
+        return {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from circuitbreaker import CircuitBreaker
 from redis import Redis
@@ -14,9 +16,10 @@ from redis.retry import Retry
 
 from shared.domain.events import POINTS_MAX
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, daily, day_of, format_day, weekly
+from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of, format_day, weekly
 from shared.live.queries import LiveQueries
 from shared.live.windows import LiveWindows
+from shared.queues import RepairRequest
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalRanking
 from shared.wiring import now_ms
@@ -160,6 +163,41 @@ def test_a_player_has_all_his_windows_in_one_round_trip(call: Call, score: Calla
         assert one["entry"] in page.json["entries"]
     nobody = call("player-windows", path=answer_path(call, "nobody/windows"))
     assert [one["entry"] for one in nobody.json["windows"]] == [None] * 4
+
+
+def test_a_window_that_is_being_built_hides_none_of_the_others(
+    call: Call, score: Callable[..., None], module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("put-leaderboard", body=BODY)
+    first, last = (format_day(Day(day_of(now_ms()) + days)) for days in (-40, 40))
+    today = format_day(day_of(now_ms()))
+    call("put-period", body={"name": "Today", "from": today, "to": today})
+    score(("ann", 20), ("u-42", 7))
+    assert len(call("player-windows").json["windows"]) == 4
+    path = call("put-period", body={"name": "Long", "from": first, "to": last}, path=period_path(call, "long"))
+    assert path.status in (200, 201)
+    ordered: list[bytes] = []
+    monkeypatch.setattr(module.wiring.window_builds, "_repairs", SimpleNamespace(send=ordered.extend))
+    monkeypatch.setattr("shared.pipeline.players.AT_ONCE_MS", 0)
+
+    answer = call("player-windows")
+
+    assert (answer.status, answer.headers["retry-after"]) == (200, "1")
+    assert [one["window"]["kind"] for one in answer.json["windows"]] == ["daily", "weekly", "all-time", "custom"]
+    assert all(one["entry"]["score"] == 7 for one in answer.json["windows"])
+    (pending,) = answer.json["pending"]
+    assert (pending["window"]["id"], pending["periods"], pending["days"]) == (f"{first}..{last}", ["long"], 81)
+    assert len(ordered) == 1
+
+    module.wiring.repair.repair(msgspec.json.decode(ordered[0], type=RepairRequest))
+
+    whole = call("player-windows")
+    assert (len(whole.json["windows"]), whole.json["pending"]) == (5, [])
+    assert "retry-after" not in whole.headers
+
+
+def period_path(call: Call, period_id: str) -> str:
+    return f"/leaderboards/{call('get-leaderboard').json['id']}/periods/{period_id}"
 
 
 def answer_path(call: Call, tail: str) -> str:
@@ -380,7 +418,7 @@ def test_a_window_without_snapshot_is_answered_from_its_standings(
         assert [one["userId"] for one in page.json["entries"]] == ["bob", "ann"]
 
 
-def test_below_the_top_of_the_snapshot_no_rank_is_shown(
+def test_below_the_top_of_the_snapshot_no_rank_is_shown_nor_an_end(
     call: Call, score: Callable[..., None], redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.domain.snapshots.TOP_ENTRIES", 2)
@@ -390,12 +428,7 @@ def test_below_the_top_of_the_snapshot_no_rank_is_shown(
 
     assert [one["userId"] for one in call("rankings", query="offset=1&limit=5").json["entries"]] == ["ann"]
     deep, past = (call("rankings", query=f"offset={offset}") for offset in (2, 3))
-    assert (deep.status, deep.json["source"], deep.json["entries"], deep.json["truncated"]) == (
-        200,
-        "snapshot",
-        [],
-        True,
-    )
+    assert (deep.status, deep.headers["retry-after"]) == (503, "2")
     assert (past.json["entries"], past.json["truncated"]) == ([], False)
 
 

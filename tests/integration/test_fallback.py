@@ -7,7 +7,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from shared.domain.events import format_instant
 from shared.domain.windows import day_of, format_day
+from shared.truth.snapshots import Confirmation
 from shared.wiring import now_ms
 
 BODY = {
@@ -109,7 +111,7 @@ def test_cursors_lead_through_a_snapshot_and_back(call: Call, score: Score, away
     assert back["entries"] == live["entries"]
 
 
-def test_a_cursor_that_leads_below_the_snapshot_waits_there_until_the_cache_is_back(
+def test_a_cursor_that_leads_below_the_snapshot_is_asked_again_until_the_cache_is_back(
     call: Call, score: Score, redis: Redis, module: Any, leaderboard_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.domain.snapshots.TOP_ENTRIES", 5)
@@ -122,16 +124,37 @@ def test_a_cursor_that_leads_below_the_snapshot_waits_there_until_the_cache_is_b
 
     first = call("rankings", query="limit=3").json
     second = call("rankings", query=f"limit=3&cursor={first['nextCursor']}").json
-    third = call("rankings", query=f"limit=3&cursor={second['nextCursor']}").json
+    third = call("rankings", query=f"limit=3&cursor={second['nextCursor']}")
 
     assert first["entries"] + second["entries"] == whole[:5]
-    assert (first["truncated"], second["truncated"], third["truncated"]) == (False, True, True)
-    assert (third["entries"], third["nextCursor"]) == ([], second["nextCursor"])
+    assert (first["truncated"], second["truncated"]) == (False, True)
+    assert (third.status, third.headers["retry-after"]) == (503, "2")
 
     assert module.wiring.rebuild.leaderboard(module.wiring.registry.leaderboard(leaderboard_id))
-    rest = call("rankings", query=f"limit=9&cursor={third['nextCursor']}").json
+    rest = call("rankings", query=f"limit=9&cursor={second['nextCursor']}").json
     assert (rest["source"], rest["entries"], rest["truncated"]) == ("live", whole[5:], False)
     assert rest["nextCursor"] is None
+
+
+PAGES_BELOW = ("offset=5&limit=2", "offset=3&tier=bronze", "maxScore=4", "maxScore=0", "tier=bronze&minScore=0")
+
+
+@pytest.mark.parametrize("query", PAGES_BELOW)
+def test_no_page_says_that_the_ranking_ends_where_the_snapshot_does(
+    query: str, call: Call, score: Score, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.domain.snapshots.TOP_ENTRIES", 4)
+    monkeypatch.setattr("shared.live.windows.TOP_ENTRIES", 4)
+    call("put-leaderboard", body=BODY)
+    score(*SCORES)
+    module.wiring.repair.take_snapshots()
+    assert call("rankings", query=query).json["entries"]
+    redis.flushall()
+
+    answer = call("rankings", query=query)
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+    assert answer.json["type"] == "urn:leaderboards:problem:rebuilding"
 
 
 def test_a_page_before_a_place_below_the_snapshot_is_not_made_of_others(
@@ -146,10 +169,7 @@ def test_a_page_before_a_place_below_the_snapshot_is_not_made_of_others(
     cursor = call("rankings", query="offset=7&limit=2").json["prevCursor"]
     redis.flushall()
 
-    page = call("rankings", query=f"limit=2&cursor={cursor}").json
-
-    assert (page["entries"], page["truncated"]) == ([], True)
-    assert (page["prevCursor"], page["nextCursor"]) == (cursor, None)
+    assert call("rankings", query=f"limit=2&cursor={cursor}").status == 503
 
 
 def test_a_player_has_all_their_windows_without_the_cache(call: Call, score: Score, away: Away, module: Any) -> None:
@@ -168,6 +188,41 @@ def test_a_player_has_all_their_windows_without_the_cache(call: Call, score: Sco
     assert {"daily", "weekly", "all-time"} <= {one["window"]["kind"] for one in windows}
     for one in windows:
         assert (one["entry"]["score"], one["entry"]["rank"], one["rankApproximate"]) == (8, 2, True)
+
+
+def test_a_snapshot_is_as_of_when_it_was_last_known_to_be_true(
+    call: Call, score: Score, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots, start_ms = module.wiring.snapshots, now_ms()
+    call("put-leaderboard", body=BODY)
+    score(("ann", 9))
+    times = iter(range(start_ms + 60_000, start_ms + 400_000, 60_000))
+    with monkeypatch.context() as patch:  # minute by minute, nothing has changed since the first
+        for at_ms in times:
+            patch.setattr(snapshots, "_now_ms", lambda at_ms=at_ms: at_ms)
+            module.wiring.repair.take_snapshots()
+    confirmed_ms = at_ms
+    score(("bob", 3))  # nobody has looked since
+
+    redis.flushall()
+
+    page = call("rankings", query="window=all-time").json
+    assert (page["source"], page["asOf"]) == ("snapshot", format_instant(confirmed_ms))
+    assert [one["userId"] for one in page["entries"]] == ["ann"]
+
+
+def test_a_snapshot_of_another_revision_is_not_taken_for_confirmed(
+    call: Call, score: Score, redis: Redis, module: Any, leaderboard_id: str
+) -> None:
+    call("put-leaderboard", body=BODY)
+    score(("ann", 9))
+    module.wiring.repair.take_snapshots()
+    store = module.wiring.snapshots._store
+    taken = store.read(leaderboard_id, "all-time")
+
+    store.confirm(leaderboard_id, Confirmation(taken.as_of_ms + 60_000, {"all-time": taken.revision + 1}))
+
+    assert store.read(leaderboard_id, "all-time").as_of_ms == taken.as_of_ms
 
 
 def test_what_no_snapshot_tells_is_503_and_says_when_to_ask_again(call: Call, score: Score, away: Away) -> None:

@@ -72,7 +72,7 @@ def test_as_of_is_never_later_than_what_was_read(cache: Cache, rankings: Ranking
         rankings.select(BOARD, ALL_TIME, Selection(limit=1)),
         rankings.players(BOARD, ALL_TIME, ["ann"]),
         player.ranking,
-        *(one.ranking for one in players.windows(BOARD, "ann")),
+        *(one.ranking for one in players.windows(BOARD, "ann").windows),
     ]
 
     assert len(found) == 7

@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from fastapi import FastAPI, Request, Response
 
+from functions.api.building import ASK_AGAIN_S
 from functions.api.models import EventsQuery, NoQuery, WindowQuery
 from functions.api.openapi import building, described, operation
 from functions.api.params import Finder, read_query, to_user_id
@@ -17,6 +18,7 @@ from functions.api.views import (
     EventView,
     ExplanationView,
     NeighbourView,
+    PendingWindowView,
     PlayerWindowsView,
     PlayerWindowView,
     TierMatchView,
@@ -24,11 +26,12 @@ from functions.api.views import (
     to_entry_view,
     to_tier_view,
     to_window_view,
+    window_view,
 )
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
 from shared.domain.windows import format_day
-from shared.pipeline.answers import Explanation, PlayerWindow
+from shared.pipeline.answers import Explanation, PendingWindow, PlayerWindow
 from shared.truth.items import LedgerEntry
 from shared.wiring import Wiring
 
@@ -55,8 +58,10 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)
         found = wiring.players.windows(leaderboard, user_id)
-        view = PlayerWindowsView(leaderboard.id, user_id, [_to_player_window_view(one) for one in found])
-        return answer(view, 200, _FRESH)
+        told = [_to_player_window_view(one) for one in found.windows]
+        pending = [_to_pending_window_view(one, finder.now_ms()) for one in found.pending]
+        headers = _FRESH | ({"retry-after": str(ASK_AGAIN_S)} if pending else {})
+        return answer(PlayerWindowsView(leaderboard.id, user_id, told, pending), 200, headers)
 
     @app.get(
         _EVENTS,
@@ -109,6 +114,16 @@ def _to_player_window_view(found: PlayerWindow) -> PlayerWindowView:
         ranking.source,
         ranking.rank_is_approximate,
         to_entry_view(ranking.entries[0]) if ranking.entries else None,
+    )
+
+
+def _to_pending_window_view(found: PendingWindow, now_ms: int) -> PendingWindowView:
+    window = found.window
+    return PendingWindowView(
+        window_view(window, window.status(now_ms)),
+        list(found.period_ids),
+        found.progress.position,
+        len(window.buckets),
     )
 
 

@@ -52,7 +52,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness)
         if query.user_ids is not None:
             read = partial(_read_players, wiring, leaderboard, finder.window(leaderboard, query), query.user_ids)
         else:
-            read = partial(_read_page, wiring, leaderboard, query.cursor, *finder.selection(leaderboard, query, label))
+            read = partial(_read_page, wiring, leaderboard, *finder.selection(leaderboard, query, label))
         return await freshness.respond(request, leaderboard, read)
 
 
@@ -91,10 +91,7 @@ def register_player(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Fre
         return await respond(request, query, to_user_id(request.path_params["userId"]))
 
 
-def _read_page(
-    wiring: Wiring, leaderboard: Leaderboard, asked: str | None, window: Window, selection: Selection
-) -> Fresh:
-    """`asked`: the cursor of the request."""
+def _read_page(wiring: Wiring, leaderboard: Leaderboard, window: Window, selection: Selection) -> Fresh:
     ranking = wiring.rankings.select(leaderboard, window, selection)
     filters = filters_of(selection)
 
@@ -105,8 +102,6 @@ def _read_page(
     entries = ranking.entries
     following = cursor(entries[-1], backward=False) if ranking.has_next else None
     previous = cursor(entries[0], backward=True) if ranking.has_previous else None
-    if ranking.truncated and not entries and asked is not None:  # there is more on that way than can be said now
-        following, previous = (None, asked) if selection.backward else (asked, None)
     return Fresh(ranking, _to_view(leaderboard, ranking, following, previous))
 
 
