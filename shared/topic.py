@@ -1,10 +1,21 @@
 """The topic itself: how far its partitions reach, and sending records to it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
+from itertools import islice
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_END,
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from msgspec import Struct
 
 TIMEOUT_S: Final = 10
@@ -12,6 +23,10 @@ DELIVERY_TIMEOUT_MS: Final = 60_000
 """How long the broker may take to acknowledge a record before it counts as not sent."""
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Past what a topic takes: how large a record may be is the broker's to say."""
+FETCH_WAIT_MS: Final = 20
+"""How long the broker may hold back its answer where there is nothing to read: the end of a partition is told then."""
+UNTRUSTED_WALK_MAX: Final = 1_000
+"""Records with a producer's time that are passed in a row to find one with the broker's."""
 _GROUP: Final = "leaderboards-closing"
 """Never subscribes nor commits; the client wants a name all the same."""
 
@@ -21,7 +36,10 @@ class TopicUnavailable(Exception):
 
 
 class Reach(Struct, frozen=True):
-    """A partition up to a moment: every record that was appended until then stands before `end`."""
+    """A partition up to a moment: every record that the broker stamped until then stands before `end`.
+
+    Records that carry a producer's time (CreateTime) say nothing of when they were appended, and count for no day.
+    """
 
     partition: int
     first: int
@@ -41,10 +59,16 @@ class Outgoing(Struct, frozen=True):
 class Topic:
     """One topic, by a client that is made when it is first needed."""
 
-    def __init__(self, settings: Mapping[str, Any], name: str) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        name: str,
+        new_consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
+    ) -> None:
         """`settings` are librdkafka's (https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md)."""
         self.name = name
         self._settings = settings
+        self._new_consumer = new_consumer
 
     def reach(self, moment_ms: int) -> list[Reach]:
         """Every partition up to a moment.
@@ -59,7 +83,7 @@ class Topic:
             partitions = self._partitions()
             wanted = [TopicPartition(self.name, one, moment_ms + 1) for one in partitions]
             found = self._offsets.offsets_for_times(wanted, timeout=TIMEOUT_S)
-            return [self._reach(one) for one in found]
+            return [self._reach(one, moment_ms) for one in found]
         except KafkaException as error:
             raise TopicUnavailable(str(error)) from error
 
@@ -69,20 +93,18 @@ class Topic:
         Not every offset has one: the marks of transactions take offsets, too, and compaction takes records away.
 
         Raises:
-            TopicUnavailable: if the broker does not answer.
+            TopicUnavailable: if the broker does not answer, or no longer has all offsets from `first` on: nobody can
+                know then what stood there.
         """
         try:
-            self._reader.assign([TopicPartition(self.name, partition, first)])
-            message = self._reader.poll(TIMEOUT_S)
-            self._reader.unassign()
+            with closing(self._records(self._reader, partition, first)) as records:
+                message = next(records)
+            oldest, _ = self._reader.get_watermark_offsets(TopicPartition(self.name, partition), timeout=TIMEOUT_S)
         except KafkaException as error:
             raise TopicUnavailable(str(error)) from error
-        if message is None:
-            raise TopicUnavailable(f"partition {partition} was not read within {TIMEOUT_S} s")
-        failure = message.error()
+        if oldest > first:
+            raise TopicUnavailable(f"partition {partition} lost the records from {first} to {oldest} meanwhile")
         # a transaction that is open ends what can be read before `end`: its records may still come to count
-        if failure is not None and failure.code() != KafkaError._PARTITION_EOF:
-            raise TopicUnavailable(str(failure))
         at = message.offset()
         return at is None or at < end
 
@@ -113,12 +135,62 @@ class Topic:
             raise KafkaException(topic.error)
         return sorted(topic.partitions)
 
-    def _reach(self, found: TopicPartition) -> Reach:
+    def _reach(self, found: TopicPartition, moment_ms: int) -> Reach:
         if found.error is not None:
             raise KafkaException(found.error)
-        place = TopicPartition(self.name, found.partition)
-        first, newest = self._offsets.get_watermark_offsets(place, timeout=TIMEOUT_S)
-        return Reach(found.partition, first, newest if found.offset in (-1, OFFSET_END) else found.offset, newest)
+        partition = found.partition
+        first, newest = self._offsets.get_watermark_offsets(TopicPartition(self.name, partition), timeout=TIMEOUT_S)
+        if found.offset in (-1, OFFSET_END):
+            return Reach(partition, first, newest, newest)
+        return Reach(partition, first, self._end(partition, max(first, found.offset), newest, moment_ms), newest)
+
+    def _end(self, partition: int, found: int, newest: int, moment_ms: int) -> int:
+        """The offset of a record that the broker stamped after a moment, at `found` or, nearly the first, behind it.
+
+        The broker finds offsets by whatever times records carry. One with a producer's time that is ahead may stand
+        before many that were appended by the moment.
+        """
+        end, low, high, probe = newest, found, newest, found
+        while low < high:
+            stamped, passed = self._stamped(partition, probe, newest)
+            if (stamped is not None and stamped.timestamp()[1] <= moment_ms) or (stamped is None and passed < newest):
+                low = passed
+            else:
+                end = end if stamped is None else min(end, passed - 1)
+                high = probe
+            probe = (low + high) // 2
+        return end
+
+    def _stamped(self, partition: int, first: int, newest: int) -> tuple[Message | None, int]:
+        """The first record from an offset on that carries the broker's time, and the offset after the last one read."""
+        passed = first
+        with closing(self._records(self._offsets, partition, first)) as records:
+            for message in islice(records, UNTRUSTED_WALK_MAX):
+                if message.error() is not None:
+                    return None, newest  # the end
+                passed = (message.offset() or 0) + 1
+                if message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME:
+                    return message, passed
+        return None, passed
+
+    def _records(self, consumer: Consumer, partition: int, offset: int) -> Generator[Message, None, None]:
+        """The records from an offset on, and the event that says that there is none for now.
+
+        Raises:
+            TopicUnavailable: if the broker does not answer, or does not have the offset any more.
+        """
+        consumer.assign([TopicPartition(self.name, partition, offset)])
+        try:
+            while True:
+                message = consumer.poll(TIMEOUT_S)
+                if message is None:
+                    raise TopicUnavailable(f"partition {partition} was not read within {TIMEOUT_S} s")
+                failure = message.error()
+                if failure is not None and failure.code() != KafkaError._PARTITION_EOF:
+                    raise TopicUnavailable(str(failure))
+                yield message
+        finally:
+            consumer.unassign()
 
     @cached_property
     def _offsets(self) -> Consumer:
@@ -130,11 +202,15 @@ class Topic:
         return self._consumer("read_committed")
 
     def _consumer(self, isolation_level: str) -> Consumer:
-        return Consumer(
+        return self._new_consumer(
             {
                 **self._settings,
                 "group.id": _GROUP,
                 "enable.auto.commit": False,
+                # an offset that is gone is an answer of its own; the default would go on at the end, as if there
+                # were no records
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "enable.partition.eof": True,
                 "isolation.level": isolation_level,
                 "log_level": 3,

@@ -71,6 +71,13 @@ MUTATIONS = (
         PROPERTY,
     ),
     Mutation(
+        "a producer's time is taken for the broker's",
+        "shared/pipeline/candidates.py",
+        "            if not record.is_stamped:\n",
+        "            if False:\n",
+        PROPERTY,
+    ),
+    Mutation(
         "the all-time standing is forgotten",
         "shared/pipeline/plans.py",
         "for bucket in (day, ALL_TIME_BUCKET)\n            }",
@@ -460,8 +467,8 @@ MUTATIONS = (
     Mutation(
         "a batch is done though its place was not recorded",
         "shared/pipeline/ingest.py",
-        "                settled[0].fail(str(unavailable))",
-        "                continue",
+        "            settled[0].fail(str(unavailable))",
+        "            return",
         SIMULATION,
     ),
     Mutation(

@@ -35,6 +35,8 @@ class Produced:
     offset: int
     appended_at_ms: int
     value: bytes | None
+    stamped: bool = True
+    """Whether `appended_at_ms` is the broker's time, and not the producer's."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ class Oracle:
 
     def _judge(self, record: Produced) -> str:
         event = parse(record.value)
+        if not record.stamped:
+            raise Refused("untrusted_timestamp")
         leaderboard_id, user_id = event["leaderboardId"], event["userId"]
         fact = to_fact(event)
         if leaderboard_id not in self.leaderboards:

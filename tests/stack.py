@@ -202,7 +202,7 @@ class System:
 
     def _consumer(self, group: str) -> Consumer:
         settings: dict[str, Any] = {"group.id": group, "enable.auto.commit": False, "log_level": 2}
-        return Consumer({"bootstrap.servers": self._servers, **settings})
+        return Consumer({"bootstrap.servers": self._servers, "auto.offset.reset": "error", **settings})
 
     def _ends(self) -> dict[int, int]:
         partitions = [TopicPartition(TOPIC, partition) for partition in range(PARTITIONS)]

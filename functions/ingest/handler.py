@@ -34,10 +34,6 @@ class NotSettled(Exception):
     """A record that has to come again."""
 
 
-class UntrustedTimestamps(Exception):
-    """The topic stamps records with the producers' clocks, so nobody can say what is late."""
-
-
 @metrics.log_metrics
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
@@ -66,15 +62,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 def _records(event: dict[str, Any]) -> list[Record]:
     records = []
+    trusted = ("LOG_APPEND_TIME", wiring.settings.kafka_timestamp_type)
     for partition in event["records"].values():
         for raw in partition:
-            if raw["timestampType"] != wiring.settings.kafka_timestamp_type:
-                raise UntrustedTimestamps(
-                    f"topic {raw['topic']} stamps records with {raw['timestampType']}; "
-                    f"set message.timestamp.type=LogAppendTime on the topic"
-                )
             source = Source(raw["topic"], raw["partition"], raw["offset"], raw["timestamp"])
-            records.append(Record(source, _decode(raw.get("key")), _decode(raw.get("value"))))
+            is_stamped = raw["timestampType"] in trusted
+            records.append(Record(source, _decode(raw.get("key")), _decode(raw.get("value")), is_stamped))
     return records
 
 

@@ -19,3 +19,5 @@ class Record(Struct, frozen=True, gc=False):
     source: Source
     key: bytes | None
     value: bytes | None
+    is_stamped: bool = True
+    """Whether `appended_at_ms` is the broker's time. Otherwise it is the producer's, and lateness can't be judged."""

@@ -2,12 +2,18 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 
 from shared.domain.events import ScoreEvent, decode
 from shared.domain.records import Record
-from shared.domain.rejections import Rejection
+from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Leaderboard
 from shared.truth.items import LedgerEntry
+
+UNTRUSTED_DETAIL: Final = (
+    "the record carries its producer's time; message.timestamp.type of the topic must be LogAppendTime: "
+    "send the record again once it is"
+)
 
 
 class Disposition(StrEnum):
@@ -49,12 +55,14 @@ class Candidate:
 
 
 def read(records: Iterable[Record]) -> list[Candidate]:
-    """Read every record; what can't be read is rejected."""
+    """Read every record; what can't be read, or judged by when it was appended, is rejected."""
     candidates = []
     for record in records:
         candidate = Candidate(record)
         try:
             candidate.entry = LedgerEntry(decode(record.value), record.source)
+            if not record.is_stamped:
+                raise Rejection(Reason.UNTRUSTED_TIMESTAMP, UNTRUSTED_DETAIL)
         except Rejection as rejection:
             candidate.reject(rejection)
         candidates.append(candidate)

@@ -111,11 +111,12 @@ class Ingest:
         self._run_all([partial(self._advance, settled) for settled in done.values()])
 
     def _advance(self, settled: Sequence[Candidate]) -> None:
-        source = settled[-1].record.source
-        position = Position(source.topic, source.partition, source.offset + 1, source.appended_at_ms)
+        last, now_ms = settled[-1].record, self._now_ms()
+        appended_at_ms = last.source.appended_at_ms if last.is_stamped else now_ms
+        position = Position(last.source.topic, last.source.partition, last.source.offset + 1, appended_at_ms)
         outcomes = {one.record.source.offset: _outcome(one) for one in settled}
         try:
-            self._progress.advance(position, self._now_ms(), outcomes)
+            self._progress.advance(position, now_ms, outcomes)
         except Unavailable as unavailable:
             settled[0].fail(str(unavailable))  # what comes next has to follow on what is recorded
 

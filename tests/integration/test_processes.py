@@ -95,7 +95,7 @@ def test_kafka_keeps_records_and_committed_offsets_through_a_kill(tmp_path: Path
         for number in range(1_000):
             producer.produce("facts", value=str(number), timestamp=1)
         assert producer.flush(30) == 0
-        group = Consumer(client | {"group.id": "readers", "enable.auto.commit": False})
+        group = Consumer(client | {"group.id": "readers", "enable.auto.commit": False, "auto.offset.reset": "error"})
         group.commit(offsets=[TopicPartition("facts", 0, 400)], asynchronous=False)
         os.kill(broker.pid or 0, 9)
         broker.wait_stopped()

@@ -161,7 +161,8 @@ def test_what_was_refused_goes_back_to_the_topic(function: Function, environment
 
 def topic(environment: dict[str, str]) -> list[bytes | None]:
     """Every value that stands in the topic."""
-    consumer = Consumer({"bootstrap.servers": environment["KAFKA_BOOTSTRAP_SERVERS"], "group.id": "reader"})
+    broker = environment["KAFKA_BOOTSTRAP_SERVERS"]
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": "reader", "auto.offset.reset": "error"})
     places = [TopicPartition(TOPIC, partition, 0) for partition in range(PARTITIONS)]
     waiting = sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
     consumer.assign(places)

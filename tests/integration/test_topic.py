@@ -6,14 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka import (
+    TIMESTAMP_CREATE_TIME,
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from infra.local import packages
 from infra.local.servers import PACKAGES, free_port, kafka
 from shared.topic import Outgoing, Reach, Topic, TopicUnavailable
+from tests.stack import until
 
 PARTITIONS = 2
+TYPES = {"CreateTime": TIMESTAMP_CREATE_TIME, "LogAppendTime": TIMESTAMP_LOG_APPEND_TIME}
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +49,19 @@ def topic(servers: str, request: pytest.FixtureRequest) -> Topic:
     return Topic({"bootstrap.servers": servers}, name)
 
 
-def produce(servers: str, topic: Topic, partition: int, count: int) -> None:
+def produce(servers: str, topic: Topic, partition: int, count: int, timestamp_ms: int = 0) -> None:
     producer = Producer({"bootstrap.servers": servers})
+    errors: list[Any] = []
     for number in range(count):
-        producer.produce(topic.name, str(number).encode(), partition=partition)
+        producer.produce(
+            topic.name,
+            str(number).encode(),
+            partition=partition,
+            timestamp=timestamp_ms,
+            on_delivery=lambda error, _: errors.append(error),
+        )
     assert producer.flush(30) == 0
+    assert errors == [None] * count
 
 
 def in_transaction(servers: str, topic: Topic, end: Callable[[Producer], Any]) -> Producer:
@@ -52,12 +75,17 @@ def in_transaction(servers: str, topic: Topic, end: Callable[[Producer], Any]) -
 
 
 def appended_at(servers: str, topic: Topic, partition: int, offset: int) -> int:
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "test"})
+    return timestamp_of(servers, topic, partition, offset)[1]
+
+
+def timestamp_of(servers: str, topic: Topic, partition: int, offset: int) -> tuple[int, int]:
+    """Whose time a record carries, and which."""
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "auto.offset.reset": "error"})
     consumer.assign([TopicPartition(topic.name, partition, offset)])
     message = consumer.poll(30)
     assert message is not None
     consumer.close()
-    return message.timestamp()[1]
+    return message.timestamp()
 
 
 def test_a_partition_reaches_to_the_first_record_that_was_appended_after_the_moment(servers: str, topic: Topic) -> None:
@@ -101,11 +129,83 @@ def test_a_transaction_that_is_still_open_may_come_to_count(servers: str, topic:
     producer.abort_transaction(30)
 
 
+def delete_before(servers: str, topic: Topic, partition: int, offset: int) -> None:
+    """What a retention does, at once."""
+    place = TopicPartition(topic.name, partition, offset)
+    admin = AdminClient({"bootstrap.servers": servers})  # answers nothing once it is gone
+    admin.delete_records([place])[place].result(30)
+
+
+def test_what_the_retention_has_removed_is_never_taken_for_no_records(servers: str, topic: Topic) -> None:
+    produce(servers, topic, 0, 100)
+    assert topic.holds_records(0, 40, 100)
+
+    delete_before(servers, topic, 0, 60)
+
+    with pytest.raises(TopicUnavailable, match=r"[Oo]ffset"):
+        topic.holds_records(0, 40, 100)
+    assert topic.holds_records(0, 60, 100)
+    assert topic.reach(2**41)[0] == Reach(0, 60, 100, 100)
+
+
+def test_what_the_retention_removes_while_a_partition_is_read_is_never_taken_for_no_records(
+    servers: str, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a fetch may just have been answered: the watermarks tell."""
+    produce(servers, topic, 0, 3)
+    in_transaction(servers, topic, lambda producer: producer.abort_transaction(30))
+    records = topic._records
+
+    def read_and_remove(*place: Any) -> Any:
+        message = next(records(*place))
+        delete_before(servers, topic, 0, 4)
+        yield message
+
+    until(lambda: not topic.holds_records(0, 3, 4), "the mark of the abortion is written")
+    monkeypatch.setattr(topic, "_records", read_and_remove)
+
+    with pytest.raises(TopicUnavailable, match="lost the records from 3 to 4"):
+        topic.holds_records(0, 3, 4)
+
+
+def test_records_that_carry_a_producers_time_do_not_say_where_a_day_ends(servers: str, topic: Topic) -> None:
+    stamp(servers, topic, "CreateTime")
+    produce(servers, topic, 0, 2, timestamp_ms=int(time.time() * 1000) + 1_800_000)
+    stamp(servers, topic, "LogAppendTime")
+    produce(servers, topic, 0, 3)
+    moment_ms = appended_at(servers, topic, 0, 4)
+    while time.time() * 1000 <= moment_ms + 1:
+        time.sleep(0.001)
+
+    assert topic.reach(moment_ms)[0] == Reach(0, 0, 5, 5)
+    produce(servers, topic, 0, 40)
+    assert topic.reach(moment_ms)[0] == Reach(0, 0, 5, 45)
+    assert topic.reach(appended_at(servers, topic, 0, 2) - 1)[0].end == 2
+
+
+def stamp(servers: str, topic: Topic, timestamp_type: str) -> None:
+    """Set whose time the records of a topic carry from now on, and wait until the broker goes by it."""
+    admin = AdminClient({"bootstrap.servers": servers})
+    entry = ConfigEntry("message.timestamp.type", timestamp_type, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=[entry])
+    for outcome in admin.incremental_alter_configs([resource]).values():
+        outcome.result(30)
+    before = topic.reach(2**41)[1].newest
+
+    def is_so() -> bool:
+        nonlocal before
+        produce(servers, topic, 1, 1)
+        before += 1
+        return timestamp_of(servers, topic, 1, before - 1)[0] == TYPES[timestamp_type]
+
+    until(is_so, f"records carry {timestamp_type}")
+
+
 def test_sent_records_are_in_the_topic_with_their_keys(servers: str, topic: Topic) -> None:
     outcomes = topic.send([Outgoing(b"a", b"1"), Outgoing(None, b"2"), Outgoing(b"a", None)])
 
     assert outcomes == [None, None, None]
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "test"})
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "auto.offset.reset": "error"})
     consumer.assign([TopicPartition(topic.name, one, 0) for one in range(PARTITIONS)])
     found = []
     while len(found) < 3:

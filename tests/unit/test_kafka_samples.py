@@ -41,6 +41,7 @@ OUTCOMES = {
     "too-late": [APPLIED, "too_late"],
     "from-the-future": [APPLIED, "from_the_future"],
     "leaderboard-closed": ["leaderboard_closed"],
+    "untrusted-timestamp": [APPLIED, "untrusted_timestamp", APPLIED],
     "score-overflow": [APPLIED, "score_overflow", APPLIED],
 }
 INVALID_FIELDS = [
@@ -237,6 +238,7 @@ def test_the_oracle_says_the_same_of_every_sample(name: str) -> None:
             record["offset"],
             record["timestamp"],
             base64.b64decode(record["value"]) if "value" in record else None,
+            record["timestampType"] == "LOG_APPEND_TIME",
         )
         for record in records
     )
@@ -255,13 +257,29 @@ def test_a_sample_handed_over_again_changes_nothing(handle: Callable[[Any], Any]
     assert service.shown == shown
 
 
-@pytest.mark.filterwarnings("ignore:No application metrics to publish")
-def test_records_stamped_by_their_producers_are_refused_as_a_whole(handle: Callable[[Any], Any]) -> None:
-    event = sample("accepted")
-    records_of(event)[-1]["timestampType"] = "CREATE_TIME"
+@pytest.mark.parametrize(("trusted", "outcome"), [("LOG_APPEND_TIME", "untrusted_timestamp"), ("CREATE_TIME", APPLIED)])
+def test_a_producers_time_is_trusted_only_where_the_setting_says_so(
+    trusted: str, outcome: str, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, setting in ENVIRONMENT.items():
+        monkeypatch.setenv(name, setting)
+    module = importlib.import_module("functions.ingest.handler")
+    settings = replace(module.wiring.settings, kafka_timestamp_type=trusted)
+    monkeypatch.setattr(module, "wiring", SimpleNamespace(ingest=service, settings=settings))
 
-    with pytest.raises(Exception, match=r"message\.timestamp\.type=LogAppendTime"):
-        handle(event)
+    module.handler(sample("untrusted-timestamp"), CONTEXT)
+
+    assert [found(candidate) for candidate in service.candidates] == [APPLIED, outcome, APPLIED]
+
+
+def test_the_letter_of_a_producers_time_names_the_leaderboard_and_what_to_set(
+    handle: Callable[[Any], Any], service: Service
+) -> None:
+    handle(sample("untrusted-timestamp"))
+
+    (letter,) = service.letters
+    assert letter["leaderboardId"] == "autumn-cup", "by which it can be sent back"
+    assert "message.timestamp.type of the topic must be LogAppendTime" in letter["detail"]
 
 
 def test_a_record_that_has_to_come_again_is_not_on_the_dead_letter_queue_yet(

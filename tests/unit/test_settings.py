@@ -105,7 +105,7 @@ def test_credentials_for_kafka_are_taken_as_the_event_source_takes_them() -> Non
 
     assert (client["security.protocol"], client["sasl.mechanism"]) == ("sasl_ssl", "SCRAM-SHA-512")
     assert (client["sasl.username"], client["sasl.password"]) == ("leaderboards", "hush")
-    assert Consumer(client | {"group.id": "g"}), "librdkafka takes it"
+    assert Consumer(client | {"group.id": "g", "auto.offset.reset": "error"}), "librdkafka takes it"
 
 
 @pytest.mark.parametrize("credentials", [None, "hush", '{"username": "hush"}', '{"username": "a", "password": 1}'])
