@@ -13,7 +13,7 @@ import msgspec
 import yaml  # type: ignore[import-untyped]
 from msgspec import NODEFAULT, Meta
 
-from infra.local.config import POSITIVE, Ports
+from infra.local.config import API_WORKERS_MAX, POSITIVE, Ports
 from shared.settings import SECRETS, Settings
 
 ROOT: Final = Path(__file__).parents[1]
@@ -64,6 +64,12 @@ LOCAL: Final = {
         "Origins of web pages that may call the API, as the template's parameter AllowedOrigins",
         "origins such as `http://localhost:5173`, parted by commas",
         "",
+    ),
+    "API_WORKERS": (
+        "Processes that serve the API, each one request at a time, as the instances of the function do on AWS; those "
+        "that wait for a change (`Prefer: wait`) hold one each",
+        f"1 to {API_WORKERS_MAX}",
+        "the number of cores and two",
     ),
     "LOG_LEVEL": ("How much the functions say in their logs", "`DEBUG`, `INFO`, `WARNING`, `ERROR`", "`INFO`"),
 }

@@ -28,6 +28,9 @@ POWERTOOLS: Final = {"POWERTOOLS_METRICS_NAMESPACE": "Leaderboards", "POWERTOOLS
 """What Powertools reads when a function's module is first imported."""
 POSITIVE: Final = {"EVENTS_PER_SECOND": 50, "ANTI_ENTROPY_EVERY_S": 300, "SNAPSHOTS_EVERY_S": 15, "CLOSE_EVERY_S": 60}
 """Numbers that can be set, and what they are otherwise: for the demo's producer and for the schedules."""
+API_WORKERS_MAX: Final = 64
+API_WORKERS_ABOVE_CORES: Final = 2
+"""So many more worker processes than cores by default: requests that wait for a change hold some of them, idle."""
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 FIRST_FREE_PORT: Final = 10_000
 """Where to look for free ports: above what well-known servers listen on."""
@@ -122,6 +125,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Config:
     values = os.environ if environment is None else environment
     for name in POSITIVE:
         positive(name, values)
+    api_workers(values)
     if values.get("LOG_LEVEL", LOG_LEVELS[0]) not in LOG_LEVELS:
         raise InvalidConfiguration(f"LOG_LEVEL takes {', '.join(LOG_LEVELS)}, not {values['LOG_LEVEL']!r}")
     chosen = {name: _port(values, name) for name in Ports.__struct_fields__ if f"{name.upper()}_PORT" in values}
@@ -149,6 +153,19 @@ def positive(name: str, environment: Mapping[str, str] | None = None) -> float:
     if not 0 < number < inf:
         raise InvalidConfiguration(f"{name} takes a number above 0, not {text!r}")
     return number
+
+
+def api_workers(environment: Mapping[str, str] | None = None) -> int:
+    """How many processes serve the API, each one request at a time.
+
+    Raises:
+        InvalidConfiguration: unless it is a whole number within limits.
+    """
+    values = os.environ if environment is None else environment
+    text = values.get("API_WORKERS", str((os.cpu_count() or 1) + API_WORKERS_ABOVE_CORES))
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= API_WORKERS_MAX:
+        raise InvalidConfiguration(f"API_WORKERS must be from 1 to {API_WORKERS_MAX}, not {text!r}")
+    return int(text)
 
 
 def free_ports() -> Ports:

@@ -3,15 +3,16 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
-import asyncio
 import base64
 import json
 import logging
 import os
+import re
+import sys
 import time
-from collections.abc import Awaitable, Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
@@ -19,15 +20,17 @@ from uuid import uuid4
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from infra.local.config import ACCOUNT, HOST
-from infra.local.function import Function
+from infra.local.config import ACCOUNT, HOST, InvalidConfiguration, api_workers
+from infra.local.worker import FunctionError, WorkerDied
+from infra.local.workers import Overloaded, Pool
 
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 HEADER_BYTES_MAX: Final = 10_240
 """Request line and header values together (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html)."""
 TIMEOUT_S: Final = 30
 PROBLEM: Final = "application/problem+json"
-CONCURRENCY: Final = 16
+RETRY_AFTER_S: Final = 1
+"""When to ask again after a request that found no worker and no room to wait for one."""
 BODILESS: Final = (204, 304)
 CORS_METHODS: Final = ("GET", "POST", "PUT", "DELETE")
 CORS_HEADERS: Final = ("authorization", "content-type", "if-none-match", "prefer")
@@ -46,20 +49,17 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 log = logging.getLogger("gateway")
 
 
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?")
+"""`uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2)."""
+
+
 class Gateway:
     """An ASGI application around one function."""
 
-    def __init__(
-        self, function: Callable[[Any], Any], timeout_s: float = TIMEOUT_S, origins: Collection[str] = ()
-    ) -> None:
-        """`origins` are those of web pages that may call the API."""
-        self._function = function
+    def __init__(self, invoke: Callable[[Any], Awaitable[Any]], origins: Collection[str] = ()) -> None:
+        """`invoke` raises what Pool raises; `origins` are those of web pages that may call the API."""
+        self._invoke = invoke
         self._origins = origins
-        self._timeout_s = timeout_s
-        # Mangum runs the application on the event loop of its thread, as on Lambda's only one
-        self._pool = ThreadPoolExecutor(
-            CONCURRENCY, "invocation", lambda: asyncio.set_event_loop(asyncio.new_event_loop())
-        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -71,6 +71,9 @@ class Gateway:
                 await _Response(204, allowed, b"").send(send)
                 return
             send = _with_headers(send, allowed)
+        if (wrong := _wrong_host(scope)) is not None:
+            await _problem(send, 400, "Bad Request", wrong)
+            return
         if _head_bytes(scope) > HEADER_BYTES_MAX:
             await _problem(send, 431, "Request Header Fields Too Large", f"{HEADER_BYTES_MAX} bytes are allowed")
             return
@@ -81,16 +84,25 @@ class Gateway:
             return
         except _Gone:
             return
-        call = asyncio.get_running_loop().run_in_executor(self._pool, self._function, to_event(scope, body))
+        response = await self._answer(to_event(scope, body))
+        await response.send(send)
+
+    async def _answer(self, event: dict[str, Any]) -> "_Response":
+        """The function's answer, or the gateway's own in its place."""
         try:
-            response = _to_response(await asyncio.wait_for(call, self._timeout_s))
+            return _to_response(await self._invoke(event))
+        except Overloaded:
+            retry = {"retry-after": str(RETRY_AFTER_S)}
+            return _to_problem(503, "Service Unavailable", "too many requests wait for the function", retry)
         except TimeoutError:
-            await _problem(send, 503, "Service Unavailable", f"no answer within {self._timeout_s:g} s")
+            return _to_problem(503, "Service Unavailable", "the function did not answer in time")
+        except WorkerDied:
+            return _to_problem(502, "Bad Gateway", "the function ended before it had answered")
+        except FunctionError:  # its worker has logged it
+            return _to_problem(500, "Internal Server Error", "the request could not be served")
         except Exception:
-            log.exception("the function failed")
-            await _problem(send, 500, "Internal Server Error", "the request could not be served")
-        else:
-            await response.send(send)
+            log.exception("the function's answer is not a valid response")
+            return _to_problem(500, "Internal Server Error", "the request could not be served")
 
     def _allowed(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """Headers that let a page of this origin send the request and read the answer; none for other origins."""
@@ -189,6 +201,18 @@ def _encode(body: bytes, content_type: str) -> tuple[str, bool]:
     return base64.b64encode(body).decode(), True
 
 
+def _wrong_host(scope: Scope) -> str | None:
+    """What is wrong with the Host (RFC 9112 §3.2): a second one is how a request gets past the rules of a proxy."""
+    hosts = [value for name, value in scope["headers"] if name.lower() == b"host"]
+    if len(hosts) > 1:
+        return "there must be one Host header, not several"
+    if not hosts and scope["http_version"] != "1.0":
+        return "there must be a Host header"
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        return "the Host header is not a valid host"
+    return None
+
+
 def _head_bytes(scope: Scope) -> int:
     """The target of the request line and the header values."""
     target = len(scope["raw_path"]) + len(scope["query_string"])
@@ -264,9 +288,12 @@ def _to_response(answer: Any) -> _Response:
 
 
 async def _problem(send: Send, status: int, title: str, detail: str) -> None:
-    headers = {"content-type": PROBLEM}
-    answer = {"statusCode": status, "headers": headers, "body": _problem_body(status, title, detail)}
-    await _to_response(answer).send(send)
+    await _to_problem(status, title, detail).send(send)
+
+
+def _to_problem(status: int, title: str, detail: str, headers: Mapping[str, str] = MappingProxyType({})) -> _Response:
+    body = _problem_body(status, title, detail)
+    return _to_response({"statusCode": status, "headers": {"content-type": PROBLEM, **headers}, "body": body})
 
 
 def _problem_body(status: int, title: str, detail: str) -> str:
@@ -284,23 +311,61 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def main() -> None:
-    """Serve until SIGTERM, then finish what is under way."""
+class Served:
+    """The gateway with its workers: they start before the first request and end after the last."""
+
+    def __init__(self, gateway: Gateway, pool: Pool) -> None:
+        self._gateway = gateway
+        self._pool = pool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or what the server says of its own start and end."""
+        if scope["type"] != "lifespan":
+            await self._gateway(scope, receive, send)
+            return
+        await receive()  # lifespan.startup
+        try:
+            await self._pool.start()
+        except WorkerDied as error:
+            await self._pool.close()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()  # lifespan.shutdown
+        await self._pool.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def main() -> int:
+    """Serve until SIGTERM, then finish what is under way. The status is 1 if the function does not start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    function = Function(os.environ.get("HANDLER", "functions.api.handler.handler"), TIMEOUT_S * 1000)
+    try:
+        workers = api_workers()
+    except InvalidConfiguration as error:
+        log.error("%s", error)  # noqa: TRY400 - the line says it all
+        return 1
+    handler = os.environ.get("HANDLER", "functions.api.handler.handler")
+    pool = Pool(handler, workers, TIMEOUT_S, environment={"API_WORKERS": str(workers)})
     origins = [origin for origin in os.environ.get("ALLOWED_ORIGINS", "").split(",") if origin]
-    uvicorn.run(
-        Gateway(function, origins=origins),
-        host=os.environ.get("API_HOST", HOST),
-        port=int(os.environ["API_PORT"]),
-        loop="uvloop",
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-        http=HttpProtocol,
-        timeout_graceful_shutdown=STOP_S,
-    )
+    try:
+        uvicorn.run(
+            Served(Gateway(pool, origins), pool),
+            host=os.environ.get("API_HOST", HOST),
+            port=int(os.environ["API_PORT"]),
+            loop="uvloop",
+            lifespan="on",
+            access_log=False,
+            log_level="warning",
+            http=HttpProtocol,
+            timeout_graceful_shutdown=STOP_S,
+        )
+    except SystemExit:
+        if pool.cause is None:
+            raise
+        log.error("the function does not start: %s", pool.cause)  # noqa: TRY400 - the last line is what others show
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

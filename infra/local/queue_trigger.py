@@ -16,7 +16,7 @@ from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.local.config import ACCOUNT, REGION, positive
-from infra.local.function import Function
+from infra.local.worker import ProcessFunction
 
 REPAIRS_AT_ONCE: Final = 10
 EXPORTS_AT_ONCE: Final = 1
@@ -132,7 +132,7 @@ def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:
 class Schedule:
     """Invokes a function at a rate, as EventBridge does."""
 
-    def __init__(self, every_s: float, function: Function, task: str = "") -> None:
+    def __init__(self, every_s: float, function: Callable[[Any], Any], task: str = "") -> None:
         self._every_s = every_s
         self._function = function
         self._event = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": {}}
@@ -153,21 +153,24 @@ class Schedule:
                 log.exception("the scheduled function failed")
 
 
+def _function(name: str) -> ProcessFunction:
+    """A function for one trigger alone: what is counted of two invocations in one process would be mixed up."""
+    handler = f"functions.{name}.handler.handler"
+    return ProcessFunction(handler, FUNCTION_TIMEOUT_MS, {"POWERTOOLS_SERVICE_NAME": name})
+
+
 def main() -> None:
     """Run all of them until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    repair = Function("functions.repair.handler.handler", FUNCTION_TIMEOUT_MS)
-    export = Function("functions.export.handler.handler", FUNCTION_TIMEOUT_MS)
     repairs, exports = os.environ["REPAIR_QUEUE_URL"], os.environ["EXPORT_QUEUE_URL"]
     config = ClientConfig(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=WAIT_S + 10)
     triggers: list[QueueTrigger | Schedule] = [
-        QueueTrigger(boto3.client("sqs", config=config), repairs, repair, REPAIRS_AT_ONCE),
-        QueueTrigger(boto3.client("sqs", config=config), exports, export, EXPORTS_AT_ONCE),
+        QueueTrigger(boto3.client("sqs", config=config), repairs, _function("repair"), REPAIRS_AT_ONCE),
+        QueueTrigger(boto3.client("sqs", config=config), exports, _function("export"), EXPORTS_AT_ONCE),
     ]
-    close = Function("functions.close.handler.handler", FUNCTION_TIMEOUT_MS)
-    triggers.append(Schedule(positive("ANTI_ENTROPY_EVERY_S"), repair))
-    triggers.append(Schedule(positive("SNAPSHOTS_EVERY_S"), repair, "snapshots"))
-    triggers.append(Schedule(positive("CLOSE_EVERY_S"), close))
+    triggers.append(Schedule(positive("ANTI_ENTROPY_EVERY_S"), _function("repair")))
+    triggers.append(Schedule(positive("SNAPSHOTS_EVERY_S"), _function("repair"), "snapshots"))
+    triggers.append(Schedule(positive("CLOSE_EVERY_S"), _function("close")))
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         for trigger in triggers:

@@ -3,11 +3,14 @@
 import asyncio
 import base64
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from infra.local.gateway import BODY_BYTES_MAX, HEADER_BYTES_MAX, Gateway, to_event
+from infra.local.worker import FunctionError, WorkerDied
+from infra.local.workers import Overloaded
 
 
 def scope(**changes: Any) -> dict[str, Any]:
@@ -20,6 +23,15 @@ def scope(**changes: Any) -> dict[str, Any]:
         "headers": [(b"Host", b"localhost"), (b"accept", b"a"), (b"accept", b"b"), (b"cookie", b"x=1; y=2")],
         "client": ("127.0.0.1", 1),
     } | changes
+
+
+def answering(function: Callable[[Any], Any]) -> Callable[[Any], Awaitable[Any]]:
+    """A function in the place of worker processes."""
+
+    async def invoke(event: Any) -> Any:
+        return function(event)
+
+    return invoke
 
 
 def serve(gateway: Gateway, request: dict[str, Any], body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
@@ -63,34 +75,70 @@ def test_a_body_goes_over_in_base64() -> None:
 def test_an_answer_of_the_function_becomes_the_response() -> None:
     answer = {"statusCode": 303, "headers": {"Location": "/x"}, "cookies": ["a=1"], "body": "é"}
 
-    status, headers, body = serve(Gateway(lambda _: answer), scope())
+    status, headers, body = serve(Gateway(answering(lambda _: answer)), scope())
 
     assert (status, headers["location"], headers["set-cookie"], body) == (303, "/x", "a=1", "é".encode())
     assert headers["content-length"] == "2"
 
 
-def test_what_the_function_raises_is_not_told() -> None:
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (FunctionError("RuntimeError: secret"), 500),
+        (WorkerDied("secret"), 502),
+        (Overloaded(), 503),
+        (TimeoutError("secret"), 503),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_befalls_the_function_is_answered_for_and_not_told(error: Exception, expected: int) -> None:
     def fail(_event: Any) -> Any:
-        raise RuntimeError("secret")
+        raise error
 
-    status, headers, body = serve(Gateway(fail), scope())
+    status, headers, body = serve(Gateway(answering(fail)), scope())
 
-    assert status == 500
+    assert status == expected
     assert headers["content-type"] == "application/problem+json"
     assert b"secret" not in body
+    assert ("retry-after" in headers) is isinstance(error, Overloaded)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "version", "expected"),
+    [
+        ([b"localhost:8080"], "1.1", 200),
+        ([b"[::1]:8080"], "1.1", 200),
+        ([b""], "1.1", 200),
+        ([], "1.0", 200),
+        ([], "1.1", 400),
+        ([b"a", b"b"], "1.1", 400),
+        ([b"a", b"a"], "1.0", 400),
+        ([b"a b"], "1.1", 400),
+        ([b"user@a"], "1.1", 400),
+        ([b"a/b"], "1.1", 400),
+    ],
+)
+def test_a_request_has_one_host_or_is_refused(hosts: list[bytes], version: str, expected: int) -> None:
+    request = scope(headers=[(b"host", host) for host in hosts], http_version=version)
+
+    status, _, body = serve(Gateway(answering(lambda _: {"statusCode": 200, "body": "{}"})), request)
+
+    assert status == expected
+    if expected == 400:
+        assert "Host header" in json.loads(body)["detail"]
 
 
 @pytest.mark.parametrize(("extra", "status"), [(0, 200), (1, 413)])
 def test_a_body_may_be_as_large_as_api_gateway_takes(extra: int, status: int) -> None:
-    gateway = Gateway(lambda event: {"statusCode": 200, "body": str(len(base64.b64decode(event["body"])))})
+    gateway = Gateway(answering(lambda event: {"statusCode": 200, "body": str(len(base64.b64decode(event["body"])))}))
 
     assert serve(gateway, scope(method="PUT"), bytes(BODY_BYTES_MAX + extra))[0] == status
 
 
 @pytest.mark.parametrize(("extra", "status"), [(0, 200), (1, 431)])
 def test_path_and_headers_may_be_as_large_as_api_gateway_takes(extra: int, status: int) -> None:
-    gateway = Gateway(lambda _: {"statusCode": 200})
-    request = scope(headers=[], query_string=b"", raw_path=b"/" + b"x" * (HEADER_BYTES_MAX - 1 + extra))
+    gateway = Gateway(answering(lambda _: {"statusCode": 200}))
+    request = scope(headers=[(b"host", b"")], query_string=b"", raw_path=b"/" + b"x" * (HEADER_BYTES_MAX - 1 + extra))
 
     answered, _, body = serve(gateway, request)
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import base64
-import threading
 from typing import Any
 
 import pytest
 
 from infra.local.gateway import Gateway, to_event
+from tests.unit.local.test_gateway import answering
 
 REQUEST = {
     "type": "http",
@@ -15,7 +15,7 @@ REQUEST = {
     "http_version": "1.1",
     "raw_path": b"/leaderboards/cup",
     "query_string": b"",
-    "headers": [(b"content-type", b"application/json; charset=utf-8")],
+    "headers": [(b"host", b"localhost"), (b"content-type", b"application/json; charset=utf-8")],
     "client": ("127.0.0.1", 1),
 }
 
@@ -38,7 +38,7 @@ def test_a_client_that_hangs_up_before_its_body_is_whole_is_not_served() -> None
     calls: list[Any] = []
     part = {"type": "http.request", "body": b'{"name"', "more_body": True}
 
-    sent = serve(Gateway(calls.append), part, {"type": "http.disconnect"})
+    sent = serve(Gateway(answering(calls.append)), part, {"type": "http.disconnect"})
 
     assert (calls, sent) == ([], [])
 
@@ -62,7 +62,7 @@ def test_a_body_is_text_where_its_type_says_so(content_type: str, body: bytes, e
 
 
 def test_an_answer_without_status_is_the_body() -> None:
-    start, body = serve(Gateway(lambda _: {"message": "hi"}))
+    start, body = serve(Gateway(answering(lambda _: {"message": "hi"})))
 
     assert start["status"] == 200
     assert body["body"] == b'{"message": "hi"}'
@@ -80,7 +80,7 @@ def test_an_answer_without_status_is_the_body() -> None:
     ],
 )
 def test_an_answer_that_is_none_is_an_error_of_ours(answer: Any) -> None:
-    start, body = serve(Gateway(lambda _: answer))
+    start, body = serve(Gateway(answering(lambda _: answer)))
 
     assert start["status"] == 500
     assert (b"content-type", b"application/problem+json") in start["headers"]
@@ -89,15 +89,7 @@ def test_an_answer_that_is_none_is_an_error_of_ours(answer: Any) -> None:
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_response_without_a_body_says_nothing_about_one(status: int) -> None:
-    start, body = serve(Gateway(lambda _: {"statusCode": status, "headers": {"ETag": '"1"'}, "body": ""}))
+    start, body = serve(Gateway(answering(lambda _: {"statusCode": status, "headers": {"ETag": '"1"'}, "body": ""})))
 
     assert start["headers"] == [(b"etag", b'"1"')]
     assert body["body"] == b""
-
-
-def test_a_function_that_takes_too_long_is_answered_for() -> None:
-    ended = threading.Event()
-    start, _ = serve(Gateway(lambda _: ended.wait(10), timeout_s=0.05), {"type": "http.request", "body": b""})
-    ended.set()
-
-    assert start["status"] == 503

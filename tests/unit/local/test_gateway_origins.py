@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from infra.local.gateway import Gateway
+from tests.unit.local.test_gateway import answering
 
 ORIGIN = "https://play.example.com"
 ANSWER = {"statusCode": 200, "headers": {"etag": 'W/"1"'}, "body": "{}"}
@@ -35,7 +36,8 @@ def ask(origins: Collection[str], method: str, **headers: str) -> tuple[int, dic
         "query_string": b"",
     }
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    asyncio.run(Gateway(function, origins=origins)(request | {"headers": raw, "client": None}, receive, send))
+    raw.append((b"host", b"localhost"))
+    asyncio.run(Gateway(answering(function), origins)(request | {"headers": raw, "client": None}, receive, send))
     return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}, asked
 
 
