@@ -12,6 +12,7 @@ from circuitbreaker import CircuitBreaker
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -69,6 +70,8 @@ if TYPE_CHECKING:
     from shared.topic import Topic
 
 REDIS_CONNECTIONS_MAX: Final = 64
+RETRIED: Final = (RedisConnectionError, ReadOnlyError)
+"""What the client asks again after, on a new connection. redis-py's own list has timeouts, too."""
 S3_ENDPOINTS: Final = frozenset({"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"})
 """The variables by which S3 is another server than AWS's."""
 BREAKER_FAILURES: Final = 3
@@ -134,14 +137,17 @@ class Wiring:
 
     @cached_property
     def redis(self) -> "Redis":
-        """Redis; one retry at once, for a connection that was closed while it idled."""
+        """Redis; one retry at once, for a connection that was closed while it idled, or leads to what is a replica now.
+
+        None after a timeout: whoever waits would wait twice, and a Redis that is late would have twice as much to do.
+        """
         timeout = self.settings.redis_timeout_ms / 1000
         return Redis.from_url(
             self.settings.redis_url,
             password=self.settings.redis_password,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 1),
+            retry=Retry(NoBackoff(), 1, RETRIED),
             max_connections=REDIS_CONNECTIONS_MAX,
         )
 
@@ -449,12 +455,17 @@ class Wiring:
         )
 
     @cached_property
+    def projector(self) -> Projector:
+        """From the truth to the live windows."""
+        return Projector(self.live, self.repairs, self.threads, now_ms)
+
+    @cached_property
     def ingest(self) -> Ingest:
         """The use case of functions/ingest."""
         return Ingest(
             leaderboards=self.leaderboards,
             committer=Committer(Commits(self.dynamodb, self.tables), self.reads, self.threads, Backoff()),
-            projector=Projector(self.live, self.repairs, self.threads, now_ms),
+            projector=self.projector,
             dead_letters=self.dead_letters,
             progress=self.progress,
             run_all=self.threads,

@@ -27,6 +27,7 @@ BUILDS = ("tests/integration/test_window_builds.py",)
 FALLBACK = ("tests/integration/test_fallback.py",)
 FILTERS = ("tests/integration/test_filters.py",)
 PAGE_SIZES = ("tests/integration/test_page_sizes.py",)
+REFUSED, LATE = ("tests/integration/test_refused_writes.py",), ("tests/integration/test_late_answers.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
 
 
@@ -130,15 +131,15 @@ MUTATIONS = (
     Mutation(
         "the cache is not told when its write failed",
         "shared/pipeline/projection.py",
-        "                self._repairs.send(repair_messages(leaderboard.id, buckets))\n",
-        "                return True\n",
+        "            self._repairs.send(repair_messages(leaderboard.id, buckets))\n",
+        "            return True\n",
         PROPERTY,
     ),
     Mutation(
         "a failed repair message counts as sent",
         "shared/pipeline/projection.py",
-        "            except QueueUnavailable:\n                return False",
-        "            except QueueUnavailable:\n                return True",
+        "        except QueueUnavailable:\n            return False",
+        "        except QueueUnavailable:\n            return True",
         PROPERTY,
     ),
     Mutation(
@@ -185,14 +186,14 @@ MUTATIONS = (
     ),
     Mutation(
         "a marker vouches for windows that a shorter lateness has let go",
-        "shared/live/windows.py",
+        "shared/live/pages.py",
         "return marker is not None and is_kept(replace(leaderboard, lateness_ms=int(marker)), window, now_ms)",
         "return marker is not None",
         LIVE,
     ),
     Mutation(
         "a window that nobody vouches for is shown",
-        "shared/live/windows.py",
+        "shared/live/pages.py",
         "return Page(complete,",
         "return Page(True,",
         LIVE,
@@ -512,6 +513,83 @@ MUTATIONS = (
         "if not days.isdisjoint(one.buckets)]",
         "if False]",
         SIMULATION,
+    ),
+    Mutation(
+        "a range that can't be read stops its leaderboard",
+        "shared/live/apply.lua",
+        "    if first == nil then\n",
+        "    if false then\n",
+        REFUSED,
+    ),
+    Mutation(
+        "a range that can't be read stays vouched for though nothing feeds it",
+        "shared/live/apply.lua",
+        "      redis.call('UNLINK', prefix .. 'h:' .. window_id, prefix .. 'z:' .. window_id, label_set(window_id))\n",
+        "",
+        REFUSED,
+    ),
+    Mutation(
+        "a refused write leaves the leaderboard complete",
+        "shared/live/windows.py",
+        "                self.mark_incomplete(leaderboard_id)\n",
+        "",
+        REFUSED,
+    ),
+    Mutation(
+        "a refused write leaves ranges complete",
+        "shared/live/withdraw.lua",
+        "if not stored.err then",
+        "if false then",
+        REFUSED,
+    ),
+    Mutation(
+        "an error of one leaderboard's script ends the run for all",
+        "shared/pipeline/repair.py",
+        "            except CacheRefused as refused:",
+        "            except ZeroDivisionError as refused:",
+        REFUSED,
+    ),
+    Mutation(
+        "standings that the cache refuses hand events back",
+        "shared/pipeline/projection.py",
+        "            if refused.withdrawn:\n",
+        "            if False:\n",
+        PROPERTY,
+    ),
+    Mutation(
+        "a full Redis is healthy",
+        "shared/live/windows.py",
+        'self._redis.set(PROBE_KEY, b"", px=PROBE_MS)',
+        "self._redis.ping()",
+        REFUSED,
+    ),
+    Mutation(
+        "an ordered rebuild goes by what the cache has seen",
+        "shared/pipeline/rebuild_orders.py",
+        "            self._live.forget(leaderboard, self._now_ms())",
+        "            pass",
+        REFUSED,
+    ),
+    Mutation(
+        "a Redis that is late is asked again",
+        "shared/wiring.py",
+        "retry=Retry(NoBackoff(), 1, RETRIED)",
+        "retry=Retry(NoBackoff(), 1)",
+        LATE,
+    ),
+    Mutation(
+        "a fill that is asked twice counts twice",
+        "shared/live/apply.lua",
+        "  if redis.call('HGET', KEYS[3], '\\0fill') == ARGV[4] then",
+        "  if false then",
+        LATE,
+    ),
+    Mutation(
+        "revisions after a failover are those of what it lost",
+        "shared/live/apply.lua",
+        "'\\0revision', 1) < clock_us then",
+        "'\\0revision', 1) == 1 then",
+        LIVE,
     ),
     Mutation(
         "a build begins that is done",

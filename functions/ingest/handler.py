@@ -81,7 +81,7 @@ def _place(candidate: Candidate) -> tuple[str, int, int]:
 
 
 def _measure(candidates: list[Candidate]) -> None:
-    """Metrics: Applied, Duplicate, Failed, Rejected (and by reason), Freshness in ms of the oldest record applied."""
+    """Metrics: Applied, Duplicate, Failed, Rejected (and by reason), CacheRefused, Freshness of the oldest applied."""
     counts = dict.fromkeys(Disposition, 0)
     rejected: dict[str, int] = {}
     failures: dict[str, int] = {}
@@ -102,6 +102,7 @@ def _measure(candidates: list[Candidate]) -> None:
         metrics.add_metric(disposition.capitalize(), MetricUnit.Count, count)
     for code, count in rejected.items():
         metrics.add_metric(f"Rejected_{code}", MetricUnit.Count, count)
+    metrics.add_metric("CacheRefused", MetricUnit.Count, wiring.projector.take_refusals())
     if oldest_ms is not None:
         metrics.add_metric("Freshness", MetricUnit.Milliseconds, max(0, now_ms() - oldest_ms))
     if rejected or failures:

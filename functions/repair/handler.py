@@ -2,7 +2,7 @@
 writes DynamoDB and Redis.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from aws_lambda_powertools.metrics import MetricUnit
@@ -12,13 +12,12 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
+from shared.live.windows import CacheRefused
 from shared.observability import logger, metrics, tracer
 from shared.pipeline.repair import Failed
 from shared.queues import RepairRequest
 from shared.truth.commits import Unavailable
 from shared.wiring import Wiring
-
-SNAPSHOTS: Final = "snapshots"
 
 wiring = Wiring(settings.load())
 
@@ -30,26 +29,47 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     """Carry out repair requests; what fails comes again, and ends on the queue's own dead-letter queue.
 
     An event without records is a schedule's: its task is `snapshots`, or else all live windows are brought up to the
-    truth. Raises, at the end, whatever kept a leaderboard from that and will not pass by itself.
+    truth. The task `forget` is for whoever has set the tables back: before that, all that the cache holds goes.
+    Raises, at the end, whatever kept a leaderboard from that and will not pass by itself.
     """
     if "Records" not in event:
-        errors: list[Exception] = []
-
-        def failed(leaderboard_id: str, error: Exception) -> None:
-            logger.error("leaderboard not looked after", exc_info=error, extra={"leaderboard": leaderboard_id})
-            errors.append(error)
-
-        _take_snapshots(failed) if event.get("task") == SNAPSHOTS else _anti_entropy(failed)
-        if errors:
-            raise ExceptionGroup(f"{len(errors)} leaderboards were not looked after", errors)
+        _run(event.get("task"))
         return {"batchItemFailures": []}
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event, _repair, processor, context)
 
 
+def _run(task: str | None) -> None:
+    errors: list[Exception] = []
+
+    def failed(leaderboard_id: str, error: Exception) -> None:
+        logger.error("leaderboard not looked after", exc_info=error, extra={"leaderboard": leaderboard_id})
+        errors.append(error)
+
+    match task:
+        case "snapshots":
+            _take_snapshots(failed)
+        case "forget":
+            logger.warning("cache forgotten", extra={"leaderboards": wiring.repair.forget()})
+            _anti_entropy(failed)
+        case _:
+            _anti_entropy(failed)
+    _count_refused(sum(isinstance(error, CacheRefused) for error in errors))
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} leaderboards were not looked after", errors)
+
+
 def _repair(record: SQSRecord) -> None:
     request = msgspec.json.decode(record.body, type=RepairRequest)
-    mended = wiring.repair.repair(request)
+    try:
+        mended = wiring.repair.repair(request)
+    except CacheRefused as refused:
+        extra = {"leaderboard": request.leaderboard_id, "withdrawn": refused.withdrawn}
+        logger.error("cache refuses standings", exc_info=refused, extra=extra)
+        _count_refused(1)
+        if request.players and refused.withdrawn:
+            return  # a rebuild reads them: until then no read takes what the cache has for live
+        raise
     _count(mended)
     logger.info("repaired", extra={"leaderboard": request.leaderboard_id, "mended": mended, "rebuild": request.rebuild})
 
@@ -63,6 +83,10 @@ def _anti_entropy(failed: Failed) -> None:
     _count(sum(mended.values()))
     if any(mended.values()):
         logger.warning("live windows had drifted", extra={"mended": {name: n for name, n in mended.items() if n}})
+
+
+def _count_refused(refused: int) -> None:
+    metrics.add_metric("CacheRefused", MetricUnit.Count, refused)
 
 
 def _count(mended: int) -> None:

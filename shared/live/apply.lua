@@ -12,12 +12,13 @@
 --           how many bytes these are, 2 bytes. Beside set and hash stands the label set, its members of score 0:
 --   member  <number of the filter><token with its length><score of the set, 8 bytes, sign flipped><member of the set>:
 --           so those who carry a value are a run of it, in the order of the ranking (shared/live/labels.py)
---   field   "\0revision": grows with every change of the set; starts at the server's time in microseconds, so that it
---           grows across a flush, too
+--   field   "\0revision": grows with every change of the set, to the server's time in microseconds where that is more: so
+--           it grows across a flush, and what changes after a failover has other revisions than what the failover lost
 --   field   "\0complete": set once a window that is built on demand holds all of the truth
 --
 -- KEYS[1] the hash of ranges, KEYS[2] the hash of disqualified players; for a build (builds.py) KEYS[3] the hash that it is
--- noted in. ARGV[1] the prefix of every key; for a build ARGV[3] its token; ARGV[2] in MessagePack:
+-- noted in. ARGV[1] the prefix of every key; for a build ARGV[3] its token and ARGV[4] the id of this call, by which one that
+-- is asked twice counts once; ARGV[2] in MessagePack:
 --   {aggregation, descending, now_ms, feed_ranges, lateness_ms, {{bucket, {user, version, points, reached_at, ...},
 --     {{window id, expires_ms or 0}, ...}}, ...}}
 -- and for a leaderboard with filters, how many; then after each reached_at {token or false, ...}, or false for none.
@@ -36,6 +37,8 @@ local stride = filters > 0 and 5 or 4
 if aggregation ~= 'sum' and aggregation ~= 'best' and aggregation ~= 'latest' then
   return redis.error_reply('ERR unknown aggregation ' .. aggregation) -- rather than ranking it as another
 end
+local time = redis.call('TIME')
+local clock_us = time[1] * 1000000 + time[2]
 local changed = 0
 local some_are_out = redis.call('HLEN', KEYS[2]) > 1 -- "\0acts" is no player
 
@@ -173,9 +176,8 @@ local function apply(bucket, updates, first, last, window_id)
   if #left > 0 then redis.call('ZREM', label_set(window_id), unpack(left)) end
   if #moved > 0 then redis.call('ZADD', label_set(window_id), unpack(moved)) end
   redis.call('HSET', hash, unpack(fields))
-  if redis.call('HINCRBY', hash, '\0revision', 1) == 1 then
-    local time = redis.call('TIME')
-    redis.call('HSET', hash, '\0revision', time[1] * 1000000 + time[2])
+  if redis.call('HINCRBY', hash, '\0revision', 1) < clock_us then
+    redis.call('HSET', hash, '\0revision', string.format('%.0f', clock_us))
   end
   changed = changed + #fields / 2
 end
@@ -205,12 +207,16 @@ local ranges = {}
 if feed_ranges then
   local stored = redis.call('HGETALL', KEYS[1])
   for i = 1, #stored, 2 do
-    local first, last, expires_ms = string.match(stored[i + 1], '^(%d+) (%d+) (%d+)$')
-    expires_ms = tonumber(expires_ms)
-    if expires_ms > 0 and expires_ms <= now_ms then
-      redis.call('HDEL', KEYS[1], stored[i])
+    local window_id = stored[i]
+    local first, last, expires_ms = string.match(stored[i + 1], '^(-?%d+) (-?%d+) (%d+)$')
+    if first == nil then
+      -- nobody can say what feeds it, so nothing will: it goes, and the other windows go on
+      redis.call('UNLINK', prefix .. 'h:' .. window_id, prefix .. 'z:' .. window_id, label_set(window_id))
+      redis.call('HDEL', KEYS[1], window_id)
+    elseif tonumber(expires_ms) > 0 and tonumber(expires_ms) <= now_ms then
+      redis.call('HDEL', KEYS[1], window_id)
     else
-      ranges[#ranges + 1] = {stored[i], tonumber(first), tonumber(last), expires_ms}
+      ranges[#ranges + 1] = {window_id, tonumber(first), tonumber(last), tonumber(expires_ms)}
     end
   end
 end
@@ -228,6 +234,11 @@ if marker and tonumber(marker) > lateness_ms then redis.call('SET', prefix .. 'c
 
 local fills = false
 if KEYS[3] and redis.call('HGET', KEYS[3], '\0building') == ARGV[3] then
-  fills = redis.call('HINCRBY', KEYS[3], '\0fills', 1)
+  if redis.call('HGET', KEYS[3], '\0fill') == ARGV[4] then
+    fills = tonumber(redis.call('HGET', KEYS[3], '\0fills'))
+  else
+    fills = redis.call('HINCRBY', KEYS[3], '\0fills', 1)
+    redis.call('HSET', KEYS[3], '\0fill', ARGV[4])
+  end
 end
 return {changed, fills}

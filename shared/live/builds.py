@@ -8,6 +8,7 @@ them takes back their count, too, and then nobody vouches for what is left.
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from msgspec import Struct
 
@@ -60,7 +61,7 @@ class BuildLost(Exception):
 class Build:
     """A build under way."""
 
-    __slots__ = ("expires_ms", "fills", "key", "progress", "token")
+    __slots__ = ("_grant", "expires_ms", "fills", "key", "progress", "token")
 
     def __init__(self, key: str, token: str, progress: BuildProgress, fills: int, expires_ms: int) -> None:
         self.key = key
@@ -71,6 +72,15 @@ class Build:
         """Calls that have filled in standings, of all its builders."""
         self.expires_ms = expires_ms
         """When the window goes; 0 for what a leaderboard keeps."""
+        self._grant = uuid4().hex
+
+    @property
+    def next_fill(self) -> str:
+        """Id of the call that is about to fill something in, by which one that is asked twice counts once.
+
+        No other grant has it, not even one for the same token: its calls may still be on their way.
+        """
+        return f"{self._grant}-{self.fills + 1}"
 
     def filled(self, fills: int | None) -> None:
         """Count a call, which has found so many with itself; None if the build is another's.
@@ -106,7 +116,7 @@ class Builds:
             CacheUnavailable: if Redis fails.
         """
         build_keys = keys.parts(leaderboard_id, window.id), keys.ranges(leaderboard_id)
-        entry = f"{window.first} {window.last} {expires_ms}"
+        entry = f"{window.buckets[0]} {window.buckets[-1]} {expires_ms}"  # no day from before there were any
         return self._take(build_keys, token, now_ms, expires_ms, "", window.id, entry, expires_ms)
 
     def begin_rebuild(self, leaderboard: "Leaderboard", token: str, now_ms: int) -> tuple[Grant, Build]:

@@ -1,7 +1,7 @@
 """Windows in Redis: apply standings, read pages and positions. One round trip each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -9,98 +9,70 @@ from typing import Any, Final
 
 import msgspec
 from circuitbreaker import CircuitBreaker
-from msgspec import Struct
-from msgspec.structs import replace
 from redis import Redis
-from redis.exceptions import RedisError
 
 from shared.domain.acts import Disqualified
-from shared.domain.rules import Leaderboard, Order
+from shared.domain.rules import LATENESS_MAX_MS, Leaderboard, Order
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
-from shared.domain.standings import Score, Standing
+from shared.domain.standings import Standing
 from shared.domain.tiers import TierRule
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, WindowKind, daily, weekly
+from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, DAY_MIN, Day, Window, daily, day_of, weekly
 from shared.live import keys
 from shared.live.builds import Build, vouches
+from shared.live.errors import CacheFull, CacheRefused, CacheUnavailable, raising
 from shared.live.labels import tokens_of
+from shared.live.pages import (
+    EXPIRY_MARGIN_MS,
+    HEAD_BYTES,
+    RETENTION_MS,
+    Labels,
+    Page,
+    Position,
+    expires_ms,
+    is_kept,
+    kept_until_ms,
+    to_lines,
+    to_page,
+    to_points,
+)
 
-RETENTION_MS: Final = 35 * 86_400_000
-"""How long a daily or weekly window stays after its last record may count; read later, it is built from the truth."""
-EXPIRY_MARGIN_MS: Final = 3_600_000
-"""How much longer Redis has a window than anybody takes it for kept: functions' clocks differ from its own."""
+__all__ = [
+    "APPLY_PLAYERS",
+    "EXPIRY_MARGIN_MS",
+    "HEAD_BYTES",
+    "RETENTION_MS",
+    "CacheFull",
+    "CacheRefused",
+    "CacheUnavailable",
+    "Labels",
+    "LiveWindows",
+    "Page",
+    "Position",
+    "Standings",
+    "expires_ms",
+    "is_kept",
+    "kept_until_ms",
+    "to_lines",
+    "to_page",
+]
+
 APPLY_PLAYERS: Final = 250
 """Players in one call of the apply script: up to 15 ms of Redis, after which readers get their turn. What goes on is no
 slower than in longer calls (docs/benchmarks.md)."""
 
-HEAD_BYTES: Final = 6
-"""Bytes of a member before the user id: reached_at, big-endian."""
+_WINDOW_KEYS: Final = (keys.parts, keys.ranking, keys.labels)
+_WEEK_DAYS: Final = 7
+PROBE_KEY: Final = "writable"
+"""What a probe writes, to be gone after PROBE_MS: a Redis that is full answers everything else."""
+PROBE_MS: Final = 60_000
 
 Standings = Mapping[str, Mapping[Day, Standing]]
 """User id → bucket → standing."""
 
 
-class CacheUnavailable(Exception):
-    """Redis did not answer, or answered with an error. The truth is not touched by this."""
-
-
-class Page(Struct, frozen=True):
-    """What one read of a window saw, all of it at one instant."""
-
-    complete: bool
-    """Whether the window holds all of the truth; if not, its ranks mean nothing."""
-    revision: int
-    """Grows with every change of the window, also across a flush; 0 while nobody is in it."""
-    total: int
-    first: int
-    """Position of the first line, from 0."""
-    lines: Sequence[tuple[str, Score]]
-    """User id and score, in ranking order."""
-
-
-class Labels(Struct, frozen=True):
-    """What one read of a window's label set saw."""
-
-    complete: bool
-    """As of a page."""
-    total: int
-    members: Sequence[bytes]
-    """As shared/live/labels.py makes them, in their order."""
-
-
-class Position(Struct, frozen=True):
-    """Where a player stands: the entries around him, and his position in the window from 0; None if he is not in it."""
-
-    page: Page
-    position: int | None
-    cutoffs: Mapping[str, int]
-    """Tier → score of the last entry it takes now, for the tiers that go by rank."""
-    better: int = 0
-    """How many players have a strictly better score than the page's first line."""
-
-
 @cache
 def _script(name: str) -> bytes:
     return (Path(__file__).parent / name).read_bytes()
-
-
-def kept_until_ms(leaderboard: Leaderboard, window: Window) -> int | None:
-    """Until when a window is among those that ingest always feeds; None for ever."""
-    cutoff_ms = leaderboard.window_cutoff_ms(window)
-    return None if cutoff_ms is None else cutoff_ms + RETENTION_MS
-
-
-def expires_ms(leaderboard: Leaderboard, window: Window) -> int:
-    """When a window that is kept for everybody goes; 0 for never."""
-    until_ms = kept_until_ms(leaderboard, window)
-    return 0 if until_ms is None else until_ms + EXPIRY_MARGIN_MS
-
-
-def is_kept(leaderboard: Leaderboard, window: Window, now_ms: int) -> bool:
-    """Whether a window is among those that ingest always feeds; any other is built from the truth when asked for."""
-    if window.kind is WindowKind.CUSTOM:
-        return False
-    until_ms = kept_until_ms(leaderboard, window)
-    return until_ms is None or now_ms < until_ms
 
 
 class LiveWindows:
@@ -115,6 +87,7 @@ class LiveWindows:
         self._snapshot = self.register("snapshot.lua")
         self._player = self.register("player.lua")
         self._disqualified = self.register("disqualified.lua")
+        self._withdraw = self.register("withdraw.lua")
 
     def register(self, name: str) -> Any:
         """A script of this package, for `call`."""
@@ -134,6 +107,8 @@ class LiveWindows:
 
         Raises:
             BuildLost: if the build is another's, or some of what it filled in is gone.
+            CacheRefused: if Redis answers with an error. Unless this is part of a build, nothing of the leaderboard is
+                marked as complete from then on, if the error says that it is withdrawn.
             CacheUnavailable: if Redis fails; some windows may have been brought up.
         """
 
@@ -143,7 +118,10 @@ class LiveWindows:
 
         chunks = _chunks(standings)
         calls = [self._to_apply(leaderboard, chunk, now_ms, windows_of, feed_ranges=True) for chunk in chunks]
-        return self._apply_all(leaderboard, calls, build)
+        if build is not None:
+            return self._apply_all(leaderboard, calls, build)
+        with self._withdrawing(leaderboard.id):
+            return self._apply_all(leaderboard, calls, None)
 
     def fill(self, leaderboard: Leaderboard, window: Window, standings: Standings, now_ms: int, *, build: Build) -> int:
         """Apply standings to one window only, while it is being built from the truth.
@@ -161,10 +139,11 @@ class LiveWindows:
         A window follows when any standing of such a player is applied to it, be it one it has seen.
 
         Raises:
-            CacheUnavailable: if Redis fails.
+            CacheRefused, CacheUnavailable: as above.
         """
         args = (out.acts, msgspec.msgpack.encode(sorted(out.user_ids)))
-        self.call(self._disqualified, (keys.disqualified(leaderboard_id),), args)
+        with self._withdrawing(leaderboard_id):
+            self.call(self._disqualified, (keys.disqualified(leaderboard_id),), args)
 
     def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Page:
         """Entries `offset` to `offset + limit` of a window.
@@ -232,8 +211,9 @@ class LiveWindows:
         """
         with self._reaching():
             found: Any = self._redis.hgetall(keys.ranges(leaderboard_id))
-        expiries = {name.decode(): int(value.rpartition(b" ")[2]) for name, value in found.items()}
-        return {name for name, expires_ms in expiries.items() if not 0 < expires_ms <= now_ms}
+        expiries = {name.decode(): value.rpartition(b" ")[2] for name, value in found.items()}
+        known = {name: int(expiry) for name, expiry in expiries.items() if expiry.isdigit()}  # apply.lua drops others
+        return {name for name, expires_ms in known.items() if not 0 < expires_ms <= now_ms}
 
     def withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
         """Forget a window that holds what it should not; nobody vouches for it until it is built anew.
@@ -249,6 +229,27 @@ class LiveWindows:
             pipe.hdel(keys.ranges(leaderboard.id), window.id)
             pipe.execute()
 
+    def mark_incomplete(self, leaderboard_id: str) -> None:
+        """Take back that windows of a leaderboard hold all of the truth: reads say `snapshot` until they are rebuilt.
+
+        What is kept for everybody stays and goes on being fed; what was built on demand is forgotten, and so are builds
+        under way. It takes deletes alone, which Redis allows while it is full.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        self._forget(leaderboard_id, [])
+
+    def forget(self, leaderboard: Leaderboard, now_ms: int) -> None:
+        """Forget all that is known of a leaderboard, whatever it is: what is built then doesn't go by any of it.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        windows = {ALL_TIME} | {window for day in _days_there(now_ms) for window in (daily(day), weekly(day))}
+        window_keys = [name(leaderboard.id, window.id) for window in windows for name in _WINDOW_KEYS]
+        self._forget(leaderboard.id, [keys.disqualified(leaderboard.id), *window_keys])
+
     def is_complete(self, leaderboard: Leaderboard) -> bool:
         """Whether daily, weekly and all-time windows hold all of the truth.
 
@@ -260,22 +261,33 @@ class LiveWindows:
         return vouches(leaderboard, marker)
 
     def ping(self) -> None:
-        """Raises CacheUnavailable unless Redis answers; it is asked however often it failed before."""
-        try:
-            self._redis.ping()
-        except RedisError as error:
-            raise CacheUnavailable(str(error)) from error
+        """Raises CacheUnavailable unless Redis takes a write; it is asked however often it failed before."""
+        with raising():
+            self._redis.set(PROBE_KEY, b"", px=PROBE_MS)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
         """Around commands: their failures count, and while there were too many none is sent."""
         if self._breaker is not None and self._breaker.opened:
             raise CacheUnavailable("Redis has failed repeatedly and is left alone for a moment")
+        with raising(), self._breaker or nullcontext():
+            yield
+
+    @contextmanager
+    def _withdrawing(self, leaderboard_id: str) -> Iterator[None]:
+        """Around what windows need to stay true: if Redis refuses it, they are not marked as complete any longer."""
         try:
-            with self._breaker or nullcontext():
-                yield
-        except RedisError as error:
-            raise CacheUnavailable(str(error)) from error
+            yield
+        except CacheRefused as refused:
+            with suppress(CacheUnavailable):
+                self.mark_incomplete(leaderboard_id)
+                refused.withdrawn = True
+            raise
+
+    def _forget(self, leaderboard_id: str, names: Sequence[str]) -> None:
+        kept = keys.complete(leaderboard_id), keys.rebuild(leaderboard_id)
+        forgotten = (keys.ranges(leaderboard_id), *kept, *names)
+        self.call(self._withdraw, forgotten, (keys.prefix(leaderboard_id),))
 
     def _to_apply(
         self,
@@ -296,8 +308,8 @@ class LiveWindows:
     def _apply_all(self, leaderboard: Leaderboard, payloads: Sequence[bytes], build: Build | None) -> int:
         """Call the script for each, all in one round trip, with others let in between."""
         script_keys = [keys.ranges(leaderboard.id), keys.disqualified(leaderboard.id), *([build.key] if build else ())]
-        prefix, token = keys.prefix(leaderboard.id), [build.token] if build else []
-        calls = [(prefix, payload, *token) for payload in payloads]
+        prefix, counted = keys.prefix(leaderboard.id), [build.token, build.next_fill] if build else []
+        calls = [(prefix, payload, *counted) for payload in payloads]
         if len(calls) == 1:
             answers = [self.call(self._apply, script_keys, calls[0])]
         else:
@@ -328,6 +340,12 @@ class LiveWindows:
             return script(keys=script_keys, args=args)
 
 
+def _days_there(now_ms: int) -> Iterator[Day]:
+    """Every day of which there may be keys, by whatever lateness they were kept."""
+    oldest = day_of(max(0, now_ms - LATENESS_MAX_MS - RETENTION_MS - EXPIRY_MARGIN_MS)) - _WEEK_DAYS
+    return (Day(day) for day in range(max(DAY_MIN, oldest), day_of(now_ms) + _WEEK_DAYS))
+
+
 def _chunks(standings: Standings) -> Iterator[Standings]:
     players = iter(standings.items())
     while chunk := dict(islice(players, APPLY_PLAYERS)):
@@ -344,37 +362,3 @@ def _by_bucket(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list
             if leaderboard.filters:
                 updates.append(tokens_of(leaderboard.filters, standing))
     return buckets
-
-
-def to_page(leaderboard: Leaderboard, window: Window, now_ms: int, answer: Sequence[Any], first: int) -> Page:
-    """The page of an answer that begins as page.lua's."""
-    marker, built, revision, total, flat = answer[:5]
-    complete = _is_complete(leaderboard, window, now_ms, marker, built)
-    return Page(complete, int(revision or 0), total, first, to_lines(leaderboard, flat[::2], flat[1::2]))
-
-
-def _is_complete(
-    leaderboard: Leaderboard, window: Window, now_ms: int, marker: bytes | None, built: bytes | None
-) -> bool:
-    """Whether a window holds all of the truth.
-
-    The leaderboard's marker vouches for what is kept by the lateness that it names. What a longer one keeps besides may
-    have gone before.
-    """
-    if not is_kept(leaderboard, window, now_ms):
-        return bool(built)
-    return marker is not None and is_kept(replace(leaderboard, lateness_ms=int(marker)), window, now_ms)
-
-
-def to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:
-    """User ids and scores of members of a sorted set."""
-    return [
-        (member[HEAD_BYTES:].decode(), Score(to_points(leaderboard, score), int.from_bytes(member[:HEAD_BYTES], "big")))
-        for member, score in zip(members, scores, strict=True)
-    ]
-
-
-def to_points(leaderboard: Leaderboard, score: bytes) -> int:
-    """The points of a sorted set's score; a double holds them exactly."""
-    points = int(float(score))
-    return -points if leaderboard.order is Order.DESC else points

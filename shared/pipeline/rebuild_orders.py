@@ -19,9 +19,11 @@ class RebuildOrders:
         self._now_ms = now_ms
 
     def order(self, leaderboard: Leaderboard, window: Window | None) -> None:
-        """Have all standings applied again; a window that is named is forgotten before.
+        """Have all standings applied again, to windows of which nothing is left: of all of them, or of one.
 
-        Until that is done nobody vouches for a window that was forgotten: readers see its snapshot, and that it is one.
+        What was there is forgotten first, with the versions that it has seen: the truth may have been set back to an
+        earlier one. Until that is done no window that was forgotten is complete: reads answer from its snapshot, and
+        say so.
 
         Raises:
             QueueUnavailable: if it could not be ordered.
@@ -29,5 +31,7 @@ class RebuildOrders:
         """
         if window is not None:
             self._live.withdraw(leaderboard, window, self._now_ms())
+        else:
+            self._live.forget(leaderboard, self._now_ms())
         request = RepairRequest(leaderboard_id=leaderboard.id, rebuild=True, anyway=True)
         self._repairs.send([msgspec.json.encode(request)])

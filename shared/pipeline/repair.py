@@ -6,7 +6,7 @@ from typing import Final
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day, parse_id
-from shared.live.windows import CacheUnavailable, LiveWindows
+from shared.live.windows import CacheRefused, CacheUnavailable, LiveWindows
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.rebuild import Outcome, Rebuild
 from shared.pipeline.snapshots import WindowSnapshots
@@ -59,7 +59,8 @@ class Repair:
         """Bring the live windows of every leaderboard up to the truth; rebuild those that nobody vouches for.
 
         Args:
-            failed: is told what nobody expected of a leaderboard; the others go on if it doesn't raise that.
+            failed: is told what nobody expected of a leaderboard, or what the cache refused of it; the others go on if
+                it doesn't raise that.
 
         Returns:
             How many parts of windows had to be mended, by leaderboard id; a rebuild does not count.
@@ -96,10 +97,23 @@ class Repair:
         for leaderboard in self._registry.leaderboards(LEADERBOARDS_MAX):
             try:
                 work(leaderboard)
+            except CacheRefused as refused:  # whatever is the matter, it is with this one; or Redis takes no writes,
+                failed(leaderboard.id, refused)  # and each that needs one has to say itself that it is not complete
             except (Unavailable, CacheUnavailable):
                 raise  # it is out of reach for all of them
             except Exception as error:  # noqa: BLE001 - one leaderboard keeps no other waiting
                 failed(leaderboard.id, error)
+
+    def forget(self) -> int:
+        """Forget what the cache holds of every leaderboard, so that all of it is built anew; returns of how many.
+
+        Raises:
+            Unavailable, CacheUnavailable: as above.
+        """
+        leaderboards = self._registry.leaderboards(LEADERBOARDS_MAX)
+        for leaderboard in leaderboards:
+            self._live.forget(leaderboard, self._now_ms())
+        return len(leaderboards)
 
     def repair(self, request: RepairRequest) -> int:
         """Carry out one request.
@@ -109,6 +123,7 @@ class Repair:
 
         Raises:
             Unavailable: if the truth is out of reach.
+            CacheRefused: if Redis answers with an error.
             CacheUnavailable: if Redis fails.
             Interrupted: if a rebuild has to be done again.
         """

@@ -26,6 +26,7 @@ from shared.domain.windows import (
     parse_day,
     weekly,
 )
+from shared.live import keys
 from shared.live.builds import LEASE_MS, BuildLost, Builds, Grant
 from shared.live.windows import EXPIRY_MARGIN_MS, RETENTION_MS, LiveWindows, expires_ms, is_kept
 
@@ -383,3 +384,26 @@ def test_a_snapshot_has_the_top_and_even_samples_of_the_rest(live: LiveWindows, 
 
     assert not complete
     assert snapshot == snapshot_of(ranked.revision, NOW_MS, list(ranked.lines))
+
+
+def test_no_revision_of_before_a_failover_is_ever_another_contents(live: LiveWindows, redis: Redis) -> None:
+    """The replica lacks the last changes: what follows must not count on from there as they did."""
+    live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+    key = keys.parts("cup", daily(MONDAY).id)
+    kept = {name: redis.dump(name) for name in redis.keys("*")}  # type: ignore[union-attr]
+    seen = {live.revision(board(), daily(MONDAY))}
+    for version in range(2, 50):
+        live.apply(board(), {"ann": {MONDAY: standing(version, version=version)}}, NOW_MS)
+        seen.add(live.revision(board(), daily(MONDAY)))
+    redis.flushall()
+    for name, dump in kept.items():
+        redis.restore(name, 0, dump)
+    assert redis.exists(key)
+
+    after = set()
+    for version in range(2, 50):
+        live.apply(board(), {"bob": {MONDAY: standing(version, version=version)}}, NOW_MS)
+        after.add(live.revision(board(), daily(MONDAY)))
+
+    assert len(after) == 48
+    assert not after & seen

@@ -8,7 +8,7 @@ import pytest
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day
-from shared.live.windows import CacheUnavailable
+from shared.live.windows import CacheRefused, CacheUnavailable
 from shared.pipeline.projection import Projector
 from shared.queues import QueueUnavailable, RepairRequest
 
@@ -21,13 +21,17 @@ STANDINGS = {("cup", "ann"): {DAY: ONE, ALL_TIME_BUCKET: ONE}, ("race", "bob"): 
 
 
 class Live:
-    def __init__(self, *away: str) -> None:
+    def __init__(self, *away: str, error: type[CacheUnavailable] = CacheUnavailable, withdrawn: bool = False) -> None:
         self.away = away
+        self.error, self.withdrawn = error, withdrawn
         self.applied: list[str] = []
 
     def apply(self, leaderboard: Leaderboard, _standings: Any, _now_ms: int) -> int:
         if leaderboard.id in self.away:
-            raise CacheUnavailable("away")
+            error = self.error("away")
+            if isinstance(error, CacheRefused):
+                error.withdrawn = self.withdrawn
+            raise error
         self.applied.append(leaderboard.id)
         return 0
 
@@ -43,8 +47,12 @@ class Repairs:
         self.requests += [msgspec.json.decode(body, type=RepairRequest) for body in bodies]
 
 
+def projector(live: Any, repairs: Any) -> Projector:
+    return Projector(live, repairs, lambda calls: [call() for call in calls], lambda: 0)
+
+
 def project(live: Any, repairs: Any) -> set[str]:
-    return Projector(live, repairs, lambda calls: [call() for call in calls], lambda: 0).project(BOARDS, STANDINGS)
+    return projector(live, repairs).project(BOARDS, STANDINGS)
 
 
 def test_what_the_cache_takes_needs_no_repair() -> None:
@@ -69,3 +77,23 @@ def test_players_whose_cache_write_failed_are_queued_with_their_buckets_and_the_
 @pytest.mark.parametrize("away", [("cup",), ("cup", "race")])
 def test_a_leaderboard_that_neither_cache_nor_queue_took_is_handed_back(away: tuple[str, ...]) -> None:
     assert project(Live(*away), Repairs(up=False)) == set(away)
+
+
+def test_a_leaderboard_whose_cache_refuses_standings_is_withdrawn_and_fails_no_event_even_without_a_queue() -> None:
+    live, repairs = Live("cup", error=CacheRefused, withdrawn=True), Repairs(up=False)
+    projecting = projector(live, repairs)
+
+    assert projecting.project(BOARDS, STANDINGS) == set()
+
+    assert live.applied == ["race"]
+    assert (projecting.take_refusals(), projecting.take_refusals()) == (1, 0)
+
+
+def test_what_could_not_be_withdrawn_either_is_queued_for_repair() -> None:
+    live, repairs = Live("cup", error=CacheRefused), Repairs()
+    projecting = projector(live, repairs)
+
+    assert projecting.project(BOARDS, STANDINGS) == set()
+
+    assert [request.leaderboard_id for request in repairs.requests] == ["cup"]
+    assert projecting.take_refusals() == 1

@@ -1,0 +1,293 @@
+"""A cache that answers writes with errors: for one leaderboard, for want of memory, for what a reader had stored."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from redis import Redis
+
+from infra.local.servers import Server, free_port
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, custom, day_of, format_day, parse_day
+from shared.live import keys
+from shared.live.builds import BuildLost, Builds
+from shared.live.windows import CacheFull, CacheRefused, LiveWindows
+from shared.pipeline.repair import Repair
+from shared.queues import RepairRequest
+from shared.wiring import now_ms
+
+Call = Callable[..., Any]
+Score = Callable[..., None]
+CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, sealed=True)
+
+
+@pytest.fixture
+def cup(call: Call, score: Score, leaderboard_id: str) -> str:
+    """A leaderboard with a player."""
+    assert call("put-leaderboard", body={"name": "Cup", "aggregation": "sum"}).status == 201
+    score(("ann", 1))
+    return leaderboard_id
+
+
+@contextmanager
+def full(redis: Redis) -> Iterator[None]:
+    """While Redis takes no write that needs memory."""
+    redis.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+def shown(call: Call, query: str = "window=all-time") -> tuple[str, dict[str, int]]:
+    """Source, and user → score."""
+    answer = call("rankings", query=query)
+    assert answer.status == 200, answer.json
+    return answer.json["source"], {one["userId"]: one["score"] for one in answer.json["entries"]}
+
+
+EDGES = [
+    "window=daily&date=1970-01-01",
+    "window=daily&date=2100-12-31",
+    "window=weekly&date=1970-01-01",
+    "window=weekly&date=1970-W01",
+    "window=weekly&date=2100-12-31",
+    "window=weekly&date=2100-W52",
+    "window=custom&from=1970-01-01&to=1970-01-01",
+    "window=custom&from=1970-01-01&to=1970-01-31",
+    "window=custom&from=2100-12-01&to=2100-12-31",
+    "window=custom&from=2100-12-31&to=2100-12-31",
+    "window=custom&period=first-month",
+    "window=custom&period=last-month",
+]
+OUTSIDE = {
+    "window=daily&date=1969-12-31": "date",
+    "window=daily&date=2101-01-01": "date",
+    "window=weekly&date=1969-12-31": "date",
+    "window=weekly&date=1969-W52": "date",
+    "window=weekly&date=2101-01-01": "date",
+    "window=weekly&date=2101-W01": "date",
+    "window=custom&from=1969-12-31&to=1970-01-01": "from",
+    "window=custom&from=2100-12-31&to=2101-01-01": "to",
+}
+
+
+@pytest.mark.parametrize("query", EDGES)
+def test_a_read_at_an_edge_of_the_calendar_leaves_every_leaderboard_moving(
+    call: Call, score: Score, cup: str, module: Any, query: str
+) -> None:
+    for name, first, last in (("first-month", "1970-01-01", "1970-01-31"), ("last-month", "2100-12-01", "2100-12-31")):
+        path = f"/leaderboards/{cup}/periods/{name}"
+        assert call("put-period", path=path, body={"name": name, "from": first, "to": last}).status == 201
+    assert shown(call, query) == ("live", {})
+
+    score(("ann", 2), ("bob", 9))
+
+    assert shown(call) == ("live", {"bob": 9, "ann": 3})
+    leaderboard = module.wiring.registry.leaderboard(cup)
+    assert module.wiring.rebuild.reapply(leaderboard) == 0
+    assert shown(call, query) == ("live", {})
+
+
+@pytest.mark.parametrize(("query", "field"), OUTSIDE.items(), ids=list(OUTSIDE))
+def test_a_window_outside_the_calendar_is_refused_by_the_name_of_its_field(
+    call: Call, cup: str, query: str, field: str
+) -> None:
+    answer = call("rankings", query=query)
+
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, field)
+
+
+@pytest.mark.parametrize("stored", ["-3 x 99", "", "1 2", "nil"])
+def test_a_range_that_cannot_be_read_goes_and_the_other_windows_go_on(
+    call: Call, score: Score, cup: str, redis: Redis, stored: str
+) -> None:
+    today = format_day(day_of(now_ms()))
+    query = f"window=custom&from={today}&to={today}"
+    assert shown(call, query) == ("live", {"ann": 1})
+    redis.hset(keys.ranges(cup), f"{today}..{today}", stored)
+
+    score(("ann", 2))
+
+    assert shown(call) == ("live", {"ann": 3})
+    assert shown(call, query) == ("live", {"ann": 3}), "built anew, as nothing fed it"
+
+
+def test_a_leaderboard_that_redis_answers_with_errors_says_so_and_ingest_goes_on(
+    call: Call, score: Score, cup: str, redis: Redis, module: Any
+) -> None:
+    redis.delete(keys.parts(cup, "all-time"))
+    redis.set(keys.parts(cup, "all-time"), "no hash")
+    module.wiring.projector.take_refusals()
+
+    score(("ann", 2), ("bob", 5))
+
+    assert module.wiring.projector.take_refusals() == 1
+    assert shown(call, "window=daily") == ("snapshot", {"bob": 5, "ann": 3})
+    score(("bob", 5))
+    with pytest.raises(CacheRefused):
+        module.wiring.rebuild.leaderboard(module.wiring.registry.leaderboard(cup))
+    assert not redis.exists(keys.complete(cup)), "an apply that fails for good never leaves `live`"
+
+
+def test_a_rebuild_that_is_ordered_heals_a_leaderboard_whatever_its_keys_hold(
+    call: Call, score: Score, cup: str, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: list[bytes] = []
+    monkeypatch.setattr(module.wiring.repairs, "send", requests.extend)
+    for key in (keys.parts(cup, "all-time"), keys.ranges(cup), keys.disqualified(cup), keys.rebuild(cup)):
+        redis.delete(key)
+        redis.set(key, "garbage")
+    score(("ann", 2))
+    requests.clear()
+
+    assert call("rebuild", body={"reason": "frozen"}).status == 202
+    repair(module).repair(msgspec.json.decode(requests[0], type=RepairRequest))
+
+    assert shown(call) == ("live", {"ann": 3})
+
+
+def test_what_one_leaderboards_cache_answers_keeps_no_other_waiting(
+    call: Call, score: Score, cup: str, redis: Redis, module: Any
+) -> None:
+    """Anti-entropy tells of the one, and goes on with the others."""
+    other = f"z-{cup}"
+    path = f"/leaderboards/{other}"
+    assert call("put-leaderboard", path=path, body={"name": "Other", "aggregation": "sum"}).status == 201
+    redis.set(keys.disqualified(cup), "no hash")
+    redis.delete(keys.complete(other))
+    registry = module.wiring.registry
+    mine = [registry.leaderboard(name) for name in (cup, other)]
+    told: list[tuple[str, type[Exception]]] = []
+    looking = repair(module, registry=type("Mine", (), {"leaderboards": lambda _self, _limit: mine})())
+
+    looking.anti_entropy(lambda name, error: told.append((name, type(error))))
+
+    assert told == [(cup, CacheRefused)]
+    assert module.wiring.live.is_complete(mine[1])
+    assert not module.wiring.live.is_complete(mine[0])
+
+
+def repair(module: Any, **others: Any) -> Repair:
+    """The API's parts as functions/repair has them."""
+    wiring = module.wiring
+    parts: dict[str, Any] = {
+        "registry": wiring.registry,
+        "leaderboards": wiring.leaderboards,
+        "reads": wiring.reads,
+        "live": wiring.live,
+        "rebuild": wiring.rebuild,
+        "builds": wiring.window_builds,
+        "snapshots": wiring.snapshots,
+        "now_ms": now_ms,
+    }
+    return Repair(**parts | others)
+
+
+def test_a_full_redis_is_a_snapshot_and_down_until_there_is_memory_again(
+    call: Call, score: Score, cup: str, redis: Redis, module: Any
+) -> None:
+    today = format_day(day_of(now_ms()))
+    ranged = f"window=custom&from={today}&to={today}"
+    assert shown(call, ranged) == ("live", {"ann": 1})
+    with full(redis):
+        score(("bob", 5))  # of ann Redis would take it: a script that has deleted something may write, too
+
+        assert shown(call) == ("snapshot", {"bob": 5, "ann": 1})
+        assert shown(call, ranged) == ("snapshot", {"bob": 5, "ann": 1})
+        health = call("health", path="/health", query="")
+        assert health.status == 503
+        assert health.json["dependencies"]["redis"]["detail"] == "CacheFull"
+        ready = call("health", path="/health/ready", query="")
+        assert (ready.status, ready.json["dependencies"]["redis"]["status"]) == (200, "down")
+        told: list[Exception] = []
+        mine = [module.wiring.registry.leaderboard(cup)]
+        looking = repair(module, registry=type("Mine", (), {"leaderboards": lambda _self, _limit: mine})())
+        assert looking.anti_entropy(lambda _, error: told.append(error)) == {}
+        assert [type(error) for error in told] == [CacheFull]
+
+    looking.anti_entropy()
+
+    assert shown(call) == ("live", {"bob": 5, "ann": 1})
+    assert shown(call, ranged) == ("live", {"bob": 5, "ann": 1})
+    assert call("health", path="/health/ready", query="").json["dependencies"]["redis"]["status"] == "up"
+
+
+def test_a_read_while_redis_is_full_says_what_it_is(call: Call, score: Score, cup: str, redis: Redis) -> None:
+    """Reads alone change nothing: what is complete stays so while nothing is refused."""
+    with full(redis):
+        assert shown(call) == ("live", {"ann": 1})
+
+
+@pytest.fixture
+def small(tmp_path: Any) -> Iterator[Redis]:
+    """A Redis of three megabytes."""
+    port = free_port()
+    options = {"port": str(port), "dir": str(tmp_path), "save": "", "maxmemory": "3mb"}
+    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+    with Redis("127.0.0.1", port) as client:
+
+        def ready() -> bool:
+            try:
+                return bool(client.ping())
+            except Exception:  # noqa: BLE001 - not yet
+                return False
+
+        with Server("redis", ["redis-server", *flags], log=tmp_path / "redis.log", ready=ready, port=port):
+            yield client
+
+
+def standings(first: int, points: int) -> dict[str, Any]:
+    return {
+        f"u{number}": {ALL_TIME_BUCKET: Standing(points, 1, 1, version=points)} for number in range(first, first + 200)
+    }
+
+
+def test_a_redis_that_fills_up_stops_vouching_at_the_first_write_that_it_refuses(small: Redis) -> None:
+    live = LiveWindows(small)
+    builds = Builds(live)
+    _, build = builds.begin_rebuild(CUP, "token", 0)
+    assert builds.finish_rebuild(CUP, build)
+    applied = 0
+
+    def fill_up() -> None:
+        nonlocal applied
+        while applied < 1_000_000:
+            live.apply(CUP, standings(applied, 1), 0)
+            applied += 200
+
+    with pytest.raises(CacheFull) as refused:
+        fill_up()
+
+    assert refused.value.withdrawn
+    assert applied > 0
+    assert not live.is_complete(CUP)
+    assert not live.page(CUP, ALL_TIME, 0, 1, 0).complete
+    with pytest.raises(CacheFull):
+        live.ping()
+    small.config_set("maxmemory", "30mb")
+    live.ping()
+    _, build = builds.begin_rebuild(CUP, "token", 0)
+    live.apply(CUP, standings(applied, 1), 0, build)
+    assert builds.finish_rebuild(CUP, build)
+    assert live.page(CUP, ALL_TIME, 0, 1, 0).total == applied + 200
+
+
+def test_a_build_that_is_under_way_when_a_write_is_refused_vouches_for_nothing(redis: Redis) -> None:
+    """It may have read the player before."""
+    live = LiveWindows(redis)
+    builds = Builds(live)
+    _, build = builds.begin_rebuild(CUP, "token", 0)
+    live.apply(CUP, standings(0, 1), 0, build)
+    window = custom(parse_day("2026-11-01"), parse_day("2026-11-02"))
+    _, ranged = builds.begin_window("cup", window, "token", 0, 0)
+    with full(redis), pytest.raises(CacheFull):
+        live.apply(CUP, standings(0, 2), 0)
+
+    assert not builds.finish_rebuild(CUP, build)
+    assert not builds.finish_window(CUP, window, ranged)
+    with pytest.raises(BuildLost):
+        builds.renew(ranged, 0)
