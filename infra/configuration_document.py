@@ -60,6 +60,11 @@ same.
 LOCAL: Final = {
     "LOCAL_DIR": ("State and logs of the stack; survives a restart", "a directory", "`.local/state`"),
     "LOCAL_PACKAGES_DIR": ("Downloaded servers; may be shared", "a directory", "`.local/packages`"),
+    "DYNAMODB_ENGINE": (
+        "Which engine stands in for DynamoDB; otherwise the one that made the state, else dynoxide where it is there",
+        "`dynoxide`, `dynamodb-local`",
+        "",
+    ),
     "ALLOWED_ORIGINS": (
         "Origins of web pages that may call the API, as the template's parameter AllowedOrigins",
         "origins such as `http://localhost:5173`, parted by commas",
@@ -84,7 +89,7 @@ PORTS: Final = {
     "kafka": "Kafka",
     "kafka_controller": "Kafka's controller, which nobody else asks",
     "redis": "Redis",
-    "dynamodb": "DynamoDB Local",
+    "dynamodb": "DynamoDB",
     "aws": "S3, SQS and SNS",
 }
 PARAMETERS_HEAD: Final = """

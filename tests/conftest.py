@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from infra.local.config import POWERTOOLS
-from infra.local.servers import dynamodb_local, free_port, redis_server
+from infra.local.dynamodb import dynamodb_server
+from infra.local.servers import free_port, redis_server
 from shared.truth.client import skip_model
 from shared.truth.tables import Tables, create_tables
 
@@ -57,9 +58,9 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 @pytest.fixture(scope="session")
 def dynamodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A DynamoDB Local of the tests' own."""
+    """A DynamoDB of the tests' own."""
     port = free_port()
-    with dynamodb_local(Path(tmp_path_factory.mktemp("dynamodb")), port):
+    with dynamodb_server(Path(tmp_path_factory.mktemp("dynamodb")), port):
         yield f"http://127.0.0.1:{port}"
 
 

@@ -1,4 +1,4 @@
-"""End to end on the local stack: from a Kafka producer to a rank over HTTP. DynamoDB Local sets the pace."""
+"""End to end on the local stack: from a Kafka producer to a rank over HTTP. The DynamoDB engine sets the pace."""
 
 import json
 import time
@@ -76,7 +76,7 @@ def _measure(stack: Stack, size: Size, progress: Callable[[str], None]) -> list[
     beside = f"{size.probes} events, one at a time"
     return [
         Figure(key="end_to_end_events_per_s", what="local stack, a burst of different players until all have a rank",
-               value=rate, unit="/s", beside="bound by DynamoDB Local: see docs/scale.md"),
+               value=rate, unit="/s", beside="bound by the DynamoDB engine: see docs/scale.md"),
         Figure(key="end_to_end_p50_ms", what="from produce to visible rank: p50", value=p50, unit="ms", beside=beside),
         Figure(key="end_to_end_p99_ms", what="from produce to visible rank: p99", value=p99, unit="ms", beside=beside),
     ]  # fmt: skip

@@ -23,9 +23,10 @@ from infra.bench.load import percentile, steady
 from infra.bench.results import Figure
 from infra.local import resources
 from infra.local.config import Config, Ports, free_port
+from infra.local.dynamodb import dynamodb_server
 from infra.local.function import Context
 from infra.local.gateway import to_event
-from infra.local.servers import Server, dynamodb_local, redis_server
+from infra.local.servers import Server, redis_server
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, day_of
@@ -150,7 +151,7 @@ def _stack() -> Iterator[tuple[Config, "Redis"]]:
         environment = {"API_PORT": str(ports.api)}
         with (
             redis_server(directory / "redis", ports.redis),
-            dynamodb_local(directory / "dynamodb", ports.dynamodb),
+            dynamodb_server(directory / "dynamodb", ports.dynamodb),
             Redis.from_url(config.environment()["REDIS_URL"]) as redis,
         ):
             redis.config_set("appendonly", "no")  # ElastiCache has none, and rewriting it takes a core

@@ -89,7 +89,8 @@ def status() -> None:
             silent.append(process.name)
         where = f":{process.port}" if process.port else ""
         state = "answers" if answers else "does not answer" if pid else "does not run"
-        console.print(f"{process.name:9} {where:6} {state}{f' (process {pid})' if pid else ''}")
+        runs = ", ".join(filter(None, (process.program, f"process {pid}" if pid else "")))
+        console.print(f"{process.name:9} {where:6} {state}{f' ({runs})' if runs else ''}")
     if silent:
         raise InvalidConfiguration(f"not running or silent: {', '.join(silent)}; `make up` starts the stack")
 

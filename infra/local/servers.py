@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 
 from infra.local.config import CREDENTIAL, HOST, InvalidConfiguration, free_port
 
-__all__ = ["Server", "dynamodb_local", "free_port", "kafka", "ministack", "redis_server", "throwaway_redis"]
+__all__ = ["Server", "free_port", "http_probe", "kafka", "ministack", "redis_server", "throwaway_redis"]
 
 PACKAGES: Final = Path(os.environ.get("LOCAL_PACKAGES_DIR", ".local/packages")).absolute()
 READY_TIMEOUT_S: Final = 60
@@ -43,12 +43,15 @@ class Server:
         log: Path,
         ready: Callable[[], bool],
         port: int | None = None,
+        program: str = "",
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
         prepare: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.port = port
+        self.program = program
+        """What runs, where there is a choice."""
         self._command = command
         self._log = log
         self._ready = ready
@@ -236,27 +239,6 @@ def throwaway_redis(socket: Path) -> Server:
     return Server("redis", ["redis-server", *flags], log=socket.with_suffix(".log"), ready=ready)
 
 
-def dynamodb_local(directory: Path, port: int, packages: Path = PACKAGES, *, in_memory: bool = False) -> Server:
-    """AWS's DynamoDB Local, on disk unless it is to forget everything. It listens on every interface.
-
-    A kill loses a transaction that it answered less than some 10 ms before: it answers before SQLite has committed.
-    In memory it takes items two to three times as fast.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    home = packages / "dynamodb-local"
-    command = ["java", "-Xmx1g", "-XX:+UseSerialGC", f"-Djava.library.path={home / 'DynamoDBLocal_lib'}"]
-    command += [
-        f"-DSQLITE_TMPDIR={directory}",
-        f"-Djava.io.tmpdir={directory}",
-        "-jar",
-        str(home / "DynamoDBLocal.jar"),
-    ]
-    command += ["-inMemory"] if in_memory else ["-dbPath", str(directory)]
-    command += ["-sharedDb", "-port", str(port), "-disableTelemetry"]
-    ready = _http_probe(port)
-    return Server("dynamodb", command, log=directory / "dynamodb.log", ready=ready, port=port, directory=home)
-
-
 def ministack(directory: Path, port: int, packages: Path = PACKAGES) -> Server:
     """S3, SNS and SQS; state is kept when it is stopped, not when it is killed."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -275,7 +257,7 @@ def ministack(directory: Path, port: int, packages: Path = PACKAGES) -> Server:
     }
     command = [sys.executable, "-m", "ministack"]
     log = directory / "ministack.log"
-    return Server("aws", command, log=log, ready=_http_probe(port), port=port, environment=environment)
+    return Server("aws", command, log=log, ready=http_probe(port), port=port, environment=environment)
 
 
 def kafka(directory: Path, port: int, controller_port: int, packages: Path = PACKAGES) -> Server:
@@ -339,8 +321,8 @@ def _kafka_properties(directory: Path, port: int, controller_port: int) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _http_probe(port: int) -> Callable[[], bool]:
-    """Any answer will do: DynamoDB Local answers a bare GET with 400."""
+def http_probe(port: int) -> Callable[[], bool]:
+    """Whether an HTTP server answers at a port. Any answer will do: DynamoDB's engines refuse a bare GET."""
 
     def ready() -> bool:
         try:

@@ -12,7 +12,8 @@ from typing import Any, Final, Self
 
 from infra.local import packages, resources
 from infra.local.config import HOST, Config, free_ports
-from infra.local.servers import PACKAGES, Server, dynamodb_local, kafka, ministack, redis_server
+from infra.local.dynamodb import dynamodb_server
+from infra.local.servers import PACKAGES, Server, kafka, ministack, redis_server
 
 FRESH_S: Final = 15
 
@@ -143,7 +144,7 @@ def _servers(config: Config) -> list[Server]:
     )
     return [
         broker,
-        dynamodb_local(directory / "dynamodb", ports.dynamodb, config.packages),
+        dynamodb_server(directory / "dynamodb", ports.dynamodb, config.packages),
         redis_server(directory / "redis", ports.redis),
         ministack(directory / "aws", ports.aws, config.packages),
     ]

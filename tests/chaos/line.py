@@ -1,9 +1,9 @@
 """The line to a server, which is cut before the server is killed.
 
-DynamoDB answers what it has replicated. DynamoDB Local answers a transaction some milliseconds before SQLite has it: if
-killed within 10 ms of the answer it loses what it answered (8 of 8 tries right after it, 0 of 8 at 10 ms). So that a
-kill leaves what a failure of DynamoDB leaves, whatever is answered shortly before it gets no further than the line: to
-the client the outcome is unknown.
+DynamoDB answers what it has replicated, and dynoxide what SQLite has. DynamoDB Local, the second engine, answers a
+transaction some milliseconds before SQLite has it: if killed within 10 ms of the answer it loses what it answered (8 of
+8 tries right after it, 0 of 8 at 10 ms). So that a kill leaves what a failure of DynamoDB leaves, whatever is answered
+shortly before it gets no further than the line: to the client the outcome is unknown.
 """
 
 import asyncio

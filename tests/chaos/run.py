@@ -14,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import KafkaException
 
 from infra.local.config import REPAIRS
-from infra.local.servers import dynamodb_local, free_port
+from infra.local.dynamodb import dynamodb_server
+from infra.local.servers import free_port
 from infra.local.stack import Stack
 from tests.boards import Boards
 from tests.chaos.checks import Aftermath, Check, run_all
@@ -105,9 +106,9 @@ def run(directory: Path, settings: Settings, say: Say) -> Result:
 
 
 def _truth_line(stack: Stack) -> Line:
-    """Put DynamoDB Local behind a line, at the port where everybody looks for it."""
+    """Put DynamoDB behind a line, at the port where everybody looks for it."""
     port = free_port()
-    stack.replace(dynamodb_local(stack.config.directory / "dynamodb", port, stack.config.packages))
+    stack.replace(dynamodb_server(stack.config.directory / "dynamodb", port, stack.config.packages))
     return Line(stack.config.ports.dynamodb, port)
 
 

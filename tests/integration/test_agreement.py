@@ -16,7 +16,8 @@ import pytest
 
 from infra.local import resources
 from infra.local.config import Config, free_ports
-from infra.local.servers import dynamodb_local, ministack
+from infra.local.dynamodb import dynamodb_server
+from infra.local.servers import ministack
 from shared import settings
 from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
@@ -191,7 +192,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[
     environment = Config(directory, directory, ports).environment()
     environment |= {"REDIS_URL": redis_url, "REDIS_TIMEOUT_MS": "20000", "DYNAMODB_TIMEOUT_MS": "60000"}
     with (
-        dynamodb_local(directory / "dynamodb", ports.dynamodb, in_memory=True),
+        dynamodb_server(directory / "dynamodb", ports.dynamodb, in_memory=True),
         ministack(directory / "aws", ports.aws),
         pytest.MonkeyPatch.context() as patch,
     ):

