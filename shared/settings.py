@@ -78,7 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     redis_timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
     """How long one command of Redis may take, ms."""
     dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
-    """How long one request to DynamoDB may take, ms; it is tried three times."""
+    """How long one request to DynamoDB may take, ms, in the API no longer than 2,000; it is tried three times."""
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     """Transactions that one ingest call has under way at once."""
     powertools_metrics_namespace: Name

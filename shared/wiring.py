@@ -28,6 +28,7 @@ from shared.pipeline.exports import Exports
 from shared.pipeline.fallback import Fallback
 from shared.pipeline.gauges import Gauges
 from shared.pipeline.ingest import Ingest
+from shared.pipeline.kept import InBackground, Lookup, at_once
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.players import Players
 from shared.pipeline.projection import Projector
@@ -48,6 +49,7 @@ from shared.truth.client import skip_model
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import ExportJobs
 from shared.truth.finals import Finals
+from shared.truth.guard import SILENT, Guard
 from shared.truth.losses import Losses
 from shared.truth.progress import Progress
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
@@ -78,6 +80,17 @@ BREAKER_FAILURES: Final = 3
 """Commands in a row that Redis leaves without an answer before it is left alone."""
 BREAKER_REST_S: Final = 2
 """For how long; then one command tries."""
+TRUTH_ATTEMPTS: Final = 3
+"""How often a request to DynamoDB is sent."""
+TRUTH_BREAKER_FAILURES: Final = 3
+"""Attempts in a row that DynamoDB leaves without an answer before the API leaves it alone."""
+TRUTH_BREAKER_REST_S: Final = 5
+"""For how long; then one attempt tries."""
+TRUTH_BUDGET_MS: Final = 4_000
+"""How long one request to the API may begin attempts to reach DynamoDB."""
+TRUTH_PATIENCE_MS: Final = 2_000
+"""How long one attempt of the API may take: a hundred times what it usually does. So nobody waits for DynamoDB longer
+than 6 s, this and the budget."""
 USER_AGENT: Final = "exact-leaderboards"
 """botocore puts its own together anew for each request, at 4 % of what ingest costs."""
 
@@ -90,8 +103,11 @@ def now_ms() -> int:
 class Wiring:
     """Every part of the service, each made when it is first asked for: a function pays only for what it uses."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, is_waited_for: bool = False) -> None:
+        """`is_waited_for`: a client waits for each answer, and is better off with an older one, or an error, than with
+        one that takes long. What works through a queue or a topic has the time that its call has."""
         self.settings = settings
+        self._is_waited_for = is_waited_for
         self._session = boto3.Session(region_name=settings.aws_region)
 
     @cached_property
@@ -104,13 +120,34 @@ class Wiring:
         """The low-level client. Its requests are built by our own code, so botocore need not check them again."""
         config = Config(
             connect_timeout=1,
-            read_timeout=self.settings.dynamodb_timeout_ms / 1000,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            read_timeout=self._truth_timeout_ms / 1000,
+            retries={"mode": "standard", "total_max_attempts": TRUTH_ATTEMPTS},
             max_pool_connections=max(32, self.settings.truth_threads * 2),
             parameter_validation=False,
             user_agent=USER_AGENT,
         )
-        return skip_model(self._session.client("dynamodb", config=config))
+        client = skip_model(self._session.client("dynamodb", config=config))
+        if self.truth_guard is not None:
+            self.truth_guard.watch(client)
+        return client
+
+    @property
+    def _truth_timeout_ms(self) -> int:
+        timeout_ms = self.settings.dynamodb_timeout_ms
+        return min(timeout_ms, TRUTH_PATIENCE_MS) if self._is_waited_for else timeout_ms
+
+    @cached_property
+    def truth_guard(self) -> Guard | None:
+        """Keeps who waits for an answer from waiting for DynamoDB."""
+        if not self._is_waited_for:
+            return None
+        breaker = CircuitBreaker(TRUTH_BREAKER_FAILURES, TRUTH_BREAKER_REST_S, SILENT, name="dynamodb")
+        return Guard(breaker, TRUTH_BUDGET_MS)
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """How what is known already is looked up again."""
+        return InBackground() if self._is_waited_for else at_once
 
     @cached_property
     def s3(self) -> "S3Client":
@@ -155,13 +192,17 @@ class Wiring:
     def registry(self) -> Registry:
         """Definitions and periods."""
         return Registry(
-            self.settings.registry_table, region=self.settings.aws_region, host=self.dynamodb.meta.endpoint_url
+            self.settings.registry_table,
+            region=self.settings.aws_region,
+            host=self.dynamodb.meta.endpoint_url,
+            timeout_ms=self._truth_timeout_ms,
+            guard=self.truth_guard,
         )
 
     @cached_property
     def leaderboards(self) -> Leaderboards:
         """Definitions, kept for a few seconds."""
-        return Leaderboards(self.registry, now_ms)
+        return Leaderboards(self.registry, now_ms, self.lookup)
 
     @cached_property
     def live(self) -> LiveWindows:
@@ -326,12 +367,13 @@ class Wiring:
             registry=self.registry,
             results=self.results,
             now_ms=now_ms,
+            lookup=self.lookup,
         )
 
     @cached_property
     def results(self) -> Results:
         """Which windows are final."""
-        return Results(self.finals, self.registry, now_ms)
+        return Results(self.finals, self.registry, now_ms, self.lookup)
 
     @cached_property
     def snapshots(self) -> WindowSnapshots:

@@ -26,6 +26,7 @@ EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
 FALLBACK = ("tests/integration/test_fallback.py",)
 FILTERS = ("tests/integration/test_filters.py",)
+GUARD = ("tests/unit/truth/test_guard.py",)
 PAGE_SIZES = ("tests/integration/test_page_sizes.py",)
 REFUSED, LATE = ("tests/integration/test_refused_writes.py",), ("tests/integration/test_late_answers.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
@@ -730,6 +731,34 @@ MUTATIONS = (
         "except (Rebuilding, Building, CacheUnavailable, QueueUnavailable) as error:",
         "except (Rebuilding, CacheUnavailable, QueueUnavailable) as error:",
         ("tests/integration/test_api.py",),
+    ),
+    Mutation(
+        "a truth that keeps silent is asked again and again",
+        "shared/truth/guard.py",
+        "if self._breaker.opened:",
+        "if False:",
+        GUARD,
+    ),
+    Mutation(
+        "a request to the API waits for the truth without end",
+        "shared/truth/guard.py",
+        "if self._until_s is not None and self._monotonic_s() > self._until_s:",
+        "if False:",
+        GUARD,
+    ),
+    Mutation(
+        "who remembers something waits for the truth all the same",
+        "shared/pipeline/kept.py",
+        "return future.result(self._patience_s)",
+        "return future.result()",
+        ("tests/unit/test_kept.py",),
+    ),
+    Mutation(
+        "a truth that hangs is asked anew by every read",
+        "shared/pipeline/kept.py",
+        "        if key in self._running:\n            raise",
+        "        if False:\n            raise",
+        ("tests/unit/test_kept.py",),
     ),
 )
 

@@ -63,6 +63,7 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
         is_open=wiring.settings.authorization == "off",
         scope_prefix=wiring.settings.scope_prefix,
         now_ms=clock,
+        truth_guard=wiring.truth_guard,
     )
     app.openapi = complete(app)  # type: ignore[method-assign]
     return app

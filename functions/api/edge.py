@@ -10,9 +10,11 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.api import security
+from functions.api.freshness import willing_ms
 from functions.api.problems import NotText, TooLarge, problem_of
 from functions.api.security import Caller, Guard
 from shared.domain.events import CONTROL
+from shared.truth.guard import Guard as TruthGuard
 
 BODY_BYTES_MAX: Final = 64 * 1024
 """Four times the largest definition of a leaderboard; API Gateway itself takes 10 MB."""
@@ -24,9 +26,17 @@ class Edge:
     """ASGI middleware. Inside it nothing is raised past the first byte of an answer."""
 
     def __init__(
-        self, app: ASGIApp, *, guard: Guard, is_open: bool, scope_prefix: str, now_ms: Callable[[], int]
+        self,
+        app: ASGIApp,
+        *,
+        guard: Guard,
+        is_open: bool,
+        scope_prefix: str,
+        now_ms: Callable[[], int],
+        truth_guard: TruthGuard | None,
     ) -> None:
         """`is_open`: nobody is asked for a token, and everybody may do everything."""
+        self._truth_guard = truth_guard
         self._app = app
         self._guard = guard
         self._is_open = is_open
@@ -40,6 +50,8 @@ class Edge:
             return
         if scope["method"] == "HEAD":  # RFC 9110, section 9.3.2: as GET, but for the body
             scope, send = {**scope, "method": "GET"}, _without_body(send)
+        if self._truth_guard is not None:
+            self._truth_guard.begin(willing_ms(HTTPConnection(scope)) or 0)
         started = False
 
         async def watch(message: Message) -> None:

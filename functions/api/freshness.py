@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from fastapi import Request, Response
 from msgspec import Struct
+from starlette.requests import HTTPConnection
 
 from functions.api.views import answer
 from shared.domain.rules import Leaderboard
@@ -124,7 +125,7 @@ def _has(request: Request, tag: str) -> bool:
     return sent == "*" or tag.removeprefix("W/") in _TAG.findall(sent)
 
 
-def willing_ms(request: Request) -> int | None:
+def willing_ms(request: HTTPConnection) -> int | None:
     """What the client is willing to wait (RFC 7240, section 4.3), up to the limit."""
     match = _WAIT.search(request.headers.get("prefer", ""))
     return None if match is None else min(int(match[1]), WAIT_MAX_S) * 1000

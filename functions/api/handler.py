@@ -16,7 +16,7 @@ from shared.wiring import Wiring
 WAITED: Final = "preference-applied"
 """Header of an answer that was held back because the client asked for it (RFC 7240)."""
 
-wiring: Final = Wiring(settings.load())
+wiring: Final = Wiring(settings.load(), is_waited_for=True)
 _serve: Final = Mangum(create_app(wiring), lifespan="off", custom_handlers=[HttpApi])
 
 

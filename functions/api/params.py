@@ -31,6 +31,7 @@ from shared.domain.windows import (
     weekly,
 )
 from shared.pipeline.cursors import Cursor, InvalidCursor, filters_of
+from shared.pipeline.kept import Kept
 from shared.pipeline.leaderboards import KEEP_MS
 from shared.truth.registry import Registry
 from shared.wiring import Wiring
@@ -149,7 +150,7 @@ class Finder:
     def __init__(self, wiring: Wiring, now_ms: Callable[[], int]) -> None:
         self._wiring = wiring
         self.now_ms = now_ms
-        self._periods: dict[tuple[str, str], tuple[int, Period]] = {}
+        self._periods: Kept[tuple[str, str], Period] = Kept(KEEP_MS, PERIODS_KEPT_MAX, now_ms, wiring.lookup)
 
     def leaderboard(self, request: Request, *, now: bool = False, or_deleted: bool = False) -> Leaderboard:
         """The leaderboard of a path, in steady state from memory; read anew if `now`.
@@ -169,25 +170,18 @@ class Finder:
         raise UnknownLeaderboard(f"no leaderboard is called {leaderboard_id[:NAME_CHARACTERS_MAX]!r}")
 
     def period(self, leaderboard_id: str, period_id: str) -> Period:
-        """A registered period, of at most KEEP_MS ago.
+        """A registered period, of at most KEEP_MS ago; an older one while the registry does not answer.
 
         Raises:
             UnknownPeriod: if there is none.
             Unavailable: as above.
         """
-        kept = self._periods.get((leaderboard_id, period_id))
-        asked_ms = self.now_ms()
-        if kept is not None and asked_ms - kept[0] < KEEP_MS:
-            return kept[1]
-        period = read_period(self._wiring.registry, leaderboard_id, period_id)
-        if len(self._periods) >= PERIODS_KEPT_MAX:
-            self._periods.clear()
-        self._periods[leaderboard_id, period_id] = asked_ms, period
-        return period
+        registry = self._wiring.registry
+        return self._periods.get((leaderboard_id, period_id), lambda: read_period(registry, leaderboard_id, period_id))
 
     def forget_period(self, leaderboard_id: str, period_id: str) -> None:
         """Read a period anew next time: it was changed here."""
-        self._periods.pop((leaderboard_id, period_id), None)
+        self._periods.forget((leaderboard_id, period_id))
 
     def window(self, leaderboard: Leaderboard, query: WindowQuery) -> Window:
         """The window that a query names.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.domain.rules import Leaderboard
+from shared.pipeline.kept import Lookup, at_once
 from shared.truth.commits import Unavailable
 from shared.truth.registry import Conflict, Registry
 
@@ -15,9 +16,10 @@ called unknown, on the word of a kept definition: before that it is read anew.""
 class Leaderboards:
     """Looks definitions up in the registry, the second time from memory."""
 
-    def __init__(self, registry: Registry, now_ms: Callable[[], int]) -> None:
+    def __init__(self, registry: Registry, now_ms: Callable[[], int], lookup: Lookup = at_once) -> None:
         self._registry = registry
         self._now_ms = now_ms
+        self._lookup = lookup
         self._kept: dict[str, tuple[int, Leaderboard]] = {}
 
     def find(self, leaderboard_id: str, *, or_older: bool = False) -> Leaderboard | None:
@@ -25,7 +27,7 @@ class Leaderboards:
 
         Args:
             leaderboard_id: which one.
-            or_older: whether an older one will do while the registry is out of reach.
+            or_older: whether an older one will do while the registry is out of reach or does not answer at once.
 
         Raises:
             Unavailable: if it has to be read and the registry is out of reach.
@@ -33,11 +35,11 @@ class Leaderboards:
         kept = self._kept.get(leaderboard_id)
         if kept is not None and self._now_ms() - kept[0] < KEEP_MS:
             return kept[1]
-        try:
+        if kept is None or not or_older:
             return self.read(leaderboard_id)
+        try:
+            return self._lookup(leaderboard_id, lambda: self.read(leaderboard_id))
         except Unavailable:
-            if kept is None or not or_older:
-                raise
             return kept[1]
 
     def read(self, leaderboard_id: str) -> Leaderboard | None:
@@ -48,6 +50,9 @@ class Leaderboards:
         """
         asked_ms = self._now_ms()
         leaderboard = self._registry.leaderboard(leaderboard_id)
+        kept = self._kept.get(leaderboard_id)
+        if kept is not None and kept[0] > asked_ms:  # a slow answer: what was read or written since is newer
+            return leaderboard
         if leaderboard is None:
             self._kept.pop(leaderboard_id, None)
         else:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
+from shared.domain.periods import Period
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing, combine
 from shared.domain.tiers import TierRule, points_to_tiers
@@ -21,6 +22,7 @@ from shared.pipeline.answers import (
     Ranking,
     TierMatch,
 )
+from shared.pipeline.kept import Kept, Lookup, at_once
 from shared.pipeline.rankings import Rankings, Rebuilding
 from shared.pipeline.results import Results
 from shared.pipeline.window_builds import AT_ONCE_MS, Building
@@ -35,6 +37,8 @@ EXPLAINED_EVENTS_READ_MAX: Final = 5_000
 """Ledger items that one explanation reads, some 300 bytes each: two or three pages of DynamoDB."""
 EXPLAINED_EVENTS_MAX: Final = 100
 """Events that it shows."""
+PERIODS_KEPT_MAX: Final = 100
+"""Leaderboards whose periods one function remembers, up to 100 KB each; past it, it forgets them all."""
 EXPLAIN_TRIES_MAX: Final = 3
 """How often cache and truth are read until they agree: events that arrive meanwhile stand in one before the other."""
 
@@ -51,6 +55,7 @@ class Players:
         registry: Registry,
         results: Results,
         now_ms: Callable[[], int],
+        lookup: Lookup = at_once,
     ) -> None:
         self._rankings = rankings
         self._queries = queries
@@ -58,6 +63,8 @@ class Players:
         self._registry = registry
         self._results = results
         self._now_ms = now_ms
+        self._periods: Kept[str, list[Period]] = Kept(0, PERIODS_KEPT_MAX, now_ms, lookup)
+        """Of a leaderboard: looked up each time, and known for when the registry does not answer."""
 
     def windows(self, leaderboard: Leaderboard, user_id: str) -> PlayerWindows:
         """Where a player stands today, this week, in all time and in every registered period that is going on.
@@ -71,7 +78,8 @@ class Players:
         now_ms = self._now_ms()
         today = day_of(now_ms)
         period_ids: dict[Window, list[str]] = {daily(today): [], weekly(today): [], ALL_TIME: []}
-        open_periods = [one for one in self._registry.periods(leaderboard.id) if one.first <= today <= one.last]
+        periods = self._periods.get(leaderboard.id, lambda: self._registry.periods(leaderboard.id))
+        open_periods = [one for one in periods if one.first <= today <= one.last]
         for period in sorted(open_periods, key=lambda one: (one.first, one.last, one.id)):
             if period.window in period_ids or len(period_ids) < WINDOWS_MAX:
                 period_ids.setdefault(period.window, []).append(period.id)

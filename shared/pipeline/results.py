@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
+from shared.pipeline.kept import Lookup, at_once
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalRanking, Finals
 from shared.truth.registry import Registry
@@ -30,8 +31,9 @@ class Result(Struct, frozen=True):
 class Results:
     """Looks results up in the registry, the second time from memory."""
 
-    def __init__(self, finals: Finals, registry: Registry, now_ms: Callable[[], int]) -> None:
+    def __init__(self, finals: Finals, registry: Registry, now_ms: Callable[[], int], lookup: Lookup = at_once) -> None:
         self._finals = finals
+        self._lookup = lookup
         self._registry = registry
         self._now_ms = now_ms
         self._kept: dict[tuple[str, str], tuple[int, Result | None]] = {}
@@ -48,21 +50,23 @@ class Results:
     def find(self, leaderboard: Leaderboard, window: Window) -> Result | None:
         """The latest result of a window, of at most LOOK_AGAIN_MS ago; None for a window that is not final.
 
+        While the registry does not answer, what was known last is said again, be it that the window is not final.
+
         Raises:
-            Unavailable: if it has to be read and the registry is out of reach.
+            Unavailable: if nothing is known and the registry is out of reach.
         """
         if not leaderboard.is_settled(window):
             return None
-        kept = self._kept.get((leaderboard.id, window.id))
-        known = None if kept is None else kept[1]
-        if kept is None or self._now_ms() - kept[0] >= LOOK_AGAIN_MS:
-            try:
-                return self.latest(leaderboard, window)
-            except Unavailable:
-                if known is None:
-                    raise
-                self._keep(leaderboard, window, self._now_ms(), known)
-        return known
+        place = (leaderboard.id, window.id)
+        kept = self._kept.get(place)
+        if kept is None:
+            return self.latest(leaderboard, window)
+        if self._now_ms() - kept[0] < LOOK_AGAIN_MS:
+            return kept[1]
+        try:
+            return self._lookup(place, lambda: self.latest(leaderboard, window))
+        except Unavailable:
+            return kept[1]
 
     def latest(self, leaderboard: Leaderboard, window: Window) -> Result | None:
         """The latest result of a window as it is now; None for a window that is not final.
@@ -77,9 +81,11 @@ class Results:
         return self._keep(leaderboard, window, asked_ms, found)
 
     def _keep(self, leaderboard: Leaderboard, window: Window, asked_ms: int, known: Result | None) -> Result | None:
-        if len(self._kept) >= KEPT_MAX:
-            self._kept.clear()
-        self._kept[leaderboard.id, window.id] = asked_ms, known
+        kept = self._kept.get((leaderboard.id, window.id))
+        if kept is None or kept[0] <= asked_ms:  # or this was a slow answer, and another has come since
+            if len(self._kept) >= KEPT_MAX:
+                self._kept.clear()
+            self._kept[leaderboard.id, window.id] = asked_ms, known
         return known
 
     def _read(self, leaderboard: Leaderboard, window: Window, known: Result | None) -> Result | None:

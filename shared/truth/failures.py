@@ -20,6 +20,8 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from msgspec import Struct
 
+from shared.truth.guard import LeftAlone
+
 _CONFLICTS: Final = frozenset({"TransactionConflict", "TransactionConflictException", "TransactionInProgressException"})
 _PASSING: Final = _CONFLICTS | {
     "InternalServerError",
@@ -31,7 +33,13 @@ _PASSING: Final = _CONFLICTS | {
     "ThrottlingError",
     "ThrottlingException",
 }
-_PASSING_ERRORS: Final = (HTTPClientError, BotoConnectionError, CredentialRetrievalError, MetadataRetrievalError)
+_PASSING_ERRORS: Final = (
+    HTTPClientError,
+    BotoConnectionError,
+    CredentialRetrievalError,
+    MetadataRetrievalError,
+    LeftAlone,
+)
 """Of the client's own errors; the others are wrong settings."""
 _CONDITIONS: Final = frozenset({"ConditionalCheckFailed", "ConditionalCheckFailedException"})
 _CANCELLED: Final = "TransactionCanceledException"

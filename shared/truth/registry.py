@@ -19,8 +19,11 @@ from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day
 from shared.truth import keys
 from shared.truth.failures import ConditionFailed, meaning
+from shared.truth.guard import Guard
 
-READ_TIMEOUT_S: Final = 5
+READ_TIMEOUT_MS: Final = 5_000
+RETRIES: Final = 2
+"""As many as the other client of DynamoDB makes."""
 
 
 class Conflict(Exception):
@@ -57,12 +60,24 @@ class _Record(Model):
 class Registry:
     """Reads (strongly consistent) and conditional writes of the registry table."""
 
-    def __init__(self, table: str, *, region: str, host: str | None = None) -> None:
+    def __init__(
+        self,
+        table: str,
+        *,
+        region: str,
+        host: str | None = None,
+        timeout_ms: int = READ_TIMEOUT_MS,
+        guard: Guard | None = None,
+    ) -> None:
         """`host` is the endpoint, for anything but AWS; its table and region belong to this object alone."""
-        limits = {"connect_timeout_seconds": 1, "read_timeout_seconds": READ_TIMEOUT_S, "max_retry_attempts": 3}
+        limits = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": timeout_ms / 1000}
+        limits["max_retry_attempts"] = RETRIES
         meta: Any = type("Meta", (), {"table_name": table, "region": region, "host": host, **limits})
         self._record: type[_Record] = type("BoundRecord", (_Record,), {"Meta": meta})
         self._connection = Connection(region=region, host=host, **limits)  # type: ignore[arg-type]
+        if guard is not None:
+            guard.watch(self._connection.client)
+            guard.watch(self._record._get_connection().connection.client)
 
     @_passing()
     def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:

@@ -1,21 +1,27 @@
 """Stand-ins of DynamoDB, SQS and S3 below the clients, with the faults that the real ones have."""
 
+import copy
 from bisect import bisect_left, bisect_right, insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from botocore.exceptions import ClientError, ReadTimeoutError
+from greenlet import getcurrent, greenlet
 
 from shared.domain.windows import parse_day
+from shared.truth.guard import Guard
 from shared.truth.items import to_standing
 from shared.truth.keys import LEADERBOARDS
+from shared.wiring import TRUTH_ATTEMPTS, TRUTH_PATIENCE_MS
 from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
 from tests.updates import updated
 
 PAGE_ITEMS = 7
+TIMEOUT_MS = 5_000
+"""Of one attempt, as the product's setting."""
 LAST = chr(0x10FFFF)
 """Comes after all that a key holds."""
 
@@ -60,11 +66,46 @@ class Dynamo:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
+        self._hangs_until_ms = [0]
+        """One for all clients."""
+        self._guard: Guard | None = None
+        self.unanswered: Counter[greenlet] = Counter()
+        """Attempts that each actor has made with this client and waited for in vain."""
         self.tables: defaultdict[str, Table] = defaultdict(Table)
         self.all_time: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
         """(leaderboard, user) → version of the all-time standing → points and instant: all that there ever were."""
         self.changed_after_close: list[tuple[str, str, str]] = []
         """Leaderboard, day and user of standings that were written though their day was closed."""
+
+    def guarded(self, guard: Guard) -> Self:
+        """The same tables by the client of somebody who does not wait for long."""
+        client = copy.copy(self)
+        client._guard, client.unanswered = guard, Counter()
+        return client
+
+    def hang(self, for_ms: int) -> None:
+        """Answer nobody for a while."""
+        self._hangs_until_ms[0] = self._scheduler.now_ms + for_ms
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it answers nobody now."""
+        return not self._scheduler.calm and self._scheduler.now_ms < self._hangs_until_ms[0]
+
+    def wait_for_answer(self) -> None:
+        """Where a request was sent: nothing, or all attempts of the client without an answer."""
+        for _ in range(TRUTH_ATTEMPTS):
+            if self._guard is not None:
+                self._guard.before()
+            if not self.hangs:
+                if self._guard is not None:
+                    self._guard.after()
+                return
+            self.unanswered[getcurrent()] += 1
+            self._scheduler.sleep((TIMEOUT_MS if self._guard is None else TRUTH_PATIENCE_MS) / 1000)
+            if self._guard is not None:
+                self._guard.after(exception=ReadTimeoutError(endpoint_url="dynamodb"))
+        raise ReadTimeoutError(endpoint_url="dynamodb")
 
     def transact_write_items(self, TransactItems: list[dict[str, Any]]) -> None:
         self._before("TransactWriteItems")
@@ -148,6 +189,7 @@ class Dynamo:
 
     def _before(self, operation: str) -> None:
         self._scheduler.pause()
+        self.wait_for_answer()
         if self._scheduler.fails(Fault.THROTTLE):
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, operation)
         if self._scheduler.fails(Fault.TIMEOUT):
@@ -156,6 +198,7 @@ class Dynamo:
     def _after(self) -> None:
         """What was written stays written, whatever becomes of the answer."""
         self._scheduler.pause()
+        self.wait_for_answer()
         if self._scheduler.fails(Fault.TIMEOUT):
             raise ReadTimeoutError(endpoint_url="dynamodb")
 

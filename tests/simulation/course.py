@@ -43,6 +43,8 @@ class Fault(StrEnum):
     """A second producer sends an event, too, by a key of its own."""
     STRAY = "stray"
     """A producer ignores the key."""
+    HANG = "hang"
+    """DynamoDB takes requests for a while and answers none: each waits for all that its client grants."""
 
     __hash__ = str.__hash__  # that of enumerations is written in Python, and asked for at every point
 
@@ -65,9 +67,10 @@ SHARES = {
     Fault.RULES: 0.1,
     Fault.TWICE: 0.05,
     Fault.STRAY: 0.05,
+    Fault.HANG: 0.03,
 }
-"""Of all points at which each may strike; rebalances, flushes, failovers, clocks and rules of all seconds, producers of
-all events."""
+"""Of all points at which each may strike; rebalances, flushes, failovers, clocks, rules and hanging of all seconds,
+producers of all events."""
 
 
 @dataclass(frozen=True)

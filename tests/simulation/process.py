@@ -1,7 +1,7 @@
 """The parts of the product, made anew for every process, on the stand-ins of one world."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -16,6 +16,7 @@ from shared.pipeline.disqualifications import Discipline, Disqualifications
 from shared.pipeline.fallback import Fallback
 from shared.pipeline.finishing import Finishing
 from shared.pipeline.ingest import Ingest
+from shared.pipeline.kept import Lookup, at_once
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.projection import Projector
 from shared.pipeline.rankings import Rankings
@@ -30,17 +31,25 @@ from shared.streams import in_turn
 from shared.truth.acts import Acts
 from shared.truth.commits import Commits
 from shared.truth.finals import Finals
+from shared.truth.guard import SILENT, Guard
 from shared.truth.losses import Losses
 from shared.truth.progress import Progress
 from shared.truth.reads import Reads
 from shared.truth.snapshots import Snapshots
 from shared.truth.tables import Tables
-from shared.wiring import BREAKER_FAILURES, BREAKER_REST_S
+from shared.wiring import (
+    BREAKER_FAILURES,
+    BREAKER_REST_S,
+    TRUTH_BREAKER_FAILURES,
+    TRUTH_BREAKER_REST_S,
+    TRUTH_BUDGET_MS,
+)
+from tests.simulation.aws import Dynamo
 from tests.simulation.cache import Breaker, Cache
 from tests.simulation.course import Fault
 from tests.simulation.outside import Broker, Notices
 from tests.simulation.progress import DLQ, WatchedProgress
-from tests.simulation.scheduler import one_after_another
+from tests.simulation.scheduler import InBackground, one_after_another
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -57,6 +66,10 @@ class Process:
         self._dynamo: Any = world.dynamo
         self._registry: Any = world.registry
         self._skew_ms = world.rng.randrange(-SKEW_MS_MAX, SKEW_MS_MAX) if world.scheduler.has(Fault.SKEW) else 0
+        self._lookup: Lookup = at_once
+        self._guard: Guard
+        self.truth: Dynamo
+        """Of the API: its client."""
         self._backoff = Backoff(sleep=world.scheduler.sleep, uniform=world.rng.uniform)
 
     def clock(self) -> int:
@@ -109,6 +122,23 @@ class Process:
             now_ms=self.clock,
         )
 
+    def api(self) -> Self:
+        """The same process as one that somebody waits for: it leaves a truth alone that does not answer."""
+        breaker = Breaker(self._world.scheduler, TRUTH_BREAKER_FAILURES, TRUTH_BREAKER_REST_S, SILENT)
+        self._guard = Guard(breaker, TRUTH_BUDGET_MS, lambda: self._world.scheduler.now_ms / 1000)
+        self._dynamo = self.truth = self._world.dynamo.guarded(self._guard)
+        self._registry = self._world.registry.by(self._dynamo)
+        self._lookup = InBackground(self._world.scheduler)
+        return self
+
+    def begin_request(self) -> None:
+        """As the API does for each request."""
+        self._guard.begin()
+
+    def leaderboards(self) -> Leaderboards:
+        """The API's definitions."""
+        return Leaderboards(self._registry, self.clock, self._lookup)
+
     def rankings(self) -> Rankings:
         """The API's reads of rankings."""
         return Rankings(
@@ -116,7 +146,7 @@ class Process:
             queries=LiveQueries(self.live),
             builds=self._builds(),
             repairs=self.queue(REPAIRS),
-            results=Results(Finals(self._dynamo, "registry"), self._registry, self.clock),
+            results=Results(Finals(self._dynamo, "registry"), self._registry, self.clock, self._lookup),
             fallback=Fallback(self._snapshots(), self.reads, Disqualifications(self.acts()), self.clock),
             now_ms=self.clock,
         )

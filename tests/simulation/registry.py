@@ -1,13 +1,15 @@
 """A stand-in of the registry: definitions in versions, and periods."""
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Self
 
 from msgspec.structs import replace
 
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day
+from shared.truth.failures import passing_as_unavailable
 from shared.truth.keys import LEADERBOARDS
 from shared.truth.registry import Conflict
 from tests.simulation.aws import Dynamo
@@ -27,6 +29,7 @@ class Registry:
         periods: Mapping[str, Sequence[Period]],
     ) -> None:
         self._scheduler = scheduler
+        self._dynamo = dynamo
         self._periods = periods
         self._items = dynamo.tables[_TABLE]
         self.history: dict[str, list[Leaderboard]] = {}
@@ -34,12 +37,24 @@ class Registry:
         for one in leaderboards:
             self._write(one)
 
-    def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
+    def by(self, client: Dynamo) -> Self:
+        """The same registry by another client."""
+        registry = copy.copy(self)
+        registry._dynamo = client
+        return registry
+
+    def _reach(self) -> None:
+        """As PynamoDB does: what is no answer is raised as what it means."""
         self._scheduler.pause()
+        with passing_as_unavailable():
+            self._dynamo.wait_for_answer()
+
+    def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
+        self._reach()
         return self.current(leaderboard_id) if leaderboard_id in self.history else None
 
     def rules(self, leaderboard_id: str, version: int) -> Leaderboard:
-        self._scheduler.pause()
+        self._reach()
         return self.history[leaderboard_id][version - 1]
 
     def leaderboards(self, _limit: int) -> list[Leaderboard]:
@@ -47,15 +62,15 @@ class Registry:
         return [one for one in found if one is not None and not one.closed]
 
     def periods(self, leaderboard_id: str) -> Sequence[Period]:
-        self._scheduler.pause()
+        self._reach()
         return self._periods.get(leaderboard_id, [])
 
     def save(self, leaderboard: Leaderboard) -> None:
-        self._scheduler.pause()
+        self._reach()
         if leaderboard.version != len(self.history[leaderboard.id]) + 1:
             raise Conflict(leaderboard.id)
         self._write(leaderboard)
-        self._scheduler.pause()
+        self._reach()
 
     def _write(self, leaderboard: Leaderboard) -> None:
         self.history.setdefault(leaderboard.id, []).append(leaderboard)

@@ -8,6 +8,8 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
+from shared.pipeline.kept import PATIENCE_MS
+from shared.truth.failures import Unavailable
 from tests.simulation.course import SHARES, Course, Fault
 
 TICK_MS_MAX = 40
@@ -125,6 +127,35 @@ class Scheduler:
     def clock(self) -> int:
         """The virtual time, in the form the product asks for it."""
         return self.now_ms
+
+
+class InBackground:
+    """Looks things up beside an actor, who waits for it a moment; as the product's, by the time of the world."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._running: set[Any] = set()
+
+    def __call__(self, key: Any, read: Callable[[], Any]) -> Any:
+        if key in self._running:
+            raise Unavailable("it is being looked up")
+        self._running.add(key)
+        found: list[Any] = []
+
+        def look() -> None:
+            try:
+                found.append(read())
+            except Exception as error:  # noqa: BLE001 - as a future keeps it
+                found.append(error)
+            self._running.discard(key)
+
+        self._scheduler.spawn(look, mortal=False)
+        self._scheduler.sleep(PATIENCE_MS / 1000)
+        if not found:
+            raise Unavailable("no answer yet")
+        if isinstance(found[0], Exception):
+            raise found[0]
+        return found[0]
 
 
 def one_after_another(calls: Any) -> Any:

@@ -81,6 +81,16 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     }
 
 
+def test_readers_are_served_from_the_cache_while_the_truth_hangs_and_nothing_is_lost(redis: Redis) -> None:
+    """With nothing else wrong: where the cache is flushed, too, nobody can fill it again before the truth answers."""
+    served = 0
+    for seed in range(12):
+        world = take(Course(seed, without=frozenset(Fault) - {Fault.HANG}), redis)
+        served += world.served_in_silence
+
+    assert served > 20
+
+
 def test_a_failure_shrinks_to_what_it_takes() -> None:
     taken: list[Course] = []
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from greenlet import getcurrent
 from msgspec.structs import replace
 from redis import Redis
 
@@ -56,6 +57,8 @@ events, then for these to be closed and windows to become final, while things go
 LATER_MS = 5 * DAY_MS
 """So much later leaderboards are said to be created: closing goes back by a topic's retention from there, and a day of
 which no event can come costs as much as any other."""
+HANG_MS_MAX = 90_000
+"""How long DynamoDB may answer nobody."""
 AFTERWARDS_MS = 11 * DAY_MS
 """Until every day and week that has events is past its cutoff, by every board's lateness."""
 
@@ -123,6 +126,8 @@ class World:
         """Likewise who carries which value."""
         self.acts_by_then = 0
         self.ranges_served = 0
+        self.served_in_silence = 0
+        """Live answers while DynamoDB answered nobody."""
         self.built_behind = 0
         """How often a reader was told that it is being built."""
         self.finished = 0
@@ -243,15 +248,33 @@ class World:
 
     def read(self) -> None:
         """A reader: what it is shown is in order, lacks nothing that was shown to the cache, or says that it may."""
-        rankings = Process(self).rankings()
+        process = Process(self).api()
+        rankings, leaderboards = process.rankings(), process.leaderboards()
+        remembered: set[str] = set()
         while not self.is_quiet():
             self.scheduler.sleep(0.8)
-            board = leaderboard(self.rng.choice(self.open))
+            name = self.rng.choice(self.open)
+            process.begin_request()
+            if name not in remembered:
+                with suppress(Unavailable):
+                    leaderboards.find(name)
+                    remembered.add(name)
+                continue
             versions = dict(self.shown.versions)
+            hung, waited = self.dynamo.hangs, process.truth.unanswered[getcurrent()]
+            board = leaderboards.find(name, or_older=True)
+            assert board is not None
             try:
                 page = rankings.page(board, ALL_TIME, 0, 1_000)
-            except (Rebuilding, CacheUnavailable, Unavailable):
+            except (Rebuilding, CacheUnavailable):
                 continue
+            except Unavailable as error:
+                if not _while_handling(error, Rebuilding, CacheUnavailable):
+                    raise  # the cache answers, and the truth was asked all the same
+                continue
+            if page.source is RankingSource.LIVE:
+                assert process.truth.unanswered[getcurrent()] == waited, "nobody waits for the truth beside the cache"
+                self.served_in_silence += hung and self.dynamo.hangs
             sign = -1 if board.order is Order.DESC else 1
             keys = [(sign * entry.score, entry.reached_at_ms, entry.user_id.encode()) for entry in page.entries]
             assert keys == sorted(keys)
@@ -261,7 +284,9 @@ class World:
                 self._check_versions(
                     board, {one.user_id: (one.score, one.reached_at_ms) for one in page.entries}, versions
                 )
+            process.begin_request()
             self._read_player(rankings, board)
+            process.begin_request()
             self._read_range(rankings)
 
     def _check_versions(
@@ -329,7 +354,7 @@ class World:
         while not self.is_consumed():
             self.scheduler.sleep(1)
             if self.scheduler.fails(Fault.RULES):
-                with suppress(Conflict):
+                with suppress(Conflict, Unavailable):
                     self._redefine(process)
 
     def _redefine(self, process: Process) -> None:
@@ -359,6 +384,8 @@ class World:
                 self.owner[self.rng.randrange(PARTITIONS)] = self.rng.choice(["one", "two"])
             if self.scheduler.fails(Fault.FLUSH):
                 self.redis.flushall()
+            if self.scheduler.fails(Fault.HANG):
+                self.dynamo.hang(self.rng.randrange(HANG_MS_MAX))
             if self.scheduler.fails(Fault.FAILOVER):
                 replica = Replica(self.redis)
                 self.scheduler.sleep(self.rng.uniform(0, 1))
@@ -422,6 +449,15 @@ class World:
             if not run.finals and not any(one.is_closing for one in map(self.registry.current, self.open)):
                 return
             self.scheduler.now_ms += LAST_CALLS_MS
+
+
+def _while_handling(error: BaseException | None, *kinds: type[Exception]) -> bool:
+    """Whether an error came up while another of these kinds was handled."""
+    while error is not None:
+        if isinstance(error, kinds):
+            return True
+        error = error.__context__
+    return False
 
 
 def _to_message(record: Produced) -> Message:

@@ -19,6 +19,7 @@ from shared.domain.standings import Score
 from shared.domain.windows import DAY_MS, Window, parse_day
 from shared.pipeline.answers import PlayerRanking, Ranking, RankingSource
 from shared.pipeline.cursors import Cursors
+from shared.pipeline.kept import at_once
 from shared.pipeline.leaderboards import Leaderboards
 from shared.truth.registry import Conflict
 
@@ -153,6 +154,8 @@ class Api:
         self.parts: Any = SimpleNamespace(
             settings=SimpleNamespace(stage=stage, authorization=authorization, scope_prefix=scope_prefix),
             registry=self.registry,
+            truth_guard=None,
+            lookup=at_once,
             leaderboards=Leaderboards(self.registry, lambda: self.now_ms),  # type: ignore[arg-type]
             rankings=self.rankings,
             live=SimpleNamespace(revision=self._revision, withdraw=self._withdraw),
