@@ -45,13 +45,18 @@ class Letter:
     value: bytes | None
 
 
-def until(condition: Callable[[], T | None], what: str, timeout_s: float = TIMEOUT_S) -> T:
-    """Ask until the condition says something, at most for `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
+def until(
+    condition: Callable[[], T | None], what: str, timeout_s: float = TIMEOUT_S,
+    progress: Callable[[], object] = lambda: None,
+) -> T:  # fmt: skip
+    """Ask until the condition says something, at most for `timeout_s` in which `progress` says the same."""
+    deadline, before = time.monotonic() + timeout_s, progress()
     while True:
         answer = condition()
         if answer:
             return answer
+        if (now := progress()) != before:
+            deadline, before = time.monotonic() + timeout_s, now
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what}")
         time.sleep(POLL_S)

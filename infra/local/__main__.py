@@ -63,8 +63,14 @@ def supervise() -> None:
 def up() -> None:
     """The stack in the background, once it answers."""
     config = _prepared()
-    with console.status("starting the stack …"):
-        started = supervisor.up(config)
+    with console.status("starting the stack …") as status:
+
+        def say(line: str) -> None:
+            status.update(line)
+            if line.startswith("waiting for "):
+                console.print(line)
+
+        started = supervisor.up(config, say)
     state = "is up" if started else "was up already"
     console.print(f"the stack {state}: {config.api_url} · Kafka {config.kafka_bootstrap} · logs in {config.logs}")
 

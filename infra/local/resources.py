@@ -26,6 +26,8 @@ RECEIVES_MAX: Final = 5
 """How often a repair or export message is handed out before its own dead-letter queue gets it."""
 DAYS_14_S: Final = "1209600"
 LOOK_EVERY_S: Final = 3
+TOPIC_TIMEOUT_S: Final = 300
+"""How long the broker may take to make the topic, on a busy machine."""
 
 log = logging.getLogger("resources")
 
@@ -110,9 +112,9 @@ def _create_topic(bootstrap_servers: str) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
     settings = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(7 * 86_400_000)}
     topic = NewTopic(TOPIC, num_partitions=PARTITIONS, replication_factor=1, config=settings)
-    for outcome in admin.create_topics([topic]).values():
+    for outcome in admin.create_topics([topic], request_timeout=TOPIC_TIMEOUT_S).values():
         try:
-            outcome.result(timeout=30)
+            outcome.result(timeout=TOPIC_TIMEOUT_S)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise

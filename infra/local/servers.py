@@ -28,7 +28,9 @@ from infra.local.config import CREDENTIAL, HOST, InvalidConfiguration, free_port
 __all__ = ["Server", "free_port", "http_probe", "kafka", "ministack", "redis_server", "throwaway_redis"]
 
 PACKAGES: Final = Path(os.environ.get("LOCAL_PACKAGES_DIR", ".local/packages")).absolute()
-READY_TIMEOUT_S: Final = 60
+READY_TIMEOUT_S: Final = 600
+"""A process that lives is waited for as long as this: on a busy machine a start takes minutes."""
+WAITING_SAID_EVERY_S: Final = 10
 STOP_TIMEOUT_S: Final = 30
 
 
@@ -69,19 +71,24 @@ class Server:
         self.launch()
         self.wait_ready(timeout_s)
 
-    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Wait until a launched process answers.
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S, waiting: Callable[[str], None] = lambda _: None) -> None:
+        """Wait until a launched process answers; `waiting` is told every ten seconds that it does not yet.
 
         Raises:
             InvalidConfiguration: if it dies or stays silent.
         """
-        deadline = time.monotonic() + timeout_s
+        start_s = time.monotonic()
+        said_s = 0.0
         while not self.is_ready():
             if not self.is_alive():
                 raise InvalidConfiguration(f"{self.name} ended while it started: {self.last_words()}")
-            if time.monotonic() > deadline:
+            waited_s = time.monotonic() - start_s
+            if waited_s > timeout_s:
                 self.kill()
                 raise InvalidConfiguration(f"{self.name} did not answer within {timeout_s:.0f} s; see {self._log}")
+            if waited_s - said_s >= WAITING_SAID_EVERY_S:
+                said_s = waited_s
+                waiting(f"waiting for {self.name}, {waited_s:.0f} s so far; its log is {self._log}")
             time.sleep(0.05)
 
     def launch(self) -> None:

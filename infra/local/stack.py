@@ -17,6 +17,8 @@ from infra.local.servers import PACKAGES, Server, kafka, ministack, redis_server
 
 FRESH_S: Final = 15
 
+Say = Callable[[str], None]
+
 
 class Stack:
     """Servers first, then their resources, then our own processes."""
@@ -47,8 +49,8 @@ class Stack:
         """Where the HTTP API is."""
         return self.config.api_url
 
-    def start(self, starting: Callable[[str], None] = lambda _: None) -> None:
-        """Start everything; `starting` is told the name of each.
+    def start(self, starting: Say = lambda _: None, waiting: Say = lambda _: None) -> None:
+        """Start everything; `starting` is told the name of each, `waiting` what takes its time.
 
         Raises:
             InvalidConfiguration: if a port is taken or a server does not come up; what was started is stopped again.
@@ -60,14 +62,14 @@ class Stack:
                 server.launch()  # they don't need one another: their start-up times overlap
             for server in self._servers:
                 starting(server.name)
-                server.wait_ready()
+                server.wait_ready(waiting=waiting)
             starting("resources")
             resources.create(self.environment, topic=self.config.kafka_is_durable)
             for function in self._functions:
                 function.launch()
             for function in self._functions:
                 starting(function.name)
-                function.wait_ready()
+                function.wait_ready(waiting=waiting)
         except BaseException:
             self.stop()
             raise

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from infra.local.supervisor import DEATHS_MAX, DEATHS_WITHIN_S
-from tests.chaos.plan import KILLS, VICTIMS, Kind, plan
+from infra.local.supervisor import DEATHS_WITHIN_S
+from tests.chaos.plan import DEATHS_PLANNED_MAX, KILLS, VICTIMS, Kind, plan
 
 
 def test_the_same_seed_is_the_same_plan() -> None:
@@ -29,13 +29,13 @@ def test_every_kind_of_kill_is_there_about_as_often_and_within_the_time(seed: in
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_no_process_is_killed_so_often_that_the_supervisor_gives_up(seed: int) -> None:
+def test_no_process_is_killed_so_often_that_it_mostly_waits_for_its_next_start(seed: int) -> None:
     strikes = plan(Random(seed), 60, 600)
 
     for name in set(VICTIMS.values()):
         deaths = [strike.at_s for strike in strikes if VICTIMS[strike.kind] == name and strike.kind in KILLS]
         for at_s in deaths:
-            assert sum(at_s <= other_s <= at_s + DEATHS_WITHIN_S for other_s in deaths) < DEATHS_MAX
+            assert sum(at_s <= other_s <= at_s + DEATHS_WITHIN_S for other_s in deaths) <= DEATHS_PLANNED_MAX
 
 
 @pytest.mark.parametrize("seed", range(50))

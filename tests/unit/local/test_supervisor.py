@@ -1,12 +1,11 @@
-"""The supervisor restarts what dies, with patience and a limit."""
+"""The supervisor restarts what dies, with patience."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from infra.local.config import InvalidConfiguration
-from infra.local.supervisor import DEATHS_MAX, DEATHS_WITHIN_S, Supervisor
+from infra.local.supervisor import DEATHS_WITHIN_S, PAUSE_MAX_S, SILENT_MAX_S, Supervisor
 
 
 class Process:
@@ -63,24 +62,29 @@ def test_what_dies_is_reported_and_started_again_after_a_wait(
     assert news == ["redis died (killed by SIGKILL); again in 0.5 s", "redis was started again"]
 
 
-def test_what_dies_again_and_again_ends_the_stack_with_its_cause(supervisor: Supervisor, process: Process) -> None:
-    def die_and_look(now_s: int) -> None:
+def test_what_dies_again_and_again_is_started_again_after_pauses_that_grow_up_to_a_bound(
+    supervisor: Supervisor, process: Process, news: list[str]
+) -> None:
+    now_s = 0.0
+    while now_s < SILENT_MAX_S - 60:
         process.alive = False
-        supervisor.look(now_s)
-        supervisor.look(now_s + 9)
+        launches = process.launches
+        while process.launches == launches:
+            supervisor.look(now_s)
+            now_s += 0.5
 
-    for number in range(DEATHS_MAX - 1):
-        die_and_look(10 * number)
+    pauses = [float(line.rpartition(" in ")[2].removesuffix(" s")) for line in news if "died" in line]
+    assert pauses[:5] == [0.5, 1, 2, 4, 8]
+    assert max(pauses) <= PAUSE_MAX_S
+    assert len(pauses) == process.launches > 10, "it is never given up"
+    assert "redis died 5 times in 60 s (killed by SIGKILL); again in 8.0 s" in news
 
-    with pytest.raises(InvalidConfiguration, match=f"redis died {DEATHS_MAX} times .* killed by SIGKILL"):
-        die_and_look(10 * (DEATHS_MAX - 1))
-    assert process.launches == DEATHS_MAX - 1
 
-
-def test_deaths_long_ago_do_not_count(supervisor: Supervisor, process: Process) -> None:
-    for number in range(3 * DEATHS_MAX):
+def test_deaths_long_ago_do_not_count(supervisor: Supervisor, process: Process, news: list[str]) -> None:
+    for number in range(15):
         process.alive = False
-        supervisor.look(number * DEATHS_WITHIN_S)
-        supervisor.look(number * DEATHS_WITHIN_S + 30)
+        supervisor.look(number * (DEATHS_WITHIN_S + 1))
+        supervisor.look(number * (DEATHS_WITHIN_S + 1) + 30)
 
-    assert process.launches == 3 * DEATHS_MAX
+    assert process.launches == 15
+    assert {line for line in news if "again in" in line} == {"redis died (killed by SIGKILL); again in 0.5 s"}
