@@ -1,23 +1,19 @@
 """`python -m infra.local setup|run|up|down|status|supervise|redrive|clean`, called by the Makefile."""
 
-import json
 import os
 import shutil
 import sys
-import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException
 from typing import Final
 
 from msgspec import structs
 from rich.console import Console
 
 from infra.local import config as configuration
-from infra.local import packages, supervisor
+from infra.local import counts, packages, supervisor
 from infra.local.config import Config, InvalidConfiguration
 from infra.local.dashboard import Dashboard
 from infra.local.function import Function
-from infra.local.producer import DEMO, DEMO_LEADERBOARD
 from infra.local.servers import Server
 from infra.local.stack import Stack
 
@@ -42,15 +38,8 @@ def run() -> None:
     stack = Stack(_prepared())
     stack.add(_producer(stack))
     dashboard = Dashboard(stack, console)
-    demo_made = False
-
-    def look() -> None:
-        nonlocal demo_made
-        demo_made = demo_made or _make_demo(stack.url)
-        dashboard.refresh()
-
     try:
-        supervisor.supervise(stack, dashboard.say, look)
+        supervisor.supervise(stack, dashboard.say, dashboard.refresh)
     finally:
         dashboard.close()
 
@@ -81,7 +70,7 @@ def down() -> None:
 
 
 def status() -> None:
-    """How every process is.
+    """How every process is, and what became of the records.
 
     Raises:
         InvalidConfiguration: if one of them does not answer.
@@ -97,6 +86,7 @@ def status() -> None:
         state = "answers" if answers else "does not answer" if pid else "does not run"
         runs = ", ".join(filter(None, (process.program, f"process {pid}" if pid else "")))
         console.print(f"{process.name:9} {where:6} {state}{f' ({runs})' if runs else ''}")
+    console.print(f"records: {counts.fetch(stack.url) or 'not known: the API does not answer, or DynamoDB'}")
     if silent:
         raise InvalidConfiguration(f"not running or silent: {', '.join(silent)}; `make up` starts the stack")
 
@@ -137,22 +127,8 @@ def _producer(stack: Stack) -> Server:
         [sys.executable, "-m", "infra.local.producer"],
         log=stack.config.logs / "producer.log",
         ready=lambda: True,
-        environment=stack.environment,
+        environment=stack.environment | {"API_URL": stack.url},
     )
-
-
-def _make_demo(url: str) -> bool:
-    request = urllib.request.Request(  # noqa: S310 - our own http URL
-        f"{url}/leaderboards/{DEMO}",
-        method="PUT",
-        data=json.dumps(DEMO_LEADERBOARD).encode(),
-        headers={"content-type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-            return bool(response.status in (200, 201))
-    except (OSError, HTTPException):
-        return False
 
 
 COMMANDS: Final[dict[str, Callable[[], None]]] = {

@@ -1,6 +1,7 @@
-"""What `make run` shows: the live top ten, rates and lag, and how every process is."""
+"""What `make run` shows: the live top ten, rates, lag and counts of records, and how every process is."""
 
 import json
+import threading
 import time
 import urllib.request
 from collections import deque
@@ -13,11 +14,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from infra.local import counts
+from infra.local.counts import Counts
 from infra.local.producer import DEMO
 from infra.local.stack import Stack
 
 PLAIN_EVERY_S: Final = 5
 RATE_OVER_S: Final = 10
+COUNT_EVERY_S: Final = 2
 NEWS_MAX: Final = 5
 
 
@@ -32,6 +36,9 @@ class Dashboard:
         self._produced, self._processed = _Rate(), _Rate()
         self._ranking: dict[str, Any] | None = None
         self._figures = ""
+        self._counts: Counts | None = None
+        self._closed = threading.Event()
+        self._counting: threading.Thread | None = None
         self._printed_at = 0.0
 
     def say(self, line: str) -> None:
@@ -44,7 +51,10 @@ class Dashboard:
 
     def refresh(self) -> None:
         """Show how things are now."""
-        self._ranking, self._figures = self._ask(), self._count()
+        if self._counting is None:
+            self._counting = threading.Thread(target=self._keep_counting, daemon=True)
+            self._counting.start()
+        self._ranking, self._figures = self._ask(), self._rates()
         if self._live is None:
             self._print()
             return
@@ -58,6 +68,7 @@ class Dashboard:
 
     def close(self) -> None:
         """Leave the terminal as it was."""
+        self._closed.set()
         if self._live is not None:
             self._live.stop()
 
@@ -70,7 +81,12 @@ class Dashboard:
             return None
         return ranking
 
-    def _count(self) -> str:
+    def _keep_counting(self) -> None:
+        """Ask in a thread of its own: an answer may take seconds while a dependency is away."""
+        while not self._closed.wait(COUNT_EVERY_S):
+            self._counts = counts.fetch(self._stack.url)
+
+    def _rates(self) -> str:
         produced = self._produced.of(self._stack.appended())
         processed = self._processed.of(self._stack.processed())
         lag = self._stack.lag()
@@ -86,7 +102,8 @@ class Dashboard:
         )
         down = [process.name for process in self._stack.processes if not process.is_alive()]
         self._console.print(
-            f"{self._figures} · {'down: ' + ', '.join(down) if down else 'all up'} · top: {top or 'nobody yet'}"
+            f"{self._figures} · {self._counts or 'not counted'} · "
+            f"{'down: ' + ', '.join(down) if down else 'all up'} · top: {top or 'nobody yet'}"
         )
 
     def _status(self) -> Panel:
@@ -94,7 +111,9 @@ class Dashboard:
         for process in self._stack.processes:
             line.append("● ", "green" if process.is_alive() else "red")
             line.append(process.name + (f" :{process.port}" if process.port else "") + "  ")
-        lines = [line, Text(self._figures, "bold")]
+        is_clean = self._counts is None or self._counts.is_clean
+        counted = Text(str(self._counts or "not counted yet"), "" if is_clean else "bold red")
+        lines = [line, Text(self._figures, "bold"), counted]
         if not self._stack.config.kafka_is_durable:
             lines.append(Text("mock Kafka: NOT DURABLE", "bold red"))
         return Panel(Group(*lines), title="local stack", title_align="left")
@@ -119,7 +138,7 @@ class Dashboard:
         url = f"{self._stack.url}/leaderboards/{DEMO}"
         lines = [
             f"curl '{url}/rankings?window=weekly&limit=3'",
-            f"curl -L '{url}/export?window=daily&format=csv'",
+            f"curl -L -H 'Prefer: wait=20' '{url}/export?window=daily&format=csv'",
             "Ctrl-C stops everything in order",
         ]
         return Group(*(Text(line, "dim") for line in lines), *(Text(line, "yellow") for line in self._news))

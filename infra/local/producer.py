@@ -5,7 +5,9 @@ import os
 import random
 import signal
 import time
+import urllib.request
 from datetime import UTC, datetime
+from http.client import HTTPException
 from types import FrameType
 from typing import Any, Final
 from uuid import uuid4
@@ -22,6 +24,8 @@ DEMO_LEADERBOARD: Final[dict[str, Any]] = {
 }
 DUPLICATES: Final = 0.05
 """Share of events that are sent twice, as a producer does that retries."""
+HTTP_TIMEOUT_S: Final = 10
+RETRY_EVERY_S: Final = 0.5
 _FIRST: Final = (
     "amber",
     "brave",
@@ -44,8 +48,23 @@ def players() -> list[str]:
     return [f"{first}-{last}" for first in _FIRST for last in _LAST]
 
 
+def make_leaderboard(api_url: str) -> bool:
+    """Make the leaderboard of the demo, or find it there; False if the API does not take it yet."""
+    request = urllib.request.Request(  # noqa: S310 - our own http URL
+        f"{api_url}/leaderboards/{DEMO}",
+        method="PUT",
+        data=json.dumps(DEMO_LEADERBOARD).encode(),
+        headers={"content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310
+            return bool(response.status in (200, 201))
+    except (OSError, HTTPException):
+        return False
+
+
 def main() -> None:
-    """Produce until SIGTERM."""
+    """Make the leaderboard, then produce until SIGTERM."""
     rate = positive("EVENTS_PER_SECOND")
     producer = Producer(
         {
@@ -62,6 +81,8 @@ def main() -> None:
         stopping = True
 
     signal.signal(signal.SIGTERM, stop)
+    while not stopping and not make_leaderboard(os.environ["API_URL"]):
+        time.sleep(RETRY_EVERY_S)  # an event that came before its leaderboard would be refused
     rng = random.Random()  # noqa: S311 - demo traffic
     names = players()
     weights = [1 / (place + 3) for place in range(len(names))]  # a few play a lot, many a little
