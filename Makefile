@@ -10,7 +10,7 @@ ADVISORIES := api.osv.dev
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status redrive prove image clean distclean test simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams
+.PHONY: help setup run up down status flush redrive prove image clean distclean test simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ down: ## Stop the system in the background; its state stays
 
 status: $(STAMPS)/venv ## Show how every process of the system is
 	@$(BIN)/python -m infra.local status
+
+flush: ## Empty the cache of the running system, and nothing else; it is rebuilt from the truth
+	@$(BIN)/python -m infra.local flush
 
 redrive: $(STAMPS)/venv ## Send dead letters back to the topic: those of REASON= and LEADERBOARD=, or all
 	@REASON='$(REASON)' LEADERBOARD='$(LEADERBOARD)' $(BIN)/python -m infra.local redrive
@@ -68,7 +71,7 @@ mutate: setup ## Break the core in many ways and show that the tests catch each 
 bench: setup ## Measure PARTS (default: all) beside their baselines; SIZE=1e4,1e5 players for redis
 	@$(BIN)/python -m infra.bench $(PARTS) $(ARGS)
 
-image: setup ## Build the functions' image and ask each function in it, where a Docker engine answers (BASE_IMAGE=)
+image: setup ## Build the functions' image with Docker and ask each function in it (BASE_IMAGE=, WITHOUT_ENGINE=skip)
 	@$(BIN)/python -m infra.image
 	@$(BIN)/python -m pytest tests/integration/test_image.py tests/integration/test_runtime.py -q -k "image"
 

@@ -287,6 +287,11 @@ class Wiring:
         return Queue(self.sqs, self.settings.repair_queue_url)
 
     @cached_property
+    def export_queue(self) -> Queue:
+        """The export-jobs queue."""
+        return Queue(self.sqs, self.settings.export_queue_url)
+
+    @cached_property
     def dead_letters(self) -> DeadLetterQueue:
         """The dead-letter queue of the topic."""
         return DeadLetterQueue(Queue(self.sqs, self.settings.dlq_queue_url), self.s3, self.settings.export_bucket)
@@ -405,7 +410,7 @@ class Wiring:
             jobs=self.export_jobs,
             results=self.results,
             downloads=self.downloads,
-            queue=Queue(self.sqs, self.settings.export_queue_url),
+            queue=self.export_queue,
             now_ms=now_ms,
         )
 

@@ -27,6 +27,7 @@ ACTIONS = {
     "s3:CreateMultipartUpload": "s3:PutObject",
     "s3:UploadPart": "s3:PutObject",
     "s3:CompleteMultipartUpload": "s3:PutObject",
+    "s3:HeadBucket": "s3:ListBucket",
     "s3:ListMultipartUploads": "s3:ListBucketMultipartUploads",
 }
 """Where the action is not called as the operation is. S3's: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html"""

@@ -1,6 +1,6 @@
 """`python -m infra.image`: build the image where a Docker engine answers, and say what it weighs.
 
-The environment's BASE_IMAGE: another base.
+The environment's BASE_IMAGE: another base; WITHOUT_ENGINE=skip: build nothing, and succeed, where no engine answers.
 """
 
 import os
@@ -14,6 +14,8 @@ NAME: Final = "exact-leaderboards"
 PARTS: Final = ("functions", "local")
 """Stages of the Dockerfile: what goes to AWS, and the same with what stands in for AWS's triggers."""
 NO_ENGINE: Final = "no Docker engine answers here (`docker version`): the image was neither built nor run"
+SKIPPED: Final = "skip"
+"""What WITHOUT_ENGINE says where an image is not needed. A pipeline that is to push one must fail without it."""
 
 
 def engine_answers() -> bool:
@@ -54,10 +56,10 @@ def _git(*arguments: str) -> str:
 
 
 def main() -> int:
-    """Build and report; 0, too, where there is no engine."""
+    """Build and report; the status is 1 where no engine answers, unless that is to be skipped."""
     if not engine_answers():
         print(NO_ENGINE)
-        return 0
+        return 0 if os.environ.get("WITHOUT_ENGINE") == SKIPPED else 1
     for part in PARTS:
         tag = f"{NAME}:{part}"
         try:

@@ -1,4 +1,4 @@
-"""`python -m infra.local setup|run|up|down|status|supervise|redrive|clean`, called by the Makefile."""
+"""`python -m infra.local setup|run|up|down|status|supervise|flush|redrive|clean`, called by the Makefile."""
 
 import os
 import shutil
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from msgspec import structs
+from redis import Redis
+from redis.exceptions import RedisError
 from rich.console import Console
 
 from infra.local import config as configuration
@@ -98,6 +100,23 @@ def clean() -> None:
     shutil.rmtree(stack.config.directory, ignore_errors=True)
 
 
+def flush() -> None:
+    """Empty the cache of this stack, and no other Redis that may listen where it would.
+
+    Raises:
+        InvalidConfiguration: if this stack's Redis does not run or does not answer.
+    """
+    stack = _stack()
+    if stack.process("redis").recorded_pid() is None:
+        raise InvalidConfiguration("the Redis of this stack does not run: `make up` starts it")
+    try:
+        with Redis.from_url(stack.environment["REDIS_URL"]) as redis:
+            redis.flushall()
+    except RedisError as error:
+        raise InvalidConfiguration(f"the Redis of this stack does not answer: {error}") from None
+    console.print("the cache is empty")
+
+
 def redrive() -> None:
     """Send dead letters back to the topic: those of REASON and LEADERBOARD, or all.
 
@@ -132,7 +151,7 @@ def _producer(stack: Stack) -> Server:
 
 
 COMMANDS: Final[dict[str, Callable[[], None]]] = {
-    command.__name__: command for command in (setup, run, supervise, up, down, status, redrive, clean)
+    command.__name__: command for command in (setup, run, supervise, up, down, status, flush, redrive, clean)
 }
 
 

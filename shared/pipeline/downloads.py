@@ -9,11 +9,15 @@ URL_LIFETIME_S: Final = 900
 
 
 class Downloads:
-    """Presigns URLs of one bucket's objects; no call of S3 is made."""
+    """Presigns URLs of one bucket's objects, for which S3 is not asked."""
 
     def __init__(self, s3: "S3Client", bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
+
+    def ping(self) -> None:
+        """Raises BotoCoreError or ClientError unless the bucket answers."""
+        self._s3.head_bucket(Bucket=self._bucket)
 
     def url(self, leaderboard_id: str, object_key: str) -> str:
         """A URL of a leaderboard's object, valid for URL_LIFETIME_S; browsers save it by its name."""

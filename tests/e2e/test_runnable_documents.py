@@ -43,6 +43,13 @@ def here(commands: str, stack: Stack) -> str:
     return commands
 
 
+def addresses(stack: Stack) -> dict[str, str]:
+    """What tells commands of the Makefile which stack is meant."""
+    config = stack.config
+    ports = {f"{name.upper()}_PORT": str(getattr(config.ports, name)) for name in config.ports.__struct_fields__}
+    return ports | {"LOCAL_DIR": str(config.directory)}
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """The project as it stands, but what commands write to it goes elsewhere."""
@@ -59,7 +66,7 @@ def test_every_command_of_a_document_succeeds(
     done = subprocess.run(
         ["bash", "-euxo", "pipefail", "-c", PRELUDE + here(script(document), quick_stack)],
         cwd=directory,
-        env=os.environ | {"no_proxy": "*", "NO_PROXY": "*"},
+        env=os.environ | addresses(quick_stack) | {"no_proxy": "*", "NO_PROXY": "*"},
         capture_output=True,
         text=True,
         timeout=300,

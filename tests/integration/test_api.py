@@ -628,12 +628,12 @@ def test_a_leaderboard_that_nobody_created_is_404_everywhere(call: Call) -> None
         assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:unknown-leaderboard"), name
 
 
-def test_without_queues_rankings_are_ready_but_not_all_is_well(call: Call) -> None:
+def test_without_queues_and_s3_rankings_are_ready_but_not_all_is_well(call: Call) -> None:
     health, ready, live = (call(name) for name in ("health", "health-ready", "health-live"))
 
     assert (health.status, ready.status, live.status) == (503, 200, 200)
     states = {name: one["status"] for name, one in health.json["dependencies"].items()}
-    assert states == {"dynamodb": "up", "redis": "up", "queues": "down"}
+    assert states == {"dynamodb": "up", "redis": "up", "queues": "down", "s3": "down"}
     assert all(one["latencyMs"] >= 0 for one in health.json["dependencies"].values())
 
 

@@ -75,7 +75,12 @@ def _ping_redis(wiring: Wiring) -> None:
 
 
 def _ping_queues(wiring: Wiring) -> None:
-    wiring.repairs.ping()
+    for queue in (wiring.repairs, wiring.export_queue, wiring.dead_letters.queue):
+        queue.ping()
+
+
+def _ping_s3(wiring: Wiring) -> None:
+    wiring.downloads.ping()
 
 
 def register(app: FastAPI, wiring: Wiring, probes: Probes | None = None) -> None:
@@ -86,6 +91,7 @@ def register(app: FastAPI, wiring: Wiring, probes: Probes | None = None) -> None
             "dynamodb": partial(_read_registry, wiring),
             "redis": partial(_ping_redis, wiring),
             "queues": partial(_ping_queues, wiring),
+            "s3": partial(_ping_s3, wiring),
         }
     )
 
@@ -103,7 +109,7 @@ def register(app: FastAPI, wiring: Wiring, probes: Probes | None = None) -> None
     @app.get("/health", tags=tags, responses=states)
     async def health() -> Response:
         """Every dependency."""
-        return respond("dynamodb", "redis", "queues")
+        return respond("dynamodb", "redis", "queues", "s3")
 
     @app.get("/health/live", tags=tags, responses={200: states[200]})
     async def live() -> Response:

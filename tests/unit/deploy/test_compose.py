@@ -65,6 +65,19 @@ def test_a_process_of_ours_is_a_module_of_the_local_stack_with_the_settings_that
     assert settings.result_topic_arn == here.result_topic_arn
 
 
+def test_every_server_is_on_the_host_where_the_documents_say_and_can_be_moved() -> None:
+    ports = {name: str(getattr(Ports(), name)) for name in ("kafka", "dynamodb", "redis", "api")}
+    services = {"kafka": "redpanda"}
+    for name, port in ports.items():
+        service = SERVICES[services.get(name, name)]
+        assert service["ports"] == [f"127.0.0.1:${{{name.upper()}_PORT:-{port}}}:{port}"]
+    command = " ".join(SERVICES["redpanda"]["command"])
+    assert "external://0.0.0.0:9092" in command
+    assert "external://127.0.0.1:${KAFKA_PORT:-9092}" in command, "clients go on with what the broker says of itself"
+    inside = SERVICES["api"]["environment"]["KAFKA_BOOTSTRAP_SERVERS"]
+    assert f"internal://{inside}" in command
+
+
 def test_what_survives_a_restart_survives_together() -> None:
     kept = {name: service["volumes"] for name, service in SERVICES.items() if service.get("volumes")}
     assert kept.keys() == VOLUMES.keys()
