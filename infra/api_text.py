@@ -64,6 +64,9 @@ the lower first. The order of arrival never counts. Equal scores share one `comp
 - *Asking again*: rankings and players carry `ETag` and `Cache-Control`. With `If-None-Match` the answer is 304 if
   nothing has changed; with `Prefer: wait=20` beside it, the answer comes once something has, or after 20 s. Nobody
   waits for a window that is final, nor for a snapshot, which says `Retry-After`.
+- *Waits* have a share of their own: 100 at a time over all clients (`WAITS_MAX`). `Preference-Applied: wait=20` says
+  that a wait was granted. Beyond the share the answer comes at once, without that header: 304 or 200 with
+  `Retry-After: 5`, an export's 202 with `Retry-After: 1`. Ask again after as many seconds, and not in a tight loop.
 - *Pages*: `nextCursor` and `prevCursor` are places in the ranking, not numbers: who doesn't move is met exactly once,
   however the others move, and page 10,000 comes as fast as the first.
 - *Unknown parameters and fields* are refused, not ignored.

@@ -79,6 +79,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """How long one command of Redis may take, ms."""
     dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
     """How long one request to DynamoDB may take, ms, in the API no longer than 2,000; it is tried three times."""
+    waits_max: Annotated[int, Meta(ge=0, le=10_000)] = 100
+    """Clients that the API lets wait for a change at a time, over all its instances; each holds one of them for up to
+    20 s. Whoever asks beyond that is answered at once."""
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     """Transactions that one ingest call has under way at once."""
     powertools_metrics_namespace: Name

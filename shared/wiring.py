@@ -18,6 +18,7 @@ from redis.retry import Retry
 
 from shared.live.builds import Builds
 from shared.live.queries import LiveQueries
+from shared.live.waits import Waits
 from shared.live.windows import LiveWindows
 from shared.notices import Notices
 from shared.pipeline.commit import Committer
@@ -211,6 +212,11 @@ class Wiring:
             BREAKER_FAILURES, BREAKER_REST_S, (RedisConnectionError, RedisTimeoutError), name="redis"
         )
         return LiveWindows(self.redis, breaker)
+
+    @cached_property
+    def waits(self) -> Waits:
+        """Who may wait for a change."""
+        return Waits(self.live, self.settings.waits_max, lambda: uuid4().hex)
 
     @cached_property
     def queries(self) -> LiveQueries:

@@ -27,6 +27,7 @@ BUILDS = ("tests/integration/test_window_builds.py",)
 FALLBACK = ("tests/integration/test_fallback.py",)
 FILTERS = ("tests/integration/test_filters.py",)
 GUARD = ("tests/unit/truth/test_guard.py",)
+WAITS = ("tests/integration/test_waits.py",)
 PAGE_SIZES = ("tests/integration/test_page_sizes.py",)
 REFUSED, LATE = ("tests/integration/test_refused_writes.py",), ("tests/integration/test_late_answers.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
@@ -675,6 +676,27 @@ MUTATIONS = (
         "page.total, as_of_ms, entries, source)",
         "page.total, self._now_ms(), entries, source)",
         ("tests/unit/test_rankings.py",),
+    ),
+    Mutation(
+        "any number of clients may wait",
+        "shared/live/grant_wait.lua",
+        "if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then",
+        "if false then",
+        WAITS,
+    ),
+    Mutation(
+        "a wait is never given back",
+        "shared/live/waits.py",
+        "            if is_granted:\n                with",
+        "            if False:\n                with",
+        WAITS,
+    ),
+    Mutation(
+        "the wait of an instance that crashed never ends",
+        "shared/live/grant_wait.lua",
+        "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms)\n",
+        "",
+        WAITS,
     ),
     Mutation(
         "a page of events reads a megabyte of them",

@@ -38,7 +38,7 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
     )
     finder = Finder(wiring, clock)
     definitions = Definitions(wiring, clock)
-    freshness = Freshness(lambda: wiring.live)
+    freshness = Freshness(lambda: wiring.live, lambda: wiring.waits)
     _ = wiring.cursors  # without a key to sign with, nothing starts
     rankings.register(app, wiring, finder, freshness)
     players.register(app, wiring, finder)

@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 from functions.api.views import answer
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import WindowStatus
+from shared.live.waits import RETRY_S, Waits
 from shared.live.windows import CacheUnavailable, LiveWindows
 from shared.pipeline.answers import Ranking, RankingSource
 
@@ -53,10 +54,12 @@ class Freshness:
     def __init__(
         self,
         live: Callable[[], LiveWindows],
+        waits: Callable[[], Waits],
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._live = live
+        self._waits = waits
         self._sleep = sleep
         self._monotonic_s = monotonic_s
 
@@ -70,8 +73,10 @@ class Freshness:
             if wait_ms is not None and fresh.ranking.source is RankingSource.SNAPSHOT:
                 headers["retry-after"] = str(SNAPSHOT_RETRY_S)
             elif wait_ms is not None and _can_change(fresh.ranking):
-                headers["preference-applied"] = f"wait={wait_ms // 1000}"
-                fresh = await self._changed(request, leaderboard, read, fresh, affordable_ms(request, wait_ms))
+                with self._waits().granted(affordable_ms(request, wait_ms)) as granted:
+                    headers |= applied(wait_ms) if granted else {"retry-after": str(RETRY_S)}
+                    if granted:
+                        fresh = await self._changed(request, leaderboard, read, fresh, affordable_ms(request, wait_ms))
                 tag = _tag(request, leaderboard, fresh)
         headers |= {"etag": tag, "cache-control": _cache_control(request, fresh.ranking)}
         return Response(status_code=304, headers=headers) if _has(request, tag) else answer(fresh.view, 200, headers)
@@ -129,6 +134,11 @@ def willing_ms(request: HTTPConnection) -> int | None:
     """What the client is willing to wait (RFC 7240, section 4.3), up to the limit."""
     match = _WAIT.search(request.headers.get("prefer", ""))
     return None if match is None else min(int(match[1]), WAIT_MAX_S) * 1000
+
+
+def applied(wait_ms: int) -> dict[str, str]:
+    """The header of an answer that was held back (RFC 7240, section 3)."""
+    return {"preference-applied": f"wait={wait_ms // 1000}"}
 
 
 def affordable_ms(request: Request, wait_ms: int) -> int:

@@ -48,9 +48,14 @@ _TOKEN: Final = {
 }
 _CONDITIONAL: Final = {
     "If-None-Match": "The ETag of an answer that the client has: 304 if nothing has changed.",
-    "Prefer": "`wait=20`: with If-None-Match, wait up to as many seconds (20 at the most) for a change.",
+    "Prefer": "`wait=20`: with If-None-Match, wait up to as many seconds (20 at the most) for a change. "
+    "`Preference-Applied` says that the wait was granted; while too many others wait, the answer comes at once, with "
+    "`Retry-After`.",
 }
-_WAITING: Final = {"Prefer": "`wait=20`: wait up to as many seconds (20 at the most) until the file is made."}
+_WAITING: Final = {
+    "Prefer": "`wait=20`: wait up to as many seconds (20 at the most) until the file is made, "
+    "unless too many others wait."
+}
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
 _FRESHNESS: Final = {
     "ETag": {"description": "Changes with the window's revision and the leaderboard's rules", "schema": _TEXT},

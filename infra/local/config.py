@@ -111,6 +111,7 @@ class Config(Struct, frozen=True):
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
             "KAFKA_TOPIC": TOPIC,
             "KAFKA_TIMESTAMP_TYPE": "LOG_APPEND_TIME" if self.kafka_is_durable else "CREATE_TIME",
+            "WAITS_MAX": str(api_workers() // 2),  # the other processes serve who does not wait
             "POWERTOOLS_LOG_LEVEL": os.environ.get("LOG_LEVEL", "INFO"),
             **POWERTOOLS,
         }

@@ -36,6 +36,7 @@ OPTIONAL = {
     "REDIS_TIMEOUT_MS",
     "DYNAMODB_TIMEOUT_MS",
     "TRUTH_THREADS",
+    "WAITS_MAX",
 }
 REQUIRED = sorted({field.upper() for field in Settings.__struct_fields__} - OPTIONAL)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
-from functions.api.freshness import affordable_ms, willing_ms
+from functions.api.freshness import affordable_ms, applied, willing_ms
 from functions.api.models import ExportQuery
 from functions.api.openapi import described, operation
 from functions.api.params import Finder, is_export_id, read_query
@@ -45,8 +45,10 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         headers: dict[str, str] = {}
         wait_ms = willing_ms(request)
         if wait_ms is not None:
-            headers["preference-applied"] = f"wait={wait_ms // 1000}"
-            job = await _ended(wiring, leaderboard, job, affordable_ms(request, wait_ms))
+            with wiring.waits.granted(affordable_ms(request, wait_ms)) as granted:
+                if granted:
+                    headers |= applied(wait_ms)
+                    job = await _ended(wiring, leaderboard, job, affordable_ms(request, wait_ms))
         if job.state == "done" and job.url is not None:
             return answer(_to_view(leaderboard.id, job), 303, headers | {"location": job.url})
         headers["location"] = f"/leaderboards/{leaderboard.id}/exports/{job.id}"

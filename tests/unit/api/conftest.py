@@ -1,6 +1,7 @@
 """The API's function over parts that stand in for Redis, DynamoDB and the queues."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -160,6 +161,7 @@ class Api:
             rankings=self.rankings,
             live=SimpleNamespace(revision=self._revision, withdraw=self._withdraw),
             cursors=Cursors(b"key"),
+            waits=SimpleNamespace(granted=self._granted),
             result_versions=SimpleNamespace(latest=lambda leaderboard, window: self.results.get(window.id)),
             discipline=SimpleNamespace(note=lambda *noted, **more: self.noted.append((*noted, more))),
             rebuild=SimpleNamespace(leaderboard=self._rebuild),
@@ -172,11 +174,19 @@ class Api:
         )
         self.context: Any = None
         self.revision_failure: Exception | None = None
+        self.may_wait = True
+        self.waits: list[int] = []
+        """How long each wait was asked for, ms."""
         self.start()
 
     def start(self) -> None:
         """As a new process does."""
         self._serve = Mangum(create_app(self.parts, lambda: self.now_ms), lifespan="off", custom_handlers=[HttpApi])
+
+    @contextmanager
+    def _granted(self, wait_ms: int) -> Iterator[bool]:
+        self.waits.append(wait_ms)
+        yield self.may_wait
 
     def _revision(self, leaderboard: Leaderboard, window: Window) -> int:
         if self.revision_failure is not None:

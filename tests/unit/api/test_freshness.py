@@ -25,8 +25,8 @@ class Waiting:
         self.at_s: dict[float, Any] = {}
         original = Freshness.__init__
 
-        def patched(one: Freshness, live: Any) -> None:
-            original(one, live, self.sleep, lambda: self.now_s)
+        def patched(one: Freshness, live: Any, waits: Any) -> None:
+            original(one, live, waits, self.sleep, lambda: self.now_s)
 
         monkeypatch.setattr(Freshness, "__init__", patched)
         api.start()
@@ -183,6 +183,16 @@ def test_nobody_waits_for_a_final_window_nor_without_a_tag(api: Api, waiting: Wa
     api.rankings.final = True
     assert again(api, api.get(RANKINGS), prefer="wait=20").status == 304
     assert waiting.now_s == 0
+
+
+@pytest.mark.parametrize("path", [RANKINGS, PLAYER])
+def test_a_wait_beyond_the_share_of_waits_is_answered_at_once(api: Api, waiting: Waiting, path: str) -> None:
+    api.may_wait = False
+    answer = again(api, api.get(path), path, prefer="wait=20")
+    assert (answer.status, answer.headers["retry-after"]) == (304, "5")
+    assert "preference-applied" not in answer.headers
+    assert waiting.now_s == 0
+    assert api.waits == [20_000]
 
 
 @pytest.mark.parametrize("path", [RANKINGS, PLAYER])
