@@ -428,7 +428,7 @@ MUTATIONS = (
     Mutation(
         "windows become final without a look at the cache",
         "shared/pipeline/finishing.py",
-        "        self._compare(rules, window, ranked, lines, out)\n",
+        "        self._compare(rules, window, ranking)\n",
         "",
         CLOSING,
     ),
@@ -491,8 +491,8 @@ MUTATIONS = (
     Mutation(
         "results hold the disqualified",
         "shared/pipeline/finishing.py",
-        "ranked = rank_players(rules, present(lines, out))",
-        "ranked = rank_players(rules, lines)",
+        "ranking = WindowRanking(folded, out)",
+        "ranking = WindowRanking(folded, replace(out, user_ids=frozenset()))",
         SIMULATION,
     ),
     Mutation(

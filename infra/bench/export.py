@@ -80,18 +80,22 @@ class Standings(DynamoDBStub):
 
     def __init__(self, players: int) -> None:
         super().__init__()
-        self._players = players
+        self.players = players
         item = msgspec.json.encode(standing_item(BOARD, "u-", ALL_TIME_BUCKET, Standing(-1, -2, 1, "", -1, 1))).decode()
         self._item = re.sub(r'"(-1|-2|u-)"', lambda found: f'"{{{NAMES[found[1]]}}}"', re.sub(r"([{}])", r"\1\1", item))
 
+    def numbers(self, partition: str) -> range:
+        """Players of a partition, ascending."""
+        return range(int(partition.rpartition("#")[2]), self.players, BOARD.shards)
+
     def _query(self, body: bytes) -> tuple[int, bytes]:
         query = msgspec.json.decode(body)
-        shard = int(query["ExpressionAttributeValues"][":pk"]["S"].rpartition("#")[2])
+        all_numbers = self.numbers(query["ExpressionAttributeValues"][":pk"]["S"])
         last = query.get("ExclusiveStartKey")
-        start = shard if last is None else int(last["sk"]["S"].removeprefix("u-")) + BOARD.shards
-        numbers = range(start, self._players, BOARD.shards)[: query["Limit"]]
+        start = 0 if last is None else all_numbers.index(int(last["sk"]["S"].removeprefix("u-"))) + 1
+        numbers = all_numbers[start : start + query["Limit"]]
         answer: dict[str, Any] = {"Items": [Raw(self._standing(number)) for number in numbers], "Count": len(numbers)}
-        if numbers and numbers[-1] + BOARD.shards < self._players:
+        if numbers and numbers[-1] != all_numbers[-1]:
             answer["LastEvaluatedKey"] = {"pk": {"S": "-"}, "sk": {"S": user_id(numbers[-1])}}
         return 200, msgspec.json.encode(answer)
 
@@ -112,15 +116,15 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
     reads, rates, peaks = [], [], []
     for players in size.players:
         progress(f"{players:,} players: reading")
-        read_s, peak_mb = _apart(read, players)
+        read_s, memory_mb = apart(read, players)
         reads.append(
             Figure(key=f"export_read_rows_per_s_at_{players}", value=players / read_s, unit="rows/s",
                    what=f"export: standings read out of DynamoDB's answers, {players:,}",
-                   beside=f"peak memory {peak_mb:.0f} MB")
+                   beside=f"peak memory {memory_mb:.0f} MB")
         )  # fmt: skip
         for export_format in ExportFormat:
             progress(f"{players:,} players, {export_format}")
-            steps = _apart(export, players, export_format)
+            steps = apart(export, players, export_format)
             rates.append(_figure(players, export_format, steps))
             peaks.append(
                 Figure(key=f"export_{export_format}_peak_mb_at_{players}", value=steps.peak_mb, unit="MB",
@@ -146,7 +150,7 @@ def read(players: int) -> tuple[float, float]:
         seconds = time.perf_counter() - start - stub.cpu_s
     if found != players:
         raise RuntimeError(f"{found} of {players} standings were read")
-    return seconds, _peak_mb()
+    return seconds, peak_mb()
 
 
 def export(players: int, export_format: ExportFormat) -> Steps:
@@ -157,7 +161,7 @@ def export(players: int, export_format: ExportFormat) -> Steps:
         start = time.perf_counter()
         table.write(Path(name) / "export", export_format, Compression.NONE, ExportPart())
         write_s = time.perf_counter() - start
-        return Steps(table.load_s - stub.cpu_s, table.sort_s, write_s, _peak_mb())
+        return Steps(table.load_s - stub.cpu_s, table.sort_s, write_s, peak_mb())
 
 
 @contextmanager
@@ -168,13 +172,17 @@ def _truth(players: int) -> Iterator[tuple[DynamoDBStub, Lines]]:
         yield stub, Wiring(settings.load()).reads.buckets(BOARD, [ALL_TIME_BUCKET])
 
 
-def _apart(work: Callable[..., T], *of: Any) -> T:
+def apart(work: Callable[..., T], *of: Any) -> T:
+    """Run work in a process of its own, so that its peak of memory is its own, too."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(work, *of).result()
 
 
-def _peak_mb() -> float:
-    """Not getrusage's ru_maxrss: a process has that from the one that started it (man 2 getrusage, execve)."""
+def peak_mb() -> float:
+    """The most memory that this process ever had, in MB.
+
+    Not getrusage's ru_maxrss: a process has that from the one that started it (man 2 getrusage, execve).
+    """
     return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024  # type: ignore[index]
 
 

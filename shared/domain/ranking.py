@@ -1,6 +1,7 @@
 """The ranking order, the same everywhere and always; no two entries tie."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 
@@ -8,6 +9,13 @@ from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Order
 from shared.domain.standings import Score
 from shared.domain.tiers import Tier, tier_of
+
+_POINTS_BYTES: Final = 8
+_INSTANT_BYTES: Final = 6
+_SIGN: Final = 1 << 63
+"""Added to points, so that their bytes sort as they do."""
+ORDER_HEAD_BYTES: Final = _POINTS_BYTES + _INSTANT_BYTES
+"""Bytes of a sort key in front of the user id."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +36,21 @@ def order_key(order: Order, user_id: str, score: Score) -> tuple[int, int, bytes
     """Sort key: score (best first), then the first to reach it, then the user id by bytes."""
     points = -score.points if order is Order.DESC else score.points
     return points, score.reached_at_ms, user_id.encode()
+
+
+def order_bytes(order: Order, user_id: str, score: Score) -> bytes:
+    """The sort key as bytes, whose order is that of `order_key`; it holds all of the line."""
+    points = -score.points if order is Order.DESC else score.points
+    head = (points + _SIGN).to_bytes(_POINTS_BYTES, "big") + score.reached_at_ms.to_bytes(_INSTANT_BYTES, "big")
+    return head + user_id.encode()
+
+
+def from_order_bytes(order: Order, line: bytes) -> tuple[str, Score]:
+    """User id and score of a sort key as bytes."""
+    points = int.from_bytes(line[:_POINTS_BYTES], "big") - _SIGN
+    reached_at_ms = int.from_bytes(line[_POINTS_BYTES:ORDER_HEAD_BYTES], "big")
+    score = Score(-points if order is Order.DESC else points, reached_at_ms)
+    return line[ORDER_HEAD_BYTES:].decode(), score
 
 
 def percentile_hundredths(rank: int, total: int) -> int:

@@ -14,14 +14,13 @@ from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Final
 
-from shared.domain.rules import Leaderboard, Order
+from shared.domain.ranking import ORDER_HEAD_BYTES, order_bytes
+from shared.domain.rules import Leaderboard
 from shared.domain.standings import Score, Standing
 
 TOKEN_BYTES: Final = 32
 """Length of a token that stands for a value of as many bytes or more: 24 bytes of its SHA-256 in base64. A shorter
 value is its own token, so no two values have one token unless 192 bits of their hashes are equal."""
-_HEAD_BYTES: Final = 6
-_SIGN: Final = 1 << 63
 
 
 def token(value: str) -> str:
@@ -48,12 +47,9 @@ def prefix(filters: Sequence[str], name: str, value: str) -> bytes:
 
 def member(leaderboard: Leaderboard, name: str, value: str, user_id: str, score: Score) -> bytes:
     """The member of a player who carries a value, given the score that the window ranks him by."""
-    points = -score.points if leaderboard.order is Order.DESC else score.points
-    return b"".join(
-        (
-            prefix(leaderboard.filters, name, value),
-            (points + _SIGN).to_bytes(8, "big"),
-            score.reached_at_ms.to_bytes(_HEAD_BYTES, "big"),
-            user_id.encode(),
-        )
-    )
+    return prefix(leaderboard.filters, name, value) + order_bytes(leaderboard.order, user_id, score)
+
+
+def user_of(line: bytes) -> str:
+    """The user id of a member."""
+    return line[2 + line[1] + ORDER_HEAD_BYTES :].decode()

@@ -1,23 +1,23 @@
 """Write the result of a window whose buckets are closed, once cache and truth were compared and are equal."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import zip_longest
+from contextlib import closing
+from itertools import islice, zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from shared.domain.acts import Disqualified
 from shared.domain.events import format_instant
-from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
-from shared.domain.standings import Standing
 from shared.domain.windows import Day, Window, WindowStatus
 from shared.live.windows import LiveWindows, is_kept
-from shared.pipeline.disqualifications import Disqualifications, present
-from shared.pipeline.folding import Ranked, label_members, rank_players
+from shared.pipeline.disqualifications import Disqualifications
+from shared.pipeline.folded_window import FoldedWindow, WindowRanking
 from shared.pipeline.manifests import Manifest, describe
 from shared.pipeline.rebuild import Rebuild
-from shared.pipeline.result_files import awards_file, difference_file, entries_of, ranking_file
+from shared.pipeline.result_files import Change, Counted, awards_file, difference_file, ranking_file
+from shared.pipeline.scratch import scratch
 from shared.pipeline.uploads import Upload, abort_left_over
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.truth.failures import passing_as_unavailable
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 CSV: Final = "text/csv; charset=utf-8"
 PAGE_ENTRIES: Final = 2_000
 """Entries of the cache that one round trip compares."""
-
-Lines = Sequence[tuple[Day, str, Standing]]
 
 
 class NotComparable(Exception):
@@ -94,27 +92,34 @@ class Finishing:
         before = self._finals.final(leaderboard.id, window.id)
         if before is not None and not again:
             return None
-        out = self._disqualifications.now(leaderboard.id)
         rules = leaderboard if before is None else self._rules(leaderboard, before)
-        lines = list(self._reads.buckets(rules, [Day(bucket) for bucket in window.buckets]))
-        ranked = rank_players(rules, present(lines, out))
-        self._compare(rules, window, ranked, lines, out)
-        entries = list(entries_of(rules, ranked))
-        if before is None:
-            final = self._store(rules, window, out, 1, entries)
-        else:
-            then = self._disqualifications.as_of(leaderboard.id, before.acts)
-            entries_before = list(entries_of(rules, rank_players(rules, present(lines, then))))
-            if entries == entries_before:
-                self._finals.strike(leaderboard.id, window.id, out.acts)
-                return None
-            final = self._store(rules, window, out, before.version + 1, entries)
-            final = self._add_difference(final, entries_before, entries)
+        with scratch() as directory:
+            final = self._rank(rules, window, before, directory)
+        if final is None:
+            return None
         try:
             self._finals.write(final)
         except AlreadyDone:
             return None
         return final
+
+    def _rank(
+        self, rules: Leaderboard, window: Window, before: FinalRanking | None, directory: Path
+    ) -> FinalRanking | None:
+        """Rank and compare the window and store its files; None if the result before says the same."""
+        out = self._disqualifications.now(rules.id)
+        with closing(self._reads.players(rules, _days(window))) as players:
+            folded = FoldedWindow(rules, players, directory)
+        ranking = WindowRanking(folded, out)
+        self._compare(rules, window, ranking)
+        if before is None:
+            return self._store(rules, window, 1, ranking)
+        ranking_before = WindowRanking(folded, self._disqualifications.as_of(rules.id, before.acts))
+        if all(was == now for was, now in ranking.changes_since(ranking_before)):
+            self._finals.strike(rules.id, window.id, out.acts)
+            return None
+        final = self._store(rules, window, before.version + 1, ranking)
+        return self._add_difference(final, ranking.changes_since(ranking_before))
 
     def _rules(self, leaderboard: Leaderboard, final: FinalRanking) -> Leaderboard:
         rules = self._registry.rules(leaderboard.id, final.rules_version)
@@ -124,22 +129,20 @@ class Finishing:
         now = {"closed_through": leaderboard.closed_through, "lateness_ms": leaderboard.lateness_ms}
         return replace(rules, sealed=True, **now)
 
-    def _compare(
-        self, leaderboard: Leaderboard, window: Window, ranked: Ranked, lines: Lines, out: Disqualified
-    ) -> None:
+    def _compare(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> None:
         kept = is_kept(leaderboard, window, self._now_ms())
         if not kept and not self._is_complete(leaderboard, window):
             self._rebuild.anew(leaderboard, window)
-        members = label_members(leaderboard, ranked, lines)
-        if not self._differences(leaderboard, window, ranked, members):
+        if not self._differences(leaderboard, window, ranking):
             return
         if kept:
-            self._rebuild.apply(leaderboard, lines)
+            with closing(self._reads.buckets(leaderboard, _days(window))) as lines:
+                self._rebuild.apply(leaderboard, lines)
         else:
             self._rebuild.anew(leaderboard, window)
-        differences = self._differences(leaderboard, window, ranked, members)
+        differences = self._differences(leaderboard, window, ranking)
         if differences:
-            if self._disqualifications.now(leaderboard.id).acts != out.acts:
+            if self._disqualifications.now(leaderboard.id).acts != ranking.out.acts:
                 raise AlreadyDone(f"somebody was disqualified while {window.id} of {leaderboard.id} was compared")
             self._live.withdraw(leaderboard, window, self._now_ms())
             raise Difference(f"{differences} entries of {window.id} differ; the cache is built anew")
@@ -147,48 +150,41 @@ class Finishing:
     def _is_complete(self, leaderboard: Leaderboard, window: Window) -> bool:
         return self._live.page(leaderboard, window, 0, 1, self._now_ms()).complete
 
-    def _differences(self, leaderboard: Leaderboard, window: Window, ranked: Ranked, members: Sequence[bytes]) -> int:
+    def _differences(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> int:
         """Positions at which the cache has another entry than the truth, or only one of them has any; so of labels."""
-        differences = 0
-        for start in range(0, max(len(ranked), 1), PAGE_ENTRIES):
-            page = self._live.page(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
-            if not page.complete:
-                raise NotComparable(f"{window.id} of {leaderboard.id} is being rebuilt")
-            pairs = zip_longest(page.lines, ranked[start : start + PAGE_ENTRIES])
-            differences += sum(shown != expected for shown, expected in pairs)
-        differences += max(0, page.total - start - PAGE_ENTRIES)
+
+        def page(start: int) -> tuple[bool, int, Sequence[object]]:
+            found = self._live.page(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
+            return found.complete, found.total, found.lines
+
+        def labels(start: int) -> tuple[bool, int, Sequence[object]]:
+            found = self._live.labels(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
+            return found.complete, found.total, found.members
+
+        differences = _differ(page, ranking.scores())
         if leaderboard.filters:
-            differences += self._label_differences(leaderboard, window, members)
+            differences += _differ(labels, ranking.label_members())
         return differences
 
-    def _label_differences(self, leaderboard: Leaderboard, window: Window, members: Sequence[bytes]) -> int:
-        differences = 0
-        for start in range(0, max(len(members), 1), PAGE_ENTRIES):
-            seen = self._live.labels(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
-            if not seen.complete:
-                raise NotComparable(f"{window.id} of {leaderboard.id} is being rebuilt")
-            differences += sum(one != other for one, other in zip_longest(seen.members, members[start:][:PAGE_ENTRIES]))
-        return differences + max(0, seen.total - start - PAGE_ENTRIES)
-
-    def _store(
-        self, leaderboard: Leaderboard, window: Window, out: Disqualified, version: int, entries: Sequence[Entry]
-    ) -> FinalRanking:
+    def _store(self, leaderboard: Leaderboard, window: Window, version: int, ranking: WindowRanking) -> FinalRanking:
         # named by all that decides its content: nobody who ranked it otherwise overwrites what a result points to
-        name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-acts-{out.acts}"
-        ranking = self._upload(f"{name}.csv", ranking_file(entries))
-        awards = self._upload(f"{name}.awards.csv", awards_file(leaderboard.id, window.id, version, entries))
+        acts, of = ranking.out.acts, (leaderboard.id, window.id, version)
+        name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-acts-{acts}"
+        lines = self._upload(f"{name}.csv", ranking_file(ranking.entries()))
+        awarded = Counted(entry for entry in ranking.entries() if entry.tier is not None)
+        awards = self._upload(f"{name}.awards.csv", awards_file(*of, awarded))
         final = FinalRanking(
             leaderboard_id=leaderboard.id,
             window_id=window.id,
             rules_version=leaderboard.version,
             version=version,
-            acts=out.acts,
-            players=len(entries),
-            sum_of_points=str(sum(entry.score for entry in entries)),
+            acts=acts,
+            players=ranking.players,
+            sum_of_points=str(ranking.sum_of_points),
             object_key=f"{name}.csv",
-            bytes=ranking.bytes,
-            sha256=ranking.sha256,
-            awards=sum(entry.tier is not None for entry in entries),
+            bytes=lines.bytes,
+            sha256=lines.sha256,
+            awards=awarded.count,
             awards_key=f"{name}.awards.csv",
             awards_sha256=awards.sha256,
             code_version=code_version(),
@@ -198,9 +194,9 @@ class Finishing:
             _manifest(final, window).put(self._s3, self._bucket)
         return final
 
-    def _add_difference(self, final: FinalRanking, before: Sequence[Entry], after: Sequence[Entry]) -> FinalRanking:
+    def _add_difference(self, final: FinalRanking, changes: Iterable[Change]) -> FinalRanking:
         key = f"{final.object_key.removesuffix('.csv')}.difference.csv"
-        lines = difference_file(final.leaderboard_id, final.window_id, final.version, before, after)
+        lines = difference_file(final.leaderboard_id, final.window_id, final.version, changes)
         return replace(final, difference_key=key, difference_sha256=self._upload(key, lines).sha256)
 
     def _upload(self, key: str, chunks: Iterable[bytes]) -> Upload:
@@ -211,6 +207,32 @@ class Finishing:
                     upload.write(chunk)
                 upload.finish()
         return upload
+
+
+def _days(window: Window) -> list[Day]:
+    return [Day(bucket) for bucket in window.buckets]
+
+
+def _differ(read: Callable[[int], tuple[bool, int, Sequence[object]]], expected: Iterable[object]) -> int:
+    """Positions at which pages of the cache are not what is expected.
+
+    Args:
+        read: the page from a position on: whether the cache vouches for it, how many lines there are, and its own.
+        expected: all lines.
+
+    Raises:
+        NotComparable: if the cache does not vouch for a page.
+    """
+    source, start, differences = iter(expected), 0, 0
+    while True:
+        is_complete, total, shown = read(start)
+        if not is_complete:
+            raise NotComparable("the window is being rebuilt")
+        wanted = list(islice(source, PAGE_ENTRIES))
+        differences += sum(one != other for one, other in zip_longest(shown, wanted))
+        start += PAGE_ENTRIES
+        if len(wanted) < PAGE_ENTRIES:
+            return differences + max(0, total - start)
 
 
 def _manifest(final: FinalRanking, window: Window) -> Manifest:

@@ -6,14 +6,14 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from shared.domain.events import format_instant
-from shared.domain.ranking import Entry, to_entries
-from shared.domain.rules import Leaderboard
-from shared.pipeline.folding import Ranked
+from shared.domain.ranking import Entry
+
+T = TypeVar("T")
 
 COLUMNS: Final = ("rank", "user_id", "score", "reached_at", "percentile", "tier")
 AWARD_COLUMNS: Final = ("award_id", "user_id", "tier", "rank", "score")
@@ -30,10 +30,8 @@ DIFFERENCE_COLUMNS: Final = (
 )
 LINES_PER_CHUNK: Final = 2_000
 
-
-def entries_of(leaderboard: Leaderboard, ranked: Ranked) -> Iterator[Entry]:
-    """Every line of a ranking."""
-    return to_entries(leaderboard.tiers, len(ranked), 0, 0, ranked)
+Change = tuple[Entry | None, Entry | None]
+"""A player's entry in the version before and in this one; None where he has none."""
 
 
 def ranking_file(entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -42,29 +40,29 @@ def ranking_file(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 def awards_file(leaderboard_id: str, window_id: str, version: int, entries: Iterable[Entry]) -> Iterator[bytes]:
-    """CSV with a line for each player in a tier. Who pays by award id pays nobody twice, however often he runs."""
-    awarded = (entry for entry in entries if entry.tier is not None)
+    """CSV with a line for each player in a tier, given as entries. Who pays by award id pays nobody twice."""
     return _csv(
         AWARD_COLUMNS,
         (
             (award_id(leaderboard_id, window_id, version, one.user_id), one.user_id, one.tier, one.rank, one.score)
-            for one in awarded
+            for one in entries
         ),
     )
 
 
-def difference_file(
-    leaderboard_id: str, window_id: str, version: int, before: Iterable[Entry], after: Iterable[Entry]
-) -> Iterator[bytes]:
+def difference_file(leaderboard_id: str, window_id: str, version: int, changes: Iterable[Change]) -> Iterator[bytes]:
     """CSV with a line for each player whose rank, score or tier is another than in the version before.
 
-    Those who are in both versions and those who came, in the order of `after`; then those who left, in that of
-    `before`. Where somebody is not, or is in no tier, fields are empty. Who has paid by the version before settles the
-    difference by the two award ids.
+    Those who are in both versions and those who came, in the order of this one; then those who left, in that of the
+    version before. Where somebody is not, or is in no tier, fields are empty. Who has paid by the version before
+    settles the difference by the two award ids.
+
+    Args:
+        leaderboard_id: whose result.
+        window_id: of which window.
+        version: of the result.
+        changes: entries before and now of everybody who has one, in ranking order.
     """
-    old, new = {one.user_id: one for one in before}, {one.user_id: one for one in after}
-    players = [*new, *(user_id for user_id in old if user_id not in new)]
-    pairs = ((user_id, old.get(user_id), new.get(user_id)) for user_id in players)
 
     def award(entry: Entry | None, of_version: int) -> str | None:
         if entry is None or entry.tier is None:
@@ -72,11 +70,41 @@ def difference_file(
         return award_id(leaderboard_id, window_id, of_version, entry.user_id)
 
     lines = (
-        (user_id, *_pairwise(was, now), award(was, version - 1), award(now, version))
-        for user_id, was, now in pairs
+        (_user(was, now), *_pairwise(was, now), award(was, version - 1), award(now, version))
+        for was, now in leaving_last(changes)
         if _told(was) != _told(now)
     )
     return _csv(DIFFERENCE_COLUMNS, lines)
+
+
+class Counted(Iterable[T]):
+    """What is gone through once, and how much that was."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[T]:
+        for item in self._items:
+            self.count += 1
+            yield item
+
+
+def leaving_last(changes: Iterable[Change]) -> Iterator[Change]:
+    """The same, those who left at the end: as few as are disqualified at a time."""
+    left = []
+    for was, now in changes:
+        if now is None:
+            left.append((was, now))
+        else:
+            yield was, now
+    yield from left
+
+
+def _user(was: Entry | None, now: Entry | None) -> str:
+    entry = now or was
+    assert entry is not None  # noqa: S101
+    return entry.user_id
 
 
 def _told(entry: Entry | None) -> tuple[Any, Any, Any]:

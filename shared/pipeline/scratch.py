@@ -1,4 +1,4 @@
-"""A directory for one export, which goes with it."""
+"""A directory for one export or result, which goes with it."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Final
 
-PREFIX: Final = "leaderboard-export-"
+PREFIX: Final = "leaderboard-scratch-"
 YOUNG_S: Final = 60
 """A directory younger than this may not have been locked yet by who has just made it."""
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import chain, islice
+from heapq import merge
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.rules import Leaderboard
@@ -25,6 +26,10 @@ SHARDS_AT_ONCE: Final = 16
 PAGE_STANDINGS: Final = 1_000
 """Standings that one request reads. A page of DynamoDB's own 1 MB is some 20 MB as it comes out of JSON, and as many of
 them stand in memory at once as shards are read; requests ten times as many take no more of its read units."""
+AHEAD_STANDINGS: Final = 64_000
+"""Standings that stand in memory while the buckets of write shards are merged, some 500 bytes each."""
+PAGE_MIN: Final = 100
+"""A smaller page would pay for more than it reads: DynamoDB counts 4 KB of a query at least."""
 UNPROCESSED_ROUNDS_MAX: Final = 8
 """How often the keys that a BatchGetItem left over are asked for again."""
 
@@ -87,11 +92,48 @@ class Reads:
             for page in pages:
                 yield from page
 
+    def players(
+        self, leaderboard: Leaderboard, buckets: Sequence[Day]
+    ) -> Generator[tuple[str, list[tuple[Day, Standing]]], None, None]:
+        """Every player's standings of the buckets together, in the order of the buckets; players in no particular one.
+
+        A write shard holds a player's standings of every bucket, by user id: so its buckets are merged as they are
+        read, and however many there are no more than some pages of each stand in memory. Closing the generator ends
+        the reading.
+
+        Raises:
+            Unavailable: as above.
+        """
+        at_once = max(1, min(leaderboard.shards, SHARDS_AT_ONCE, AHEAD_STANDINGS // (len(buckets) * PAGE_MIN)))
+        page_size = max(PAGE_MIN, min(PAGE_STANDINGS, AHEAD_STANDINGS // (len(buckets) * at_once)))
+        sources = [
+            chain.from_iterable(
+                self._players(leaderboard, buckets, shard, page_size)
+                for shard in range(first, leaderboard.shards, at_once)
+            )
+            for first in range(at_once)
+        ]
+        with closing(self._merge(sources)) as groups:
+            for group in groups:
+                yield from group
+
+    def _players(
+        self, leaderboard: Leaderboard, buckets: Sequence[Day], shard: int, page_size: int
+    ) -> Iterator[list[tuple[str, list[tuple[Day, Standing]]]]]:
+        """Players of one write shard, some at a time."""
+        runs = (self._bucket_pages(leaderboard, bucket, shard, page_size) for bucket in buckets)
+        lines = merge(*(chain.from_iterable(run) for run in runs), key=_user)  # equal ones in the order of the runs
+        players = (
+            (user_id, [(day, standing) for day, _, standing in own]) for user_id, own in groupby(lines, key=_user)
+        )
+        while group := list(islice(players, max(1, page_size // len(buckets)))):
+            yield group
+
     def _bucket_pages(
-        self, leaderboard: Leaderboard, bucket: Day, shard: int
+        self, leaderboard: Leaderboard, bucket: Day, shard: int, page_size: int = PAGE_STANDINGS
     ) -> Iterator[list[tuple[Day, str, Standing]]]:
         partition = keys.standings_partition(leaderboard.id, bucket, shard)
-        for items in self._pages(self._tables.standings, partition, page_size=PAGE_STANDINGS):
+        for items in self._pages(self._tables.standings, partition, page_size=page_size):
             yield [(bucket, item["sk"]["S"], to_standing(item)) for item in items]
 
     def ledger(
@@ -141,3 +183,8 @@ class Reads:
         with passing_as_unavailable():
             for page in pages:
                 yield page["Items"]
+
+
+def _user(line: tuple[Day, str, Standing]) -> str:
+    """Python sorts text by code points, as DynamoDB does its UTF-8."""
+    return line[1]

@@ -7,6 +7,8 @@ import json
 import random
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import given, settings
@@ -21,13 +23,14 @@ from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, custom, daily, to_date, weekly
 from shared.pipeline.candidates import Candidate, Disposition, read
 from shared.pipeline.commit import Committer
-from shared.pipeline.folding import label_members, rank_players
+from shared.pipeline.folded_window import FoldedWindow
 from shared.retries import Backoff
 from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
 from tests import oracle
+from tests.folding import by_player
 from tests.property.memory import Client, Fault, MemoryDynamoDB, Turns
 
 MONDAY = date(2026, 11, 23)
@@ -181,10 +184,11 @@ def carriers(standings: dict[Day, dict[str, Standing]], leaderboard: Leaderboard
         (Day(bucket), user, one) for bucket in window.buckets for user, one in standings.get(Day(bucket), {}).items()
     ]
     found = {}
-    for member in label_members(leaderboard, rank_players(leaderboard, lines), lines):
-        assert member[0] == 1
-        end = 2 + member[1]
-        found[member[end + 14 :].decode()] = member[2:end].decode()
+    with TemporaryDirectory() as directory:
+        for member in FoldedWindow(leaderboard, by_player(lines), Path(directory)).label_members():
+            assert member[0] == 1
+            end = 2 + member[1]
+            found[member[end + 14 :].decode()] = member[2:end].decode()
     return found
 
 

@@ -23,6 +23,7 @@ KEYS = {
     "reads": {"read_p99_ms", "read_vs_raw_redis_ratio", "api_cpu_ms_per_read"},
     "rebuild": {"rebuild_entries_per_s"},
     "export": {"export_rows_per_s"},
+    "final_result": {"final_result_peak_mb"},
     "imports": {"import_ratio_api", "import_ratio_ingest", "import_ratio_export"},
 }
 

@@ -17,17 +17,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from shared.domain.acts import Disqualified
 from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Day
 from shared.pipeline import ranked_table
-from shared.pipeline.folding import rank_players
+from shared.pipeline.folded_window import FoldedWindow, WindowRanking
 from shared.pipeline.ranked_table import RankedTable
 from shared.pipeline.rankings import UnknownTier
-from shared.pipeline.result_files import COLUMNS, entries_of, ranking_file
+from shared.pipeline.result_files import COLUMNS, ranking_file
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
+from tests.folding import by_player
 
 DAY_MS = 86_400_000
 USERS = ["ann", "bob", 'quo"te', "com,ma", "semi;colon", " space ", "ünï", "\U0001f600", "￿", "=1+1", "Ann", "#1", "#,"]
@@ -61,8 +63,10 @@ def test_an_export_is_the_ranking_whatever_order_the_truth_is_read_in(
     assert table.rows == len({user for _, user, _, _ in lines})
     assert table.sum_of_points == sum(row[2] for row in expected(aggregation, order, lines))
     if export_format is ExportFormat.CSV:
-        entries = entries_of(board(aggregation, order), rank_players(board(aggregation, order), standings))
-        assert b"".join(ranking_file(entries)) == content
+        with TemporaryDirectory() as name:
+            window = FoldedWindow(board(aggregation, order), by_player(standings), Path(name))
+            ranking = WindowRanking(window, Disqualified())
+            assert b"".join(ranking_file(ranking.entries())) == content
 
 
 def export(

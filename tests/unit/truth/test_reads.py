@@ -16,7 +16,7 @@ from shared.retries import Backoff
 from shared.streams import AHEAD_MAX, Merge, SideBySide, in_turn
 from shared.truth.commits import Unavailable
 from shared.truth.items import standing_item
-from shared.truth.reads import PAGE_STANDINGS, Reads
+from shared.truth.reads import AHEAD_STANDINGS, PAGE_MIN, PAGE_STANDINGS, Reads
 from shared.truth.tables import Tables
 
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=4)
@@ -81,3 +81,51 @@ def test_a_shard_that_cannot_be_read_is_told_to_who_takes(merge: Merge) -> None:
 
     with pytest.raises(Unavailable):
         list(reads(dynamo, merge).buckets(BOARD, DAYS))
+
+
+class Days:
+    """Standings of days: user ids by partition, in pages as DynamoDB gives them."""
+
+    def __init__(self, users: dict[str, list[str]]) -> None:
+        self._users = users
+        self.page_sizes: set[int] = set()
+        self.client: Any = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=self._paginate))
+
+    def _paginate(self, ExpressionAttributeValues: Any, PaginationConfig: Any, **_: Any) -> Iterator[Any]:
+        size = PaginationConfig["PageSize"]
+        self.page_sizes.add(size)
+        users = sorted(self._users.get(ExpressionAttributeValues[":pk"]["S"], []), key=str.encode)
+        for start in range(0, len(users) + 1, size):
+            standing = Standing(1, 1, 1)
+            yield {"Items": [standing_item(BOARD, user, DAYS[0], standing) for user in users[start : start + size]]}
+
+
+@pytest.mark.parametrize("merge", [in_turn, SideBySide(3)])
+def test_a_players_standings_of_all_days_come_together_and_oldest_first(
+    merge: Merge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.truth.reads.PAGE_STANDINGS", 2)
+    monkeypatch.setattr("shared.truth.reads.PAGE_MIN", 2)
+    monday, tuesday = ["ann", "bob", "\uffff", "\U0001f600", "eve"], ["bob", "cid", "\U0001f600"]
+    dynamo: Any = Days({"cup#2024-10-04#1": monday, "cup#2024-10-05#1": tuesday, "cup#2024-10-05#3": ["dot"]})
+
+    found = {user: [day for day, _ in own] for user, own in reads(dynamo, merge).players(BOARD, DAYS)}
+
+    assert found == {
+        **dict.fromkeys(("ann", "\uffff", "eve"), DAYS[:1]),
+        **dict.fromkeys(("bob", "\U0001f600"), DAYS),
+        **dict.fromkeys(("cid", "dot"), DAYS[1:]),
+    }
+
+
+def test_the_more_days_are_merged_the_smaller_are_their_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {}
+    for days in (1, 7, 31, 366):
+        dynamo: Any = Days({})
+        assert list(reads(dynamo, in_turn).players(BOARD, [Day(20_000 + day) for day in range(days)])) == []
+        (sizes[days],) = dynamo.page_sizes
+
+    at_once = {1: 4, 7: 4, 31: 4, 366: 1}
+    assert all(size * days * at_once[days] <= AHEAD_STANDINGS for days, size in sizes.items())
+    assert sizes[1] == PAGE_STANDINGS
+    assert min(sizes.values()) >= PAGE_MIN

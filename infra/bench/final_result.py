@@ -1,0 +1,107 @@
+"""The result of a window: compared with a real Redis and written, and the process's peak of memory; S3 is a sink."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+from unittest import mock
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from infra.bench.export import BOARD, Standings, apart, peak_mb
+from infra.bench.ingest import environment
+from infra.bench.results import Figure
+from infra.local.config import Config, Ports
+from shared import settings
+from shared.domain.acts import Disqualified
+from shared.domain.windows import Day, parse_day, weekly
+from shared.pipeline.finishing import Finishing
+from shared.pipeline.rebuild import Rebuild
+from shared.wiring import Wiring, now_ms
+
+WEEK: Final = weekly(Day(20_601))
+"""A week in May 2026: it has left the cache, which is built for the comparison."""
+ETAG: Final = {"UploadId": "1", "ETag": "1"}
+
+
+class Size(Struct, frozen=True):
+    """How much is measured."""
+
+    players: tuple[int, ...] = (1_000_000, 3_000_000)
+
+
+TINY: Final = Size(players=(300,))
+
+
+class Week(Standings):
+    """Standings of a week: most players have two, on Monday and Friday for example."""
+
+    def numbers(self, partition: str) -> range:
+        """Players of a partition, ascending."""
+        _, day, shard = partition.split("#")
+        weekday = (parse_day(day) - WEEK.first) % 4
+        first = next(
+            (one for one in range(int(shard), 4 * BOARD.shards, BOARD.shards) if one // BOARD.shards == weekday), 0
+        )
+        return range(first, self.players, 4 * BOARD.shards)
+
+
+def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
+    """Write the result of a window of each size, each in a process of its own."""
+    rates, peaks = [], []
+    for players in size.players:
+        progress(f"{players:,} players")
+        with environment() as url:
+            build_s, finish_s, peak = apart(finish, url, players)
+        rates.append(
+            Figure(key=f"final_result_players_per_s_at_{players}", value=players / finish_s, unit="players/s",
+                   what=f"result of a week, {players:,} players: read, compared with the cache, written",
+                   beside=f"{finish_s:.0f} s; built in the cache before in {build_s:.0f} s")
+        )  # fmt: skip
+        peaks.append(
+            Figure(key=f"final_result_peak_mb_at_{players}", value=peak, unit="MB",
+                   what=f"result of a week, {players:,} players: peak memory of the process")
+        )  # fmt: skip
+    what = "result of a window: peak memory, largest size"
+    largest = Figure(key="final_result_peak_mb", what=what, value=peaks[-1].value, unit="MB", at_most=600)
+    return [largest, *(figure for pair in zip(rates, peaks, strict=True) for figure in pair)]
+
+
+def finish(redis_url: str, players: int) -> tuple[float, float, float]:
+    """Build the week in the cache and write its result: seconds of each without the stub's, and the peak in MB."""
+    variables = Config(Path("state"), Path("packages"), Ports()).environment() | {
+        "REDIS_URL": redis_url, "REDIS_TIMEOUT_MS": "20000",
+    }  # fmt: skip
+    board = replace(BOARD, sealed=True, closed_through=WEEK.last)
+    with mock.patch.dict(os.environ, variables), Week(players).in_place_of_http() as stub:
+        wiring = Wiring(settings.load())
+        registry: Any = SimpleNamespace(periods=lambda _: [])
+        nobody: Any = SimpleNamespace(now=lambda _: Disqualified())
+        rebuild = Rebuild(
+            reads=wiring.reads, live=wiring.live, builds=wiring.builds, registry=registry, disqualifications=nobody,
+            now_ms=now_ms, new_token=lambda: "token",
+        )  # fmt: skip
+        finals: Any = SimpleNamespace(final=lambda *_: None, write=lambda _: None)
+        finishing = Finishing(
+            reads=wiring.reads, live=wiring.live, rebuild=rebuild, finals=finals, registry=registry,
+            disqualifications=nobody, s3=_sink(), bucket="bucket", now_ms=now_ms,
+        )  # fmt: skip
+        start = time.perf_counter()
+        if not rebuild.anew(board, WEEK):
+            raise RuntimeError("the cache could not be built")
+        built, of_stub = time.perf_counter(), stub.cpu_s
+        final = finishing.finish(board, WEEK)
+        if final is None or final.players != players:
+            raise RuntimeError(f"{msgspec.json.encode(final)!r} is not the result of {players} players")
+        return built - start - of_stub, time.perf_counter() - built - (stub.cpu_s - of_stub), peak_mb()
+
+
+def _sink() -> Any:
+    """Takes uploads and keeps nothing."""
+    calls = ("put_object", "create_multipart_upload", "upload_part", "complete_multipart_upload")
+    pages = SimpleNamespace(paginate=lambda **_: ())
+    return SimpleNamespace(get_paginator=lambda _: pages, **dict.fromkeys(calls, lambda **_: ETAG))
