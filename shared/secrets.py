@@ -1,6 +1,8 @@
 """Secrets that settings refer to, so that none stands in a function's configuration."""
 
-from typing import Final
+from typing import Any, Final
+
+from shared.aws import SECRETS
 
 REFERENCES: Final = ("secretsmanager:", "ssm:")
 
@@ -18,9 +20,12 @@ def read_secret(reference: str) -> str:
     from aws_lambda_powertools.utilities import parameters  # noqa: PLC0415 - for who has references alone
 
     store, _, name = reference.partition(":")
-    in_manager = store == "secretsmanager"
+    config = SECRETS.config()
     try:
-        found = parameters.get_secret(name) if in_manager else parameters.get_parameter(name, decrypt=True)
+        if store == "secretsmanager":
+            found: Any = parameters.SecretsProvider(boto_config=config).get(name)
+        else:
+            found = parameters.SSMProvider(boto_config=config).get(name, decrypt=True)
     except parameters.GetParameterError as error:
         raise SecretUnavailable(" ".join(str(error).split())) from None
     if not isinstance(found, str):

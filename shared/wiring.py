@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import boto3
-from botocore.config import Config
 from circuitbreaker import CircuitBreaker
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -16,6 +15,7 @@ from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from shared import aws
 from shared.live.builds import Builds
 from shared.live.queries import LiveQueries
 from shared.live.waits import Waits
@@ -119,15 +119,13 @@ class Wiring:
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """The low-level client. Its requests are built by our own code, so botocore need not check them again."""
-        config = Config(
-            connect_timeout=1,
-            read_timeout=self._truth_timeout_ms / 1000,
-            retries={"mode": "standard", "total_max_attempts": TRUTH_ATTEMPTS},
+        limits = aws.Limits(connect_s=1, read_s=self._truth_timeout_ms / 1000, tries=TRUTH_ATTEMPTS)
+        config = limits.config(
             max_pool_connections=max(32, self.settings.truth_threads * 2),
             parameter_validation=False,
             user_agent=USER_AGENT,
         )
-        client = skip_model(self._session.client("dynamodb", config=config))
+        client = skip_model(aws.client("dynamodb", config, self._session))
         if self.truth_guard is not None:
             self.truth_guard.watch(client)
         return client
@@ -152,26 +150,30 @@ class Wiring:
 
     @cached_property
     def s3(self) -> "S3Client":
-        """S3, signing as presigned URLs need it.
+        """S3 for files, signing as presigned URLs need it.
 
         botocore presigns for S3's global host, which redirects while a bucket is new, and a signature does not survive
         that. Virtual-hosted style makes it the region's host; servers of our own know buckets by their paths only.
         """
+        return self._s3(aws.FILES)
+
+    def _s3(self, limits: aws.Limits) -> "S3Client":
         style = "path" if S3_ENDPOINTS & os.environ.keys() else "virtual"
         s3: Any = {"addressing_style": style, "us_east_1_regional_endpoint": "regional"}
-        return self._session.client("s3", config=Config(signature_version="s3v4", s3=s3))
+        client: S3Client = aws.client("s3", limits.config(signature_version="s3v4", s3=s3), self._session)
+        return client
 
     @cached_property
     def sqs(self) -> "SQSClient":
         """SQS."""
-        config = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
-        return self._session.client("sqs", config=config)
+        client: SQSClient = aws.client("sqs", aws.QUEUES.config(), self._session)
+        return client
 
     @cached_property
     def sns(self) -> "SNSClient":
         """SNS."""
-        config = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
-        return self._session.client("sns", config=config)
+        client: SNSClient = aws.client("sns", aws.QUEUES.config(), self._session)
+        return client
 
     @cached_property
     def redis(self) -> "Redis":
@@ -300,7 +302,8 @@ class Wiring:
     @cached_property
     def dead_letters(self) -> DeadLetterQueue:
         """The dead-letter queue of the topic."""
-        return DeadLetterQueue(Queue(self.sqs, self.settings.dlq_queue_url), self.s3, self.settings.export_bucket)
+        s3 = self._s3(aws.RECORDS)
+        return DeadLetterQueue(Queue(self.sqs, self.settings.dlq_queue_url), s3, self.settings.export_bucket)
 
     @cached_property
     def rebuild(self) -> Rebuild:

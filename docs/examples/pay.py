@@ -23,6 +23,7 @@ from typing import Any
 
 import boto3
 import requests
+from botocore.config import Config
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS settled (leaderboard, window, version, UNIQUE (leaderboard, window));
@@ -30,6 +31,7 @@ CREATE TABLE IF NOT EXISTS awards (award_id UNIQUE, leaderboard, window, user_id
 """
 WAIT_S = 20
 TIMEOUT_S = 60
+LIMITS = Config(connect_timeout=2, read_timeout=WAIT_S + 10, retries={"mode": "standard", "total_max_attempts": 5})
 
 
 class WrongFile(Exception):
@@ -38,7 +40,7 @@ class WrongFile(Exception):
 
 def main(book: str, *, once: bool) -> None:
     """Settle every window that a notice comes for. A message is deleted only after that, so none is missed."""
-    sqs, queue = boto3.client("sqs"), os.environ["QUEUE_URL"]
+    sqs, queue = boto3.client("sqs", config=LIMITS), os.environ["QUEUE_URL"]
     with closing(sqlite3.connect(book)) as database:
         database.executescript(TABLES)
         while True:

@@ -15,9 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
-import boto3
 import msgspec
-from botocore.config import Config as ClientConfig
 from msgspec import Struct
 from msgspec.structs import astuple
 from redis import Redis
@@ -28,6 +26,7 @@ from infra.bench.results import Figure
 from infra.bench.traffic import Batches, different, zipf
 from infra.local.config import Config, Ports, free_port
 from infra.local.servers import redis_server
+from shared import aws
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.truth import keys
 from shared.wiring import now_ms
@@ -230,7 +229,7 @@ class Baseline:
     def __init__(self, stub: DynamoDBStub, redis: "Redis") -> None:
         self._stub = stub
         self._redis = redis
-        self._client = boto3.client("dynamodb", config=ClientConfig(retries={"mode": "standard"}))
+        self._client = aws.client("dynamodb", aws.TOOLS.config())
         self._events = Batches("baseline", 3, now_ms())
         self.us: list[float] = []
         """CPU an event, of each turn."""

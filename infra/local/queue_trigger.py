@@ -11,12 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, cast
 
-import boto3
-from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.local.config import ACCOUNT, REGION, positive
 from infra.local.worker import ProcessFunction
+from shared import aws
 
 REPAIRS_AT_ONCE: Final = 10
 EXPORTS_AT_ONCE: Final = 1
@@ -24,6 +23,8 @@ EXPORTS_AT_ONCE: Final = 1
 WAIT_S: Final = 2
 FUNCTION_TIMEOUT_MS: Final = 900_000
 PAUSE_S: Final = 1.0
+LIMITS: Final = aws.Limits(connect_s=5, read_s=WAIT_S + 10, tries=1)
+"""Whoever polls tries again by polling."""
 
 log = logging.getLogger("queue-trigger")
 
@@ -163,10 +164,10 @@ def main() -> None:
     """Run all of them until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     repairs, exports = os.environ["REPAIR_QUEUE_URL"], os.environ["EXPORT_QUEUE_URL"]
-    config = ClientConfig(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=WAIT_S + 10)
+    config = LIMITS.config()
     triggers: list[QueueTrigger | Schedule] = [
-        QueueTrigger(boto3.client("sqs", config=config), repairs, _function("repair"), REPAIRS_AT_ONCE),
-        QueueTrigger(boto3.client("sqs", config=config), exports, _function("export"), EXPORTS_AT_ONCE),
+        QueueTrigger(aws.client("sqs", config), repairs, _function("repair"), REPAIRS_AT_ONCE),
+        QueueTrigger(aws.client("sqs", config), exports, _function("export"), EXPORTS_AT_ONCE),
     ]
     triggers.append(Schedule(positive("ANTI_ENTROPY_EVERY_S"), _function("repair")))
     triggers.append(Schedule(positive("SNAPSHOTS_EVERY_S"), _function("repair"), "snapshots"))

@@ -13,13 +13,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
-from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from infra.local.config import ACCOUNT, DLQ, EXPORTS, PARTITIONS, REGION, REPAIRS, RESULTS, TOPIC
+from shared import aws
 from shared.truth.tables import Tables, create_tables
 
 RECEIVES_MAX: Final = 5
@@ -56,13 +55,13 @@ def create_queues_and_bucket(environment: Mapping[str, str]) -> None:
 def client(environment: Mapping[str, str], service: str) -> Any:
     """A boto3 client of the local stack, whatever this process's own environment says."""
     endpoint = environment.get(f"AWS_ENDPOINT_URL_{service.upper()}", environment["AWS_ENDPOINT_URL"])
-    return boto3.client(
-        service,  # type: ignore[call-overload]
+    return aws.client(
+        service,
+        aws.TOOLS.config(signature_version="s3v4") if service == "s3" else aws.TOOLS.config(),
         region_name=environment["AWS_REGION"],
         endpoint_url=endpoint,
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        config=ClientConfig(signature_version="s3v4") if service == "s3" else None,
     )
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-import boto3
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
@@ -21,6 +20,7 @@ from infra.local.config import TOPIC, InvalidConfiguration
 from infra.local.destination import Destination, nowhere
 from infra.local.function import Function
 from infra.local.mapping import FOREVER, EventSourceMapping, Message, Partition, Policy
+from shared import aws
 
 GROUP: Final = "score-ingest"
 FUNCTION_TIMEOUT_MS: Final = 60_000
@@ -256,7 +256,9 @@ def _trigger(environment: Mapping[str, str]) -> Trigger:
     bootstrap_servers = environment["KAFKA_BOOTSTRAP_SERVERS"]
     function = Function(environment.get("HANDLER", "functions.ingest.handler.handler"), FUNCTION_TIMEOUT_MS)
     url = environment.get("ON_FAILURE_QUEUE_URL")
-    destination = Destination(boto3.client("sqs"), url, function.name, bootstrap_servers) if url else nowhere
+    destination = (
+        Destination(aws.client("sqs", aws.QUEUES.config()), url, function.name, bootstrap_servers) if url else nowhere
+    )
     mapping = EventSourceMapping(policy, _logged(function), destination, random.uniform, bootstrap_servers)
     return Trigger(_consumer(bootstrap_servers), mapping, policy, window_ms / 1000)
 
