@@ -34,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
 
     stage: Name
     """Where this runs; `local` is the stack of one machine, which trusts everybody who reaches it."""
+    code_version: Annotated[str, Meta(min_length=7, description="a git revision")]
+    """Git revision that the code is of, as results and manifests name it; the image brings it along."""
     aws_region: Name
     """Region of every AWS service; Lambda sets it itself."""
     ledger_table: Name

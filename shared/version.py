@@ -1,13 +1,22 @@
-"""Which version of the code this is."""
+"""Which code this is, for results, manifests and whoever has to find it again."""
 
-from functools import cache
-from importlib.metadata import version
+import os
 from typing import Final
 
-DISTRIBUTION: Final = "exact-leaderboards"
+VARIABLE: Final = "CODE_VERSION"
 
 
-@cache
+class UnknownVersion(Exception):
+    """Nobody has said which code this is."""
+
+
 def code_version() -> str:
-    """The installed version; looked up once, since that reads files."""
-    return version(DISTRIBUTION)
+    """The git revision that the image or the local stack was made from; `+dirty` if files had changed since.
+
+    Raises:
+        UnknownVersion: if the environment does not say; functions do not start then (shared/settings.py).
+    """
+    found = os.environ.get(VARIABLE)
+    if not found:
+        raise UnknownVersion(f"environment: set `{VARIABLE}`")
+    return found

@@ -60,7 +60,9 @@ def test_every_file_of_the_project_that_is_named_is_there(document: Path) -> Non
 
 
 def settings() -> set[str]:
-    """Every environment variable that something of the project reads or sets, and every variable of the Makefile."""
+    """Every environment variable that something of the project reads or sets, every variable of the Makefile, and the
+    arguments of the image.
+    """
     folders = ("functions", "shared", "infra", "docs", "tests")
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     read = re.compile(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"|values\.get\(\"([A-Z_]+)\"")
@@ -70,6 +72,7 @@ def settings() -> set[str]:
     found |= set(re.findall(r"\$[({]+([A-Z_]+)", (ROOT / "Makefile").read_text()))
     for deployed in ("template.yaml", "docker-compose.yml"):
         found |= set(re.findall(r"^ +([A-Z][A-Z_]+):", (ROOT / deployed).read_text(), re.MULTILINE))
+    found |= set(re.findall(r"^ARG ([A-Z_]+)", (ROOT / "infra" / "Dockerfile").read_text(), re.MULTILINE))
     return found | {*Settings.__struct_encode_fields__, *Config(ROOT, ROOT, Ports()).environment()}
 
 

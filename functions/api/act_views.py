@@ -77,6 +77,7 @@ class ResultVersionView(Struct, rename="camel", kw_only=True):
     """A decimal integer, as text: it may be past what a double holds."""
     finalised_at: str
     code_version: str
+    """Git revision of the code that ranked it."""
     ranking: ResultFileView
     manifest: str
     """URL of what the ranking's file has to be, as beside every export."""

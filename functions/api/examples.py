@@ -94,7 +94,7 @@ _VERSION: Final = {
     "players": 199,
     "sumOfPoints": "73125",
     "finalisedAt": "2026-12-01T09:00:00.000Z",
-    "codeVersion": "1.4.0",
+    "codeVersion": "3f2c9a7be0d14c5586f1a2b3c4d5e6f708192a3b",
     "ranking": _FILE | {"rows": 199},
     "manifest": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-acts-3.csv.manifest.json?X-Amz-Signature=…",
     "awards": _FILE | {"rows": 100},

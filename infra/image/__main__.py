@@ -6,9 +6,10 @@ The environment's BASE_IMAGE: another base; WITHOUT_ENGINE=skip: build nothing, 
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from typing import Final
 
-from shared.version import code_version
+from infra.revision import UnknownRevision, revision
 
 NAME: Final = "exact-leaderboards"
 PARTS: Final = ("functions", "local")
@@ -32,8 +33,9 @@ def build(tag: str, part: str, base: str = "") -> None:
 
     Raises:
         CalledProcessError: if it can't be built; Docker has said why.
+        UnknownRevision: if nobody knows of which revision it would be.
     """
-    arguments = {"VERSION": code_version(), "REVISION": _git("rev-parse", "HEAD"), "BASE_IMAGE": base}
+    arguments = {"VERSION": version(NAME), "REVISION": revision(), "BASE_IMAGE": base}
     command = ["docker", "build", "--quiet", "--network", "host", "--file", "infra/Dockerfile"]
     command += ["--target", part, "--tag", tag]
     for name, value in arguments.items():
@@ -49,12 +51,6 @@ def layers(tag: str) -> list[tuple[str, str]]:
     return [(size, made.strip() or "base image") for size, made in pairs if not size.startswith("0B")]
 
 
-def _git(*arguments: str) -> str:
-    """What git says; nothing where there is no repository, as in a source archive."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
 def main() -> int:
     """Build and report; the status is 1 where no engine answers, unless that is to be skipped."""
     if not engine_answers():
@@ -66,6 +62,9 @@ def main() -> int:
             build(tag, part, os.environ.get("BASE_IMAGE", ""))
         except subprocess.CalledProcessError:
             print("the image could not be built; BASE_IMAGE= names another base with Python 3.11 or newer and pip")
+            return 1
+        except UnknownRevision as error:
+            print(error)
             return 1
         for size, made in layers(tag):
             print(f"{size:>8}  {made[:100]}")

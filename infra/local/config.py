@@ -11,6 +11,9 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from infra.revision import revision
+from shared.version import VARIABLE
+
 HOST: Final = "127.0.0.1"
 TOPIC: Final = "score-events"
 PARTITIONS: Final = 6
@@ -92,6 +95,7 @@ class Config(Struct, frozen=True):
         """What the functions run with, here as on AWS; only the endpoints and the stage are local."""
         return {
             "STAGE": "local",
+            VARIABLE: revision(),
             "AUTHORIZATION": "off",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,

@@ -1,6 +1,7 @@
 """What is in the image and what it does, where `make image` has built it."""
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -47,7 +48,8 @@ def test_it_runs_as_nobody_who_may_do_anything_and_says_which_code_it_is() -> No
     assert config["Entrypoint"] == ["python3", "-m", "awslambdaric"]
     labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
     assert labels.keys() == {"title", "description", "licenses", "version", "revision"}
-    assert len(labels["revision"]) == 40
+    assert re.fullmatch(r"[0-9a-f]{40}(\+dirty)?", labels["revision"])
+    assert f"CODE_VERSION={labels['revision']}" in config["Env"]
 
 
 def test_it_holds_bytecode_and_nothing_that_is_not_needed_or_can_be_changed() -> None:

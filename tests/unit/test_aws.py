@@ -18,7 +18,7 @@ from shared.domain.rejections import Reason, Rejection
 from shared.pipeline.uploads import PART_BYTES, Upload
 from shared.queues import INLINE_BYTES_MAX, DeadLetterQueue, QueueUnavailable, Rejected
 from shared.settings import load
-from shared.wiring import Wiring
+from shared.wiring import TRUTH_ATTEMPTS, Wiring
 from tests.template import FUNCTIONS, ROOT
 from tests.unit.test_settings import COMPLETE
 
@@ -79,7 +79,7 @@ def test_the_registrys_retries_and_time_limits_are_stated() -> None:
     connection = registry._connection
 
     assert (connection._connect_timeout_seconds, connection._read_timeout_seconds) == (1, 5)
-    assert connection._max_retry_attempts_exception == 3
+    assert connection._max_retry_attempts_exception == TRUTH_ATTEMPTS - 1
 
 
 def test_an_ingest_call_with_a_silent_s3_ends_within_its_functions_time() -> None:

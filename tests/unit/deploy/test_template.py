@@ -29,8 +29,8 @@ from tests.template import (
     value,
 )
 
-FROM_LAMBDA = {"AWS_REGION"}
-"""Lambda sets these itself."""
+NOT_GIVEN = {"AWS_REGION", "CODE_VERSION"}
+"""Lambda sets the one itself, the image brings the other along."""
 READ_SECRET = "secretsmanager:GetSecretValue"
 SIGNING = {"CURSOR_KEY"}
 """Settings that only the API needs."""
@@ -65,7 +65,7 @@ def test_a_function_has_every_setting_without_default_and_no_other(name: str) ->
     given = (shared | own).keys() - {"POWERTOOLS_SERVICE_NAME"}
     fields = {one.encode_name: one for one in msgspec.structs.fields(Settings)}
     needed = {one for one, field in fields.items() if field.default is NODEFAULT}
-    assert needed - FROM_LAMBDA <= given <= fields.keys() - FROM_LAMBDA
+    assert needed - NOT_GIVEN <= given <= fields.keys() - NOT_GIVEN
     assert (given >= SIGNING) is (folder(FUNCTIONS[name]) == "api")
     assert own["POWERTOOLS_SERVICE_NAME"] == folder(FUNCTIONS[name])
 
