@@ -149,25 +149,25 @@ class Oracle:
 
     def _judge(self, record: Produced) -> str:
         event = parse(record.value)
-        if not record.stamped:
-            raise Refused("untrusted_timestamp")
         leaderboard_id, user_id = event["leaderboardId"], event["userId"]
         fact = to_fact(event)
-        if leaderboard_id not in self.leaderboards:
-            raise Refused("unknown_leaderboard")
-        if leaderboard_id in self.closed:
-            raise Refused("leaderboard_closed")
-        board = self.leaderboards[leaderboard_id]
-        if fact.at_ms - record.appended_at_ms > 5 * 60 * 1000:
-            raise Refused("from_the_future")
-        if record.appended_at_ms > (fact.day + 1) * 86_400_000 + duration_ms(board.get("lateness", "PT1H")):
-            raise Refused("too_late")
         facts = self.facts.get((leaderboard_id, user_id), [])
-        for known in facts:
+        for known in facts:  # whatever the rules say now of what was accepted
             if known.event_id == fact.event_id:
                 if known == fact:
                     return DUPLICATE
                 raise Refused("conflicting_duplicate")
+        if not record.stamped:
+            raise Refused("untrusted_timestamp")
+        if leaderboard_id not in self.leaderboards:
+            raise Refused("unknown_leaderboard")
+        board = self.leaderboards[leaderboard_id]
+        if leaderboard_id in self.closed:
+            raise Refused("leaderboard_closed")
+        if fact.at_ms - record.appended_at_ms > 5 * 60 * 1000:
+            raise Refused("from_the_future")
+        if record.appended_at_ms > (fact.day + 1) * 86_400_000 + duration_ms(board.get("lateness", "PT1H")):
+            raise Refused("too_late")
         if board["aggregation"] == "sum" and overflows([*facts, fact]):
             raise Refused("score_overflow")
         self.facts[leaderboard_id, user_id] = [*facts, fact]

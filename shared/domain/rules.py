@@ -10,7 +10,7 @@ from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
 from shared.domain.labels import FILTERS_MAX, FilterName
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.tiers import Tier
-from shared.domain.windows import Day, Window, day_end_ms, day_of
+from shared.domain.windows import Day, Window, day_end_ms, day_of, format_day
 
 LATENESS_MAX_MS: Final = 366 * 86_400_000
 """Longest wait for late records. Longer would keep a year's windows from ever becoming final."""
@@ -90,7 +90,8 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         """Judge an event by when the broker appended its record, so that a backlog or a replay judges alike.
 
         Raises:
-            Rejection: `leaderboard_closed`, `from_the_future` or `too_late`.
+            Rejection: `leaderboard_closed`, `from_the_future` or `too_late`; the last one also if the day is sealed,
+                though the record was appended in time by the rules of today.
         """
         if self.closed:
             raise Rejection(Reason.LEADERBOARD_CLOSED, f"{self.id} takes no more events")
@@ -100,9 +101,13 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
                 f"occurredAt is {event.occurred_at_ms - appended_at_ms} ms after the record was appended; "
                 f"{FUTURE_TOLERANCE_MS} ms are allowed",
             )
-        cutoff_ms = self.cutoff_ms(day_of(event.occurred_at_ms))
+        day = day_of(event.occurred_at_ms)
+        cutoff_ms = self.cutoff_ms(day)
         if appended_at_ms > cutoff_ms:
             raise Rejection(
                 Reason.TOO_LATE,
                 f"appended at {format_instant(appended_at_ms)}; its day took records until {format_instant(cutoff_ms)}",
             )
+        if self.refuses(day):
+            through = format_day(self.refusing_through or day)
+            raise Rejection(Reason.TOO_LATE, f"the days of {self.id} up to {through} are sealed")

@@ -1,6 +1,6 @@
 """The fold: what a player's events add up to. Commutative and associative, so neither order nor batching counts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -8,6 +8,55 @@ from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.labels import Label, labels_of, latest_labels
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Aggregation, Order
+from shared.domain.windows import Day
+
+
+class DaySums(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What has to be known of a player's days to tell exactly whether a run of them sums past ±(2^53−1).
+
+    A run's sum is the difference of two running totals, so the largest is their spread. Days that can't change any more
+    are three numbers, however many they are; the others are kept each.
+    """
+
+    total: int = 0
+    """Of the days that are sealed."""
+    lowest: int = 0
+    """Of the running totals until there, that before the first day among them."""
+    highest: int = 0
+    days: tuple[tuple[Day, int], ...] = ()
+    """The other days that have events, ascending, with the sum of each."""
+
+    def plus(self, day: Day, points: int) -> "DaySums":
+        """With more points on a day that is not sealed."""
+        days = dict(self.days)
+        days[day] = days.get(day, 0) + points
+        return msgspec.structs.replace(self, days=tuple(sorted(days.items())))
+
+    def sealed_through(self, last: Day | None) -> "DaySums":
+        """The same, with the days up to one that never change again as three numbers; with `None` as it is."""
+        if last is None or not self.days or self.days[0][0] > last:
+            return self
+        sealed = DaySums(self.total, self.lowest, self.highest, tuple(day for day in self.days if day[0] <= last))
+        total, lowest, highest = sealed._running_totals()
+        return DaySums(total, lowest, highest, self.days[len(sealed.days) :])
+
+    def check(self) -> None:
+        """Check every run of days, whatever its bounds. Needed only once Σ|points| is past 2^53−1: before, none can be.
+
+        Raises:
+            Rejection: `score_overflow`.
+        """
+        _, lowest, highest = self._running_totals()
+        if highest - lowest > POINTS_MAX:
+            raise Rejection(Reason.SCORE_OVERFLOW, f"a range of days would sum to ±{highest - lowest}")
+
+    def _running_totals(self) -> tuple[int, int, int]:
+        """The last, the lowest and the highest."""
+        running, lowest, highest = self.total, self.lowest, self.highest
+        for _, points in self.days:
+            running += points
+            lowest, highest = min(lowest, running), max(highest, running)
+        return running, lowest, highest
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
@@ -24,6 +73,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     """Counts the commits to this standing; 0 before the first."""
     labels: tuple[Label, ...] = ()
     """Where the leaderboard has filters, the player's of each that his events carry, by its name."""
+    sums: DaySums | None = None
+    """Of all time, once `gross` is past 2^53−1; elsewhere, and on standings from before it was kept, None."""
 
 
 class Score(msgspec.Struct, frozen=True, gc=False):
@@ -40,7 +91,7 @@ def add(
     event: ScoreEvent,
     filters: Sequence[str] = (),
 ) -> Standing:
-    """The standing with one more event in it. The version stays: it counts commits, not events.
+    """The standing with one more event in it, without `sums`. The version stays: it counts commits, not events.
 
     `sum`: Σ points, reached at the latest `occurredAt`. `best`: the points that rank first (the highest, or the lowest
     on an ascending leaderboard), reached at the earliest time. `latest`: the points of the latest event, ties by the
@@ -102,26 +153,6 @@ def combine(aggregation: Aggregation, order: Order, parts: Sequence[Score]) -> S
             for part in parts[1:]:
                 best = _better(order, best, part)
             return best
-
-
-def check_every_range(points_by_day: Iterable[tuple[int, int]]) -> None:
-    """Check that no run of days, whatever its bounds, sums past ±(2^53−1).
-
-    Asked only where Σ|points| has left that range: otherwise no run can. A run's sum is the difference of two running
-    totals, so the largest is their spread.
-
-    Args:
-        points_by_day: sum of one player's points for each day.
-
-    Raises:
-        Rejection: `score_overflow`.
-    """
-    running = lowest = highest = 0
-    for _, points in sorted(points_by_day):
-        running += points
-        lowest, highest = min(lowest, running), max(highest, running)
-    if highest - lowest > POINTS_MAX:
-        raise Rejection(Reason.SCORE_OVERFLOW, f"a range of days would sum to ±{highest - lowest}")
 
 
 def _better(order: Order, one: Score, other: Score) -> Score:

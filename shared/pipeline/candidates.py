@@ -29,12 +29,14 @@ class Disposition(StrEnum):
 class Candidate:
     """A record and, once it is known, its disposition."""
 
-    __slots__ = ("disposition", "entry", "failure", "leaderboard", "record", "rejection")
+    __slots__ = ("disposition", "entry", "failure", "leaderboard", "record", "refusal", "rejection")
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.entry: LedgerEntry | None = None
         self.leaderboard: Leaderboard | None = None
+        self.refusal: Rejection | None = None
+        """Why the rules admit its event no more: what it is rejected for if the ledger doesn't hold it."""
         self.disposition: Disposition | None = None
         self.rejection: Rejection | None = None
         self.failure: str | None = None
@@ -55,14 +57,14 @@ class Candidate:
 
 
 def read(records: Iterable[Record]) -> list[Candidate]:
-    """Read every record; what can't be read, or judged by when it was appended, is rejected."""
+    """Read every record; what can't be read is rejected, and refused what can't be judged by when it was appended."""
     candidates = []
     for record in records:
         candidate = Candidate(record)
         try:
             candidate.entry = LedgerEntry(decode(record.value), record.source)
             if not record.is_stamped:
-                raise Rejection(Reason.UNTRUSTED_TIMESTAMP, UNTRUSTED_DETAIL)
+                candidate.refusal = Rejection(Reason.UNTRUSTED_TIMESTAMP, UNTRUSTED_DETAIL)
         except Rejection as rejection:
             candidate.reject(rejection)
         candidates.append(candidate)

@@ -1,19 +1,19 @@
 """Commit candidates to the truth: read, fold, write, judge what failed, and again."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
-from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, Day, day_of
+from shared.domain.standings import DaySums, Standing
+from shared.domain.windows import ALL_TIME_BUCKET, DAY_MIN, Day, day_of
 from shared.pipeline.candidates import Candidate, Disposition
 from shared.pipeline.plans import Plan, judge, pack, plan
 from shared.pressure import TRIES_MAX, Pressure
 from shared.retries import Backoff, RunAll
 from shared.truth.commits import Commits, Failed, Failure, PlayerKey, Unavailable
-from shared.truth.reads import Reads, StandingKey
+from shared.truth.reads import BATCH_GET_KEYS_MAX, EventKey, Reads, StandingKey, event_key
 
 ROUNDS_MAX: Final = 1_000
 """Every round without progress counts towards TRIES_MAX and every other settles an event, so this is never reached."""
@@ -71,14 +71,14 @@ class Committer:
         """Commit every candidate without disposition; afterwards each has one.
 
         Args:
-            candidates: those of one player in the order of the topic.
+            candidates: those of one player in the order of the topic; those that the rules refuse are left alone.
             has_time: asked after each round; what is unsettled when it says no has to come again.
 
         Returns:
             For each player with an event in the ledger, old or new, his standings in the buckets his events touched, at
             least as new as those events: what the live windows are to show.
         """
-        players = _by_player(candidates)
+        players = _by_player(one for one in candidates if one.disposition is None and one.refusal is None)
         unsettled = dict(players)
         failure: str | None = None
         tries = 0
@@ -98,13 +98,39 @@ class Committer:
             player.fail(failure or f"not settled after {ROUNDS_MAX} rounds")
         return {key: player.standings for key, player in players.items() if player.standings}
 
+    def settle_refused(self, candidates: Sequence[Candidate]) -> dict[PlayerKey, dict[Day, Standing]]:
+        """Settle the candidates that the rules refuse, once the others are committed.
+
+        What the ledger holds was accepted, by whichever rules, and is a duplicate whatever they say now.
+
+        Args:
+            candidates: all of the call.
+
+        Returns:
+            For each player with a duplicate among them his standings in the buckets of those, unless his leaderboard is
+            archived.
+        """
+        refused = [one for one in candidates if one.disposition is None and one.refusal is not None]
+        if not refused:
+            return {}
+        unsettled = {event_key(one.event) for one in candidates if one.disposition is Disposition.FAILED}
+        try:
+            held = self._reads.held(one.event for one in refused)
+            for candidate in refused:
+                _settle_refused(candidate, held.get(event_key(candidate.event)), unsettled)
+            players = _by_player(one for one in refused if one.disposition is Disposition.DUPLICATE)
+            current = self._reads.standings(_touched_by(players.values()))
+        except Unavailable as unavailable:
+            for candidate in refused:
+                candidate.fail(str(unavailable))
+            return {}
+        return {key: player.touched(current) for key, player in players.items()}
+
     def _round(self, players: Mapping[PlayerKey, _Player]) -> str | None:
         """One read and one write of all players. Returns what was in the way if nothing at all got further."""
         pending = _count_pending(players)
         try:
-            current = self._reads.standings(
-                (player.leaderboard, player.user_id, bucket) for player in players.values() for bucket in player.buckets
-            )
+            current = self._reads.standings(_touched_by(players.values()))
             plans = [one for player in players.values() if (one := self._plan(player, current)) is not None]
         except Unavailable as unavailable:
             return str(unavailable)
@@ -130,7 +156,8 @@ class Committer:
         if not player.pending:
             player.standings = standings
             return None
-        return plan(player.leaderboard, player.user_id, player.pending, standings, partial(self._ledger, player))
+        lookups = _Lookups(self._reads, player.leaderboard, player.user_id)
+        return plan(player.leaderboard, player.user_id, player.pending, standings, lookups)
 
     def _write_in_waves(self, groups: Sequence[list[Plan]]) -> Iterator[tuple[list[Plan], list[Failed] | Unavailable]]:
         """Write groups until a wave is refused; what is not written then waits for the next round."""
@@ -150,15 +177,56 @@ class Committer:
         except Unavailable as unavailable:
             return unavailable
 
-    def _ledger(self, player: _Player) -> dict[str, ScoreEvent]:
-        entries = self._reads.ledger(player.leaderboard.id, player.user_id)
-        return {entry.event.event_id: entry.event for entry in entries}
+
+class _Lookups:
+    """Reads of one player."""
+
+    def __init__(self, reads: Reads, leaderboard: Leaderboard, user_id: str) -> None:
+        self._reads = reads
+        self._leaderboard = leaderboard
+        self._user_id = user_id
+
+    def sums(self, all_time: Standing) -> DaySums | None:
+        """Read from the standings of his days, from the last one back until they are all that all time holds."""
+        days: dict[Day, Standing] = {}
+        past = day_of(all_time.reached_at_ms) + 1
+        while past > DAY_MIN and sum(standing.gross for standing in days.values()) < all_time.gross:
+            first = max(DAY_MIN, past - BATCH_GET_KEYS_MAX)
+            days |= self._standings(Day(day) for day in range(first, past))
+            past = first
+        now = self._standings([ALL_TIME_BUCKET]).get(ALL_TIME_BUCKET)
+        if now is None or now.version != all_time.version:
+            return None
+        return DaySums(days=tuple(sorted((day, standing.points) for day, standing in days.items())))
+
+    def held(self, events: Sequence[ScoreEvent]) -> dict[str, ScoreEvent]:
+        """Read from his ledger."""
+        return {event_id: event for (_, _, event_id), event in self._reads.held(events).items()}
+
+    def _standings(self, buckets: Iterable[Day]) -> dict[Day, Standing]:
+        found = self._reads.standings((self._leaderboard, self._user_id, bucket) for bucket in buckets)
+        return {bucket: standing for (_, _, bucket), standing in found.items()}
+
+
+def _settle_refused(candidate: Candidate, existing: ScoreEvent | None, unsettled: Container[EventKey]) -> None:
+    if existing is not None:
+        judge(candidate, existing)
+    elif event_key(candidate.event) in unsettled:
+        candidate.fail("another record of its event has to come again")
+    elif candidate.refusal is not None:
+        candidate.reject(candidate.refusal)
+
+
+def _touched_by(players: Iterable[_Player]) -> Iterator[tuple[Leaderboard, str, Day]]:
+    for player in players:
+        for bucket in player.buckets:
+            yield player.leaderboard, player.user_id, bucket
 
 
 def _by_player(candidates: Iterable[Candidate]) -> dict[PlayerKey, _Player]:
     players: dict[PlayerKey, _Player] = {}
     for candidate in candidates:
-        if candidate.disposition is not None or candidate.leaderboard is None:
+        if candidate.leaderboard is None:
             continue
         event = candidate.event
         key = (event.leaderboard_id, event.user_id)

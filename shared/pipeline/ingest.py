@@ -51,6 +51,8 @@ class Ingest:
         candidates = read(records)
         self._admit(candidates)
         standings = self._committer.commit(candidates, has_time)
+        for key, touched in self._committer.settle_refused(candidates).items():
+            standings[key] = standings.get(key, {}) | touched
         leaderboards = {one.leaderboard.id: one.leaderboard for one in candidates if one.leaderboard is not None}
         for leaderboard_id in self._projector.project(leaderboards, standings):
             _fail_unprojected(candidates, leaderboard_id)
@@ -70,16 +72,12 @@ class Ingest:
                 if any(verdicts):  # nothing is refused on the word of a kept definition
                     leaderboard = self._leaderboards.read(leaderboard_id)
                     verdicts = _judge(leaderboard, members)
-                for candidate, rejection in zip(members, verdicts, strict=True):
-                    if rejection is not None:
-                        candidate.reject(rejection)
-                admitted = [candidate for candidate in members if candidate.disposition is None]
-                if leaderboard is not None and admitted:
-                    sealed = self._leaderboards.seal(leaderboard)
-                    if sealed is None:
+                if leaderboard is not None and not all(verdicts):
+                    leaderboard = self._leaderboards.seal(leaderboard)
+                    if leaderboard is None:
                         raise Unavailable(f"the rules of {leaderboard_id} have just changed")
-                    for candidate in admitted:
-                        candidate.leaderboard = sealed
+                for candidate, refusal in zip(members, verdicts, strict=True):
+                    _take(candidate, leaderboard, refusal)
             except Unavailable as unavailable:
                 for candidate in members:
                     candidate.fail(str(unavailable))
@@ -132,6 +130,9 @@ def _judge(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> 
     """Why a definition refuses each candidate; None for those it admits."""
     verdicts: list[Rejection | None] = []
     for candidate in candidates:
+        if candidate.refusal is not None:
+            verdicts.append(candidate.refusal)
+            continue
         event = candidate.event
         try:
             if leaderboard is None:
@@ -142,6 +143,16 @@ def _judge(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> 
         else:
             verdicts.append(None)
     return verdicts
+
+
+def _take(candidate: Candidate, leaderboard: Leaderboard | None, refusal: Rejection | None) -> None:
+    """Note what the rules say of a candidate. A leaderboard that never was has accepted nothing."""
+    candidate.refusal = refusal
+    if leaderboard is None:
+        if refusal is not None:
+            candidate.reject(refusal)
+    elif not leaderboard.closed:  # the live windows of one that is archived are shown nothing more
+        candidate.leaderboard = leaderboard
 
 
 def _fail_unprojected(candidates: Iterable[Candidate], leaderboard_id: str) -> None:

@@ -3,18 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from shared.domain.events import ScoreEvent
 from shared.domain.labels import Label
 from shared.domain.records import Source
 from shared.domain.rules import Leaderboard
-from shared.domain.standings import Standing
+from shared.domain.standings import DaySums, Standing
 from shared.domain.windows import Day
 from shared.truth import keys
 
 Item = dict[str, Any]
 """Attribute name → `{"S": …}`, `{"N": …}` or `{"M": …}`."""
+
+
+_sums_decoder = msgspec.json.Decoder(DaySums)
 
 
 class LedgerEntry(Struct, frozen=True, gc=False):
@@ -79,12 +83,15 @@ def standing_item(leaderboard: Leaderboard, user_id: str, bucket: Day, standing:
         item["gross"] = {"N": str(standing.gross)}
     if standing.labels:
         item["labels"] = {"M": {label.filter: {"M": _label(label)} for label in standing.labels}}
+    if standing.sums is not None:
+        item["sums"] = {"S": msgspec.json.encode(standing.sums).decode()}
     return item
 
 
 def to_standing(item: Mapping[str, Any]) -> Standing:
     """The standing of an item."""
     last_event_id, gross, labels = item.get("last_event_id"), item.get("gross"), item.get("labels")
+    sums = item.get("sums")
     return Standing(
         int(item["points"]["N"]),
         int(item["reached_at"]["N"]),
@@ -93,6 +100,7 @@ def to_standing(item: Mapping[str, Any]) -> Standing:
         int(gross["N"]) if gross else 0,
         int(item["version"]["N"]),
         _to_labels(labels["M"]) if labels else (),
+        _sums_decoder.decode(sums["S"]) if sums else None,
     )
 
 

@@ -6,6 +6,7 @@ from heapq import merge
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day
@@ -35,6 +36,13 @@ UNPROCESSED_ROUNDS_MAX: Final = 8
 
 StandingKey = tuple[str, str, Day]
 """Leaderboard id, user id and bucket of a standing."""
+EventKey = tuple[str, str, str]
+"""Leaderboard id, user id and event id."""
+
+
+def event_key(event: ScoreEvent) -> EventKey:
+    """Under which the ledger holds an event."""
+    return event.leaderboard_id, event.user_id, event.event_id
 
 
 class Reads:
@@ -62,8 +70,23 @@ class Reads:
         asked = {standing_place(*one): (one[0].id, one[1], one[2]) for one in wanted}
         places = iter(asked)
         while chunk := list(islice(places, BATCH_GET_KEYS_MAX)):
-            for item in self._batch_get([{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in chunk]):
+            for item in self._batch_get(self._tables.standings, chunk):
                 found[asked[item["pk"]["S"], item["sk"]["S"]]] = to_standing(item)
+        return found
+
+    def held(self, events: Iterable[ScoreEvent]) -> dict[EventKey, ScoreEvent]:
+        """What the ledger holds under the ids of events, whatever its content.
+
+        Raises:
+            Unavailable: as above.
+        """
+        found: dict[EventKey, ScoreEvent] = {}
+        asked = {(keys.ledger_partition(one.leaderboard_id, one.user_id), one.event_id): None for one in events}
+        places = iter(asked)
+        while chunk := list(islice(places, BATCH_GET_KEYS_MAX)):
+            for item in self._batch_get(self._tables.ledger, chunk):
+                event = to_ledger_entry(item).event
+                found[event_key(event)] = event
         return found
 
     def bucket(self, leaderboard: Leaderboard, bucket: Day, shard: int) -> Iterator[tuple[str, Standing]]:
@@ -155,8 +178,8 @@ class Reads:
         for item in islice(chain.from_iterable(pages), limit):
             yield to_ledger_entry(item)
 
-    def _batch_get(self, wanted: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        table = self._tables.standings
+    def _batch_get(self, table: str, places: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, Any]]:
+        wanted = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in places]
         request: Any = {table: {"Keys": wanted, "ConsistentRead": True}}
         for attempt in range(UNPROCESSED_ROUNDS_MAX):
             with passing_as_unavailable():

@@ -17,17 +17,19 @@ from tests.simulation.world import World
 Player = tuple[str, str]
 """Leaderboard and user."""
 ADMITTED: Final = (APPLIED, DUPLICATE, "score_overflow", "conflicting_duplicate")
-BY_ORDER: Final = (*ADMITTED, "too_late")
+BY_ORDER: Final = (*ADMITTED, "too_late", "from_the_future")
 """Outcomes that may depend on what came first, or on the lateness of that moment."""
+FUTURE_MS: Final = 5 * 60_000
 
 
 def assert_accounts(world: World, oracle: Oracle) -> None:
     """Every record against the oracle, which then knows the facts that count.
 
     Of some players the oracle can't say what must become of them: an event overflows by what is in the ledger when it
-    is judged; of two with one id in two partitions the first one counts; what lateness allows at one time only counts
-    at that time; and a redelivery after a crash judges anew. Of these what the ledger says is taken over. Each of their
-    records has to be accounted for all the same, and no run of their days may overflow.
+    is judged; of two with one id in two partitions the first one counts; of two with one id of which the rules admit
+    only one, the other is a duplicate if it comes later; what lateness allows at one time only counts at that time; and
+    a redelivery after a crash judges anew. Of these what the ledger says is taken over. Each of their records has to be
+    accounted for all the same, and no run of their days may overflow.
     """
     records = [record for log in world.topic for record in log]
     oracle.take(records)
@@ -55,6 +57,7 @@ def undecided_players(
     found: set[Player] = set()
     contents: dict[tuple[Player, str], set[Fact]] = {}
     partitions: dict[tuple[Player, str], set[int]] = {}
+    orders: dict[tuple[Player, str], list[tuple[Produced, Fact]]] = {}
     for record in records:
         place = record.partition, record.offset
         outcome = oracle.outcomes[place]
@@ -64,20 +67,36 @@ def undecided_players(
         least_ms, most_ms = cutoffs_ms(world, player, fact)
         if least_ms < record.appended_at_ms <= most_ms or "score_overflow" in (outcome, *letters.get(place, ())):
             found.add(player)
+        orders.setdefault((player, fact.event_id), []).append((record, fact))
         if record.appended_at_ms <= most_ms:
             contents.setdefault((player, fact.event_id), set()).add(fact)
             partitions.setdefault((player, fact.event_id), set()).add(record.partition)
+    found |= {place[0] for place, order in orders.items() if is_undecided(world, place[0], order)}
     return found | {place[0] for place in contents if len(contents[place]) > 1 and len(partitions[place]) > 1}
+
+
+def is_undecided(world: World, player: Player, order: list[tuple[Produced, Fact]]) -> bool:
+    """Whether of records of one event id one that the rules refuse may come before one that they admit."""
+    refused: set[int] = set()
+    may_be_first = False
+    for record, fact in sorted(order, key=lambda one: (one[0].partition, one[0].offset)):
+        least_ms, most_ms = cutoffs_ms(world, player, fact)
+        is_ahead = fact.at_ms - record.appended_at_ms > FUTURE_MS
+        if not is_ahead and record.appended_at_ms <= most_ms:
+            may_be_first |= bool(refused)
+        if is_ahead or record.appended_at_ms > least_ms:
+            refused.add(record.partition)
+    partitions = {record.partition for record, _ in order}
+    return may_be_first or (len(partitions) > 1 and bool(refused) and len(refused) < len(order))
 
 
 def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: list[Fact]) -> None:
     """A record has a place that it may have."""
     player, fact = read(record.value)
-    least_ms, most_ms = cutoffs_ms(world, player, fact)
+    least_ms, _ = cutoffs_ms(world, player, fact)
     in_ledger = [one for one in facts if one.event_id == fact.event_id]
     if not reasons:
         assert in_ledger == [fact]
-        assert record.appended_at_ms <= most_ms
     if "too_late" in reasons:  # or it was refused before, and comes again after its day was closed
         assert record.appended_at_ms > least_ms or len(reasons) > 1
     if "conflicting_duplicate" in reasons:
@@ -85,7 +104,9 @@ def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: l
         assert in_ledger != [fact]
     if "score_overflow" in reasons:
         assert world.boards[player[0]]["aggregation"] == "sum"
-    assert reasons <= {"too_late", "conflicting_duplicate", "score_overflow"}
+    if "from_the_future" in reasons:
+        assert fact.at_ms - record.appended_at_ms > FUTURE_MS
+    assert reasons <= {"too_late", "from_the_future", "conflicting_duplicate", "score_overflow"}
 
 
 def cutoffs_ms(world: World, player: Player, fact: Fact) -> tuple[int, int]:

@@ -74,6 +74,8 @@ class Dynamo:
         self.tables: defaultdict[str, Table] = defaultdict(Table)
         self.all_time: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
         """(leaderboard, user) → version of the all-time standing → points and instant: all that there ever were."""
+        self.accepted: dict[tuple[str, str], int] = {}
+        """Place of each event in the ledger → how many were accepted before it."""
         self.changed_after_close: list[tuple[str, str, str]] = []
         """Leaderboard, day and user of standings that were written though their day was closed."""
 
@@ -239,6 +241,8 @@ class Dynamo:
         table, place = self.tables[action["TableName"]], self._place(action)
         if kind == "Put":
             table[place] = _copied(action["Item"])
+            if action["TableName"] == "leaderboard-ledger":
+                self.accepted.setdefault(place, len(self.accepted))
             if action["TableName"] == "leaderboard-standings":
                 self._note_standing(*place, action["Item"])
         elif kind == "Delete":

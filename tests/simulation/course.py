@@ -45,6 +45,8 @@ class Fault(StrEnum):
     """A producer ignores the key."""
     HANG = "hang"
     """DynamoDB takes requests for a while and answers none: each waits for all that its client grants."""
+    REWIND = "rewind"
+    """Somebody sets the consumer group back, maybe to where it began."""
 
     __hash__ = str.__hash__  # that of enumerations is written in Python, and asked for at every point
 
@@ -68,9 +70,10 @@ SHARES = {
     Fault.TWICE: 0.05,
     Fault.STRAY: 0.05,
     Fault.HANG: 0.03,
+    Fault.REWIND: 0.03,
 }
-"""Of all points at which each may strike; rebalances, flushes, failovers, clocks, rules and hanging of all seconds,
-producers of all events."""
+"""Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules and hanging of all
+seconds, producers of all events."""
 
 
 @dataclass(frozen=True)

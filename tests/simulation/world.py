@@ -16,6 +16,7 @@ from infra.local.mapping import EventSourceMapping, Message, Policy
 from shared.domain.acts import Act
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
+from shared.domain.rejections import Reason
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, day_of
@@ -24,7 +25,7 @@ from shared.live.builds import LEASE_MS
 from shared.live.queries import LiveQueries
 from shared.live.windows import CacheUnavailable, LiveWindows, Page
 from shared.pipeline.answers import RankingSource
-from shared.pipeline.candidates import Disposition
+from shared.pipeline.candidates import Candidate, Disposition
 from shared.pipeline.closing import INGEST_CALL_MS, LAST_CALLS_MS
 from shared.pipeline.disqualifications import Discipline
 from shared.pipeline.rankings import Rankings, Rebuilding
@@ -33,7 +34,7 @@ from shared.pipeline.window_builds import Building
 from shared.queues import QueueUnavailable, RepairRequest
 from shared.truth.acts import Taken
 from shared.truth.commits import Unavailable
-from shared.truth.keys import leaderboard_partition
+from shared.truth.keys import leaderboard_partition, ledger_partition
 from shared.truth.registry import Conflict
 from tests.oracle import Produced
 from tests.simulation.aws import S3, Dynamo, Sqs
@@ -115,6 +116,10 @@ class World:
         self.committed = [0] * PARTITIONS
         self.owner = ["one"] * PARTITIONS
         """Whose commits the broker takes; the other one may still have records under way."""
+        self.rewinds = [0] * PARTITIONS
+        """How often the group was set back: the broker refuses commits of before."""
+        self.refused_though_held: list[tuple[int, int, str]] = []
+        """Partition, offset and reason of records that ingest refused though the ledger held their event before."""
         self.produced = False
         self.served = dict.fromkeys(RankingSource, 0)
         self.ranged = leaderboard(self.rng.choice(self.open))
@@ -198,8 +203,10 @@ class World:
         def invoke(event: dict[str, Any]) -> dict[str, Any]:
             records = [_to_record(raw) for partition in event["records"].values() for raw in partition]
             failures = []
+            accepted = len(self.dynamo.accepted)
             with self.scheduler.time_limit(INGEST_CALL_MS):
                 candidates = ingest.ingest(records)
+            self._note_refused_though_held(candidates, accepted)
             for candidate in candidates:
                 assert candidate.disposition is not None
                 if candidate.disposition is Disposition.FAILED:
@@ -210,23 +217,37 @@ class World:
 
         mapping = EventSourceMapping(Policy(batch_size=FETCH), invoke, _never, self.rng.uniform)
         positions = dict(enumerate(self.committed))
+        rewinds = list(self.rewinds)
         mine = {partition for partition in range(PARTITIONS) if self.owner[partition] == name}
         while not self.is_consumed():
             self.scheduler.sleep(0.05)
             if self.rng.random() < 0.3:  # until then it is a zombie: it goes on with what it no longer owns
                 current = {partition for partition in range(PARTITIONS) if self.owner[partition] == name}
-                for partition in mine - current:
+                set_back = {partition for partition in mine if rewinds[partition] != self.rewinds[partition]}
+                for partition in (mine - current) | set_back:
                     mapping.revoke((TOPIC, partition))
-                positions |= {partition: self.committed[partition] for partition in current - mine}
-                mine = current
+                positions |= {partition: self.committed[partition] for partition in current - (mine - set_back)}
+                mine, rewinds = current, list(self.rewinds)
             backlog = {partition for _, partition in mapping.backlog()}
             for partition in mine - backlog:
                 batch = self.topic[partition][positions[partition] :][: self.rng.randrange(1, FETCH)]
                 positions[partition] += len(batch)
                 mapping.add(_to_message(record) for record in batch)
             for (_, partition), offset in mapping.run(self.scheduler.now_ms).items():
-                if self.owner[partition] == name:  # the broker refuses the commits of a zombie
+                is_current = rewinds[partition] == self.rewinds[partition]
+                if self.owner[partition] == name and is_current:  # the broker refuses the commits of a zombie
                     self.committed[partition] = max(self.committed[partition], offset)
+
+    def _note_refused_though_held(self, candidates: Iterable[Candidate], accepted: int) -> None:
+        """Look for refusals that the ledger, as it was when the call began, contradicts."""
+        for candidate in candidates:
+            if candidate.rejection is None or candidate.entry is None:
+                continue
+            event, reason = candidate.event, candidate.rejection.reason
+            number = self.dynamo.accepted.get((ledger_partition(event.leaderboard_id, event.user_id), event.event_id))
+            if number is not None and number < accepted and reason is not Reason.CONFLICTING_DUPLICATE:
+                source = candidate.record.source
+                self.refused_though_held.append((source.partition, source.offset, reason))
 
     def repair(self) -> None:
         """The repair function with its queue, and its schedule."""
@@ -377,11 +398,15 @@ class World:
                     raise run.errors[0]
 
     def disturb(self) -> None:
-        """Rebalances, flushes, and leaders whose clocks differ."""
+        """Rebalances, rewinds, flushes, and leaders whose clocks differ."""
         while not self.is_quiet():
             self.scheduler.sleep(1)
             if self.scheduler.fails(Fault.REBALANCE):
                 self.owner[self.rng.randrange(PARTITIONS)] = self.rng.choice(["one", "two"])
+            if self.scheduler.fails(Fault.REWIND) and not self.is_consumed():
+                partition = self.rng.randrange(PARTITIONS)
+                self.committed[partition] = self.rng.randrange(self.committed[partition] + 1)
+                self.rewinds[partition] += 1
             if self.scheduler.fails(Fault.FLUSH):
                 self.redis.flushall()
             if self.scheduler.fails(Fault.HANG):

@@ -33,7 +33,9 @@ class Recorder:
 
 
 def ingest(progress: Any) -> Ingest:
-    parts: Any = SimpleNamespace(commit=lambda *_: {}, project=lambda *_: set(), send=lambda *_: None)
+    parts: Any = SimpleNamespace(
+        commit=lambda *_: {}, settle_refused=lambda *_: {}, project=lambda *_: set(), send=lambda *_: None
+    )
     return Ingest(
         leaderboards=parts,
         committer=parts,

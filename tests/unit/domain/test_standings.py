@@ -5,7 +5,8 @@ import pytest
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Aggregation, Order
-from shared.domain.standings import Score, Standing, add, check_every_range, combine
+from shared.domain.standings import DaySums, Score, Standing, add, combine
+from shared.domain.windows import Day
 
 
 def event(points: int, at_ms: int = 0, event_id: str = "e-1") -> ScoreEvent:
@@ -95,7 +96,7 @@ def test_buckets_combine_into_a_window_as_their_events_would() -> None:
     ],
 )
 def test_days_whose_every_range_is_exact_are_accepted(days: list[tuple[int, int]]) -> None:
-    check_every_range(days)
+    sums_of(days).check()
 
 
 @pytest.mark.parametrize(
@@ -110,5 +111,20 @@ def test_days_whose_every_range_is_exact_are_accepted(days: list[tuple[int, int]
 )
 def test_a_range_of_days_past_the_exact_integers_is_refused(days: list[tuple[int, int]]) -> None:
     with pytest.raises(Rejection) as caught:
-        check_every_range(days)
+        sums_of(days).check()
     assert caught.value.reason is Reason.SCORE_OVERFLOW
+
+
+def sums_of(points_by_day: list[tuple[int, int]]) -> DaySums:
+    sums = DaySums()
+    for day, points in points_by_day:
+        sums = sums.plus(Day(day), points)
+    return sums
+
+
+def test_days_that_never_change_again_are_three_numbers_however_many_they_are() -> None:
+    sums = sums_of([(day, 5 if day % 2 else -7) for day in range(1_000)]).sealed_through(Day(997))
+
+    assert sums == DaySums(499 * -2, 499 * -2 - 7 + 2, 0, ((Day(998), -7), (Day(999), 5)))
+    assert sums.sealed_through(None) is sums
+    assert sums.sealed_through(Day(997)) is sums

@@ -1,0 +1,211 @@
+"""Records that the rules refuse: what the ledger holds is a duplicate, whatever the rules say by now."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.records import Record, Source
+from shared.domain.rejections import Reason
+from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, day_of
+from shared.pipeline.candidates import Candidate, Disposition
+from shared.pipeline.commit import Committer
+from shared.pipeline.ingest import Ingest
+from shared.queues import Rejected
+from shared.retries import Backoff
+from shared.streams import in_turn
+from shared.truth.commits import Commits, PlayerKey
+from shared.truth.reads import Reads
+from shared.truth.tables import Tables
+from tests.property.memory import Fault, MemoryDynamoDB
+
+DAY = Day(20_780)
+NOON_MS = DAY * DAY_MS + 12 * 3_600_000
+HOUR_MS = 3_600_000
+CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2, lateness_ms=DAY_MS, sealed=True)
+LATER = {
+    "lateness was shortened": (replace(CUP, lateness_ms=0), Reason.TOO_LATE),
+    "the day is sealed": (replace(CUP, refusing_through=DAY), Reason.TOO_LATE),
+    "the day is closed": (replace(CUP, refusing_through=DAY, closed_through=DAY), Reason.TOO_LATE),
+    "the leaderboard is archived": (replace(CUP, closed=True), Reason.LEADERBOARD_CLOSED),
+}
+NO_WAIT = Backoff(sleep=lambda _: None)
+
+
+class Scene:
+    """Ingest on a DynamoDB in memory; the leaderboard's rules may change."""
+
+    def __init__(self) -> None:
+        self.database = MemoryDynamoDB()
+        self.board: Leaderboard | None = CUP
+        self.letters: list[Rejected] = []
+        self.shown: dict[PlayerKey, dict[Day, Standing]] = {}
+        self.requests = 0
+
+    def find(self, _: str) -> Leaderboard | None:
+        return self.board
+
+    read = find
+
+    def seal(self, leaderboard: Leaderboard) -> Leaderboard:
+        return leaderboard
+
+    def send(self, letters: Sequence[Rejected]) -> None:
+        self.letters += letters
+
+    def project(self, _: Any, standings: dict[PlayerKey, dict[Day, Standing]]) -> set[str]:
+        self.shown = standings
+        return set()
+
+    def advance(self, *_: Any) -> None:
+        pass
+
+    def ingest(self, *records: Record, faults: Sequence[Fault | None] = ()) -> list[Candidate]:
+        self.letters, self.shown, self.requests = [], {}, 0
+
+        def count() -> None:
+            self.requests += 1
+
+        client: Any = self.database.client(faults, count)
+        parts: Any = self
+        reads = Reads(client, Tables(), in_turn, NO_WAIT)
+        return Ingest(
+            leaderboards=parts,
+            committer=Committer(Commits(client, Tables()), reads, lambda calls: [call() for call in calls], NO_WAIT),
+            projector=parts,
+            dead_letters=parts,
+            progress=parts,
+            run_all=lambda calls: [call() for call in calls],
+            now_ms=lambda: 0,
+        ).ingest(records)
+
+
+def record(
+    event_id: str, offset: int = 0, points: int = 1, user: str = "ann", appended_ms: int = NOON_MS + DAY_MS
+) -> Record:
+    event = {"eventId": event_id, "leaderboardId": "cup", "userId": user, "points": points}
+    value = json.dumps(event | {"occurredAt": "2026-11-23T12:00:00Z"}).encode()
+    return Record(Source("t", 0, offset, appended_ms), None, value)
+
+
+def outcomes(candidates: Sequence[Candidate]) -> list[str]:
+    return [str(one.rejection.reason if one.rejection else one.disposition) for one in candidates]
+
+
+def test_the_day_of_these_tests_is_that_of_their_events() -> None:
+    assert day_of(NOON_MS) == DAY
+    assert Scene().ingest(record("e"))[0].event.occurred_at_ms == NOON_MS
+
+
+@pytest.mark.parametrize("change", LATER)
+def test_fifty_records_that_counted_and_come_again_are_fifty_duplicates(change: str) -> None:
+    scene = Scene()
+    records = [record(f"e-{number}", number, number, f"u-{number % 20}") for number in range(50)]
+    assert outcomes(scene.ingest(*records)) == ["applied"] * 50
+    items, shown = dict(scene.database.items), scene.shown
+    scene.board, _ = LATER[change]
+
+    again = scene.ingest(*records)
+
+    assert outcomes(again) == ["duplicate"] * 50
+    assert not scene.letters
+    assert scene.database.items == items, "and nothing is written"
+    assert scene.shown == ({} if scene.board.closed else shown), "what a crash left out is shown again"
+    assert scene.requests == (1 if scene.board.closed else 2), "one look into the ledger, one at the standings"
+
+
+@pytest.mark.parametrize("change", LATER)
+def test_what_the_ledger_does_not_hold_is_refused_and_other_content_is_a_conflict(change: str) -> None:
+    scene = Scene()
+    scene.ingest(record("known"))
+    scene.board, reason = LATER[change]
+
+    found = scene.ingest(record("new", 1), record("known", 2, points=2), record("known", 3))
+
+    assert outcomes(found) == [reason, "conflicting_duplicate", "duplicate"]
+    assert [one.rejection.reason for one in scene.letters] == [reason, Reason.CONFLICTING_DUPLICATE]
+
+
+def test_a_record_that_came_before_its_time_is_a_duplicate_once_its_event_has_counted() -> None:
+    scene = Scene()
+    early = record("e", 0, appended_ms=NOON_MS - HOUR_MS)
+    assert outcomes(scene.ingest(early)) == ["from_the_future"]
+    assert outcomes(scene.ingest(record("e", 1))) == ["applied"]
+
+    assert outcomes(scene.ingest(early)) == ["duplicate"]
+
+
+def test_a_record_of_its_producers_time_is_a_duplicate_once_it_was_sent_again_and_counted() -> None:
+    scene = Scene()
+    untrusted = msgspec.structs.replace(record("e"), is_stamped=False)
+    assert outcomes(scene.ingest(untrusted)) == ["untrusted_timestamp"]
+    scene.ingest(record("e", 1))
+
+    assert outcomes(scene.ingest(untrusted)) == ["duplicate"]
+
+
+def test_a_late_record_behind_one_of_its_event_that_is_in_time_is_a_duplicate_within_a_batch_too() -> None:
+    late_ms = NOON_MS + 3 * DAY_MS
+    batch = [record("e", 0), record("e", 1, appended_ms=late_ms), record("f", 2, appended_ms=late_ms)]
+
+    assert outcomes(Scene().ingest(*batch)) == ["applied", "duplicate", "too_late"]
+
+
+def test_a_late_record_waits_for_one_of_its_event_that_has_to_come_again() -> None:
+    scene = Scene()
+    late_ms = NOON_MS + 3 * DAY_MS
+    batch = [record("e", 0), record("e", 1, appended_ms=late_ms)]
+    scene.board = CUP
+
+    found = scene.ingest(*batch, faults=[Fault.THROTTLED] * 8)
+
+    assert outcomes(found) == ["failed", "failed"]
+    assert not scene.letters
+    assert outcomes(scene.ingest(*batch)) == ["applied", "duplicate"]
+
+
+@pytest.mark.parametrize("faults", [[Fault.UNREACHABLE], [None, Fault.THROTTLED]], ids=["ledger", "standings"])
+def test_nothing_is_refused_while_the_ledger_is_out_of_reach(faults: list[Fault | None]) -> None:
+    scene = Scene()
+    scene.ingest(record("e"))
+    scene.board, _ = LATER["the day is sealed"]
+
+    assert outcomes(scene.ingest(record("e"), record("new", 1), faults=faults)) == ["failed", "failed"]
+    assert not scene.letters
+
+
+def test_a_leaderboard_that_never_was_has_accepted_nothing_and_nobody_is_asked() -> None:
+    scene = Scene()
+    scene.board = None
+
+    assert outcomes(scene.ingest(record("e"))) == ["unknown_leaderboard"]
+    assert scene.requests == 0
+
+
+def test_a_batch_whose_records_are_all_admitted_asks_no_more_than_before() -> None:
+    scene = Scene()
+    scene.ingest(*[record(f"e-{number}", number) for number in range(50)])
+
+    assert scene.requests == 2, "the standings, and the transaction"
+    assert {bucket for _, days in scene.shown.items() for bucket in days} == {DAY, ALL_TIME_BUCKET}
+
+
+def test_a_duplicate_of_a_sealed_day_beside_new_events_has_both_days_shown() -> None:
+    scene = Scene()
+    scene.ingest(record("old"))
+    scene.board = replace(CUP, refusing_through=DAY)
+    event = {"eventId": "new", "leaderboardId": "cup", "userId": "ann", "points": 1}
+    value = json.dumps(event | {"occurredAt": "2026-11-24T12:00:00Z"}).encode()
+
+    found = scene.ingest(record("old"), Record(Source("t", 0, 1, NOON_MS + DAY_MS), None, value))
+
+    assert outcomes(found) == ["duplicate", "applied"]
+    shown = scene.shown["cup", "ann"]
+    assert shown.keys() == {DAY, Day(DAY + 1), ALL_TIME_BUCKET}
+    assert shown[ALL_TIME_BUCKET].events == 2
+    assert found[0].disposition is Disposition.DUPLICATE
