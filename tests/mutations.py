@@ -116,6 +116,20 @@ MUTATIONS = (
         PROPERTY,
     ),
     Mutation(
+        "a name that is twice among fields that are not read goes unnoticed",
+        "shared/domain/events.py",
+        """text.count('"') == msgspec.json.encode(fields).count(b'"')""",
+        "True",
+        PROPERTY,
+    ),
+    Mutation(
+        "an attribute that is there twice goes unnoticed",
+        "shared/domain/events.py",
+        """(own is None or bytes(own).count(b'"') == 4 * attributes)""",
+        "True",
+        PROPERTY,
+    ),
+    Mutation(
         "what was accepted is refused by the rules of today",
         "shared/pipeline/commit.py",
         "    if existing is not None:\n        judge(candidate, existing)\n    elif event_key",

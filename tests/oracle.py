@@ -179,7 +179,9 @@ def parse(value: bytes | None) -> dict[str, Any]:
     if value is None:
         raise Refused("malformed")
     try:
-        event = json.loads(value.decode("utf-8"), parse_constant=_no_json, parse_int=_integer)
+        event = json.loads(
+            value.decode("utf-8"), parse_constant=_no_json, parse_int=_integer, object_pairs_hook=_object
+        )
         json.dumps(event, ensure_ascii=False).encode()  # a surrogate on its own is no text
     except (ValueError, RecursionError):
         raise Refused("malformed") from None
@@ -330,3 +332,9 @@ def _no_json(constant: str) -> None:
 
 def _integer(digits: str) -> int:
     return int(digits) if len(digits) < 40 else 10**40
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name is there twice")
+    return dict(pairs)

@@ -1,8 +1,10 @@
 """Score events: what a producer sends, read strictly."""
 
+import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -58,22 +60,27 @@ class _Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
 
 _decoder = msgspec.json.Decoder(_Wire)
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_QUOTES: Final = 18
+"""In an event without attributes: around five names and four texts."""
 
 
 def decode(value: bytes | None) -> ScoreEvent:
     """Read the value of one record of the topic.
 
     Raises:
-        Rejection: `malformed` if it is no JSON object in UTF-8, `invalid` with the field and what it takes.
+        Rejection: `malformed` if it is not a JSON object in UTF-8 whose names are unique (RFC 7493), `invalid` with the
+            field and what it takes.
     """
     if value is None:
         raise Rejection(Reason.MALFORMED, "the record has no value; expected a JSON object")
     try:
         text = str(value, "utf-8")  # msgspec does not look into the fields that it skips
         wire = _decoder.decode(text)
+        if text.count('"') != _QUOTES + (2 + 4 * len(wire.attributes) if wire.attributes else 0):
+            _check_names(text, len(wire.attributes))  # otherwise there are no other names, so none is there twice
     except msgspec.ValidationError as error:
-        raise Rejection(_reason(value), str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _rejection(value, error) from None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Rejection(Reason.MALFORMED, str(error)) from None
     check_user_id(wire.user_id)
     return ScoreEvent(
@@ -86,13 +93,46 @@ def decode(value: bytes | None) -> ScoreEvent:
     )
 
 
-def _reason(value: bytes) -> Reason:
+def _rejection(value: bytes, error: msgspec.ValidationError) -> Rejection:
     """A wrong field may stand before the place where the value stops being a JSON object at all."""
     try:
         _object_decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Reason.MALFORMED
-    return Reason.INVALID
+        _check_names(str(value, "utf-8"))
+    except (msgspec.DecodeError, ValueError, RecursionError) as malformed:
+        return Rejection(Reason.MALFORMED, str(malformed))
+    return Rejection(Reason.INVALID, str(error))
+
+
+def _check_names(text: str, attributes: int | None = None) -> None:
+    """Raises ValueError if a name is there twice in one object, however deep it is and however it is escaped."""
+    if attributes is None or not _is_plain(text, attributes):
+        json.loads(text, object_pairs_hook=_unique, parse_int=str, parse_float=str)  # numbers of any length
+
+
+def _is_plain(text: str, attributes: int) -> bool:
+    """Whether no name can be there twice, as of most events with fields that are not read.
+
+    Without backslashes each name and text has two quotation marks. So none was dropped as long as they are as many once
+    the event, and its attributes, were read.
+    """
+    if "\\" in text:
+        return False
+    fields = _object_decoder.decode(text)
+    own = fields.get("attributes")
+    return (
+        text.count("{") == (1 if own is None else 2)
+        and text.count('"') == msgspec.json.encode(fields).count(b'"')
+        and (own is None or bytes(own).count(b'"') == 4 * attributes)
+    )
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the name {name[:64]!r} must be unique in its object (RFC 7493)")
+        found[name] = value
+    return found
 
 
 def check_user_id(user_id: str) -> None:

@@ -307,6 +307,33 @@ def test_an_event_is_read_or_refused_as_the_oracle_does(
     assert _outcome_of_decode(value) == _outcome_of_oracle(value)
 
 
+names = st.sampled_from([*fields, "country"])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(names, values), max_size=2), st.data())
+def test_an_event_with_names_twice_escaped_or_spaced_is_read_or_refused_as_the_oracle_does(
+    more: list[tuple[str, object]], data: st.DataObject
+) -> None:
+    def name(text: str) -> str:
+        at = data.draw(st.integers(0, len(text)))
+        escaped = text[:at] + "".join(f"\\u{ord(one):04x}" for one in text[at : at + 1]) + text[at + 1 :]
+        return f'"{escaped}"' + data.draw(st.sampled_from(["", "", " ", "\t\n"]))
+
+    def written(pairs: list[tuple[str, str]]) -> str:
+        return "{" + ",".join(f"{name(one)}:{value}" for one, value in pairs) + "}"
+
+    attributes = data.draw(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["1", "2"])), max_size=3))
+    event = {"eventId": "e", "leaderboardId": "cup", "userId": "ann", "points": 1, "occurredAt": "2026-11-23T10:15:30Z"}
+    pairs = [(one, json.dumps(value)) for one, value in event.items()]
+    if attributes or data.draw(st.booleans()):
+        pairs.append(("attributes", written([(one, json.dumps(value)) for one, value in attributes])))
+    pairs = data.draw(st.permutations(pairs + [(one, json.dumps(value)) for one, value in more]))
+    value = written(pairs).encode(errors="surrogatepass")
+
+    assert _outcome_of_decode(value) == _outcome_of_oracle(value)
+
+
 def _outcome_of_decode(value: bytes) -> str:
     try:
         return str(decode(value).points)

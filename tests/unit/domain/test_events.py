@@ -254,8 +254,40 @@ def test_a_whole_character_escaped_in_two_halves_is_one_character() -> None:
     assert decode(value).user_id == "\U0001f600" * 32
 
 
-def test_of_a_field_given_twice_the_last_counts() -> None:
-    assert decode(WHOLE[:-1] + b', "points": 26}').points == 26
+TWICE = {
+    "a field with another value": WHOLE[:-1] + b', "points": 26}',
+    "a field with the same value": WHOLE[:-1] + b', "points": 25}',
+    "a field that is escaped": WHOLE[:-1] + b', "p\\u006fints": 26}',
+    "a field with a space before its colon": WHOLE[:-1] + b', "points" : 26}',
+    "an attribute": WHOLE[:-1] + b', "attributes": {"country": "DE", "country": "FR"}}',
+    "attributes": WHOLE[:-1] + b', "attributes": {}, "attributes": {}}',
+    "a field that is not read": WHOLE[:-1] + b', "extra": 1, "extra": 1}',
+    "a field within one that is not read": WHOLE[:-1] + b', "extra": [{"a": 1, "b": {}, "a": 2}]}',
+    "an invalid field": WHOLE[:-1] + b', "points": "26"}',
+}
+
+
+@pytest.mark.parametrize("value", TWICE.values(), ids=TWICE)
+def test_a_name_that_is_there_twice_makes_an_event_malformed(value: bytes) -> None:
+    assert rejection(value).reason is Reason.MALFORMED
+    assert "unique" in rejection(value).detail
+    with pytest.raises(oracle.Refused, match=r"^malformed$"):
+        oracle.parse(value)
+
+
+NOT_TWICE = {
+    "a name that is a text elsewhere": event(eventId="points", userId='"points": 1, "points": 2'),
+    "attributes named like fields": event(attributes={"points": "1", "eventId": "points", ":": '"'}),
+    "a field that is not read": event(extra={"points": 1, "more": [{"points": 2}, {"points": 3}]}),
+    "a number of more digits than Python reads": event(extra=10**4_200),
+    "no attributes": without("attributes"),
+    "empty attributes": event(attributes={}),
+}
+
+
+@pytest.mark.parametrize("value", NOT_TWICE.values(), ids=NOT_TWICE)
+def test_names_that_only_look_like_twice_are_read(value: dict[str, Any]) -> None:
+    assert decode(encode(value)).points == value["points"]
 
 
 INSTANTS = {
