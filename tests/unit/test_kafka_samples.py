@@ -132,6 +132,9 @@ class Service:
         self.shown |= standings
         return set()
 
+    def take_refusals(self) -> int:
+        return 0
+
     def advance(self, position: Position, _now_ms: int, outcomes: Mapping[int, str]) -> None:
         self.positions[position.partition] = position.next_offset
         self.counted += outcomes.values()
@@ -265,7 +268,7 @@ def test_a_producers_time_is_trusted_only_where_the_setting_says_so(
         monkeypatch.setenv(name, setting)
     module = importlib.import_module("functions.ingest.handler")
     settings = replace(module.wiring.settings, kafka_timestamp_type=trusted)
-    monkeypatch.setattr(module, "wiring", SimpleNamespace(ingest=service, settings=settings))
+    monkeypatch.setattr(module, "wiring", SimpleNamespace(ingest=service, settings=settings, projector=service))
 
     module.handler(sample("untrusted-timestamp"), CONTEXT)
 
