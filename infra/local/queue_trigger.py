@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.local.config import ACCOUNT, REGION, positive
-from infra.local.worker import ProcessFunction
+from infra.local.worker import FunctionError, ProcessFunction
 from shared import aws
 
 REPAIRS_AT_ONCE: Final = 10
@@ -160,15 +160,27 @@ def _function(name: str) -> ProcessFunction:
     return ProcessFunction(handler, FUNCTION_TIMEOUT_MS, {"POWERTOOLS_SERVICE_NAME": name})
 
 
+def _run(trigger: QueueTrigger | Schedule, function: ProcessFunction | None) -> None:
+    """Run a trigger; the function that somebody waits for when a message comes is started beforehand."""
+    if function is not None:
+        try:
+            function.start()
+        except FunctionError:
+            log.exception("the function does not start")
+    trigger.run()
+
+
 def main() -> None:
     """Run all of them until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    repair, export = _function("repair"), _function("export")
     repairs, exports = os.environ["REPAIR_QUEUE_URL"], os.environ["EXPORT_QUEUE_URL"]
     config = LIMITS.config()
-    triggers: list[QueueTrigger | Schedule] = [
-        QueueTrigger(aws.client("sqs", config), repairs, _function("repair"), REPAIRS_AT_ONCE),
-        QueueTrigger(aws.client("sqs", config), exports, _function("export"), EXPORTS_AT_ONCE),
-    ]
+    awaited: dict[QueueTrigger | Schedule, ProcessFunction] = {
+        QueueTrigger(aws.client("sqs", config), repairs, repair, REPAIRS_AT_ONCE): repair,
+        QueueTrigger(aws.client("sqs", config), exports, export, EXPORTS_AT_ONCE): export,
+    }
+    triggers: list[QueueTrigger | Schedule] = [*awaited]
     triggers.append(Schedule(positive("ANTI_ENTROPY_EVERY_S"), _function("repair")))
     triggers.append(Schedule(positive("SNAPSHOTS_EVERY_S"), _function("repair"), "snapshots"))
     triggers.append(Schedule(positive("CLOSE_EVERY_S"), _function("close")))
@@ -179,7 +191,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    threads = [threading.Thread(target=trigger.run) for trigger in triggers]
+    threads = [threading.Thread(target=_run, args=(trigger, awaited.get(trigger))) for trigger in triggers]
     for thread in threads:
         thread.start()
     Path(os.environ["QUEUE_TRIGGER_READY"]).touch()

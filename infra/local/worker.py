@@ -79,7 +79,7 @@ def outcome_of(content: bytes) -> Outcome:
 
 
 class ProcessFunction:
-    """A function in a process of its own, which is started when it is first needed, and again after its end.
+    """A function in a process of its own, which is started when it is first needed or before, and again after its end.
 
     Powertools keeps the metrics of an invocation in its module, so two invocations side by side in one process would
     mix theirs. Each thread has one of its own; the process ends with the thread that first called.
@@ -109,6 +109,15 @@ class ProcessFunction:
                 self._end()
                 cause = f"no answer within {self._timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
                 raise WorkerDied(cause) from error
+
+    def start(self) -> None:
+        """Start its process now, so that the first invocation does not wait for it.
+
+        Raises:
+            FunctionError: if the function can't be loaded.
+        """
+        with self._lock:
+            self._connected()
 
     def close(self) -> None:
         """End its process, if it has one."""
