@@ -80,6 +80,25 @@ def test_without_cargo_dynamodb_local_has_to_do_and_it_says_so(
     assert "`cargo` was not found; going on with dynamodb-local" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("programs")
+def test_a_build_that_failed_is_tried_again_only_when_it_is_asked_for(
+    tmp_path: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        fetched.append("failed")
+        raise InvalidConfiguration("could not get dynoxide from crates.io: timed out")
+
+    monkeypatch.setattr(packages, "_fetch_dynoxide", fail)
+    for _ in range(3):
+        packages.prepare(tmp_path / "packages")
+    assert fetched == ["failed", "dynamodb-local", "ministack", "kafka"]
+
+    monkeypatch.setenv("DYNAMODB_ENGINE", "dynoxide")
+    with pytest.raises(InvalidConfiguration, match="timed out"):
+        packages.prepare(tmp_path / "packages")
+    assert fetched.count("failed") == 2
+
+
 @pytest.mark.usefixtures("programs", "fetched")
 def test_an_engine_that_is_asked_for_is_not_replaced_by_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
