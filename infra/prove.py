@@ -264,7 +264,9 @@ def lines(file: Path, file_format: str, compression: str) -> Iterator[Line]:
 def _as_text(row: Sequence[Any]) -> Line:
     rank, user_id, score, at, percentile, tier = row
     if isinstance(at, datetime):
-        at = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+        zone = "" if at.tzinfo is None else "Z"  # a local time says nothing of when it was
+        at = at if at.tzinfo is None else at.astimezone(UTC)
+        at = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}{zone}"
     if PERCENTILE.fullmatch(str(percentile)):  # else it is no number, and shown as it is
         percentile = Decimal(str(percentile)).quantize(Decimal("0.01"))
     return str(rank), str(user_id), str(score), str(at), str(percentile), tier or ""

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -97,7 +97,7 @@ def from_parquet(content: bytes) -> list[oracle.Entry]:
             rows = database.read_parquet(str(file))
             names = rows.columns
             lines = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
-    epoch, ms = datetime(1970, 1, 1), timedelta(milliseconds=1)  # noqa: DTZ001 - Parquet's has no zone
+    epoch, ms = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
     return [_from_row(line | {"reached_at": (line["reached_at"] - epoch) // ms}) for line in lines]
 
 

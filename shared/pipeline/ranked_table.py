@@ -50,8 +50,17 @@ SELECT rank, user_id, score, {reached_at} AS reached_at,
 FROM ranked LEFT JOIN tiers ON tiers.number = ranked.tier_number
 WHERE {selected} ORDER BY rank
 """
-_INSTANT: Final = "epoch_ms(reached_at)"
-_TEXT: Final = f"strftime({_INSTANT}, '%Y-%m-%dT%H:%M:%S.%gZ')"
+_TEXT: Final = "strftime(epoch_ms(reached_at), '%Y-%m-%dT%H:%M:%S.%gZ')"
+_UTC: Final = "make_timestamptz(reached_at * 1000)"
+"""An instant, whatever the reader's time zone. DuckDB has it in microseconds only."""
+_NULLABLE: Final = """
+SELECT nullif(rank, -1) AS rank, nullif(user_id, chr(0)) AS user_id, nullif(score, {least}) AS score,
+       nullif(reached_at, make_timestamptz(-1)) AS reached_at, nullif(percentile, -1) AS percentile, tier
+FROM ({columns}) ORDER BY rank
+"""
+"""DuckDB takes a column for one that may not be null if the statistics of its data say so. Here no statistics can, so
+that files of all windows have one schema, also of one that nobody played in. None of these values ever stands there."""
+LEAST: Final = -(2**63)
 _AS: Final = {
     # RFC 4180; with a character for comments, 2.0 quotes a field that begins with it, which nobody else does
     ExportFormat.CSV: "FORMAT csv, HEADER, NEW_LINE '\r\n', COMMENT ''",
@@ -100,16 +109,18 @@ class RankedTable:
         """Write the selected entries in ranking order; rank, percentile and tier are those of the whole window.
 
         CSV is RFC 4180's in UTF-8, with a header; an entry without tier has an empty field. NDJSON has one object a
-        line by the names of the same columns; without tier it is null. Parquet has them typed: integers, text, a
-        timestamp of milliseconds, a decimal.
+        line by the names of the same columns; without tier it is null. Parquet has them typed: integers, text, an
+        instant in UTC, a decimal; each may be null by its schema, but only the tier ever is.
         """
         options = _AS[export_format]
         if export_format is ExportFormat.PARQUET and compression is Compression.NONE:
             options += ", COMPRESSION uncompressed"
         elif compression is not Compression.NONE:
             options += f", COMPRESSION {compression}"
-        instant = _INSTANT if export_format is ExportFormat.PARQUET else _TEXT
-        query = _COLUMNS.format(reached_at=instant, selected=self._condition(part))
+        is_parquet = export_format is ExportFormat.PARQUET
+        query = _COLUMNS.format(reached_at=_UTC if is_parquet else _TEXT, selected=self._condition(part))
+        if is_parquet:
+            query = _NULLABLE.format(columns=query, least=LEAST)
         self._database.execute(f"COPY ({query}) TO '{file}' ({options})")
 
     def _load(self, lines: Lines, file: Path) -> None:

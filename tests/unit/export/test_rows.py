@@ -97,7 +97,8 @@ def read_parquet(content: bytes) -> list[tuple[Any, ...]]:
     with NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
-        query = "SELECT * REPLACE (strftime(reached_at, '%Y-%m-%dT%H:%M:%S.%gZ') AS reached_at) FROM read_parquet(?)"
+        instant = "strftime(reached_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%gZ')"
+        query = f"SELECT * REPLACE ({instant} AS reached_at) FROM read_parquet(?)"
         found = duckdb.execute(query, [file.name])
         assert tuple(column[0] for column in found.description or ()) == COLUMNS
         return [(rank, user, score, at, tier) for rank, user, score, at, _, tier in found.fetchall()]
