@@ -58,7 +58,7 @@ def main(book: str, *, once: bool) -> None:
 def settle(database: sqlite3.Connection, leaderboard: str, window: str) -> None:
     """Book what a window's result says and is not booked yet, in one transaction. Harmless twice.
 
-    Of a window that nothing is booked of, the awards of the last version; after that the differences that followed.
+    Of a window that nothing is booked of, the awards of the last version; after that the award changes that followed.
 
     Raises:
         WrongFile: if a file is not the one that the result speaks of, or an award id is there twice.
@@ -75,17 +75,16 @@ def settle(database: sqlite3.Connection, leaderboard: str, window: str) -> None:
             for award in awards:
                 grant(database, award["award_id"], leaderboard, window, award["user_id"], award["tier"])
         for version in versions[done:] if done else []:
-            for line in lines(version["difference"]):
-                if line["tier_before"] == line["tier_after"]:
-                    continue  # another rank in the same tier: what he got stays right
+            for line in lines(version["awardChanges"]):
+                if line["action"] == "grant":
+                    grant(database, line["award_id"], leaderboard, window, line["user_id"], line["tier"])
+                    continue
                 # by player, not by award id: what he holds may be of a version long before, if he stood still since
                 database.execute(
                     "UPDATE awards SET revoked_by = ? WHERE (leaderboard, window, user_id) = (?, ?, ?)"
                     " AND revoked_by IS NULL",
                     (version["version"], leaderboard, window, line["user_id"]),
                 )
-                if line["award_id_after"]:
-                    grant(database, line["award_id_after"], leaderboard, window, line["user_id"], line["tier_after"])
         database.execute("REPLACE INTO settled VALUES (?, ?, ?)", (leaderboard, window, versions[-1]["version"]))
 
 

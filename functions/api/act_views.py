@@ -84,6 +84,8 @@ class ResultVersionView(Struct, rename="camel", kw_only=True):
     awards: ResultFileView
     difference: ResultFileView | None
     """What differs from the version before; null for the first."""
+    award_changes: ResultFileView | None
+    """Awards that are revoked and granted by it, alone; null for the first."""
 
 
 class ResultView(ResultVersionView, rename="camel", kw_only=True):
@@ -149,9 +151,11 @@ def to_result_view(leaderboard_id: str, window: Window, found: ResultVersion) ->
 
 
 def _version(found: ResultVersion) -> dict[str, Any]:
-    final, difference = found.final, None
+    final, difference, changes = found.final, None, None
     if found.difference_url is not None:
         difference = ResultFileView(found.difference_url, final.difference_sha256)
+    if found.award_changes_url is not None:
+        changes = ResultFileView(found.award_changes_url, final.award_changes_sha256, final.award_changes)
     return {
         "version": final.version,
         "acts": final.acts,
@@ -164,4 +168,5 @@ def _version(found: ResultVersion) -> dict[str, Any]:
         "manifest": found.manifest_url,
         "awards": ResultFileView(found.awards_url, final.awards_sha256, final.awards),
         "difference": difference,
+        "award_changes": changes,
     }

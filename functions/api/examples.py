@@ -99,6 +99,7 @@ _VERSION: Final = {
     "manifest": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-acts-3.csv.manifest.json?X-Amz-Signature=…",
     "awards": _FILE | {"rows": 100},
     "difference": _FILE,
+    "awardChanges": _FILE | {"rows": 3},
 }
 
 BODIES: Final[dict[str, Any]] = {
@@ -183,6 +184,7 @@ VIEWS: Final[dict[str, Any]] = {
         "rowsWritten": 100000,
         "rows": 250000,
         "url": None,
+        "manifest": None,
         "sha256": None,
         "error": None,
         "createdAt": "2026-11-25T12:00:00.000Z",

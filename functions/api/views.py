@@ -215,6 +215,8 @@ class ExportView(Struct, rename="camel"):
     rows_written: int
     rows: int | None
     url: str | None
+    manifest: str | None
+    """URL of what the file has to be; null until it is made."""
     sha256: str | None
     error: str | None
     created_at: str

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
 from shared.pipeline.downloads import Downloads
+from shared.pipeline.manifests import manifest_key
 from shared.pipeline.rankings import check_tier
 from shared.pipeline.results import Result, Results
 from shared.queues import Queue, QueueUnavailable
@@ -74,10 +75,8 @@ class Exports:
         for _ in range(START_TRIES_MAX):
             now_ms = self._now_ms()
             latest = self._jobs.latest(leaderboard.id, request)
-            result = self._results.find(leaderboard, window)
-            is_current = latest is not None and _is_current(latest, now_ms, result)
-            if not is_current:
-                result = self._results.latest(leaderboard, window)
+            # as it is now: a file of the version before, if that is remembered, is not what a result says any more
+            result = self._results.latest(leaderboard, window)
             check_tier(leaderboard if result is None else result.rules, request.part.tier)
             if latest is not None and _is_current(latest, now_ms, result):
                 return self._shown(latest)
@@ -113,7 +112,9 @@ class Exports:
 
     def _shown(self, job: ExportJob) -> ExportJob:
         if job.state is ExportState.DONE:
-            return replace(job, url=self._downloads.url(job.leaderboard_id, job.object_key))
+            keys = job.object_key, manifest_key(job.object_key)
+            url, manifest_url = (self._downloads.url(job.leaderboard_id, key) for key in keys)
+            return replace(job, url=url, manifest_url=manifest_url)
         if job.state is not ExportState.FAILED and not job.is_alive(self._now_ms()):
             return replace(job, state=ExportState.FAILED, error="nobody is at work on it any more; ask for it again")
         return job

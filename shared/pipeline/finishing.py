@@ -16,7 +16,15 @@ from shared.pipeline.disqualifications import Disqualifications
 from shared.pipeline.folded_window import FoldedWindow, WindowRanking
 from shared.pipeline.manifests import Manifest, describe
 from shared.pipeline.rebuild import Rebuild
-from shared.pipeline.result_files import Change, Counted, awards_file, difference_file, ranking_file
+from shared.pipeline.result_files import (
+    Change,
+    Counted,
+    award_changes,
+    award_changes_file,
+    awards_file,
+    difference_file,
+    ranking_file,
+)
 from shared.pipeline.scratch import scratch
 from shared.pipeline.uploads import Upload, abort_left_over
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
@@ -119,7 +127,7 @@ class Finishing:
             self._finals.strike(rules.id, window.id, out.acts)
             return None
         final = self._store(rules, window, before.version + 1, ranking)
-        return self._add_difference(final, ranking.changes_since(ranking_before))
+        return self._add_changes(final, lambda: ranking.changes_since(ranking_before))
 
     def _rules(self, leaderboard: Leaderboard, final: FinalRanking) -> Leaderboard:
         rules = self._registry.rules(leaderboard.id, final.rules_version)
@@ -194,10 +202,21 @@ class Finishing:
             _manifest(final, window).put(self._s3, self._bucket)
         return final
 
-    def _add_difference(self, final: FinalRanking, changes: Iterable[Change]) -> FinalRanking:
-        key = f"{final.object_key.removesuffix('.csv')}.difference.csv"
-        lines = difference_file(final.leaderboard_id, final.window_id, final.version, changes)
-        return replace(final, difference_key=key, difference_sha256=self._upload(key, lines).sha256)
+    def _add_changes(self, final: FinalRanking, changes: Callable[[], Iterable[Change]]) -> FinalRanking:
+        """The difference to the version before, and what of it a payer books."""
+        name, of = final.object_key.removesuffix(".csv"), (final.leaderboard_id, final.window_id, final.version)
+        difference_key, awards_key = f"{name}.difference.csv", f"{name}.award-changes.csv"
+        difference = self._upload(difference_key, difference_file(*of, changes()))
+        changed = Counted(award_changes(*of, changes()))
+        awards = self._upload(awards_key, award_changes_file(changed))
+        return replace(
+            final,
+            difference_key=difference_key,
+            difference_sha256=difference.sha256,
+            award_changes=changed.count,
+            award_changes_key=awards_key,
+            award_changes_sha256=awards.sha256,
+        )
 
     def _upload(self, key: str, chunks: Iterable[bytes]) -> Upload:
         with passing_as_unavailable():

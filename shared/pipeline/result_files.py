@@ -28,6 +28,9 @@ DIFFERENCE_COLUMNS: Final = (
     "award_id_before",
     "award_id_after",
 )
+AWARD_CHANGE_COLUMNS: Final = ("action", "user_id", "tier", "award_id")
+REVOKE: Final = "revoke"
+GRANT: Final = "grant"
 LINES_PER_CHUNK: Final = 2_000
 
 Change = tuple[Entry | None, Entry | None]
@@ -75,6 +78,30 @@ def difference_file(leaderboard_id: str, window_id: str, version: int, changes: 
         if _told(was) != _told(now)
     )
     return _csv(DIFFERENCE_COLUMNS, lines)
+
+
+def award_changes(
+    leaderboard_id: str, window_id: str, version: int, changes: Iterable[Change]
+) -> Iterator[tuple[str, str, str, str | None]]:
+    """What happens to awards: for each player in another tier than before, the old award goes and the new one comes.
+
+    A revocation has no award id: the award that a player holds is of the version in which he came into the tier, or of
+    the one that his payer began with.
+    """
+    for was, now in leaving_last(changes):
+        before, after = (None if one is None else one.tier for one in (was, now))
+        if before == after:
+            continue
+        user_id = _user(was, now)
+        if before is not None:
+            yield REVOKE, user_id, before, None
+        if after is not None:
+            yield GRANT, user_id, after, award_id(leaderboard_id, window_id, version, user_id)
+
+
+def award_changes_file(lines: Iterable[tuple[str, str, str, str | None]]) -> Iterator[bytes]:
+    """CSV of award changes, as they are to be booked."""
+    return _csv(AWARD_CHANGE_COLUMNS, lines)
 
 
 class Counted(Iterable[T]):

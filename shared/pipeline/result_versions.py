@@ -17,6 +17,7 @@ class ResultVersion(Struct, frozen=True):
     manifest_url: str
     awards_url: str
     difference_url: str | None
+    award_changes_url: str | None = None
 
 
 class ResultVersions:
@@ -53,4 +54,5 @@ class ResultVersions:
             url(manifest_key(final.object_key)),
             url(final.awards_key),
             None if final.difference_key is None else url(final.difference_key),
+            None if final.award_changes_key is None else url(final.award_changes_key),
         )

@@ -100,7 +100,8 @@ class ExportJob(Struct, frozen=True, kw_only=True):
     abandoned: tuple[str, ...] = ()
     """Objects of the jobs and tries before it that came to nothing: what is left of them goes when this one runs."""
     url: str | None = None
-    """Presigned when the job is read; not stored."""
+    """Presigned when the job is read; not stored. So is the next."""
+    manifest_url: str | None = None
 
     @property
     def with_abandoned(self) -> tuple[str, ...]:

@@ -52,6 +52,11 @@ class FinalRanking(Struct, frozen=True, kw_only=True):
     difference_key: str | None = None
     """CSV of what differs from the version before; None for the first."""
     difference_sha256: str | None = None
+    award_changes: int = 0
+    """Awards that were revoked or granted by comparison with the version before."""
+    award_changes_key: str | None = None
+    """CSV of them; None for the first version."""
+    award_changes_sha256: str | None = None
     code_version: str
     finalised_at_ms: int
 

@@ -232,6 +232,13 @@ def test_a_disqualification_writes_a_second_version_beside_the_first_and_the_dif
         ("ann", "3", "2", "", "", "", ""),
         ("bob", "1", "", "gold", "", awards[0], ""),
     ]
+    assert second.award_changes_key is not None
+    changes = to_lines(scene.content(second.award_changes_key, second.award_changes_sha256))
+    assert [tuple(line.values()) for line in changes] == [
+        ("grant", "cat", "gold", awards[1]),
+        ("revoke", "bob", "gold", ""),
+    ]
+    assert second.award_changes == len(changes)
     assert [notice.version for notice in scene.told if notice.window_id == window.id] == [1, 2]
     assert scene.run().finals == []
 

@@ -198,6 +198,17 @@ def test_who_knows_the_version_of_a_result_before_makes_the_export_of_the_latest
     assert (done.state, done.result_version) == (ExportState.DONE, 2)
 
 
+def test_an_export_after_a_disqualification_is_of_the_version_that_the_result_is_of(bench: Bench) -> None:
+    bench.fill(20)
+    bench.kept_result = bench.result = result_of(bench, 20)
+    assert bench.ask().result_version == 1
+
+    bench.result = replace(bench.result, final=replace(bench.result.final, version=2))
+    bench.now_ms += 1
+
+    assert bench.ask().result_version == 2, "though this process remembers the version before"
+
+
 def test_an_export_of_a_result_that_another_version_follows_is_to_be_asked_for_again(bench: Bench) -> None:
     bench.fill(20)
     bench.result = result_of(bench, 20)

@@ -56,7 +56,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
 
     @app.get(_JOB, tags=tags, responses={200: described(ExportView, "The job")}, openapi_extra=operation(_JOB))
     async def job(request: Request) -> Response:
-        """How far an export is; with `url` once it is done."""
+        """How far an export is; with `url` and `manifest` once it is done."""
         leaderboard = finder.leaderboard(request)
         export_id = request.path_params["exportId"]
         found = wiring.exports.job(leaderboard.id, export_id) if is_export_id(export_id) else None
@@ -93,6 +93,7 @@ def _to_view(leaderboard_id: str, job: ExportJob) -> ExportView:
         job.rows_written,
         job.rows,
         job.url,
+        job.manifest_url,
         job.sha256,
         job.error,
         format_instant(job.created_at_ms),

@@ -16,7 +16,15 @@ from tests.unit.api.conftest import NOW_MS, Api
 
 
 def job(**values: Any) -> SimpleNamespace:
-    known = {"id": "all-time-csv", "state": "running", "rows_written": 5, "rows": None, "url": None, "sha256": None}
+    known = {
+        "id": "all-time-csv",
+        "state": "running",
+        "rows_written": 5,
+        "rows": None,
+        "url": None,
+        "manifest_url": None,
+        "sha256": None,
+    }
     rest = {"error": None, "request": ExportRequest("all-time"), "created_at_ms": NOW_MS}
     return SimpleNamespace(**(known | rest | values))
 
@@ -52,7 +60,13 @@ def test_a_wait_ends_with_the_time_or_the_job_and_tells_of_it(api: Api, state: s
 
 
 def test_a_job_can_be_followed(api: Api) -> None:
-    api.jobs["all-time-csv"] = job(state="done", url="https://files.example.com/x", rows=5, sha256="00")
+    api.jobs["all-time-csv"] = job(
+        state="done",
+        url="https://files.example.com/x",
+        manifest_url="https://files.example.com/x.m",
+        rows=5,
+        sha256="00",
+    )
     answer = api.get("/leaderboards/cup/exports/all-time-csv")
     assert answer.json == {
         "id": "all-time-csv",
@@ -63,6 +77,7 @@ def test_a_job_can_be_followed(api: Api) -> None:
         "rowsWritten": 5,
         "rows": 5,
         "url": "https://files.example.com/x",
+        "manifest": "https://files.example.com/x.m",
         "sha256": "00",
         "error": None,
         "createdAt": "2026-11-23T10:00:00.000Z",

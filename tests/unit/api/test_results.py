@@ -24,12 +24,20 @@ FINAL = FinalRanking(
     awards_sha256="0b",
     difference_key="finals/cup/2026-W46/v2.difference.csv",
     difference_sha256="0c",
+    award_changes=3,
+    award_changes_key="finals/cup/2026-W46/v2.award-changes.csv",
+    award_changes_sha256="0d",
     code_version="1",
     finalised_at_ms=0,
 )
 FILES = "https://files.example.com/v2"
 RESULT = ResultVersion(
-    FINAL, f"{FILES}.csv", f"{FILES}.csv.manifest.json", f"{FILES}.awards.csv", f"{FILES}.difference.csv"
+    FINAL,
+    f"{FILES}.csv",
+    f"{FILES}.csv.manifest.json",
+    f"{FILES}.awards.csv",
+    f"{FILES}.difference.csv",
+    f"{FILES}.award-changes.csv",
 )
 
 
@@ -51,6 +59,7 @@ def test_a_result_says_what_it_adds_up_to_and_where_its_files_are(api: Api) -> N
         "manifest": f"{FILES}.csv.manifest.json",
         "awards": {"url": f"{FILES}.awards.csv", "sha256": "0b", "rows": 2},
         "difference": {"url": f"{FILES}.difference.csv", "sha256": "0c"},
+        "awardChanges": {"url": f"{FILES}.award-changes.csv", "sha256": "0d", "rows": 3},
     }
 
 
