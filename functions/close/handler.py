@@ -27,6 +27,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partition: Annotated[int, msgspec.Meta(ge=0)]
     until: Annotated[int, msgspec.Meta(ge=1)]
     """The first offset that the partition still has."""
+    topic: str | None = None
+    """A former topic, where its records are meant."""
 
 
 @metrics.log_metrics
@@ -43,7 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """
     if "acknowledge" in event:
         lost = msgspec.convert(event["acknowledge"], Acknowledgement)
-        wiring.coverage.acknowledge(lost.partition, lost.until)
+        wiring.coverage.acknowledge(lost.partition, lost.until, lost.topic)
         logger.warning("went on without lost records", extra={"partition": lost.partition, "until": lost.until})
         return {"partition": lost.partition, "until": lost.until}
     wiring.lag.note()

@@ -9,6 +9,8 @@ LEADERBOARDS = "leaderboards"
 """Partition of all definitions in the registry, e.g. `leaderboards` / `autumn-cup`."""
 TELEMETRY = "telemetry"
 """Partition of what is left for a scrape of metrics, e.g. `telemetry` / `mended`."""
+TOPICS = "topics"
+"""Partition of how far each topic was seen, e.g. `topics` / `score-events`."""
 TELEMETRY_MENDED = "mended"
 """Sort key of the counter of what was mended."""
 NOTICES = "notice#"
@@ -118,7 +120,7 @@ def gap_sort(partition: int, first: int) -> str:
 
 
 def losses_partition(topic: str) -> str:
-    """What the partitions of a topic lost before it was committed, e.g. `losses#score-events`, sorted by partition."""
+    """What the partitions of a topic lost before it was committed, e.g. `losses#score-events`; sort keys as of gaps."""
     return f"losses#{topic}"
 
 

@@ -1,26 +1,33 @@
-"""Records that the topic lost before they were committed, noted until somebody goes on without them.
+"""Records that the topic lost before they were committed, noted until somebody goes on without them; and how far each
+topic was seen, since what a former one held is known from nowhere else.
 
 What is committed says so only for as long as nothing is read on: the next record passes the gap.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from shared.truth import keys
 from shared.truth.conditions import delete_if, update_if
+from shared.truth.failures import passing_as_unavailable
 from shared.truth.queries import items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_NOTE: Final = "SET lost_from = if_not_exists(lost_from, :first), lost_until = :until"
+_NOTE: Final = "SET lost_until = :until"
 _FURTHER: Final = "attribute_not_exists(pk) OR lost_until < :until"
 _UP_TO: Final = "lost_until <= :until"
 
 
 class Loss(Struct, frozen=True):
-    """Offsets of a partition that were not committed and are not there any more, from `first` to before `until`."""
+    """Offsets of a partition that were not committed and are not there any more, from `first` to before `until`.
+
+    Where both are the same, the topic was made anew, and nobody knows what its former self held from there on.
+    """
 
     partition: int
     first: int
@@ -28,40 +35,77 @@ class Loss(Struct, frozen=True):
 
 
 class Losses:
-    """One for each partition that has lost any, in the registry table."""
+    """One item for each place from which on a partition has lost records, one for each topic; in the registry table."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
     def note(self, topic: str, loss: Loss) -> None:
-        """Note a loss, which makes one that is noted already reach further; harmless twice.
+        """Note a loss, which makes one from the same offset on reach further; harmless twice.
 
         Raises:
             Unavailable: if DynamoDB throttles or is out of reach; it may have been noted.
         """
-        key, values = _key(topic, loss.partition), {":first": loss.first, ":until": loss.until}
-        update_if(self._client, self._table, key, _NOTE, _FURTHER, values=values)
+        update_if(self._client, self._table, _key(topic, loss), _NOTE, _FURTHER, values={":until": loss.until})
 
     def of(self, topic: str) -> list[Loss]:
-        """What a topic has lost, by partition.
+        """What a topic has lost, by partition and offset.
 
         Raises:
             Unavailable: as above.
         """
-        return [
-            Loss(int(item["sk"]["S"]), int(item["lost_from"]["N"]), int(item["lost_until"]["N"]))
-            for item in items(self._client, self._table, keys.losses_partition(topic))
-        ]
+        return [_to_loss(item) for item in items(self._client, self._table, keys.losses_partition(topic))]
 
     def strike(self, topic: str, loss: Loss) -> None:
-        """Strike a loss, unless more has been noted meanwhile.
+        """Strike a loss, unless it has been noted as larger meanwhile.
 
         Raises:
             Unavailable: as above; it may have been struck.
         """
-        delete_if(self._client, self._table, _key(topic, loss.partition), _UP_TO, values={":until": loss.until})
+        delete_if(self._client, self._table, _key(topic, loss), _UP_TO, values={":until": loss.until})
+
+    def note_ends(self, topic: str, ends: Mapping[int, int]) -> None:
+        """Replace what is known of a topic's ends.
+
+        Args:
+            topic: its name.
+            ends: partition → the offset that its next record will have.
+
+        Raises:
+            Unavailable: as above.
+        """
+        body = msgspec.json.encode(ends).decode()
+        with passing_as_unavailable():
+            self._client.put_item(TableName=self._table, Item={**_topic_key(topic), "ends": {"S": body}})
+
+    def ends(self) -> dict[str, dict[int, int]]:
+        """Every topic that was seen, and its ends as of the last look; without those that were forgotten.
+
+        Raises:
+            Unavailable: as above.
+        """
+        found = items(self._client, self._table, keys.TOPICS)
+        return {item["sk"]["S"]: msgspec.json.decode(item["ends"]["S"], type=dict[int, int]) for item in found}
+
+    def forget(self, topic: str) -> None:
+        """Forget a former topic, of which nothing is missing.
+
+        Raises:
+            Unavailable: as above.
+        """
+        with passing_as_unavailable():
+            self._client.delete_item(TableName=self._table, Key=_topic_key(topic))
 
 
-def _key(topic: str, partition: int) -> dict[str, Any]:
-    return {"pk": {"S": keys.losses_partition(topic)}, "sk": {"S": keys.progress_sort(partition)}}
+def _key(topic: str, loss: Loss) -> dict[str, Any]:
+    return {"pk": {"S": keys.losses_partition(topic)}, "sk": {"S": keys.gap_sort(loss.partition, loss.first)}}
+
+
+def _topic_key(topic: str) -> dict[str, Any]:
+    return {"pk": {"S": keys.TOPICS}, "sk": {"S": topic}}
+
+
+def _to_loss(item: Mapping[str, Any]) -> Loss:
+    partition, _, first = item["sk"]["S"].partition("#")
+    return Loss(int(partition), int(first), int(item["lost_until"]["N"]))

@@ -33,7 +33,8 @@ REJECTED: Final = {reason: f"rejected_{reason}" for reason in Reason}
 COUNTERS: Final = (APPLIED, DUPLICATE, *REJECTED.values())
 """Attributes of the item: what can become of a record."""
 
-_FROM_THERE = "attribute_not_exists(pk) OR next_offset = :from"
+_AT_THE_START = "attribute_not_exists(pk) OR next_offset = :from"
+_FROM_THERE = "next_offset = :from"
 """Nobody has recorded anything since it was read that the partition is committed to `:from`."""
 _NOT_SO_FAR = "attribute_not_exists(pk) OR next_offset < :next"
 _FURTHER = "attribute_not_exists(pk) OR gap_until < :until"
@@ -73,7 +74,7 @@ class Progress:
     def advance(self, position: Position, now_ms: int, outcomes: Mapping[int, str]) -> None:
         """Record a position, unless a later one is recorded already, and count the records that it settles.
 
-        What lies between the recorded position and the first of these records is noted as a gap.
+        What lies between the recorded position, 0 before the first, and the first of these records is noted as a gap.
 
         Args:
             position: up to where the partition is committed.
@@ -113,8 +114,11 @@ class Progress:
         }
         added = ", ".join(f"{name} :{name}" for name in counts)
         change = f"{_RECORD} ADD {added}"
-        before = update_if(self._client, self._table, _place(position), change, _FROM_THERE, values=values)
-        return position.next_offset if before is None else int(before["next_offset"]["N"])
+        condition = _FROM_THERE if start else _AT_THE_START
+        before = update_if(self._client, self._table, _place(position), change, condition, values=values)
+        if before is None:
+            return position.next_offset
+        return int(before["next_offset"]["N"]) if before else 0
 
     def _note(self, topic: str, gap: Gap) -> None:
         change, values = "SET gap_until = :until", {":until": gap.until}

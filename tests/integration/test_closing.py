@@ -110,13 +110,25 @@ def test_offsets_without_records_stay_passed_when_the_retention_takes_them(scene
 
 def test_a_partition_that_was_never_read_blocks_only_if_it_has_had_records(scene: Scene) -> None:
     scene.broker.name += "-other"  # no position is known of it
-    scene.broker.reached = Reach(0, 4, 5, 5)
+    scene.broker.reached = Reach(0, 0, 1, 5)
     assert [one.cause for one in scene.run().blocked] == [Cause.LAG]
 
-    scene.broker.reached = Reach(0, 5, 5, 5)
-    assert [one.cause for one in scene.run().blocked] == [Cause.LOST]
-
     scene.broker.reached = Reach(0, 0, 0, 0)
+    assert not scene.run().blocked
+
+
+def test_what_a_partition_lost_before_it_was_first_read_blocks_though_ingest_reads_on(scene: Scene) -> None:
+    scene.broker.name += "-other"  # no position is known of it
+    scene.pass_partition(5, first=4)
+    scene.broker.reached = Reach(0, 4, 5, 5)
+
+    (blocked,) = scene.run().blocked
+    assert (blocked.cause, blocked.detail) == (
+        Cause.LOST,
+        f"partition 0 of {scene.broker.name} lost the records from 0 to 4",
+    )
+
+    scene.coverage.acknowledge(0, 4)
     assert not scene.run().blocked
 
 
@@ -155,7 +167,7 @@ def test_what_is_lost_blocks_until_it_is_acknowledged_though_ingest_reads_on(
 
 
 def test_a_loss_is_noted_while_another_partition_lags(scene: Scene) -> None:
-    scene.pass_partition(10, partition=1)
+    scene.pass_partition(10, partition=1, first=0)
     lagging = Reach(0, 0, 11, 12)
     scene.broker.reach = lambda _moment_ms: [lagging, Reach(1, 0, 8, 8)]  # type: ignore[method-assign]
     scene.run()
@@ -167,7 +179,7 @@ def test_a_loss_is_noted_while_another_partition_lags(scene: Scene) -> None:
     (blocked,) = scene.run().blocked
     assert (blocked.cause, blocked.detail) == (
         Cause.LOST,
-        f"partition 1 of {scene.broker.name} lost the records from 8 to 10",
+        f"partition 1 of {scene.broker.name} was made anew: what it held from offset 10 on is not known",
     )
 
 
@@ -177,7 +189,7 @@ def test_a_loss_is_noted_while_no_day_is_due(scene: Scene) -> None:
     run = scene.run()
     assert not run.blocked
     assert run.lost is not None
-    assert run.lost.detail == f"partition 0 of {scene.broker.name} lost the records from 8 to 10"
+    assert run.lost.detail == f"partition 0 of {scene.broker.name} lost the records from 10 to 12", "which it had"
 
     scene.pass_partition(13, first=0)
     scene.broker.reached = Reach(0, 0, 13, 13)
@@ -214,6 +226,49 @@ def test_what_ingest_was_never_handed_blocks_if_there_are_records_or_nobody_know
     assert scene.stored(daily(MONDAY)) == RANKING
 
 
+def test_a_new_topic_name_does_not_pass_over_what_the_former_one_lost(scene: Scene) -> None:
+    former = scene.broker.name
+    scene.broker.reached = Reach(0, 11, 12, 12)
+    scene.run()
+    scene.broker.name += "-anew"
+    scene.broker.reached = Reach(0, 0, 0, 0)
+
+    run = scene.run()
+    assert [one.cause for one in run.blocked] == [Cause.LOST]
+    assert run.lost is not None
+    assert run.lost.detail == f"partition 0 of {former} lost the records from 10 to 11"
+
+    scene.coverage.acknowledge(0, 11, former)
+    run = scene.run()
+    assert run.lost is not None
+    assert run.lost.detail == f"partition 0 of {former} lost the records from 11 to 12", "it was left with it"
+
+    scene.coverage.acknowledge(0, 12, former)
+    assert not scene.run().blocked
+    assert scene.stored(daily(MONDAY)) == RANKING
+    assert list(scene.losses.ends()) == [scene.broker.name]
+
+
+def test_a_former_topic_that_was_committed_to_its_end_keeps_nothing_waiting(scene: Scene) -> None:
+    scene.pass_partition(12, first=10)
+    scene.coverage.look()
+    scene.broker.name += "-anew"
+    scene.broker.reached = Reach(0, 0, 0, 0)
+
+    assert not scene.run().blocked
+    assert scene.stored(daily(MONDAY)) == RANKING
+
+
+def test_of_a_former_topic_nothing_is_acknowledged_but_what_it_was_seen_to_hold(scene: Scene) -> None:
+    former = scene.broker.name
+    scene.coverage.look()
+    scene.broker.name += "-anew"
+
+    for partition, until, name in ((0, 13, former), (1, 1, former), (0, 1, "nobody-knows-it")):
+        with pytest.raises(ValueError, match="or is not known"):
+            scene.coverage.acknowledge(partition, until, name)
+
+
 def test_what_is_blocked_has_not_waited_for_longer_than_its_leaderboard_is_there(scene: Scene) -> None:
     scene.broker.reached = Reach(0, 0, 11, 12)
     scene.now_ms = SETTLED_MS - HOUR_MS
@@ -239,7 +294,7 @@ def test_all_that_is_lost_has_to_be_acknowledged(scene: Scene) -> None:
 def test_nothing_is_acknowledged_but_what_is_lost(scene: Scene, partition: int, until: int) -> None:
     scene.broker.reached = Reach(0, 11, 12, 12)
 
-    with pytest.raises(ValueError, match="has records from"):
+    with pytest.raises(ValueError, match="has records before"):
         scene.coverage.acknowledge(partition, until)
 
     assert [one.next_offset for one in scene.progress.positions(scene.broker.name)] == [10]

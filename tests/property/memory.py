@@ -100,11 +100,13 @@ class Client:
         stored = self._database.items.get(place)
         values = update["ExpressionAttributeValues"]
         holds = {
+            "next_offset = :from": lambda: stored["next_offset"] == values[":from"],
             "attribute_not_exists(pk) OR next_offset = :from": lambda: stored["next_offset"] == values[":from"],
             "attribute_not_exists(pk) OR gap_until < :until": lambda: _is_less(stored["gap_until"], values[":until"]),
         }[update["ConditionExpression"]]
         assert update["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD"
-        if stored is not None and not holds():
+        may_be_new = "attribute_not_exists(pk)" in update["ConditionExpression"]
+        if not (may_be_new if stored is None else holds()):
             raise ConditionalCheckFailed(deepcopy(stored))
         self._database.items[place] = updated(stored, update)
         if fault is Fault.TIMEOUT_AFTER:

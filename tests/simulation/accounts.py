@@ -34,11 +34,14 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
     records = [record for log in world.topic for record in log]
     oracle.take(records)
     letters, stored = dead_letters(world), ledger(world)
+    lost = world.lost()
     undecided = undecided_players(world, oracle, records, letters)
     for record in records:
         place = record.partition, record.offset
         outcome, reasons = oracle.outcomes[place], letters.get(place, set())
-        if outcome in BY_ORDER and (player := read(record.value)[0]) in undecided:
+        if place in lost:  # nowhere; or where it belongs, by a call that did not come to its end
+            assert reasons <= ({*BY_ORDER} if outcome in BY_ORDER else {outcome}), place
+        elif outcome in BY_ORDER and (player := read(record.value)[0]) in undecided:
             assert_accounted(world, record, reasons, stored.get(player, []))
         else:
             assert reasons == (set() if outcome in (APPLIED, DUPLICATE) else {outcome}), place
@@ -53,8 +56,11 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
 def undecided_players(
     world: World, oracle: Oracle, records: list[Produced], letters: Mapping[tuple[int, int], Set[str]]
 ) -> set[Player]:
-    """Of whom the order of events across partitions, or of events and changes of the lateness, decides."""
+    """Of whom the order of events across partitions, or of events and changes of the lateness, decides; and those of
+    whom the retention took events.
+    """
     found: set[Player] = set()
+    lost = world.lost()
     contents: dict[tuple[Player, str], set[Fact]] = {}
     partitions: dict[tuple[Player, str], set[int]] = {}
     orders: dict[tuple[Player, str], list[tuple[Produced, Fact]]] = {}
@@ -64,6 +70,8 @@ def undecided_players(
         if outcome not in BY_ORDER:
             continue
         player, fact = read(record.value)
+        if place in lost:
+            found.add(player)
         least_ms, most_ms = cutoffs_ms(world, player, fact)
         if least_ms < record.appended_at_ms <= most_ms or "score_overflow" in (outcome, *letters.get(place, ())):
             found.add(player)

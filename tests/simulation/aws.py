@@ -143,6 +143,8 @@ class Dynamo:
 
     def delete_item(self, **delete: Any) -> None:
         self._before("DeleteItem")
+        if self._reason(delete)["Code"] != "None":
+            raise ConditionalCheckFailed({"Error": {"Code": "ConditionalCheckFailedException"}}, "DeleteItem")
         self._write("Delete", delete)
         self._after()
 
@@ -216,9 +218,16 @@ class Dynamo:
             "attribute_not_exists(pk) OR next_offset = :from": lambda: (
                 item is None or _number(item, "next_offset") == values[":from"]
             ),
+            "next_offset = :from": lambda: item is not None and _number(item, "next_offset") == values[":from"],
             "attribute_not_exists(pk) OR next_offset < :next": lambda: (
                 item is None or _number(item, "next_offset") < values[":next"]
             ),
+            "attribute_not_exists(pk) OR gap_until < :until": lambda: _number(item, "gap_until", -1) < values[":until"],
+            "attribute_not_exists(pk) OR lost_until < :until": lambda: (
+                _number(item, "lost_until", -1) < values[":until"]
+            ),
+            "gap_until <= :until": lambda: item is not None and _number(item, "gap_until") <= values[":until"],
+            "lost_until <= :until": lambda: item is not None and _number(item, "lost_until") <= values[":until"],
             "version = :version AND (attribute_not_exists(refusing_through) OR refusing_through < :through)": lambda: (
                 _number(item, "version") == values[":version"]
                 and _number(item, "refusing_through", -1) < values[":through"]
@@ -234,7 +243,7 @@ class Dynamo:
             return {"Code": "None"}
         reason: dict[str, Any] = {"Code": "ConditionalCheckFailed"}
         if put.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
-            reason["Item"] = _copied(item)
+            reason["Item"] = None if item is None else _copied(item)
         return reason
 
     def _write(self, kind: str, action: dict[str, Any]) -> None:

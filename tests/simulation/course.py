@@ -47,6 +47,10 @@ class Fault(StrEnum):
     """DynamoDB takes requests for a while and answers none: each waits for all that its client grants."""
     REWIND = "rewind"
     """Somebody sets the consumer group back, maybe to where it began."""
+    CREATE_TIME = "create-time"
+    """The topic is set to CreateTime for a moment, and a record carries its producer's time."""
+    RETENTION = "retention"
+    """The oldest records of a partition are removed, also some that are not committed."""
 
     __hash__ = str.__hash__  # that of enumerations is written in Python, and asked for at every point
 
@@ -71,9 +75,11 @@ SHARES = {
     Fault.STRAY: 0.05,
     Fault.HANG: 0.03,
     Fault.REWIND: 0.03,
+    Fault.CREATE_TIME: 0.05,
+    Fault.RETENTION: 0.02,
 }
 """Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules and hanging of all
-seconds, producers of all events."""
+seconds, producers of all events; the retention of all seconds and of all questions that the broker is asked."""
 
 
 @dataclass(frozen=True)

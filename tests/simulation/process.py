@@ -47,8 +47,8 @@ from shared.wiring import (
 from tests.simulation.aws import Dynamo
 from tests.simulation.cache import Breaker, Cache
 from tests.simulation.course import Fault
-from tests.simulation.outside import Broker, Notices
-from tests.simulation.progress import DLQ, WatchedProgress
+from tests.simulation.outside import Notices, broker
+from tests.simulation.progress import DLQ, WatchedFinals, WatchedProgress
 from tests.simulation.scheduler import InBackground, one_after_another
 
 if TYPE_CHECKING:
@@ -163,12 +163,9 @@ class Process:
 
     def closing(self) -> Closing:
         """The closing function."""
-        topic: Any = Broker(self._world)
         s3: Any = self._world.s3
         notices: Any = Notices(self._world)
-        progress, losses = Progress(self._dynamo, "registry"), Losses(self._dynamo, "registry")
-        coverage = Coverage(progress, losses, topic, self.clock)
-        finals = Finals(self._dynamo, "registry")
+        finals = WatchedFinals(self._world.accounts, self._dynamo, "registry")
         finishing = Finishing(
             reads=self.reads,
             live=self.live,
@@ -185,11 +182,19 @@ class Process:
             finals=finals,
             acts=self.acts(),
             discipline=self.discipline(),
-            coverage=coverage,
+            coverage=self.coverage(),
             finishing=finishing,
             notices=notices,
             now_ms=self.clock,
         )
+
+    def losses(self) -> Losses:
+        """What the topic lost."""
+        return Losses(self._dynamo, "registry")
+
+    def coverage(self) -> Coverage:
+        """What is committed of the topic."""
+        return Coverage(Progress(self._dynamo, "registry"), self.losses(), broker(self._world), self.clock)
 
     def _snapshots(self) -> WindowSnapshots:
         return WindowSnapshots(

@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import Day
 from shared.queues import DeadLetter
+from shared.truth.finals import Finals
 from shared.truth.keys import ledger_partition
 from shared.truth.progress import Gap, Position, Progress
 from tests.oracle import Refused, parse
@@ -28,16 +31,39 @@ class Accounts:
 
     def look(self, position: Position) -> None:
         """Look for each record before a position that is about to be recorded."""
+        self._read_letters()
+        partition = position.partition
+        start = max(self._seen.get(partition, 0), self._world.removed[partition])  # nobody can hand over what is gone
+        for offset in range(start, position.next_offset):
+            if (partition, offset) not in self._letters and not self._is_in_ledger(partition, offset):
+                self.missing.append((partition, offset))
+        self._seen[partition] = max(position.next_offset, self._seen.get(partition, 0))
+
+    def uncounted(self, cutoff_ms: int | None = None) -> list[tuple[int, int]]:
+        """Records that the broker stamped by a cutoff, or at all, that are nowhere, and of which nobody has said that
+        they are lost.
+        """
+        self._read_letters()
+        return [
+            place
+            for log in self._world.topic
+            for record in log
+            if record.stamped and (cutoff_ms is None or record.appended_at_ms <= cutoff_ms)
+            if (place := (record.partition, record.offset)) not in self._letters
+            if not record.offset < self._world.acknowledged[record.partition]
+            if not self._is_in_ledger(*place)
+        ]
+
+    def _read_letters(self) -> None:
         bodies = self._world.sqs.messages.get(DLQ, [])
         for body in bodies[self._read :]:
             letter = msgspec.json.decode(body, type=DeadLetter)
             self._letters.add((letter.partition, letter.offset))
         self._read = len(bodies)
-        partition = position.partition
-        for offset in range(self._seen.get(partition, 0), position.next_offset):
-            if (partition, offset) not in self._letters and not self._is_in_ledger(partition, offset):
-                self.missing.append((partition, offset))
-        self._seen[partition] = max(position.next_offset, self._seen.get(partition, 0))
+
+    def is_removed(self, gap: Gap) -> bool:
+        """Whether the retention has removed all of a gap."""
+        return gap.until <= self._world.removed[gap.partition]
 
     def _is_in_ledger(self, partition: int, offset: int) -> bool:
         try:
@@ -60,5 +86,19 @@ class WatchedProgress(Progress):
         self._accounts.look(position)
         super().advance(position, *more)
 
-    def _note(self, _topic: str, gap: Gap) -> None:
-        raise AssertionError(f"every record is handed over: {gap}")
+    def _note(self, topic: str, gap: Gap) -> None:
+        assert self._accounts.is_removed(gap), f"every record that is there is handed over: {gap}"
+        super()._note(topic, gap)
+
+
+class WatchedFinals(Finals):
+    """Looks before a day refuses events."""
+
+    def __init__(self, accounts: Accounts, client: Any, table: str) -> None:
+        super().__init__(client, table)
+        self._accounts = accounts
+
+    def refuse(self, leaderboard: Leaderboard, through: Day) -> None:
+        """As the product's."""
+        assert self._accounts.uncounted(leaderboard.cutoff_ms(through)) == [], "no day refuses what is not counted"
+        super().refuse(leaderboard, through)

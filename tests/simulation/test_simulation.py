@@ -42,7 +42,7 @@ def test_the_same_seed_takes_the_same_course(redis: Redis) -> None:
 def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
     struck: Counter[Fault] = Counter()
-    crashes = finished = done = revised = ranges = built_behind = healed = 0
+    lost = crashes = finished = done = revised = ranges = built_behind = healed = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
     for seed in range(24):
@@ -55,6 +55,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         ranges += world.ranges_served
         built_behind += world.built_behind
         healed += world.range_healed.complete
+        lost += len(world.lost())
         done += sum(len(log) for log in acts(world).values())
         revised += sum(sort.startswith("result-version#") for _, sort in world.dynamo.tables["registry"])
         reasons |= {msgspec.json.decode(body, type=DeadLetter).reason for body in world.sqs.messages[DLQ]}
@@ -68,6 +69,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     assert ranges > 50
     assert built_behind > 50
     assert healed > 5
+    assert lost > 20
     assert revised > 5
     assert reasons == {
         "malformed",
@@ -78,6 +80,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         "too_late",
         "from_the_future",
         "score_overflow",
+        "untrusted_timestamp",
     }
 
 

@@ -32,6 +32,7 @@ from shared.pipeline.rankings import Rankings, Rebuilding
 from shared.pipeline.repair import Interrupted
 from shared.pipeline.window_builds import Building
 from shared.queues import QueueUnavailable, RepairRequest
+from shared.topic import TopicUnavailable
 from shared.truth.acts import Taken
 from shared.truth.commits import Unavailable
 from shared.truth.keys import leaderboard_partition, ledger_partition
@@ -113,6 +114,12 @@ class World:
         self.brokers_ahead_ms = [0] * PARTITIONS
         """How far the clock of each partition's leader is ahead of ours."""
         self.topic: list[list[Produced]] = [[] for _ in range(PARTITIONS)]
+        self.removed = [0] * PARTITIONS
+        """The first offset of each partition that the broker still has."""
+        self.acknowledged = [0] * PARTITIONS
+        """Up to where an operator has said that what is lost is lost."""
+        self.settled: set[tuple[int, int]] = set()
+        """Partition and offset of what a call of ingest came to an end with."""
         self.committed = [0] * PARTITIONS
         self.owner = ["one"] * PARTITIONS
         """Whose commits the broker takes; the other one may still have records under way."""
@@ -167,9 +174,22 @@ class World:
         self.produced = True
 
     def _append(self, partition: int, value: bytes) -> None:
-        log = self.topic[partition]
-        log.append(Produced(partition, len(log), self.scheduler.now_ms + self.brokers_ahead_ms[partition], value))
+        log, at_ms = self.topic[partition], self.scheduler.now_ms + self.brokers_ahead_ms[partition]
+        if by_producer := self.scheduler.fails(Fault.CREATE_TIME):
+            at_ms += self.rng.randrange(-2 * DAY_MS, 2 * DAY_MS)
+        log.append(Produced(partition, len(log), at_ms, value, not by_producer))
         self.scheduler.pause()
+
+    def retain(self, partition: int) -> None:
+        """Let the retention of a partition strike: mostly, what it removes is committed."""
+        if self.scheduler.fails(Fault.RETENTION):
+            end = len(self.topic[partition]) if self.rng.random() < 0.3 else self.committed[partition]
+            self.removed[partition] = self.rng.randint(self.removed[partition], max(self.removed[partition], end))
+
+    def lost(self) -> set[tuple[int, int]]:
+        """What the retention removed before any call came to an end with it."""
+        places = {(partition, offset) for partition, end in enumerate(self.removed) for offset in range(end)}
+        return places - self.settled
 
     def _user(self) -> str:
         return f"u{self.rng.randrange(self._players)}"
@@ -209,8 +229,10 @@ class World:
             self._note_refused_though_held(candidates, accepted)
             for candidate in candidates:
                 assert candidate.disposition is not None
-                if candidate.disposition is Disposition.FAILED:
-                    source = candidate.record.source
+                source = candidate.record.source
+                if candidate.disposition is not Disposition.FAILED:
+                    self.settled.add((source.partition, source.offset))
+                else:
                     place = {"partition": f"{TOPIC}-{source.partition}", "offset": source.offset}
                     failures.append({"itemIdentifier": place})
             return {"batchItemFailures": failures}
@@ -230,6 +252,7 @@ class World:
                 mine, rewinds = current, list(self.rewinds)
             backlog = {partition for _, partition in mapping.backlog()}
             for partition in mine - backlog:
+                positions[partition] = max(positions[partition], self.removed[partition])
                 batch = self.topic[partition][positions[partition] :][: self.rng.randrange(1, FETCH)]
                 positions[partition] += len(batch)
                 mapping.add(_to_message(record) for record in batch)
@@ -411,12 +434,31 @@ class World:
                 self.redis.flushall()
             if self.scheduler.fails(Fault.HANG):
                 self.dynamo.hang(self.rng.randrange(HANG_MS_MAX))
+            self.retain(self.rng.randrange(PARTITIONS))
             if self.scheduler.fails(Fault.FAILOVER):
                 replica = Replica(self.redis)
                 self.scheduler.sleep(self.rng.uniform(0, 1))
                 replica.take_over()
             if self.scheduler.fails(Fault.CLOCKS):
                 self.brokers_ahead_ms[self.rng.randrange(PARTITIONS)] = self.rng.randrange(-25_000, 25_000)
+
+    def operate(self) -> None:
+        """An operator who says, sooner or later, that what is lost is lost."""
+        process = Process(self)
+        while self.scheduler.has(Fault.RETENTION) and not self.is_quiet():
+            self.scheduler.sleep(30)
+            with suppress(Unavailable, TopicUnavailable):
+                self._acknowledge(process)
+
+    def _acknowledge(self, process: Process) -> None:
+        for loss in process.losses().of(TOPIC):
+            assert loss.first < loss.until <= self.removed[loss.partition], "is told with the right offsets"
+            before = self.acknowledged[loss.partition]
+            self.acknowledged[loss.partition] = max(before, loss.until)
+            try:
+                process.coverage().acknowledge(loss.partition, loss.until)
+            except ValueError:  # it is part of a larger one, which comes next
+                self.acknowledged[loss.partition] = before
 
     def new_token(self) -> str:
         """A token that nobody else has."""
@@ -432,7 +474,8 @@ class World:
 
     def is_consumed(self) -> bool:
         """Whether every record is committed."""
-        return self.produced and self.committed == [len(log) for log in self.topic]
+        reached = map(max, self.committed, self.removed)
+        return self.produced and [*reached] == [len(log) for log in self.topic]
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way any more."""
@@ -442,7 +485,7 @@ class World:
         """Let everybody live, with faults until all is produced and much of it consumed, then in peace."""
         for name in ("one", "two"):
             self.scheduler.spawn(lambda name=name: self.consume(name))
-        for life in (self.produce, self.repair, self.read, self.discipline, self.redefine, self.disturb):
+        for life in (self.produce, self.repair, self.read, self.discipline, self.redefine, self.disturb, self.operate):
             self.scheduler.spawn(life)
         for _ in range(CLOSERS):  # a run may take longer than its schedule
             self.scheduler.spawn(self.close)
@@ -462,10 +505,18 @@ class World:
         log = leaderboard_partition(self.ranged.id)
         self.acts_by_then = sum(of == log and sort.startswith("act#") for of, sort in self.dynamo.tables["registry"])
         self.scheduler.now_ms += AFTERWARDS_MS
+        self._acknowledge_all(process)
         self._close_all()
         for _ in range(self.rng.randrange(3)):
             self._act(process.discipline())
         self._close_all()
+
+    def _acknowledge_all(self, process: Process) -> None:
+        lost = process.closing().run().lost
+        assert lost is not None or not self.accounts.uncounted(), "what is lost is told"
+        while process.losses().of(TOPIC):
+            self._acknowledge(process)
+        assert not self.accounts.uncounted()
 
     def _close_all(self) -> None:
         while run := Process(self).closing().run():
@@ -486,12 +537,14 @@ def _while_handling(error: BaseException | None, *kinds: type[Exception]) -> boo
 
 
 def _to_message(record: Produced) -> Message:
-    return Message(TOPIC, record.partition, record.offset, record.appended_at_ms, "LOG_APPEND_TIME", None, record.value)
+    timestamp_type = "LOG_APPEND_TIME" if record.stamped else "CREATE_TIME"
+    return Message(TOPIC, record.partition, record.offset, record.appended_at_ms, timestamp_type, None, record.value)
 
 
 def _to_record(raw: dict[str, Any]) -> Record:
     value = b64decode(raw["value"]) if "value" in raw else None
-    return Record(Source(raw["topic"], raw["partition"], raw["offset"], raw["timestamp"]), None, value)
+    source = Source(raw["topic"], raw["partition"], raw["offset"], raw["timestamp"])
+    return Record(source, None, value, raw["timestampType"] == "LOG_APPEND_TIME")
 
 
 def _never(_messages: Any, reason: str) -> None:

@@ -85,7 +85,7 @@ def test_what_is_acknowledged_as_lost_is_named_by_partition_and_offset(module: A
 
     module.handler(msgspec.json.decode((EVENTS / "close-acknowledge.json").read_bytes()), CONTEXT)
 
-    assert acknowledged == [(3, 1200)]
+    assert acknowledged == [(3, 1200, None)]
 
 
 @pytest.mark.parametrize("lost", [{}, {"partition": 3}, {"partition": -1, "until": 5}, {"partition": "3", "until": 5}])
