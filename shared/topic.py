@@ -16,6 +16,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from msgspec import Struct
 
 TIMEOUT_S: Final = 10
@@ -47,6 +48,31 @@ class Reach(Struct, frozen=True):
     end: int
     newest: int
     """The offset that the next record of the partition will have."""
+
+
+RETENTION_MS_MIN: Final = 86_400_000
+"""How long the topic must keep records at least, so that ingest may stand still for a night and lose nothing."""
+SETTINGS: Final = ("message.timestamp.type", "cleanup.policy", "retention.ms")
+"""Of the topic, that exactness depends on."""
+
+
+def wrong_settings(settings: Mapping[str, str]) -> list[str]:
+    """What is wrong with a topic's settings, in words, each naming the setting; nothing for those that are not given.
+
+    Args:
+        settings: by SETTINGS.
+    """
+    wrong = []
+    timestamp_type = settings.get("message.timestamp.type", "LogAppendTime")
+    if timestamp_type != "LogAppendTime":
+        wrong.append(f"message.timestamp.type must be LogAppendTime, not {timestamp_type}")
+    policy = settings.get("cleanup.policy", "delete")
+    if policy != "delete":
+        wrong.append(f"cleanup.policy must be delete, not {policy}: compaction removes events")
+    kept_ms = int(settings.get("retention.ms", "-1"))
+    if 0 <= kept_ms < RETENTION_MS_MIN:
+        wrong.append(f"retention.ms must be {RETENTION_MS_MIN} or more, not {kept_ms}")
+    return wrong
 
 
 class Outgoing(Struct, frozen=True):
@@ -107,6 +133,21 @@ class Topic:
         # a transaction that is open ends what can be read before `end`: its records may still come to count
         at = message.offset()
         return at is None or at < end
+
+    def settings(self) -> dict[str, str]:
+        """Those of SETTINGS that the broker tells.
+
+        Raises:
+            TopicUnavailable: if the broker does not answer, or may not be asked.
+        """
+        resource = ConfigResource(ResourceType.TOPIC, self.name)
+        admin = AdminClient({**self._settings, "log_level": 3})  # answers nothing once it is gone
+        try:
+            (answer,) = admin.describe_configs([resource], request_timeout=TIMEOUT_S).values()
+            found = answer.result(TIMEOUT_S + 1)
+        except (KafkaException, TimeoutError) as error:
+            raise TopicUnavailable(str(error)) from error
+        return {name: found[name].value for name in SETTINGS if name in found}
 
     def send(self, records: Iterable[Outgoing]) -> list[str | None]:
         """Send records and wait until the broker has them.

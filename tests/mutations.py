@@ -81,6 +81,13 @@ MUTATIONS = (
         PROPERTY,
     ),
     Mutation(
+        "a compacted topic is as good as any",
+        "shared/topic.py",
+        'if policy != "delete":',
+        "if False:",
+        PROPERTY,
+    ),
+    Mutation(
         "the all-time standing is forgotten",
         "shared/pipeline/plans.py",
         "for bucket in (day, ALL_TIME_BUCKET)\n            }",

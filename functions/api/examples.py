@@ -214,7 +214,7 @@ VIEWS: Final[dict[str, Any]] = {
     "ResultVersionsView": {"leaderboardId": "autumn-cup", "windowId": "2026-W48", "versions": [_VERSION]},
     "HealthView": {
         "status": "up",
-        "dependencies": dict.fromkeys(("dynamodb", "redis", "queues", "s3"), _HEALTHY),
+        "dependencies": dict.fromkeys(("dynamodb", "redis", "queues", "s3", "topic"), _HEALTHY),
     },
     "HealthView of a failure": {
         "status": "down",

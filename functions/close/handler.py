@@ -37,11 +37,11 @@ class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Close what can be closed, finish what is due; or go on without the records that the event acknowledges as lost.
 
-    Notes how far the commits are behind, for a scrape. Raises, at the end, whatever kept a leaderboard from being
-    looked after and will not pass by itself.
+    Notes how far the commits are behind and what is wrong with the topic's settings, for a scrape. Raises, at the end,
+    whatever kept a leaderboard from being looked after and will not pass by itself.
 
     Metrics: WindowsFinal, Blocked and for each cause Blocked_<cause>, ClosingDelay in ms of what has waited longest,
-    Lost: 1 while records are noted as lost.
+    Lost: 1 while records are noted as lost, TopicMisconfigured: how many settings of the topic are wrong.
     """
     if "acknowledge" in event:
         lost = msgspec.convert(event["acknowledge"], Acknowledgement)
@@ -52,6 +52,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     if wiring.settings.kafka_timestamp_type != "LOG_APPEND_TIME":
         logger.warning("nothing is closed on the word of producers' clocks")
         return {"final": 0, "blocked": 0}
+    wrong = wiring.lag.check_settings()
+    metrics.add_metric("TopicMisconfigured", MetricUnit.Count, len(wrong))
+    if wrong:
+        logger.error("settings of the topic are wrong", extra={"wrong": wrong})
     run = wiring.closing.run(lambda: context.get_remaining_time_in_millis() > WINDOW_TIME_MS)
     _measure(run)
     if run.errors:

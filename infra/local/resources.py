@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from infra.local.config import ACCOUNT, DLQ, EXPORTS, PARTITIONS, REGION, REPAIRS, RESULTS, TOPIC
 from shared import aws
+from shared.topic import Topic, wrong_settings
 from shared.truth.tables import Tables, create_tables
 
 RECEIVES_MAX: Final = 5
@@ -117,6 +118,8 @@ def _create_topic(bootstrap_servers: str) -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+    for fault in wrong_settings(Topic({"bootstrap.servers": bootstrap_servers}, TOPIC).settings()):
+        log.error("topic %s: %s", TOPIC, fault)
 
 
 def keep(environment: Mapping[str, str], ready: Path, stopping: threading.Event) -> None:

@@ -1,12 +1,12 @@
-"""How far the commits are behind the topic, noted for a scrape: the API can't ask the broker itself."""
+"""What the topic looks like, noted for a scrape and for `/health`: the API can't ask the broker itself."""
 
 from collections.abc import Callable
 
 from shared.observability import logger
-from shared.topic import Topic, TopicUnavailable
+from shared.topic import Topic, TopicUnavailable, wrong_settings
 from shared.truth.commits import Unavailable
 from shared.truth.progress import Progress
-from shared.truth.telemetry import Telemetry, TopicLag
+from shared.truth.telemetry import Telemetry, TopicLag, TopicSettings
 
 
 class Lag:
@@ -31,3 +31,17 @@ class Lag:
             self._telemetry.note_lag(self._topic.name, TopicLag(now_ms, lags))
         except (TopicUnavailable, Unavailable) as error:
             logger.warning("lag not noted", extra={"error": str(error)})
+
+    def check_settings(self) -> list[str]:
+        """Look at the topic's settings and note what is wrong with them; where they can't be had, the last look stands.
+
+        Returns:
+            What is wrong, in words; nothing if that is not known.
+        """
+        try:
+            wrong = wrong_settings(self._topic.settings())
+            self._telemetry.note_settings(self._topic.name, TopicSettings(self._now_ms(), wrong))
+        except (TopicUnavailable, Unavailable) as error:
+            logger.warning("settings of the topic not noted", extra={"error": str(error)})
+            return []
+        return wrong

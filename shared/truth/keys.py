@@ -127,3 +127,8 @@ def losses_partition(topic: str) -> str:
 def telemetry_lag_sort(topic: str) -> str:
     """How far the commits of a topic are behind, e.g. `lag#score-events`."""
     return f"lag#{topic}"
+
+
+def telemetry_settings_sort(topic: str) -> str:
+    """What is wrong with the settings of a topic, e.g. `settings#score-events`."""
+    return f"settings#{topic}"

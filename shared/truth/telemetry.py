@@ -1,6 +1,6 @@
 """What functions leave in the registry table for a scrape to show. Nothing else depends on it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +22,14 @@ class TopicLag(Struct, frozen=True):
     """Partition → offsets from what was committed to its end."""
 
 
+class TopicSettings(Struct, frozen=True):
+    """What was wrong with the settings of a topic, at one look."""
+
+    at_ms: int
+    wrong: Sequence[str]
+    """In words, each naming the setting; empty if all are right."""
+
+
 class Noted(Struct, frozen=True):
     """All that was left."""
 
@@ -30,6 +38,8 @@ class Noted(Struct, frozen=True):
     """Parts of live windows that were older than the truth and brought up to it, since counting began."""
     lag: TopicLag | None
     """As of the last look; None before the first."""
+    settings: TopicSettings | None = None
+    """Likewise."""
 
 
 class Telemetry:
@@ -49,6 +59,18 @@ class Telemetry:
         with passing_as_unavailable():
             self._client.put_item(
                 TableName=self._table, Item={**_key(keys.telemetry_lag_sort(topic)), "body": {"S": body}}
+            )
+
+    def note_settings(self, topic: str, settings: TopicSettings) -> None:
+        """Replace what is known of a topic's settings.
+
+        Raises:
+            Unavailable: as above.
+        """
+        body = msgspec.json.encode(settings).decode()
+        with passing_as_unavailable():
+            self._client.put_item(
+                TableName=self._table, Item={**_key(keys.telemetry_settings_sort(topic)), "body": {"S": body}}
             )
 
     def add_mended(self, count: int) -> None:
@@ -73,10 +95,12 @@ class Telemetry:
         """
         found = {item["sk"]["S"]: item for item in items(self._client, self._table, keys.TELEMETRY)}
         mended, lag = found.get(keys.TELEMETRY_MENDED), found.get(keys.telemetry_lag_sort(topic))
+        settings = found.get(keys.telemetry_settings_sort(topic))
         return Noted(
             topic,
             0 if mended is None else int(mended["mended"]["N"]),
             None if lag is None else msgspec.json.decode(lag["body"]["S"], type=TopicLag),
+            None if settings is None else msgspec.json.decode(settings["body"]["S"], type=TopicSettings),
         )
 
 

@@ -633,7 +633,7 @@ def test_without_queues_and_s3_rankings_are_ready_but_not_all_is_well(call: Call
 
     assert (health.status, ready.status, live.status) == (503, 200, 200)
     states = {name: one["status"] for name, one in health.json["dependencies"].items()}
-    assert states == {"dynamodb": "up", "redis": "up", "queues": "down", "s3": "down"}
+    assert states == {"dynamodb": "up", "redis": "up", "queues": "down", "s3": "down", "topic": "up"}
     assert all(one["latencyMs"] >= 0 for one in health.json["dependencies"].values())
 
 

@@ -8,7 +8,7 @@ from shared.pipeline.lag import Lag
 from shared.topic import Reach, TopicUnavailable
 from shared.truth.progress import APPLIED, DUPLICATE, Position, Progress
 from shared.truth.tables import Tables
-from shared.truth.telemetry import Telemetry, TopicLag
+from shared.truth.telemetry import Telemetry, TopicLag, TopicSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -42,6 +42,29 @@ def progress(dynamodb: "DynamoDBClient", tables: Tables) -> Progress:
 @pytest.fixture
 def telemetry(dynamodb: "DynamoDBClient", tables: Tables) -> Telemetry:
     return Telemetry(dynamodb, tables.registry)
+
+
+def test_what_is_wrong_with_the_topics_settings_is_noted_until_it_is_right(
+    progress: Progress, telemetry: Telemetry, broker: Any
+) -> None:
+    assert telemetry.noted(broker.name).settings is None
+    lag = Lag(broker, progress, telemetry, lambda: NOW_MS)
+    broker.settings = lambda: {"cleanup.policy": "compact"}
+
+    assert lag.check_settings() == ["cleanup.policy must be delete, not compact: compaction removes events"]
+    noted = TopicSettings(NOW_MS, ["cleanup.policy must be delete, not compact: compaction removes events"])
+    assert telemetry.noted(broker.name).settings == noted
+
+    def away() -> None:
+        raise TopicUnavailable("away")
+
+    broker.settings = away
+    assert lag.check_settings() == []
+    assert telemetry.noted(broker.name).settings == noted, "as of the last look"
+
+    broker.settings = lambda: {"cleanup.policy": "delete"}
+    assert lag.check_settings() == []
+    assert telemetry.noted(broker.name).settings == TopicSettings(NOW_MS, [])
 
 
 def test_the_lag_is_what_each_partition_holds_past_its_position(

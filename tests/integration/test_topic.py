@@ -24,7 +24,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from infra.local import packages
 from infra.local.servers import PACKAGES, free_port, kafka
-from shared.topic import Outgoing, Reach, Topic, TopicUnavailable
+from shared.topic import SETTINGS, Outgoing, Reach, Topic, TopicUnavailable, wrong_settings
 from tests.stack import until
 
 PARTITIONS = 2
@@ -199,6 +199,20 @@ def stamp(servers: str, topic: Topic, timestamp_type: str) -> None:
         return timestamp_of(servers, topic, 1, before - 1)[0] == TYPES[timestamp_type]
 
     until(is_so, f"records carry {timestamp_type}")
+
+
+def test_the_broker_tells_the_settings_that_exactness_depends_on(servers: str, topic: Topic) -> None:
+    assert wrong_settings(topic.settings()) == []
+
+    stamp(servers, topic, "CreateTime")
+
+    assert set(topic.settings()) == set(SETTINGS)
+    assert wrong_settings(topic.settings()) == ["message.timestamp.type must be LogAppendTime, not CreateTime"]
+
+
+def test_the_settings_of_a_topic_that_is_not_there_are_not_had(servers: str) -> None:
+    with pytest.raises(TopicUnavailable):
+        Topic({"bootstrap.servers": servers}, "nobody-made-it").settings()
 
 
 def test_sent_records_are_in_the_topic_with_their_keys(servers: str, topic: Topic) -> None:

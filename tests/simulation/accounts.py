@@ -40,7 +40,9 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
         place = record.partition, record.offset
         outcome, reasons = oracle.outcomes[place], letters.get(place, set())
         if place in lost:  # nowhere; or where it belongs, by a call that did not come to its end
-            assert reasons <= ({*BY_ORDER} if outcome in BY_ORDER else {outcome}), place
+            assert reasons <= ({*BY_ORDER} if outcome in BY_ORDER else {outcome, "conflicting_duplicate"}), place
+        elif outcome == "untrusted_timestamp":
+            assert_untrusted(record, reasons, stored)
         elif outcome in BY_ORDER and (player := read(record.value)[0]) in undecided:
             assert_accounted(world, record, reasons, stored.get(player, []))
         else:
@@ -115,6 +117,15 @@ def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: l
     if "from_the_future" in reasons:
         assert fact.at_ms - record.appended_at_ms > FUTURE_MS
     assert reasons <= {"too_late", "from_the_future", "conflicting_duplicate", "score_overflow"}
+
+
+def assert_untrusted(record: Produced, reasons: Set[str], stored: Mapping[Player, list[Fact]]) -> None:
+    """A producer's time is refused, unless the event has counted by another record, or its id with other content."""
+    player, fact = read(record.value)
+    in_ledger = [one for one in stored.get(player, []) if one.event_id == fact.event_id]
+    assert reasons or in_ledger == [fact]
+    assert reasons <= {"untrusted_timestamp", "conflicting_duplicate"}
+    assert "conflicting_duplicate" not in reasons or in_ledger not in ([], [fact])
 
 
 def cutoffs_ms(world: World, player: Player, fact: Fact) -> tuple[int, int]:

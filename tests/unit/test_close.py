@@ -54,7 +54,7 @@ def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pyt
     def finished(_has_time: Callable[[], bool]) -> Run:
         return run
 
-    module.wiring.lag = SimpleNamespace(note=lambda: None)
+    module.wiring.lag = SimpleNamespace(note=lambda: None, check_settings=list)
     module.wiring.closing = SimpleNamespace(run=finished)
     with pytest.raises(ExceptionGroup):
         module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
@@ -69,7 +69,7 @@ def test_what_is_lost_is_told_though_it_blocks_nothing_yet(
 ) -> None:
     run = Run()
     run.lost = Missing(True, "partition 3 of score-events lost the records from 8 to 10")
-    module.wiring.lag = SimpleNamespace(note=lambda: None)
+    module.wiring.lag = SimpleNamespace(note=lambda: None, check_settings=list)
     module.wiring.closing = SimpleNamespace(run=lambda _: run)
 
     module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
@@ -77,6 +77,21 @@ def test_what_is_lost_is_told_though_it_blocks_nothing_yet(
     written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["Lost"] for line in written if "Lost" in line] == [[1.0]]
     assert [vars(one)["detail"] for one in caplog.records if one.message == "records lost"] == [run.lost.detail]
+
+
+def test_wrong_settings_of_the_topic_are_measured_and_told(
+    module: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = ["cleanup.policy must be delete, not compact: compaction removes events"]
+    module.wiring.lag = SimpleNamespace(note=lambda: None, check_settings=lambda: wrong)
+    module.wiring.closing = SimpleNamespace(run=lambda _: Run())
+
+    module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
+
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["TopicMisconfigured"] for line in written if "TopicMisconfigured" in line] == [[1.0]]
+    told = [vars(one)["wrong"] for one in caplog.records if one.message == "settings of the topic are wrong"]
+    assert told == [wrong]
 
 
 def test_what_is_acknowledged_as_lost_is_named_by_partition_and_offset(module: Any) -> None:

@@ -58,7 +58,8 @@ def _run(name: str, probe: Probe) -> DependencyView:
         probe()
     except Exception as error:  # noqa: BLE001 - whatever it is, the dependency can't be used
         logger.warning("dependency down", extra={"dependency": name, "error": str(error)})
-        return DependencyView(DOWN, _since_ms(start), type(error).__name__)
+        detail = str(error) if isinstance(error, WrongSettings) else type(error).__name__
+        return DependencyView(DOWN, _since_ms(start), detail)
     return DependencyView(UP, _since_ms(start), UNSET)
 
 
@@ -83,6 +84,17 @@ def _ping_s3(wiring: Wiring) -> None:
     wiring.downloads.ping()
 
 
+class WrongSettings(Exception):
+    """The topic has settings under which events may be lost or refused; the message says which."""
+
+
+def _look_at_topic(wiring: Wiring) -> None:
+    """The last look of the close function: this one may have no way to the broker."""
+    settings = wiring.telemetry.noted(wiring.settings.kafka_topic).settings
+    if settings is not None and settings.wrong:
+        raise WrongSettings("; ".join(settings.wrong))
+
+
 def register(app: FastAPI, wiring: Wiring, probes: Probes | None = None) -> None:
     """The three questions that are asked of a service."""
     tags: list[str | Enum] = ["health"]
@@ -92,6 +104,7 @@ def register(app: FastAPI, wiring: Wiring, probes: Probes | None = None) -> None
             "redis": partial(_ping_redis, wiring),
             "queues": partial(_ping_queues, wiring),
             "s3": partial(_ping_s3, wiring),
+            "topic": partial(_look_at_topic, wiring),
         }
     )
 
@@ -108,8 +121,8 @@ def register(app: FastAPI, wiring: Wiring, probes: Probes | None = None) -> None
 
     @app.get("/health", tags=tags, responses=states)
     async def health() -> Response:
-        """Every dependency."""
-        return respond("dynamodb", "redis", "queues", "s3")
+        """Every dependency; `topic` is down while its settings are wrong, as of the close function's last look."""
+        return respond("dynamodb", "redis", "queues", "s3", "topic")
 
     @app.get("/health/live", tags=tags, responses={200: states[200]})
     async def live() -> Response:

@@ -12,6 +12,7 @@ from functions.api.routes.health import Probes
 from shared.domain.tiers import Tier, TierRule
 from shared.pipeline.rankings import UnknownTier
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, ExportRequest
+from shared.truth.telemetry import Noted, TopicSettings
 from tests.unit.api.conftest import NOW_MS, Api
 
 
@@ -153,6 +154,17 @@ def test_a_dependency_that_fails_is_down_and_the_others_are_asked_all_the_same()
 
     found = Probes({"a": fail, "b": lambda: None}).ask(("a", "b"))
     assert (found["a"].status, found["a"].detail, found["b"].status) == ("down", "ConnectionError", "up")
+
+
+def test_health_says_which_setting_of_the_topic_is_wrong(api: Api) -> None:
+    wrong = ["cleanup.policy must be delete, not compact", "retention.ms must be 86400000 or more, not 5"]
+    api.parts.settings.kafka_topic = "events"
+    api.parts.telemetry = SimpleNamespace(noted=lambda _: Noted("events", 0, None, TopicSettings(1, wrong)))
+    answer = api.get("/health")
+    found = answer.json["dependencies"]["topic"]
+    assert (found["status"], found["detail"]) == ("down", "; ".join(wrong))
+    api.parts.telemetry = SimpleNamespace(noted=lambda _: Noted("events", 0, None, TopicSettings(1, [])))
+    assert api.get("/health").json["dependencies"]["topic"]["status"] == "up"
 
 
 def test_a_dependency_that_hangs_is_down_in_time_and_not_asked_again_meanwhile() -> None:

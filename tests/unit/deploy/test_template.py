@@ -101,6 +101,8 @@ https://docs.aws.amazon.com/msk/latest/developerguide/iam-access-control-use-cas
 POLLS = CONSUMES | {Right("DescribeClusterDynamicConfiguration", "cluster")}
 """Of Lambda's event source, which reads under the function's role: the guide's "Configuring Amazon MSK cluster
 authentication"."""
+ASKS = CONSUMES | {Right("DescribeTopicDynamicConfiguration", "topic/KafkaTopic")}
+"""Of closing, which also looks at the topic's settings."""
 PRODUCES = {
     *(Right(action, "cluster") for action in ("Connect", "DescribeCluster", "WriteDataIdempotently")),
     *(Right(action, "topic/KafkaTopic") for action in ("DescribeTopic", "WriteData")),
@@ -111,7 +113,7 @@ PRODUCES = {
     ("name", "needed"),
     [
         ("IngestFunction", POLLS),
-        ("CloseFunction", CONSUMES),
+        ("CloseFunction", ASKS),
         ("RedriveFunction", PRODUCES),
         ("ApiFunction", PRODUCES),
         ("ExportFunction", set()),
