@@ -259,7 +259,9 @@ TWICE = {
     "a field with the same value": WHOLE[:-1] + b', "points": 25}',
     "a field that is escaped": WHOLE[:-1] + b', "p\\u006fints": 26}',
     "a field with a space before its colon": WHOLE[:-1] + b', "points" : 26}',
-    "an attribute": WHOLE[:-1] + b', "attributes": {"country": "DE", "country": "FR"}}',
+    "an attribute": WHOLE.replace(b'"country": "DE"', b'"country": "DE", "country": "FR"'),
+    "an attribute of attributes that are there twice": WHOLE[:-1]
+    + b', "attributes": {"country": "DE", "country": "FR"}}',
     "attributes": WHOLE[:-1] + b', "attributes": {}, "attributes": {}}',
     "a field that is not read": WHOLE[:-1] + b', "extra": 1, "extra": 1}',
     "a field within one that is not read": WHOLE[:-1] + b', "extra": [{"a": 1, "b": {}, "a": 2}]}',
