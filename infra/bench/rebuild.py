@@ -16,10 +16,11 @@ from infra.bench.ingest import environment, put_leaderboard
 from infra.bench.results import Figure
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of
+from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of, format_day
 from shared.live import keys
 from shared.pipeline.rebuild import Outcome
 from shared.truth.items import standing_item
+from shared.truth.keys import days_partition
 from shared.wiring import now_ms
 
 WINDOWS_EACH: Final = 3
@@ -79,6 +80,8 @@ def handler_of(function: str) -> Any:
 def fill(stub: DynamoDBStub, table: str, leaderboard: Leaderboard, players: int) -> int:
     """Standings of as many players, of today and all time, into the stub; when they were reached, ms."""
     rng, at_ms = random.Random(1), now_ms()
+    day = {"pk": {"S": days_partition(leaderboard.id)}, "sk": {"S": format_day(day_of(at_ms))}}
+    stub.put(table, day)
     for bucket in (day_of(at_ms), ALL_TIME_BUCKET):
         for player in range(players):
             points = rng.randrange(1_000_000)

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import Day
+from shared.domain.windows import ALL_TIME_BUCKET, Day, format_day
+from shared.truth import keys
 from shared.truth.failures import Cancelled, Cause, ConditionFailed, ItemCause, Unavailable, passing_as_unavailable
 from shared.truth.items import (
     Item,
@@ -29,6 +30,9 @@ TRANSACTION_ITEMS_MAX: Final = 100
 
 PlayerKey = tuple[str, str]
 """Leaderboard id and user id."""
+
+NOTED_DAYS_MAX: Final = 100_000
+"""Days of leaderboards that a function remembers to have noted, some 150 bytes each; past it, it forgets them all."""
 
 _ABSENT = "attribute_not_exists(pk)"
 _VERSION = "version = :read"
@@ -81,6 +85,7 @@ class Commits:
     def __init__(self, client: "DynamoDBClient", tables: Tables) -> None:
         self._client = client
         self._tables = tables
+        self._noted: set[tuple[str, Day]] = set()
 
     def commit(self, players: Sequence[PlayerCommit]) -> list[Failed]:
         """Write all of it or nothing. An empty answer means that it is written.
@@ -105,12 +110,27 @@ class Commits:
                 owners.append((player, None))
         if len(actions) > TRANSACTION_ITEMS_MAX:
             raise ValueError(f"{len(actions)} items; a transaction takes {TRANSACTION_ITEMS_MAX}")
+        self._note_days(players)
         try:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=actions)  # type: ignore[arg-type]
         except (ConditionFailed, Cancelled) as failed:
             return _failures(failed.causes, owners)
         return []
+
+    def _note_days(self, players: Sequence[PlayerCommit]) -> None:
+        """Note which days have standings, before the first of them is written: no other day is ever read (`Reads.days`).
+
+        A function notes a day once, so that all others of its transactions ask no more of DynamoDB than before.
+        """
+        touched = {(player.leaderboard.id, day) for player in players for day in player.standings} - self._noted
+        for leaderboard_id, day in sorted(one for one in touched if one[1] != ALL_TIME_BUCKET):
+            item = {"pk": {"S": keys.days_partition(leaderboard_id)}, "sk": {"S": format_day(day)}}
+            with passing_as_unavailable():
+                self._client.put_item(TableName=self._tables.standings, Item=item)
+        if len(self._noted) + len(touched) > NOTED_DAYS_MAX:
+            self._noted.clear()
+        self._noted |= touched
 
     def _ledger_put(self, entry: LedgerEntry) -> Item:
         return {

@@ -30,6 +30,14 @@ def standings_partition(leaderboard_id: str, bucket: Day, shard: int) -> str:
     return f"{leaderboard_id}#{format_day(bucket)}#{shard}"
 
 
+def days_partition(leaderboard_id: str) -> str:
+    """Which days of a leaderboard may have standings, e.g. `autumn-cup#days`; sorted by day, e.g. `2026-11-23`.
+
+    It is in the table of the standings, so that a table that is restored agrees with itself.
+    """
+    return f"{leaderboard_id}#days"
+
+
 def shard_of(user_id: str, shards: int) -> int:
     """The write shard of a player: CRC-32 of the user id, the same in every process and release."""
     return crc32(user_id.encode()) % shards

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import Day
+from shared.domain.windows import ALL_TIME_BUCKET, Day, format_day
 from shared.retries import Backoff
 from shared.streams import Merge
 from shared.truth import keys
@@ -88,6 +88,29 @@ class Reads:
                 event = to_ledger_entry(item).event
                 found[event_key(event)] = event
         return found
+
+    def days(self, leaderboard_id: str, buckets: Sequence[Day]) -> list[Day]:
+        """Those of some buckets, in their order, that may have standings: any other has none, and need not be read.
+
+        All time is always among them. One request, however many shards the leaderboard has.
+
+        Raises:
+            Unavailable: as above.
+        """
+        days = [bucket for bucket in buckets if bucket != ALL_TIME_BUCKET]
+        if not days:
+            return list(buckets)
+        bounds = {":first": format_day(min(days)), ":last": format_day(max(days))}
+        values = {":pk": keys.days_partition(leaderboard_id)} | bounds
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._tables.standings,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
+            ConsistentRead=True,
+        )
+        with passing_as_unavailable():
+            found = {item["sk"]["S"] for page in pages for item in page["Items"]}
+        return [bucket for bucket in buckets if bucket == ALL_TIME_BUCKET or format_day(bucket) in found]
 
     def bucket(self, leaderboard: Leaderboard, bucket: Day, shard: int) -> Iterator[tuple[str, Standing]]:
         """Every standing of one write shard of a bucket, by user id.

@@ -22,7 +22,7 @@ from shared import settings
 from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import DAY_MS, Day, weekly
+from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, format_day, weekly
 from shared.pipeline.answers import RankingSource
 from shared.pipeline.finishing import Finishing
 from shared.pipeline.rebuild import Outcome
@@ -116,6 +116,9 @@ class Board:
             {"PutRequest": {"Item": standing_item(board, user_id, day, Standing(points, at_ms, 1, version=1))}}
             for day, user_id, points, at_ms in lines
         ]
+        for day in {line[0] for line in lines} - {ALL_TIME_BUCKET}:
+            item = {"pk": {"S": keys.days_partition(board.id)}, "sk": {"S": format_day(day)}}
+            self.wiring.dynamodb.put_item(TableName=table, Item=item)
         return self.wiring.dynamodb.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]
 
     def ranking(self) -> list[oracle.Entry]:

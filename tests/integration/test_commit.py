@@ -55,6 +55,9 @@ class Client:
     def transact_write_items(self, **request: Any) -> Any:
         return self._around(lambda: self._real.transact_write_items(**request))
 
+    def put_item(self, **request: Any) -> Any:
+        return self._real.put_item(**request)
+
 
 def committer(client: Any, tables: Tables, reads: Reads) -> Committer:
     return Committer(Commits(client, tables), reads, Threads(4), NO_WAIT)

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from shared.domain.periods import Period
-from shared.domain.windows import DAY_MS, Day, custom
+from shared.domain.windows import DAY_MS, Day, custom, format_day
 from shared.live import keys
 from shared.live.builds import LEASE_MS, BuildProgress, Builds
 from shared.live.windows import EXPIRY_MARGIN_MS, kept_until_ms
@@ -312,6 +312,8 @@ def test_a_build_that_cannot_be_left_to_repair_does_not_keep_others_out(builders
 
 def test_progress_counts_the_days_that_are_read_and_their_standings(builders: Builders) -> None:
     long = custom(Day(MONDAY - 300), Day(MONDAY + 60))
+    for days in range(1, 30):
+        builders.scene.play("dan", 1, Day(MONDAY - days))
     builders.scene.now_ms += 30 * DAY_MS
     seen: list[BuildProgress] = []
     _, build = builders.scene.rebuild.begin(builders.scene.leaderboard, long, "builder")
@@ -319,10 +321,71 @@ def test_progress_counts_the_days_that_are_read_and_their_standings(builders: Bu
     assert builders.scene.rebuild.window(builders.scene.leaderboard, long, build, lambda: seen.append(build.progress))
 
     page = builders.scene.live.page(builders.scene.leaderboard, long, 0, 100, builders.scene.now_ms)
-    assert [(user, score.points) for user, score in page.lines] == TRUTH
+    assert [(user, score.points) for user, score in page.lines] == [("dan", 29), *TRUTH]
     assert [one.position for one in seen] == sorted(one.position for one in seen)
-    assert len(seen) > 10
-    assert seen[-1] == BuildProgress(len(long.buckets), 4)
+    assert len({one.position for one in seen}) > 3
+    assert seen[-1] == BuildProgress(len(long.buckets), 33)
+
+
+def test_days_without_events_cost_a_build_nothing(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those before a leaderboard's first event, after its last, between them, and those that are yet to come."""
+    partitions: list[str] = []
+    pages = builders.scene.reads._pages
+
+    def counted(table: str, partition: str, *args: Any, **more: Any) -> Any:
+        partitions.append(partition)
+        return pages(table, partition, *args, **more)
+
+    monkeypatch.setattr(builders.scene.reads, "_pages", counted)
+    window = custom(Day(MONDAY - 300), Day(MONDAY + 60))
+
+    builders.builds.build(builders.scene.leaderboard, window)
+
+    days = {format_day(Day(MONDAY)), format_day(Day(MONDAY + 1))}
+    assert {partition.split("#")[1] for partition in partitions} == days
+    assert len(partitions) == len(days) * builders.scene.leaderboard.shards
+    page = builders.scene.live.page(builders.scene.leaderboard, window, 0, 9, builders.scene.now_ms)
+    assert page.complete
+    assert [(user, score.points) for user, score in page.lines] == TRUTH
+
+
+def test_a_day_gets_its_first_event_while_a_range_is_built_and_counts(builders: Builders) -> None:
+    window = custom(Day(MONDAY - 9), Day(MONDAY + 9))
+    _, build = builders.scene.rebuild.begin(builders.scene.leaderboard, window, "builder")
+    days = builders.scene.reads.days
+
+    def first_event_after(*args: Any) -> Any:
+        there = days(*args)
+        builders.scene.play("cat", 3, Day(MONDAY - 5))
+        return there
+
+    builders.scene.reads.days = first_event_after  # type: ignore[method-assign]
+
+    assert builders.scene.rebuild.window(builders.scene.leaderboard, window, build)
+
+    page = builders.scene.live.page(builders.scene.leaderboard, window, 0, 9, builders.scene.now_ms)
+    assert [(user, score.points) for user, score in page.lines] == [("cat", 10), *TRUTH[:2]]
+
+
+def test_a_day_is_noted_before_its_first_event_is_written_and_once(builders: Builders, monkeypatch: Any) -> None:
+    committer = builders.scene.committer
+    client, told = committer._commits._client, list[str]()
+    put, write = client.put_item, client.transact_write_items
+
+    def noted(**request: Any) -> Any:
+        told.append(request["Item"]["sk"]["S"])
+        return put(**request)
+
+    def written(**request: Any) -> Any:
+        told.append("written")
+        return write(**request)
+
+    monkeypatch.setattr(client, "put_item", noted)
+    monkeypatch.setattr(client, "transact_write_items", written)
+    builders.scene.play("cat", 3, Day(MONDAY + 2))
+    builders.scene.play("bob", 3, Day(MONDAY + 2))
+
+    assert told == [format_day(Day(MONDAY + 2)), "written", "written"]
 
 
 def test_a_range_stays_for_as_long_as_it_is_read(builders: Builders) -> None:

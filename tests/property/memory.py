@@ -94,6 +94,12 @@ class Client:
         if fault is Fault.TIMEOUT_AFTER:
             raise ReadTimeoutError(endpoint_url=URL)
 
+    def put_item(self, TableName: str, Item: dict[str, Any]) -> None:
+        fault = self._fault("PutItem")
+        self._database.items[TableName, Item["pk"]["S"], Item["sk"]["S"]] = deepcopy(Item)
+        if fault is Fault.TIMEOUT_AFTER:
+            raise ReadTimeoutError(endpoint_url=URL)
+
     def update_item(self, **update: Any) -> None:
         place = update["TableName"], update["Key"]["pk"]["S"], update["Key"]["sk"]["S"]
         fault = self._fault("UpdateItem")

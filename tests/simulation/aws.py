@@ -263,7 +263,9 @@ class Dynamo:
             assert kind == "ConditionCheck"
 
     def _note_standing(self, partition: str, user: str, item: dict[str, Any]) -> None:
-        board, bucket, _ = partition.split("#")
+        board, bucket, *shard = partition.split("#")
+        if not shard:  # which days have standings
+            return
         if bucket == "all-time":
             standing = to_standing(item)
             versions = self.all_time.setdefault((board, user), {})
