@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """SQS queue of dead letters: records that were refused."""
     repair_queue_url: QueueUrl
     """SQS queue of what has to be applied to the live windows again."""
+    range_queue_url: QueueUrl
+    """SQS queue of custom ranges that readers asked for and that take more than a second to build."""
     export_queue_url: QueueUrl
     """SQS queue of export jobs."""
     export_bucket: Name

@@ -300,6 +300,11 @@ class Wiring:
         return Queue(self.sqs, self.settings.export_queue_url)
 
     @cached_property
+    def range_builds(self) -> Queue:
+        """The queue of custom ranges to build."""
+        return Queue(self.sqs, self.settings.range_queue_url)
+
+    @cached_property
     def dead_letters(self) -> DeadLetterQueue:
         """The dead-letter queue of the topic."""
         s3 = self._s3(aws.RECORDS)
@@ -331,7 +336,7 @@ class Wiring:
             builds=self.builds,
             live=self.live,
             registry=self.registry,
-            repairs=self.repairs,
+            queue=self.range_builds,
             now_ms=now_ms,
             new_token=lambda: uuid4().hex,
         )

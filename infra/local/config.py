@@ -24,6 +24,7 @@ CREDENTIAL: Final = "local"
 BUCKET: Final = "leaderboard-exports"
 DLQ: Final = "score-events-dlq"
 REPAIRS: Final = "cache-repair"
+RANGES: Final = "range-builds"
 EXPORTS: Final = "export-jobs"
 RESULTS: Final = "leaderboard-results"
 """SNS topic of results; a queue of the same name is subscribed to it."""
@@ -109,6 +110,7 @@ class Config(Struct, frozen=True):
             "REDIS_URL": f"redis://{HOST}:{self.ports.redis}",
             "DLQ_QUEUE_URL": self.queue_url(DLQ),
             "REPAIR_QUEUE_URL": self.queue_url(REPAIRS),
+            "RANGE_QUEUE_URL": self.queue_url(RANGES),
             "EXPORT_QUEUE_URL": self.queue_url(EXPORTS),
             "EXPORT_BUCKET": BUCKET,
             "RESULT_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ACCOUNT}:{RESULTS}",

@@ -1,4 +1,4 @@
-"""The SQS triggers and the schedules: hand messages of the repair and export queues, and ticks, to their functions."""
+"""The SQS triggers and the schedules: hand messages of the repair, range and export queues, and ticks, to their functions."""
 
 import base64
 import logging
@@ -18,6 +18,7 @@ from infra.local.worker import FunctionError, ProcessFunction
 from shared import aws
 
 REPAIRS_AT_ONCE: Final = 10
+RANGES_AT_ONCE: Final = 1
 EXPORTS_AT_ONCE: Final = 1
 """Batch sizes, as in template.yaml."""
 WAIT_S: Final = 2
@@ -173,11 +174,13 @@ def _run(trigger: QueueTrigger | Schedule, function: ProcessFunction | None) -> 
 def main() -> None:
     """Run all of them until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    repair, export = _function("repair"), _function("export")
+    repair, ranges, export = _function("repair"), _function("repair"), _function("export")
     repairs, exports = os.environ["REPAIR_QUEUE_URL"], os.environ["EXPORT_QUEUE_URL"]
     config = LIMITS.config()
     awaited: dict[QueueTrigger | Schedule, ProcessFunction] = {
         QueueTrigger(aws.client("sqs", config), repairs, repair, REPAIRS_AT_ONCE): repair,
+        # apart from repairs, which no range keeps waiting
+        QueueTrigger(aws.client("sqs", config), os.environ["RANGE_QUEUE_URL"], ranges, RANGES_AT_ONCE): ranges,
         QueueTrigger(aws.client("sqs", config), exports, export, EXPORTS_AT_ONCE): export,
     }
     triggers: list[QueueTrigger | Schedule] = [*awaited]

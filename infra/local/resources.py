@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from infra.local.config import ACCOUNT, DLQ, EXPORTS, PARTITIONS, REGION, REPAIRS, RESULTS, TOPIC
+from infra.local.config import ACCOUNT, DLQ, EXPORTS, PARTITIONS, RANGES, REGION, REPAIRS, RESULTS, TOPIC
 from shared import aws
 from shared.topic import Topic, wrong_settings
 from shared.truth.tables import Tables, create_tables
@@ -82,7 +82,7 @@ _LIFECYCLE: Final = {
 
 def _create_queues(sqs: Any) -> None:
     sqs.create_queue(QueueName=DLQ, Attributes={"MessageRetentionPeriod": DAYS_14_S})
-    for name, visibility_s in ((REPAIRS, "60"), (EXPORTS, "120")):
+    for name, visibility_s in ((REPAIRS, "60"), (RANGES, "60"), (EXPORTS, "120")):
         dead = f"{name}-dlq"
         sqs.create_queue(QueueName=dead, Attributes={"MessageRetentionPeriod": DAYS_14_S})
         target = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{dead}"

@@ -23,6 +23,14 @@ LEASE_MS: Final = 60_000
 """A builder that has not got on for so long has died; the next one goes on. The longest step, to read the first page of
 each write shard of some days, takes less than a second."""
 
+ASKED_MS: Final = 60_000
+"""How long a window that is built on demand goes on being built after a reader has asked for it: they are told to ask
+again after a second."""
+
+
+_UNASKED: Final = 2
+"""What renew_build.lua answers where no reader has asked for long."""
+
 
 class Grant(StrEnum):
     """What became of somebody's wish to build."""
@@ -58,10 +66,14 @@ class BuildLost(Exception):
     """A flush, a failover or another builder took the build away; nobody may vouch for what is left."""
 
 
+class NobodyAsks(Exception):
+    """No reader has asked for ASKED_MS for what is built on demand."""
+
+
 class Build:
     """A build under way."""
 
-    __slots__ = ("_grant", "expires_ms", "fills", "key", "progress", "token")
+    __slots__ = ("_grant", "ends_unasked", "expires_ms", "fills", "key", "progress", "token")
 
     def __init__(self, key: str, token: str, progress: BuildProgress, fills: int, expires_ms: int) -> None:
         self.key = key
@@ -70,6 +82,8 @@ class Build:
         self.progress = progress
         self.fills = fills
         """Calls that have filled in standings, of all its builders."""
+        self.ends_unasked = False
+        """Whether it ends once no reader asks for the window any more."""
         self.expires_ms = expires_ms
         """When the window goes; 0 for what a leaderboard keeps."""
         self._grant = uuid4().hex
@@ -103,21 +117,24 @@ class Builds:
 
     def __init__(self, live: "LiveWindows") -> None:
         self._live = live
-        self._begin, self._renew, self._look, self._vouch, self._extend = (
-            live.register(f"{name}.lua") for name in ("begin_build", "renew_build", "look_at_build", "vouch", "extend")
+        names = ("begin_build", "renew_build", "look_at_build", "vouch", "extend", "forget_build")
+        self._begin, self._renew, self._look, self._vouch, self._extend, self._forget = (
+            live.register(f"{name}.lua") for name in names
         )
 
     def begin_window(
-        self, leaderboard_id: str, window: Window, token: str, now_ms: int, expires_ms: int
+        self, leaderboard_id: str, window: Window, token: str, now_ms: int, expires_ms: int, *, asked: bool = False
     ) -> tuple[Grant, Build]:
         """Take or keep the right to build a window; if granted, ingest feeds it from now on.
+
+        `asked`: a reader asks for it, which keeps its build going, whosever it is.
 
         Raises:
             CacheUnavailable: if Redis fails.
         """
         build_keys = keys.parts(leaderboard_id, window.id), keys.ranges(leaderboard_id)
         entry = f"{window.buckets[0]} {window.buckets[-1]} {expires_ms}"  # no day from before there were any
-        return self._take(build_keys, token, now_ms, expires_ms, "", window.id, entry, expires_ms)
+        return self._take(build_keys, token, now_ms, expires_ms, "", window.id, entry, expires_ms, int(asked))
 
     def begin_rebuild(self, leaderboard: "Leaderboard", token: str, now_ms: int) -> tuple[Grant, Build]:
         """Take or keep the right to rebuild what a leaderboard keeps; until when it is kept goes by its lateness.
@@ -145,9 +162,13 @@ class Builds:
 
         Raises:
             BuildLost: if it is another's by now, or some of what it filled in is gone.
+            NobodyAsks: if it ends because of that.
             CacheUnavailable: if Redis fails.
         """
-        if not self._note(build, now_ms + LEASE_MS):
+        renewed = self._note(build, now_ms + LEASE_MS, now_ms - ASKED_MS if build.ends_unasked else "")
+        if renewed == _UNASKED:
+            raise NobodyAsks(f"nobody has asked for {build.key} for {ASKED_MS} ms")
+        if not renewed:
             raise BuildLost(f"the build of {build.key} is another's, or not all there")
 
     def give_back(self, build: Build) -> None:
@@ -157,6 +178,15 @@ class Builds:
             CacheUnavailable: if Redis fails.
         """
         self._note(build, 0)
+
+    def forget(self, leaderboard: "Leaderboard", window: Window, build: Build, now_ms: int) -> bool:
+        """Forget a window that nobody asks for any more; False if somebody just has, or it is another's by now.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        forgotten = keys.ranges(leaderboard.id), *keys.of_window(leaderboard, window)
+        return bool(self._live.call(self._forget, forgotten, (build.token, window.id, now_ms - ASKED_MS)))
 
     def finish_window(self, leaderboard: "Leaderboard", window: Window, build: Build) -> bool:
         """Vouch for a window that was built, until it expires; False if what was filled in is not all there.
@@ -193,6 +223,8 @@ class Builds:
         grant, position, standings, fills = self._live.call(self._begin, build_keys, args)
         return Grant(grant.decode()), Build(build_keys[0], token, BuildProgress(position, standings), fills, expires_ms)
 
-    def _note(self, build: Build, until_ms: int) -> bool:
-        args = (build.token, build.fills, until_ms, build.progress.position, build.progress.standings)
-        return bool(self._live.call(self._renew, (build.key,), args))
+    def _note(self, build: Build, until_ms: int, asked_since_ms: int | str = "") -> int:
+        """What the script answers."""
+        args = (build.token, build.fills, until_ms, build.progress.position, build.progress.standings, asked_since_ms)
+        noted: int = self._live.call(self._renew, (build.key,), args)
+        return noted

@@ -7,7 +7,7 @@
 local known = redis.call('HMGET', KEYS[1], '\0building', '\0fills')
 if known[1] ~= ARGV[1] or known[2] ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], '\0building', '\0until', '\0position', '\0standings', '\0fills', '\0fill',
-  '\0basis')
+  '\0basis', '\0asked')
 if ARGV[3] == 'leaderboard' then
   redis.call('SET', KEYS[2], ARGV[4])
   return 1

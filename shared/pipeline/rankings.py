@@ -19,7 +19,7 @@ from shared.live.windows import CacheUnavailable, LiveWindows, Page, Position, i
 from shared.pipeline.answers import PlayerRanking, Ranking, RankingSource
 from shared.pipeline.fallback import Fallback
 from shared.pipeline.results import Results
-from shared.pipeline.window_builds import AT_ONCE_MS, WindowBuilds
+from shared.pipeline.window_builds import WindowBuilds
 from shared.queues import Queue, QueueUnavailable, RepairRequest
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class Rankings:
         )
 
     def players(
-        self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], *, at_once_ms: int = AT_ONCE_MS
+        self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], *, at_once_ms: int | None = None
     ) -> Ranking:
         """The entries of some players, best first; who has no points in the window is not among them.
 
@@ -128,7 +128,7 @@ class Rankings:
             leaderboard: whose window.
             window: which one.
             user_ids: of the players.
-            at_once_ms: how long to wait for the window, if it has to be built.
+            at_once_ms: how long to wait for the window, if it has to be built; as long as for a page for None.
 
         Raises:
             Rebuilding, CacheUnavailable: as above, or if more standings would have to be read than one answer may.
@@ -227,7 +227,7 @@ class Rankings:
         read: Callable[[], T],
         page_of: Callable[[T], Page],
         *,
-        at_once_ms: int = AT_ONCE_MS,
+        at_once_ms: int | None = None,
     ) -> T:
         answer = read()
         kept = is_kept(leaderboard, window, now_ms)

@@ -154,9 +154,15 @@ class Rebuild:
         return sum(self._live.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
 
     def begin(
-        self, leaderboard: Leaderboard, window: Window, token: str, *, registered: bool | None = None
+        self,
+        leaderboard: Leaderboard,
+        window: Window,
+        token: str,
+        *,
+        registered: bool | None = None,
+        asked: bool = False,
     ) -> tuple[Grant, Build]:
-        """Take the right to build one window that is not kept for everybody.
+        """Take the right to build one window that is not kept for everybody; `asked` if it is a reader who asks.
 
         A registered period stays as long as a day or week of its last day would, any other range for IDLE_MS.
 
@@ -165,9 +171,17 @@ class Rebuild:
         """
         now_ms = self._now_ms()
         if registered is None:  # whoever goes through the periods has read them already
-            registered = window in self.kept_periods(leaderboard)
+            registered = self.is_kept_period(leaderboard, window)
         expires = max(now_ms + IDLE_MS, expires_ms(leaderboard, window) if registered else 0)
-        return self._builds.begin_window(leaderboard.id, window, token, now_ms, expires)
+        return self._builds.begin_window(leaderboard.id, window, token, now_ms, expires, asked=asked)
+
+    def is_kept_period(self, leaderboard: Leaderboard, window: Window) -> bool:
+        """Whether a window is one of the `kept_periods`.
+
+        Raises:
+            Unavailable: as above.
+        """
+        return window in self.kept_periods(leaderboard)
 
     def kept_periods(self, leaderboard: Leaderboard) -> set[Window]:
         """Windows of the registered periods whose last day is no further back than a daily window is kept.
@@ -197,6 +211,7 @@ class Rebuild:
             False if what was filled in is not all there: the cache was flushed, failed over, or somebody took over.
 
         Raises:
+            NobodyAsks: if the build ends because of that.
             Unavailable, CacheUnavailable: as above.
         """
         try:

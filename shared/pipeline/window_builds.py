@@ -1,4 +1,7 @@
-"""Windows that are built because somebody asks for them: at once if that is quick, else by functions/repair."""
+"""Windows that are built because somebody asks for them: at once if that is quick, else by functions/repair.
+
+The latter takes them from a queue of their own, so that they keep no repair and no rebuild waiting.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,7 +11,7 @@ import msgspec
 
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window, parse_id
-from shared.live.builds import Build, BuildLost, BuildProgress, Builds, Grant
+from shared.live.builds import Build, BuildLost, BuildProgress, Builds, Grant, NobodyAsks
 from shared.live.windows import CacheUnavailable, LiveWindows
 from shared.pipeline.rebuild import IDLE_MS, Rebuild
 from shared.queues import Queue, RepairRequest
@@ -53,7 +56,7 @@ class WindowBuilds:
         builds: Builds,
         live: LiveWindows,
         registry: Registry,
-        repairs: Queue,
+        queue: Queue,
         now_ms: Callable[[], int],
         new_token: Callable[[], str],
     ) -> None:
@@ -61,18 +64,18 @@ class WindowBuilds:
         self._builds = builds
         self._live = live
         self._registry = registry
-        self._repairs = repairs
+        self._queue = queue
         self._now_ms = now_ms
         self._new_token = new_token
         self._kept_ms: dict[tuple[str, str], int] = {}
 
-    def build(self, leaderboard: Leaderboard, window: Window, at_once_ms: int = AT_ONCE_MS) -> None:
+    def build(self, leaderboard: Leaderboard, window: Window, at_once_ms: int | None = None) -> None:
         """Build a window that nobody vouches for. If the cache is flushed meanwhile, nobody does afterwards either.
 
         Args:
             leaderboard: whose window.
             window: which one.
-            at_once_ms: how long the reader waits for it.
+            at_once_ms: how long the reader waits for it; AT_ONCE_MS for None.
 
         Raises:
             TooManyRanges: if there is no room for it.
@@ -82,8 +85,8 @@ class WindowBuilds:
             CacheUnavailable: if Redis fails.
         """
         self._check_room(leaderboard, window)
-        deadline_ms = self._now_ms() + at_once_ms
-        grant, build = self._rebuild.begin(leaderboard, window, self._new_token())
+        deadline_ms = self._now_ms() + (AT_ONCE_MS if at_once_ms is None else at_once_ms)
+        grant, build = self._rebuild.begin(leaderboard, window, self._new_token(), asked=True)
         if grant is Grant.HELD:
             raise Building(leaderboard.id, window, build.progress)
         if grant is Grant.BUILT:
@@ -110,19 +113,27 @@ class WindowBuilds:
     def resume(self, leaderboard: Leaderboard, window: Window, token: str, *, registered: bool | None = None) -> bool:
         """Build a window, or go on where another builder has left it, however long that takes.
 
+        One that is no registered period is forgotten once no reader asks for it any more.
+
         Returns:
             False if the cache was flushed or failed over meanwhile. Somebody else may be at it, or have done it.
 
         Raises:
             Unavailable, CacheUnavailable: as above.
         """
+        if registered is None:
+            registered = self._rebuild.is_kept_period(leaderboard, window)
         grant, build = self._rebuild.begin(leaderboard, window, token, registered=registered)
         if grant is Grant.BUILT:
             self._builds.extend(leaderboard, window, build.expires_ms)
         if grant is not Grant.GRANTED:
             return True
+        build.ends_unasked = not registered
         try:
             return self._rebuild.window(leaderboard, window, build)
+        except NobodyAsks:
+            self._builds.forget(leaderboard, window, build, self._now_ms())
+            return True
         finally:
             self._give_back(build)
 
@@ -165,4 +176,4 @@ class WindowBuilds:
 
     def _order(self, leaderboard: Leaderboard, window: Window, token: str) -> None:
         request = RepairRequest(leaderboard_id=leaderboard.id, window=window.id, token=token)
-        self._repairs.send([msgspec.json.encode(request)])
+        self._queue.send([msgspec.json.encode(request)])

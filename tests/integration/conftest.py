@@ -54,6 +54,7 @@ def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Ite
         "REDIS_URL": redis_url,
         "DLQ_QUEUE_URL": "http://127.0.0.1:1/dlq",
         "REPAIR_QUEUE_URL": "http://127.0.0.1:1/repair",
+        "RANGE_QUEUE_URL": "http://127.0.0.1:1/ranges",
         "EXPORT_QUEUE_URL": "http://127.0.0.1:1/export",
         "EXPORT_BUCKET": "exports",
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",

@@ -177,7 +177,7 @@ def test_a_window_that_is_being_built_hides_none_of_the_others(
     path = call("put-period", body={"name": "Long", "from": first, "to": last}, path=period_path(call, "long"))
     assert path.status in (200, 201)
     ordered: list[bytes] = []
-    monkeypatch.setattr(module.wiring.window_builds, "_repairs", SimpleNamespace(send=ordered.extend))
+    monkeypatch.setattr(module.wiring.window_builds, "_queue", SimpleNamespace(send=ordered.extend))
     monkeypatch.setattr("shared.pipeline.players.AT_ONCE_MS", 0)
 
     answer = call("player-windows")

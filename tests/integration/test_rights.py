@@ -16,11 +16,11 @@ from redis import Redis
 
 import shared.wiring
 from infra.local import resources
-from infra.local.config import DLQ, EXPORTS, REPAIRS, Config, Ports, free_port
+from infra.local.config import DLQ, EXPORTS, RANGES, REPAIRS, Config, Ports, free_port
 from infra.local.function import Context
 from infra.local.servers import ministack
 from shared.domain.events import POINTS_MAX, format_instant
-from shared.domain.windows import DAY_MS
+from shared.domain.windows import DAY_MS, Day, day_of, format_day
 from shared.live.windows import CacheUnavailable
 from shared.pipeline import uploads, window_builds
 from shared.pipeline.closing import LAST_CALLS_MS
@@ -117,7 +117,7 @@ def calls(redis_url: str, dynamodb_url: str, tmp_path_factory: pytest.TempPathFa
     tables = {f"{name}_TABLE": f"rights-{name.lower()}" for name in ("LEDGER", "STANDINGS", "REGISTRY")}
     environment = config.environment() | tables
     named = {environment[f"{name}_TABLE"]: f"{name.capitalize()}Table" for name in ("LEDGER", "STANDINGS", "REGISTRY")}
-    queues = {DLQ: "DeadLetterQueue", REPAIRS: "RepairQueue", EXPORTS: "ExportQueue"}
+    queues = {DLQ: "DeadLetterQueue", REPAIRS: "RepairQueue", RANGES: "RangeQueue", EXPORTS: "ExportQueue"}
     named |= {config.queue_url(queue): name for queue, name in queues.items()}
     named |= {environment["EXPORT_BUCKET"]: "ExportBucket", environment["RESULT_TOPIC_ARN"]: "ResultTopic"}
     calls = Calls(named)
@@ -198,8 +198,10 @@ def read(system: System) -> None:
         slow.setattr(window_builds, "AT_ONCE_MS", -1)
         system.redis.flushall()
         system.invoke("repair", sample("repair-rebuild"))
-        system.ask("rankings", 202, rawQueryString="window=custom&from=2026-11-01&to=2026-11-20")
-    system.invoke("repair", system.queued("repair_queue_url", "repair-players"))
+        today = day_of(now_ms())
+        first, last = format_day(Day(today - 19)), format_day(today)
+        system.ask("rankings", 202, rawQueryString=f"window=custom&from={first}&to={last}")
+    system.invoke("repair", system.queued("range_queue_url", "repair-players"))
     system.ask("rebuild", 202)
     system.invoke("repair", system.queued("repair_queue_url", "repair-players"))
 

@@ -11,7 +11,7 @@ from redis import Redis
 from shared.domain.periods import Period
 from shared.domain.windows import DAY_MS, Day, custom, format_day
 from shared.live import keys
-from shared.live.builds import LEASE_MS, BuildProgress, Builds
+from shared.live.builds import ASKED_MS, LEASE_MS, BuildProgress, Builds
 from shared.live.windows import EXPIRY_MARGIN_MS, kept_until_ms
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.rebuild import IDLE_MS
@@ -51,7 +51,7 @@ class Builders:
             builds=self.records,
             live=scene.live,
             registry=scene.registry,
-            repairs=repairs,
+            queue=repairs,
             now_ms=self._look,
             new_token=lambda: next(tokens),
         )
@@ -430,3 +430,48 @@ def test_only_so_many_ranges_that_still_change_are_built_on_demand_but_every_reg
     builders.builds.build(scene.leaderboard, ranges[3])
 
     assert scene.live.ranges(scene.id, scene.now_ms) == {window.id for window in (*ranges[:2], ranges[3])}
+
+
+def test_who_stops_asking_stops_the_build_and_what_it_filled_in_goes(builders: Builders) -> None:
+    builders.step_ms = AT_ONCE_MS
+    with pytest.raises(Building):
+        builders.build()
+    builders.step_ms = 0
+    builders.scene.now_ms += ASKED_MS + 1
+
+    builders.carry_out()
+
+    assert builders.shown is None
+    assert builders.scene.live.ranges(builders.scene.id, builders.scene.now_ms) == set()
+    assert not builders.scene.redis.exists(*keys.of_window(builders.scene.leaderboard, RANGE))
+    builders.build()
+    assert builders.shown == TRUTH
+
+
+def test_who_goes_on_asking_keeps_the_build_going_whoever_began_it(builders: Builders) -> None:
+    builders.step_ms = AT_ONCE_MS
+    with pytest.raises(Building):
+        builders.build()
+    builders.step_ms = 0
+    builders.scene.now_ms += ASKED_MS - LEASE_MS // 2
+    with pytest.raises(Building):
+        builders.build()
+    builders.scene.now_ms += LEASE_MS // 2 - 1
+
+    builders.carry_out()
+
+    assert builders.shown == TRUTH
+
+
+def test_a_registered_period_is_built_though_no_reader_waits_for_it(builders: Builders) -> None:
+    scene = builders.scene
+    scene.registry.save_period(scene.id, Period(id="p", name="p", first=RANGE.first, last=RANGE.last))
+    builders.step_ms = AT_ONCE_MS
+    with pytest.raises(Building):
+        builders.build()
+    builders.step_ms = 0
+    builders.scene.now_ms += ASKED_MS + 1
+
+    builders.carry_out()
+
+    assert builders.shown == TRUTH

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 REPAIRS = "repairs"
+RANGES = "ranges"
 SKEW_MS_MAX = 4_000
 
 
@@ -212,7 +213,7 @@ class Process:
             builds=Builds(self.live),
             live=self.live,
             registry=self._registry,
-            repairs=self.queue(REPAIRS),
+            queue=self.queue(RANGES),
             now_ms=self.clock,
             new_token=self._world.new_token,
         )

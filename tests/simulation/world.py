@@ -43,7 +43,7 @@ from tests.simulation.boards import BOARDS, CLOSED, HOUR_MS, LATENESS_MS, TIERS,
 from tests.simulation.cache import Replica, Shown
 from tests.simulation.course import Course, Fault
 from tests.simulation.outside import TOPIC
-from tests.simulation.process import REPAIRS, SKEW_MS_MAX, Process
+from tests.simulation.process import RANGES, REPAIRS, SKEW_MS_MAX, Process
 from tests.simulation.progress import Accounts
 from tests.simulation.registry import Registry
 from tests.simulation.scheduler import Scheduler
@@ -277,7 +277,7 @@ class World:
         repair = Process(self).repair()
         while not self.is_quiet():
             self.scheduler.sleep(0.5)
-            messages = self.sqs.messages.setdefault(REPAIRS, [])
+            messages = self.sqs.messages.setdefault(self.rng.choice([REPAIRS, RANGES]), [])
             try:
                 if messages:
                     body = self.rng.choice(messages)
@@ -479,7 +479,7 @@ class World:
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way any more."""
-        return self.scheduler.calm and self.is_consumed() and not self.sqs.messages.get(REPAIRS)
+        return self.scheduler.calm and self.is_consumed() and not any(map(self.sqs.messages.get, (REPAIRS, RANGES)))
 
     def run(self) -> None:
         """Let everybody live, with faults until all is produced and much of it consumed, then in peace."""

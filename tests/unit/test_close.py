@@ -16,7 +16,7 @@ from shared.pipeline.coverage import Missing
 
 EVENTS = Path(__file__).parents[2] / "events"
 NAMES = ("STAGE", "LEDGER_TABLE", "STANDINGS_TABLE", "REGISTRY_TABLE", "EXPORT_BUCKET", "KAFKA_TOPIC")
-QUEUES = ("DLQ_QUEUE_URL", "REPAIR_QUEUE_URL", "EXPORT_QUEUE_URL")
+QUEUES = ("DLQ_QUEUE_URL", "REPAIR_QUEUE_URL", "RANGE_QUEUE_URL", "EXPORT_QUEUE_URL")
 ENVIRONMENT = {
     **dict.fromkeys(NAMES, "name"),
     **dict.fromkeys(QUEUES, "http://127.0.0.1:1/queue"),

@@ -57,6 +57,7 @@ ENVIRONMENT = {
     "REDIS_URL": "redis://127.0.0.1:1",
     "DLQ_QUEUE_URL": "http://127.0.0.1:1/dlq",
     "REPAIR_QUEUE_URL": "http://127.0.0.1:1/repair",
+    "RANGE_QUEUE_URL": "http://127.0.0.1:1/ranges",
     "EXPORT_QUEUE_URL": "http://127.0.0.1:1/export",
     "EXPORT_BUCKET": "exports",
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
