@@ -879,6 +879,41 @@ MUTATIONS = (
         "        if False:\n            raise",
         ("tests/unit/test_kept.py",),
     ),
+    Mutation(
+        "a day is noted after its first event is written",
+        "shared/truth/commits.py",
+        "        self._note_days(players)\n",
+        "",
+        BUILDS,
+    ),
+    Mutation(
+        "a build reads days that have no events",
+        "shared/pipeline/rebuild.py",
+        "left = self._reads.days(sealed.id, days[build.progress.position :])",
+        "left = days[build.progress.position :]",
+        BUILDS,
+    ),
+    Mutation(
+        "a build goes on though nobody asks",
+        "shared/pipeline/window_builds.py",
+        "build.ends_unasked = not registered",
+        "build.ends_unasked = False",
+        BUILDS,
+    ),
+    Mutation(
+        "only the reader who began a build keeps it going",
+        "shared/live/begin_build.lua",
+        "if ARGV[8] == '1' then redis.call('HSET', KEYS[1], '\\0asked', ARGV[2]) end\n",
+        "",
+        BUILDS,
+    ),
+    Mutation(
+        "a registered period is not built unless somebody asks",
+        "shared/pipeline/window_builds.py",
+        "build.ends_unasked = not registered",
+        "build.ends_unasked = True",
+        BUILDS,
+    ),
 )
 
 

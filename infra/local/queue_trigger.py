@@ -1,4 +1,4 @@
-"""The SQS triggers and the schedules: hand messages of the repair, range and export queues, and ticks, to their functions."""
+"""The SQS triggers and the schedules: hand messages of the repair, range and export queues, and ticks, to functions."""
 
 import base64
 import logging

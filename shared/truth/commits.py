@@ -119,7 +119,7 @@ class Commits:
         return []
 
     def _note_days(self, players: Sequence[PlayerCommit]) -> None:
-        """Note which days have standings, before the first of them is written: no other day is ever read (`Reads.days`).
+        """Note which days have standings before the first of them is written: no other day is read (`Reads.days`).
 
         A function notes a day once, so that all others of its transactions ask no more of DynamoDB than before.
         """
