@@ -47,4 +47,4 @@ def test_an_engine_that_does_not_exist_is_told_in_one_line() -> None:
     with pytest.raises(
         InvalidConfiguration, match=r"^DYNAMODB_ENGINE must be dynoxide or dynamodb-local, not 'mysql'$"
     ):
-        chosen({"DYNAMODB_ENGINE": "x"})
+        chosen({"DYNAMODB_ENGINE": "mysql"})
