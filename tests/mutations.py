@@ -632,7 +632,7 @@ MUTATIONS = (
         "shared/live/windows.py",
         "                self.mark_incomplete(leaderboard_id)\n",
         "",
-        REFUSED,
+        (*REFUSED, *SIMULATION),
     ),
     Mutation(
         "a refused write leaves ranges complete",
@@ -668,6 +668,13 @@ MUTATIONS = (
         "            self._live.forget(leaderboard, self._now_ms())",
         "            pass",
         REFUSED,
+    ),
+    Mutation(
+        "a cache that is ahead of tables that were set back stays as it is",
+        "shared/pipeline/repair.py",
+        "            self._live.forget(leaderboard, self._now_ms())",
+        "            pass",
+        SIMULATION,
     ),
     Mutation(
         "a Redis that is late is asked again",

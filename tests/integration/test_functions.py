@@ -1,6 +1,7 @@
 """The functions behind queues and the schedule, called with Lambda's events on real servers."""
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from shared.topic import Reach
 from shared.truth.commits import Commits, PlayerCommit, Unavailable
 from shared.truth.export_jobs import ExportFormat, ExportRequest, ExportState
 from shared.truth.items import LedgerEntry
+from shared.truth.progress import APPLIED, Position
 from shared.wiring import now_ms
 
 if TYPE_CHECKING:
@@ -114,6 +116,63 @@ def test_a_leaderboard_is_rebuilt_whole_and_vouched_for(redis: Redis, repair: An
 
     assert repair.wiring.live.is_complete(leaderboard)
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
+
+
+def test_the_documented_restore_shows_what_the_tables_say_and_goes_on_from_there(
+    redis: Redis, repair: Any, leaderboard: Leaderboard, dynamodb: "DynamoDBClient"
+) -> None:
+    """The steps of docs/runbook.md, as far as there is something here to run them on."""
+    steps = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text().partition("## Setting the tables back")[2]
+    (forget,) = re.findall(r"--function-name <repair> --payload '(.+?)'", steps)
+    (topic,) = re.findall(r"--expression-attribute-values '(.+?)' --projection-expression", steps)
+    position = Position("score-events", 0, 2, 0)
+    tables = repair.wiring.tables
+    repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT)
+    repair.wiring.progress.advance(position, now_ms(), {0: APPLIED, 1: APPLIED})
+    backup = {name: items(dynamodb, name) for name in (tables.ledger, tables.standings, tables.registry)}
+    for number, points in enumerate((100, 200), start=2):
+        at_version(repair, dynamodb, leaderboard, number, points)
+    assert shown(repair, leaderboard) == [("u-42", 200), ("u-43", 11)]
+
+    set_back(dynamodb, backup)
+    restored = dynamodb.query(
+        TableName=tables.registry,
+        ConsistentRead=True,
+        KeyConditionExpression="pk = :topic",
+        ExpressionAttributeValues=msgspec.json.decode(topic),
+    )["Items"]
+    assert [one["next_offset"]["N"] for one in restored] == ["2"]
+    assert shown(repair, leaderboard) == [("u-42", 200), ("u-43", 11)], "which Redis would go on showing"
+    assert repair.handler(msgspec.json.decode(forget), CONTEXT) == NOTHING_FAILED
+
+    assert repair.wiring.live.is_complete(leaderboard)
+    assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
+    at_version(repair, dynamodb, leaderboard, 2, 12)
+    assert shown(repair, leaderboard) == [("u-42", 12), ("u-43", 11)]
+
+
+def at_version(repair: Any, dynamodb: "DynamoDBClient", leaderboard: Leaderboard, version: int, points: int) -> None:
+    """One more event of u-42, by which the score is what is given, in the truth and in the cache."""
+    at_ms = now_ms()
+    event = ScoreEvent(f"e-{version}", leaderboard.id, "u-42", points, at_ms)
+    buckets = {bucket: Standing(points, at_ms, version, version=version) for bucket in (day_of(at_ms), ALL_TIME_BUCKET)}
+    entry = LedgerEntry(event, Source("score-events", 0, version, at_ms))
+    assert Commits(dynamodb, repair.wiring.tables).commit([PlayerCommit(leaderboard, "u-42", [entry], buckets)]) == []
+    repair.wiring.live.apply(leaderboard, {"u-42": buckets}, at_ms)
+
+
+def items(dynamodb: "DynamoDBClient", table: str) -> list[Any]:
+    pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    return [item for page in pages for item in page["Items"]]
+
+
+def set_back(dynamodb: "DynamoDBClient", backup: dict[str, list[Any]]) -> None:
+    """DynamoDB Local restores nothing: so the items are."""
+    for table, kept in backup.items():
+        for item in items(dynamodb, table):
+            dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+        for item in kept:
+            dynamodb.put_item(TableName=table, Item=item)
 
 
 def test_the_schedule_rebuilds_what_was_flushed_and_mends_what_drifted(

@@ -130,7 +130,7 @@ def assert_untrusted(record: Produced, reasons: Set[str], stored: Mapping[Player
 
 def cutoffs_ms(world: World, player: Player, fact: Fact) -> tuple[int, int]:
     """Until when a fact's day took records, by the least and by the most lateness that its leaderboard ever had."""
-    lateness_ms = [one.lateness_ms for one in world.registry.history[player[0]]]
+    lateness_ms = world.registry.lateness_ms[player[0]]
     end_ms = (fact.day + 1) * DAY_MS
     return end_ms + min(lateness_ms), end_ms + max(lateness_ms)
 

@@ -1,12 +1,14 @@
 """A real Redis behind faults: out of reach before or after a command, slow, or failed over with lost writes."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from circuitbreaker import CircuitBreaker
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.domain.windows import ALL_TIME_BUCKET
@@ -47,6 +49,14 @@ class Cache:
         self._world = world
         self._scheduler = world.scheduler
         self._redis = redis
+        self._refused: list[tuple[str, bytes]] = []
+
+    def take_refused(self) -> list[tuple[str, bytes]]:
+        """The calls of the apply script that were refused since, unless Redis could not be reached after that: then
+        players are queued for repair, and may be shown as they were until that is done.
+        """
+        refused, self._refused = self._refused, []
+        return refused
 
     def register_script(self, text: bytes) -> Callable[..., Any]:
         script = self._redis.register_script(text)
@@ -64,7 +74,14 @@ class Cache:
         return call
 
     def _apply(self, script: Any, keys: Any, args: Any) -> Any:
-        answer = script(keys=keys, args=args)
+        try:
+            if keys[0].startswith(f"lb:{{{self._world.bewitched}}}:"):
+                raise ResponseError("user_script:1: bad argument script: f_0, on @user_script:1.")
+            answer = script(keys=keys, args=args)
+        except ResponseError:
+            if len(keys) == 2:  # not of a build, before whose end nothing is complete
+                self._refused.append(args[:2])
+            raise
         if len(keys) > 1:  # not the one that only says who is disqualified
             self._world.shown.note(*args[:2])
         return answer
@@ -88,6 +105,13 @@ class Cache:
         return self._command(lambda: self._redis.get(key))
 
     def _command(self, command: Callable[[], Any]) -> Any:
+        try:
+            return self._through_faults(command)
+        except (RedisConnectionError, RedisTimeoutError):
+            self._refused.clear()
+            raise
+
+    def _through_faults(self, command: Callable[[], Any]) -> Any:
         self._scheduler.pause()
         if self._scheduler.fails(Fault.CACHE_AWAY):
             raise RedisConnectionError("away")
@@ -108,7 +132,8 @@ class Cache:
 
         def run_later() -> None:
             self._scheduler.sleep(takes_s)
-            command()
+            with suppress(ResponseError):
+                command()
 
         self._scheduler.spawn(run_later, mortal=False)
         self._scheduler.sleep(TIMEOUT_S)
@@ -145,7 +170,9 @@ class Shown:
         self.versions: dict[tuple[str, str], int] = {}
 
     def note(self, prefix: str, payload: bytes) -> None:
-        """Take in a call of the product's script that was run."""
+        """Take in a call of the product's script that was run, or refused: then its leaderboard may not be live without
+        what was refused, once whoever called it has gone on.
+        """
         board = prefix.removeprefix("lb:{").removesuffix("}:")
         groups, *filters = msgspec.msgpack.decode(payload)[5:]
         stride = 5 if filters else 4

@@ -37,6 +37,12 @@ class Fault(StrEnum):
     """A command of Redis takes its time, or is run after its client has given up."""
     FAILOVER = "failover"
     """A replica of Redis takes over that lacks the last writes."""
+    FULL = "full"
+    """Redis has no memory for writes, for a while; deletes and reads go on."""
+    SCRIPT_ERROR = "script-error"
+    """What is applied to one leaderboard's windows ends with an error of the script, for a while."""
+    RESTORE = "restore"
+    """An operator sets the tables back to a backup, by the steps of the runbook; the cache is left as it was."""
     RULES = "rules"
     """Administrators change lateness and tiers."""
     TWICE = "twice"
@@ -70,6 +76,9 @@ SHARES = {
     Fault.CLOCKS: 0.1,
     Fault.SLOW: 0.01,
     Fault.FAILOVER: 0.04,
+    Fault.FULL: 0.03,
+    Fault.SCRIPT_ERROR: 0.03,
+    Fault.RESTORE: 0.02,
     Fault.RULES: 0.1,
     Fault.TWICE: 0.05,
     Fault.STRAY: 0.05,

@@ -78,9 +78,14 @@ class Process:
         return self._world.scheduler.now_ms + self._skew_ms
 
     @cached_property
+    def cache(self) -> Cache:
+        """Its client of Redis."""
+        return Cache(self._world, self._world.redis)
+
+    @cached_property
     def live(self) -> LiveWindows:
         """The product's live windows, with its breaker."""
-        cache: Any = Cache(self._world, self._world.redis)
+        cache: Any = self.cache
         expected = (RedisConnectionError, RedisTimeoutError)
         return LiveWindows(cache, Breaker(self._world.scheduler, BREAKER_FAILURES, BREAKER_REST_S, expected))
 

@@ -65,6 +65,10 @@ class Accounts:
         """Whether the retention has removed all of a gap."""
         return gap.until <= self._world.removed[gap.partition]
 
+    def go_back(self, positions: dict[int, int]) -> None:
+        """What comes from these offsets on comes again, and so do its dead letters."""
+        self._seen, self._letters, self._read = positions, set(), 0
+
     def _is_in_ledger(self, partition: int, offset: int) -> bool:
         try:
             event = parse(self._world.topic[partition][offset].value)

@@ -34,6 +34,8 @@ class Registry:
         self._items = dynamo.tables[_TABLE]
         self.history: dict[str, list[Leaderboard]] = {}
         """Every version of each leaderboard, from the first."""
+        self.lateness_ms: dict[str, set[int]] = {}
+        """How late events of each leaderboard ever might come, by versions that a restore took back, too."""
         for one in leaderboards:
             self._write(one)
 
@@ -74,6 +76,7 @@ class Registry:
 
     def _write(self, leaderboard: Leaderboard) -> None:
         self.history.setdefault(leaderboard.id, []).append(leaderboard)
+        self.lateness_ms.setdefault(leaderboard.id, set()).add(leaderboard.lateness_ms)
         place = (LEADERBOARDS, leaderboard.id)
         self._items[place] = {**self._items.get(place, {}), "version": {"N": str(leaderboard.version)}}
 

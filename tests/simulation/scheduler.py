@@ -39,6 +39,7 @@ class Scheduler:
         self._hub = getcurrent()
         self._killed: set[greenlet] = set()
         self._immortal: set[greenlet] = set()
+        self._stoppable: set[greenlet] = set()
         self._limits_ms: dict[greenlet, int] = {}
         """Until when the call that an actor is in may go on."""
         self.crashes = 0
@@ -46,7 +47,7 @@ class Scheduler:
         """Calls that took longer than they may."""
         self.struck: Counter[Fault] = Counter()
 
-    def spawn(self, life: Callable[[], None], *, mortal: bool = True) -> None:
+    def spawn(self, life: Callable[[], None], *, mortal: bool = True, stoppable: bool = False) -> None:
         """Add an actor. It lives its life again from the start after each crash, until it ends by itself."""
 
         def live() -> None:
@@ -62,7 +63,15 @@ class Scheduler:
         actor = greenlet(live, self._hub)
         if not mortal:
             self._immortal.add(actor)
+        if stoppable:
+            self._stoppable.add(actor)
         self._wake_ms[actor] = 0
+
+    def stop(self) -> None:
+        """End the lives of all that can be stopped, at once; they begin anew."""
+        for actor in self._stoppable & self._wake_ms.keys():
+            self._killed.add(actor)
+            self._wake_ms[actor] = 0
 
     def run(self, done: Callable[[], bool], steps_max: int = 200_000) -> None:
         """Give turns until `done`."""

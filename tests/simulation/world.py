@@ -2,9 +2,10 @@
 
 import json
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, day_of
 from shared.live import keys as live_keys
 from shared.live.builds import LEASE_MS
 from shared.live.queries import LiveQueries
-from shared.live.windows import CacheUnavailable, LiveWindows, Page
+from shared.live.windows import CacheRefused, CacheUnavailable, LiveWindows, Page
 from shared.pipeline.answers import RankingSource
 from shared.pipeline.candidates import Candidate, Disposition
 from shared.pipeline.closing import INGEST_CALL_MS, LAST_CALLS_MS
@@ -39,6 +40,7 @@ from shared.truth.keys import leaderboard_partition, ledger_partition
 from shared.truth.registry import Conflict
 from tests.oracle import Produced
 from tests.simulation.aws import S3, Dynamo, Sqs
+from tests.simulation.backup import Backup
 from tests.simulation.boards import BOARDS, CLOSED, HOUR_MS, LATENESS_MS, TIERS, VALUES, leaderboard
 from tests.simulation.cache import Replica, Shown
 from tests.simulation.course import Course, Fault
@@ -56,6 +58,12 @@ DAYS = 2
 LULL_S = 25
 """How long nothing may be produced on another day: enough for consumers to come to the end and for days to refuse
 events, then for these to be closed and windows to become final, while things go wrong."""
+OUTAGE_S = 30
+"""How long Redis may be full, or a leaderboard bewitched."""
+BACKUPS = 0.05
+"""Share of all seconds in which the tables are backed up."""
+STOPPED_S = 5
+"""How long an operator waits for what was under way when everything was stopped."""
 LATER_MS = 5 * DAY_MS
 """So much later leaderboards are said to be created: closing goes back by a topic's retention from there, and a day of
 which no event can come costs as much as any other."""
@@ -145,9 +153,17 @@ class World:
         self.finished = 0
         self.told: list[tuple[str, str, int]] = []
         self.shown = Shown()
+        self.bewitched = ""
+        """The leaderboard whose windows end every apply with an error of the script, if there is one."""
+        self.stopped = False
+        """Nothing of ours runs: an operator is about to set the tables back, or has just done so."""
         self.accounts = Accounts(self)
         self._tokens = 0
         redis.flushall()
+        redis.config_set("maxmemory", 0)
+        if self.rng.random() < 0.5:  # as a leaderboard is when it is created, before it has events
+            for name in self.open:
+                redis.set(live_keys.complete(name), LATENESS_MS[BOARDS[name]["lateness"]])
 
     # the processes
 
@@ -218,7 +234,8 @@ class World:
 
     def consume(self, name: str) -> None:
         """An owner of partitions, as a trigger with its function: from the committed offsets on, until all is done."""
-        ingest = Process(self).ingest()
+        process = Process(self)
+        ingest = process.ingest()
 
         def invoke(event: dict[str, Any]) -> dict[str, Any]:
             records = [_to_record(raw) for partition in event["records"].values() for raw in partition]
@@ -227,6 +244,7 @@ class World:
             with self.scheduler.time_limit(INGEST_CALL_MS):
                 candidates = ingest.ingest(records)
             self._note_refused_though_held(candidates, accepted)
+            self._hold_to(process)
             for candidate in candidates:
                 assert candidate.disposition is not None
                 source = candidate.record.source
@@ -272,9 +290,15 @@ class World:
                 source = candidate.record.source
                 self.refused_though_held.append((source.partition, source.offset, reason))
 
+    def _hold_to(self, process: Process) -> None:
+        """Whatever the cache refused a process, no read may take for live what lacks it, from here on."""
+        for refused in process.cache.take_refused():
+            self.shown.note(*refused)
+
     def repair(self) -> None:
         """The repair function with its queue, and its schedule."""
-        repair = Process(self).repair()
+        process = Process(self)
+        repair = process.repair()
         while not self.is_quiet():
             self.scheduler.sleep(0.5)
             messages = self.sqs.messages.setdefault(self.rng.choice([REPAIRS, RANGES]), [])
@@ -284,11 +308,13 @@ class World:
                     repair.repair(msgspec.json.decode(body, type=RepairRequest))
                     messages.remove(body)
                 elif self.rng.random() < 0.05:
-                    repair.anti_entropy()
+                    repair.anti_entropy(_tell_refusals)
                 elif self.rng.random() < 0.05:
-                    repair.take_snapshots()
+                    repair.take_snapshots(_tell_refusals)
             except (Unavailable, CacheUnavailable, Interrupted):
                 continue
+            finally:
+                self._hold_to(process)
 
     def read(self) -> None:
         """A reader: what it is shown is in order, lacks nothing that was shown to the cache, or says that it may."""
@@ -324,10 +350,12 @@ class World:
             assert keys == sorted(keys)
             assert page.total == len(keys)
             self.served[page.source] += 1
-            if page.source is RankingSource.LIVE and self._keeps_writes:
-                self._check_versions(
-                    board, {one.user_id: (one.score, one.reached_at_ms) for one in page.entries}, versions
-                )
+            if page.source is RankingSource.LIVE:
+                shown = {one.user_id: (one.score, one.reached_at_ms) for one in page.entries}
+                for user, standing in shown.items():
+                    assert standing in self.dynamo.all_time[board.id, user].values(), "the truth knows it"
+                if self._keeps_writes:
+                    self._check_versions(board, shown, versions)
             process.begin_request()
             self._read_player(rankings, board)
             process.begin_request()
@@ -435,10 +463,13 @@ class World:
             if self.scheduler.fails(Fault.HANG):
                 self.dynamo.hang(self.rng.randrange(HANG_MS_MAX))
             self.retain(self.rng.randrange(PARTITIONS))
-            if self.scheduler.fails(Fault.FAILOVER):
+            if self.scheduler.fails(Fault.FULL):
+                self._fill_up()
+            if self.scheduler.fails(Fault.FAILOVER) and not self.stopped:
                 replica = Replica(self.redis)
                 self.scheduler.sleep(self.rng.uniform(0, 1))
-                replica.take_over()
+                if not self.stopped:
+                    replica.take_over()
             if self.scheduler.fails(Fault.CLOCKS):
                 self.brokers_ahead_ms[self.rng.randrange(PARTITIONS)] = self.rng.randrange(-25_000, 25_000)
 
@@ -459,6 +490,59 @@ class World:
                 process.coverage().acknowledge(loss.partition, loss.until)
             except ValueError:  # it is part of a larger one, which comes next
                 self.acknowledged[loss.partition] = before
+
+    def _fill_up(self) -> None:
+        self.redis.config_set("maxmemory", 1)
+        try:
+            self.scheduler.sleep(self.rng.uniform(0, OUTAGE_S))
+        finally:
+            self.redis.config_set("maxmemory", 0)
+
+    def bewitch(self) -> None:
+        """Something of one leaderboard that the apply script doesn't understand."""
+        while not self.is_quiet():
+            self.bewitched = ""
+            self.scheduler.sleep(1)
+            if self.scheduler.fails(Fault.SCRIPT_ERROR):
+                self.bewitched = self.rng.choice(self.open)
+                self.scheduler.sleep(self.rng.uniform(0, OUTAGE_S))
+
+    def restore(self) -> None:
+        """An operator who sets the tables back, by the steps of docs/runbook.md, if the topic keeps what follows."""
+        if self.scheduler.has(Fault.RETENTION):
+            return
+        backup = Backup(self)
+        while not self.is_quiet():
+            self.scheduler.sleep(1)
+            if self.rng.random() < BACKUPS:
+                backup = Backup(self)
+            if not self.is_consumed() and self.scheduler.fails(Fault.RESTORE):
+                self.stopped = True
+                self.scheduler.stop()
+                self.scheduler.sleep(STOPPED_S)
+                backup.take_over()
+                self._forget()
+                self.stopped = False
+                backup = Backup(self)
+
+    def _forget(self) -> None:
+        while True:
+            try:
+                Process(self).repair().forget()
+            except (Unavailable, CacheUnavailable):
+                self.scheduler.sleep(1)
+            else:
+                return
+
+    def _ours(self, life: Callable[[], None]) -> None:
+        """Have something of ours live, whenever an operator lets it."""
+
+        def live() -> None:
+            while self.stopped:
+                self.scheduler.sleep(1)
+            life()
+
+        self.scheduler.spawn(live, stoppable=True)
 
     def new_token(self) -> str:
         """A token that nobody else has."""
@@ -484,15 +568,20 @@ class World:
     def run(self) -> None:
         """Let everybody live, with faults until all is produced and much of it consumed, then in peace."""
         for name in ("one", "two"):
-            self.scheduler.spawn(lambda name=name: self.consume(name))
-        for life in (self.produce, self.repair, self.read, self.discipline, self.redefine, self.disturb, self.operate):
+            self._ours(partial(self.consume, name))
+        for life in (self.produce, self.disturb, self.bewitch):
             self.scheduler.spawn(life)
+        self.scheduler.spawn(self.restore, mortal=False)
+        for life in (self.repair, self.read, self.discipline, self.redefine, self.operate):
+            self._ours(life)
         for _ in range(CLOSERS):  # a run may take longer than its schedule
-            self.scheduler.spawn(self.close)
+            self._ours(self.close)
         self.scheduler.run(self.is_consumed)
         self.finished = sum(sort.startswith("final#") for _, sort in self.dynamo.tables["registry"])
         self.scheduler.calm = True
         self.scheduler.run(self.is_quiet)
+        self.bewitched = ""
+        self.redis.config_set("maxmemory", 0)
         process = Process(self)
         self.scheduler.now_ms += LEASE_MS + 2 * SKEW_MS_MAX  # whoever died while building is waited for, by any clock
         process.repair().anti_entropy()
@@ -534,6 +623,11 @@ def _while_handling(error: BaseException | None, *kinds: type[Exception]) -> boo
             return True
         error = error.__context__
     return False
+
+
+def _tell_refusals(_leaderboard_id: str, error: Exception) -> None:
+    if not isinstance(error, CacheRefused):
+        raise error
 
 
 def _to_message(record: Produced) -> Message:

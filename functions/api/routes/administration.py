@@ -112,7 +112,10 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         openapi_extra=operation(_REBUILD),
     )
     async def rebuild(request: Request, body: RebuildBody) -> Response:
-        """Bring all live windows up to the truth; with `window` forget that one, so that it is built anew."""
+        """Forget what the cache holds of the leaderboard, so that it is built anew; with `window` that window alone.
+
+        Until that is done, reads answer from snapshots and say so.
+        """
         leaderboard = finder.leaderboard(request, now=True)
         window = body.to_window()
         subject = None if window is None else window.id
