@@ -40,8 +40,9 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
         place = record.partition, record.offset
         outcome, reasons = oracle.outcomes[place], letters.get(place, set())
         if place in lost:  # nowhere; or where it belongs, by a call that did not come to its end
-            assert reasons <= ({*BY_ORDER} if outcome in BY_ORDER else {outcome, "conflicting_duplicate"}), place
-        elif outcome == "untrusted_timestamp":
+            by_order = {*BY_ORDER} if record.stamped else {*BY_ORDER, "untrusted_timestamp"}
+            assert reasons <= (by_order if outcome in BY_ORDER else {outcome, "conflicting_duplicate"}), place
+        elif not record.stamped and outcome in (*BY_ORDER, "untrusted_timestamp"):
             assert_untrusted(record, reasons, stored)
         elif outcome in BY_ORDER and (player := read(record.value)[0]) in undecided:
             assert_accounted(world, record, reasons, stored.get(player, []))
