@@ -52,12 +52,15 @@ from shared.truth.export_jobs import ExportJobs
 from shared.truth.finals import Finals
 from shared.truth.guard import SILENT, Guard
 from shared.truth.losses import Losses
+from shared.truth.older_work import OlderWork
 from shared.truth.progress import Progress
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
+from shared.truth.rounds import Rounds
 from shared.truth.snapshots import Snapshots
 from shared.truth.tables import Tables
 from shared.truth.telemetry import Telemetry
+from shared.truth.work import WorkList
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -267,10 +270,9 @@ class Wiring:
             progress=self.progress,
             telemetry=self.telemetry,
             registry=self.registry,
-            finals=self.finals,
+            work=self.work_list,
             live=self.live,
             dead_letters=self.dead_letters,
-            run_all=self.read_threads,
             now_ms=now_ms,
         )
 
@@ -278,6 +280,16 @@ class Wiring:
     def finals(self) -> Finals:
         """Closed buckets and results."""
         return Finals(self.dynamodb, self.tables.registry)
+
+    @cached_property
+    def work_list(self) -> WorkList:
+        """What functions/close has to do."""
+        return WorkList(self.dynamodb, self.tables.registry)
+
+    @cached_property
+    def rounds(self) -> Rounds:
+        """How far runs over all leaderboards have come."""
+        return Rounds(self.dynamodb, self.tables.registry)
 
     @cached_property
     def threads(self) -> Threads:
@@ -463,6 +475,8 @@ class Wiring:
     def closing(self) -> "Closing":
         """The use case of functions/close."""
         from shared.pipeline.closing import Closing  # noqa: PLC0415 - as above
+        from shared.pipeline.closing_work import ClosingWork  # noqa: PLC0415
+        from shared.pipeline.day_closing import DayClosing  # noqa: PLC0415
         from shared.pipeline.finishing import Finishing  # noqa: PLC0415
 
         finishing = Finishing(
@@ -476,14 +490,23 @@ class Wiring:
             bucket=self.settings.export_bucket,
             now_ms=now_ms,
         )
-        return Closing(
+        work = ClosingWork(
             registry=self.registry,
             finals=self.finals,
+            work=self.work_list,
             acts=self.acts,
             discipline=self.discipline,
-            coverage=self.coverage,
             finishing=finishing,
             notices=Notices(self.sns, self.settings.result_topic_arn) if self.settings.result_topic_arn else None,
+        )
+        return Closing(
+            registry=self.registry,
+            coverage=self.coverage,
+            days=DayClosing(registry=self.registry, finals=self.finals, reads=self.reads, now_ms=now_ms),
+            work=work,
+            work_list=self.work_list,
+            older_work=OlderWork(self.dynamodb, self.tables.registry, self.finals),
+            rounds=self.rounds,
             now_ms=now_ms,
         )
 
@@ -512,6 +535,7 @@ class Wiring:
             rebuild=self.rebuild,
             builds=self.window_builds,
             snapshots=self.snapshots,
+            rounds=self.rounds,
             now_ms=now_ms,
         )
 

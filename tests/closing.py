@@ -19,9 +19,12 @@ from shared.live.builds import Builds
 from shared.live.windows import LiveWindows
 from shared.notices import WindowFinal
 from shared.pipeline.candidates import Candidate
-from shared.pipeline.closing import Cause, Closing, Run
+from shared.pipeline.closing import Closing
+from shared.pipeline.closing_runs import Cause, Run
+from shared.pipeline.closing_work import ClosingWork
 from shared.pipeline.commit import Committer
 from shared.pipeline.coverage import CLOCK_SKEW_MS, Coverage
+from shared.pipeline.day_closing import DayClosing
 from shared.pipeline.disqualifications import Discipline, Disqualifications
 from shared.pipeline.finishing import Finishing
 from shared.pipeline.projection import Projector
@@ -37,7 +40,9 @@ from shared.truth.losses import Losses
 from shared.truth.progress import APPLIED, Position, Progress
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
+from shared.truth.rounds import Round
 from shared.truth.tables import Tables
+from shared.truth.work import Work, WorkList
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -102,6 +107,9 @@ class Scene:
             new_token=lambda: next(tokens),
         )
         self.finals = Finals(dynamodb, tables.registry)
+        self.work = WorkList(dynamodb, tables.registry)
+        self.older_work: Any = SimpleNamespace(move=lambda _now_ms: None)
+        self.rounds: Any = KeptRounds()
         self.discipline = Discipline(
             acts=self.acts,
             disqualifications=Disqualifications(self.acts),
@@ -205,16 +213,31 @@ class Scene:
         )
         registry: Any = OnlyThis(self.registry, self.id)
         registry.before += before
-        return Closing(
+        work_list: Any = SimpleNamespace(all=self._all_work)
+        work = ClosingWork(
             registry=registry,
             finals=self.finals,
+            work=self.work,
             acts=self.acts,
             discipline=self.discipline,
-            coverage=self.coverage,
             finishing=finishing,
             notices=self.notices,
+        )
+        return Closing(
+            registry=registry,
+            coverage=self.coverage,
+            days=DayClosing(registry=registry, finals=self.finals, reads=self.reads, now_ms=self.clock),
+            work=work,
+            work_list=work_list,
+            older_work=self.older_work,
+            rounds=self.rounds,
             now_ms=self.clock,
         )
+
+    def _all_work(self) -> dict[str, Work]:
+        """Without that of other tests."""
+        work = self.work.of(self.id)
+        return {} if work == Work() else {self.id: work}
 
     @property
     def coverage(self) -> Coverage:
@@ -258,9 +281,27 @@ class OnlyThis:
         """What is looked after first."""
         self.periods, self.rules = registry.periods, registry.rules
 
-    def leaderboards(self, _limit: int) -> list[Leaderboard]:
+    def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
+        if leaderboard_id == self._id:
+            return self._registry.leaderboard(self._id)
+        return next((one for one in self.before if one.id == leaderboard_id), None)
+
+    def leaderboards(self, _limit: int, _after: str | None) -> list[Leaderboard]:
         found = self._registry.leaderboard(self._id)
         return [*self.before, *([] if found is None else [found])]
+
+
+class KeptRounds:
+    """Rounds in memory: tests that run beside each other have one registry."""
+
+    def __init__(self) -> None:
+        self.rounds: dict[str, Round] = {}
+
+    def read(self, name: str) -> Round:
+        return self.rounds.get(name, Round())
+
+    def note(self, name: str, after: str | None, *, ended: bool) -> None:
+        self.rounds[name] = Round(after, ended)
 
 
 def cause_of(run: Run, window: Window) -> Cause | None:

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 LEFT_BEHIND = (".git", ".local", ".venv", ".*_cache", ".hypothesis", "__pycache__")
 PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
 CLOSING = ("tests/integration/test_closing.py",)
+ROTATION = ("tests/unit/test_rotation.py",)
 DISQUALIFICATION = ("tests/integration/test_disqualification.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
@@ -446,8 +447,92 @@ MUTATIONS = (
         CLOSING,
     ),
     Mutation(
+        "a run begins with the first leaderboard again though the last one had no time for all",
+        "shared/pipeline/rotation.py",
+        "self._rounds.note(self._name, after if left else None, ended=True)",
+        "self._rounds.note(self._name, None, ended=True)",
+        ROTATION,
+    ),
+    Mutation(
+        "every run is killed at the same leaderboard",
+        "shared/pipeline/rotation.py",
+        "            if not last.ended:  #",
+        "            if False:  #",
+        ROTATION,
+    ),
+    Mutation(
+        "leaderboards past the first page are never looked after",
+        "shared/pipeline/rotation.py",
+        "        if len(page) < PAGE_LEADERBOARDS:",
+        "        if True:",
+        ROTATION,
+    ),
+    Mutation(
+        "a leaderboard has all its windows finished before the next one has its turn",
+        "shared/pipeline/rotation.py",
+        "                if _done(name, step, failed):\n                    queue.append(name)",
+        "                if _done(name, step, failed):\n                    queue.appendleft(name)",
+        ROTATION,
+    ),
+    Mutation(
+        "a leaderboard that takes a whole run has its turn with the others in the next",
+        "shared/pipeline/rotation.py",
+        "            if name == last and queue:",
+        "            if False:",
+        ROTATION,
+    ),
+    Mutation(
+        "a period that is registered while its last day closes is never due",
+        "shared/truth/registry.py",
+        "        going_on &= cls.closed_through",
+        "        going_on |= cls.closed_through",
+        CLOSING,
+    ),
+    Mutation(
+        "no period is noted as due when its last day is closed",
+        "shared/pipeline/day_closing.py",
+        "        self._finals.note_due(leaderboard.id, dict.fromkeys(over))\n",
+        "",
+        CLOSING,
+    ),
+    Mutation(
+        "a period that was deleted before it was final gets a result",
+        "shared/pipeline/closing_work.py",
+        "if due.window.kind is WindowKind.CUSTOM and not",
+        "if False and not",
+        CLOSING,
+    ),
+    Mutation(
+        "a period that is registered again meanwhile is struck",
+        "shared/truth/work.py",
+        '"stamp = :stamp"',
+        '"stamp = :stamp OR stamp <> :stamp"',
+        CLOSING,
+    ),
+    Mutation(
+        "the broker is asked anew for every leaderboard",
+        "shared/pipeline/day_closing.py",
+        "        if moment_ms not in self._known:",
+        "        if True:",
+        CLOSING,
+    ),
+    Mutation(
+        "results are owed for days before the first event",
+        "shared/pipeline/day_closing.py",
+        "range(max(start, owed_from or start), last + 1)",
+        "range(start, last + 1)",
+        CLOSING,
+    ),
+    Mutation(
+        "nothing is owed for days without events after the first one",
+        "shared/pipeline/day_closing.py",
+        "        if closed is not None and (known is None or known <= closed):",
+        "        if closed is not None and known is None:",
+        CLOSING,
+    ),
+    Mutation(
         "a day closes while ingest calls may go on that began before it refused events",
-        "shared/pipeline/closing.py",
+        "shared/pipeline/day_closing.py",
         "if now_ms < leaderboard.closes_at_ms:",
         "if False:",
         CLOSING,
@@ -461,7 +546,7 @@ MUTATIONS = (
     ),
     Mutation(
         "days that took events by more lateness than there is now never close",
-        "shared/pipeline/closing.py",
+        "shared/pipeline/first_days.py",
         "max([leaderboard.lateness_ms, *earlier_ms])",
         "leaderboard.lateness_ms",
         CLOSING,
@@ -511,8 +596,8 @@ MUTATIONS = (
     Mutation(
         "the notice of a version strikes that of every other",
         "shared/truth/keys.py",
-        'return f"{NOTICES}{window_id}#{version:08d}"',
-        'return f"{NOTICES}{window_id}#{min(version, 1):08d}"',
+        'return work_sort(leaderboard_id, f"notice#{window_id}#{version:08d}")',
+        'return work_sort(leaderboard_id, f"notice#{window_id}#{min(version, 1):08d}")',
         DISQUALIFICATION,
     ),
     Mutation(
@@ -601,14 +686,14 @@ MUTATIONS = (
     ),
     Mutation(
         "an act that the live windows missed is not carried out later",
-        "shared/pipeline/closing.py",
+        "shared/pipeline/closing_work.py",
         "                self._discipline.carry_out(leaderboard, act.user_id)\n",
         "",
         DISQUALIFICATION,
     ),
     Mutation(
         "no result is revised after a disqualification",
-        "shared/pipeline/closing.py",
+        "shared/pipeline/closing_work.py",
         "if not days.isdisjoint(one.buckets)]",
         "if False]",
         SIMULATION,

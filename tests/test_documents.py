@@ -15,7 +15,7 @@ from infra.diagrams import PICTURES, Diagram, all_diagrams, diagrams_in
 from infra.local.config import POSITIVE, Config, Ports
 from shared.domain.rejections import Reason
 from shared.pipeline.candidates import Disposition
-from shared.pipeline.closing import Cause
+from shared.pipeline.closing_runs import Cause
 from shared.settings import Settings
 from tests.runnable import COVERED, DOCUMENTS, MARK, ROOT, command_blocks
 

@@ -68,7 +68,7 @@ class NotFinal(ApiError):
 
 
 class NeverFinal(ApiError):
-    """A window that never has a result: all time, or a range that is no registered period."""
+    """A window that never has a result: all time, a range that is no registered period, what was over too early."""
 
 
 class TooLarge(ApiError):

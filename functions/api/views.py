@@ -29,7 +29,7 @@ class WindowView(Struct, rename={"first": "from", "last": "to"}, gc=False):
     last: str | None
     status: str
     """`open`: going on; `closing`: over, late events may still count; `final`: it will never change again. A custom
-    range that is no registered period stays `closing`."""
+    range that is no registered period stays `closing`, and so does a day or week before the first event."""
 
 
 class EntryView(Struct, rename="camel", gc=False):

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
 from shared.observability import logger, metrics, tracer
-from shared.pipeline.closing import Cause, Run
+from shared.pipeline.closing_runs import Cause, Run
 from shared.wiring import Wiring, now_ms
 
 WINDOW_TIME_MS: Final = 120_000
@@ -41,7 +41,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     whatever kept a leaderboard from being looked after and will not pass by itself.
 
     Metrics: WindowsFinal, Blocked and for each cause Blocked_<cause>, ClosingDelay in ms of what has waited longest,
-    Lost: 1 while records are noted as lost, TopicMisconfigured: how many settings of the topic are wrong.
+    Lost: 1 while records are noted as lost, TopicMisconfigured: how many settings of the topic are wrong,
+    BoardsUnchecked: leaderboards for which the run had no time.
     """
     if "acknowledge" in event:
         lost = msgspec.convert(event["acknowledge"], Acknowledgement)
@@ -69,6 +70,7 @@ def _measure(run: Run) -> None:
     metrics.add_metric("Blocked", MetricUnit.Count, len(run.blocked))
     for cause in Cause:
         metrics.add_metric(f"Blocked_{cause}", MetricUnit.Count, causes[cause])
+    metrics.add_metric("BoardsUnchecked", MetricUnit.Count, run.unchecked)
     metrics.add_metric("Lost", MetricUnit.Count, int(run.lost is not None))
     metrics.add_metric("ClosingDelay", MetricUnit.Milliseconds, run.delay_ms(now_ms()))
     if run.lost is not None:

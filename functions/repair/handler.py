@@ -2,7 +2,7 @@
 writes DynamoDB and Redis.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aws_lambda_powertools.metrics import MetricUnit
@@ -15,9 +15,13 @@ from shared import settings
 from shared.live.windows import CacheRefused
 from shared.observability import logger, metrics, tracer
 from shared.pipeline.repair import Failed
+from shared.pipeline.rotation import HasTime
 from shared.queues import RepairRequest
 from shared.truth.commits import Unavailable
 from shared.wiring import Wiring
+
+LEADERBOARD_TIME_MS: Final = 60_000
+"""Time that a leaderboard may take; with less of it left, the rest is for the next run."""
 
 wiring = Wiring(settings.load())
 
@@ -31,15 +35,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     An event without records is a schedule's: its task is `snapshots`, or else all live windows are brought up to the
     truth. The task `forget` is for whoever has set the tables back: before that, all that the cache holds goes.
     Raises, at the end, whatever kept a leaderboard from that and will not pass by itself.
+
+    Metrics: Mended; Snapshots; CacheRefused; BoardsUnchecked: leaderboards for which a schedule's run had no time.
     """
     if "Records" not in event:
-        _run(event.get("task"))
+        _run(event.get("task"), lambda: context.get_remaining_time_in_millis() > LEADERBOARD_TIME_MS)
         return {"batchItemFailures": []}
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event, _repair, processor, context)
 
 
-def _run(task: str | None) -> None:
+def _run(task: str | None, has_time: HasTime) -> None:
     errors: list[Exception] = []
 
     def failed(leaderboard_id: str, error: Exception) -> None:
@@ -48,12 +54,13 @@ def _run(task: str | None) -> None:
 
     match task:
         case "snapshots":
-            _take_snapshots(failed)
+            left = _take_snapshots(failed, has_time)
         case "forget":
             logger.warning("cache forgotten", extra={"leaderboards": wiring.repair.forget()})
-            _anti_entropy(failed)
+            left = _anti_entropy(failed, has_time)
         case _:
-            _anti_entropy(failed)
+            left = _anti_entropy(failed, has_time)
+    metrics.add_metric("BoardsUnchecked", MetricUnit.Count, left)
     _count_refused(sum(isinstance(error, CacheRefused) for error in errors))
     if errors:
         raise ExceptionGroup(f"{len(errors)} leaderboards were not looked after", errors)
@@ -74,15 +81,18 @@ def _repair(record: SQSRecord) -> None:
     logger.info("repaired", extra={"leaderboard": request.leaderboard_id, "mended": mended, "rebuild": request.rebuild})
 
 
-def _take_snapshots(failed: Failed) -> None:
-    metrics.add_metric("Snapshots", MetricUnit.Count, wiring.repair.take_snapshots(failed))
+def _take_snapshots(failed: Failed, has_time: HasTime) -> int:
+    taken, left = wiring.repair.take_snapshots(failed, has_time)
+    metrics.add_metric("Snapshots", MetricUnit.Count, taken)
+    return left
 
 
-def _anti_entropy(failed: Failed) -> None:
-    mended = wiring.repair.anti_entropy(failed)
+def _anti_entropy(failed: Failed, has_time: HasTime) -> int:
+    mended, left = wiring.repair.anti_entropy(failed, has_time)
     _count(sum(mended.values()))
     if any(mended.values()):
         logger.warning("live windows had drifted", extra={"mended": {name: n for name, n in mended.items() if n}})
+    return left
 
 
 def _count_refused(refused: int) -> None:

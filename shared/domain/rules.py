@@ -60,6 +60,9 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     None until it is known that the refusal is written."""
     closed_through: Day | None = None
     """The last bucket that is closed: the standings of none up to it ever change again."""
+    owed_from: Day | None = None
+    """The first bucket that results are owed for: no event is in those before it, and none can come there. Past
+    `closed_through` while no bucket has had any; None until the first bucket is closed."""
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
@@ -85,6 +88,10 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     def is_settled(self, window: Window) -> bool:
         """Whether no event can change a window any more: all its buckets are closed."""
         return window.end_ms is not None and self.closed_through is not None and window.last <= self.closed_through
+
+    def owes(self, window: Window) -> bool:
+        """Whether a day or week gets a result, as far as is known: none that was over before the first event does."""
+        return self.owed_from is None or not self.is_settled(window) or window.last >= self.owed_from
 
     def admit(self, event: ScoreEvent, appended_at_ms: int) -> None:
         """Judge an event by when the broker appended its record, so that a backlog or a replay judges alike.

@@ -9,14 +9,13 @@ from shared.domain.rules import Leaderboard
 from shared.domain.windows import ALL_TIME, WindowKind, daily, day_of, weekly
 from shared.live.windows import LiveWindows
 from shared.queues import DeadLetterQueue
-from shared.retries import RunAll
-from shared.truth.finals import Finals
 from shared.truth.progress import Position, Progress
 from shared.truth.registry import Registry
 from shared.truth.telemetry import Noted, Telemetry
+from shared.truth.work import WorkList
 
 LEADERBOARDS_MAX: Final = 100
-"""Leaderboards in one scrape, the first ones by id: each costs a query of DynamoDB and four commands of Redis."""
+"""Leaderboards in one scrape, the first ones by id: each costs four commands of Redis."""
 
 
 class TruthGauges(Struct, frozen=True):
@@ -50,20 +49,18 @@ class Gauges:
         progress: Progress,
         telemetry: Telemetry,
         registry: Registry,
-        finals: Finals,
+        work: WorkList,
         live: LiveWindows,
         dead_letters: DeadLetterQueue,
-        run_all: RunAll,
         now_ms: Callable[[], int],
     ) -> None:
         self._topic = topic
         self._progress = progress
         self._telemetry = telemetry
         self._registry = registry
-        self._finals = finals
+        self._work = work
         self._live = live
         self._dead_letters = dead_letters
-        self._run_all = run_all
         self._now_ms = now_ms
 
     def truth(self) -> TruthGauges:
@@ -72,9 +69,9 @@ class Gauges:
         noted = self._telemetry.noted(self._topic)
         found = self._registry.leaderboards(LEADERBOARDS_MAX + 1)
         shown = found[:LEADERBOARDS_MAX]
-        due = self._run_all([lambda one=one: len(self._finals.due(one.id)) for one in shown])  # type: ignore[misc]
-        ids = [one.id for one in shown]
-        return TruthGauges(positions, noted, shown, len(found) > len(shown), dict(zip(ids, due, strict=True)))
+        work = self._work.all()
+        due = {one.id: len(work[one.id].due) if one.id in work else 0 for one in shown}
+        return TruthGauges(positions, noted, shown, len(found) > len(shown), due)
 
     def cache(self, leaderboards: Sequence[Leaderboard]) -> CacheGauges:
         """Raises CacheUnavailable if Redis fails, even if no leaderboard is asked about."""

@@ -9,15 +9,18 @@ from shared.domain.windows import Day, parse_id
 from shared.live.windows import CacheRefused, CacheUnavailable, LiveWindows
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.rebuild import Outcome, Rebuild
+from shared.pipeline.rotation import HasTime, Rotation, always, pages
 from shared.pipeline.snapshots import WindowSnapshots
 from shared.pipeline.window_builds import WindowBuilds
 from shared.queues import RepairRequest
 from shared.truth.commits import Unavailable
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
+from shared.truth.rounds import Rounds
 
-LEADERBOARDS_MAX: Final = 10_000
-"""Leaderboards that one scheduled run looks after."""
+ANTI_ENTROPY: Final = "anti-entropy"
+SNAPSHOTS: Final = "snapshots"
+"""Names of its rounds."""
 
 
 class Interrupted(Exception):
@@ -44,6 +47,7 @@ class Repair:
         rebuild: Rebuild,
         builds: WindowBuilds,
         snapshots: WindowSnapshots,
+        rounds: Rounds,
         now_ms: Callable[[], int],
     ) -> None:
         self._registry = registry
@@ -53,17 +57,20 @@ class Repair:
         self._rebuild = rebuild
         self._builds = builds
         self._snapshots = snapshots
+        self._rotations = {name: Rotation(registry, rounds, name) for name in (ANTI_ENTROPY, SNAPSHOTS)}
         self._now_ms = now_ms
 
-    def anti_entropy(self, failed: Failed = _raise) -> dict[str, int]:
+    def anti_entropy(self, failed: Failed = _raise, has_time: HasTime = always) -> tuple[dict[str, int], int]:
         """Bring the live windows of every leaderboard up to the truth; rebuild those that nobody vouches for.
 
         Args:
             failed: is told what nobody expected of a leaderboard, or what the cache refused of it; the others go on if
                 it doesn't raise that.
+            has_time: asked before each leaderboard; the next run begins with those for which it says no.
 
         Returns:
-            How many parts of windows had to be mended, by leaderboard id; a rebuild does not count.
+            How many parts of windows had to be mended, by leaderboard id; a rebuild does not count. And for how many
+            leaderboards there was no time.
 
         Raises:
             Unavailable, CacheUnavailable: as below; leaderboards before it are done.
@@ -77,24 +84,26 @@ class Repair:
                 self._rebuild.leaderboard(leaderboard)
             self._builds.keep_periods(leaderboard)
 
-        self._each(bring_up, failed)
-        return mended
+        return mended, self._each(ANTI_ENTROPY, bring_up, failed, has_time)
 
-    def take_snapshots(self, failed: Failed = _raise) -> int:
-        """Write snapshots of every leaderboard's windows that have changed; returns how many.
+    def take_snapshots(self, failed: Failed = _raise, has_time: HasTime = always) -> tuple[int, int]:
+        """Write snapshots of every leaderboard's windows that have changed.
 
         Args:
-            failed: as above.
+            failed, has_time: as above.
+
+        Returns:
+            How many it has written, and for how many leaderboards there was no time.
 
         Raises:
             Unavailable, CacheUnavailable: as above.
         """
         taken: list[int] = []
-        self._each(lambda one: taken.append(self._snapshots.take(one)), failed)
-        return sum(taken)
+        left = self._each(SNAPSHOTS, lambda one: taken.append(self._snapshots.take(one)), failed, has_time)
+        return sum(taken), left
 
-    def _each(self, work: Callable[[Leaderboard], None], failed: Failed) -> None:
-        for leaderboard in self._registry.leaderboards(LEADERBOARDS_MAX):
+    def _each(self, name: str, work: Callable[[Leaderboard], None], failed: Failed, has_time: HasTime) -> int:
+        def look_after(leaderboard: Leaderboard) -> None:
             try:
                 work(leaderboard)
             except CacheRefused as refused:  # whatever is the matter, it is with this one; or Redis takes no writes,
@@ -104,16 +113,19 @@ class Repair:
             except Exception as error:  # noqa: BLE001 - one leaderboard keeps no other waiting
                 failed(leaderboard.id, error)
 
+        return self._rotations[name].go(look_after, has_time)
+
     def forget(self) -> int:
         """Forget what the cache holds of every leaderboard, so that all of it is built anew; returns of how many.
 
         Raises:
             Unavailable, CacheUnavailable: as above.
         """
-        leaderboards = self._registry.leaderboards(LEADERBOARDS_MAX)
-        for leaderboard in leaderboards:
+        forgotten = 0
+        for leaderboard in pages(self._registry):
             self._live.forget(leaderboard, self._now_ms())
-        return len(leaderboards)
+            forgotten += 1
+        return forgotten
 
     def repair(self, request: RepairRequest) -> int:
         """Carry out one request.

@@ -9,6 +9,7 @@ from shared.domain.acts import Act
 from shared.truth import keys
 from shared.truth.failures import Cancelled, ConditionFailed, passing_as_unavailable
 from shared.truth.queries import items
+from shared.truth.work import work_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,7 +30,7 @@ class Acts:
         self._table = table
 
     def append(self, leaderboard_id: str, act: Act) -> None:
-        """Write an act; one on a player is also noted as not carried out yet, see `open`.
+        """Write an act; one on a player is also noted as not carried out yet, see WorkList.
 
         Raises:
             Taken: if there is an act of this number, or one is just being written.
@@ -39,7 +40,7 @@ class Acts:
         log = self._key(leaderboard_id, keys.act_sort(act.number)) | body
         actions: Any = [{"Put": {"TableName": self._table, "Item": log, "ConditionExpression": _NOT_YET}}]
         if act.user_id is not None:
-            note = self._key(leaderboard_id, keys.open_act_sort(act.number)) | body
+            note = work_key(keys.open_act_sort(leaderboard_id, act.number)) | body
             actions.append({"Put": {"TableName": self._table, "Item": note}})
         try:
             with passing_as_unavailable():
@@ -60,21 +61,13 @@ class Acts:
         first, last = keys.act_sort(after + 1), keys.act_sort(keys.ACT_NUMBER_MAX)
         return self._query(leaderboard_id, "sk BETWEEN :first AND :last", limit, first=first, last=last)
 
-    def open(self, leaderboard_id: str) -> list[Act]:
-        """Acts on players that live windows and results may not follow yet, in their order.
-
-        Raises:
-            Unavailable: as above.
-        """
-        return list(self._query(leaderboard_id, "begins_with(sk, :sk)", sk=keys.open_act_sort(None)))
-
     def carried_out(self, leaderboard_id: str, number: int) -> None:
         """Strike an act from those that are to be carried out.
 
         Raises:
             Unavailable: as above.
         """
-        key: Any = self._key(leaderboard_id, keys.open_act_sort(number))
+        key: Any = work_key(keys.open_act_sort(leaderboard_id, number))
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=key)
 

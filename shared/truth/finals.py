@@ -1,6 +1,6 @@
-"""Closed buckets, windows that are due, and their final results, in the registry table."""
+"""Closed buckets, windows that become due, and their final results, in the registry table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -12,6 +12,7 @@ from shared.truth import keys
 from shared.truth.commits import TRANSACTION_ITEMS_MAX
 from shared.truth.failures import ConditionFailed, passing_as_unavailable
 from shared.truth.queries import items
+from shared.truth.work import due_item, work_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -97,42 +98,28 @@ class Finals:
         change = "SET closes_at = :at"
         self._transact([self._update(leaderboard, change, _REFUSED, through=through, at=at_ms)])
 
-    def close(self, leaderboard: Leaderboard, through: Day, due: Sequence[Window]) -> None:
+    def close(
+        self, leaderboard: Leaderboard, through: Day, due: Sequence[Window], owed_from: Day | None = None
+    ) -> None:
         """Close buckets that refuse events, up to a day, and note which windows are due for it.
 
         Args:
             leaderboard: as it was read.
             through: the last day to close.
             due: at most DUE_MAX windows.
+            owed_from: see Leaderboard.owed_from; None leaves it as it is.
 
         Raises:
             AlreadyDone: if the day was closed since.
             Unavailable: as above.
         """
         assert leaderboard.refuses(through)  # noqa: S101
-        close = self._update(leaderboard, "SET closed_through = :through", _CLOSABLE, through=through)
-        notes = [
-            {"Put": {"TableName": self._table, "Item": self._key(leaderboard.id, keys.due_sort(window.id))}}
-            for window in due
-        ]
+        change, values = "SET closed_through = :through", {"through": int(through)}
+        if owed_from is not None:
+            change, values = f"{change}, owed_from = :owed", values | {"owed": int(owed_from)}
+        close = self._update(leaderboard, change, _CLOSABLE, **values)
+        notes = [{"Put": {"TableName": self._table, "Item": due_item(leaderboard.id, window.id)}} for window in due]
         self._transact([close, *notes])
-
-    def due(self, leaderboard_id: str) -> list[Window]:
-        """Windows whose buckets are closed and that have no result yet.
-
-        Raises:
-            Unavailable: as above.
-        """
-        return self._windows(leaderboard_id, keys.due_sort(""))
-
-    def untold(self, leaderboard_id: str) -> list[tuple[str, int]]:
-        """Window ids and versions of the results that nobody was told of yet; of a window the first version first.
-
-        Raises:
-            Unavailable: as above.
-        """
-        sorts = [item["sk"]["S"].removeprefix(keys.NOTICES) for item in self._query(leaderboard_id, keys.NOTICES)]
-        return [(window_id, int(version)) for window_id, _, version in (sort.partition("#") for sort in sorts)]
 
     def told(self, leaderboard_id: str, window_id: str, version: int) -> None:
         """Strike a version of a result from those that are to be told.
@@ -140,12 +127,9 @@ class Finals:
         Raises:
             Unavailable: as above.
         """
-        key: Any = self._key(leaderboard_id, keys.notice_sort(window_id, version))
+        key: Any = work_key(keys.notice_sort(leaderboard_id, window_id, version))
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=key)
-
-    def _windows(self, leaderboard_id: str, prefix: str) -> list[Window]:
-        return [parse_id(item["sk"]["S"].removeprefix(prefix)) for item in self._query(leaderboard_id, prefix)]
 
     def _query(self, leaderboard_id: str, prefix: str) -> list[Mapping[str, Any]]:
         partition = keys.leaderboard_partition(leaderboard_id)
@@ -188,16 +172,17 @@ class Finals:
         Raises:
             Unavailable: as above.
         """
-        return self._windows(leaderboard_id, keys.final_sort(""))
+        prefix = keys.final_sort("")
+        return [parse_id(item["sk"]["S"].removeprefix(prefix)) for item in self._query(leaderboard_id, prefix)]
 
-    def revise(self, leaderboard_id: str, windows: Sequence[Window]) -> None:
-        """Note that windows are due again; harmless twice.
+    def note_due(self, leaderboard_id: str, windows: Iterable[Window]) -> None:
+        """Note that windows are due, or due again, as soon as their buckets are closed; harmless twice.
 
         Raises:
             Unavailable: as above.
         """
         for window in windows:
-            item: Any = self._key(leaderboard_id, keys.due_sort(window.id))
+            item: Any = due_item(leaderboard_id, window.id)
             with passing_as_unavailable():
                 self._client.put_item(TableName=self._table, Item=item)
 
@@ -223,7 +208,7 @@ class Finals:
             }
             put = {"TableName": self._table, "Item": version, "ConditionExpression": _NOT_YET}
             result = [{"Update": count}, {"Put": put}]
-        notice = self._key(final.leaderboard_id, keys.notice_sort(final.window_id, final.version))
+        notice = work_key(keys.notice_sort(final.leaderboard_id, final.window_id, final.version))
         due = self._strike_due(final.leaderboard_id, final.window_id, final.acts)
         self._transact([*result, *due, {"Put": {"TableName": self._table, "Item": notice}}])
 
@@ -238,7 +223,7 @@ class Finals:
 
     def _strike_due(self, leaderboard_id: str, window_id: str, acts: int) -> list[dict[str, Any]]:
         """Acts are numbered without gaps, so that none has followed if there is none of the next number."""
-        due = self._key(leaderboard_id, keys.due_sort(window_id))
+        due = work_key(keys.due_sort(leaderboard_id, window_id))
         following = self._key(leaderboard_id, keys.act_sort(acts + 1))
         check = {"TableName": self._table, "Key": following, "ConditionExpression": _NOT_YET}
         return [{"Delete": {"TableName": self._table, "Key": due}}, {"ConditionCheck": check}]

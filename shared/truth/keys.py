@@ -13,8 +13,13 @@ TOPICS = "topics"
 """Partition of how far each topic was seen, e.g. `topics` / `score-events`."""
 TELEMETRY_MENDED = "mended"
 """Sort key of the counter of what was mended."""
-NOTICES = "notice#"
-"""What the sort keys of all notices begin with."""
+WORK = "work"
+"""Partition of what functions/close has to do for any leaderboard, e.g. `work` / `autumn-cup#due#2026-W48`: one query
+shows it for all of them, and those that are idle cost nothing."""
+WORK_MOVED = "!moved"
+"""Sort key in that partition, before every leaderboard's: whether older notes of work were moved there."""
+ROUNDS = "rounds"
+"""Partition of how far runs over all leaderboards have come, e.g. `rounds` / `snapshots`."""
 ACT_NUMBER_MAX = 99_999_999
 """What the digits of a key hold."""
 
@@ -73,14 +78,24 @@ def act_sort(number: int) -> str:
     return f"act#{number:08d}"
 
 
-def open_act_sort(number: int | None) -> str:
-    """An act that is still to be carried out, e.g. `open-act#00000001`; what all of them begin with, for None."""
-    return "open-act#" if number is None else f"open-act#{number:08d}"
+def work_sort(leaderboard_id: str, rest: str = "") -> str:
+    """What the sort keys of all work for one leaderboard begin with, e.g. `autumn-cup#`; of one piece with its rest."""
+    return f"{leaderboard_id}#{rest}"
 
 
-def due_sort(window_id: str) -> str:
-    """A window whose buckets are closed and whose ranking is still to be written, e.g. `due#2026-W48`."""
-    return f"due#{window_id}"
+def open_act_sort(leaderboard_id: str, number: int) -> str:
+    """An act that is still to be carried out, e.g. `autumn-cup#open-act#00000001`."""
+    return work_sort(leaderboard_id, f"open-act#{number:08d}")
+
+
+def due_sort(leaderboard_id: str, window_id: str) -> str:
+    """A window whose buckets are closed and whose ranking is still to be written, e.g. `autumn-cup#due#2026-W48`."""
+    return work_sort(leaderboard_id, f"due#{window_id}")
+
+
+def notice_sort(leaderboard_id: str, window_id: str, version: int) -> str:
+    """A version of a result that is still to be told, e.g. `autumn-cup#notice#2026-W48#00000002`."""
+    return work_sort(leaderboard_id, f"notice#{window_id}#{version:08d}")
 
 
 def final_sort(window_id: str) -> str:
@@ -91,11 +106,6 @@ def final_sort(window_id: str) -> str:
 def version_sort(window_id: str, version: int | None) -> str:
     """A later version of a result, written once, e.g. `result-version#2026-W48#00000002`; for None their beginning."""
     return f"result-version#{window_id}#" if version is None else f"result-version#{window_id}#{version:08d}"
-
-
-def notice_sort(window_id: str, version: int) -> str:
-    """A version of a result that is still to be told, e.g. `notice#2026-W48#00000002`."""
-    return f"{NOTICES}{window_id}#{version:08d}"
 
 
 def snapshot_sort(window_id: str) -> str:

@@ -175,6 +175,24 @@ class Reads:
         while group := list(islice(players, max(1, page_size // len(buckets)))):
             yield group
 
+    def first_day(self, leaderboard: Leaderboard, days: Iterable[Day]) -> Day | None:
+        """The first of some days, in their order, that has events; None if none of them has any.
+
+        Raises:
+            Unavailable: as above.
+        """
+        for day in days:
+            shards = [self._any(leaderboard, day, shard) for shard in range(leaderboard.shards)]
+            with closing(self._merge(shards)) as found:
+                if next(found, None) is not None:
+                    return day
+        return None
+
+    def _any(self, leaderboard: Leaderboard, bucket: Day, shard: int) -> Iterator[Sequence[Mapping[str, Any]]]:
+        partition = keys.standings_partition(leaderboard.id, bucket, shard)
+        first_pages = islice(self._pages(self._tables.standings, partition, page_size=1), 1)
+        return (page for page in first_pages if page)
+
     def _bucket_pages(
         self, leaderboard: Leaderboard, bucket: Day, shard: int, page_size: int = PAGE_STANDINGS
     ) -> Iterator[list[tuple[Day, str, Standing]]]:

@@ -20,6 +20,7 @@ from shared.domain.windows import Day
 from shared.truth import keys
 from shared.truth.failures import ConditionFailed, meaning
 from shared.truth.guard import Guard
+from shared.truth.work import new_stamp
 
 READ_TIMEOUT_MS: Final = 5_000
 RETRIES: Final = 2
@@ -55,6 +56,8 @@ class _Record(Model):
     refusing_through = NumberAttribute(null=True)
     closes_at = NumberAttribute(null=True)
     closed_through = NumberAttribute(null=True)
+    owed_from = NumberAttribute(null=True)
+    stamp = NumberAttribute(null=True)
 
 
 class Registry:
@@ -156,9 +159,27 @@ class Registry:
 
     @_passing()
     def save_period(self, leaderboard_id: str, period: Period) -> None:
-        """Create or replace a period."""
-        body = msgspec.json.encode(period).decode()
-        self._record(keys.leaderboard_partition(leaderboard_id), keys.period_sort(period.id), body=body).save()
+        """Create or replace a period. If its last day refuses events already, its window is noted as due with it;
+        otherwise whoever closes that day finds the period.
+        """
+        cls = self._record
+        record = cls(
+            keys.leaderboard_partition(leaderboard_id),
+            keys.period_sort(period.id),
+            body=msgspec.json.encode(period).decode(),
+        )
+        last = int(period.last)
+        going_on = cls.refusing_through.does_not_exist() | (cls.refusing_through < last)
+        going_on &= cls.closed_through.does_not_exist() | (cls.closed_through < last)
+        try:
+            with _passing(), TransactWrite(connection=self._connection) as transaction:
+                transaction.condition_check(cls, keys.LEADERBOARDS, leaderboard_id, condition=going_on)
+                transaction.save(record)
+        except ConditionFailed:
+            due = cls(keys.WORK, keys.due_sort(leaderboard_id, period.window.id), stamp=new_stamp())
+            with TransactWrite(connection=self._connection) as transaction:
+                transaction.save(record)
+                transaction.save(due)
 
     @_passing()
     def delete_period(self, leaderboard_id: str, period_id: str) -> bool:
@@ -197,6 +218,7 @@ def _to_leaderboard(record: _Record) -> Leaderboard:
         refusing_through=closed_through if record.refusing_through is None else _day(record.refusing_through),
         closes_at_ms=None if record.closes_at is None else int(record.closes_at),
         closed_through=closed_through,
+        owed_from=_day(record.owed_from),
     )
 
 

@@ -4,26 +4,29 @@ import csv
 import hashlib
 import io
 import json
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason
+from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import DAY_MS, Day, custom, daily, day_of, weekly
 from shared.live import keys
 from shared.live.builds import Builds
 from shared.notices import NoticeUnavailable, WindowFinal
 from shared.pipeline.candidates import Disposition
-from shared.pipeline.closing import LAST_CALLS_MS, Cause
+from shared.pipeline.closing import DAYS
+from shared.pipeline.closing_runs import Cause
 from shared.pipeline.coverage import CLOCK_SKEW_MS
+from shared.pipeline.day_closing import LAST_CALLS_MS
 from shared.pipeline.rebuild import Outcome
 from shared.topic import Reach, TopicUnavailable
 from shared.truth.finals import AlreadyDone
 from shared.truth.losses import Loss
-from tests.closing import BUCKET, HOUR_MS, MONDAY, RANKING, SETTLED_MS, Scene, cause_of
+from shared.truth.work import Work
+from tests.closing import BUCKET, HOUR_MS, MONDAY, RANKING, SETTLED_MS, Scene, cause_of, close
 
 
 def test_a_day_becomes_final_once_every_partition_has_passed_its_cutoff(scene: Scene) -> None:
@@ -338,15 +341,15 @@ def test_a_broker_that_is_away_blocks(scene: Scene) -> None:
 def test_a_leaderboard_that_fails_as_nobody_expected_keeps_none_after_it_waiting(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken, due = replace(scene.leaderboard, id="broken"), scene.finals.due
+    refuse = scene.finals.refuse
 
-    def fail(leaderboard_id: str) -> Any:
-        if leaderboard_id == "broken":
+    def fail(leaderboard: Leaderboard, through: Day) -> None:
+        if leaderboard.id == "broken":
             raise RuntimeError("its rules are gone")
-        return due(leaderboard_id)
+        refuse(leaderboard, through)
 
-    monkeypatch.setattr(scene.finals, "due", fail)
-    run = scene.run([replace(broken, refusing_through=MONDAY, closed_through=MONDAY)])
+    monkeypatch.setattr(scene.finals, "refuse", fail)
+    run = scene.run([replace(scene.leaderboard, id="broken")])
 
     assert [str(one) for one in run.errors] == ["its rules are gone"]
     assert [(one.leaderboard_id, one.cause) for one in run.blocked] == [("broken", Cause.ERROR)]
@@ -409,6 +412,127 @@ def test_a_period_becomes_final_with_its_last_day_also_when_it_is_registered_lat
     assert period.window == custom(Day(MONDAY - 2), MONDAY)
 
 
+def test_a_period_is_noted_as_due_when_its_last_day_is_closed(scene: Scene) -> None:
+    period = Period(id="launch", name="Launch", first=Day(MONDAY - 2), last=MONDAY)
+    scene.registry.save_period(scene.id, period)
+    scene.registry.save_period(scene.id, Period(id="later", name="Later", first=MONDAY, last=Day(MONDAY + 1)))
+    assert not scene.work.of(scene.id).due
+
+    scene.run()
+
+    assert scene.stored(period.window) == RANKING
+    assert scene.work.of(scene.id) == Work()
+
+
+def test_a_period_that_is_registered_while_its_last_day_is_closing_becomes_final(scene: Scene) -> None:
+    period = Period(id="launch", name="Launch", first=Day(MONDAY - 2), last=MONDAY)
+    scene.closing().run()
+    assert scene.leaderboard.refuses(MONDAY)
+    scene.registry.save_period(scene.id, period)
+
+    scene.run()
+
+    assert scene.stored(period.window) == RANKING
+
+
+def test_a_period_that_is_registered_by_who_has_not_seen_that_its_day_refuses_events_becomes_final(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    period = Period(id="launch", name="Launch", first=Day(MONDAY - 2), last=MONDAY)
+    periods = scene.registry.periods
+
+    def too_early(leaderboard_id: str) -> list[Period]:
+        found = periods(leaderboard_id)
+        scene.registry.save_period(leaderboard_id, period)
+        return found
+
+    monkeypatch.setattr(scene.registry, "periods", too_early)
+    scene.closing().run()
+    scene.now_ms += LAST_CALLS_MS
+    scene.closing().run()
+    monkeypatch.undo()
+
+    scene.run()
+
+    assert scene.stored(period.window) == RANKING
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_period_that_was_changed_or_deleted_before_it_was_final_gets_no_result(scene: Scene, changed: bool) -> None:
+    period = Period(id="launch", name="Launch", first=Day(MONDAY - 2), last=MONDAY)
+    scene.run()
+    scene.registry.save_period(scene.id, period)
+    if changed:
+        scene.registry.save_period(scene.id, replace(period, first=Day(MONDAY - 1)))
+    else:
+        assert scene.registry.delete_period(scene.id, period.id)
+
+    scene.run()
+
+    assert scene.stored(period.window) is None
+    assert scene.stored(custom(Day(MONDAY - 1), MONDAY)) == (RANKING if changed else None)
+    assert not scene.work.of(scene.id).due
+
+
+def test_a_period_that_is_registered_again_meanwhile_stays_due(scene: Scene) -> None:
+    scene.run()
+    period = Period(id="launch", name="Launch", first=Day(MONDAY - 2), last=MONDAY)
+    scene.registry.save_period(scene.id, period)
+    (due,) = scene.work.of(scene.id).due
+    scene.registry.delete_period(scene.id, period.id)
+    scene.registry.save_period(scene.id, period)
+
+    scene.work.drop(scene.id, due)
+
+    assert [one.window for one in scene.work.of(scene.id).due] == [period.window]
+
+
+def test_the_broker_is_asked_once_for_a_cutoff_however_many_leaderboards_have_it(scene: Scene) -> None:
+    scene.closing([replace(scene.leaderboard, id=f"other-{n}") for n in range(5)]).run()
+
+    looked_for_losses, for_the_cutoff = scene.broker.asked_ms
+    assert looked_for_losses == scene.now_ms
+    assert for_the_cutoff == scene.leaderboard.cutoff_ms(MONDAY) + CLOCK_SKEW_MS
+
+
+def test_a_broker_that_is_away_is_not_waited_for_once_more_for_every_leaderboard(scene: Scene) -> None:
+    scene.broker.failure = TopicUnavailable("away")
+    asked: list[int] = []
+    reach = scene.broker.reach
+    scene.broker.reach = lambda moment_ms: asked.append(moment_ms) or reach(moment_ms)  # type: ignore[assignment,func-returns-value]
+
+    run = scene.closing([replace(scene.leaderboard, id=f"other-{n}") for n in range(5)]).run()
+
+    assert [one.cause for one in run.blocked] == [Cause.TOPIC] * 6
+    assert len(asked) == 2, "for losses and for the first one"
+
+
+def test_a_window_for_which_a_run_has_no_time_waits_for_the_next_and_counts_as_delayed(scene: Scene) -> None:
+    scene.play("ann", 1, Day(MONDAY - 2))
+    scene.closing().run()
+    scene.now_ms += LAST_CALLS_MS
+    time = iter([True, True])  # for the days, and for one window
+
+    run = scene.closing().run(lambda: next(time, False))
+
+    assert [one.window_id for one in run.finals] == [daily(Day(MONDAY - 2)).id]
+    assert [(one.cause, one.since_ms) for one in run.blocked] == [(Cause.TIME, SETTLED_MS - DAY_MS - 1)]
+    assert run.unchecked == 0
+    assert len(scene.closing().run().finals) == 3, "Sunday, its week, Monday"
+
+
+def test_a_run_whose_time_was_taken_by_the_days_is_followed_by_one_that_begins_with_the_windows(scene: Scene) -> None:
+    close(scene.finals, scene.leaderboard, MONDAY, [daily(MONDAY)])
+    scene.now_ms += DAY_MS
+    scene.rounds.note(DAYS, "0", ended=True)
+    time = iter([True])
+
+    run = scene.closing().run(lambda: next(time, False))
+
+    assert [one.window_id for one in run.finals] == [daily(MONDAY).id]
+    assert run.unchecked == 1, "its next day was not looked at"
+
+
 def test_days_for_which_records_may_have_waited_when_the_leaderboard_was_created_get_results_too(scene: Scene) -> None:
     scene.play("ann", 1, Day(MONDAY - 3))
 
@@ -416,7 +540,54 @@ def test_days_for_which_records_may_have_waited_when_the_leaderboard_was_created
 
     assert scene.stored(daily(Day(MONDAY - 3))) == [("1", "ann", "1")]
     assert scene.stored(daily(Day(MONDAY - 2))) == []
-    assert not scene.finals.due(scene.id)
+    assert not scene.work.of(scene.id).due
+
+
+def test_nothing_is_owed_for_days_before_the_first_event(scene: Scene) -> None:
+    run = scene.run()
+
+    assert {one.window_id for one in run.finals} == {daily(MONDAY).id}
+    assert [one.window_id for one in scene.told] == [daily(MONDAY).id]
+    assert scene.leaderboard.owed_from == MONDAY
+    assert not scene.leaderboard.owes(daily(Day(MONDAY - 1)))
+    assert not scene.leaderboard.owes(weekly(Day(MONDAY - 1)))
+    assert scene.leaderboard.owes(daily(MONDAY))
+
+
+def test_days_without_events_after_the_first_one_get_results(scene: Scene) -> None:
+    scene.run()
+    scene.now_ms += 2 * DAY_MS
+
+    scene.run()
+
+    assert [scene.stored(daily(Day(MONDAY + after))) for after in (1, 2)] == [[], []]
+
+
+def test_nothing_is_owed_while_there_are_no_events_until_the_first_one_comes(scene: Scene) -> None:
+    empty = f"{scene.id}-empty"
+    scene.registry.save(replace(scene.leaderboard, id=empty, version=1))
+    scene.registry.seal(replace(scene.leaderboard, id=empty, version=1))  # and the call died before it wrote an event
+    scene.id = empty
+    scene.rebuild.leaderboard(scene.leaderboard)
+    assert not scene.run().finals
+    assert scene.leaderboard.owed_from == scene.leaderboard.closed_through + 1 == MONDAY + 1
+
+    scene.play("ann", 3, Day(MONDAY + 2))
+    scene.now_ms += 2 * DAY_MS
+    scene.run()
+
+    assert [one.window_id for one in scene.told] == [daily(Day(MONDAY + 2)).id]
+    assert scene.leaderboard.owed_from == MONDAY + 2
+
+
+def test_of_a_leaderboard_whose_days_were_closed_before_that_was_noted_results_go_on(scene: Scene) -> None:
+    close(scene.finals, scene.leaderboard, MONDAY, [daily(MONDAY)])
+    scene.now_ms += DAY_MS
+
+    scene.run()
+
+    assert scene.leaderboard.owed_from is None
+    assert scene.stored(daily(Day(MONDAY + 1))) == []
 
 
 def test_a_backlog_over_several_days_closes_those_that_are_done(scene: Scene) -> None:

@@ -14,7 +14,7 @@ from shared.live import keys
 from shared.live.queries import LiveQueries
 from shared.live.windows import RETENTION_MS, CacheUnavailable, Page
 from shared.notices import NoticeUnavailable, WindowFinal
-from shared.pipeline.closing import Cause
+from shared.pipeline.closing_runs import Cause
 from shared.pipeline.disqualifications import ACTS_MAX, ROUTINE_ACTS_MAX, TooManyActs
 from shared.pipeline.rebuild import Outcome
 from shared.pipeline.result_files import award_id
@@ -263,8 +263,8 @@ def test_a_window_that_an_act_does_not_change_keeps_its_result(scene: Scene) -> 
     assert scene.run().finals == []
 
     assert [one.version for one in scene.finals.versions(scene.id, daily(MONDAY).id)] == [1]
-    assert scene.finals.due(scene.id) == []
-    assert scene.acts.open(scene.id) == []
+    assert scene.work.of(scene.id).due == []
+    assert scene.work.of(scene.id).acts == []
 
 
 def test_a_window_that_is_kept_by_the_lateness_of_now_is_compared_as_it_is_kept(scene: Scene) -> None:
@@ -329,7 +329,7 @@ def test_each_version_of_a_result_is_told_once_also_when_nobody_was_there_to_be_
 
     told = [one for one in scene.told if one.window_id == daily(MONDAY).id]
     assert [(one.version, one.players) for one in told] == [(1, 3), (2, 2)]
-    assert not scene.finals.untold(scene.id)
+    assert not scene.work.of(scene.id).untold
 
 
 def test_who_has_told_a_version_strikes_no_later_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,8 +343,8 @@ def test_who_has_told_a_version_strikes_no_later_one(scene: Scene, monkeypatch: 
 
     scene.finals.told(scene.id, daily(MONDAY).id, 1)
 
-    assert (daily(MONDAY).id, 1) not in scene.finals.untold(scene.id)
-    assert (daily(MONDAY).id, 2) in scene.finals.untold(scene.id)
+    assert (daily(MONDAY).id, 1) not in scene.work.of(scene.id).untold
+    assert (daily(MONDAY).id, 2) in scene.work.of(scene.id).untold
 
 
 def test_an_act_while_a_window_is_compared_makes_no_difference_between_cache_and_truth(
@@ -375,7 +375,7 @@ def test_an_act_that_was_not_carried_out_is_by_the_next_run(scene: Scene) -> Non
     scene.run()
 
     assert shown(scene, weekly(MONDAY)) == ["cat", "ann"]
-    assert scene.acts.open(scene.id) == []
+    assert scene.work.of(scene.id).acts == []
 
 
 def test_an_act_that_can_t_be_carried_out_waits_and_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,7 +388,7 @@ def test_an_act_that_can_t_be_carried_out_waits_and_is_told(scene: Scene, monkey
     run = scene.run()
 
     assert (run.blocked[0].what, run.blocked[0].cause) == ("act 1", Cause.CACHE)
-    assert [act.number for act in scene.acts.open(scene.id)] == [1]
+    assert [act.number for act in scene.work.of(scene.id).acts] == [1]
 
 
 def test_every_version_of_a_result_is_listed_with_its_files(scene: Scene, call: Any) -> None:

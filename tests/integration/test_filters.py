@@ -24,7 +24,7 @@ from shared.live.labels import TOKEN_BYTES, token
 from shared.live.queries import LiveQueries
 from shared.live.windows import LiveWindows
 from shared.pipeline.answers import Ranking
-from shared.pipeline.closing import Cause
+from shared.pipeline.closing_runs import Cause
 from shared.pipeline.rankings import UnknownFilter
 from shared.pipeline.rebuild import Outcome
 from tests import oracle

@@ -20,7 +20,7 @@ from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of
-from shared.pipeline.closing import Run
+from shared.pipeline.closing_runs import Run
 from shared.pipeline.ranked_table import RankedTable
 from shared.topic import Reach
 from shared.truth.commits import Commits, PlayerCommit, Unavailable
@@ -38,6 +38,7 @@ CONTEXT = SimpleNamespace(
     memory_limit_in_mb=512,
     invoked_function_arn="arn:aws:lambda:eu-central-1:000000000000:function:function",
     aws_request_id="request-1",
+    get_remaining_time_in_millis=lambda: 900_000,
 )
 NOTHING_FAILED: dict[str, Any] = {"batchItemFailures": []}
 
@@ -182,10 +183,10 @@ def test_the_schedule_rebuilds_what_was_flushed_and_mends_what_drifted(
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
 
     redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
-    assert repair.wiring.repair.anti_entropy()[leaderboard.id] == 2
+    assert repair.wiring.repair.anti_entropy()[0][leaderboard.id] == 2
 
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
-    assert repair.wiring.repair.anti_entropy()[leaderboard.id] == 0
+    assert repair.wiring.repair.anti_entropy()[0][leaderboard.id] == 0
 
 
 def test_what_is_mended_is_counted_for_a_scrape_and_a_count_that_fails_fails_no_repair(

@@ -23,7 +23,7 @@ from shared.domain.events import POINTS_MAX, format_instant
 from shared.domain.windows import DAY_MS, Day, day_of, format_day
 from shared.live.windows import CacheUnavailable
 from shared.pipeline import uploads, window_builds
-from shared.pipeline.closing import LAST_CALLS_MS
+from shared.pipeline.day_closing import LAST_CALLS_MS
 from shared.queues import INLINE_BYTES_MAX
 from shared.topic import Outgoing, Reach
 from shared.wiring import now_ms

@@ -178,9 +178,10 @@ class Dynamo:
 
     def _query(self, TableName: str, ExpressionAttributeValues: Any, ConsistentRead: bool, **_: Any) -> Iterator[Any]:
         assert ConsistentRead
-        partition, after = ExpressionAttributeValues[":pk"]["S"], ""
+        partition = ExpressionAttributeValues[":pk"]["S"]
         prefix = ExpressionAttributeValues.get(":sk", {"S": ""})["S"]
         first = ExpressionAttributeValues.get(":first", {"S": prefix})["S"]
+        after = ExpressionAttributeValues.get(":moved", {"S": ""})["S"]
         last = ExpressionAttributeValues.get(":last", {"S": prefix + LAST})["S"]
         while True:
             self._before("Query")
@@ -213,6 +214,7 @@ class Dynamo:
         values = {name: int(value["N"]) for name, value in put.get("ExpressionAttributeValues", {}).items()}
         holds = {
             "attribute_not_exists(pk)": lambda: item is None,
+            "stamp = :stamp": lambda: item is not None and _number(item, "stamp") == values[":stamp"],
             "attribute_exists(pk)": lambda: item is not None,
             "version = :read": lambda: item is not None and int(item["version"]["N"]) == values[":read"],
             "attribute_not_exists(pk) OR next_offset = :from": lambda: (

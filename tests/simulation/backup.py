@@ -22,6 +22,7 @@ class Backup:
         self._tables = deepcopy({name: dict(table) for name, table in world.dynamo.tables.items()})
         self._all_time = deepcopy(world.dynamo.all_time)
         self._history = {name: list(versions) for name, versions in world.registry.history.items()}
+        self._periods = {name: dict(periods) for name, periods in world.registry.known_periods.items()}
         self._accepted = dict(world.dynamo.accepted)
         self._told = list(world.told)
 
@@ -39,6 +40,8 @@ class Backup:
         world.dynamo.accepted = self._accepted
         world.registry.history.clear()
         world.registry.history.update(self._history)
+        world.registry.known_periods.clear()
+        world.registry.known_periods.update(self._periods)
         world.told = self._told
         world.shown.versions.clear()
         self._set_back()

@@ -14,10 +14,11 @@ import msgspec
 from redis import Redis
 
 from shared.domain.acts import Act, ActKind
-from shared.domain.windows import ALL_TIME, DAY_MS, Window, daily, parse_day, parse_id, to_date, weekly
+from shared.domain.windows import ALL_TIME, DAY_MS, Window, WindowKind, daily, parse_day, parse_id, to_date, weekly
 from shared.live.windows import LiveWindows
 from shared.truth.finals import FinalRanking, Finals
 from shared.truth.items import to_standing
+from shared.truth.keys import WORK, WORK_MOVED
 from shared.truth.progress import Progress
 from tests.oracle import Entry, Fact, Oracle, instant, score, tier
 from tests.simulation.accounts import assert_accounts, dead_letters
@@ -187,11 +188,15 @@ def assert_finals(world: World, oracle: Oracle) -> None:
     for name in world.open:
         days_played = [parse_day(day.isoformat()) for day in oracle.days(name)]
         played = {daily(day).id for day in days_played} | {weekly(day).id for day in days_played}
-        played |= {period.window.id for period in world.periods.get(name, ())}
+        played |= {period.window.id for period in world.registry.registered(name)}
         assert played <= results.get(name, set())
+        for window in map(parse_id, results.get(name, set())):
+            if window.kind is WindowKind.CUSTOM:
+                assert window in world.periods[name], "nobody has asked for it"
+            else:
+                assert window.last >= min(days_played), "nothing is owed before the first event"
     assert set(world.told) == told, "of each version"
-    left = ("due#", "notice#", "open-act#")
-    assert not [sort for _, sort in world.dynamo.tables["registry"] if sort.startswith(left)]
+    assert not [sort for of, sort in world.dynamo.tables["registry"] if of == WORK and sort != WORK_MOVED]
 
 
 def assert_counters(world: World, letters: Mapping[tuple[int, int], Set[str]]) -> None:

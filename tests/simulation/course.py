@@ -57,6 +57,10 @@ class Fault(StrEnum):
     """The topic is set to CreateTime for a moment, and a record carries its producer's time."""
     RETENTION = "retention"
     """The oldest records of a partition are removed, also some that are not committed."""
+    PERIODS = "periods"
+    """Administrators register, change and delete periods."""
+    HURRY = "hurry"
+    """A run of closing or repair has no time left."""
 
     __hash__ = str.__hash__  # that of enumerations is written in Python, and asked for at every point
 
@@ -86,9 +90,11 @@ SHARES = {
     Fault.REWIND: 0.03,
     Fault.CREATE_TIME: 0.05,
     Fault.RETENTION: 0.02,
+    Fault.PERIODS: 0.2,
+    Fault.HURRY: 0.1,
 }
-"""Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules and hanging of all
-seconds, producers of all events; the retention of all seconds and of all questions that the broker is asked."""
+"""Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules, hanging and periods
+of all seconds, producers of all events; the retention of all seconds and of all questions that the broker is asked."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from shared.live.builds import Builds
 from shared.live.queries import LiveQueries
 from shared.live.windows import LiveWindows
 from shared.pipeline.closing import Closing
+from shared.pipeline.closing_work import ClosingWork
 from shared.pipeline.commit import Committer
 from shared.pipeline.coverage import Coverage
+from shared.pipeline.day_closing import DayClosing
 from shared.pipeline.disqualifications import Discipline, Disqualifications
 from shared.pipeline.fallback import Fallback
 from shared.pipeline.finishing import Finishing
@@ -33,10 +35,13 @@ from shared.truth.commits import Commits
 from shared.truth.finals import Finals
 from shared.truth.guard import SILENT, Guard
 from shared.truth.losses import Losses
+from shared.truth.older_work import OlderWork
 from shared.truth.progress import Progress
 from shared.truth.reads import Reads
+from shared.truth.rounds import Rounds
 from shared.truth.snapshots import Snapshots
 from shared.truth.tables import Tables
+from shared.truth.work import WorkList
 from shared.wiring import (
     BREAKER_FAILURES,
     BREAKER_REST_S,
@@ -125,6 +130,7 @@ class Process:
             rebuild=self._rebuild(),
             builds=self._builds(),
             snapshots=self._snapshots(),
+            rounds=Rounds(self._dynamo, "registry"),
             now_ms=self.clock,
         )
 
@@ -183,14 +189,24 @@ class Process:
             bucket="bucket",
             now_ms=self.clock,
         )
-        return Closing(
+        work_list = WorkList(self._dynamo, "registry")
+        work = ClosingWork(
             registry=self._registry,
             finals=finals,
+            work=work_list,
             acts=self.acts(),
             discipline=self.discipline(),
-            coverage=self.coverage(),
             finishing=finishing,
             notices=notices,
+        )
+        return Closing(
+            registry=self._registry,
+            coverage=self.coverage(),
+            days=DayClosing(registry=self._registry, finals=finals, reads=self.reads, now_ms=self.clock),
+            work=work,
+            work_list=work_list,
+            older_work=OlderWork(self._dynamo, "registry", finals),
+            rounds=Rounds(self._dynamo, "registry"),
             now_ms=self.clock,
         )
 

@@ -1,7 +1,7 @@
-"""A stand-in of the registry: definitions in versions, and periods."""
+"""A stand-in of the registry: definitions in versions, and periods, which may change."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Final, Self
 
 from msgspec.structs import replace
@@ -12,6 +12,7 @@ from shared.domain.windows import Day
 from shared.truth.failures import passing_as_unavailable
 from shared.truth.keys import LEADERBOARDS
 from shared.truth.registry import Conflict
+from shared.truth.work import due_item
 from tests.simulation.aws import Dynamo
 from tests.simulation.scheduler import Scheduler
 
@@ -26,11 +27,10 @@ class Registry:
         scheduler: Scheduler,
         dynamo: Dynamo,
         leaderboards: Iterable[Leaderboard],
-        periods: Mapping[str, Sequence[Period]],
     ) -> None:
         self._scheduler = scheduler
         self._dynamo = dynamo
-        self._periods = periods
+        self.known_periods: dict[str, dict[str, Period]] = {}
         self._items = dynamo.tables[_TABLE]
         self.history: dict[str, list[Leaderboard]] = {}
         """Every version of each leaderboard, from the first."""
@@ -59,13 +59,31 @@ class Registry:
         self._reach()
         return self.history[leaderboard_id][version - 1]
 
-    def leaderboards(self, _limit: int) -> list[Leaderboard]:
-        found = [self.leaderboard(name) for name in self.history]
-        return [one for one in found if one is not None and not one.closed]
+    def leaderboards(self, limit: int, after: str | None = None) -> list[Leaderboard]:
+        found = [self.leaderboard(name) for name in sorted(self.history) if after is None or name > after]
+        return [one for one in found if one is not None and not one.closed][:limit]
 
-    def periods(self, leaderboard_id: str) -> Sequence[Period]:
+    def periods(self, leaderboard_id: str) -> list[Period]:
         self._reach()
-        return self._periods.get(leaderboard_id, [])
+        return self.registered(leaderboard_id)
+
+    def registered(self, leaderboard_id: str) -> list[Period]:
+        """The periods that are registered now."""
+        return [*self.known_periods.get(leaderboard_id, {}).values()]
+
+    def save_period(self, leaderboard_id: str, period: Period) -> None:
+        """In one transaction, as in the product: with a note of work if its last day refuses events already."""
+        self._reach()
+        self.known_periods.setdefault(leaderboard_id, {})[period.id] = period
+        if self.current(leaderboard_id).refuses(period.last):
+            item = due_item(leaderboard_id, period.window.id)
+            self._items[item["pk"]["S"], item["sk"]["S"]] = item
+        self._scheduler.pause()
+
+    def delete_period(self, leaderboard_id: str, period_id: str) -> None:
+        self._reach()
+        self.known_periods.get(leaderboard_id, {}).pop(period_id, None)
+        self._scheduler.pause()
 
     def save(self, leaderboard: Leaderboard) -> None:
         self._reach()
@@ -78,15 +96,18 @@ class Registry:
         self.history.setdefault(leaderboard.id, []).append(leaderboard)
         self.lateness_ms.setdefault(leaderboard.id, set()).add(leaderboard.lateness_ms)
         place = (LEADERBOARDS, leaderboard.id)
-        self._items[place] = {**self._items.get(place, {}), "version": {"N": str(leaderboard.version)}}
+        key = dict(zip(("pk", "sk"), ({"S": part} for part in place), strict=True))
+        self._items[place] = key | self._items.get(place, {}) | {"version": {"N": str(leaderboard.version)}}
 
     def current(self, leaderboard_id: str) -> Leaderboard:
         """A definition as it is now."""
-        item, names = self._items[LEADERBOARDS, leaderboard_id], ("refusing_through", "closes_at", "closed_through")
-        refusing, at, closed = (int(item[name]["N"]) if name in item else None for name in names)
+        item = self._items[LEADERBOARDS, leaderboard_id]
+        names = ("refusing_through", "closes_at", "closed_through", "owed_from")
+        refusing, at, closed, owed = (int(item[name]["N"]) if name in item else None for name in names)
         return replace(
             self.history[leaderboard_id][-1],
             refusing_through=None if refusing is None else Day(refusing),
             closes_at_ms=at,
             closed_through=None if closed is None else Day(closed),
+            owed_from=None if owed is None else Day(owed),
         )

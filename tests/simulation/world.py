@@ -27,7 +27,7 @@ from shared.live.queries import LiveQueries
 from shared.live.windows import CacheRefused, CacheUnavailable, LiveWindows, Page
 from shared.pipeline.answers import RankingSource
 from shared.pipeline.candidates import Candidate, Disposition
-from shared.pipeline.closing import INGEST_CALL_MS, LAST_CALLS_MS
+from shared.pipeline.day_closing import INGEST_CALL_MS, LAST_CALLS_MS
 from shared.pipeline.disqualifications import Discipline
 from shared.pipeline.rankings import Rankings, Rebuilding
 from shared.pipeline.repair import Interrupted
@@ -36,7 +36,7 @@ from shared.queues import QueueUnavailable, RepairRequest
 from shared.topic import TopicUnavailable
 from shared.truth.acts import Taken
 from shared.truth.commits import Unavailable
-from shared.truth.keys import leaderboard_partition, ledger_partition
+from shared.truth.keys import WORK, WORK_MOVED, leaderboard_partition, ledger_partition
 from shared.truth.registry import Conflict
 from tests.oracle import Produced
 from tests.simulation.aws import S3, Dynamo, Sqs
@@ -111,13 +111,14 @@ class World:
         self.dynamo = Dynamo(self.scheduler)
         self.sqs = Sqs(self.scheduler)
         today = day_of(start_ms)
-        self.periods = {
-            name: [Period(id="p", name="p", first=Day(today - 1), last=today)]
-            for name in self.open
-            if name in ("sum", "hour", "strict")
-        }
         boards = [replace(leaderboard(name), created_at_ms=start_ms + LATER_MS) for name in self.boards]
-        self.registry = Registry(self.scheduler, self.dynamo, boards, self.periods)
+        self.registry = Registry(self.scheduler, self.dynamo, boards)
+        self.periods: dict[str, set[Window]] = {}
+        """Every range that was ever registered."""
+        for name in self.open:
+            if name in ("sum", "hour", "strict"):
+                for back in range(2):
+                    self._register(name, f"p{back}", Day(today - 1 - back), today)
         self.s3 = S3(self.scheduler)
         self.brokers_ahead_ms = [0] * PARTITIONS
         """How far the clock of each partition's leader is ahead of ours."""
@@ -308,9 +309,9 @@ class World:
                     repair.repair(msgspec.json.decode(body, type=RepairRequest))
                     messages.remove(body)
                 elif self.rng.random() < 0.05:
-                    repair.anti_entropy(_tell_refusals)
+                    repair.anti_entropy(_tell_refusals, self._has_time)
                 elif self.rng.random() < 0.05:
-                    repair.take_snapshots(_tell_refusals)
+                    repair.take_snapshots(_tell_refusals, self._has_time)
             except (Unavailable, CacheUnavailable, Interrupted):
                 continue
             finally:
@@ -438,13 +439,35 @@ class World:
         following = {"version": current.version + 1, "updated_at_ms": now_ms}
         self.registry.save(replace(current, lateness_ms=lateness_ms, tiers=tiers, **following))
 
+    def reschedule(self) -> None:
+        """Administrators who register periods, change and delete them, whether their days are over or not."""
+        while not self.is_consumed():
+            self.scheduler.sleep(1)
+            if self.scheduler.fails(Fault.PERIODS):
+                with suppress(Unavailable):
+                    self._reschedule(self.rng.choice(self.open), f"p{self.rng.randrange(3)}")
+
+    def _reschedule(self, name: str, period: str) -> None:
+        if self.rng.random() < 0.3:
+            self.registry.delete_period(name, period)
+        else:
+            first = day_of(self.scheduler.now_ms) - self.rng.randrange(5)
+            self._register(name, period, Day(first), Day(first + self.rng.randrange(4)))
+
+    def _register(self, name: str, period: str, first: Day, last: Day) -> None:
+        self.periods.setdefault(name, set()).add(custom(first, last))
+        self.registry.save_period(name, Period(id=period, name=period, first=first, last=last))
+
+    def _has_time(self) -> bool:
+        return not self.scheduler.fails(Fault.HURRY)
+
     def close(self) -> None:
         """The closing function on its schedule."""
         closing = Process(self).closing()
         while not self.is_quiet():
             self.scheduler.sleep(3)
             with suppress(Unavailable):
-                run = closing.run()
+                run = closing.run(self._has_time)
                 if run.errors:
                     raise run.errors[0]
 
@@ -572,7 +595,8 @@ class World:
         for life in (self.produce, self.disturb, self.bewitch):
             self.scheduler.spawn(life)
         self.scheduler.spawn(self.restore, mortal=False)
-        for life in (self.repair, self.read, self.discipline, self.redefine, self.operate):
+        administrators = (self.discipline, self.redefine, self.reschedule)
+        for life in (self.repair, self.read, *administrators, self.operate):
             self._ours(life)
         for _ in range(CLOSERS):  # a run may take longer than its schedule
             self._ours(self.close)
@@ -607,11 +631,16 @@ class World:
             self._acknowledge(process)
         assert not self.accounts.uncounted()
 
+    def _work(self) -> list[str]:
+        return [sort for of, sort in self.dynamo.tables["registry"] if of == WORK and sort != WORK_MOVED]
+
     def _close_all(self) -> None:
         while run := Process(self).closing().run():
             assert not run.errors, run.errors
             assert not run.blocked, run.blocked
-            if not run.finals and not any(one.is_closing for one in map(self.registry.current, self.open)):
+            assert not run.unchecked
+            is_closing = any(one.is_closing for one in map(self.registry.current, self.open))
+            if not run.finals and not is_closing and not self._work():
                 return
             self.scheduler.now_ms += LAST_CALLS_MS
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.pipeline.closing import Blocked, Cause, Run
+from shared.pipeline.closing_runs import Blocked, Cause, Run
 from shared.pipeline.coverage import Missing
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -48,6 +48,7 @@ def module() -> Iterator[Any]:
 
 def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run = Run()
+    run.unchecked = 3
     run.errors.append(RuntimeError("its rules are gone"))
     run.blocked.append(Blocked("cup", "all", Cause.ERROR, "its rules are gone"))
 
@@ -62,6 +63,7 @@ def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pyt
     (metrics,) = [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if "Blocked_error" in one]
     assert metrics["Blocked_error"] == [1.0]
     assert metrics["Lost"] == [0.0]
+    assert metrics["BoardsUnchecked"] == [3.0]
 
 
 def test_what_is_lost_is_told_though_it_blocks_nothing_yet(

@@ -7,7 +7,8 @@ import pytest
 
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.pipeline.repair import Repair
-from shared.truth.commits import Unavailable
+from shared.truth.failures import Unavailable
+from tests.closing import KeptRounds
 
 BOARDS = [Leaderboard(id=name, name=name, aggregation=Aggregation.SUM) for name in ("a", "broken", "c")]
 
@@ -19,13 +20,16 @@ def repairing(error: Exception, kept: list[str] | None = None) -> Repair:
         return 1
 
     parts: dict[str, Any] = {
-        "registry": SimpleNamespace(leaderboards=lambda _limit: BOARDS),
+        "registry": SimpleNamespace(
+            leaderboards=lambda limit, after: [one for one in BOARDS if after is None or one.id > after][:limit]
+        ),
         "leaderboards": None,
         "reads": None,
         "live": SimpleNamespace(is_complete=lambda _leaderboard: True),
         "rebuild": SimpleNamespace(reapply=look_after),
         "builds": SimpleNamespace(keep_periods=lambda leaderboard: [] if kept is None else kept.append(leaderboard.id)),
         "snapshots": SimpleNamespace(take=look_after),
+        "rounds": KeptRounds(),
         "now_ms": lambda: 0,
     }
     return Repair(**parts)
@@ -36,8 +40,8 @@ def test_a_leaderboard_that_fails_as_nobody_expected_keeps_none_after_it_waiting
     repair = repairing(error)
     failed: list[tuple[str, Exception]] = []
 
-    assert repair.anti_entropy(lambda *what: failed.append(what)) == {"a": 1, "c": 1}
-    assert repair.take_snapshots(lambda *what: failed.append(what)) == 2
+    assert repair.anti_entropy(lambda *what: failed.append(what)) == ({"a": 1, "c": 1}, 0)
+    assert repair.take_snapshots(lambda *what: failed.append(what)) == (2, 0)
 
     assert failed == [("broken", error)] * 2
 
@@ -48,6 +52,17 @@ def test_a_scheduled_run_has_the_registered_periods_built_that_are_missing() -> 
     repairing(RuntimeError("x"), kept).anti_entropy(lambda *_: None)
 
     assert kept == ["a", "c"]
+
+
+def test_the_leaderboards_for_which_a_run_had_no_time_come_first_in_the_next() -> None:
+    seen: list[str] = []
+    repair = repairing(RuntimeError("x"), seen)
+    time = iter([True])
+
+    assert repair.anti_entropy(lambda *_: None, lambda: next(time, False))[1] == 2
+    repair.anti_entropy(lambda *_: None)
+
+    assert seen == ["a", "c", "a"]
 
 
 def test_what_is_out_of_reach_ends_a_run() -> None:

@@ -13,6 +13,7 @@ from functions.api.problems import NeverFinal, NotFinal
 from functions.api.views import answer
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window, WindowKind
+from shared.pipeline.first_days import first_possible_day
 from shared.wiring import Wiring
 
 _RESULT: Final = "/leaderboards/{id}/result"
@@ -61,9 +62,13 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
 
 
 def _check_becomes_final(wiring: Wiring, leaderboard: Leaderboard, window: Window) -> None:
-    """Raises NeverFinal for a window that has no end, or that nobody has registered."""
+    """Raises NeverFinal for a window that has no end, that nobody has registered, or that was over too early."""
     if window.kind is WindowKind.ALL_TIME:
         raise NeverFinal("all time never ends: ask for a day, a week or a registered period", "window")
-    periods = wiring.registry.periods(leaderboard.id) if window.kind is WindowKind.CUSTOM else ()
-    if window.kind is WindowKind.CUSTOM and all(period.window != window for period in periods):
-        raise NeverFinal(f"no period of {window.id} is registered: register one, and it becomes final", "window")
+    if window.kind is WindowKind.CUSTOM:
+        if all(period.window != window for period in wiring.registry.periods(leaderboard.id)):
+            raise NeverFinal(f"no period of {window.id} is registered: register one, and it becomes final", "window")
+    elif not leaderboard.owes(window) or window.last < first_possible_day(wiring.registry, leaderboard):
+        raise NeverFinal(
+            f"{window.id} was over before the first event of {leaderboard.id}: there will be no result", "window"
+        )

@@ -56,6 +56,9 @@ class Registry:
         sealed = current is not None and current.sealed
         self.boards[leaderboard.id] = msgspec.structs.replace(leaderboard, sealed=sealed)
 
+    def rules(self, leaderboard_id: str, _version: int) -> Leaderboard | None:
+        return self.boards.get(leaderboard_id)
+
     def seal(self, leaderboard_id: str) -> None:
         self.boards[leaderboard_id] = msgspec.structs.replace(self.boards[leaderboard_id], sealed=True)
 

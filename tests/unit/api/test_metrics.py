@@ -23,17 +23,16 @@ def gauges(leaderboards: int) -> Gauges:
         positions=lambda topic: [],
         noted=lambda topic: Noted(topic, 0, None),
         leaderboards=lambda limit: boards[:limit],
-        due=lambda leaderboard_id: [],
+        all=dict,
     )
     return Gauges(
         topic="t",
         progress=parts,
         telemetry=parts,
         registry=parts,
-        finals=parts,
+        work=parts,
         live=parts,
         dead_letters=parts,
-        run_all=lambda calls: [one() for one in calls],
         now_ms=lambda: 0,
     )
 

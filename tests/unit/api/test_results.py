@@ -1,12 +1,13 @@
 """Results of final windows."""
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.periods import Period
 from shared.domain.windows import parse_day
 from shared.pipeline.result_versions import ResultVersion
 from shared.truth.finals import FinalRanking
-from tests.unit.api.conftest import Api
+from tests.unit.api.conftest import NOW_MS, Api
 
 FINAL = FinalRanking(
     leaderboard_id="cup",
@@ -92,6 +93,35 @@ def test_a_window_that_never_becomes_final_is_422_and_says_what_does(api: Api, q
     answer = api.get("/leaderboards/cup/result", **query)
     assert (answer.status, answer.json["type"]) == (422, "urn:leaderboards:problem:never-final")
     assert "register" in answer.errors["window"]
+
+
+@pytest.mark.parametrize(
+    ("window", "date", "has_closed"),
+    [
+        ("daily", "1970-01-01", False),
+        ("weekly", "1970-W01", False),
+        ("daily", "2026-11-18", True),
+        ("weekly", "2026-W46", True),
+    ],
+)
+def test_a_day_or_week_before_the_first_event_is_422_and_says_that_there_will_be_none(
+    api: Api, window: str, date: str, has_closed: bool
+) -> None:
+    known = {"closed_through": parse_day("2026-11-22"), "owed_from": parse_day("2026-11-20")} if has_closed else {}
+    api.registry.boards["cup"] = replace(api.registry.boards["cup"], created_at_ms=NOW_MS, **known)
+
+    answer = api.get("/leaderboards/cup/result", window=window, date=date)
+
+    assert (answer.status, answer.json["type"]) == (422, "urn:leaderboards:problem:never-final")
+    assert "there will be no result" in answer.errors["window"]
+
+
+def test_a_day_that_may_still_have_events_from_before_the_creation_is_not_final_yet(api: Api) -> None:
+    api.registry.boards["cup"] = replace(api.registry.boards["cup"], created_at_ms=NOW_MS)
+
+    answer = api.get("/leaderboards/cup/result", window="daily", date="2026-11-17")
+
+    assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:not-final")
 
 
 def test_a_result_needs_a_window_that_can_be(api: Api) -> None:

@@ -10,7 +10,7 @@ from cfnlint import lint_file
 from msgspec import NODEFAULT
 
 from infra.local import gateway
-from shared.pipeline.closing import INGEST_CALL_MS
+from shared.pipeline.day_closing import INGEST_CALL_MS
 from shared.settings import Settings
 from shared.truth.tables import EXPIRY
 from tests.template import (
@@ -336,6 +336,12 @@ def test_a_function_that_crashes_is_told_of_though_it_can_write_no_metric() -> N
         if (one["Namespace"], one["MetricName"]) == ("AWS/Lambda", "Errors")
     }
     assert watched == {folder(function) for function in FUNCTIONS.values()} - BY_HAND
+
+
+def test_leaderboards_that_get_no_turn_are_told_of_for_closing_and_for_repair() -> None:
+    watched = [one for one in ALARMS.values() if one["MetricName"] == "BoardsUnchecked"]
+    assert {one["Dimensions"][0]["Value"] for one in watched} == {"close", "repair"}
+    assert all(one["Period"] > FUNCTIONS["CloseFunction"]["Timeout"] for one in watched), "a run at least"
 
 
 def test_a_schedule_that_comes_to_no_end_is_told_of() -> None:

@@ -1,0 +1,109 @@
+"""What functions/close has to do: one list for all leaderboards, so that those with nothing to do cost nothing.
+
+A piece of work is noted in the transaction that makes it necessary, and struck in the one that does it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct, field
+
+from shared.domain.acts import Act
+from shared.domain.windows import Window, parse_id
+from shared.truth import keys
+from shared.truth.conditions import delete_if
+from shared.truth.queries import items
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_decoder = msgspec.json.Decoder(Act)
+
+
+class Due(Struct, frozen=True):
+    """A window that has no result yet, or whose result may have to be followed by another version."""
+
+    window: Window
+    stamp: int
+    """Another one each time that it is noted."""
+
+
+class Work(Struct, frozen=True):
+    """What there is to be done for one leaderboard."""
+
+    due: list[Due] = field(default_factory=list)
+    """By window id. The buckets of some may still have to be closed."""
+    untold: list[tuple[str, int]] = field(default_factory=list)
+    """Window ids and versions of results that nobody was told of yet; of a window the first version first."""
+    acts: list[Act] = field(default_factory=list)
+    """Acts on players that live windows and results may not follow yet, in their order."""
+
+
+class WorkList:
+    """Reads (strongly consistent)."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def all(self) -> dict[str, Work]:
+        """Leaderboard id → what there is to be done for it; those with nothing to do are not in it.
+
+        Raises:
+            Unavailable: if DynamoDB throttles or is out of reach.
+        """
+        return _sorted_out(items(self._client, self._table, keys.WORK, "sk > :moved", moved=keys.WORK_MOVED))
+
+    def of(self, leaderboard_id: str) -> Work:
+        """What there is to be done for one leaderboard.
+
+        Raises:
+            Unavailable: as above.
+        """
+        prefix = keys.work_sort(leaderboard_id)
+        found = items(self._client, self._table, keys.WORK, "begins_with(sk, :sk)", sk=prefix)
+        return _sorted_out(found).get(leaderboard_id, Work())
+
+    def drop(self, leaderboard_id: str, due: Due) -> None:
+        """Strike a window that needs no result, unless it was noted again since.
+
+        Raises:
+            Unavailable: as above; it may have been struck.
+        """
+        key = work_key(keys.due_sort(leaderboard_id, due.window.id))
+        delete_if(self._client, self._table, key, "stamp = :stamp", values={":stamp": due.stamp})
+
+
+def work_key(sort: str) -> dict[str, Any]:
+    """The key of a piece of work."""
+    return {"pk": {"S": keys.WORK}, "sk": {"S": sort}}
+
+
+def due_item(leaderboard_id: str, window_id: str) -> dict[str, Any]:
+    """The note that a window is due."""
+    return work_key(keys.due_sort(leaderboard_id, window_id)) | {"stamp": {"N": str(new_stamp())}}
+
+
+def new_stamp() -> int:
+    """A number that no other note has; DynamoDB keeps 38 digits."""
+    return uuid4().int >> 64
+
+
+def _sorted_out(found: Iterable[Mapping[str, Any]]) -> dict[str, Work]:
+    work: dict[str, Work] = {}
+    for item in found:
+        leaderboard_id, kind, rest = item["sk"]["S"].split("#", 2)
+        one = work.setdefault(leaderboard_id, Work())
+        match kind:
+            case "due":
+                one.due.append(Due(parse_id(rest), int(item["stamp"]["N"])))
+            case "notice":
+                window_id, _, version = rest.partition("#")
+                one.untold.append((window_id, int(version)))
+            case "open-act":
+                one.acts.append(_decoder.decode(item["body"]["S"]))
+            case _:
+                raise ValueError(f"{kind} is no work that is known")
+    return work
