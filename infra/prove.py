@@ -36,7 +36,9 @@ READERS: Final = {
     "comment = '')",
     "ndjson": "read_json(?, format = 'newline_delimited', compression = ?, columns = {rank: 'VARCHAR', "
     "user_id: 'VARCHAR', score: 'VARCHAR', reached_at: 'VARCHAR', percentile: 'VARCHAR', tier: 'VARCHAR'})",
-    "parquet": "read_parquet(?)",
+    # a local time gets no Z, since it says nothing of when it was; as text, since Python's datetime would need pytz
+    "parquet": "(SELECT * REPLACE (strftime(make_timestamp(epoch_us(reached_at)), '%Y-%m-%dT%H:%M:%S.%g') "
+    "|| if(typeof(reached_at) = 'TIMESTAMP WITH TIME ZONE', 'Z', '') AS reached_at) FROM read_parquet(?))",
 }
 
 Line = tuple[str, ...]
@@ -263,10 +265,6 @@ def lines(file: Path, file_format: str, compression: str) -> Iterator[Line]:
 
 def _as_text(row: Sequence[Any]) -> Line:
     rank, user_id, score, at, percentile, tier = row
-    if isinstance(at, datetime):
-        zone = "" if at.tzinfo is None else "Z"  # a local time says nothing of when it was
-        at = at if at.tzinfo is None else at.astimezone(UTC)
-        at = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}{zone}"
     if PERCENTILE.fullmatch(str(percentile)):  # else it is no number, and shown as it is
         percentile = Decimal(str(percentile)).quantize(Decimal("0.01"))
     return str(rank), str(user_id), str(score), str(at), str(percentile), tier or ""

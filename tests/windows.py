@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -94,11 +94,10 @@ def from_parquet(content: bytes) -> list[oracle.Entry]:
         file = Path(directory) / "export.parquet"
         file.write_bytes(content)
         with duckdb.connect() as database:
-            rows = database.read_parquet(str(file))
+            rows = database.read_parquet(str(file)).project("* REPLACE (epoch_ms(reached_at) AS reached_at)")
             names = rows.columns
             lines = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
-    epoch, ms = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-    return [_from_row(line | {"reached_at": (line["reached_at"] - epoch) // ms}) for line in lines]
+    return [_from_row(line) for line in lines]
 
 
 def _from_row(line: Mapping[str, Any]) -> oracle.Entry:
