@@ -117,7 +117,8 @@ def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: l
         assert world.boards[player[0]]["aggregation"] == "sum"
     if "from_the_future" in reasons:
         assert fact.at_ms - record.appended_at_ms > FUTURE_MS
-    assert reasons <= {"too_late", "from_the_future", "conflicting_duplicate", "score_overflow"}
+    untrusted = set() if record.stamped else {"untrusted_timestamp"}  # unless the ledger had it by then
+    assert reasons <= {"too_late", "from_the_future", "conflicting_duplicate", "score_overflow"} | untrusted
 
 
 def assert_untrusted(record: Produced, reasons: Set[str], stored: Mapping[Player, list[Fact]]) -> None:
