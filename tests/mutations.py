@@ -395,7 +395,7 @@ MUTATIONS = (
         "shared/truth/progress.py",
         "condition = _FROM_THERE if start else _AT_THE_START",
         "condition = _AT_THE_START",
-        SIMULATION,
+        CLOSING,
     ),
     Mutation(
         "a new topic name passes over what the former one lost",
