@@ -1,5 +1,6 @@
 """`make simulate`: any number of seeds, on every core, with progress. Ends with 1 if one of them fails."""
 
+import argparse
 import gc
 import logging
 import multiprocessing
@@ -97,4 +98,5 @@ def take_chunk(courses: Sequence[Course]) -> tuple[int, list[str]]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # what to take is said by the environment alone
     sys.exit(main())
