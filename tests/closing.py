@@ -135,6 +135,7 @@ class Scene:
                 aggregation=Aggregation.SUM,
                 shards=2,
                 filters=filters,
+                days_noted=True,
                 created_at_ms=created,
             )
         )

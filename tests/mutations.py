@@ -979,9 +979,16 @@ MUTATIONS = (
         BUILDS,
     ),
     Mutation(
+        "a leaderboard from before days were noted seems to have none",
+        "shared/truth/reads.py",
+        "if not days or not leaderboard.days_noted:",
+        "if not days:",
+        BUILDS,
+    ),
+    Mutation(
         "a build reads days that have no events",
         "shared/pipeline/rebuild.py",
-        "left = self._reads.days(sealed.id, days[build.progress.position :])",
+        "left = self._reads.days(sealed, days[build.progress.position :])",
         "left = days[build.progress.position :]",
         BUILDS,
     ),

@@ -93,7 +93,7 @@ class Rebuild:
             self._show_disqualified(leaderboard)
             sealed = self._sealed(leaderboard)
             if sealed is not None:
-                kept = self._reads.days(sealed.id, _kept_buckets(sealed, self._now_ms()))
+                kept = self._reads.days(sealed, _kept_buckets(sealed, self._now_ms()))
                 done = build.progress.position
 
                 def fill(standings: Standings) -> None:
@@ -138,7 +138,7 @@ class Rebuild:
             return 0
         now_ms = self._now_ms()
         buckets = _kept_buckets(sealed, now_ms) if everything else _due_buckets(sealed, now_ms)
-        return self.apply(sealed, self._reads.buckets(sealed, self._reads.days(sealed.id, buckets)))
+        return self.apply(sealed, self._reads.buckets(sealed, self._reads.days(sealed, buckets)))
 
     def apply(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
         """Apply standings to every window that they feed; as many were older as are returned.
@@ -223,7 +223,7 @@ class Rebuild:
                 def fill(standings: Standings) -> None:
                     self._live.fill(sealed, window, standings, self._now_ms(), build=build)
 
-                left = self._reads.days(sealed.id, days[build.progress.position :])
+                left = self._reads.days(sealed, days[build.progress.position :])
 
                 def position(day: Day) -> int:
                     return len(days) if day == left[-1] else day - days[0] + 1

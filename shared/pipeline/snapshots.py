@@ -101,7 +101,7 @@ class WindowSnapshots:
         if len(window.buckets) > SPOT_BUCKETS_MAX:
             return None
         as_of_ms = self._now_ms()
-        days = self._reads.days(leaderboard.id, [Day(bucket) for bucket in window.buckets])
+        days = self._reads.days(leaderboard, [Day(bucket) for bucket in window.buckets])
         source = self._reads.buckets(leaderboard, days)
         lines = list(islice(source, SPOT_STANDINGS_MAX + 1))
         if len(lines) > SPOT_STANDINGS_MAX:

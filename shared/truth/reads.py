@@ -89,19 +89,20 @@ class Reads:
                 found[event_key(event)] = event
         return found
 
-    def days(self, leaderboard_id: str, buckets: Sequence[Day]) -> list[Day]:
+    def days(self, leaderboard: Leaderboard, buckets: Sequence[Day]) -> list[Day]:
         """Those of some buckets, in their order, that may have standings: any other has none, and need not be read.
 
-        All time is always among them. One request, however many shards the leaderboard has.
+        All time is always among them, and all days of a leaderboard from before days were noted. One request, however
+        many shards the leaderboard has.
 
         Raises:
             Unavailable: as above.
         """
         days = [bucket for bucket in buckets if bucket != ALL_TIME_BUCKET]
-        if not days:
+        if not days or not leaderboard.days_noted:
             return list(buckets)
         bounds = {":first": format_day(min(days)), ":last": format_day(max(days))}
-        values = {":pk": keys.days_partition(leaderboard_id)} | bounds
+        values = {":pk": keys.days_partition(leaderboard.id)} | bounds
         pages = self._client.get_paginator("query").paginate(
             TableName=self._tables.standings,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",

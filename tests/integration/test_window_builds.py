@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from redis import Redis
 
 from shared.domain.periods import Period
@@ -18,6 +19,7 @@ from shared.pipeline.rebuild import IDLE_MS
 from shared.pipeline.repair import Interrupted, Repair
 from shared.pipeline.window_builds import AT_ONCE_MS, Building, TooManyRanges, WindowBuilds
 from shared.queues import QueueUnavailable, RepairRequest
+from shared.truth.keys import days_partition
 from tests.closing import MONDAY, Scene
 
 RANGE = custom(Day(MONDAY - 1), Day(MONDAY + 2))
@@ -64,6 +66,7 @@ class Builders:
             rebuild=scene.rebuild,
             builds=self.builds,
             snapshots=nothing,
+            rounds=scene.rounds,
             now_ms=scene.clock,
         )
 
@@ -346,6 +349,21 @@ def test_days_without_events_cost_a_build_nothing(builders: Builders, monkeypatc
     assert len(partitions) == len(days) * builders.scene.leaderboard.shards
     page = builders.scene.live.page(builders.scene.leaderboard, window, 0, 9, builders.scene.now_ms)
     assert page.complete
+    assert [(user, score.points) for user, score in page.lines] == TRUTH
+
+
+def test_of_a_leaderboard_from_before_days_were_noted_every_day_is_read(builders: Builders) -> None:
+    scene, commits = builders.scene, builders.scene.committer._commits
+    for day in (MONDAY, MONDAY + 1):
+        place: Any = {"pk": {"S": days_partition(scene.id)}, "sk": {"S": format_day(Day(day))}}
+        commits._client.delete_item(TableName=commits._tables.standings, Key=place)  # as ingest of before left it
+    window = custom(Day(MONDAY - 9), Day(MONDAY + 9))
+    before = replace(scene.leaderboard, days_noted=False, version=scene.leaderboard.version + 1)
+    scene.registry.save(before)
+
+    builders.builds.build(scene.leaderboard, window)
+
+    page = scene.live.page(scene.leaderboard, window, 0, 9, scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == TRUTH
 
 

@@ -41,5 +41,6 @@ def leaderboard(board_id: str) -> Leaderboard:
         shards=2,
         filters=board.get("filters", ()),
         sealed=True,
+        days_noted=True,
         closed=board_id == CLOSED,
     )
