@@ -13,6 +13,7 @@ from redis import Redis
 
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
+from shared.domain.rejections import Rejection
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import DAY_MS, Day, Window
 from shared.live.builds import Builds
@@ -174,7 +175,11 @@ class Scene:
         source = Source(self.broker.name, 0, next(self.offsets), event.occurred_at_ms)
         candidate = Candidate(Record(source, None, None))
         candidate.entry, candidate.leaderboard = LedgerEntry(event, source), leaderboard or self.leaderboard
-        standings = self.committer.commit([candidate])
+        try:
+            candidate.leaderboard.admit(event, source.appended_at_ms)
+        except Rejection as refusal:
+            candidate.refusal = refusal
+        standings = self.committer.commit([candidate]) | self.committer.settle_refused([candidate])
         assert not self.projector.project({self.id: self.leaderboard}, standings)
         return candidate
 
