@@ -29,6 +29,7 @@ FALLBACK = ("tests/integration/test_fallback.py",)
 FILTERS = ("tests/integration/test_filters.py",)
 GUARD = ("tests/unit/truth/test_guard.py",)
 WAITS = ("tests/integration/test_waits.py",)
+STRICT = ("tests/unit/api/test_strictness.py",)
 PAGE_SIZES = ("tests/integration/test_page_sizes.py",)
 REFUSED, LATE = ("tests/integration/test_refused_writes.py",), ("tests/integration/test_late_answers.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
@@ -865,6 +866,34 @@ MUTATIONS = (
         "page.total, as_of_ms, entries, source)",
         "page.total, self._now_ms(), entries, source)",
         ("tests/unit/test_rankings.py",),
+    ),
+    Mutation(
+        "routes without parameters pass over those that are sent",
+        "functions/api/edge.py",
+        "            self._check_parameters(scope)\n",
+        "",
+        STRICT,
+    ),
+    Mutation(
+        "a comma within an id parts two",
+        "functions/api/query.py",
+        'return [value_of(part) for part in sent.split(",")]',
+        'return value_of(sent).split(",")',
+        ("tests/unit/api/test_selections.py",),
+    ),
+    Mutation(
+        "a number may be written in whatever way Python reads",
+        "functions/api/models.py",
+        "if isinstance(value, str) and not _INTEGER.fullmatch(value):",
+        "if False:",
+        STRICT,
+    ),
+    Mutation(
+        "a path that is no UTF-8 reads whoever has the replacement's name",
+        "functions/api/query.py",
+        "if REPLACED in path:",
+        "if False:",
+        STRICT,
     ),
     Mutation(
         "any number of clients may wait",

@@ -4,16 +4,15 @@ nobody else did, and HEAD as GET without a body.
 
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.api import security
 from functions.api.freshness import willing_ms
-from functions.api.problems import NotText, TooLarge, problem_of
+from functions.api.problems import InvalidRequest, TooLarge, problem_of
+from functions.api.query import check_text, pairs_of
 from functions.api.security import Caller, Guard
-from shared.domain.events import CONTROL
 from shared.truth.guard import Guard as TruthGuard
 
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -60,8 +59,9 @@ class Edge:
             await send(message)
 
         try:
-            _check_text(scope["path"], scope["query_string"])
+            check_text(scope["path"], scope["query_string"])
             scope[_CALLER] = self._admit(scope)
+            self._check_parameters(scope)
             inside = receive if scope["method"] in _BODILESS else _replayed(await _body(receive))
             await self._app(scope, inside, watch)
         except Exception as error:
@@ -84,6 +84,12 @@ class Edge:
         found = security.caller_of(scope.get("aws.event"), self._now_ms())
         found.check(required, self._scope_prefix)
         return found
+
+    def _check_parameters(self, scope: Scope) -> None:
+        """Raises InvalidRequest for a parameter on a route that has none; the others know theirs by their models."""
+        if scope["query_string"] and not self._guard.takes_parameters(scope["method"], scope["path"]):
+            for name, _ in pairs_of(scope):
+                raise InvalidRequest("is not known here", name)
 
 
 def caller(request: HTTPConnection) -> Caller:
@@ -120,19 +126,3 @@ def _without_body(send: Send) -> Send:
         await send(message)
 
     return send_head
-
-
-def _check_text(path: str, query: bytes) -> None:
-    """Raises NotText for what would be read as something else than was sent.
-
-    That is a path with control characters (a route's pattern takes `x` and `x` with a line feed behind it alike), and a
-    query that hides bytes which are no UTF-8.
-    """
-    if CONTROL.search(path):
-        raise NotText("a path takes no control characters")
-    if b"%" not in query:
-        return
-    try:
-        unquote_to_bytes(query).decode()
-    except UnicodeDecodeError:
-        raise NotText("a query takes UTF-8, percent-encoded") from None

@@ -36,7 +36,8 @@ class HttpApi:
     def scope(self) -> Scope:
         """The request as ASGI has it."""
         http = self._event["requestContext"]["http"]
-        path = _bytes(self._event.get("rawPath") or "/")
+        # what no client can send as such is told from what they can by the character for that, which is refused
+        path = (self._event.get("rawPath") or "/").encode(errors="surrogatepass").decode(errors="replace").encode()
         headers = self._event.get("headers") or {}
         return {
             "type": "http",

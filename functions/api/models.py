@@ -1,5 +1,6 @@
 """What clients send, checked at the edge: query parameters and bodies, camelCase on the wire."""
 
+import re
 from decimal import Decimal
 from typing import Annotated, Final, Self
 
@@ -56,7 +57,10 @@ Parameter = Annotated[str, Field(max_length=PARAMETER_CHARACTERS_MAX)]
 Points = Annotated[StrictInt, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
 _DATE: Final[dict[str, JsonValue]] = {"format": "date"}
 UserIds = Annotated[tuple[str, ...], Field(max_length=PLAYERS_MAX)]
-QueryPoints = Annotated[int, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
+LISTS: Final = frozenset({"userIds"})
+"""Parameters with several values."""
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+_PERCENT = re.compile(r"(0|[1-9][0-9]{0,2})(\.[0-9]+)?")
 ID_PATTERN: Final = LEADERBOARD_ID_PATTERN.replace(r"\Z", "$")
 """The same in the dialect of pydantic's engine, whose `$` is the very end."""
 FILTER_PATTERN: Final = FILTER_NAME_PATTERN.replace(r"\Z", "$")
@@ -71,8 +75,19 @@ class _Sent(BaseModel):
 
 
 def _listed(value: object) -> object:
-    """The parts of a list in one parameter; none of them twice."""
-    return tuple(dict.fromkeys(value.split(","))) if isinstance(value, str) else value
+    """A list, none of it twice."""
+    return tuple(dict.fromkeys(value)) if isinstance(value, list) else value
+
+
+def _integer(value: object) -> object:
+    """An integer of a query as JSON has it; pydantic would take `1_0`, spaces and digits of other scripts as well."""
+    if isinstance(value, str) and not _INTEGER.fullmatch(value):
+        raise ValueError("must be an integer in decimal digits")
+    return value
+
+
+QueryInt = Annotated[int, BeforeValidator(_integer)]
+QueryPoints = Annotated[QueryInt, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
 
 
 class WindowQuery(_Sent):
@@ -101,8 +116,8 @@ class WindowQuery(_Sent):
 class RankingQuery(WindowQuery):
     """A page of a window."""
 
-    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX, description="Entries of a page")] = LIMIT_DEFAULT
-    offset: Annotated[int, Field(ge=0, le=OFFSET_MAX, description="Entries to pass over")] = 0
+    limit: Annotated[QueryInt, Field(ge=1, le=LIMIT_MAX, description="Entries of a page")] = LIMIT_DEFAULT
+    offset: Annotated[QueryInt, Field(ge=0, le=OFFSET_MAX, description="Entries to pass over")] = 0
     cursor: Annotated[
         str | None,
         Field(
@@ -112,7 +127,12 @@ class RankingQuery(WindowQuery):
         ),
     ] = None
     user_ids: Annotated[
-        UserIds | None, BeforeValidator(_listed), Field(description="These players alone, in order of their ranks")
+        UserIds | None,
+        BeforeValidator(_listed),
+        Field(
+            description="These players alone, in order of their ranks. Given several times, or parted by commas; a "
+            "comma that belongs to an id is `%2C`"
+        ),
     ] = None
     min_score: Annotated[QueryPoints | None, Field(description="Entries with this score or more")] = None
     max_score: Annotated[QueryPoints | None, Field(description="Entries with this score or less")] = None
@@ -124,7 +144,7 @@ class RankingQuery(WindowQuery):
 class PlayerQuery(WindowQuery):
     """How many entries around a player."""
 
-    context: Annotated[int, Field(ge=0, le=CONTEXT_MAX, description="Entries above and below to show")] = (
+    context: Annotated[QueryInt, Field(ge=0, le=CONTEXT_MAX, description="Entries above and below to show")] = (
         CONTEXT_DEFAULT
     )
 
@@ -142,7 +162,7 @@ class NoQuery(_Sent):
 class EventsQuery(_Sent):
     """A page of a player's events, by event id."""
 
-    limit: Annotated[int, Field(ge=1, le=EVENTS_MAX, description="Events of a page")] = EVENTS_MAX
+    limit: Annotated[QueryInt, Field(ge=1, le=EVENTS_MAX, description="Events of a page")] = EVENTS_MAX
     after: Annotated[
         str | None,
         Field(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX, description="`nextAfter` of the page before"),
@@ -164,9 +184,9 @@ def _hundredths(value: object) -> int:
 def _hundredths_of_text(value: object) -> int:
     """The same of a query parameter."""
     try:
-        return _hundredths(float(str(value)))
-    except (ValueError, OverflowError):
-        raise ValueError("takes a number above 0, up to 100, with at most two decimals") from None
+        return _hundredths(float(_PERCENT.fullmatch(str(value))[0]))  # type: ignore[index]
+    except (ValueError, TypeError):
+        raise ValueError("must be a number above 0, up to 100, with at most two decimals") from None
 
 
 class ExportQuery(WindowQuery):
@@ -179,7 +199,9 @@ class ExportQuery(WindowQuery):
     tier: Annotated[str | None, Field(max_length=NAME_CHARACTERS_MAX, description="Only the players of this tier")] = (
         None
     )
-    top_n: Annotated[int | None, Field(alias="topN", ge=1, le=POINTS_MAX, description="Only the first so many")] = None
+    top_n: Annotated[
+        QueryInt | None, Field(alias="topN", ge=1, le=POINTS_MAX, description="Only the first so many")
+    ] = None
     top_percent: Annotated[
         int | None,
         BeforeValidator(_hundredths_of_text, json_schema_input_type=float),
@@ -196,14 +218,14 @@ class ExportQuery(WindowQuery):
 class ActsQuery(_Sent):
     """A page of acts, by number."""
 
-    limit: Annotated[int, Field(ge=1, le=ACTS_PAGE_MAX, description="Acts of a page")] = ACTS_PAGE_MAX
-    after: Annotated[int, Field(ge=0, le=ACT_NUMBER_MAX, description="`nextAfter` of the page before")] = 0
+    limit: Annotated[QueryInt, Field(ge=1, le=ACTS_PAGE_MAX, description="Acts of a page")] = ACTS_PAGE_MAX
+    after: Annotated[QueryInt, Field(ge=0, le=ACT_NUMBER_MAX, description="`nextAfter` of the page before")] = 0
 
 
 class ListQuery(_Sent):
     """A page of leaderboards, by id."""
 
-    limit: Annotated[int, Field(ge=1, le=LIST_MAX, description="Leaderboards of a page")] = LIST_DEFAULT
+    limit: Annotated[QueryInt, Field(ge=1, le=LIST_MAX, description="Leaderboards of a page")] = LIST_DEFAULT
     after: Annotated[str | None, Field(pattern=ID_PATTERN, description="`nextAfter` of the page before")] = None
 
 

@@ -95,7 +95,7 @@ def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool 
     if named in examples.PARAMETERS or name in examples.PARAMETERS:
         parameter["example"] = examples.PARAMETERS.get(named, examples.PARAMETERS.get(name))
     if schema.get("type") == "array":
-        parameter |= {"style": "form", "explode": False}  # a,b
+        parameter |= {"style": "form", "explode": True}  # a&b; a comma is part of a value
     return parameter
 
 

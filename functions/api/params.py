@@ -10,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 
-from functions.api.models import ATTRIBUTE_PREFIX, RankingQuery, WindowQuery
+from functions.api.models import ATTRIBUTE_PREFIX, LISTS, RankingQuery, WindowQuery
 from functions.api.problems import NAME_CHARACTERS_MAX, InvalidRequest, UnknownLeaderboard, UnknownPeriod
+from functions.api.query import pairs_of, value_of, values_of
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, LEADERBOARD_ID_PATTERN, check_user_id
 from shared.domain.periods import Period
 from shared.domain.rejections import Rejection
@@ -75,20 +76,22 @@ def read_query(request: Request, model: type[Q], apart: Collection[str] = ()) ->
     """The query of a request, by its model; parameters that are `apart` are not the model's.
 
     Raises:
-        InvalidRequest: if a parameter is there twice: nobody could say which one was meant.
+        InvalidRequest: if a parameter that is no list is there twice: nobody could say which one was meant.
         RequestValidationError: as FastAPI raises it, for anything else that is wrong with it.
     """
-    query = request.query_params
-    pairs = query.multi_items()
-    if len(pairs) > len(query):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest("may be given once", twice)
+    found: dict[str, str | list[str]] = {}
+    for name, sent in pairs_of(request.scope):
+        if name in LISTS:
+            found[name] = [*found.get(name, ()), *values_of(sent)]
+        elif name in found:
+            raise InvalidRequest("may be given once", name)
+        else:
+            found[name] = value_of(sent)
     try:
-        return model.model_validate({name: value for name, value in pairs if name not in apart}, by_name=False)
+        return model.model_validate({name: found[name] for name in found if name not in apart}, by_name=False)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in found]) from None
+        wrong = error.errors(include_url=False, include_input=False)
+        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in wrong]) from None
 
 
 def read_ranking_query(request: Request) -> tuple[RankingQuery, tuple[str, str] | None]:
@@ -98,13 +101,14 @@ def read_ranking_query(request: Request) -> tuple[RankingQuery, tuple[str, str] 
         InvalidRequest: if more than one attribute is given: who carries both is no run of anything that is kept.
         InvalidRequest, RequestValidationError: as above.
     """
-    names = [name for name in request.query_params if name.startswith(ATTRIBUTE_PREFIX)]
+    given = {name: sent for name, sent in pairs_of(request.scope) if name.startswith(ATTRIBUTE_PREFIX)}
+    names = list(given)
     query = read_query(request, RankingQuery, names)
     if not names:
         return query, None
     if len(names) > 1:
         raise InvalidRequest(f"doesn't go with {names[0]}: one attribute at a time", names[1])
-    value = request.query_params[names[0]]
+    value = value_of(given[names[0]])
     if len(value) > ATTRIBUTE_CHARACTERS_MAX:
         raise InvalidRequest(f"takes at most {ATTRIBUTE_CHARACTERS_MAX} characters", names[0])
     if query.user_ids is not None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
+from fastapi.routing import APIRoute
 from msgspec import Struct
 from starlette.routing import BaseRoute, Route
 
@@ -85,7 +86,7 @@ class Guard:
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         """`routes`: in the order in which they are tried."""
         self._routes = [
-            (route.path_regex, method, required_scope(method, route.path))
+            (route.path_regex, method, required_scope(method, route.path), _takes_parameters(route))
             for route in routes
             if isinstance(route, Route)
             for method in sorted((route.methods or set()) - {"HEAD"})
@@ -93,10 +94,24 @@ class Guard:
 
     def required(self, method: str, path: str) -> Scope | None:
         """The scope; None where anybody may ask. What no route serves takes the most."""
-        for pattern, served, scope in self._routes:
+        for pattern, served, scope, _ in self._routes:
             if served == method and pattern.match(path):
                 return scope
         return Scope.ADMIN
+
+    def takes_parameters(self, method: str, path: str) -> bool:
+        """Whether the route has any parameter in its query, by the contract. What no route serves may have some."""
+        for pattern, served, _, takes in self._routes:
+            if served == method and pattern.match(path):
+                return takes
+        return True
+
+
+def _takes_parameters(route: Route) -> bool:
+    if not isinstance(route, APIRoute):  # the framework's own pages
+        return True
+    parameters = (route.openapi_extra or {}).get("parameters", ())
+    return any(one["in"] == "query" for one in parameters)
 
 
 def caller_of(event: Mapping[str, Any] | None, now_ms: int) -> Caller:

@@ -2,7 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 CONTRACT = contract()["paths"]
 OPERATIONS = [(path, method) for path, methods in CONTRACT.items() for method in methods]
 TAKE_SOMETHING = [one for one in OPERATIONS if {"parameters", "requestBody"} & set(CONTRACT[one[0]][one[1]])]
+ABREAST = 8
+"""Requests that are under way at a time, each in a thread with an event loop of its own."""
 EXAMPLES = ceil(int(os.environ.get("EXAMPLES", "1500")) / len(TAKE_SOMETHING))
 """Requests for each operation; of the others there is but one."""
 BOARD, PERIOD = "autumn-cup", "launch"
@@ -185,9 +188,16 @@ def direct(case: Any, known: int, export_id: str) -> None:
         case.query |= {"window": "custom", "period": PERIOD} if "window" in case.query else {}
 
 
+@pytest.fixture(scope="module")
+def side_by_side() -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
+    """Sends requests at the same time; their answers in their order."""
+    with ThreadPoolExecutor(ABREAST) as pool:
+        yield lambda cases: pool.map(lambda case: case.call(), cases)
+
+
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_every_answer_is_one_that_the_contract_names(
-    schema: Any, export_id: str, tally: Counter[int], path: str, method: str
+    schema: Any, export_id: str, tally: Counter[int], side_by_side: Any, path: str, method: str
 ) -> None:
     """Neither a 5xx, nor a status, type, header or body that is not described, nor wrong data that is accepted.
 
@@ -199,13 +209,23 @@ def test_every_answer_is_one_that_the_contract_names(
 
     statuses: Counter[int] = Counter()
 
-    @hypothesis_settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
-    @given(st.one_of([operation.as_strategy(generation_mode=mode) for mode in modes]), st.integers(0, 7))
-    def ask(case: Any, known: int) -> None:
-        if known and case.meta.generation.mode is GenerationMode.POSITIVE:
-            direct(case, known, export_id)
-        answer = case.call_and_validate(excluded_checks=[positive_data_acceptance])
-        statuses[answer.status_code] += 1
+    cases = st.one_of([operation.as_strategy(generation_mode=mode) for mode in modes])
+    asked = st.tuples(cases, st.integers(0, 7), st.integers(0, 9))
+
+    @hypothesis_settings(max_examples=ceil(3 * EXAMPLES / ABREAST), suppress_health_check=list(HealthCheck))
+    @given(st.lists(asked, min_size=1, max_size=ABREAST))
+    def ask(drawn: list[tuple[Any, int, int]]) -> None:
+        strays = []
+        for case, known, stray in drawn:
+            if known and case.meta.generation.mode is GenerationMode.POSITIVE:
+                direct(case, known, export_id)
+            strays.append(not stray)
+            if not stray:
+                case.query = {**(case.query or {}), "thisIsNoParameter": "1"}
+        for (case, *_), is_stray, answer in zip(drawn, strays, side_by_side(case for case, *_ in drawn), strict=True):
+            case.validate_response(answer, excluded_checks=[positive_data_acceptance])
+            assert not is_stray or 400 <= answer.status_code < 500, "what the contract does not name is refused"
+            statuses[answer.status_code] += 1
 
     ask()
     tally.update(statuses)

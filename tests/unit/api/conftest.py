@@ -223,7 +223,7 @@ class Api:
         event = {
             "version": "2.0",
             "rawPath": path,
-            "rawQueryString": query if isinstance(query, str) else urlencode(query),
+            "rawQueryString": query if isinstance(query, str) else urlencode(query, safe=","),
             "headers": {"host": "api.example.com", **(headers or {})},
             "requestContext": {
                 "http": {"method": method, "path": path, "sourceIp": "192.0.2.10"},

@@ -167,7 +167,7 @@ def test_a_player_without_points_is_404(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "user_id", ["a/b", "/", "50%", "100%25", "%41", "%2F", "Zoë 🎮", "..", "a+b", "a?b#c", "a\u2028b", "\ufffd"]
+    "user_id", ["a/b", "/", "50%", "100%25", "%41", "%2F", "Zoë 🎮", "..", "a+b", "a?b#c", "a\u2028b"]
 )
 def test_a_user_id_is_taken_as_the_gateway_decoded_it_never_split_nor_decoded_again(api: Api, user_id: str) -> None:
     api.rankings.scores = {user_id: Score(1, NOW_MS)}

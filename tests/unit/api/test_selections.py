@@ -161,6 +161,21 @@ def test_the_value_of_an_attribute_is_asked_for_as_given(api: Api, value: str) -
     assert asked(api) == Selection(limit=100, tier="gold", label=("country", value))
 
 
+@pytest.mark.parametrize(
+    ("query", "user_ids"),
+    [
+        ("userIds=a&userIds=b", ["a", "b"]),
+        ("userIds=a,b&userIds=c&userIds=a", ["a", "b", "c"]),
+        ("userIds=a%2Cb,c%2C", ["a,b", "c,"]),
+        ("userIds=a%2Cb&userIds=%2C", ["a,b", ","]),
+        ("userIds=a%26b%3Dc,d+e", ["a&b=c", "d e"]),
+    ],
+)
+def test_players_are_asked_for_one_by_one_whatever_their_ids(api: Api, query: str, user_ids: list[str]) -> None:
+    answer = api.call("GET", RANKINGS, query)
+    assert (answer.status, answer.json["missing"]) == (200, user_ids)
+
+
 def test_an_attribute_given_twice_is_named(api: Api) -> None:
     answer = api.call("GET", RANKINGS, "attr.country=DE&attr.country=FR")
     assert (answer.status, answer.errors) == (422, {"attr.country": "may be given once"})
