@@ -16,6 +16,7 @@ from redis import Redis
 from infra.local import packages
 from infra.local.config import InvalidConfiguration
 from infra.local.servers import PACKAGES, free_port, ministack
+from shared import wiring
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
 from shared.domain.windows import day_of, format_day
@@ -66,6 +67,8 @@ def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Ite
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(window_builds, "AT_ONCE_MS", 600_000)  # however slow the machine is
+        for limit in ("TRUTH_BUDGET_MS", "TRUTH_PATIENCE_MS"):
+            patch.setattr(wiring, limit, 600_000)
         sys.modules.pop("functions.api.handler", None)
         yield importlib.import_module("functions.api.handler")
         sys.modules.pop("functions.api.handler", None)
