@@ -168,9 +168,9 @@ class DynamoDBStub:
             case "version = :read":
                 wanted = put.expression_attribute_values[":read"].N
                 return found is not None and found[0].version is not None and wanted == found[0].version.N
-            case "attribute_not_exists(pk) OR next_offset = :from":
+            case "attribute_not_exists(pk) OR next_offset = :from" | "next_offset = :from":
                 if found is None or found[0].next_offset is None:
-                    return found is None
+                    return found is None and put.condition_expression.startswith("attribute_not_exists")
                 return int(found[0].next_offset.N) == int(put.expression_attribute_values[":from"].N)
         raise NotImplementedError(put.condition_expression)
 
@@ -227,7 +227,9 @@ class DynamoDBStub:
         query = _query.decode(body)
         partition, *prefix = (value.S for value in query.expression_attribute_values.values())
         names = self._names(query.table_name, partition)
-        if prefix:
+        if len(prefix) == len(("first", "last")):
+            names = [name for name in names if prefix[0] <= name <= prefix[1]]
+        elif prefix:
             names = [name for name in names if name.startswith(prefix[0])]
         start = query.exclusive_start_key
         page: list[bytes] = []

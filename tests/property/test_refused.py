@@ -191,7 +191,7 @@ def test_a_batch_whose_records_are_all_admitted_asks_no_more_than_before() -> No
     scene = Scene()
     scene.ingest(*[record(f"e-{number}", number) for number in range(50)])
 
-    assert scene.requests == 2, "the standings, and the transaction"
+    assert scene.requests == 3, "the standings, the note of the day, once, and the transaction"
     assert {bucket for _, days in scene.shown.items() for bucket in days} == {DAY, ALL_TIME_BUCKET}
 
 
