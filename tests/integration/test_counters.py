@@ -192,12 +192,12 @@ def test_counting_goes_on_from_a_position_without_counts(service: Service, dynam
 def test_what_was_never_handed_over_is_noted_before_it_is_passed(service: Service) -> None:
     service.ingest(service.record(0), service.record(1), service.record(3))
     service.ingest(service.record(4), service.record(6), service.record(2, partition=1))
-    assert service.progress.gaps(service.topic) == [], "within a call, and before a partition's first record"
+    assert service.progress.gaps(service.topic) == [Gap(1, 0, 2)], "none within a call; before a first record, one"
 
     service.ingest(service.record(9), service.record(7, partition=1))
     service.ingest(*[service.record(offset) for offset in range(8, 12)])
 
-    assert service.progress.gaps(service.topic) == [Gap(0, 7, 9), Gap(1, 3, 7)]
+    assert service.progress.gaps(service.topic) == [Gap(0, 7, 9), Gap(1, 0, 2), Gap(1, 3, 7)]
     assert [one.next_offset for one in service.progress.positions(service.topic)] == [12, 8]
 
 

@@ -219,7 +219,7 @@ def test_each_run_of_closing_notes_how_far_the_commits_are_behind(
     load: Any, leaderboard_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     close = load("close")
-    topic = SimpleNamespace(name=leaderboard_id, reach=lambda _: [Reach(0, 2, 2, 9)])
+    topic = SimpleNamespace(name=leaderboard_id, settings=dict, reach=lambda _: [Reach(0, 2, 2, 9)])
     monkeypatch.setitem(vars(close.wiring), "topic", topic)
     monkeypatch.setitem(vars(close.wiring), "closing", SimpleNamespace(run=lambda _: Run()))
 
