@@ -223,7 +223,8 @@ BODIES: Final = ("LeaderboardBody", "TierBody", "PeriodBody", "ActBody", "Rebuil
 
 _BOARD: Final = ("unknown-leaderboard",)
 _WINDOW: Final = (*_BOARD, "unknown-period")
-_LIVE: Final = ("too-many-ranges", "cache-unavailable", "rebuilding")
+_RANGES: Final = ("too-many-ranges", "range-budget-spent", "no-room-for-ranges")
+_LIVE: Final = (*_RANGES, "cache-unavailable", "rebuilding")
 _ACT: Final = (*_BOARD, "conflict", "too-many-acts")
 ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "leaderboards_put": ("sealed-rule", "conflict", "too-many-acts"),
@@ -291,6 +292,10 @@ WHEN: Final[dict[str, str]] = {
     "invalid-request": "A parameter or field is missing, unknown, out of range, or doesn't go with another",
     "too-many-ranges": "200 custom ranges of the leaderboard are in use, or 20 that can still change, registered "
     "periods aside; each goes two hours after it was last read",
+    "range-budget-spent": "Within ten minutes you have had as many new custom ranges built as one caller may, by "
+    "their days with events; `Retry-After` says when there can be another, and what is built can be read",
+    "no-room-for-ranges": "Custom ranges that were just read take all the memory that ranges may, or Redis has little "
+    "left",
     "internal-error": "A mistake of ours; `detail` names the request in our log",
     "cache-unavailable": "Redis is out of reach, and no snapshot tells what was asked for",
     "rebuilding": "The ranking is being rebuilt, and no snapshot (the first 1,000 entries) tells what was asked for",

@@ -86,6 +86,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     waits_max: Annotated[int, Meta(ge=0, le=10_000)] = 100
     """Clients that the API lets wait for a change at a time, over all its instances; each holds one of them for up to
     20 s. Whoever asks beyond that is answered at once."""
+    ranges_memory_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
+    """Memory of Redis that custom ranges may take which were built because somebody asked for them, over all
+    leaderboards, MiB. Those that were not read for the longest time make room for others."""
+    ranges_cache_percent: Annotated[int, Meta(ge=1, le=100)] = 75
+    """How much of Redis' memory may be in use for one more such range to be built, percent."""
+    ranges_caller_reads: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 100_000
+    """What one caller may have built in ten minutes: a new range costs 500, and its days with events times the
+    leaderboard's write shards."""
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     """Transactions that one ingest call has under way at once."""
     powertools_metrics_namespace: Name

@@ -18,6 +18,7 @@ from redis.retry import Retry
 from shared import aws
 from shared.live.builds import Builds
 from shared.live.queries import LiveQueries
+from shared.live.range_budget import RangeBudget, RangeLimits
 from shared.live.waits import Waits
 from shared.live.windows import LiveWindows
 from shared.notices import Notices
@@ -34,7 +35,7 @@ from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.players import Players
 from shared.pipeline.projection import Projector
 from shared.pipeline.rankings import Rankings
-from shared.pipeline.rebuild import Rebuild
+from shared.pipeline.rebuild import IDLE_MS, Rebuild
 from shared.pipeline.rebuild_orders import RebuildOrders
 from shared.pipeline.repair import Repair
 from shared.pipeline.result_versions import ResultVersions
@@ -341,6 +342,14 @@ class Wiring:
         return Builds(self.live)
 
     @cached_property
+    def range_budget(self) -> RangeBudget:
+        """What ranges that are built on demand may take."""
+        settings = self.settings
+        memory_bytes = settings.ranges_memory_mb << 20
+        limits = RangeLimits(memory_bytes, settings.ranges_cache_percent, settings.ranges_caller_reads)
+        return RangeBudget(self.live, limits, IDLE_MS)
+
+    @cached_property
     def window_builds(self) -> WindowBuilds:
         """Windows that are built when somebody asks for them."""
         return WindowBuilds(
@@ -348,6 +357,8 @@ class Wiring:
             builds=self.builds,
             live=self.live,
             registry=self.registry,
+            reads=self.reads,
+            budget=self.range_budget,
             queue=self.range_builds,
             now_ms=now_ms,
             new_token=lambda: uuid4().hex,

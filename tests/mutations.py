@@ -25,6 +25,7 @@ ROTATION = ("tests/unit/test_rotation.py",)
 DISQUALIFICATION = ("tests/integration/test_disqualification.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
+BUDGET = ("tests/integration/test_range_budget.py",)
 FALLBACK = ("tests/integration/test_fallback.py",)
 FILTERS = ("tests/integration/test_filters.py",)
 GUARD = ("tests/unit/truth/test_guard.py",)
@@ -1041,6 +1042,104 @@ MUTATIONS = (
         "build.ends_unasked = not registered",
         "build.ends_unasked = True",
         BUILDS,
+    ),
+    Mutation(
+        "ranges take all the memory of Redis",
+        "shared/live/admit_range.lua",
+        "if bytes > 0 and over > 0 then",
+        "if false then",
+        BUDGET,
+    ),
+    Mutation(
+        "the range that was read last goes first",
+        "shared/live/admit_range.lua",
+        "'-inf', '(' .. ARGV[4], 'BYSCORE')",
+        "'(' .. ARGV[4], '-inf', 'BYSCORE', 'REV')",
+        BUDGET,
+    ),
+    Mutation(
+        "a range that was just read is evicted",
+        "shared/live/range_budget.py",
+        "            now_ms - PROTECTED_MS,",
+        "            now_ms + 1,",
+        BUDGET,
+    ),
+    Mutation(
+        "a range that was registered since is evicted",
+        "shared/pipeline/window_builds.py",
+        "        if kept:\n",
+        "        if False:\n",
+        BUDGET,
+    ),
+    Mutation(
+        "a registered period counts as a range",
+        "shared/pipeline/window_builds.py",
+        "if built and on_demand:",
+        "if built:",
+        BUDGET,
+    ),
+    Mutation(
+        "ranges are added to a Redis that is nearly full",
+        "shared/live/admit_range.lua",
+        "if most > 0 and used",
+        "if false and used",
+        BUDGET,
+    ),
+    Mutation(
+        "a caller has as many ranges built as they like",
+        "shared/live/admit_range.lua",
+        "if short_ms > 0",
+        "if false",
+        BUDGET,
+    ),
+    Mutation(
+        "one caller spends the budget of all",
+        "shared/live/range_budget.py",
+        "sha256(caller.encode())",
+        "sha256(''.encode())",
+        BUDGET,
+    ),
+    Mutation(
+        "the API does not say who asks for a range",
+        "functions/api/edge.py",
+        "CALLER.set(found.subject if found is not None else NOBODY)",
+        "CALLER.set(NOBODY)",
+        BUDGET,
+    ),
+    Mutation(
+        "a range costs the same whatever is read for it",
+        "shared/pipeline/window_builds.py",
+        "RANGE_READS + len(days) * leaderboard.shards",
+        "RANGE_READS",
+        BUDGET,
+    ),
+    Mutation(
+        "a range that is read goes as one that is not",
+        "shared/pipeline/window_builds.py",
+        "            self._budget.touch(leaderboard.id, window.id, now_ms)\n",
+        "            pass\n",
+        BUDGET,
+    ),
+    Mutation(
+        "a range counts for ever though its build ended unasked",
+        "shared/pipeline/window_builds.py",
+        "                self._budget.release(leaderboard.id, window.id)\n",
+        "                pass\n",
+        BUDGET,
+    ),
+    Mutation(
+        "a range counts for ever though it expired",
+        "shared/live/admit_range.lua",
+        "  redis.call('HDEL', KEYS[2], gone)\n",
+        "",
+        BUDGET,
+    ),
+    Mutation(
+        "nothing is made room for before it is built",
+        "shared/live/range_budget.py",
+        "            expected,\n            limits",
+        "            0,\n            limits",
+        BUDGET,
     ),
 )
 

@@ -13,6 +13,7 @@ from functions.api.freshness import willing_ms
 from functions.api.problems import InvalidRequest, TooLarge, problem_of
 from functions.api.query import check_text, pairs_of
 from functions.api.security import Caller, Guard
+from shared.pipeline.callers import CALLER, NOBODY
 from shared.truth.guard import Guard as TruthGuard
 
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -60,7 +61,8 @@ class Edge:
 
         try:
             check_text(scope["path"], scope["query_string"])
-            scope[_CALLER] = self._admit(scope)
+            found = scope[_CALLER] = self._admit(scope)
+            CALLER.set(found.subject if found is not None else NOBODY)
             self._check_parameters(scope)
             inside = receive if scope["method"] in _BODILESS else _replayed(await _body(receive))
             await self._app(scope, inside, watch)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from functions.api.security import Forbidden, Unauthenticated
 from shared.domain.windows import InvalidWindow
+from shared.live.range_budget import FULL_RETRY_S, NoRoomForRanges, RangeBudgetSpent, RangeRefused
 from shared.live.windows import CacheUnavailable
 from shared.observability import logger
 from shared.pipeline.disqualifications import TooManyActs
@@ -154,6 +155,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     Conflict: _CONFLICT,
     Taken: _CONFLICT,
     TooManyRanges: Kind("too-many-ranges", "Too many custom ranges are in use", 429, 600),
+    RangeBudgetSpent: Kind("range-budget-spent", "You have had as many new ranges built as one caller may", 429, 600),
+    NoRoomForRanges: Kind("no-room-for-ranges", "There is no memory for one more range", 503, FULL_RETRY_S),
     Rebuilding: Kind(
         "rebuilding", "The ranking is being rebuilt", 503, 2, f"No rank is shown that could be wrong. {_LATER}"
     ),
@@ -182,7 +185,8 @@ def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
     if isinstance(error, Forbidden):
         headers["www-authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
     if kind.retry_after_s is not None:
-        headers["retry-after"] = str(kind.retry_after_s)
+        after_s = error.retry_after_s if isinstance(error, RangeRefused) else kind.retry_after_s
+        headers["retry-after"] = str(after_s)
         logger.warning(kind.title, extra={"error": str(error), "request": _request_id(scope)})
     if kind is UNEXPECTED:
         logger.error(kind.title, exc_info=error, extra={"request": _request_id(scope)})

@@ -10,22 +10,28 @@ from typing import Final
 import msgspec
 
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Window, parse_id
+from shared.domain.windows import Day, Window, parse_id
 from shared.live.builds import Build, BuildLost, BuildProgress, Builds, Grant, NobodyAsks
-from shared.live.windows import CacheUnavailable, LiveWindows
+from shared.live.range_budget import EVICTIONS_MAX, FULL_RETRY_S, NoRoomForRanges, RangeBudget
+from shared.live.windows import CacheUnavailable, LiveWindows, is_kept
+from shared.pipeline.callers import CALLER
 from shared.pipeline.rebuild import IDLE_MS, Rebuild
 from shared.queues import Queue, RepairRequest
+from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
 AT_ONCE_MS: Final = 1_000
 """How long a reader waits for the window that is asked for; what takes longer is done by functions/repair."""
-KEEP_EVERY_MS: Final = 600_000
-"""How often one function says that a window is read; it stays for IDLE_MS after the last time."""
+KEEP_EVERY_MS: Final = 60_000
+"""How often one function says that a window is read; it stays for IDLE_MS after the last time, unless others need its
+memory."""
 RANGES_MAX: Final = 200
 """Windows of one leaderboard that Redis keeps at a time because somebody asked, registered periods aside: each takes as
 much memory as an all-time window."""
 OPEN_RANGES_MAX: Final = 20
 """Those of them that may still change: each event in one costs one more update, so these slow ingest down."""
+RANGE_READS: Final = 500
+"""What a range costs its caller beside the partitions that are read for it: many small ones are much work, too."""
 
 
 class Building(Exception):
@@ -56,6 +62,8 @@ class WindowBuilds:
         builds: Builds,
         live: LiveWindows,
         registry: Registry,
+        reads: Reads,
+        budget: RangeBudget,
         queue: Queue,
         now_ms: Callable[[], int],
         new_token: Callable[[], str],
@@ -64,6 +72,8 @@ class WindowBuilds:
         self._builds = builds
         self._live = live
         self._registry = registry
+        self._reads = reads
+        self._budget = budget
         self._queue = queue
         self._now_ms = now_ms
         self._new_token = new_token
@@ -78,13 +88,14 @@ class WindowBuilds:
             at_once_ms: how long the reader waits for it; AT_ONCE_MS for None.
 
         Raises:
-            TooManyRanges: if there is no room for it.
+            TooManyRanges: if the leaderboard has no room for it.
+            RangeRefused: if Redis has none, or the caller has had as many built as they may.
             Building: if somebody else builds it, or it takes longer than that: then functions/repair goes on.
             QueueUnavailable: if that could not be ordered.
             Unavailable: if the truth is out of reach.
             CacheUnavailable: if Redis fails.
         """
-        self._check_room(leaderboard, window)
+        on_demand = self._admit(leaderboard, window)
         deadline_ms = self._now_ms() + (AT_ONCE_MS if at_once_ms is None else at_once_ms)
         grant, build = self._rebuild.begin(leaderboard, window, self._new_token(), asked=True)
         if grant is Grant.HELD:
@@ -99,7 +110,9 @@ class WindowBuilds:
 
         handed_over = False
         try:
-            self._rebuild.window(leaderboard, window, build, check_time)
+            built = self._rebuild.window(leaderboard, window, build, check_time)
+            if built and on_demand:
+                self._settle(leaderboard, window)
         except _TooSlow:
             with suppress(BuildLost):  # then somebody else is at it, or the next reader begins anew
                 self._builds.renew(build, self._now_ms())
@@ -130,10 +143,15 @@ class WindowBuilds:
             return True
         build.ends_unasked = not registered
         try:
-            return self._rebuild.window(leaderboard, window, build)
+            built = self._rebuild.window(leaderboard, window, build)
+            if built and not registered and not self._is_registered(leaderboard, window):
+                self._settle(leaderboard, window)
         except NobodyAsks:
-            self._builds.forget(leaderboard, window, build, self._now_ms())
+            if self._builds.forget(leaderboard, window, build, self._now_ms()):
+                self._budget.release(leaderboard.id, window.id)
             return True
+        else:
+            return built
         finally:
             self._give_back(build)
 
@@ -156,19 +174,56 @@ class WindowBuilds:
         self._kept_ms[place] = now_ms
         with suppress(CacheUnavailable):
             self._builds.extend(leaderboard, window, now_ms + IDLE_MS)
+            self._budget.touch(leaderboard.id, window.id, now_ms)
 
-    def _check_room(self, leaderboard: Leaderboard, window: Window) -> None:
+    def _admit(self, leaderboard: Leaderboard, window: Window) -> bool:
+        """Whether it is built on demand, and not for everybody; raises unless there is room for it then."""
         there = self._live.ranges(leaderboard.id, self._now_ms())
         periods = {period.window.id for period in self._registry.periods(leaderboard.id)}
-        if window.id in there | periods:
-            return
-        others = [parse_id(name) for name in there - periods]
+        if window.id in periods:
+            self._budget.release(leaderboard.id, window.id)  # it was registered since
+            return False
+        if window.id in there:
+            self._budget.touch(leaderboard.id, window.id, self._now_ms())
+            return True
+        self._check_room(leaderboard, window, there - periods)
+        days = self._reads.days(leaderboard, [Day(bucket) for bucket in window.buckets])
+        reads = RANGE_READS + len(days) * leaderboard.shards
+        for _ in range(EVICTIONS_MAX):
+            admission = self._budget.admit(leaderboard.id, window, CALLER.get(), reads, self._now_ms())
+            if admission.is_granted:
+                return True
+            for leaderboard_id, window_id in admission.victims:
+                self._evict(leaderboard_id, window_id)
+        raise NoRoomForRanges("others take the room that is made for ranges", FULL_RETRY_S)
+
+    def _check_room(self, leaderboard: Leaderboard, window: Window, there: set[str]) -> None:
+        others = [parse_id(name) for name in there]
         changing = sum(not leaderboard.is_settled(other) for other in others)
         if len(others) >= RANGES_MAX or (changing >= OPEN_RANGES_MAX and not leaderboard.is_settled(window)):
             raise TooManyRanges(
                 f"{len(others)} ranges of {leaderboard.id} are in use, {changing} of which still change; each goes two "
                 "hours after it was read last, registered periods don't count"
             )
+
+    def _evict(self, leaderboard_id: str, window_id: str) -> None:
+        """Forget a range, unless it is kept for everybody by now: then it only counts no longer."""
+        leaderboard = self._registry.leaderboard(leaderboard_id)
+        window = parse_id(window_id)
+        kept = leaderboard is not None and (
+            is_kept(leaderboard, window, self._now_ms()) or self._is_registered(leaderboard, window)
+        )
+        if kept:
+            self._budget.release(leaderboard_id, window_id)
+        else:
+            self._budget.evict(leaderboard_id, window_id)
+
+    def _is_registered(self, leaderboard: Leaderboard, window: Window) -> bool:
+        return any(period.window == window for period in self._registry.periods(leaderboard.id))
+
+    def _settle(self, leaderboard: Leaderboard, window: Window) -> None:
+        with suppress(CacheUnavailable):  # then the guess stands
+            self._budget.settle(leaderboard.id, window, self._now_ms())
 
     def _give_back(self, build: Build) -> None:
         with suppress(CacheUnavailable):  # it lapses by itself

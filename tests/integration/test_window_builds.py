@@ -1,7 +1,6 @@
 """Windows that are built because somebody asks: at once if that is quick, else behind the reader's back, once."""
 
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import msgspec
@@ -12,88 +11,15 @@ from redis import Redis
 from shared.domain.periods import Period
 from shared.domain.windows import DAY_MS, Day, custom, format_day
 from shared.live import keys
-from shared.live.builds import ASKED_MS, LEASE_MS, BuildProgress, Builds
+from shared.live.builds import ASKED_MS, LEASE_MS, BuildProgress
 from shared.live.windows import EXPIRY_MARGIN_MS, kept_until_ms
-from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.rebuild import IDLE_MS
-from shared.pipeline.repair import Interrupted, Repair
-from shared.pipeline.window_builds import AT_ONCE_MS, Building, TooManyRanges, WindowBuilds
+from shared.pipeline.repair import Interrupted
+from shared.pipeline.window_builds import AT_ONCE_MS, Building, TooManyRanges
 from shared.queues import QueueUnavailable, RepairRequest
 from shared.truth.keys import days_partition
+from tests.building import RANGE, Builders
 from tests.closing import MONDAY, Scene
-
-RANGE = custom(Day(MONDAY - 1), Day(MONDAY + 2))
-
-
-class Requests:
-    """The cache-repair queue."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-        self.away = False
-
-    def send(self, bodies: list[bytes]) -> None:
-        if self.away:
-            raise QueueUnavailable("away")
-        self.bodies += bodies
-
-
-class Builders:
-    """A reader and the repair function over one leaderboard; every look at the clock takes `step_ms`."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        self.step_ms = 0
-        self.requests = Requests()
-        tokens = (f"builder-{number}" for number in count())
-        repairs: Any = self.requests
-        self.records = Builds(scene.live)
-        self.builds = WindowBuilds(
-            rebuild=scene.rebuild,
-            builds=self.records,
-            live=scene.live,
-            registry=scene.registry,
-            queue=repairs,
-            now_ms=self._look,
-            new_token=lambda: next(tokens),
-        )
-        nothing: Any = None
-        self.repair = Repair(
-            registry=scene.registry,
-            leaderboards=Leaderboards(scene.registry, scene.clock),
-            reads=scene.reads,
-            live=scene.live,
-            rebuild=scene.rebuild,
-            builds=self.builds,
-            snapshots=nothing,
-            rounds=scene.rounds,
-            now_ms=scene.clock,
-        )
-
-    def _look(self) -> int:
-        self.scene.now_ms += self.step_ms
-        return self.scene.now_ms
-
-    def build(self) -> None:
-        self.builds.build(self.scene.leaderboard, RANGE)
-
-    def carry_out(self) -> None:
-        """What the repair function does with each message, in order; a message that fails stays."""
-        while self.requests.bodies:
-            self.repair.repair(msgspec.json.decode(self.requests.bodies[0], type=RepairRequest))
-            del self.requests.bodies[0]
-
-    @property
-    def lease_ms(self) -> int:
-        """What is left of the lease; below 0 if nobody holds one."""
-        until: Any = self.scene.redis.hget(keys.parts(self.scene.id, RANGE.id), "\0until")
-        return int(until or 0) - self.scene.now_ms
-
-    @property
-    def shown(self) -> list[tuple[str, int]] | None:
-        """The range as the cache has it; None if it does not vouch for it."""
-        page = self.scene.live.page(self.scene.leaderboard, RANGE, 0, 100, self.scene.now_ms)
-        return [(user, score.points) for user, score in page.lines] if page.complete else None
 
 
 @pytest.fixture

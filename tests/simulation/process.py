@@ -8,6 +8,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.live.builds import Builds
 from shared.live.queries import LiveQueries
+from shared.live.range_budget import RangeBudget, RangeLimits
 from shared.live.windows import LiveWindows
 from shared.pipeline.closing import Closing
 from shared.pipeline.closing_work import ClosingWork
@@ -22,7 +23,7 @@ from shared.pipeline.kept import Lookup, at_once
 from shared.pipeline.leaderboards import Leaderboards
 from shared.pipeline.projection import Projector
 from shared.pipeline.rankings import Rankings
-from shared.pipeline.rebuild import Rebuild
+from shared.pipeline.rebuild import IDLE_MS, Rebuild
 from shared.pipeline.repair import Repair
 from shared.pipeline.results import Results
 from shared.pipeline.snapshots import WindowSnapshots
@@ -234,6 +235,8 @@ class Process:
             builds=Builds(self.live),
             live=self.live,
             registry=self._registry,
+            reads=self.reads,
+            budget=RangeBudget(self.live, RangeLimits(1 << 30, 75, 1_000_000_000), IDLE_MS),
             queue=self.queue(RANGES),
             now_ms=self.clock,
             new_token=self._world.new_token,

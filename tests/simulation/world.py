@@ -24,6 +24,7 @@ from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, day_of
 from shared.live import keys as live_keys
 from shared.live.builds import LEASE_MS
 from shared.live.queries import LiveQueries
+from shared.live.range_budget import RangeRefused
 from shared.live.windows import CacheRefused, CacheUnavailable, LiveWindows, Page
 from shared.pipeline.answers import RankingSource
 from shared.pipeline.candidates import Candidate, Disposition
@@ -395,7 +396,7 @@ class World:
             page = rankings.page(self.ranged, self.range, 0, 1_000)
         except Building:
             self.built_behind += 1
-        except (Rebuilding, CacheUnavailable, Unavailable, QueueUnavailable):
+        except (Rebuilding, CacheUnavailable, RangeRefused, Unavailable, QueueUnavailable):
             return
         else:
             assert [entry.rank for entry in page.entries] == list(range(1, page.total + 1))

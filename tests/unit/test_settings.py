@@ -37,6 +37,9 @@ OPTIONAL = {
     "DYNAMODB_TIMEOUT_MS",
     "TRUTH_THREADS",
     "WAITS_MAX",
+    "RANGES_MEMORY_MB",
+    "RANGES_CACHE_PERCENT",
+    "RANGES_CALLER_READS",
 }
 REQUIRED = sorted({field.upper() for field in Settings.__struct_fields__} - OPTIONAL)
 
@@ -65,6 +68,10 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("REDIS_TIMEOUT_MS", "9"),
         ("REDIS_TIMEOUT_MS", "soon"),
         ("TRUTH_THREADS", "65"),
+        ("RANGES_MEMORY_MB", "0"),
+        ("RANGES_MEMORY_MB", "all"),
+        ("RANGES_CACHE_PERCENT", "101"),
+        ("RANGES_CALLER_READS", "999"),
         ("CURSOR_KEY", "k" * 31),
         ("REDIS_PASSWORD", ""),
     ],

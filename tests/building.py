@@ -1,0 +1,93 @@
+"""A reader and the repair function, who build windows because somebody asks for them."""
+
+from itertools import count
+from typing import Any, Final
+
+import msgspec
+
+from shared.domain.windows import Day, Window, custom
+from shared.live import keys
+from shared.live.builds import Builds
+from shared.live.range_budget import RangeBudget, RangeLimits
+from shared.pipeline.leaderboards import Leaderboards
+from shared.pipeline.rebuild import IDLE_MS
+from shared.pipeline.repair import Repair
+from shared.pipeline.window_builds import WindowBuilds
+from shared.queues import QueueUnavailable, RepairRequest
+from tests.closing import MONDAY, Scene
+
+RANGE: Final = custom(Day(MONDAY - 1), Day(MONDAY + 2))
+AMPLE: Final = RangeLimits(1 << 30, 75, 1_000_000_000)
+
+
+class Requests:
+    """The cache-repair queue."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.away = False
+
+    def send(self, bodies: list[bytes]) -> None:
+        if self.away:
+            raise QueueUnavailable("away")
+        self.bodies += bodies
+
+
+class Builders:
+    """A reader and the repair function over one leaderboard; every look at the clock takes `step_ms`."""
+
+    def __init__(self, scene: Scene, limits: RangeLimits = AMPLE) -> None:
+        self.scene = scene
+        self.step_ms = 0
+        self.requests = Requests()
+        tokens = (f"builder-{number}" for number in count())
+        repairs: Any = self.requests
+        self.records = Builds(scene.live)
+        self.builds = WindowBuilds(
+            rebuild=scene.rebuild,
+            builds=self.records,
+            live=scene.live,
+            registry=scene.registry,
+            reads=scene.reads,
+            budget=RangeBudget(scene.live, limits, IDLE_MS),
+            queue=repairs,
+            now_ms=self._look,
+            new_token=lambda: next(tokens),
+        )
+        nothing: Any = None
+        self.repair = Repair(
+            registry=scene.registry,
+            leaderboards=Leaderboards(scene.registry, scene.clock),
+            reads=scene.reads,
+            live=scene.live,
+            rebuild=scene.rebuild,
+            builds=self.builds,
+            snapshots=nothing,
+            rounds=scene.rounds,
+            now_ms=scene.clock,
+        )
+
+    def _look(self) -> int:
+        self.scene.now_ms += self.step_ms
+        return self.scene.now_ms
+
+    def build(self, window: Window = RANGE) -> None:
+        self.builds.build(self.scene.leaderboard, window)
+
+    def carry_out(self) -> None:
+        """What the repair function does with each message, in order; a message that fails stays."""
+        while self.requests.bodies:
+            self.repair.repair(msgspec.json.decode(self.requests.bodies[0], type=RepairRequest))
+            del self.requests.bodies[0]
+
+    @property
+    def lease_ms(self) -> int:
+        """What is left of the lease; below 0 if nobody holds one."""
+        until: Any = self.scene.redis.hget(keys.parts(self.scene.id, RANGE.id), "\0until")
+        return int(until or 0) - self.scene.now_ms
+
+    @property
+    def shown(self) -> list[tuple[str, int]] | None:
+        """The range as the cache has it; None if it does not vouch for it."""
+        page = self.scene.live.page(self.scene.leaderboard, RANGE, 0, 100, self.scene.now_ms)
+        return [(user, score.points) for user, score in page.lines] if page.complete else None
