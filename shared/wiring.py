@@ -217,7 +217,7 @@ class Wiring:
         breaker = CircuitBreaker(
             BREAKER_FAILURES, BREAKER_REST_S, (RedisConnectionError, RedisTimeoutError), name="redis"
         )
-        return LiveWindows(self.redis, breaker)
+        return LiveWindows(self.redis, breaker, now_ms)
 
     @cached_property
     def waits(self) -> Waits:

@@ -743,6 +743,13 @@ MUTATIONS = (
         PROPERTY,
     ),
     Mutation(
+        "a Redis that takes no write at all is live",
+        "shared/live/windows.py",
+        "        self._check_writable()\n        return self.call",
+        "        return self.call",
+        REFUSED,
+    ),
+    Mutation(
         "a full Redis is healthy",
         "shared/live/windows.py",
         'self._redis.set(PROBE_KEY, b"", px=PROBE_MS)',

@@ -74,7 +74,7 @@ class LiveQueries:
         if selection.label is not None:
             read = (*read, keys.labels(leaderboard.id, window.id))
             label = [labels.prefix(leaderboard.filters, *selection.label)]
-        answer = self._live.call(self._select, read, (*args, *tiers, *label))
+        answer = self._live.read(self._select, read, (*args, *tiers, *label))
         page = to_page(leaderboard, window, now_ms, answer, answer[5])
         return Run(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[9]) if label else ())
 
@@ -84,7 +84,7 @@ class LiveQueries:
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        answer = self._live.call(self._players, self._live.read_keys(leaderboard, window), user_ids)
+        answer = self._live.read(self._players, self._live.read_keys(leaderboard, window), user_ids)
         return _to_players(leaderboard, window, answer, now_ms)
 
     def player_windows(
@@ -98,7 +98,7 @@ class LiveQueries:
         read = [keys.complete(leaderboard.id)]
         for window in windows:
             read += self._live.read_keys(leaderboard, window)[1:]
-        answers = self._live.call(self._player_windows, read, (user_id,))
+        answers = self._live.read(self._player_windows, read, (user_id,))
         return [_to_players(leaderboard, *pair, now_ms) for pair in zip(windows, answers, strict=True)]
 
 

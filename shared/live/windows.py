@@ -65,6 +65,8 @@ _WEEK_DAYS: Final = 7
 PROBE_KEY: Final = "writable"
 """What a probe writes, to be gone after PROBE_MS: a Redis that is full answers everything else."""
 PROBE_MS: Final = 60_000
+PROBE_EVERY_MS: Final = 1_000
+"""How often one function finds out whether Redis takes writes at all, before it shows what Redis vouches for."""
 
 Standings = Mapping[str, Mapping[Day, Standing]]
 """User id → bucket → standing."""
@@ -78,10 +80,20 @@ def _script(name: str) -> bytes:
 class LiveWindows:
     """All windows of all leaderboards in one Redis."""
 
-    def __init__(self, redis: "Redis", breaker: CircuitBreaker | None = None) -> None:
-        """`breaker` keeps callers from waiting for a Redis that hangs, each for itself."""
+    def __init__(
+        self, redis: "Redis", breaker: CircuitBreaker | None = None, now_ms: Callable[[], int] | None = None
+    ) -> None:
+        """Of one Redis.
+
+        Args:
+            redis: the client.
+            breaker: keeps callers from waiting for a Redis that hangs, each for itself.
+            now_ms: the time, for who shows rankings to others: see `read`. Without it nothing is probed.
+        """
         self._redis = redis
         self._breaker = breaker
+        self._now_ms = now_ms
+        self._probed_ms: int | None = None
         self._apply = self.register("apply.lua")
         self._page = self.register("page.lua")
         self._snapshot = self.register("snapshot.lua")
@@ -152,7 +164,7 @@ class LiveWindows:
             CacheUnavailable: if Redis fails.
         """
         args = (offset, offset + limit - 1)
-        answer = self.call(self._page, self.read_keys(leaderboard, window), args)
+        answer = self.read(self._page, self.read_keys(leaderboard, window), args)
         return to_page(leaderboard, window, now_ms, answer, offset)
 
     def labels(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Labels:
@@ -163,7 +175,7 @@ class LiveWindows:
         """
         marker, hash_key, _ = self.read_keys(leaderboard, window)
         read = (marker, hash_key, keys.labels(leaderboard.id, window.id))
-        answer = self.call(self._page, read, (offset, offset + limit - 1))
+        answer = self.read(self._page, read, (offset, offset + limit - 1))
         page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), offset)
         return Labels(page.complete, page.total, answer[4][::2])
 
@@ -175,7 +187,7 @@ class LiveWindows:
         """
         by_rank = [tier for tier in leaderboard.tiers if tier.rule in (TierRule.TOP_N, TierRule.TOP_PERCENT)]
         rules = [part for tier in by_rank for part in (tier.rule, tier.value)]
-        answer = self.call(self._player, self.read_keys(leaderboard, window), (user_id, context, *rules))
+        answer = self.read(self._player, self.read_keys(leaderboard, window), (user_id, context, *rules))
         page = to_page(leaderboard, window, now_ms, answer, answer[6])
         scores = zip(by_rank, answer[7], strict=False)  # none are looked up for a player who is not there
         cutoffs = {tier.name: to_points(leaderboard, score) for tier, score in scores if score is not None}
@@ -187,7 +199,7 @@ class LiveWindows:
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        answer = self.call(self._snapshot, self.read_keys(leaderboard, window), (TOP_ENTRIES, SAMPLES))
+        answer = self.read(self._snapshot, self.read_keys(leaderboard, window), (TOP_ENTRIES, SAMPLES))
         page = to_page(leaderboard, window, now_ms, answer, 0)
         positions, lines = answer[5][::3], to_lines(leaderboard, answer[5][1::3], answer[5][2::3])
         samples = [Sample(position + 1, *line) for position, line in zip(positions, lines, strict=True)]
@@ -199,6 +211,7 @@ class LiveWindows:
         Raises:
             CacheUnavailable: if Redis fails.
         """
+        self._check_writable()
         with self._reaching():
             found: Any = self._redis.hget(keys.parts(leaderboard.id, window.id), "\0revision")
         return int(found or 0)
@@ -263,7 +276,25 @@ class LiveWindows:
     def ping(self) -> None:
         """Raises CacheUnavailable unless Redis takes a write; it is asked however often it failed before."""
         with raising():
-            self._redis.set(PROBE_KEY, b"", px=PROBE_MS)
+            self._probe()
+
+    def _check_writable(self) -> None:
+        """Raise CacheUnavailable if Redis takes no write at all, so that nobody could take back what it vouches for.
+
+        So it is of one that can't save, lost its replicas, or is a replica itself. One that is only full takes deletes:
+        there each leaderboard is withdrawn when a write for it is refused, and the others are still live.
+        """
+        if self._now_ms is None:
+            return
+        now_ms = self._now_ms()
+        if self._probed_ms is not None and 0 <= now_ms - self._probed_ms < PROBE_EVERY_MS:
+            return
+        with suppress(CacheFull), self._reaching():
+            self._probe()
+        self._probed_ms = now_ms
+
+    def _probe(self) -> None:
+        self._redis.set(PROBE_KEY, b"", px=PROBE_MS)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -329,6 +360,15 @@ class LiveWindows:
             keys.parts(leaderboard.id, window.id),
             keys.ranking(leaderboard.id, window.id),
         )
+
+    def read(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a registered script that reads what Redis vouches for, unless Redis takes no writes.
+
+        Raises:
+            CacheUnavailable: if so, or if Redis fails.
+        """
+        self._check_writable()
+        return self.call(script, script_keys, args)
 
     def call(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run a registered script.

@@ -10,11 +10,13 @@ from redis import Redis
 
 from infra.local.servers import Server, free_port
 from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.selections import Selection
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, custom, day_of, format_day, parse_day
 from shared.live import keys
 from shared.live.builds import BuildLost, Builds
-from shared.live.windows import CacheFull, CacheRefused, LiveWindows
+from shared.live.queries import LiveQueries
+from shared.live.windows import PROBE_EVERY_MS, CacheFull, CacheRefused, LiveWindows
 from shared.pipeline.repair import Repair
 from shared.queues import RepairRequest
 from shared.wiring import now_ms
@@ -215,6 +217,52 @@ def test_a_full_redis_is_a_snapshot_and_down_until_there_is_memory_again(
     assert shown(call) == ("live", {"bob": 5, "ann": 1})
     assert shown(call, ranged) == ("live", {"bob": 5, "ann": 1})
     assert call("health", path="/health/ready", query="").json["dependencies"]["redis"]["status"] == "up"
+
+
+def test_a_redis_that_takes_no_write_at_all_vouches_for_nothing(small: Redis) -> None:
+    """Not even deletes, so that nobody can take back what it vouches for."""
+    clock = [0]
+    ingest, api = LiveWindows(small), LiveWindows(small, None, lambda: clock[0])
+    _, build = Builds(ingest).begin_rebuild(CUP, "token", 0)
+    ingest.apply(CUP, standings(0, 1), 0, build)
+    assert Builds(ingest).finish_rebuild(CUP, build)
+    reads: list[Callable[[], Any]] = [
+        lambda: api.page(CUP, ALL_TIME, 0, 1, 0),
+        lambda: api.player(CUP, ALL_TIME, "u0", 0, 0),
+        lambda: api.snapshot(CUP, ALL_TIME, 0),
+        lambda: api.revision(CUP, ALL_TIME),
+        lambda: LiveQueries(api).players(CUP, ALL_TIME, ("u0",), 0),
+        lambda: LiveQueries(api).player_windows(CUP, [ALL_TIME], "u0", 0),
+        lambda: LiveQueries(api).select(CUP, ALL_TIME, Selection(limit=1), 0),
+    ]
+    for read in reads:
+        read()
+    small.config_set("min-replicas-to-write", 1)
+    with pytest.raises(CacheRefused) as refused:
+        ingest.apply(CUP, standings(0, 2), 0)
+    assert not refused.value.withdrawn
+
+    clock[0] += PROBE_EVERY_MS
+
+    for read in reads:
+        with pytest.raises(CacheRefused):
+            read()
+    small.config_set("min-replicas-to-write", 0)
+    for read in reads:
+        read()
+
+
+def test_the_api_shows_a_snapshot_while_redis_takes_no_write(
+    call: Call, cup: str, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shown(call) == ("live", {"ann": 1})
+    monkeypatch.setattr(module.wiring.live, "_probed_ms", None)  # as after a second
+    redis.config_set("min-replicas-to-write", 1)
+    try:
+        assert shown(call) == ("snapshot", {"ann": 1})
+    finally:
+        redis.config_set("min-replicas-to-write", 0)
+    assert shown(call) == ("live", {"ann": 1})
 
 
 def test_a_read_while_redis_is_full_says_what_it_is(call: Call, score: Score, cup: str, redis: Redis) -> None:
