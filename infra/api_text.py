@@ -227,7 +227,7 @@ _RANGES: Final = ("too-many-ranges", "range-budget-spent", "no-room-for-ranges")
 _LIVE: Final = (*_RANGES, "cache-unavailable", "rebuilding")
 _ACT: Final = (*_BOARD, "conflict", "too-many-acts")
 ERRORS: Final[dict[str, tuple[str, ...]]] = {
-    "leaderboards_put": ("sealed-rule", "conflict", "too-many-acts"),
+    "leaderboards_put": ("sealed-rule", "conflict", "too-many-acts", "cache-unavailable"),
     "leaderboards_get": _BOARD,
     "rankings_ranking": (*_WINDOW, *_LIVE),
     "rankings_player": (*_WINDOW, "unknown-player", *_LIVE),
@@ -297,7 +297,7 @@ WHEN: Final[dict[str, str]] = {
     "no-room-for-ranges": "Custom ranges that were just read take all the memory that ranges may, or Redis has little "
     "left",
     "internal-error": "A mistake of ours; `detail` names the request in our log",
-    "cache-unavailable": "Redis is out of reach, and no snapshot tells what was asked for",
+    "cache-unavailable": "Redis is out of reach, and no snapshot tells; or a leaderboard is to be reopened",
     "rebuilding": "The ranking is being rebuilt, and no snapshot (the first 1,000 entries) tells what was asked for",
     "truth-unavailable": "DynamoDB is out of reach",
     "queue-unavailable": "SQS is out of reach",

@@ -42,10 +42,15 @@ class Definitions:
             SealedRule: if aggregation, order, shards or filters would change though it has events.
             Conflict: if others keep changing it.
             Unavailable: if the registry is out of reach.
+            CacheUnavailable: if a deleted one is to be reopened, and Redis fails.
         """
 
         def decide(current: Leaderboard | None) -> tuple[Leaderboard, bool]:
-            return (wanted, False) if current is None else _changed(current, wanted)
+            if current is None:
+                return wanted, False
+            if current.closed:  # what came again meanwhile was not shown: not even what a crash had left out before
+                self._wiring.live.mark_incomplete(current.id)
+            return _changed(current, wanted)
 
         before, after = self._save(wanted.id, decide, ActKind.DEFINE, actor)
         created = before is None or before.closed

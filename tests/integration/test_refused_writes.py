@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from infra.local.servers import Server, free_port
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, custom, day_of, format_day, parse_day
+from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, custom, daily, day_of, format_day, parse_day, weekly
 from shared.live import keys
 from shared.live.builds import BuildLost, Builds
 from shared.live.queries import LiveQueries
@@ -150,6 +151,29 @@ def test_a_rebuild_that_is_ordered_heals_a_leaderboard_whatever_its_keys_hold(
     repair(module).repair(msgspec.json.decode(requests[0], type=RepairRequest))
 
     assert shown(call) == ("live", {"ann": 3})
+
+
+def test_a_leaderboard_is_reopened_only_once_redis_vouches_for_nothing_of_before(
+    call: Call, cup: str, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash left ann out, and her record came again while the leaderboard was deleted, which shows it to nobody."""
+    assert call("delete-leaderboard").status == 204
+    today = day_of(now_ms())
+    for window in (ALL_TIME, daily(today), weekly(today)):
+        redis.delete(keys.ranking(cup, window.id), keys.parts(cup, window.id))
+
+    def fail(*_args: Any, **_kwargs: Any) -> None:
+        raise RedisConnectionError("out of reach")
+
+    body = {"name": "Cup", "aggregation": "sum"}
+    with monkeypatch.context() as failing:
+        failing.setattr(module.wiring.redis, "evalsha", fail)
+        answer = call("put-leaderboard", body=body)
+    assert (answer.status, answer.json.get("type")) == (503, "urn:leaderboards:problem:cache-unavailable")
+    assert call("get-leaderboard").status == 404
+
+    assert call("put-leaderboard", body=body).status == 201
+    assert shown(call) == ("snapshot", {"ann": 1})
 
 
 def test_what_one_leaderboards_cache_answers_keeps_no_other_waiting(
