@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 ROOT = Path(__file__).parents[1]
@@ -1187,7 +1188,7 @@ def main() -> int:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as directory:
             caught = catcher(mutation.tests, mutation, Path(directory))
-        verdict = f"caught by {caught}" if caught else "[bold red]SURVIVED[/]"
+        verdict = f"caught by {escape(caught)}" if caught else "[bold red]SURVIVED[/]"
         console.print(
             f"{mutation.name}: {verdict} in {time.monotonic() - start:.0f} s", highlight=False, soft_wrap=True
         )
