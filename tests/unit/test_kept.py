@@ -10,6 +10,8 @@ from shared.truth.failures import Unavailable
 from tests.stack import until
 
 KEEP_MS = 5_000
+HANGS_S = 30
+"""Longer than twenty reads that do not wait ever take; a test that fails ends all the same."""
 
 
 class Truth:
@@ -25,7 +27,7 @@ class Truth:
     def read(self) -> int:
         self.asked += 1
         asked = self.asked
-        self.answers.wait()
+        self.answers.wait(HANGS_S)
         if self.failure is not None:
             raise self.failure
         return asked
