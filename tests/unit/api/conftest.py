@@ -162,7 +162,9 @@ class Api:
             lookup=at_once,
             leaderboards=Leaderboards(self.registry, lambda: self.now_ms),  # type: ignore[arg-type]
             rankings=self.rankings,
-            live=SimpleNamespace(revision=self._revision, withdraw=self._withdraw),
+            live=SimpleNamespace(
+                revision=self._revision, withdraw=self._withdraw, mark_incomplete=lambda leaderboard_id: None
+            ),
             cursors=Cursors(b"key"),
             waits=SimpleNamespace(granted=self._granted),
             result_versions=SimpleNamespace(latest=lambda leaderboard, window: self.results.get(window.id)),
