@@ -298,11 +298,6 @@ class Wiring:
         return Threads(self.settings.truth_threads)
 
     @cached_property
-    def read_threads(self) -> Threads:
-        """Queries side by side; apart from the others, which may themselves be waiting for a read."""
-        return Threads(SHARDS_AT_ONCE)
-
-    @cached_property
     def repairs(self) -> Queue:
         """The cache-repair queue."""
         return Queue(self.sqs, self.settings.repair_queue_url)
