@@ -141,9 +141,8 @@ class Discipline:
         standings = self._standings(leaderboard, user_id)
         now_ms = self._now_ms()
         self._live.apply(leaderboard, {user_id: standings}, now_ms)
-        days = standings.keys() - {ALL_TIME_BUCKET}
-        windows = {window for day in days for window in (daily(day), weekly(day))}
-        for window in windows:
+        days = sorted(standings.keys() - {ALL_TIME_BUCKET})
+        for window in dict.fromkeys(window for day in days for window in (daily(day), weekly(day))):
             if not is_kept(leaderboard, window, now_ms):  # nobody feeds it any more: the next read builds it anew
                 self._live.withdraw(leaderboard, window, now_ms)
 

@@ -183,14 +183,16 @@ class Rebuild:
         """
         return window in self.kept_periods(leaderboard)
 
-    def kept_periods(self, leaderboard: Leaderboard) -> set[Window]:
+    def kept_periods(self, leaderboard: Leaderboard) -> list[Window]:
         """Windows of the registered periods whose last day is no further back than a daily window is kept.
+
+        Each once, in the order of the registry.
 
         Raises:
             Unavailable: as above.
         """
-        windows = {period.window for period in self._registry.periods(leaderboard.id)}
-        return {window for window in windows if (kept_until_ms(leaderboard, window) or 0) > self._now_ms()}
+        windows = dict.fromkeys(period.window for period in self._registry.periods(leaderboard.id))
+        return [window for window in windows if (kept_until_ms(leaderboard, window) or 0) > self._now_ms()]
 
     def window(
         self,

@@ -129,7 +129,8 @@ class Turns:
                     queue.append(name)
                     continue
             waiting.discard(name)
-        begun = {one for one in waiting & served if _next(one, steps[one], failed) is not None}
+        unfinished = [one for one in order if one in waiting & served]
+        begun = {one for one in unfinished if _next(one, steps[one], failed) is not None}
         if not (left := (waiting - served) | begun) and (served or last is not None):
             self._rounds.note(self._name, None, ended=True)
         return left - begun, begun

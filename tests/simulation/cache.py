@@ -99,7 +99,9 @@ class Cache:
         return self._command(lambda: self._redis.unlink(*keys))
 
     def hgetall(self, key: str) -> Any:
-        return self._command(lambda: self._redis.hgetall(key))
+        """In an order of their own: Redis's is another one in each of its processes."""
+        found: Any = self._command(lambda: self._redis.hgetall(key))
+        return dict(sorted(found.items()))
 
     def get(self, key: str) -> Any:
         return self._command(lambda: self._redis.get(key))

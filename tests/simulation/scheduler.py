@@ -5,10 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 from greenlet import getcurrent, greenlet
 
+from shared.live import builds
 from shared.pipeline.kept import PATIENCE_MS
+from shared.truth import work
 from shared.truth.failures import Unavailable
 from tests.simulation.course import SHARES, Course, Fault
 
@@ -46,6 +49,13 @@ class Scheduler:
         self.timeouts = 0
         """Calls that took longer than they may."""
         self.struck: Counter[Fault] = Counter()
+        self._ids = random.Random(f"ids {course.seed}")
+        for module in (builds, work):
+            module.uuid4 = self.new_id  # type: ignore[attr-defined]
+
+    def new_id(self) -> UUID:
+        """An id as the product draws them, the same one when the seed is taken again."""
+        return UUID(int=self._ids.getrandbits(128), version=4)
 
     def spawn(self, life: Callable[[], None], *, mortal: bool = True, stoppable: bool = False) -> None:
         """Add an actor. It lives its life again from the start after each crash, until it ends by itself."""

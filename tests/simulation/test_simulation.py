@@ -3,6 +3,9 @@
 A course that fails is printed as the command that takes it again, and so is the smallest one that still fails.
 """
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -22,6 +25,17 @@ from tests.simulation.world import World
 SEEDS = 200
 CHUNK = 20
 REFUSED_SEEDS = 40
+COURSE = """
+import sys
+from redis import Redis
+from tests.simulation.checks import START_MS
+from tests.simulation.course import Course
+from tests.simulation.world import World
+for seed in (4, 6, 9):
+    world = World(Course(seed), Redis.from_url(sys.argv[1]), START_MS)
+    world.run()
+    print(seed, world.topic, world.scheduler.now_ms, world.scheduler.crashes, world.sqs.messages, file=sys.stderr)
+"""
 
 
 @pytest.mark.parametrize("first", [pytest.param(seed, id=f"seeds-{seed}") for seed in range(0, SEEDS, CHUNK)])
@@ -42,14 +56,20 @@ def test_no_read_takes_for_live_what_the_cache_refused_or_what_a_restore_took_ba
         )
 
 
-def test_the_same_seed_takes_the_same_course(redis: Redis) -> None:
-    courses = []
-    for _ in range(2):
-        world = World(Course(4), redis, START_MS)
-        world.run()
-        courses.append((world.topic, world.scheduler.now_ms, world.scheduler.crashes, world.sqs.messages))
+def test_the_same_seed_takes_the_same_course_in_every_process(redis_url: str) -> None:
+    """Whatever order its sets have: a course that failed elsewhere can be looked at here."""
+    courses = [
+        subprocess.run(
+            [sys.executable, "-c", COURSE, redis_url],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            check=True,
+            capture_output=True,
+        ).stderr
+        for hash_seed in ("1", "2")
+    ]
 
     assert courses[0] == courses[1]
+    assert len(courses[0].splitlines()) == 3
 
 
 def test_the_faults_do_strike(redis: Redis) -> None:
@@ -77,7 +97,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     assert all(struck[fault] > 5 for fault in Fault if fault not in (Fault.SKEW, Fault.RESTORE))
     assert served["live"] > 50
     assert served["snapshot"] > 50
-    assert finished > 10, "before everything was over"
+    assert finished > 20, "before everything was over"
     assert done > 50
     assert ranges > 50
     assert built_behind > 50
