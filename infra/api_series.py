@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from functions.api.exposition import Scrape
+from shared.admin.gauges import CacheGauges, TruthGauges
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import Day, WindowKind
-from shared.pipeline.gauges import CacheGauges, TruthGauges
+from shared.truth.counters import Noted, TopicLag
 from shared.truth.progress import Position
-from shared.truth.telemetry import Noted, TopicLag
 
 _BOARD: Final = Leaderboard(id="autumn-cup", name="Cup", aggregation=Aggregation.SUM, closed_through=Day(20_780))
 EXAMPLE: Final = Scrape(

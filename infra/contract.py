@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from functions.api.app import create_app
 from infra.local.config import Config, Ports
+from shared.assembly import Wiring
 from shared.settings import load
-from shared.wiring import Wiring
 
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "openapi.json"
 

@@ -34,7 +34,7 @@ class Threads:
     """Runs calls on a pool of threads that lives as long as the process."""
 
     def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pipeline")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="calls")
 
     def __call__(self, calls: Sequence[Callable[[], T]], /) -> list[T]:
         """Run them all; raises what the first failing one raised."""

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from shared.aws import SECRETS
+from shared.clients import SECRETS
 
 REFERENCES: Final = ("secretsmanager:", "ssm:")
 

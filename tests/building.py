@@ -5,15 +5,15 @@ from typing import Any, Final
 
 import msgspec
 
+from shared.cache import keys
+from shared.cache.leases import Builds
+from shared.cache.range_budget import RangeBudget, RangeLimits
 from shared.domain.windows import Day, Window, custom
-from shared.live import keys
-from shared.live.builds import Builds
-from shared.live.range_budget import RangeBudget, RangeLimits
-from shared.pipeline.leaderboards import Leaderboards
-from shared.pipeline.rebuild import IDLE_MS
-from shared.pipeline.repair import Repair
-from shared.pipeline.window_builds import WindowBuilds
-from shared.queues import QueueUnavailable, RepairRequest
+from shared.lookups.leaderboards import Leaderboards
+from shared.messaging.queues import QueueUnavailable, RepairRequest
+from shared.rebuild.anti_entropy import Repair
+from shared.rebuild.builder import IDLE_MS
+from shared.rebuild.on_demand import WindowBuilds
 from tests.closing import MONDAY, Scene
 
 RANGE: Final = custom(Day(MONDAY - 1), Day(MONDAY + 2))

@@ -11,29 +11,29 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 from redis import Redis
 
+from shared.admin.disqualifications import Discipline, Disqualifications
+from shared.cache.leases import Builds
+from shared.cache.windows import LiveWindows
+from shared.closing.coverage import CLOCK_SKEW_MS, Coverage
+from shared.closing.days import DayClosing
+from shared.closing.finalizer import Finishing
+from shared.closing.runs import Cause, Run
+from shared.closing.service import Closing
+from shared.closing.steps import ClosingWork
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import DAY_MS, Day, Window
-from shared.live.builds import Builds
-from shared.live.windows import LiveWindows
-from shared.notices import WindowFinal
-from shared.pipeline.candidates import Candidate
-from shared.pipeline.closing import Closing
-from shared.pipeline.closing_runs import Cause, Run
-from shared.pipeline.closing_work import ClosingWork
-from shared.pipeline.commit import Committer
-from shared.pipeline.coverage import CLOCK_SKEW_MS, Coverage
-from shared.pipeline.day_closing import DayClosing
-from shared.pipeline.disqualifications import Discipline, Disqualifications
-from shared.pipeline.finishing import Finishing
-from shared.pipeline.projection import Projector
-from shared.pipeline.rebuild import Rebuild
+from shared.ingest.candidates import Candidate
+from shared.ingest.committer import Committer
+from shared.ingest.projector import Projector
+from shared.messaging.notifications import WindowFinal
+from shared.messaging.topic import Reach
+from shared.rebuild.builder import Rebuild
 from shared.retries import Backoff, Threads
 from shared.streams import SideBySide
-from shared.topic import Reach
-from shared.truth.acts import Acts
+from shared.truth.audit_log import Acts
 from shared.truth.commits import Commits
 from shared.truth.finals import Finals
 from shared.truth.items import LedgerEntry

@@ -5,21 +5,21 @@ from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from shared.admin.disqualifications import Disqualifications
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Window
-from shared.pipeline.disqualifications import Disqualifications
-from shared.pipeline.downloads import Downloads
-from shared.pipeline.export_runs import ExportRuns
-from shared.pipeline.exports import KEPT, PASSING, Exports
-from shared.pipeline.results import Result
-from shared.queues import Queue
+from shared.exports.jobs import KEPT, PASSING, Exports
+from shared.exports.runner import ExportRuns
+from shared.files.links import Downloads
+from shared.lookups.results import Result
+from shared.messaging.queues import Queue
 from shared.retries import Backoff
 from shared.streams import SideBySide
-from shared.truth.acts import Acts
+from shared.truth.audit_log import Acts
 from shared.truth.commits import Commits, PlayerCommit
 from shared.truth.export_jobs import (
     ExportJob,

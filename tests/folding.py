@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from operator import itemgetter
 
+from shared.closing.ranking import PlayerStandings
 from shared.domain.standings import Standing
 from shared.domain.windows import Day
-from shared.pipeline.folded_window import PlayerStandings
 
 
 def by_player(lines: Iterable[tuple[Day, str, Standing]]) -> list[PlayerStandings]:

@@ -13,9 +13,9 @@ from infra import api_document, api_series, configuration_document
 from infra.configuration_document import LOCAL
 from infra.diagrams import PICTURES, Diagram, all_diagrams, diagrams_in
 from infra.local.config import POSITIVE, Config, Ports
+from shared.closing.runs import Cause
 from shared.domain.rejections import Reason
-from shared.pipeline.candidates import Disposition
-from shared.pipeline.closing_runs import Cause
+from shared.ingest.candidates import Disposition
 from shared.settings import Settings
 from tests.runnable import COVERED, DOCUMENTS, MARK, ROOT, command_blocks
 

@@ -11,7 +11,7 @@ import pytest
 PROJECT = Path("pyproject.toml").absolute().parent
 LINT = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
 
-LAYERS = "Dependencies point inwards: functions, pipeline, truth and live, domain"
+LAYERS = "Dependencies point inwards: infra, functions, assembly, use cases, stores, domain"
 DOMAIN = "The domain does no I/O"
 SHARED = "Nothing shared knows a function or the infrastructure"
 
@@ -52,9 +52,9 @@ WRONG = {
     "the domain asks for the time": ("shared/domain/windows.py", "import time", DOMAIN),
     "the domain reads the environment": ("shared/domain/rules.py", "import os", DOMAIN),
     "the domain knows the truth": ("shared/domain/standings.py", "import shared.truth.keys", LAYERS),
-    "the truth knows a use case": ("shared/truth/keys.py", "import shared.pipeline.plans", LAYERS),
+    "the truth knows a use case": ("shared/truth/keys.py", "import shared.ingest.planner", LAYERS),
     "shared code knows a function": ("shared/settings.py", "import functions.ingest.handler", SHARED),
-    "shared code knows the infrastructure": ("shared/observability.py", "import infra.local.config", SHARED),
+    "shared code knows the infrastructure": ("shared/telemetry.py", "import infra.local.config", SHARED),
     "a function knows the infrastructure": ("functions/repair/handler.py", "import infra.local.config", LAYERS),
 }
 

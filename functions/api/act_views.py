@@ -6,12 +6,12 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from functions.api.views import WindowView, window_view
-from shared.domain.acts import Act
+from shared.cache.leases import RebuildState
+from shared.domain.audit import Act
 from shared.domain.events import format_instant
 from shared.domain.windows import Window, WindowStatus
-from shared.live.builds import RebuildState
-from shared.pipeline.rebuild import RebuildProgress
-from shared.pipeline.result_versions import ResultVersion
+from shared.reads.result_versions import ResultVersion
+from shared.rebuild.builder import RebuildProgress
 
 
 class ActView(Struct, rename="camel"):

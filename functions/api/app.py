@@ -19,8 +19,8 @@ from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
 from functions.api.routes import administration, exports, health, leaderboards, metrics, players, rankings, results
 from functions.api.security import Guard
-from shared.pipeline.window_builds import Building
-from shared.wiring import Wiring, now_ms
+from shared.assembly import Wiring, now_ms
+from shared.rebuild.on_demand import Building
 
 _DESCRIPTION: Final = "Exact, live leaderboards. Times are UTC, RFC 3339; errors are problem+json (RFC 9457)."
 

@@ -6,7 +6,7 @@ from fastapi import Response
 from msgspec import Struct
 
 from functions.api.views import WindowView, answer, window_view
-from shared.pipeline.window_builds import Building
+from shared.rebuild.on_demand import Building
 
 ASK_AGAIN_S: Final = 1
 

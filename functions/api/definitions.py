@@ -6,16 +6,16 @@ from typing import Final
 from msgspec.structs import replace
 
 from functions.api.problems import SealedRule, TooManyPeriods, UnknownLeaderboard
-from shared.domain.acts import ActKind
+from shared.assembly import Wiring
+from shared.cache.windows import CacheUnavailable
+from shared.domain.audit import ActKind
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
-from shared.live.windows import CacheUnavailable
-from shared.observability import logger
-from shared.pipeline.window_builds import Building
-from shared.queues import QueueUnavailable
+from shared.messaging.queues import QueueUnavailable
+from shared.rebuild.on_demand import Building
+from shared.telemetry import logger
 from shared.truth.commits import Unavailable
 from shared.truth.registry import Conflict
-from shared.wiring import Wiring
 
 TRIES_MAX: Final = 4
 """How often a change is decided anew because somebody else changed the leaderboard in between."""

@@ -13,7 +13,7 @@ from functions.api.freshness import willing_ms
 from functions.api.problems import InvalidRequest, TooLarge, problem_of
 from functions.api.query import check_text, pairs_of
 from functions.api.security import Caller, Guard
-from shared.pipeline.callers import CALLER, NOBODY
+from shared.rebuild.callers import CALLER, NOBODY
 from shared.truth.guard import Guard as TruthGuard
 
 BODY_BYTES_MAX: Final = 64 * 1024

@@ -7,10 +7,10 @@ from msgspec import Struct
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from shared.admin.gauges import CacheGauges, TruthGauges
 from shared.domain.windows import day_end_ms
-from shared.pipeline.gauges import CacheGauges, TruthGauges
+from shared.truth.counters import Noted
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position
-from shared.truth.telemetry import Noted
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _PARTITION: Final = ("topic", "partition")

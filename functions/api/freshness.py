@@ -13,11 +13,11 @@ from msgspec import Struct
 from starlette.requests import HTTPConnection
 
 from functions.api.views import answer
+from shared.cache.waits import RETRY_S, Waits
+from shared.cache.windows import CacheUnavailable, LiveWindows
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import WindowStatus
-from shared.live.waits import RETRY_S, Waits
-from shared.live.windows import CacheUnavailable, LiveWindows
-from shared.pipeline.answers import Ranking, RankingSource
+from shared.reads.answers import Ranking, RankingSource
 
 WAIT_MAX_S: Final = 20
 """Longest wait for a change. API Gateway gives up after 30 s, the function after 29

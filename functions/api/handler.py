@@ -10,8 +10,8 @@ from mangum import Mangum
 from functions.api.app import create_app
 from functions.api.gateway import HttpApi
 from shared import settings
-from shared.observability import logger, metrics, tracer
-from shared.wiring import Wiring
+from shared.assembly import Wiring
+from shared.telemetry import logger, metrics, tracer
 
 WAITED: Final = "preference-applied"
 """Header of an answer that was held back because the client asked for it (RFC 7240)."""

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from functions.api.models import ATTRIBUTE_PREFIX, LISTS, RankingQuery, WindowQuery
 from functions.api.problems import NAME_CHARACTERS_MAX, InvalidRequest, UnknownLeaderboard, UnknownPeriod
 from functions.api.query import pairs_of, value_of, values_of
+from shared.assembly import Wiring
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, LEADERBOARD_ID_PATTERN, check_user_id
 from shared.domain.periods import Period
 from shared.domain.rejections import Rejection
@@ -31,11 +32,10 @@ from shared.domain.windows import (
     parse_week,
     weekly,
 )
-from shared.pipeline.cursors import Cursor, InvalidCursor, filters_of
-from shared.pipeline.kept import Kept
-from shared.pipeline.leaderboards import KEEP_MS
+from shared.lookups.leaderboards import KEEP_MS
+from shared.lookups.remembered import Kept
+from shared.reads.cursors import Cursor, InvalidCursor, filters_of
 from shared.truth.registry import Registry
-from shared.wiring import Wiring
 
 Q = TypeVar("Q", bound=BaseModel)
 _ID = re.compile(LEADERBOARD_ID_PATTERN)

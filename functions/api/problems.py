@@ -12,15 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.api.security import Forbidden, Unauthenticated
+from shared.admin.disqualifications import TooManyActs
+from shared.cache.range_budget import FULL_RETRY_S, NoRoomForRanges, RangeBudgetSpent, RangeRefused
+from shared.cache.windows import CacheUnavailable
 from shared.domain.windows import InvalidWindow
-from shared.live.range_budget import FULL_RETRY_S, NoRoomForRanges, RangeBudgetSpent, RangeRefused
-from shared.live.windows import CacheUnavailable
-from shared.observability import logger
-from shared.pipeline.disqualifications import TooManyActs
-from shared.pipeline.rankings import Rebuilding, UnknownFilter, UnknownTier
-from shared.pipeline.window_builds import TooManyRanges
-from shared.queues import QueueUnavailable
-from shared.truth.acts import Taken
+from shared.messaging.queues import QueueUnavailable
+from shared.reads.rankings import Rebuilding, UnknownFilter, UnknownTier
+from shared.rebuild.on_demand import TooManyRanges
+from shared.telemetry import logger
+from shared.truth.audit_log import Taken
 from shared.truth.commits import Unavailable
 from shared.truth.registry import Conflict
 

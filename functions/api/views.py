@@ -15,7 +15,7 @@ from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Window, WindowKind, WindowStatus, format_day
-from shared.pipeline.answers import Ranking
+from shared.reads.answers import Ranking
 
 JSON: Final = "application/json"
 

@@ -11,9 +11,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
-from shared.observability import logger, metrics, tracer
-from shared.pipeline.closing_runs import Cause, Run
-from shared.wiring import Wiring, now_ms
+from shared.assembly import Wiring, now_ms
+from shared.closing.runs import Cause, Run
+from shared.telemetry import logger, metrics, tracer
 
 WINDOW_TIME_MS: Final = 120_000
 """Time that a window may take; with less of it left, the rest is for the next run."""

@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
-from shared.observability import logger, metrics, tracer
-from shared.pipeline.exports import ExportMessage
+from shared.assembly import Wiring
+from shared.exports.jobs import ExportMessage
+from shared.telemetry import logger, metrics, tracer
 from shared.truth.export_jobs import JobTaken
-from shared.wiring import Wiring
 
 wiring = Wiring(settings.load())
 

@@ -14,10 +14,10 @@ from aws_lambda_powertools.utilities.data_classes.kafka_event import KafkaEventR
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
+from shared.assembly import Wiring, now_ms
 from shared.domain.records import Record, Source
-from shared.observability import logger, metrics, tracer
-from shared.pipeline.candidates import Candidate, Disposition
-from shared.wiring import Wiring, now_ms
+from shared.ingest.candidates import Candidate, Disposition
+from shared.telemetry import logger, metrics, tracer
 
 RESERVE_MS: Final = 20_000
 """Time kept for one more round of the slowest kind, the cache, the dead-letter queue and the place in the topic."""

@@ -7,9 +7,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
-from shared.observability import logger, metrics, tracer
-from shared.queues import Choice
-from shared.wiring import Wiring
+from shared.assembly import Wiring
+from shared.messaging.queues import Choice
+from shared.telemetry import logger, metrics, tracer
 
 BATCH_TIME_MS: Final = 90_000
 """Time that one batch may take; with less of it left, the rest stays for the next run."""

@@ -12,13 +12,13 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
-from shared.live.windows import CacheRefused
-from shared.observability import logger, metrics, tracer
-from shared.pipeline.repair import Failed
-from shared.pipeline.rotation import HasTime
-from shared.queues import RepairRequest
+from shared.assembly import Wiring
+from shared.cache.windows import CacheRefused
+from shared.messaging.queues import RepairRequest
+from shared.rebuild.anti_entropy import Failed
+from shared.rotation import HasTime
+from shared.telemetry import logger, metrics, tracer
 from shared.truth.commits import Unavailable
-from shared.wiring import Wiring
 
 LEADERBOARD_TIME_MS: Final = 60_000
 """Time that a leaderboard may take; with less of it left, the rest is for the next run."""

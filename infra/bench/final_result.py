@@ -17,11 +17,11 @@ from infra.bench.ingest import environment
 from infra.bench.results import Figure
 from infra.local.config import Config, Ports
 from shared import settings
-from shared.domain.acts import Disqualified
+from shared.assembly import Wiring, now_ms
+from shared.closing.finalizer import Finishing
+from shared.domain.audit import Disqualified
 from shared.domain.windows import Day, parse_day, weekly
-from shared.pipeline.finishing import Finishing
-from shared.pipeline.rebuild import Rebuild
-from shared.wiring import Wiring, now_ms
+from shared.rebuild.builder import Rebuild
 
 WEEK: Final = weekly(Day(20_601))
 """A week in May 2026: it has left the cache, which is built for the comparison."""

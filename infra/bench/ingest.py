@@ -26,10 +26,10 @@ from infra.bench.results import Figure
 from infra.bench.traffic import Batches, different, zipf
 from infra.local.config import Config, Ports, free_port
 from infra.local.servers import redis_server
-from shared import aws
+from shared import clients as aws
+from shared.assembly import now_ms
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.truth import keys
-from shared.wiring import now_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

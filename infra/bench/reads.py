@@ -27,14 +27,14 @@ from infra.local.dynamodb import dynamodb_server
 from infra.local.function import Context
 from infra.local.gateway import to_event
 from infra.local.servers import Server, redis_server
+from shared.assembly import now_ms
+from shared.cache import keys
+from shared.cache.leases import Builds
+from shared.cache.windows import LiveWindows
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, day_of
-from shared.live import keys
-from shared.live.builds import Builds
-from shared.live.windows import LiveWindows
 from shared.truth.tables import create_tables
-from shared.wiring import now_ms
 
 BOARD: Final = Leaderboard(id="autumn-cup", name="Cup", aggregation=Aggregation.SUM)
 PAGE: Final = 100

@@ -14,14 +14,14 @@ from redis import Redis
 from infra.bench.dynamodb_stub import DynamoDBStub
 from infra.bench.ingest import environment, put_leaderboard
 from infra.bench.results import Figure
+from shared.assembly import now_ms
+from shared.cache import keys
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of, format_day
-from shared.live import keys
-from shared.pipeline.rebuild import Outcome
+from shared.rebuild.builder import Outcome
 from shared.truth.items import standing_item
 from shared.truth.keys import days_partition
-from shared.wiring import now_ms
 
 WINDOWS_EACH: Final = 3
 """A player of today stands in the daily, the weekly and the all-time window."""

@@ -13,11 +13,11 @@ from redis.client import Pipeline
 
 from infra.bench.ingest import environment
 from infra.bench.results import Figure
+from shared.assembly import now_ms
+from shared.cache.windows import LiveWindows
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of, weekly
-from shared.live.windows import LiveWindows
-from shared.wiring import now_ms
 
 WINDOWS: Final = 3
 PAGE: Final = 100

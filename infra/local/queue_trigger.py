@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.local.config import ACCOUNT, REGION, positive
 from infra.local.worker import FunctionError, ProcessFunction
-from shared import aws
+from shared import clients as aws
 
 REPAIRS_AT_ONCE: Final = 10
 RANGES_AT_ONCE: Final = 1

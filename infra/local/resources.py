@@ -18,8 +18,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from infra.local.config import ACCOUNT, DLQ, EXPORTS, PARTITIONS, RANGES, REGION, REPAIRS, RESULTS, TOPIC
-from shared import aws
-from shared.topic import Topic, wrong_settings
+from shared import clients as aws
+from shared.messaging.topic import Topic, wrong_settings
 from shared.truth.tables import Tables, create_tables
 
 RECEIVES_MAX: Final = 5

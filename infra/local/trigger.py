@@ -20,7 +20,7 @@ from infra.local.config import TOPIC, InvalidConfiguration
 from infra.local.destination import Destination, nowhere
 from infra.local.function import Function
 from infra.local.mapping import FOREVER, EventSourceMapping, Message, Partition, Policy
-from shared import aws
+from shared import clients as aws
 
 GROUP: Final = "score-ingest"
 FUNCTION_TIMEOUT_MS: Final = 60_000

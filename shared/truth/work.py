@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct, field
 
-from shared.domain.acts import Act
+from shared.domain.audit import Act
 from shared.domain.windows import Window, parse_id
 from shared.truth import keys
 from shared.truth.conditions import delete_if

@@ -23,7 +23,7 @@ from redis import Redis
 
 from infra.local.config import RESULTS
 from infra.local.stack import Stack
-from shared.pipeline.day_closing import LAST_CALLS_MS
+from shared.closing.days import LAST_CALLS_MS
 from tests import oracle, verdicts
 from tests.boards import Boards
 from tests.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, until

@@ -16,12 +16,12 @@ from redis import Redis
 from infra.local import packages
 from infra.local.config import InvalidConfiguration
 from infra.local.servers import PACKAGES, free_port, ministack
-from shared import wiring
+from shared import assembly as wiring
+from shared.assembly import now_ms
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
 from shared.domain.windows import day_of, format_day
-from shared.pipeline import window_builds
-from shared.wiring import now_ms
+from shared.rebuild import on_demand as window_builds
 from tests.closing import BUCKET, Scene
 
 if TYPE_CHECKING:

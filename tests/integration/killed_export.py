@@ -10,8 +10,8 @@ import sys
 from typing import Any
 
 from shared import settings
-from shared.pipeline import uploads
-from shared.wiring import Wiring
+from shared.assembly import Wiring
+from shared.files import upload as uploads
 
 
 def main(leaderboard_id: str, export_id: str, request: int, part_bytes: int) -> None:

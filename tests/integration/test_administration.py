@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from redis import Redis
 
+from shared.admin.redrive import Redriven
+from shared.assembly import now_ms
+from shared.cache.leases import BuildProgress
 from shared.domain.rejections import Reason
 from shared.domain.windows import ALL_TIME_BUCKET, daily, day_of
-from shared.live.builds import BuildProgress
-from shared.pipeline.rebuild import rebuild_position
-from shared.pipeline.redrive import Redriven
-from shared.queues import Choice, RepairRequest
-from shared.wiring import now_ms
+from shared.messaging.queues import Choice, RepairRequest
+from shared.rebuild.builder import rebuild_position
 
 BODY = {"name": "Cup", "aggregation": "sum"}
 Call = Callable[..., Any]
@@ -207,7 +207,7 @@ def test_a_rebuild_tells_how_far_it_is(call: Call, module: Any, leaderboard_id: 
 
 
 def test_only_so_many_custom_ranges_are_kept_at_a_time(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.pipeline.window_builds.RANGES_MAX", 2)
+    monkeypatch.setattr("shared.rebuild.on_demand.RANGES_MAX", 2)
     ranges = [f"window=custom&from=2026-0{month}-01&to=2026-0{month}-02" for month in (1, 2, 3)]
 
     assert [call("rankings", query=query).status for query in (*ranges, ranges[0])] == [200, 200, 429, 200]

@@ -19,18 +19,18 @@ from infra.local.config import Config, free_ports
 from infra.local.dynamodb import dynamodb_server
 from infra.local.servers import ministack
 from shared import settings
+from shared.assembly import Wiring
+from shared.closing.finalizer import Finishing
 from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, format_day, weekly
-from shared.pipeline.answers import RankingSource
-from shared.pipeline.finishing import Finishing
-from shared.pipeline.rebuild import Outcome
+from shared.reads.answers import RankingSource
+from shared.rebuild.builder import Outcome
 from shared.truth import keys
 from shared.truth.export_jobs import ExportFormat, ExportJob, ExportRequest, ExportState
 from shared.truth.finals import FinalRanking
 from shared.truth.items import standing_item
-from shared.wiring import Wiring
 from tests import oracle
 from tests.closing import close
 from tests.windows import from_csv, from_ndjson, from_parquet
@@ -82,7 +82,7 @@ class Board:
         tiers = [{"name": "gold", "topN": 100}, {"name": "silver", "topPercent": 12.5}, as_defined]
         self.definition: dict[str, Any] = {"aggregation": self.aggregation, "order": order, "tiers": tiers}
         self.now_ms = SETTLED_MS
-        patch.setattr("shared.wiring.now_ms", lambda: self.now_ms)
+        patch.setattr("shared.assembly.now_ms", lambda: self.now_ms)
         self.id = f"agree-{order}-{players}"
         shards = SHARDS_DEFAULT if players > FEW else 2
         board = Leaderboard(

@@ -14,15 +14,15 @@ from redis.backoff import NoBackoff
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from shared.assembly import now_ms
+from shared.cache.searches import LiveQueries
+from shared.cache.windows import LiveWindows
 from shared.domain.events import POINTS_MAX
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of, format_day, weekly
-from shared.live.queries import LiveQueries
-from shared.live.windows import LiveWindows
-from shared.queues import RepairRequest
+from shared.messaging.queues import RepairRequest
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalRanking
-from shared.wiring import now_ms
 from tests.closing import close
 from tests.integration.conftest import EVENTS
 
@@ -176,8 +176,8 @@ def test_a_window_that_is_being_built_hides_none_of_the_others(
     assert len(call("player-windows").json["windows"]) == 4
     ordered: list[bytes] = []
     monkeypatch.setattr(module.wiring.window_builds, "_queue", SimpleNamespace(send=ordered.extend))
-    for reader in ("players", "window_builds"):
-        monkeypatch.setattr(f"shared.pipeline.{reader}.AT_ONCE_MS", 0)
+    for reader in ("reads.players", "rebuild.on_demand"):
+        monkeypatch.setattr(f"shared.{reader}.AT_ONCE_MS", 0)
     path = call("put-period", body={"name": "Long", "from": first, "to": last}, path=period_path(call, "long"))
     assert path.status in (200, 201)
 
@@ -298,7 +298,7 @@ def test_an_explanation_says_when_cache_and_truth_do_not_agree(
 def test_an_explanation_of_many_events_shows_some_and_says_so(
     call: Call, score: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.pipeline.players.EXPLAINED_EVENTS_MAX", 2)
+    monkeypatch.setattr("shared.reads.players.EXPLAINED_EVENTS_MAX", 2)
     call("put-leaderboard", body=BODY)
     score(*(("u-42", one) for one in (1, 2, 3)))
 
@@ -306,7 +306,7 @@ def test_an_explanation_of_many_events_shows_some_and_says_so(
     assert [one["event"]["eventId"] for one in some["events"]] == ["e-2", "e-1"]
     assert (some["eventsComplete"], some["agrees"]) == (False, True)
 
-    monkeypatch.setattr("shared.pipeline.players.EXPLAINED_EVENTS_READ_MAX", 1)
+    monkeypatch.setattr("shared.reads.players.EXPLAINED_EVENTS_READ_MAX", 1)
     too_many = call("player-explain").json
     assert (too_many["eventsComplete"], too_many["agrees"]) == (False, None)
 
@@ -331,7 +331,7 @@ def test_of_too_many_events_none_is_said_to_count_that_does_not(
     score(*(("u-42", points) for points in (1, 2, 3)))  # e-2 counts
     expected: list[tuple[int, set[str]]] = [(1, set()), (2, {"e-2"})]
     for read, counting in expected:
-        monkeypatch.setattr("shared.pipeline.players.EXPLAINED_EVENTS_READ_MAX", read)
+        monkeypatch.setattr("shared.reads.players.EXPLAINED_EVENTS_READ_MAX", read)
 
         found = call("player-explain").json
 

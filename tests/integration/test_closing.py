@@ -8,21 +8,21 @@ import json
 import pytest
 from msgspec.structs import replace
 
+from shared.cache import keys
+from shared.cache.leases import Builds
+from shared.closing.coverage import CLOCK_SKEW_MS
+from shared.closing.days import LAST_CALLS_MS
+from shared.closing.runs import Cause
+from shared.closing.service import DAYS
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import DAY_MS, Day, custom, daily, day_of, weekly
-from shared.live import keys
-from shared.live.builds import Builds
-from shared.notices import NoticeUnavailable, WindowFinal
-from shared.pipeline.candidates import Disposition
-from shared.pipeline.closing import DAYS
-from shared.pipeline.closing_runs import Cause
-from shared.pipeline.coverage import CLOCK_SKEW_MS
-from shared.pipeline.day_closing import LAST_CALLS_MS
-from shared.pipeline.rebuild import Outcome
-from shared.topic import Reach, TopicUnavailable
+from shared.ingest.candidates import Disposition
+from shared.messaging.notifications import NoticeUnavailable, WindowFinal
+from shared.messaging.topic import Reach, TopicUnavailable
+from shared.rebuild.builder import Outcome
 from shared.truth.finals import AlreadyDone
 from shared.truth.losses import Loss
 from shared.truth.work import Work

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from botocore.client import BaseClient
 
-from shared.domain.acts import ActKind
+from shared.domain.audit import ActKind
 from shared.domain.periods import Period
 from shared.domain.windows import Day, custom, daily
 from shared.truth import keys

@@ -16,8 +16,8 @@ from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, parse_day
-from shared.pipeline.candidates import Candidate, Disposition
-from shared.pipeline.commit import Committer, PlayerKey
+from shared.ingest.candidates import Candidate, Disposition
+from shared.ingest.committer import Committer, PlayerKey
 from shared.retries import Backoff, Threads
 from shared.streams import SideBySide
 from shared.truth.commits import Commits, Unavailable

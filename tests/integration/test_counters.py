@@ -11,11 +11,11 @@ from botocore.exceptions import ReadTimeoutError
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.pipeline.candidates import Candidate
-from shared.pipeline.commit import Committer
-from shared.pipeline.ingest import Ingest
-from shared.pipeline.leaderboards import Leaderboards
-from shared.queues import QueueUnavailable, Rejected
+from shared.ingest.candidates import Candidate
+from shared.ingest.committer import Committer
+from shared.ingest.service import Ingest
+from shared.lookups.leaderboards import Leaderboards
+from shared.messaging.queues import QueueUnavailable, Rejected
 from shared.retries import Backoff, Threads
 from shared.truth.commits import Commits
 from shared.truth.progress import Gap, Progress

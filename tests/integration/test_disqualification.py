@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.acts import Act, ActKind
+from shared.admin.disqualifications import ACTS_MAX, ROUTINE_ACTS_MAX, TooManyActs
+from shared.cache import keys
+from shared.cache.searches import LiveQueries
+from shared.cache.windows import RETENTION_MS, CacheUnavailable, Page
+from shared.closing.result_files import award_id
+from shared.closing.runs import Cause
+from shared.domain.audit import Act, ActKind
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily, weekly
-from shared.live import keys
-from shared.live.queries import LiveQueries
-from shared.live.windows import RETENTION_MS, CacheUnavailable, Page
-from shared.notices import NoticeUnavailable, WindowFinal
-from shared.pipeline.closing_runs import Cause
-from shared.pipeline.disqualifications import ACTS_MAX, ROUTINE_ACTS_MAX, TooManyActs
-from shared.pipeline.rebuild import Outcome
-from shared.pipeline.result_files import award_id
-from shared.truth.acts import Taken
+from shared.messaging.notifications import NoticeUnavailable, WindowFinal
+from shared.rebuild.builder import Outcome
+from shared.truth.audit_log import Taken
 from shared.truth.finals import AlreadyDone
 from tests.closing import HOUR_MS, MONDAY, RANKING, Scene, to_lines
 
@@ -94,7 +94,7 @@ def test_acts_at_the_same_time_get_numbers_of_their_own(scene: Scene) -> None:
 
 def test_a_log_that_is_full_takes_no_act_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ACTS_MAX > 1
-    monkeypatch.setattr("shared.pipeline.disqualifications.ACTS_MAX", 1)
+    monkeypatch.setattr("shared.admin.disqualifications.ACTS_MAX", 1)
     scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     with pytest.raises(TooManyActs):
@@ -105,7 +105,7 @@ def test_routine_acts_leave_room_for_disqualifications_and_definitions(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ROUTINE_ACTS_MAX <= ACTS_MAX - 5_000
-    monkeypatch.setattr("shared.pipeline.disqualifications.ROUTINE_ACTS_MAX", 1)
+    monkeypatch.setattr("shared.admin.disqualifications.ROUTINE_ACTS_MAX", 1)
     scene.discipline.note(scene.id, ActKind.REBUILD, "admin")
 
     for kind in (ActKind.REBUILD, ActKind.REDRIVE, ActKind.DEFINE_PERIOD, ActKind.DELETE_PERIOD):
@@ -120,7 +120,7 @@ def test_routine_acts_leave_room_for_disqualifications_and_definitions(
 def test_the_days_of_a_player_are_found_without_reading_his_events(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.pipeline.disqualifications.DAYS_AT_ONCE", 2)
+    monkeypatch.setattr("shared.admin.disqualifications.DAYS_AT_ONCE", 2)
     days = {Day(MONDAY - distance) for distance in (0, 1, 5, 6)}
     for day in days - {MONDAY}:
         scene.play("bob", 1, day)
@@ -133,7 +133,7 @@ def test_the_days_of_a_player_are_found_without_reading_his_events(
 def test_events_of_now_are_not_taken_for_those_of_a_day_that_was_not_looked_at_yet(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.pipeline.disqualifications.DAYS_AT_ONCE", 2)
+    monkeypatch.setattr("shared.admin.disqualifications.DAYS_AT_ONCE", 2)
     scene.play("bob", 1, Day(MONDAY - 5))
     standings, to_play = scene.reads.standings, [1]
 

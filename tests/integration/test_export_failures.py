@@ -19,14 +19,16 @@ from msgspec.structs import replace
 from infra.local.config import Config as LocalConfig
 from infra.local.config import Ports
 from shared import settings
+from shared.assembly import Wiring
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET
-from shared.pipeline import running_jobs, uploads
-from shared.pipeline.export_runs import Contradiction, StillRunning
-from shared.pipeline.exports import FRESH_MS
-from shared.pipeline.manifests import Manifest, manifest_key
-from shared.pipeline.ranked_table import RankedTable
-from shared.queues import Queue, QueueUnavailable
+from shared.exports import heartbeat as running_jobs
+from shared.exports.jobs import FRESH_MS
+from shared.exports.runner import Contradiction, StillRunning
+from shared.exports.table import RankedTable
+from shared.files import upload as uploads
+from shared.files.manifest import Manifest, manifest_key
+from shared.messaging.queues import Queue, QueueUnavailable
 from shared.truth.commits import Unavailable
 from shared.truth.export_jobs import (
     DEAD_AFTER_MS,
@@ -37,7 +39,6 @@ from shared.truth.export_jobs import (
     ExportState,
     JobTaken,
 )
-from shared.wiring import Wiring
 from tests.closing import BUCKET
 from tests.exporting import Bench, result_of
 from tests.stack import until

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.acts import Act, ActKind
+from shared.domain.audit import Act, ActKind
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME
-from shared.pipeline import uploads
-from shared.pipeline.exports import FRESH_MS
-from shared.pipeline.manifests import manifest_key
-from shared.pipeline.rankings import UnknownTier
+from shared.exports.jobs import FRESH_MS
+from shared.files import upload as uploads
+from shared.files.manifest import manifest_key
+from shared.reads.rankings import UnknownTier
 from shared.truth.export_jobs import (
     Compression,
     ExportFormat,

@@ -7,10 +7,10 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from shared.assembly import now_ms
 from shared.domain.events import format_instant
 from shared.domain.windows import day_of, format_day
 from shared.truth.snapshots import Confirmation
-from shared.wiring import now_ms
 
 BODY = {
     "name": "Cup",
@@ -115,7 +115,7 @@ def test_a_cursor_that_leads_below_the_snapshot_is_asked_again_until_the_cache_i
     call: Call, score: Score, redis: Redis, module: Any, leaderboard_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.domain.snapshots.TOP_ENTRIES", 5)
-    monkeypatch.setattr("shared.live.windows.TOP_ENTRIES", 5)
+    monkeypatch.setattr("shared.cache.windows.TOP_ENTRIES", 5)
     call("put-leaderboard", body=BODY)
     score(*SCORES)
     module.wiring.repair.take_snapshots()
@@ -144,7 +144,7 @@ def test_no_page_says_that_the_ranking_ends_where_the_snapshot_does(
     query: str, call: Call, score: Score, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.domain.snapshots.TOP_ENTRIES", 4)
-    monkeypatch.setattr("shared.live.windows.TOP_ENTRIES", 4)
+    monkeypatch.setattr("shared.cache.windows.TOP_ENTRIES", 4)
     call("put-leaderboard", body=BODY)
     score(*SCORES)
     module.wiring.repair.take_snapshots()
@@ -161,8 +161,8 @@ def test_a_page_before_a_place_below_the_snapshot_is_not_made_of_others(
     call: Call, score: Score, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.domain.snapshots.TOP_ENTRIES", 3)
-    monkeypatch.setattr("shared.live.windows.TOP_ENTRIES", 3)
-    monkeypatch.setattr("shared.live.windows.SAMPLES", 2)
+    monkeypatch.setattr("shared.cache.windows.TOP_ENTRIES", 3)
+    monkeypatch.setattr("shared.cache.windows.SAMPLES", 2)
     call("put-leaderboard", body=BODY)
     score(*SCORES)
     module.wiring.repair.take_snapshots()

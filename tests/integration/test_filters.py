@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from redis import Redis
 
+from shared.cache import keys
+from shared.cache.labels import TOKEN_BYTES, token
+from shared.cache.leases import Builds
+from shared.cache.searches import LiveQueries
+from shared.cache.windows import LiveWindows
+from shared.closing.runs import Cause
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.labels import FILTERS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score, Standing, add
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, DAY_MS, Day, Window, custom, daily, day_of, to_date, weekly
-from shared.live import keys
-from shared.live.builds import Builds
-from shared.live.labels import TOKEN_BYTES, token
-from shared.live.queries import LiveQueries
-from shared.live.windows import LiveWindows
-from shared.pipeline.answers import Ranking
-from shared.pipeline.closing_runs import Cause
-from shared.pipeline.rankings import UnknownFilter
-from shared.pipeline.rebuild import Outcome
+from shared.reads.answers import Ranking
+from shared.reads.rankings import UnknownFilter
+from shared.rebuild.builder import Outcome
 from tests import oracle
 from tests.closing import MONDAY, RANKING, Scene, cause_of
 from tests.integration.test_queries import NOW_MS, Board, check_page, definitions, place_of, to_oracle

@@ -15,19 +15,19 @@ from redis import Redis
 from infra.local import resources
 from infra.local.config import Config, Ports, free_port
 from infra.local.servers import ministack
+from shared.assembly import now_ms
+from shared.closing.runs import Run
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of
-from shared.pipeline.closing_runs import Run
-from shared.pipeline.ranked_table import RankedTable
-from shared.topic import Reach
+from shared.exports.table import RankedTable
+from shared.messaging.topic import Reach
 from shared.truth.commits import Commits, PlayerCommit, Unavailable
 from shared.truth.export_jobs import ExportFormat, ExportRequest, ExportState
 from shared.truth.items import LedgerEntry
 from shared.truth.progress import APPLIED, Position
-from shared.wiring import now_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -25,16 +25,16 @@ from infra.local import resources
 from infra.local.config import Config, Ports
 from infra.local.servers import free_port, ministack
 from shared import settings
+from shared.admin.redrive import Redriven
+from shared.assembly import Wiring, now_ms
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, Day, Window, daily, day_of, format_day
-from shared.pipeline.redrive import Redriven
 from shared.truth.export_jobs import ExportRequest
 from shared.truth.finals import FinalRanking
-from shared.wiring import Wiring, now_ms
 from tests.closing import close
 
 if TYPE_CHECKING:

@@ -13,14 +13,15 @@ from redis import Redis
 from functions.api.app import create_app
 from functions.api.gateway import HttpApi
 from infra.local.config import Config, Ports
-from shared import settings, wiring
+from shared import assembly as wiring
+from shared import settings
+from shared.assembly import Wiring, now_ms
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import Day, day_of
-from shared.pipeline import leaderboards
-from shared.wiring import Wiring, now_ms
+from shared.lookups import leaderboards
 from tests.silence import Silence
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def scene(
         monkeypatch.setattr(wiring, "TRUTH_BREAKER_REST_S", 3_600)
         monkeypatch.setattr(leaderboards, "KEEP_MS", 0)
         monkeypatch.setattr("functions.api.params.KEEP_MS", 0)
-        for module in ("players", "window_builds"):
-            monkeypatch.setattr(f"shared.pipeline.{module}.AT_ONCE_MS", 600_000)  # however slow the machine is
+        for module in ("reads.players", "rebuild.on_demand"):
+            monkeypatch.setattr(f"shared.{module}.AT_ONCE_MS", 600_000)  # however slow the machine is
         parts = Wiring(settings.load(environment), is_waited_for=True)
         board = Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM)
         today = day_of(now_ms())

@@ -12,12 +12,12 @@ from redis.retry import Retry
 
 from infra.local.config import Config, Ports, free_port
 from shared import settings
+from shared.assembly import BREAKER_FAILURES, RETRIED, Wiring
+from shared.cache.leases import Builds
+from shared.cache.windows import CacheUnavailable, LiveWindows
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET
-from shared.live.builds import Builds
-from shared.live.windows import CacheUnavailable, LiveWindows
-from shared.wiring import BREAKER_FAILURES, RETRIED, Wiring
 
 CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, sealed=True)
 ANN = {"ann": {ALL_TIME_BUCKET: Standing(5, 1, 1, version=1)}}

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from redis import Redis
 
+from shared.cache import keys
+from shared.cache.leases import LEASE_MS, BuildLost, Builds, Grant
+from shared.cache.windows import EXPIRY_MARGIN_MS, RETENTION_MS, LiveWindows, expires_ms, is_kept
 from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.snapshots import snapshot_of
@@ -26,9 +29,6 @@ from shared.domain.windows import (
     parse_day,
     weekly,
 )
-from shared.live import keys
-from shared.live.builds import LEASE_MS, BuildLost, Builds, Grant
-from shared.live.windows import EXPIRY_MARGIN_MS, RETENTION_MS, LiveWindows, expires_ms, is_kept
 
 MONDAY = parse_day("2099-01-05")
 NOW_MS = MONDAY * DAY_MS + 3_600_000

@@ -13,13 +13,13 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from shared.assembly import now_ms
+from shared.cache.windows import LiveWindows
 from shared.domain.rejections import Reason
 from shared.domain.windows import DAY_MS, daily, day_of
-from shared.live.windows import LiveWindows
-from shared.queues import DeadLetterQueue, Queue
+from shared.messaging.queues import DeadLetterQueue, Queue
+from shared.truth.counters import TopicLag
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
-from shared.truth.telemetry import TopicLag
-from shared.wiring import now_ms
 from tests.closing import close
 from tests.integration.conftest import CONTEXT, EVENTS
 

@@ -7,13 +7,13 @@ import pytest
 from botocore.client import BaseClient
 from msgspec.structs import replace
 
-from shared.domain.acts import Act, ActKind
+from shared.domain.audit import Act, ActKind
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.retries import Backoff
 from shared.streams import in_turn
-from shared.truth.acts import Acts
+from shared.truth.audit_log import Acts
 from shared.truth.items import LedgerEntry, ledger_item
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry

@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.prove import main, prove
+from shared.admin.disqualifications import Disqualifications
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily
-from shared.pipeline.candidates import Candidate
-from shared.pipeline.commit import Committer
-from shared.pipeline.disqualifications import Disqualifications
-from shared.pipeline.downloads import Downloads
-from shared.pipeline.export_runs import ExportRuns
-from shared.pipeline.exports import Exports
-from shared.pipeline.manifests import manifest_key
-from shared.queues import Queue
+from shared.exports.jobs import Exports
+from shared.exports.runner import ExportRuns
+from shared.files.links import Downloads
+from shared.files.manifest import manifest_key
+from shared.ingest.candidates import Candidate
+from shared.ingest.committer import Committer
+from shared.messaging.queues import Queue
 from shared.retries import Backoff, Threads
 from shared.streams import SideBySide
-from shared.truth.acts import Acts
+from shared.truth.audit_log import Acts
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import Compression, ExportFormat, ExportJobs, ExportPart, ExportRequest, ExportState
 from shared.truth.items import LedgerEntry

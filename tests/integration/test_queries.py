@@ -15,6 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from shared.cache.leases import Builds
+from shared.cache.searches import LiveQueries
+from shared.cache.windows import LiveWindows
 from shared.domain.events import POINTS_MAX
 from shared.domain.ranking import Entry
 from shared.domain.rules import Aggregation, Leaderboard, Order
@@ -22,11 +25,8 @@ from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET
-from shared.live.builds import Builds
-from shared.live.queries import LiveQueries
-from shared.live.windows import LiveWindows
-from shared.pipeline.answers import Ranking
-from shared.pipeline.rankings import Rankings
+from shared.reads.answers import Ranking
+from shared.reads.rankings import Rankings
 from tests import oracle
 
 NOW_MS = 1_795_430_000_000

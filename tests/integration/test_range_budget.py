@@ -9,11 +9,9 @@ from msgspec.structs import replace
 from redis import Redis
 
 from functions.api.security import LOCAL_SUBJECT
-from shared.domain.periods import Period
-from shared.domain.windows import Day, Window, custom
-from shared.live import keys
-from shared.live.builds import ASKED_MS
-from shared.live.range_budget import (
+from shared.cache import keys
+from shared.cache.leases import ASKED_MS
+from shared.cache.range_budget import (
     ACCOUNT_MS,
     BYTES,
     ENTRY_BYTES,
@@ -24,9 +22,11 @@ from shared.live.range_budget import (
     RangeBudgetSpent,
     RangeRefused,
 )
-from shared.pipeline.callers import CALLER
-from shared.pipeline.rebuild import IDLE_MS
-from shared.pipeline.window_builds import AT_ONCE_MS, RANGE_READS, Building
+from shared.domain.periods import Period
+from shared.domain.windows import Day, Window, custom
+from shared.rebuild.builder import IDLE_MS
+from shared.rebuild.callers import CALLER
+from shared.rebuild.on_demand import AT_ONCE_MS, RANGE_READS, Building
 from tests.building import AMPLE, RANGE, Builders
 from tests.closing import MONDAY, Scene
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from shared.cache import keys
+from shared.cache.leases import LEASE_MS, Builds, Grant
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, daily
-from shared.live import keys
-from shared.live.builds import LEASE_MS, Builds, Grant
-from shared.pipeline.rebuild import REAPPLY_EVERY_MS, Outcome
+from shared.rebuild.builder import REAPPLY_EVERY_MS, Outcome
 from shared.truth.commits import Unavailable
 from tests.closing import MONDAY, Scene
 

@@ -11,12 +11,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from infra.local.servers import free_port, ministack
+from shared.admin.redrive import Redrive, Redriven
+from shared.assembly import now_ms
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
-from shared.pipeline.redrive import Redrive, Redriven
-from shared.queues import INLINE_BYTES_MAX, Choice, DeadLetterQueue, Queue, QueueUnavailable, Rejected
-from shared.topic import Outgoing
-from shared.wiring import now_ms
+from shared.messaging.queues import INLINE_BYTES_MAX, Choice, DeadLetterQueue, Queue, QueueUnavailable, Rejected
+from shared.messaging.topic import Outgoing
 
 BUCKET = "exports"
 _numbers = count()
@@ -150,7 +150,7 @@ def test_a_run_that_ends_before_the_queue_does_says_so(scene: Scene, monkeypatch
 
     looks = iter([True, True])
     timely = redrive.run(choice, lambda: next(looks, False))
-    monkeypatch.setattr("shared.pipeline.redrive.LIMIT_MAX", 1)
+    monkeypatch.setattr("shared.admin.redrive.LIMIT_MAX", 1)
     limited = redrive.run(choice)
     monkeypatch.undo()
     rest = redrive.run(choice)

@@ -10,17 +10,17 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from infra.local.servers import Server, free_port
+from shared.assembly import now_ms
+from shared.cache import keys
+from shared.cache.leases import BuildLost, Builds
+from shared.cache.searches import LiveQueries
+from shared.cache.windows import PROBE_EVERY_MS, CacheFull, CacheRefused, LiveWindows
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, custom, daily, day_of, format_day, parse_day, weekly
-from shared.live import keys
-from shared.live.builds import BuildLost, Builds
-from shared.live.queries import LiveQueries
-from shared.live.windows import PROBE_EVERY_MS, CacheFull, CacheRefused, LiveWindows
-from shared.pipeline.repair import Repair
-from shared.queues import RepairRequest
-from shared.wiring import now_ms
+from shared.messaging.queues import RepairRequest
+from shared.rebuild.anti_entropy import Repair
 
 Call = Callable[..., Any]
 Score = Callable[..., None]

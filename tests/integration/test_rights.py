@@ -14,19 +14,20 @@ import pytest
 from botocore.exceptions import ClientError
 from redis import Redis
 
-import shared.wiring
+import shared.assembly
 from infra.local import resources
 from infra.local.config import DLQ, EXPORTS, RANGES, REPAIRS, Config, Ports, free_port
 from infra.local.function import Context
 from infra.local.servers import ministack
+from shared.assembly import now_ms
+from shared.cache.windows import CacheUnavailable
+from shared.closing.days import LAST_CALLS_MS
 from shared.domain.events import POINTS_MAX, format_instant
 from shared.domain.windows import DAY_MS, Day, day_of, format_day
-from shared.live.windows import CacheUnavailable
-from shared.pipeline import uploads, window_builds
-from shared.pipeline.day_closing import LAST_CALLS_MS
-from shared.queues import INLINE_BYTES_MAX
-from shared.topic import Outgoing, Reach
-from shared.wiring import now_ms
+from shared.files import upload as uploads
+from shared.messaging.queues import INLINE_BYTES_MAX
+from shared.messaging.topic import Outgoing, Reach
+from shared.rebuild import on_demand as window_builds
 from tests.aws_calls import Calls, recorded, written
 from tests.template import FUNCTIONS, folder, rights
 
@@ -71,7 +72,7 @@ class System:
         self.ahead_ms = 2 * DAY_MS
         """How far closing's clock is ahead, so that today can be closed."""
         with pytest.MonkeyPatch.context() as ahead:
-            ahead.setattr(shared.wiring, "now_ms", lambda: now_ms() + self.ahead_ms)
+            ahead.setattr(shared.assembly, "now_ms", lambda: now_ms() + self.ahead_ms)
             _ = self.modules["close"].wiring.closing
 
     def invoke(self, name: str, event: Any) -> Any:

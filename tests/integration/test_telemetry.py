@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.pipeline.lag import Lag
-from shared.topic import Reach, TopicUnavailable
+from shared.closing.lag import Lag
+from shared.messaging.topic import Reach, TopicUnavailable
+from shared.truth.counters import Telemetry, TopicLag, TopicSettings
 from shared.truth.progress import APPLIED, DUPLICATE, Position, Progress
 from shared.truth.tables import Tables
-from shared.truth.telemetry import Telemetry, TopicLag, TopicSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -24,7 +24,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from infra.local import packages
 from infra.local.servers import PACKAGES, free_port, kafka
-from shared.topic import SETTINGS, Outgoing, Reach, Topic, TopicUnavailable, wrong_settings
+from shared.messaging.topic import SETTINGS, Outgoing, Reach, Topic, TopicUnavailable, wrong_settings
 from tests.stack import until
 
 PARTITIONS = 2
@@ -239,7 +239,7 @@ def test_a_record_that_is_too_large_for_the_broker_is_named(topic: Topic) -> Non
 
 
 def test_a_broker_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.topic.TIMEOUT_S", 0.5)
+    monkeypatch.setattr("shared.messaging.topic.TIMEOUT_S", 0.5)
 
     with pytest.raises(TopicUnavailable):
         Topic({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, "topic").reach(0)

@@ -6,8 +6,8 @@ from itertools import count
 import pytest
 from redis import Redis
 
-from shared.live.waits import KEY, Waits
-from shared.live.windows import LiveWindows
+from shared.cache.waits import KEY, Waits
+from shared.cache.windows import LiveWindows
 from tests.stack import until
 
 MOST, LONG_MS = 3, 600_000

@@ -8,15 +8,15 @@ import pytest
 from msgspec.structs import replace
 from redis import Redis
 
+from shared.cache import keys
+from shared.cache.leases import ASKED_MS, LEASE_MS, BuildProgress
+from shared.cache.windows import EXPIRY_MARGIN_MS, kept_until_ms
 from shared.domain.periods import Period
 from shared.domain.windows import DAY_MS, Day, custom, format_day
-from shared.live import keys
-from shared.live.builds import ASKED_MS, LEASE_MS, BuildProgress
-from shared.live.windows import EXPIRY_MARGIN_MS, kept_until_ms
-from shared.pipeline.rebuild import IDLE_MS
-from shared.pipeline.repair import Interrupted
-from shared.pipeline.window_builds import AT_ONCE_MS, Building, TooManyRanges
-from shared.queues import QueueUnavailable, RepairRequest
+from shared.messaging.queues import QueueUnavailable, RepairRequest
+from shared.rebuild.anti_entropy import Interrupted
+from shared.rebuild.builder import IDLE_MS
+from shared.rebuild.on_demand import AT_ONCE_MS, Building, TooManyRanges
 from shared.truth.keys import days_partition
 from tests.building import RANGE, Builders
 from tests.closing import MONDAY, Scene
@@ -362,7 +362,7 @@ def test_a_registered_period_stays_as_long_as_a_day_does_and_is_built_again_afte
 def test_only_so_many_ranges_that_still_change_are_built_on_demand_but_every_registered_period(
     builders: Builders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.pipeline.window_builds.OPEN_RANGES_MAX", 2)
+    monkeypatch.setattr("shared.rebuild.on_demand.OPEN_RANGES_MAX", 2)
     scene = builders.scene
     ranges = [custom(Day(MONDAY - length), Day(MONDAY + 2)) for length in range(4)]
     for window in ranges[:2]:

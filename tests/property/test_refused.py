@@ -13,10 +13,10 @@ from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, day_of
-from shared.pipeline.candidates import Candidate, Disposition
-from shared.pipeline.commit import Committer
-from shared.pipeline.ingest import Ingest
-from shared.queues import Rejected
+from shared.ingest.candidates import Candidate, Disposition
+from shared.ingest.committer import Committer
+from shared.ingest.service import Ingest
+from shared.messaging.queues import Rejected
 from shared.retries import Backoff
 from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey

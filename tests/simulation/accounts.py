@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from shared.domain.windows import DAY_MS
-from shared.queues import DeadLetter
+from shared.messaging.queues import DeadLetter
 from shared.truth.items import to_ledger_entry
 from tests.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, overflows, parse, to_fact
 from tests.simulation.progress import DLQ

@@ -10,11 +10,11 @@ from typing import Any, Self
 from botocore.exceptions import ClientError, ReadTimeoutError
 from greenlet import getcurrent, greenlet
 
+from shared.assembly import TRUTH_ATTEMPTS, TRUTH_PATIENCE_MS
 from shared.domain.windows import parse_day
 from shared.truth.guard import Guard
 from shared.truth.items import to_standing
 from shared.truth.keys import LEADERBOARDS
-from shared.wiring import TRUTH_ATTEMPTS, TRUTH_PATIENCE_MS
 from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
 from tests.updates import updated

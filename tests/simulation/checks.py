@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgspec
 from redis import Redis
 
-from shared.domain.acts import Act, ActKind
+from shared.cache.windows import LiveWindows
+from shared.domain.audit import Act, ActKind
 from shared.domain.windows import ALL_TIME, DAY_MS, Window, WindowKind, daily, parse_day, parse_id, to_date, weekly
-from shared.live.windows import LiveWindows
 from shared.truth.finals import FinalRanking, Finals
 from shared.truth.items import to_standing
 from shared.truth.keys import WORK, WORK_MOVED

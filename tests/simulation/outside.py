@@ -14,8 +14,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from shared.notices import NoticeUnavailable, WindowFinal
-from shared.topic import Topic
+from shared.messaging.notifications import NoticeUnavailable, WindowFinal
+from shared.messaging.topic import Topic
 from tests.oracle import Produced
 from tests.simulation.course import Fault
 

@@ -6,32 +6,39 @@ from typing import TYPE_CHECKING, Any, Self
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.live.builds import Builds
-from shared.live.queries import LiveQueries
-from shared.live.range_budget import RangeBudget, RangeLimits
-from shared.live.windows import LiveWindows
-from shared.pipeline.closing import Closing
-from shared.pipeline.closing_work import ClosingWork
-from shared.pipeline.commit import Committer
-from shared.pipeline.coverage import Coverage
-from shared.pipeline.day_closing import DayClosing
-from shared.pipeline.disqualifications import Discipline, Disqualifications
-from shared.pipeline.fallback import Fallback
-from shared.pipeline.finishing import Finishing
-from shared.pipeline.ingest import Ingest
-from shared.pipeline.kept import Lookup, at_once
-from shared.pipeline.leaderboards import Leaderboards
-from shared.pipeline.projection import Projector
-from shared.pipeline.rankings import Rankings
-from shared.pipeline.rebuild import IDLE_MS, Rebuild
-from shared.pipeline.repair import Repair
-from shared.pipeline.results import Results
-from shared.pipeline.snapshots import WindowSnapshots
-from shared.pipeline.window_builds import WindowBuilds
-from shared.queues import DeadLetterQueue, Queue
+from shared.admin.disqualifications import Discipline, Disqualifications
+from shared.assembly import (
+    BREAKER_FAILURES,
+    BREAKER_REST_S,
+    TRUTH_BREAKER_FAILURES,
+    TRUTH_BREAKER_REST_S,
+    TRUTH_BUDGET_MS,
+)
+from shared.cache.leases import Builds
+from shared.cache.range_budget import RangeBudget, RangeLimits
+from shared.cache.searches import LiveQueries
+from shared.cache.windows import LiveWindows
+from shared.closing.coverage import Coverage
+from shared.closing.days import DayClosing
+from shared.closing.finalizer import Finishing
+from shared.closing.service import Closing
+from shared.closing.steps import ClosingWork
+from shared.ingest.committer import Committer
+from shared.ingest.projector import Projector
+from shared.ingest.service import Ingest
+from shared.lookups.leaderboards import Leaderboards
+from shared.lookups.remembered import Lookup, at_once
+from shared.lookups.results import Results
+from shared.messaging.queues import DeadLetterQueue, Queue
+from shared.reads.fallback import Fallback
+from shared.reads.rankings import Rankings
+from shared.rebuild.anti_entropy import Repair
+from shared.rebuild.builder import IDLE_MS, Rebuild
+from shared.rebuild.on_demand import WindowBuilds
+from shared.rebuild.snapshots import WindowSnapshots
 from shared.retries import Backoff
 from shared.streams import in_turn
-from shared.truth.acts import Acts
+from shared.truth.audit_log import Acts
 from shared.truth.commits import Commits
 from shared.truth.finals import Finals
 from shared.truth.guard import SILENT, Guard
@@ -43,13 +50,6 @@ from shared.truth.rounds import Rounds
 from shared.truth.snapshots import Snapshots
 from shared.truth.tables import Tables
 from shared.truth.work import WorkList
-from shared.wiring import (
-    BREAKER_FAILURES,
-    BREAKER_REST_S,
-    TRUTH_BREAKER_FAILURES,
-    TRUTH_BREAKER_REST_S,
-    TRUTH_BUDGET_MS,
-)
 from tests.simulation.aws import Dynamo
 from tests.simulation.cache import Breaker, Cache
 from tests.simulation.course import Fault

@@ -6,7 +6,7 @@ import msgspec
 
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day
-from shared.queues import DeadLetter
+from shared.messaging.queues import DeadLetter
 from shared.truth.finals import Finals
 from shared.truth.keys import ledger_partition
 from shared.truth.progress import Gap, Position, Progress

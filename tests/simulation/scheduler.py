@@ -9,8 +9,8 @@ from uuid import UUID
 
 from greenlet import getcurrent, greenlet
 
-from shared.live import builds
-from shared.pipeline.kept import PATIENCE_MS
+from shared.cache import leases as builds
+from shared.lookups.remembered import PATIENCE_MS
 from shared.truth import work
 from shared.truth.failures import Unavailable
 from tests.simulation.course import SHARES, Course, Fault

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from redis import Redis
 
-from shared.queues import DeadLetter
+from shared.messaging.queues import DeadLetter
 from tests.simulation.__main__ import changed
 from tests.simulation.boards import BOARDS, CLOSED
 from tests.simulation.checks import START_MS, acts, failure, take

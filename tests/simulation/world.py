@@ -14,28 +14,28 @@ from msgspec.structs import replace
 from redis import Redis
 
 from infra.local.mapping import EventSourceMapping, Message, Policy
-from shared.domain.acts import Act
+from shared.admin.disqualifications import Discipline
+from shared.cache import keys as live_keys
+from shared.cache.leases import LEASE_MS
+from shared.cache.range_budget import RangeRefused
+from shared.cache.searches import LiveQueries
+from shared.cache.windows import CacheRefused, CacheUnavailable, LiveWindows, Page
+from shared.closing.days import INGEST_CALL_MS, LAST_CALLS_MS
+from shared.domain.audit import Act
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, day_of
-from shared.live import keys as live_keys
-from shared.live.builds import LEASE_MS
-from shared.live.queries import LiveQueries
-from shared.live.range_budget import RangeRefused
-from shared.live.windows import CacheRefused, CacheUnavailable, LiveWindows, Page
-from shared.pipeline.answers import RankingSource
-from shared.pipeline.candidates import Candidate, Disposition
-from shared.pipeline.day_closing import INGEST_CALL_MS, LAST_CALLS_MS
-from shared.pipeline.disqualifications import Discipline
-from shared.pipeline.rankings import Rankings, Rebuilding
-from shared.pipeline.repair import Interrupted
-from shared.pipeline.window_builds import Building
-from shared.queues import QueueUnavailable, RepairRequest
-from shared.topic import TopicUnavailable
-from shared.truth.acts import Taken
+from shared.ingest.candidates import Candidate, Disposition
+from shared.messaging.queues import QueueUnavailable, RepairRequest
+from shared.messaging.topic import TopicUnavailable
+from shared.reads.answers import RankingSource
+from shared.reads.rankings import Rankings, Rebuilding
+from shared.rebuild.anti_entropy import Interrupted
+from shared.rebuild.on_demand import Building
+from shared.truth.audit_log import Taken
 from shared.truth.commits import Unavailable
 from shared.truth.keys import WORK, WORK_MOVED, leaderboard_partition, ledger_partition
 from shared.truth.registry import Conflict

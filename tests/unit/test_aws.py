@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from shared import aws
+from shared import clients as aws
+from shared.assembly import TRUTH_ATTEMPTS, Wiring
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
-from shared.pipeline.uploads import PART_BYTES, Upload
-from shared.queues import INLINE_BYTES_MAX, DeadLetterQueue, QueueUnavailable, Rejected
+from shared.files.upload import PART_BYTES, Upload
+from shared.messaging.queues import INLINE_BYTES_MAX, DeadLetterQueue, QueueUnavailable, Rejected
 from shared.settings import load
-from shared.wiring import TRUTH_ATTEMPTS, Wiring
 from tests.template import FUNCTIONS, ROOT
 from tests.unit.test_settings import COMPLETE
 
@@ -45,7 +45,7 @@ def test_every_client_is_made_in_one_place() -> None:
         and name(call) != "aws.client"
     }
 
-    assert made == {"shared/aws.py: maker.client", "infra/bench/reads.py: resources.client"}
+    assert made == {"shared/clients.py: maker.client", "infra/bench/reads.py: resources.client"}
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "docs" / "examples").glob("*.py")), ids=lambda file: file.name)

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.pipeline.closing_runs import Blocked, Cause, Run
-from shared.pipeline.coverage import Missing
+from shared.closing.coverage import Missing
+from shared.closing.runs import Blocked, Cause, Run
 
 EVENTS = Path(__file__).parents[2] / "events"
 NAMES = ("STAGE", "LEDGER_TABLE", "STANDINGS_TABLE", "REGISTRY_TABLE", "EXPORT_BUCKET", "KAFKA_TOPIC")

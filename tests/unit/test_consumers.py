@@ -35,5 +35,10 @@ def test_every_consumer_states_its_reset_policy(path: Path) -> None:
 def test_the_consumers_are_found() -> None:
     found = {str(path) for path in FILES if list(consumers(ast.parse(path.read_text())))}
 
-    assert {"shared/topic.py", "infra/local/trigger.py", "tests/stack.py", "tests/integration/test_topic.py"} <= found
+    assert {
+        "shared/messaging/topic.py",
+        "infra/local/trigger.py",
+        "tests/stack.py",
+        "tests/integration/test_topic.py",
+    } <= found
     assert not stated(next(consumers(ast.parse('Consumer({"group.id": "g"})'))))

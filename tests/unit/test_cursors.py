@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from functions.api.models import CURSOR_CHARACTERS_MAX
 from shared.domain.events import INSTANT_END_MS, POINTS_MAX, USER_ID_BYTES_MAX
-from shared.pipeline.cursors import FILTERS_BYTES, Cursor, Cursors, InvalidCursor
+from shared.reads.cursors import FILTERS_BYTES, Cursor, Cursors, InvalidCursor
 
 CURSOR = Cursor("cup", "2026-W48", backward=False, user_id="Zoë/🎮", points=-25, reached_at_ms=1_795_430_000_000)
 CURSORS = Cursors(b"k" * 32)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.acts import Disqualified
+from shared.domain.audit import Disqualified
 from shared.domain.ranking import Entry, rank
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.selections import Place, Selection
@@ -16,7 +16,7 @@ from shared.domain.snapshots import Sample, Snapshot
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, Window, WindowKind, custom, parse_day
-from shared.pipeline.fallback import STANDINGS_MAX, Fallback
+from shared.reads.fallback import STANDINGS_MAX, Fallback
 
 TOP, STEP = 8, 5
 TIERS = {

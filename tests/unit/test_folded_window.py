@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.acts import Disqualified
+from shared.closing.ranking import FoldedWindow, PlayerStandings, WindowRanking
+from shared.domain.audit import Disqualified
 from shared.domain.events import POINTS_MAX
 from shared.domain.labels import Label
 from shared.domain.ranking import Entry, from_order_bytes, order_bytes, order_key, to_entries
@@ -17,10 +18,9 @@ from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Day
-from shared.pipeline import sorting
-from shared.pipeline.folded_window import FoldedWindow, PlayerStandings, WindowRanking
-from shared.pipeline.folding import Ranked, rank_players
-from shared.pipeline.sorting import Sorter
+from shared.files import sorting
+from shared.files.sorting import Sorter
+from shared.rebuild.small_window import Ranked, rank_players
 from tests.folding import by_player
 
 TIERS = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_PERCENT, 5_000))

@@ -16,10 +16,10 @@ from msgspec.structs import replace
 
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import Day
-from shared.pipeline.candidates import Candidate
-from shared.pipeline.commit import Committer
-from shared.pipeline.ingest import Ingest
-from shared.queues import DeadLetterQueue
+from shared.ingest.candidates import Candidate
+from shared.ingest.committer import Committer
+from shared.ingest.service import Ingest
+from shared.messaging.queues import DeadLetterQueue
 from shared.retries import Backoff
 from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey

@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from shared.pipeline.kept import InBackground, Kept, Lookup, at_once
+from shared.lookups.remembered import InBackground, Kept, Lookup, at_once
 from shared.truth.failures import Unavailable
 from tests.stack import until
 

@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import Day, daily
-from shared.pipeline.results import LOOK_AGAIN_MS, Results
+from shared.lookups.results import LOOK_AGAIN_MS, Results
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalRanking
 

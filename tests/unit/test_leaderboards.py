@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import Day
-from shared.pipeline.leaderboards import KEEP_MS, Leaderboards
+from shared.lookups.leaderboards import KEEP_MS, Leaderboards
 
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
 REFUSING = replace(BOARD, sealed=True, refusing_through=Day(20_000))

@@ -8,9 +8,9 @@ from botocore.exceptions import ClientError
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import DAY_MS
-from shared.pipeline.candidates import Candidate, Disposition, read
-from shared.pipeline.commit import Committer
-from shared.pressure import TRIES_MAX, WIDTH_MAX, Pressure
+from shared.ingest.backpressure import TRIES_MAX, WIDTH_MAX, Pressure
+from shared.ingest.candidates import Candidate, Disposition, read
+from shared.ingest.committer import Committer
 from shared.retries import Backoff
 from shared.streams import in_turn
 from shared.truth.commits import Commits

@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.cache.windows import CacheRefused, CacheUnavailable
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day
-from shared.live.windows import CacheRefused, CacheUnavailable
-from shared.pipeline.projection import Projector
-from shared.queues import QueueUnavailable, RepairRequest
+from shared.ingest.projector import Projector
+from shared.messaging.queues import QueueUnavailable, RepairRequest
 
 CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
 RACE = Leaderboard(id="race", name="Race", aggregation=Aggregation.BEST)

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from shared.cache.searches import Found, Players, Run
+from shared.cache.windows import Page, Position
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Score
 from shared.domain.windows import ALL_TIME
-from shared.live.queries import Found, Players, Run
-from shared.live.windows import Page, Position
-from shared.pipeline.players import Players as PlayerReads
-from shared.pipeline.rankings import Rankings
+from shared.reads.players import Players as PlayerReads
+from shared.reads.rankings import Rankings
 
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
 LINE = ("ann", Score(5, 1))

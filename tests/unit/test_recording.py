@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from shared.domain.records import Record, Source
-from shared.pipeline.candidates import Disposition
-from shared.pipeline.ingest import Ingest
+from shared.ingest.candidates import Disposition
+from shared.ingest.service import Ingest
 from shared.retries import Threads
 from shared.truth.commits import Unavailable
 from shared.truth.progress import Position

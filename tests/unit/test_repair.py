@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.pipeline.repair import Repair
+from shared.rebuild.anti_entropy import Repair
 from shared.truth.failures import Unavailable
 from tests.closing import KeptRounds
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from shared import rotation
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.pipeline import rotation
-from shared.pipeline.rotation import Rotation, Step, Turns
+from shared.rotation import Rotation, Step, Turns
 from shared.truth.rounds import Round
 from tests.closing import KeptRounds
 

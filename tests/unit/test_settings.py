@@ -11,8 +11,8 @@ from confluent_kafka import Consumer
 from moto import mock_aws
 
 from infra.local.config import POSITIVE, Config, InvalidConfiguration, Ports, from_environment
+from shared.assembly import Wiring
 from shared.settings import InvalidSettings, Settings, load
-from shared.wiring import Wiring
 
 COMPLETE = Config(Path("state"), Path("packages"), Ports()).environment()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.topic import RETENTION_MS_MIN, wrong_settings
+from shared.messaging.topic import RETENTION_MS_MIN, wrong_settings
 
 RIGHT = {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete", "retention.ms": "604800000"}
 

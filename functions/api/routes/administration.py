@@ -20,9 +20,9 @@ from functions.api.openapi import described, operation
 from functions.api.params import Finder, read_query, to_user_id
 from functions.api.problems import NeverDisqualified
 from functions.api.views import answer
-from shared.domain.acts import ActKind
-from shared.queues import Choice
-from shared.wiring import Wiring
+from shared.assembly import Wiring
+from shared.domain.audit import ActKind
+from shared.messaging.queues import Choice
 
 REDRIVE_TIME_MS: Final = 15_000
 """How long one request sends letters back; API Gateway gives up after 30 s."""

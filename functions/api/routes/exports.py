@@ -13,11 +13,11 @@ from functions.api.openapi import described, operation
 from functions.api.params import Finder, is_export_id, read_query
 from functions.api.problems import InvalidRequest, UnknownExport
 from functions.api.views import ExportView, answer
+from shared.assembly import Wiring
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
 from shared.truth.export_jobs import Compression, ExportFormat, ExportJob, ExportPart, ExportRequest
-from shared.wiring import Wiring
 
 ASK_AGAIN_S: Final = 1
 LOOK_EVERY_S: Final = 0.25

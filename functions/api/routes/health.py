@@ -12,8 +12,8 @@ from msgspec import UNSET
 
 from functions.api.openapi import described
 from functions.api.views import DependencyView, HealthView, answer
-from shared.observability import logger
-from shared.wiring import Wiring
+from shared.assembly import Wiring
+from shared.telemetry import logger
 
 PROBE_TIMEOUT_MS: Final = 1_500
 """How long a dependency may take to answer; past what any healthy one takes, within what a load balancer waits."""

@@ -21,8 +21,8 @@ from functions.api.views import (
     to_leaderboard_view,
     to_period_view,
 )
-from shared.domain.acts import ActKind
-from shared.wiring import Wiring
+from shared.assembly import Wiring
+from shared.domain.audit import ActKind
 
 _ALL: Final = "/leaderboards"
 _ONE: Final = "/leaderboards/{id}"

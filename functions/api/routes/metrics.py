@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Response
 
-from shared.observability import logger
-from shared.pipeline.gauges import Gauges
-from shared.wiring import Wiring
+from shared.admin.gauges import Gauges
+from shared.assembly import Wiring
+from shared.telemetry import logger
 
 GROUP_TIMEOUT_MS: Final = 2_000
 """How long DynamoDB and the queues, side by side, and Redis after them may take: 4 s at most, within the 10 s that

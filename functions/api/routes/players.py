@@ -28,12 +28,12 @@ from functions.api.views import (
     to_window_view,
     window_view,
 )
+from shared.assembly import Wiring
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
 from shared.domain.windows import format_day
-from shared.pipeline.answers import Explanation, PendingWindow, PlayerWindow
+from shared.reads.answers import Explanation, PendingWindow, PlayerWindow
 from shared.truth.items import LedgerEntry
-from shared.wiring import Wiring
 
 _WINDOWS: Final = "/leaderboards/{id}/players/{userId:path}/windows"
 _EVENTS: Final = "/leaderboards/{id}/players/{userId:path}/events"

@@ -14,14 +14,14 @@ from functions.api.openapi import building, described, not_modified, operation
 from functions.api.params import Finder, check_combination, read_query, read_ranking_query, to_user_id
 from functions.api.problems import UnknownPlayer
 from functions.api.views import NeighboursView, PlayerView, RankingView, to_entry_views, to_window_view
+from shared.assembly import Wiring
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.windows import Window
-from shared.pipeline.answers import PlayerRanking, Ranking
-from shared.pipeline.cursors import Cursor, filters_of
-from shared.wiring import Wiring
+from shared.reads.answers import PlayerRanking, Ranking
+from shared.reads.cursors import Cursor, filters_of
 
 _RANKINGS: Final = "/leaderboards/{id}/rankings"
 _PLAYER_OF: Final = "/leaderboards/{id}/players"

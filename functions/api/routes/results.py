@@ -11,10 +11,10 @@ from functions.api.openapi import described, operation
 from functions.api.params import Finder, read_query
 from functions.api.problems import NeverFinal, NotFinal
 from functions.api.views import answer
+from shared.assembly import Wiring
+from shared.closing.first_days import first_possible_day
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window, WindowKind
-from shared.pipeline.first_days import first_possible_day
-from shared.wiring import Wiring
 
 _RESULT: Final = "/leaderboards/{id}/result"
 _VERSIONS: Final = "/leaderboards/{id}/result/versions"

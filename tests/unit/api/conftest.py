@@ -18,10 +18,10 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Score
 from shared.domain.windows import DAY_MS, Window, parse_day
-from shared.pipeline.answers import PlayerRanking, Ranking, RankingSource
-from shared.pipeline.cursors import Cursors
-from shared.pipeline.kept import at_once
-from shared.pipeline.leaderboards import Leaderboards
+from shared.lookups.leaderboards import Leaderboards
+from shared.lookups.remembered import at_once
+from shared.reads.answers import PlayerRanking, Ranking, RankingSource
+from shared.reads.cursors import Cursors
 from shared.truth.registry import Conflict
 
 NOW_MS = parse_day("2026-11-23") * DAY_MS + 36_000_000

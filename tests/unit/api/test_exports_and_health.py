@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from functions.api.routes.health import Probes
 from shared.domain.tiers import Tier, TierRule
-from shared.pipeline.rankings import UnknownTier
+from shared.reads.rankings import UnknownTier
+from shared.truth.counters import Noted, TopicSettings
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, ExportRequest
-from shared.truth.telemetry import Noted, TopicSettings
 from tests.unit.api.conftest import NOW_MS, Api
 
 

@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from functions.api.freshness import WAIT_MAX_S, WAIT_RESERVE_MS, Freshness
+from shared.cache.windows import CacheUnavailable
 from shared.domain.periods import Period
 from shared.domain.windows import parse_day
-from shared.live.windows import CacheUnavailable
-from shared.pipeline.answers import RankingSource
+from shared.reads.answers import RankingSource
 from tests.unit.api.conftest import NOW_MS, Answer, Api
 
 RANKINGS = "/leaderboards/cup/rankings"

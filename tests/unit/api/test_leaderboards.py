@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from functions.api.definitions import TRIES_MAX
+from shared.cache.windows import CacheUnavailable
 from shared.domain.events import POINTS_MAX
-from shared.live.windows import CacheUnavailable
 from tests.unit.api.conftest import Api
 
 NEW = "/leaderboards/new"

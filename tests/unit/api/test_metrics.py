@@ -10,11 +10,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from functions.api.exposition import to_text
 from functions.api.routes.metrics import _EXAMPLE, Bounded
 from infra.api_series import EXAMPLE
+from shared.admin.gauges import LEADERBOARDS_MAX, Gauges, TruthGauges
 from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.pipeline.gauges import LEADERBOARDS_MAX, Gauges, TruthGauges
+from shared.truth.counters import Noted, TopicLag
 from shared.truth.progress import Position
-from shared.truth.telemetry import Noted, TopicLag
 
 
 def gauges(leaderboards: int) -> Gauges:

@@ -3,8 +3,8 @@
 import pytest
 
 from functions.api.problems import FIELDS_MAX
-from shared.live.windows import CacheUnavailable
-from shared.pipeline.rankings import Rebuilding
+from shared.cache.windows import CacheUnavailable
+from shared.reads.rankings import Rebuilding
 from shared.truth.commits import Unavailable
 from tests.unit.api.conftest import Api
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from shared.domain.periods import Period
 from shared.domain.windows import parse_day
-from shared.pipeline.result_versions import ResultVersion
+from shared.reads.result_versions import ResultVersion
 from shared.truth.finals import FinalRanking
 from tests.unit.api.conftest import NOW_MS, Api
 

@@ -9,8 +9,8 @@ from functions.api.models import CURSOR_CHARACTERS_MAX, PLAYERS_MAX
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, POINTS_MAX
 from shared.domain.selections import Selection
 from shared.domain.windows import daily, day_of
-from shared.pipeline.cursors import Cursor, Cursors
-from shared.pipeline.rankings import UnknownFilter, UnknownTier
+from shared.reads.cursors import Cursor, Cursors
+from shared.reads.rankings import UnknownFilter, UnknownTier
 from tests.unit.api.conftest import NOW_MS, Api
 
 RANKINGS = "/leaderboards/cup/rankings"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.domain.acts import Act, ActKind, Disqualified, disqualified
+from shared.domain.audit import Act, ActKind, Disqualified, disqualified
 from shared.domain.snapshots import Sample, Snapshot
 from shared.domain.standings import Score
 

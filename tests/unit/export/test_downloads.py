@@ -8,7 +8,7 @@ import pytest
 from infra.local.config import Config as LocalConfig
 from infra.local.config import free_ports
 from shared import settings
-from shared.wiring import S3_ENDPOINTS, Wiring
+from shared.assembly import S3_ENDPOINTS, Wiring
 
 KEY = "exports/cup/2026-W48/file.csv"
 

@@ -20,7 +20,7 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Day
-from shared.pipeline.ranked_table import RankedTable
+from shared.exports.table import RankedTable
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 
 AT_MS = 1_795_430_526_698

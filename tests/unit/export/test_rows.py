@@ -17,17 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from shared.domain.acts import Disqualified
+from shared.closing.ranking import FoldedWindow, WindowRanking
+from shared.closing.result_files import COLUMNS, ranking_file
+from shared.domain.audit import Disqualified
 from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import Day
-from shared.pipeline import ranked_table
-from shared.pipeline.folded_window import FoldedWindow, WindowRanking
-from shared.pipeline.ranked_table import RankedTable
-from shared.pipeline.rankings import UnknownTier
-from shared.pipeline.result_files import COLUMNS, ranking_file
+from shared.exports import table as ranked_table
+from shared.exports.table import RankedTable
+from shared.reads.rankings import UnknownTier
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from tests.folding import by_player
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.pipeline.scratch import PREFIX, YOUNG_S, scratch
+from shared.files.scratch import PREFIX, YOUNG_S, scratch
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_directory_goes_with_its_export_however_that_ends(place: Path) -> None
 def test_what_a_killed_process_has_left_goes_with_the_next_export(place: Path) -> None:
     code = (
         "import os, signal\n"
-        "from shared.pipeline.scratch import scratch\n"
+        "from shared.files.scratch import scratch\n"
         "with scratch() as directory:\n"
         "    (directory / 'spilled').write_text('1')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -4,9 +4,9 @@ import pytest
 
 from functions.api.exposition import Scrape, to_text
 from infra.local.counts import Counts, fetch, parse
-from shared.pipeline.gauges import TruthGauges
+from shared.admin.gauges import TruthGauges
+from shared.truth.counters import Noted
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position
-from shared.truth.telemetry import Noted
 
 UP = {"dynamodb": True, "redis": True, "queues": True}
 

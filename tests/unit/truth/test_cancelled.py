@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 from pynamodb.exceptions import TransactWriteError, UpdateError, VerboseClientError
 
-from shared.domain.acts import Act, ActKind
+from shared.domain.audit import Act, ActKind
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.truth.acts import Acts, Taken
+from shared.truth.audit_log import Acts, Taken
 from shared.truth.commits import Unavailable
 from shared.truth.conditions import delete_if, update_if
 from shared.truth.export_jobs import ExportJob, ExportJobs, ExportRequest, JobTaken

@@ -1,0 +1,93 @@
+"""What a scrape of metrics shows: the service's state and what its functions have counted, from where it stands."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from shared.cache.windows import LiveWindows
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import ALL_TIME, WindowKind, daily, day_of, weekly
+from shared.messaging.queues import DeadLetterQueue
+from shared.truth.counters import Noted, Telemetry
+from shared.truth.progress import Position, Progress
+from shared.truth.registry import Registry
+from shared.truth.work import WorkList
+
+LEADERBOARDS_MAX: Final = 100
+"""Leaderboards in one scrape, the first ones by id: each costs four commands of Redis."""
+
+
+class TruthGauges(Struct, frozen=True):
+    """What DynamoDB knows."""
+
+    positions: Sequence[Position]
+    noted: Noted
+    leaderboards: Sequence[Leaderboard]
+    """At most LEADERBOARDS_MAX."""
+    truncated: bool
+    """Whether there are more leaderboards."""
+    due: Mapping[str, int]
+    """Leaderboard → windows whose days are closed and that have no result yet."""
+
+
+class CacheGauges(Struct, frozen=True):
+    """What Redis knows of some leaderboards."""
+
+    complete: Mapping[str, bool]
+    players: Mapping[tuple[str, WindowKind], int]
+    """Of the windows that are open now; those that the cache can't vouch for are left out."""
+
+
+class Gauges:
+    """Reads them, each group from one dependency."""
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        progress: Progress,
+        telemetry: Telemetry,
+        registry: Registry,
+        work: WorkList,
+        live: LiveWindows,
+        dead_letters: DeadLetterQueue,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._topic = topic
+        self._progress = progress
+        self._telemetry = telemetry
+        self._registry = registry
+        self._work = work
+        self._live = live
+        self._dead_letters = dead_letters
+        self._now_ms = now_ms
+
+    def truth(self) -> TruthGauges:
+        """Raises Unavailable if DynamoDB is out of reach."""
+        positions = self._progress.positions(self._topic)
+        noted = self._telemetry.noted(self._topic)
+        found = self._registry.leaderboards(LEADERBOARDS_MAX + 1)
+        shown = found[:LEADERBOARDS_MAX]
+        work = self._work.all()
+        due = {one.id: len(work[one.id].due) if one.id in work else 0 for one in shown}
+        return TruthGauges(positions, noted, shown, len(found) > len(shown), due)
+
+    def cache(self, leaderboards: Sequence[Leaderboard]) -> CacheGauges:
+        """Raises CacheUnavailable if Redis fails, even if no leaderboard is asked about."""
+        self._live.ping()
+        now_ms = self._now_ms()
+        today = day_of(now_ms)
+        complete, players = {}, {}
+        for one in leaderboards:
+            complete[one.id] = self._live.is_complete(one)
+            for window in (daily(today), weekly(today), ALL_TIME):
+                # one script call: a size and whether it can be vouched for, as of the same instant
+                page = self._live.page(one, window, 0, 1, now_ms)
+                if page.complete:
+                    players[one.id, window.kind] = page.total
+        return CacheGauges(complete, players)
+
+    def dead_letters_waiting(self) -> int:
+        """About how many messages wait on the dead-letter queue. Raises QueueUnavailable if it does not answer."""
+        return self._dead_letters.queue.waiting()

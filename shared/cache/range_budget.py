@@ -1,0 +1,168 @@
+"""How much memory and reading the windows take that are built because somebody asks for them, over all leaderboards.
+
+Every such range stands in one sorted set by when it was read last, and in a hash with its bytes. Both have a hash tag
+of their own. What a range takes is a guess until it is built; what it turned out to take counts for the next one.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+from msgspec import Struct
+
+from shared.cache import keys
+from shared.cache.windows import LiveWindows
+from shared.domain.windows import Day, Window, daily
+
+READ: Final = "{ranges}:read"
+BYTES: Final = "{ranges}:bytes"
+ENTRY_BYTES: Final = 220
+"""What one player of a window is expected to take (docs/scale.md); a range that is built is measured."""
+PROTECTED_MS: Final = 120_000
+"""A range that was read since is not evicted: readers who take turns would build for ever. Each function notes a read
+once a minute."""
+ACCOUNT_MS: Final = 600_000
+"""In how long a caller gets their whole budget anew."""
+EVICTIONS_MAX: Final = 3
+"""Times that room is made for one range; others may take it."""
+FULL_RETRY_S: Final = 60
+
+
+class RangeLimits(Struct, frozen=True):
+    """What ranges that are built on demand may take."""
+
+    memory_bytes: int
+    """All of them together."""
+    cache_percent: int
+    """Of maxmemory: past it no range is added."""
+    caller_reads: int
+    """Partitions of standings - days with events by write shards - that one caller may have read in ACCOUNT_MS."""
+
+
+class RangeRefused(Exception):
+    """A range is not built now. `retry_after_s`: when to ask again."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class NoRoomForRanges(RangeRefused):
+    """Redis has no memory to spare for one more range."""
+
+
+class RangeBudgetSpent(RangeRefused):
+    """The caller has had as much built as they may."""
+
+
+class Admission(Struct, frozen=True):
+    """What became of a wish for a range."""
+
+    is_granted: bool
+    victims: Sequence[tuple[str, str]] = ()
+    """Leaderboards and windows of the ranges that have to go first."""
+
+
+class RangeBudget:
+    """Admits ranges, and knows which of them go first."""
+
+    def __init__(self, live: LiveWindows, limits: RangeLimits, idle_ms: int) -> None:
+        """`idle_ms`: how long a range stays after it was read last."""
+        self._live = live
+        self._limits = limits
+        self._idle_ms = idle_ms
+        names = ("admit_range", "size_range", "evict_range", "touch_range", "release_range", "settle_range")
+        self._admit, self._size, self._evict, self._touch, self._release, self._settle = (
+            live.register(f"{name}.lua") for name in names
+        )
+
+    def admit(self, leaderboard_id: str, window: Window, caller: str, reads: int, now_ms: int) -> Admission:
+        """Count a range in, if there is room. One that is in already costs nothing.
+
+        Args:
+            leaderboard_id: whose.
+            window: the range.
+            caller: who asks.
+            reads: partitions of standings that the build reads.
+            now_ms: the time.
+
+        Raises:
+            NoRoomForRanges, RangeBudgetSpent: if it is refused.
+            CacheUnavailable: if Redis fails.
+        """
+        _, expected = self._sizes(leaderboard_id, window)
+        limits = self._limits
+        args = (
+            _member(leaderboard_id, window.id),
+            now_ms,
+            now_ms - self._idle_ms,
+            now_ms - PROTECTED_MS,
+            expected,
+            limits.memory_bytes,
+            limits.cache_percent,
+            reads * ACCOUNT_MS / limits.caller_reads,
+            ACCOUNT_MS,
+        )
+        account = f"{{ranges}}:of:{sha256(caller.encode()).hexdigest()}"
+        answer, *more = self._live.call(self._admit, (READ, BYTES, account), args)
+        match answer:
+            case b"full":
+                raise NoRoomForRanges("Redis has no memory to spare for one more range", FULL_RETRY_S)
+            case b"crowded":
+                raise NoRoomForRanges("ranges that were just read take all the memory that ranges may", FULL_RETRY_S)
+            case b"spent":
+                raise RangeBudgetSpent("you have had as many new ranges built as one caller may", -(-more[0] // 1000))
+        places = (victim.decode().partition(" ") for victim in more)
+        return Admission(answer != b"evict", [(place[0], place[2]) for place in places])
+
+    def evict(self, leaderboard_id: str, window_id: str) -> None:
+        """Forget a range; a build of it that is under way is lost.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        gone = keys.ranges(leaderboard_id), *_own(leaderboard_id, window_id)
+        self._live.call(self._evict, gone, (window_id,))
+        self.release(leaderboard_id, window_id)
+
+    def release(self, leaderboard_id: str, window_id: str) -> None:
+        """Count a range no longer: it is gone, or is a registered period.
+
+        Raises:
+            CacheUnavailable: as above.
+        """
+        self._live.call(self._release, (READ, BYTES), (_member(leaderboard_id, window_id),))
+
+    def touch(self, leaderboard_id: str, window_id: str, now_ms: int) -> None:
+        """Note that a range is read, if it is counted.
+
+        Raises:
+            CacheUnavailable: as above.
+        """
+        self._live.call(self._touch, (READ,), (_member(leaderboard_id, window_id), now_ms))
+
+    def settle(self, leaderboard_id: str, window: Window, now_ms: int) -> None:
+        """Count what a range takes that was built.
+
+        Raises:
+            CacheUnavailable: as above.
+        """
+        taken, _ = self._sizes(leaderboard_id, window)
+        self._live.call(self._settle, (READ, BYTES), (_member(leaderboard_id, window.id), now_ms, taken))
+
+    def _sizes(self, leaderboard_id: str, window: Window) -> tuple[int, int]:
+        """Bytes that a range takes, and those that it can be expected to take by what is in the cache of its days."""
+        own = _own(leaderboard_id, window.id)
+        days = [keys.ranking(leaderboard_id, daily(Day(day)).id) for day in window.buckets]
+        sized = (*own, keys.ranking(leaderboard_id, "all-time"), *days)
+        taken, expected = self._live.call(self._size, sized, (len(own), ENTRY_BYTES))
+        return taken, expected
+
+
+def _own(leaderboard_id: str, window_id: str) -> list[str]:
+    """All keys that a range of any leaderboard may have; not all have the last."""
+    return [name(leaderboard_id, window_id) for name in (keys.parts, keys.ranking, keys.labels)]
+
+
+def _member(leaderboard_id: str, window_id: str) -> str:
+    return f"{leaderboard_id} {window_id}"

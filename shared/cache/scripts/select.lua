@@ -1,0 +1,117 @@
+-- A page of a run of a window's entries: those between two scores, or of a tier, from an offset or past a place.
+-- The ranking is the sorted set's own order, so every filter is a run of positions, found by counting.
+-- With a label, of such a run those who carry it: they are a run of the label set, found in the same way.
+-- KEYS: the marker, the window's hash, its sorted set; with a label, the window's label set.
+-- ARGV: limit; offset in the run; 'next', 'prev' or '' for no place; the place's score and member; the lowest and the
+--   highest score of the run as the set has them ('-inf', '+inf' for none); then rule and value of each tier up to the
+--   one that is asked for (none: whatever tier): 'topN', 'topPercent' or, with the worst score it takes, 'score'; with a
+--   label, what its members begin with (shared/cache/labels.py).
+-- Returns as page.lua does, then the position of the first entry that is returned, the run's first position and the one
+-- past its last, and how many entries of the window have a better score than the first that is returned. With a label
+-- these positions count who carries it alone, and in place of entries there follows, as in players.lua, {position in the
+-- window from 0, how many have a better score, member, score, ...} of those on the page.
+local set, label_set = KEYS[3], KEYS[4]
+local label = label_set and table.remove(ARGV)
+local limit, offset, direction = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local known = redis.call('HMGET', KEYS[2], '\0complete', '\0revision')
+local total = redis.call('ZCARD', set)
+
+local function up_to(bound) return redis.call('ZCOUNT', set, '-inf', bound) end
+
+-- by bytes, as the set orders equal scores; Lua's own < asks the server's locale
+local function is_before(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then return a < b end
+  end
+  return #one < #other
+end
+
+-- how many entries stand ahead of a place, or ahead of it and on it
+local function ahead_of(score, member, inclusive)
+  local low, high = up_to('(' .. score), up_to(score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local found = redis.call('ZRANGE', set, middle, middle)[1]
+    if is_before(found, member) or (inclusive and found == member) then low = middle + 1 else high = middle end
+  end
+  return low
+end
+
+local function cutoff(rule, value)
+  if rule == 'score' then return up_to(value) end
+  -- as shared/domain/tiers.py cutoff_rank() has it
+  value = tonumber(value)
+  return rule == 'topN' and math.min(value, total) or math.ceil(total * value / 10000)
+end
+
+local first, past = 0, total
+if ARGV[6] ~= '-inf' then first = up_to('(' .. ARGV[6]) end
+if ARGV[7] ~= '+inf' then past = up_to(ARGV[7]) end
+-- every rule takes the ranking from its top to its own cutoff: what is left of it lies below the cutoffs before
+for i = 8, #ARGV, 2 do
+  local last = cutoff(ARGV[i], ARGV[i + 1])
+  if i == #ARGV - 1 then past = math.min(past, last) else first = math.max(first, last) end
+end
+past = math.max(first, past)
+
+local SCORE_BYTES = 8
+
+-- bytes of a score with the sign bit flipped, as they order in a member of the label set; and back
+local function flip(bytes) return string.char((string.byte(bytes) + 128) % 256) .. string.sub(bytes, 2) end
+
+-- how many who carry the label stand ahead of a place, or ahead of it and on it
+local function carriers_ahead(score, member, inclusive)
+  local bound = (inclusive and '[' or '(') .. label .. flip(struct.pack('>i8', tonumber(score))) .. member
+  return redis.call('ZLEXCOUNT', label_set, '[' .. label, bound)
+end
+
+-- how many who carry the label stand ahead of a position in the window
+local function carriers_at(position)
+  if position == 0 then return 0 end
+  -- no place begins with this byte: scores take 53 bits
+  if position == total then return redis.call('ZLEXCOUNT', label_set, '[' .. label, '(' .. label .. '\255') end
+  local entry = redis.call('ZRANGE', set, position, position, 'WITHSCORES')
+  return carriers_ahead(entry[2], entry[1], false)
+end
+
+-- where those at some positions among the carriers stand in the window
+local function carriers(from, to)
+  local start = redis.call('ZLEXCOUNT', label_set, '-', '(' .. label)
+  local found, better, before = {}, 0, nil
+  for _, carrier in ipairs(redis.call('ZRANGE', label_set, start + from, start + to - 1)) do
+    local place = string.sub(carrier, #label + 1)
+    local member = string.sub(place, SCORE_BYTES + 1)
+    local score = string.format('%.0f', (struct.unpack('>i8', flip(string.sub(place, 1, SCORE_BYTES)))))
+    if score ~= before then better, before = up_to('(' .. score), score end
+    found[#found + 1] = redis.call('ZRANK', set, member)
+    found[#found + 1] = better
+    found[#found + 1] = member
+    found[#found + 1] = score
+  end
+  return found
+end
+
+if label then
+  ahead_of = carriers_ahead
+  first, past = carriers_at(first), carriers_at(past)
+end
+
+local from, to
+if direction == 'prev' then
+  to = math.min(past, ahead_of(ARGV[4], ARGV[5], false))
+  from = math.max(first, to - limit)
+else
+  from = direction == 'next' and math.max(first, ahead_of(ARGV[4], ARGV[5], true)) or first + offset
+  to = math.min(past, from + limit)
+end
+local entries, better = {}, 0
+if label then
+  local found = from < to and carriers(from, to) or {}
+  return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, past, better, found}
+end
+if from < to then
+  entries = redis.call('ZRANGE', set, from, to - 1, 'WITHSCORES')
+  better = up_to('(' .. entries[2])
+end
+return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, past, better}

@@ -1,0 +1,155 @@
+"""Reads of live windows that look for something: a run of entries, some players, one player everywhere.
+
+One round trip each, at any depth.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from shared.cache import keys, labels
+from shared.cache.windows import HEAD_BYTES, LiveWindows, Page, to_lines, to_page
+from shared.domain.rules import Leaderboard, Order
+from shared.domain.selections import Place, Selection
+from shared.domain.standings import Score
+from shared.domain.tiers import Tier, TierRule
+from shared.domain.windows import Window
+
+_BY_RANK: Final = (TierRule.TOP_N, TierRule.TOP_PERCENT)
+
+
+class Run(Struct, frozen=True):
+    """A page of a run of entries, all of it seen at one instant."""
+
+    page: Page
+    first: int
+    """Position of the run's first entry, from 0; an empty run begins where it would stand."""
+    past: int
+    """Position past its last entry."""
+    better: int
+    """How many players have a strictly better score than the page's first line."""
+    found: Sequence["Found"] = ()
+    """With a label the players of the page, in place of its lines; `first` and `past` count who carries it alone."""
+
+
+class Found(Struct, frozen=True):
+    """A player who is in the window."""
+
+    position: int
+    """From 0."""
+    better: int
+    """How many players have a strictly better score."""
+    user_id: str
+    score: Score
+
+
+class Players(Struct, frozen=True):
+    """Some players of a window, all of it seen at one instant."""
+
+    page: Page
+    """Without lines."""
+    found: Sequence[Found]
+
+
+class LiveQueries:
+    """Searches in the windows of `LiveWindows`."""
+
+    def __init__(self, live: LiveWindows) -> None:
+        self._live = live
+        self._select, self._players, self._player_windows = (
+            live.register(name) for name in ("select.lua", "players.lua", "player_windows.lua")
+        )
+
+    def select(self, leaderboard: Leaderboard, window: Window, selection: Selection, now_ms: int) -> Run:
+        """A page of the entries that a selection takes; its tier is one of the leaderboard's.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        args = (selection.limit, selection.offset, *_place(leaderboard, selection), *_bounds(leaderboard, selection))
+        tiers = [part for tier in _up_to(leaderboard, selection.tier) for part in _rule(leaderboard, tier)]
+        read: tuple[str, ...] = self._live.read_keys(leaderboard, window)
+        label: list[bytes] = []
+        if selection.label is not None:
+            read = (*read, keys.labels(leaderboard.id, window.id))
+            label = [labels.prefix(leaderboard.filters, *selection.label)]
+        answer = self._live.read(self._select, read, (*args, *tiers, *label))
+        page = to_page(leaderboard, window, now_ms, answer, answer[5])
+        return Run(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[9]) if label else ())
+
+    def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], now_ms: int) -> Players:
+        """Where some players stand, best first; who has no points is not among them.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        answer = self._live.read(self._players, self._live.read_keys(leaderboard, window), user_ids)
+        return _to_players(leaderboard, window, answer, now_ms)
+
+    def player_windows(
+        self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str, now_ms: int
+    ) -> list[Players]:
+        """Where a player stands in each of the windows; in each he is found, or nobody.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        read = [keys.complete(leaderboard.id)]
+        for window in windows:
+            read += self._live.read_keys(leaderboard, window)[1:]
+        answers = self._live.read(self._player_windows, read, (user_id,))
+        return [_to_players(leaderboard, *pair, now_ms) for pair in zip(windows, answers, strict=True)]
+
+
+def _to_players(leaderboard: Leaderboard, window: Window, answer: Sequence[Any], now_ms: int) -> Players:
+    page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), 0)
+    return Players(page, sorted(_to_found(leaderboard, answer[4]), key=lambda one: one.position))
+
+
+def _to_found(leaderboard: Leaderboard, flat: Sequence[Any]) -> list[Found]:
+    lines = to_lines(leaderboard, flat[2::4], flat[3::4])
+    return [
+        Found(position, better, user_id, score)
+        for position, better, (user_id, score) in zip(flat[::4], flat[1::4], lines, strict=True)
+    ]
+
+
+def _set_score(leaderboard: Leaderboard, points: int) -> int:
+    """The score that the sorted set has for points."""
+    return -points if leaderboard.order is Order.DESC else points
+
+
+def _place(leaderboard: Leaderboard, selection: Selection) -> tuple[str, int, bytes]:
+    place = selection.place
+    if place is None:
+        return "", 0, b""
+    return "prev" if selection.backward else "next", _set_score(leaderboard, place.score.points), _member(place)
+
+
+def _member(place: Place) -> bytes:
+    return place.score.reached_at_ms.to_bytes(HEAD_BYTES, "big") + place.user_id.encode()
+
+
+def _bounds(leaderboard: Leaderboard, selection: Selection) -> tuple[int | str, int | str]:
+    """The lowest and the highest score of the run, as the sorted set has them."""
+    low, high = selection.min_score, selection.max_score
+    if leaderboard.order is Order.DESC:
+        low, high = high, low
+    return (
+        "-inf" if low is None else _set_score(leaderboard, low),
+        "+inf" if high is None else _set_score(leaderboard, high),
+    )
+
+
+def _up_to(leaderboard: Leaderboard, name: str | None) -> Sequence[Tier]:
+    """The tiers up to and with the named one."""
+    if name is None:
+        return ()
+    names = [tier.name for tier in leaderboard.tiers]
+    return leaderboard.tiers[: names.index(name) + 1]
+
+
+def _rule(leaderboard: Leaderboard, tier: Tier) -> tuple[str, int]:
+    """A tier's rule for the script. The rules on scores bound the ranking from its top, as those on ranks do."""
+    return (tier.rule, tier.value) if tier.rule in _BY_RANK else ("score", _set_score(leaderboard, tier.value))

@@ -1,0 +1,41 @@
+"""How many clients wait for a change at a time, over all instances of the API.
+
+An instance serves one request at a time, so each wait holds one that nobody else can use. What is left must serve
+everybody who does not wait.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from shared.cache.windows import CacheUnavailable, LiveWindows
+
+KEY: Final = "lb:waits"
+RETRY_S: Final = 5
+"""When to ask again who may not wait: polling as rarely costs an eightieth of waiting (docs/scale.md)."""
+
+
+class Waits:
+    """Grants waits."""
+
+    def __init__(self, live: LiveWindows, most: int, new_token: Callable[[], str]) -> None:
+        """`most`: waits at a time."""
+        self._live = live
+        self._most = most
+        self._new_token = new_token
+        self._grant, self._end = live.register("grant_wait.lua"), live.register("end_wait.lua")
+
+    @contextmanager
+    def granted(self, wait_ms: int) -> Iterator[bool]:
+        """Whether a client may wait for so long; while Redis fails nobody may. It is given back at the end."""
+        token = self._new_token()
+        try:
+            is_granted = bool(self._live.call(self._grant, (KEY,), (token, self._most, wait_ms)))
+        except CacheUnavailable:
+            is_granted = False
+        try:
+            yield is_granted
+        finally:
+            if is_granted:
+                with suppress(CacheUnavailable):  # it ends by itself
+                    self._live.call(self._end, (KEY,), (token,))

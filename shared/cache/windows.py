@@ -1,0 +1,404 @@
+"""Windows in Redis: apply standings, read pages and positions. One round trip each."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from circuitbreaker import CircuitBreaker
+from redis import Redis
+
+from shared.cache import keys
+from shared.cache.errors import CacheFull, CacheRefused, CacheUnavailable, raising
+from shared.cache.labels import tokens_of
+from shared.cache.leases import Build, vouches
+from shared.cache.pages import (
+    EXPIRY_MARGIN_MS,
+    HEAD_BYTES,
+    RETENTION_MS,
+    Labels,
+    Page,
+    Position,
+    expires_ms,
+    is_kept,
+    kept_until_ms,
+    to_lines,
+    to_page,
+    to_points,
+)
+from shared.domain.audit import Disqualified
+from shared.domain.rules import LATENESS_MAX_MS, Leaderboard, Order
+from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
+from shared.domain.standings import Standing
+from shared.domain.tiers import TierRule
+from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, DAY_MIN, Day, Window, daily, day_of, weekly
+
+__all__ = [
+    "APPLY_PLAYERS",
+    "EXPIRY_MARGIN_MS",
+    "HEAD_BYTES",
+    "RETENTION_MS",
+    "CacheFull",
+    "CacheRefused",
+    "CacheUnavailable",
+    "Labels",
+    "LiveWindows",
+    "Page",
+    "Position",
+    "Standings",
+    "expires_ms",
+    "is_kept",
+    "kept_until_ms",
+    "to_lines",
+    "to_page",
+]
+
+APPLY_PLAYERS: Final = 250
+"""Players in one call of the apply script: up to 15 ms of Redis, after which readers get their turn. What goes on is no
+slower than in longer calls (docs/benchmarks.md)."""
+
+_WINDOW_KEYS: Final = (keys.parts, keys.ranking, keys.labels)
+_WEEK_DAYS: Final = 7
+PROBE_KEY: Final = "writable"
+"""What a probe writes, to be gone after PROBE_MS: a Redis that is full answers everything else."""
+PROBE_MS: Final = 60_000
+PROBE_EVERY_MS: Final = 1_000
+"""How often one function finds out whether Redis takes writes at all, before it shows what Redis vouches for."""
+
+Standings = Mapping[str, Mapping[Day, Standing]]
+"""User id → bucket → standing."""
+
+
+@cache
+def _script(name: str) -> bytes:
+    return (Path(__file__).parent / "scripts" / name).read_bytes()
+
+
+class LiveWindows:
+    """All windows of all leaderboards in one Redis."""
+
+    def __init__(
+        self, redis: "Redis", breaker: CircuitBreaker | None = None, now_ms: Callable[[], int] | None = None
+    ) -> None:
+        """Of one Redis.
+
+        Args:
+            redis: the client.
+            breaker: keeps callers from waiting for a Redis that hangs, each for itself.
+            now_ms: the time, for who shows rankings to others: see `read`. Without it nothing is probed.
+        """
+        self._redis = redis
+        self._breaker = breaker
+        self._now_ms = now_ms
+        self._probed_ms: int | None = None
+        self._apply = self.register("apply.lua")
+        self._page = self.register("page.lua")
+        self._snapshot = self.register("snapshot.lua")
+        self._player = self.register("player.lua")
+        self._disqualified = self.register("disqualified.lua")
+        self._withdraw = self.register("withdraw.lua")
+
+    def register(self, name: str) -> Any:
+        """A script of this package, for `call`."""
+        return self._redis.register_script(_script(name))
+
+    def apply(self, leaderboard: Leaderboard, standings: Standings, now_ms: int, build: Build | None = None) -> int:
+        """Bring every window that the standings feed up to them. Harmless twice, late or out of order.
+
+        Args:
+            leaderboard: whose windows.
+            standings: of any number of players; of no more than APPLY_PLAYERS for a build.
+            now_ms: the time.
+            build: the rebuild that this is part of.
+
+        Returns:
+            How many players' parts of windows were older than what was applied.
+
+        Raises:
+            BuildLost: if the build is another's, or some of what it filled in is gone.
+            CacheRefused: if Redis answers with an error. Unless this is part of a build, nothing of the leaderboard is
+                marked as complete from then on, if the error says that it is withdrawn.
+            CacheUnavailable: if Redis fails; some windows may have been brought up.
+        """
+
+        def windows_of(bucket: Day) -> list[tuple[str, int]]:
+            windows = (ALL_TIME,) if bucket == ALL_TIME_BUCKET else (daily(bucket), weekly(bucket))
+            return [(window.id, expires_ms(leaderboard, window)) for window in windows]
+
+        chunks = _chunks(standings)
+        calls = [self._to_apply(leaderboard, chunk, now_ms, windows_of, feed_ranges=True) for chunk in chunks]
+        if build is not None:
+            return self._apply_all(leaderboard, calls, build)
+        with self._withdrawing(leaderboard.id):
+            return self._apply_all(leaderboard, calls, None)
+
+    def fill(self, leaderboard: Leaderboard, window: Window, standings: Standings, now_ms: int, *, build: Build) -> int:
+        """Apply standings to one window only, while it is being built from the truth.
+
+        Raises:
+            BuildLost, CacheUnavailable: as above.
+        """
+        windows = [(window.id, build.expires_ms)]
+        payload = self._to_apply(leaderboard, standings, now_ms, lambda _: windows, feed_ranges=False)
+        return self._apply_all(leaderboard, [payload], build)
+
+    def show_disqualified(self, leaderboard_id: str, out: Disqualified) -> None:
+        """Say who is to stand in no window, unless a later act is known here.
+
+        A window follows when any standing of such a player is applied to it, be it one it has seen.
+
+        Raises:
+            CacheRefused, CacheUnavailable: as above.
+        """
+        args = (out.acts, msgspec.msgpack.encode(sorted(out.user_ids)))
+        with self._withdrawing(leaderboard_id):
+            self.call(self._disqualified, (keys.disqualified(leaderboard_id),), args)
+
+    def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Page:
+        """Entries `offset` to `offset + limit` of a window.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        args = (offset, offset + limit - 1)
+        answer = self.read(self._page, self.read_keys(leaderboard, window), args)
+        return to_page(leaderboard, window, now_ms, answer, offset)
+
+    def labels(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Labels:
+        """Members `offset` to `offset + limit` of a window's label set.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        marker, hash_key, _ = self.read_keys(leaderboard, window)
+        read = (marker, hash_key, keys.labels(leaderboard.id, window.id))
+        answer = self.read(self._page, read, (offset, offset + limit - 1))
+        page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), offset)
+        return Labels(page.complete, page.total, answer[4][::2])
+
+    def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, now_ms: int) -> Position:
+        """Where a player stands, with up to `context` entries above him and below.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        by_rank = [tier for tier in leaderboard.tiers if tier.rule in (TierRule.TOP_N, TierRule.TOP_PERCENT)]
+        rules = [part for tier in by_rank for part in (tier.rule, tier.value)]
+        answer = self.read(self._player, self.read_keys(leaderboard, window), (user_id, context, *rules))
+        page = to_page(leaderboard, window, now_ms, answer, answer[6])
+        scores = zip(by_rank, answer[7], strict=False)  # none are looked up for a player who is not there
+        cutoffs = {tier.name: to_points(leaderboard, score) for tier, score in scores if score is not None}
+        return Position(page, answer[5], cutoffs, answer[8])
+
+    def snapshot(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> tuple[bool, Snapshot]:
+        """The top of a window and samples of the rest; and whether the cache vouches for it.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        answer = self.read(self._snapshot, self.read_keys(leaderboard, window), (TOP_ENTRIES, SAMPLES))
+        page = to_page(leaderboard, window, now_ms, answer, 0)
+        positions, lines = answer[5][::3], to_lines(leaderboard, answer[5][1::3], answer[5][2::3])
+        samples = [Sample(position + 1, *line) for position, line in zip(positions, lines, strict=True)]
+        return page.complete, Snapshot(page.revision, page.total, now_ms, page.lines, samples)
+
+    def revision(self, leaderboard: Leaderboard, window: Window) -> int:
+        """The window's revision as it is now; 0 if nobody is in it or it is not there. One cheap command.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        self._check_writable()
+        with self._reaching():
+            found: Any = self._redis.hget(keys.parts(leaderboard.id, window.id), "\0revision")
+        return int(found or 0)
+
+    def ranges(self, leaderboard_id: str, now_ms: int) -> set[str]:
+        """Ids of the windows that were built on demand and are fed.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        with self._reaching():
+            found: Any = self._redis.hgetall(keys.ranges(leaderboard_id))
+        expiries = {name.decode(): value.rpartition(b" ")[2] for name, value in found.items()}
+        known = {name: int(expiry) for name, expiry in expiries.items() if expiry.isdigit()}  # apply.lua drops others
+        return {name for name, expires_ms in known.items() if not 0 < expires_ms <= now_ms}
+
+    def withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
+        """Forget a window that holds what it should not; nobody vouches for it until it is built anew.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        forgotten = keys.of_window(leaderboard, window)
+        if is_kept(leaderboard, window, now_ms):  # a rebuild that is under way may have filled it already
+            forgotten += [keys.complete(leaderboard.id), keys.rebuild(leaderboard.id)]
+        with self._reaching(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.unlink(*forgotten)
+            pipe.hdel(keys.ranges(leaderboard.id), window.id)
+            pipe.execute()
+
+    def mark_incomplete(self, leaderboard_id: str) -> None:
+        """Take back that windows of a leaderboard hold all of the truth: reads say `snapshot` until they are rebuilt.
+
+        What is kept for everybody stays and goes on being fed; what was built on demand is forgotten, and so are builds
+        under way. It takes deletes alone, which Redis allows while it is full.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        self._forget(leaderboard_id, [])
+
+    def forget(self, leaderboard: Leaderboard, now_ms: int) -> None:
+        """Forget all that is known of a leaderboard, whatever it is: what is built then doesn't go by any of it.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        windows = {ALL_TIME} | {window for day in _days_there(now_ms) for window in (daily(day), weekly(day))}
+        window_keys = [name(leaderboard.id, window.id) for window in windows for name in _WINDOW_KEYS]
+        self._forget(leaderboard.id, [keys.disqualified(leaderboard.id), *window_keys])
+
+    def is_complete(self, leaderboard: Leaderboard) -> bool:
+        """Whether daily, weekly and all-time windows hold all of the truth.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        with self._reaching():
+            marker: Any = self._redis.get(keys.complete(leaderboard.id))
+        return vouches(leaderboard, marker)
+
+    def ping(self) -> None:
+        """Raises CacheUnavailable unless Redis takes a write; it is asked however often it failed before."""
+        with raising():
+            self._probe()
+
+    def _check_writable(self) -> None:
+        """Raise CacheUnavailable if Redis takes no write at all, so that nobody could take back what it vouches for.
+
+        So it is of one that can't save, lost its replicas, or is a replica itself. One that is only full takes deletes:
+        there each leaderboard is withdrawn when a write for it is refused, and the others are still live.
+        """
+        if self._now_ms is None:
+            return
+        now_ms = self._now_ms()
+        if self._probed_ms is not None and 0 <= now_ms - self._probed_ms < PROBE_EVERY_MS:
+            return
+        with suppress(CacheFull), self._reaching():
+            self._probe()
+        self._probed_ms = now_ms
+
+    def _probe(self) -> None:
+        self._redis.set(PROBE_KEY, b"", px=PROBE_MS)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Around commands: their failures count, and while there were too many none is sent."""
+        if self._breaker is not None and self._breaker.opened:
+            raise CacheUnavailable("Redis has failed repeatedly and is left alone for a moment")
+        with raising(), self._breaker or nullcontext():
+            yield
+
+    @contextmanager
+    def _withdrawing(self, leaderboard_id: str) -> Iterator[None]:
+        """Around what windows need to stay true: if Redis refuses it, they are not marked as complete any longer."""
+        try:
+            yield
+        except CacheRefused as refused:
+            with suppress(CacheUnavailable):
+                self.mark_incomplete(leaderboard_id)
+                refused.withdrawn = True
+            raise
+
+    def _forget(self, leaderboard_id: str, names: Sequence[str]) -> None:
+        kept = keys.complete(leaderboard_id), keys.rebuild(leaderboard_id)
+        forgotten = (keys.ranges(leaderboard_id), *kept, *names)
+        self.call(self._withdraw, forgotten, (keys.prefix(leaderboard_id),))
+
+    def _to_apply(
+        self,
+        leaderboard: Leaderboard,
+        standings: Standings,
+        now_ms: int,
+        windows_of: Callable[[Day], list[tuple[str, int]]],
+        *,
+        feed_ranges: bool,
+    ) -> bytes:
+        """What one call of the apply script is told."""
+        by_bucket = _by_bucket(leaderboard, standings)
+        groups = [(bucket, updates, windows_of(bucket)) for bucket, updates in by_bucket.items()]
+        rules = leaderboard.aggregation, leaderboard.order is Order.DESC
+        told = (*rules, now_ms, feed_ranges, leaderboard.lateness_ms, groups)
+        return msgspec.msgpack.encode((*told, len(leaderboard.filters)) if leaderboard.filters else told)
+
+    def _apply_all(self, leaderboard: Leaderboard, payloads: Sequence[bytes], build: Build | None) -> int:
+        """Call the script for each, all in one round trip, with others let in between."""
+        script_keys = [keys.ranges(leaderboard.id), keys.disqualified(leaderboard.id), *([build.key] if build else ())]
+        prefix, counted = keys.prefix(leaderboard.id), [build.token, build.next_fill] if build else []
+        calls = [(prefix, payload, *counted) for payload in payloads]
+        if len(calls) == 1:
+            answers = [self.call(self._apply, script_keys, calls[0])]
+        else:
+            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+                for args in calls:
+                    self._apply(keys=script_keys, args=args, client=pipe)
+                answers = pipe.execute()
+        for answer in answers:
+            if build is not None:
+                build.filled(answer[1])
+        return sum(answer[0] for answer in answers)
+
+    def read_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[str, str, str]:
+        """What every read of a window looks at: the marker, the window's hash, its sorted set."""
+        return (
+            keys.complete(leaderboard.id),
+            keys.parts(leaderboard.id, window.id),
+            keys.ranking(leaderboard.id, window.id),
+        )
+
+    def read(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a registered script that reads what Redis vouches for, unless Redis takes no writes.
+
+        Raises:
+            CacheUnavailable: if so, or if Redis fails.
+        """
+        self._check_writable()
+        return self.call(script, script_keys, args)
+
+    def call(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a registered script.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+        """
+        with self._reaching():
+            return script(keys=script_keys, args=args)
+
+
+def _days_there(now_ms: int) -> Iterator[Day]:
+    """Every day of which there may be keys, by whatever lateness they were kept."""
+    oldest = day_of(max(0, now_ms - LATENESS_MAX_MS - RETENTION_MS - EXPIRY_MARGIN_MS)) - _WEEK_DAYS
+    return (Day(day) for day in range(max(DAY_MIN, oldest), day_of(now_ms) + _WEEK_DAYS))
+
+
+def _chunks(standings: Standings) -> Iterator[Standings]:
+    players = iter(standings.items())
+    while chunk := dict(islice(players, APPLY_PLAYERS)):
+        yield chunk
+
+
+def _by_bucket(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list[Any]]:
+    """Bucket → user, version, points, reached_at, user, …, as apply.lua reads them."""
+    buckets: dict[Day, list[Any]] = {}
+    for user_id, by_bucket in standings.items():
+        for bucket, standing in by_bucket.items():
+            updates = buckets.setdefault(bucket, [])
+            updates.extend((user_id, standing.version, standing.points, standing.reached_at_ms))
+            if leaderboard.filters:
+                updates.append(tokens_of(leaderboard.filters, standing))
+    return buckets

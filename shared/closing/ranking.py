@@ -1,0 +1,90 @@
+"""The ranking of a whole window from the truth, by the domain's own rules, in memory that does not grow with it.
+
+The export has an implementation of its own (shared/exports/table.py), and so has the cache: each checks the
+others.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from shared.cache.labels import member, user_of
+from shared.domain.audit import Disqualified
+from shared.domain.labels import Label, latest_labels
+from shared.domain.ranking import Entry, from_order_bytes, order_bytes, to_entries
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import Score, Standing, combine
+from shared.domain.windows import Day
+from shared.files.sorting import Sorter
+
+PlayerStandings = tuple[str, Sequence[tuple[Day, Standing]]]
+"""User id and all standings of a window's days, oldest first."""
+
+
+class FoldedWindow:
+    """Scores of everybody who has played, in ranking order; disqualified players among them."""
+
+    def __init__(self, leaderboard: Leaderboard, players: Iterable[PlayerStandings], directory: Path) -> None:
+        """`directory` takes what does not fit into memory: some 50 bytes a player, and 70 for each label."""
+        self.leaderboard = leaderboard
+        self._scores = Sorter(directory, "scores")
+        self._labels = Sorter(directory, "labels")
+        for user_id, standings in players:
+            self._fold(user_id, standings)
+
+    def scores(self) -> Iterator[tuple[str, Score]]:
+        """User id and score of everybody, in ranking order."""
+        order = self.leaderboard.order
+        return (from_order_bytes(order, line) for line in self._scores)
+
+    def label_members(self) -> Iterator[bytes]:
+        """The label set of everybody, in its order; nothing without filters."""
+        return iter(self._labels)
+
+    def _fold(self, user_id: str, standings: Sequence[tuple[Day, Standing]]) -> None:
+        board = self.leaderboard
+        parts = [Score(standing.points, standing.reached_at_ms) for _, standing in standings]
+        score = combine(board.aggregation, board.order, parts)
+        self._scores.add(order_bytes(board.order, user_id, score))
+        if board.filters:
+            labels: tuple[Label, ...] = ()
+            for _, standing in standings:
+                labels = latest_labels(labels, standing.labels)
+            for label in labels:
+                self._labels.add(member(board, label.filter, label.value, user_id, score))
+
+
+class WindowRanking:
+    """A folded window without those who are disqualified. Each of its methods goes through the window once."""
+
+    def __init__(self, window: FoldedWindow, out: Disqualified) -> None:
+        self._window = window
+        self.out = out
+        self.players = 0
+        self.sum_of_points = 0
+        for _, score in self.scores():
+            self.players += 1
+            self.sum_of_points += score.points
+
+    def scores(self) -> Iterator[tuple[str, Score]]:
+        """User id and score, in ranking order."""
+        return (line for line in self._window.scores() if line[0] not in self.out.user_ids)
+
+    def entries(self) -> Iterator[Entry]:
+        """Every line of the ranking."""
+        return to_entries(self._window.leaderboard.tiers, self.players, 0, 0, self.scores())
+
+    def label_members(self) -> Iterator[bytes]:
+        """The label set, in its order."""
+        return (line for line in self._window.label_members() if user_of(line) not in self.out.user_ids)
+
+    def changes_since(self, before: "WindowRanking") -> Iterator[tuple[Entry | None, Entry | None]]:
+        """Entries before and now of everybody who has one, in ranking order.
+
+        Both are rankings of one folded window, so whoever is in both stands between the same others.
+        """
+        entries_before, entries_now = before.entries(), self.entries()
+        for user_id, _ in self._window.scores():
+            was = None if user_id in before.out.user_ids else next(entries_before)
+            now = None if user_id in self.out.user_ids else next(entries_now)
+            if was is not None or now is not None:
+                yield was, now

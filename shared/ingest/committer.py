@@ -1,0 +1,262 @@
+"""Commit candidates to the truth: read, fold, write, judge what failed, and again."""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from shared.domain.events import ScoreEvent
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import DaySums, Standing
+from shared.domain.windows import ALL_TIME_BUCKET, DAY_MIN, Day, day_of
+from shared.ingest.backpressure import TRIES_MAX, Pressure
+from shared.ingest.candidates import Candidate, Disposition
+from shared.ingest.planner import Plan, judge, pack, plan
+from shared.retries import Backoff, RunAll
+from shared.truth.commits import Commits, Failed, Failure, PlayerKey, Unavailable
+from shared.truth.reads import BATCH_GET_KEYS_MAX, EventKey, Reads, StandingKey, event_key
+
+ROUNDS_MAX: Final = 1_000
+"""Every round without progress counts towards TRIES_MAX and every other settles an event, so this is never reached."""
+
+
+class _Player:
+    """One player's way through the rounds."""
+
+    __slots__ = ("buckets", "candidates", "contended", "leaderboard", "ledger", "standings", "user_id")
+
+    def __init__(self, leaderboard: Leaderboard, user_id: str) -> None:
+        self.leaderboard = leaderboard
+        self.user_id = user_id
+        self.candidates: list[Candidate] = []
+        self.buckets: set[Day] = {ALL_TIME_BUCKET}
+        self.ledger: dict[str, ScoreEvent] = {}
+        """Events known to be in the ledger, by id."""
+        self.standings: dict[Day, Standing] | None = None
+        """All his touched standings, once they are known to hold all of his settled events."""
+        self.contended = False
+
+    @property
+    def pending(self) -> list[Candidate]:
+        return [candidate for candidate in self.candidates if candidate.disposition is None]
+
+    def touched(self, current: Mapping[StandingKey, Standing]) -> dict[Day, Standing]:
+        found = {bucket: current.get((self.leaderboard.id, self.user_id, bucket)) for bucket in self.buckets}
+        return {bucket: standing for bucket, standing in found.items() if standing is not None}
+
+    def judge_known(self) -> None:
+        for candidate in self.pending:
+            existing = self.ledger.get(candidate.event.event_id)
+            if existing is not None:
+                judge(candidate, existing)
+
+    def fail(self, failure: str) -> None:
+        """Also what is in the ledger comes again: the live windows have not been shown it."""
+        for candidate in self.candidates:
+            if candidate.disposition is not Disposition.REJECTED:
+                candidate.fail(failure)
+
+
+class Committer:
+    """Brings candidates into the truth, each exactly once."""
+
+    def __init__(self, commits: Commits, reads: Reads, run_all: RunAll, backoff: Backoff) -> None:
+        self._commits = commits
+        self._reads = reads
+        self._run_all = run_all
+        self._pressure = Pressure(backoff)
+
+    def commit(
+        self, candidates: Iterable[Candidate], has_time: Callable[[], bool] = lambda: True
+    ) -> dict[PlayerKey, dict[Day, Standing]]:
+        """Commit every candidate without disposition; afterwards each has one.
+
+        Args:
+            candidates: those of one player in the order of the topic; those that the rules refuse are left alone.
+            has_time: asked after each round; what is unsettled when it says no has to come again.
+
+        Returns:
+            For each player with an event in the ledger, old or new, his standings in the buckets his events touched, at
+            least as new as those events: what the live windows are to show.
+        """
+        players = _by_player(one for one in candidates if one.disposition is None and one.refusal is None)
+        unsettled = dict(players)
+        failure: str | None = None
+        tries = 0
+        for _ in range(ROUNDS_MAX):
+            failure = self._round(unsettled) if unsettled else None
+            unsettled = {key: player for key, player in unsettled.items() if player.standings is None}
+            if not unsettled:
+                break
+            tries = 0 if failure is None else tries + 1
+            if tries == TRIES_MAX:
+                break
+            if not has_time():
+                failure = failure or "the time of this call is up"
+                break
+            self._pressure.wait(tries)
+        for player in unsettled.values():
+            player.fail(failure or f"not settled after {ROUNDS_MAX} rounds")
+        return {key: player.standings for key, player in players.items() if player.standings}
+
+    def settle_refused(self, candidates: Sequence[Candidate]) -> dict[PlayerKey, dict[Day, Standing]]:
+        """Settle the candidates that the rules refuse, once the others are committed.
+
+        What the ledger holds was accepted, by whichever rules, and is a duplicate whatever they say now.
+
+        Args:
+            candidates: all of the call.
+
+        Returns:
+            For each player with a duplicate among them his standings in the buckets of those, unless his leaderboard is
+            archived.
+        """
+        refused = [one for one in candidates if one.disposition is None and one.refusal is not None]
+        if not refused:
+            return {}
+        unsettled = {event_key(one.event) for one in candidates if one.disposition is Disposition.FAILED}
+        try:
+            held = self._reads.held(one.event for one in refused)
+            for candidate in refused:
+                _settle_refused(candidate, held.get(event_key(candidate.event)), unsettled)
+            players = _by_player(one for one in refused if one.disposition is Disposition.DUPLICATE)
+            current = self._reads.standings(_touched_by(players.values()))
+        except Unavailable as unavailable:
+            for candidate in refused:
+                candidate.fail(str(unavailable))
+            return {}
+        return {key: player.touched(current) for key, player in players.items()}
+
+    def _round(self, players: Mapping[PlayerKey, _Player]) -> str | None:
+        """One read and one write of all players. Returns what was in the way if nothing at all got further."""
+        pending = _count_pending(players)
+        try:
+            current = self._reads.standings(_touched_by(players.values()))
+            plans = [one for player in players.values() if (one := self._plan(player, current)) is not None]
+        except Unavailable as unavailable:
+            return str(unavailable)
+        progress = _count_pending(players) < pending or any(player.standings is not None for player in players.values())
+        groups = pack(plans, {key for key, player in players.items() if player.contended})
+        failure = "the standings were changed by others at every try"
+        for group, result in self._write_in_waves(groups):
+            if isinstance(result, Unavailable):
+                failure = str(result)
+            elif result:
+                settled = [_learn(players[failed.player.key], failed) for failed in result]
+                progress |= any(settled)
+            else:
+                progress = True
+                for one in group:
+                    _committed(players[one.commit.key], one, current)
+        return None if progress else failure
+
+    def _plan(self, player: _Player, current: Mapping[StandingKey, Standing]) -> Plan | None:
+        """What the player's pending events write. If none was left before the read, his standings are as read."""
+        player.judge_known()
+        standings = player.touched(current)
+        if not player.pending:
+            player.standings = standings
+            return None
+        lookups = _Lookups(self._reads, player.leaderboard, player.user_id)
+        return plan(player.leaderboard, player.user_id, player.pending, standings, lookups)
+
+    def _write_in_waves(self, groups: Sequence[list[Plan]]) -> Iterator[tuple[list[Plan], list[Failed] | Unavailable]]:
+        """Write groups until a wave is refused; what is not written then waits for the next round."""
+        while groups:
+            wave = self._pressure.next_wave(groups)
+            results = self._run_all([partial(self._write, group) for group in wave])
+            yield from zip(wave, results, strict=True)
+            if any(isinstance(result, Unavailable) for result in results):
+                self._pressure.refused(len(wave))
+                return
+            self._pressure.taken()
+            groups = groups[len(wave) :]
+
+    def _write(self, group: Sequence[Plan]) -> list[Failed] | Unavailable:
+        try:
+            return self._commits.commit([one.commit for one in group])
+        except Unavailable as unavailable:
+            return unavailable
+
+
+class _Lookups:
+    """Reads of one player."""
+
+    def __init__(self, reads: Reads, leaderboard: Leaderboard, user_id: str) -> None:
+        self._reads = reads
+        self._leaderboard = leaderboard
+        self._user_id = user_id
+
+    def sums(self, all_time: Standing) -> DaySums | None:
+        """Read from the standings of his days, from the last one back until they are all that all time holds."""
+        days: dict[Day, Standing] = {}
+        past = day_of(all_time.reached_at_ms) + 1
+        while past > DAY_MIN and sum(standing.gross for standing in days.values()) < all_time.gross:
+            first = max(DAY_MIN, past - BATCH_GET_KEYS_MAX)
+            days |= self._standings(Day(day) for day in range(first, past))
+            past = first
+        now = self._standings([ALL_TIME_BUCKET]).get(ALL_TIME_BUCKET)
+        if now is None or now.version != all_time.version:
+            return None
+        return DaySums(days=tuple(sorted((day, standing.points) for day, standing in days.items())))
+
+    def held(self, events: Sequence[ScoreEvent]) -> dict[str, ScoreEvent]:
+        """Read from his ledger."""
+        return {event_id: event for (_, _, event_id), event in self._reads.held(events).items()}
+
+    def _standings(self, buckets: Iterable[Day]) -> dict[Day, Standing]:
+        found = self._reads.standings((self._leaderboard, self._user_id, bucket) for bucket in buckets)
+        return {bucket: standing for (_, _, bucket), standing in found.items()}
+
+
+def _settle_refused(candidate: Candidate, existing: ScoreEvent | None, unsettled: Container[EventKey]) -> None:
+    if existing is not None:
+        judge(candidate, existing)
+    elif event_key(candidate.event) in unsettled:
+        candidate.fail("another record of its event has to come again")
+    elif candidate.refusal is not None:
+        candidate.reject(candidate.refusal)
+
+
+def _touched_by(players: Iterable[_Player]) -> Iterator[tuple[Leaderboard, str, Day]]:
+    for player in players:
+        for bucket in player.buckets:
+            yield player.leaderboard, player.user_id, bucket
+
+
+def _by_player(candidates: Iterable[Candidate]) -> dict[PlayerKey, _Player]:
+    players: dict[PlayerKey, _Player] = {}
+    for candidate in candidates:
+        if candidate.leaderboard is None:
+            continue
+        event = candidate.event
+        key = (event.leaderboard_id, event.user_id)
+        player = players.get(key)
+        if player is None:
+            player = players[key] = _Player(candidate.leaderboard, event.user_id)
+        player.candidates.append(candidate)
+        player.buckets.add(day_of(event.occurred_at_ms))
+    return players
+
+
+def _count_pending(players: Mapping[PlayerKey, _Player]) -> int:
+    return sum(len(player.pending) for player in players.values())
+
+
+def _committed(player: _Player, written: Plan, current: Mapping[StandingKey, Standing]) -> None:
+    for candidate in written.candidates:
+        candidate.disposition = Disposition.APPLIED
+        player.ledger[candidate.event.event_id] = candidate.event
+    player.judge_known()
+    if not player.pending:
+        player.standings = dict(written.commit.standings)
+        if len(player.standings) < len(player.buckets):
+            player.standings = player.touched(current) | player.standings
+
+
+def _learn(player: _Player, failed: Failed) -> bool:
+    """Take in why an item failed. True if that settles an event."""
+    if failed.failure is Failure.IN_LEDGER and failed.existing is not None:
+        player.ledger[failed.existing.event.event_id] = failed.existing.event
+        return True
+    player.contended = True
+    return False

@@ -1,0 +1,82 @@
+"""Bring the live windows up to what was committed, or see to it that somebody does."""
+
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from functools import partial
+
+from shared.cache.windows import CacheRefused, CacheUnavailable, LiveWindows, Standings
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import Standing
+from shared.domain.windows import Day
+from shared.messaging.queues import Queue, QueueUnavailable, repair_messages
+from shared.retries import RunAll
+from shared.telemetry import logger
+from shared.truth.commits import PlayerKey
+
+
+class _Outcome(Enum):
+    SHOWN = auto()
+    QUEUED = auto()
+    WITHDRAWN = auto()
+    """The cache refused them, and no read takes what it has of the leaderboard for live: a rebuild reads them."""
+    REFUSED = auto()
+    """The cache refused them and the deletes, too; they are queued for repair."""
+    FAILED = auto()
+
+
+class Projector:
+    """Applies standings to Redis; queues the players for repair where it can't."""
+
+    def __init__(self, live: LiveWindows, repairs: Queue, run_all: RunAll, now_ms: Callable[[], int]) -> None:
+        self._live = live
+        self._repairs = repairs
+        self._run_all = run_all
+        self._now_ms = now_ms
+        self._refusals = 0
+
+    def project(
+        self, leaderboards: Mapping[str, Leaderboard], standings: Mapping[PlayerKey, Mapping[Day, Standing]]
+    ) -> set[str]:
+        """Show standings in the live windows.
+
+        Whatever is the matter with the cache of a leaderboard, its events are not handed back for that.
+
+        Returns:
+            Ids of the leaderboards whose players could neither be applied nor queued for repair, while reads may still
+            take what the cache has for live.
+        """
+        by_leaderboard: dict[str, dict[str, Mapping[Day, Standing]]] = {}
+        for (leaderboard_id, user_id), buckets in standings.items():
+            by_leaderboard.setdefault(leaderboard_id, {})[user_id] = buckets
+        calls = [partial(self._apply, leaderboards[name], players) for name, players in by_leaderboard.items()]
+        outcomes = dict(zip(by_leaderboard, self._run_all(calls), strict=True))
+        self._refusals += sum(one in (_Outcome.WITHDRAWN, _Outcome.REFUSED) for one in outcomes.values())
+        return {name for name, outcome in outcomes.items() if outcome is _Outcome.FAILED}
+
+    def take_refusals(self) -> int:
+        """How often the cache refused a leaderboard's standings since this was asked last."""
+        refusals, self._refusals = self._refusals, 0
+        return refusals
+
+    def _apply(self, leaderboard: Leaderboard, players: Standings) -> _Outcome:
+        try:
+            self._live.apply(leaderboard, players, self._now_ms())
+        except CacheRefused as refused:
+            logger.error(
+                "cache refuses standings",
+                extra={"leaderboard": leaderboard.id, "error": str(refused), "withdrawn": refused.withdrawn},
+            )
+            if refused.withdrawn:
+                return _Outcome.WITHDRAWN
+            return _Outcome.REFUSED if self._queue(leaderboard, players) else _Outcome.FAILED
+        except CacheUnavailable:
+            return _Outcome.QUEUED if self._queue(leaderboard, players) else _Outcome.FAILED
+        return _Outcome.SHOWN
+
+    def _queue(self, leaderboard: Leaderboard, players: Standings) -> bool:
+        buckets = {user_id: sorted(by_bucket) for user_id, by_bucket in players.items()}
+        try:
+            self._repairs.send(repair_messages(leaderboard.id, buckets))
+        except QueueUnavailable:
+            return False
+        return True

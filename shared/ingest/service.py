@@ -1,0 +1,162 @@
+"""One ingest call: records of the topic into ledger, standings and live windows, each exactly once."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from shared.domain.records import Record
+from shared.domain.rejections import Reason, Rejection
+from shared.domain.rules import Leaderboard
+from shared.ingest.candidates import Candidate, Disposition, read
+from shared.ingest.committer import Committer
+from shared.ingest.projector import Projector
+from shared.lookups.leaderboards import Leaderboards
+from shared.messaging.queues import DeadLetterQueue, QueueUnavailable, Rejected
+from shared.retries import RunAll
+from shared.truth.commits import Unavailable
+from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
+
+
+class Ingest:
+    """Commits first and projects second, so that a crash in between leaves nothing that a redelivery doesn't heal."""
+
+    def __init__(
+        self,
+        *,
+        leaderboards: Leaderboards,
+        committer: Committer,
+        projector: Projector,
+        dead_letters: DeadLetterQueue,
+        progress: Progress,
+        run_all: RunAll,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._leaderboards = leaderboards
+        self._committer = committer
+        self._projector = projector
+        self._dead_letters = dead_letters
+        self._progress = progress
+        self._run_all = run_all
+        self._now_ms = now_ms
+
+    def ingest(self, records: Iterable[Record], has_time: Callable[[], bool] = lambda: True) -> list[Candidate]:
+        """Process records, those of one partition in the order of their offsets.
+
+        Args:
+            records: of any partitions.
+            has_time: whether this call may go on committing; what is left when it says no has to come again.
+
+        Returns:
+            A candidate for each record, in their order, each with its disposition.
+        """
+        candidates = read(records)
+        self._admit(candidates)
+        standings = self._committer.commit(candidates, has_time)
+        for key, touched in self._committer.settle_refused(candidates).items():
+            standings[key] = standings.get(key, {}) | touched
+        leaderboards = {one.leaderboard.id: one.leaderboard for one in candidates if one.leaderboard is not None}
+        for leaderboard_id in self._projector.project(leaderboards, standings):
+            _fail_unprojected(candidates, leaderboard_id)
+        self._dead_letter(candidates)
+        self._record_progress(candidates)
+        return candidates
+
+    def _admit(self, candidates: Sequence[Candidate]) -> None:
+        by_leaderboard: dict[str, list[Candidate]] = {}
+        for candidate in candidates:
+            if candidate.disposition is None:
+                by_leaderboard.setdefault(candidate.event.leaderboard_id, []).append(candidate)
+        for leaderboard_id, members in by_leaderboard.items():
+            try:
+                leaderboard = self._leaderboards.find(leaderboard_id)
+                verdicts = _judge(leaderboard, members)
+                if any(verdicts):  # nothing is refused on the word of a kept definition
+                    leaderboard = self._leaderboards.read(leaderboard_id)
+                    verdicts = _judge(leaderboard, members)
+                if leaderboard is not None and not all(verdicts):
+                    leaderboard = self._leaderboards.seal(leaderboard)
+                    if leaderboard is None:
+                        raise Unavailable(f"the rules of {leaderboard_id} have just changed")
+                for candidate, refusal in zip(members, verdicts, strict=True):
+                    _take(candidate, leaderboard, refusal)
+            except Unavailable as unavailable:
+                for candidate in members:
+                    candidate.fail(str(unavailable))
+
+    def _dead_letter(self, candidates: Iterable[Candidate]) -> None:
+        rejected = [candidate for candidate in candidates if candidate.rejection is not None]
+        letters = [
+            Rejected(one.record, one.rejection, one.entry.event.leaderboard_id if one.entry else None)
+            for one in rejected
+            if one.rejection is not None
+        ]
+        try:
+            self._dead_letters.send(letters)
+        except QueueUnavailable as unavailable:
+            for candidate in rejected:
+                candidate.fail(str(unavailable))
+
+    def _record_progress(self, candidates: Iterable[Candidate]) -> None:
+        """Record up to where each partition is done: closing waits for it, and there may be no next record to tell."""
+        done: dict[tuple[str, int], list[Candidate]] = {}
+        stopped: set[tuple[str, int]] = set()
+        for candidate in candidates:
+            source = candidate.record.source
+            partition = (source.topic, source.partition)
+            if candidate.disposition is Disposition.FAILED:
+                stopped.add(partition)
+            elif partition not in stopped:
+                done.setdefault(partition, []).append(candidate)
+        self._run_all([partial(self._advance, settled) for settled in done.values()])
+
+    def _advance(self, settled: Sequence[Candidate]) -> None:
+        last, now_ms = settled[-1].record, self._now_ms()
+        appended_at_ms = last.source.appended_at_ms if last.is_stamped else now_ms
+        position = Position(last.source.topic, last.source.partition, last.source.offset + 1, appended_at_ms)
+        outcomes = {one.record.source.offset: _outcome(one) for one in settled}
+        try:
+            self._progress.advance(position, now_ms, outcomes)
+        except Unavailable as unavailable:
+            settled[0].fail(str(unavailable))  # what comes next has to follow on what is recorded
+
+
+def _outcome(settled: Candidate) -> str:
+    """The counter of what a record has become."""
+    if settled.rejection is not None:
+        return REJECTED[settled.rejection.reason]
+    return APPLIED if settled.disposition is Disposition.APPLIED else DUPLICATE
+
+
+def _judge(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> list[Rejection | None]:
+    """Why a definition refuses each candidate; None for those it admits."""
+    verdicts: list[Rejection | None] = []
+    for candidate in candidates:
+        if candidate.refusal is not None:
+            verdicts.append(candidate.refusal)
+            continue
+        event = candidate.event
+        try:
+            if leaderboard is None:
+                raise Rejection(Reason.UNKNOWN_LEADERBOARD, f"there is no leaderboard {event.leaderboard_id}")
+            leaderboard.admit(event, candidate.record.source.appended_at_ms)
+        except Rejection as rejection:
+            verdicts.append(rejection)
+        else:
+            verdicts.append(None)
+    return verdicts
+
+
+def _take(candidate: Candidate, leaderboard: Leaderboard | None, refusal: Rejection | None) -> None:
+    """Note what the rules say of a candidate. A leaderboard that never was has accepted nothing."""
+    candidate.refusal = refusal
+    if leaderboard is None:
+        if refusal is not None:
+            candidate.reject(refusal)
+    elif not leaderboard.closed:  # the live windows of one that is archived are shown nothing more
+        candidate.leaderboard = leaderboard
+
+
+def _fail_unprojected(candidates: Iterable[Candidate], leaderboard_id: str) -> None:
+    for candidate in candidates:
+        settled = candidate.disposition in (Disposition.APPLIED, Disposition.DUPLICATE)
+        if settled and candidate.event.leaderboard_id == leaderboard_id:
+            candidate.fail("neither the cache nor the repair queue took the standings")

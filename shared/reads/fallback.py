@@ -1,0 +1,235 @@
+"""Answers from the truth, for as long as the cache can't be asked or can't vouch for a window."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shared.admin.disqualifications import Disqualifications
+from shared.domain.ranking import Entry, order_key, points_to_pass, to_entries, to_entry
+from shared.domain.rules import Leaderboard, Order
+from shared.domain.selections import Selection
+from shared.domain.snapshots import Snapshot
+from shared.domain.standings import Score, combine
+from shared.domain.tiers import Tier, points_to_next_tier
+from shared.domain.windows import Day, Window
+from shared.reads.answers import PlayerRanking, Ranking, RankingSource
+from shared.rebuild.snapshots import WindowSnapshots
+from shared.truth.reads import Reads
+
+STANDINGS_MAX: Final = 3_100
+"""Standings that one answer reads: a hundred players over a month, or eight over a year; 31 requests to DynamoDB."""
+
+Count = tuple[int, int]
+"""How many entries, at least and at most; the same where the snapshot tells."""
+
+
+class Fallback:
+    """Pages from the window's snapshot, players by their own standings."""
+
+    def __init__(
+        self,
+        snapshots: WindowSnapshots,
+        reads: Reads,
+        disqualifications: Disqualifications,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._snapshots = snapshots
+        self._reads = reads
+        self._disqualifications = disqualifications
+        self._now_ms = now_ms
+
+    def select(self, leaderboard: Leaderboard, window: Window, selection: Selection, *, final: bool) -> Ranking | None:
+        """A page as it was when the snapshot was taken, as far as the snapshot's top reaches.
+
+        Returns:
+            None if there is no snapshot, if the page begins below the snapshot's top (an empty page would say that the
+            ranking ends there), or for a label: snapshots have none.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        snapshot = None if selection.label is not None else self._snapshots.find(leaderboard, window)
+        if snapshot is None:
+            return None
+        run = _run_of(leaderboard, snapshot, selection)
+        begin, end = _page_of(leaderboard, snapshot, selection, run)
+        reach = len(snapshot.top)
+        # backward the page has to end where it was asked to
+        shown = range(begin, min(end, reach)) if end <= reach or not selection.backward else range(0)
+        truncated = begin < end and end > reach
+        if truncated and not shown:
+            return None
+        lines = to_entries(leaderboard.tiers, snapshot.total, 0, 0, snapshot.top[: shown.stop])
+        return replace(
+            self._ranking(window, snapshot, list(islice(lines, shown.start, None)), final=final),
+            matched=_middle(run.past) - _middle(run.first),
+            has_previous=bool(shown) and shown.start > run.first[1],
+            has_next=bool(shown) and shown.stop < run.past[1],
+            truncated=truncated,
+        )
+
+    def player(
+        self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, *, final: bool
+    ) -> tuple[bool, PlayerRanking | None]:
+        """A player with their exact score of now and an estimate of their rank.
+
+        Returns:
+            Whether anything can be said, and the player; None if they have no points in the window.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        snapshot = self._snapshots.find(leaderboard, window)
+        if snapshot is None:
+            return False, None
+        score = self._scores(leaderboard, window, (user_id,)).get(user_id)
+        if score is None:
+            return True, None
+        rank = snapshot.estimate_rank(leaderboard.order, user_id, score)
+        others = [line for line in snapshot.top if line[0] != user_id]
+        total = max(snapshot.total, rank)
+        if rank <= len(others) + 1:
+            lines = [*others[: rank - 1], (user_id, score), *others[rank - 1 : rank - 1 + context]]
+            entries = list(to_entries(leaderboard.tiers, total, 0, 0, lines))
+            above, player, below = entries[max(0, rank - 1 - context) : rank - 1], entries[rank - 1], entries[rank:]
+        else:
+            player = _estimated(leaderboard, snapshot, total, (rank, user_id, score))
+            above = below = []
+        descending = leaderboard.order is Order.DESC
+        better = others[rank - 2][1].points if 2 <= rank <= len(others) + 1 else None
+        cutoffs = _cutoffs(leaderboard, snapshot)
+        return True, PlayerRanking(
+            self._ranking(window, snapshot, (), final=final),
+            player,
+            None if better is None else points_to_pass(better, score.points, descending=descending),
+            points_to_next_tier(leaderboard.tiers, player.tier, score.points, cutoffs, descending=descending),
+            above,
+            below,
+            rank_is_approximate=True,
+            cutoffs=cutoffs,
+        )
+
+    def players(
+        self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], *, final: bool
+    ) -> Ranking | None:
+        """Players with their exact scores of now and estimates of their ranks, best first; no two share a rank.
+
+        Returns:
+            None if there is no snapshot, or if more than STANDINGS_MAX standings would have to be read.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        if len(user_ids) * len(window.buckets) > STANDINGS_MAX:
+            return None
+        snapshot = self._snapshots.find(leaderboard, window)
+        if snapshot is None:
+            return None
+        scores = self._scores(leaderboard, window, user_ids)
+        found, rank = [], 0
+        for user_id, score in sorted(scores.items(), key=lambda line: order_key(leaderboard.order, *line)):
+            rank = max(rank + 1, snapshot.estimate_rank(leaderboard.order, user_id, score))
+            found.append((rank, user_id, score))
+        total = max(snapshot.total, rank)
+        entries = [_estimated(leaderboard, snapshot, total, one) for one in found]
+        ranking = self._ranking(window, snapshot, entries, final=final)
+        return replace(ranking, total=total, matched=len(entries), rank_is_approximate=True)
+
+    def _scores(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]) -> dict[str, Score]:
+        """The scores of now, of those of the players who have one and are not disqualified."""
+        out = self._disqualifications.now(leaderboard.id).user_ids
+        wanted = [user_id for user_id in user_ids if user_id not in out]
+        found = self._reads.standings(
+            (leaderboard, user_id, Day(bucket)) for user_id in wanted for bucket in window.buckets
+        )
+        parts: dict[str, list[Score]] = {}
+        for (_, user_id, _), standing in sorted(found.items()):  # of each player by bucket
+            parts.setdefault(user_id, []).append(Score(standing.points, standing.reached_at_ms))
+        return {user_id: combine(leaderboard.aggregation, leaderboard.order, own) for user_id, own in parts.items()}
+
+    def _ranking(self, window: Window, snapshot: Snapshot, entries: Sequence[Entry], *, final: bool) -> Ranking:
+        return Ranking(
+            window,
+            window.status(self._now_ms(), final=final),
+            snapshot.revision,
+            snapshot.total,
+            snapshot.as_of_ms,
+            entries,
+            RankingSource.SNAPSHOT,
+        )
+
+
+class _Run(Struct, frozen=True):
+    """The entries that a selection takes, whether the snapshot has them or not."""
+
+    first: Count
+    """Position of the first one, from 0."""
+    past: Count
+    """Position past the last one."""
+
+
+def _run_of(leaderboard: Leaderboard, snapshot: Snapshot, selection: Selection) -> _Run:
+    descending = leaderboard.order is Order.DESC
+
+    def up_to(points: int, *, inclusive: bool) -> Count:
+        """How many entries have a better score, or this one."""
+        bound = -points if descending else points
+        return snapshot.ahead_of(leaderboard.order, (bound + 1 if inclusive else bound,))
+
+    def cutoff(tier: Tier) -> Count:
+        rank = tier.cutoff_rank(snapshot.total)
+        return up_to(tier.value, inclusive=True) if rank is None else (rank, rank)
+
+    best, worst = selection.min_score, selection.max_score
+    if descending:
+        best, worst = worst, best
+    first: Count = (0, 0) if best is None else up_to(best, inclusive=False)
+    past: Count = (snapshot.total, snapshot.total) if worst is None else up_to(worst, inclusive=True)
+    for tier in leaderboard.tiers if selection.tier is not None else ():
+        if tier.name == selection.tier:
+            past = _each(min, past, cutoff(tier))
+            break
+        first = _each(max, first, cutoff(tier))
+    return _Run(first, _each(max, first, past))
+
+
+def _page_of(leaderboard: Leaderboard, snapshot: Snapshot, selection: Selection, run: _Run) -> Count:
+    """Positions of the first entry of a page, at least, and past its last, at most."""
+    first, past = run.first[0], run.past[1]
+    place = selection.place
+    if place is None:
+        begin = first + selection.offset
+        return begin, min(past, begin + selection.limit)
+    key = order_key(leaderboard.order, place.user_id, place.score)
+    if selection.backward:
+        end = min(past, snapshot.ahead_of(leaderboard.order, key)[1])
+        return max(first, end - selection.limit), end
+    on_it = (*key[:2], key[2] + b"\0")  # past whoever stands there
+    begin = max(first, snapshot.ahead_of(leaderboard.order, on_it)[0])
+    return begin, min(past, begin + selection.limit)
+
+
+def _each(choose: Callable[[int, int], int], one: Count, other: Count) -> Count:
+    return choose(one[0], other[0]), choose(one[1], other[1])
+
+
+def _middle(count: Count) -> int:
+    return (count[0] + count[1]) // 2
+
+
+def _estimated(leaderboard: Leaderboard, snapshot: Snapshot, total: int, line: tuple[int, str, Score]) -> Entry:
+    rank, user_id, score = line
+    # ahead of everybody with the same score: as if it had been reached before time began
+    competition_rank = snapshot.estimate_rank(leaderboard.order, user_id, Score(score.points, -1))
+    return to_entry(leaderboard.tiers, total, rank, user_id, score, competition_rank=competition_rank)
+
+
+def _cutoffs(leaderboard: Leaderboard, snapshot: Snapshot) -> Mapping[str, int]:
+    """Tier → score of the last entry that it takes, for the tiers by rank that end within the top."""
+    ranks = {tier.name: tier.cutoff_rank(snapshot.total) for tier in leaderboard.tiers}
+    return {
+        name: snapshot.top[rank - 1][1].points for name, rank in ranks.items() if rank and rank <= len(snapshot.top)
+    }

@@ -1,0 +1,58 @@
+"""Every version of a window's result, with links to its files."""
+
+from msgspec import Struct
+
+from shared.domain.rules import Leaderboard
+from shared.domain.windows import Window
+from shared.files.links import Downloads
+from shared.files.manifest import manifest_key
+from shared.truth.finals import FinalRanking, Finals
+
+
+class ResultVersion(Struct, frozen=True):
+    """A version of a result, and presigned URLs of its files."""
+
+    final: FinalRanking
+    ranking_url: str
+    manifest_url: str
+    awards_url: str
+    difference_url: str | None
+    award_changes_url: str | None = None
+
+
+class ResultVersions:
+    """Reads the versions of results."""
+
+    def __init__(self, finals: Finals, downloads: Downloads) -> None:
+        self._finals = finals
+        self._downloads = downloads
+
+    def latest(self, leaderboard: Leaderboard, window: Window) -> ResultVersion | None:
+        """The last version; None while the window is not final.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        final = self._finals.final(leaderboard.id, window.id)
+        return None if final is None else self._linked(final)
+
+    def find(self, leaderboard: Leaderboard, window: Window) -> list[ResultVersion]:
+        """Every version, the first one first; none while the window is not final.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        return [self._linked(final) for final in self._finals.versions(leaderboard.id, window.id)]
+
+    def _linked(self, final: FinalRanking) -> ResultVersion:
+        def url(key: str) -> str:
+            return self._downloads.url(final.leaderboard_id, key)
+
+        return ResultVersion(
+            final,
+            url(final.object_key),
+            url(manifest_key(final.object_key)),
+            url(final.awards_key),
+            None if final.difference_key is None else url(final.difference_key),
+            None if final.award_changes_key is None else url(final.award_changes_key),
+        )

@@ -1,0 +1,119 @@
+"""Take snapshots of live windows while they can be trusted, and find what is known when they can't."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
+
+from shared.admin.disqualifications import Disqualifications, present
+from shared.cache.windows import RETENTION_MS, LiveWindows
+from shared.domain.audit import Disqualified
+from shared.domain.rules import Leaderboard
+from shared.domain.snapshots import Snapshot, snapshot_of
+from shared.domain.windows import ALL_TIME, Day, Window, daily, day_of, weekly
+from shared.rebuild.small_window import rank_players
+from shared.truth.reads import Reads
+from shared.truth.registry import Registry
+from shared.truth.snapshots import Confirmation, Snapshots
+
+KEEP_MS: Final = 2_000
+"""How long a function answers from a snapshot that it has read, before it looks for a newer one."""
+SPOT_STANDINGS_MAX: Final = 20_000
+"""Standings that are read to answer at once for a window of which there is no snapshot: some seconds of reading."""
+SPOT_BUCKETS_MAX: Final = 7
+"""Likewise buckets: a week. Longer windows are not kept for everybody, and are built when they are asked for."""
+KEPT_MAX: Final = 100
+"""Snapshots in the memory of a function, up to 300 KB each; past it, it forgets them all."""
+
+
+class WindowSnapshots:
+    """Snapshots of the windows that people look at."""
+
+    def __init__(
+        self,
+        *,
+        live: LiveWindows,
+        store: Snapshots,
+        reads: Reads,
+        registry: Registry,
+        disqualifications: Disqualifications,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._live = live
+        self._store = store
+        self._reads = reads
+        self._registry = registry
+        self._disqualifications = disqualifications
+        self._now_ms = now_ms
+        self._written: dict[tuple[str, str], int] = {}
+        self._kept: dict[tuple[str, str], tuple[int, Snapshot | None]] = {}
+
+    def take(self, leaderboard: Leaderboard) -> int:
+        """Write a snapshot of each window that can still change and has changed; returns how many.
+
+        Of those that have not it is noted that their snapshots are still true.
+
+        Raises:
+            CacheUnavailable: if Redis fails.
+            Unavailable: if the truth is out of reach.
+        """
+        taken, as_of_ms, revisions = 0, self._now_ms(), dict[str, int]()
+        for window in self._moving(leaderboard):
+            complete, snapshot = self._live.snapshot(leaderboard, window, self._now_ms())
+            place = (leaderboard.id, window.id)
+            if not complete:
+                continue
+            revisions[window.id] = snapshot.revision
+            if self._written.get(place) == snapshot.revision:
+                continue
+            cutoff_ms = leaderboard.window_cutoff_ms(window)
+            self._store.write(*place, snapshot, 0 if cutoff_ms is None else cutoff_ms + RETENTION_MS)
+            self._written[place] = snapshot.revision
+            taken += 1
+        if revisions:
+            self._store.confirm(leaderboard.id, Confirmation(as_of_ms, revisions))
+        return taken
+
+    def find(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:
+        """The latest that is known of a window: its snapshot, or what the truth says now if that is little.
+
+        Who was disqualified since is left out; who was reinstated is there from the next snapshot on.
+
+        Returns:
+            None for a window without snapshot that is too large to be folded while somebody waits.
+
+        Raises:
+            Unavailable: if the truth is out of reach.
+        """
+        place = (leaderboard.id, window.id)
+        kept = self._kept.get(place)
+        asked_ms = self._now_ms()
+        if kept is not None and asked_ms - kept[0] < KEEP_MS:
+            return kept[1]
+        out = self._disqualifications.now(leaderboard.id)
+        stored = self._store.read(*place)
+        snapshot = self._fold(leaderboard, window, out) if stored is None else stored.without(out.user_ids)
+        if len(self._kept) >= KEPT_MAX:
+            self._kept.clear()
+        self._kept[place] = asked_ms, snapshot
+        return snapshot
+
+    def _fold(self, leaderboard: Leaderboard, window: Window, out: Disqualified) -> Snapshot | None:
+        if len(window.buckets) > SPOT_BUCKETS_MAX:
+            return None
+        as_of_ms = self._now_ms()
+        days = self._reads.days(leaderboard, [Day(bucket) for bucket in window.buckets])
+        source = self._reads.buckets(leaderboard, days)
+        lines = list(islice(source, SPOT_STANDINGS_MAX + 1))
+        if len(lines) > SPOT_STANDINGS_MAX:
+            return None
+        return snapshot_of(0, as_of_ms, rank_players(leaderboard, present(lines, out)))
+
+    def _moving(self, leaderboard: Leaderboard) -> Iterator[Window]:
+        today = day_of(self._now_ms())
+        yield ALL_TIME
+        recent = [Day(max(0, today - 7)), Day(max(0, today - 1)), today]
+        windows = [daily(day) for day in recent[1:]] + [weekly(recent[0]), weekly(today)]
+        windows += [period.window for period in self._registry.periods(leaderboard.id) if period.first <= today]
+        for window in dict.fromkeys(windows):
+            if not leaderboard.is_settled(window) or (leaderboard.id, window.id) not in self._written:
+                yield window
