@@ -10,7 +10,7 @@ from shared.domain.windows import Day, WindowKind
 from shared.truth.counters import Noted, TopicLag
 from shared.truth.progress import Position
 
-_BOARD: Final = Leaderboard(id="autumn-cup", name="Cup", aggregation=Aggregation.SUM, closed_through=Day(20_780))
+_BOARD: Final = Leaderboard(id="autumn-cup", name="Cup", aggregation=Aggregation.SUM, sealed_through=Day(20_780))
 EXAMPLE: Final = Scrape(
     up={"dynamodb": True},
     truth=TruthGauges(

@@ -126,8 +126,8 @@ not record how far it came, because DynamoDB was out of reach, may never be. Wha
 timeout. Counters never go back, not even with a new version.
 
 *Lag* is looked at once a minute; `time() - leaderboards_partition_lag_timestamp_seconds` is its age. Not every offset
-holds a record (transactions take some), so where producers use them it may stay above 0 on an idle topic. *Freshness*
-is the commit delay while events come in; on an idle topic it stays as it was, and the lag says whether it still counts.
+holds a record (transactions take some), so where producers use them it may stay above 0 on an idle topic. *Ingest
+delay* is the commit delay while events come in; on an idle topic it stays as it was, and the lag says whether it counts.
 """
 """What the counters and gauges of partitions mean, below their table."""
 
@@ -204,7 +204,7 @@ curl -X POST $BOARD/players/u-7/disqualify {_JSON} -d '{{"reason": "bought point
     "administration_reinstate": f"""
 curl -X POST $BOARD/players/u-7/reinstate {_JSON} -d '{{"reason": "case 1234 was another player"}}'
 """,
-    "administration_acts": 'curl "$BOARD/acts?limit=10"',
+    "administration_acts": 'curl "$BOARD/audit-log?limit=10"',
     "administration_rebuild": f'curl -X POST $BOARD/rebuild {_JSON} -d \'{{"reason": "to be sure, case 1235"}}\'',
     "administration_rebuild_progress": "curl $BOARD/rebuild",
     "administration_redrive": f"""
@@ -219,15 +219,15 @@ curl -X POST $BOARD/redrive {_JSON} \\
 }
 """Operation → commands that succeed once those before them have."""
 
-BODIES: Final = ("LeaderboardBody", "TierBody", "PeriodBody", "ActBody", "RebuildBody", "RedriveBody")
+BODIES: Final = ("LeaderboardBody", "TierBody", "PeriodBody", "ReasonBody", "RebuildBody", "RedriveBody")
 
 _BOARD: Final = ("unknown-leaderboard",)
 _WINDOW: Final = (*_BOARD, "unknown-period")
 _RANGES: Final = ("too-many-ranges", "range-budget-spent", "no-room-for-ranges")
 _LIVE: Final = (*_RANGES, "cache-unavailable", "rebuilding")
-_ACT: Final = (*_BOARD, "conflict", "too-many-acts")
+_ACT: Final = (*_BOARD, "conflict", "audit-log-full")
 ERRORS: Final[dict[str, tuple[str, ...]]] = {
-    "leaderboards_put": ("sealed-rule", "conflict", "too-many-acts", "cache-unavailable"),
+    "leaderboards_put": ("locked-rule", "conflict", "audit-log-full", "cache-unavailable"),
     "leaderboards_get": _BOARD,
     "rankings_ranking": (*_WINDOW, *_LIVE),
     "rankings_player": (*_WINDOW, "unknown-player", *_LIVE),
@@ -238,7 +238,7 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "periods_put": ("too-many-periods", *_ACT),
     "periods_get": _WINDOW,
     "periods_listing": _BOARD,
-    "periods_delete": (*_WINDOW, "conflict", "too-many-acts"),
+    "periods_delete": (*_WINDOW, "conflict", "audit-log-full"),
     "exports_ask": (*_WINDOW, "queue-unavailable"),
     "exports_job": (*_BOARD, "unknown-export"),
     "exports_result": (*_WINDOW, "not-final", "never-final"),
@@ -285,9 +285,9 @@ WHEN: Final[dict[str, str]] = {
     "method-not-allowed": "`Allow` names the methods that the path takes",
     "conflict": "Somebody else is changing the same thing: read it again and decide anew",
     "never-disqualified": "There is nobody to reinstate",
-    "sealed-rule": "Aggregation, order, shards and filters can't change once there are events",
+    "locked-rule": "Aggregation, order, shards and filters can't change once there are events",
     "too-many-periods": "The leaderboard has 500 periods: delete those that are over",
-    "too-many-acts": "The leaderboard's audit trail is full: 20,000 acts, 15,000 for rebuilds, redrives and periods",
+    "audit-log-full": "The leaderboard's audit trail is full: 20,000 acts, 15,000 for rebuilds, redrives and periods",
     "too-large": "The body is over 64 KiB",
     "invalid-request": "A parameter or field is missing, unknown, out of range, or doesn't go with another",
     "too-many-ranges": "200 custom ranges of the leaderboard are in use, or 20 that can still change, registered "

@@ -102,7 +102,7 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     with console.status("reading the ledger …"):
         events = ledger(dynamodb, environment["LEDGER_TABLE"], manifest["leaderboardId"])
     console.print(f"{sum(map(len, events.values()))} events of {len(events)} players in the ledger")
-    out = disqualified(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"], manifest["acts"])
+    out = disqualified(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"], manifest["auditSequence"])
     events = {user_id: own for user_id, own in events.items() if user_id not in out}
     expected = selected(ranking(board, events, manifest["window"]), board, manifest["part"])
     found = lines(export, manifest["format"], manifest["compression"])
@@ -124,8 +124,8 @@ def rules(dynamodb: Any, table: str, leaderboard_id: str, version: int) -> dict[
     return found
 
 
-def disqualified(dynamodb: Any, table: str, leaderboard_id: str, acts: int) -> set[str]:
-    """Who was disqualified after as many acts.
+def disqualified(dynamodb: Any, table: str, leaderboard_id: str, audit_sequence: int) -> set[str]:
+    """Who was disqualified up to the audit log's entry `audit_sequence`.
 
     Raises:
         CannotProve: if they are not all there.
@@ -136,13 +136,13 @@ def disqualified(dynamodb: Any, table: str, leaderboard_id: str, acts: int) -> s
         ExpressionAttributeValues={
             ":pk": {"S": f"leaderboard#{leaderboard_id}"},
             ":first": {"S": f"act#{1:08d}"},
-            ":last": {"S": f"act#{acts:08d}"},
+            ":last": {"S": f"act#{audit_sequence:08d}"},
         },
         ConsistentRead=True,
     )
-    log = [json.loads(item["body"]["S"]) for page in pages for item in page["Items"]] if acts else []
-    if len(log) != acts:
-        raise CannotProve(f"{leaderboard_id} has {len(log)} of {acts} acts")
+    log = [json.loads(item["body"]["S"]) for page in pages for item in page["Items"]] if audit_sequence else []
+    if len(log) != audit_sequence:
+        raise CannotProve(f"{leaderboard_id} has {len(log)} of {audit_sequence} audit log entries")
     out: set[str] = set()
     for act in log:
         if act["kind"] == "disqualify":

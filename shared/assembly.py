@@ -16,13 +16,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from shared import clients as aws
-from shared.admin.disqualifications import Discipline, Disqualifications
+from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.admin.gauges import Gauges
 from shared.cache.leases import Builds
 from shared.cache.range_budget import RangeBudget, RangeLimits
-from shared.cache.searches import LiveQueries
+from shared.cache.searches import WindowSearches
 from shared.cache.waits import Waits
-from shared.cache.windows import LiveWindows
+from shared.cache.windows import WindowCache
 from shared.exports.jobs import Exports
 from shared.files.links import Downloads
 from shared.ingest.committer import Committer
@@ -31,7 +31,7 @@ from shared.ingest.service import Ingest
 from shared.lookups.leaderboards import Leaderboards
 from shared.lookups.remembered import InBackground, Lookup, at_once
 from shared.lookups.results import Results
-from shared.messaging.notifications import Notices
+from shared.messaging.notifications import Notifications
 from shared.messaging.queues import DeadLetterQueue, Queue
 from shared.reads.cursors import Cursors
 from shared.reads.fallback import Fallback
@@ -40,18 +40,18 @@ from shared.reads.rankings import Rankings
 from shared.reads.result_versions import ResultVersions
 from shared.rebuild.anti_entropy import Repair
 from shared.rebuild.builder import IDLE_MS, Rebuild
-from shared.rebuild.on_demand import WindowBuilds
-from shared.rebuild.requests import RebuildOrders
+from shared.rebuild.on_demand import OnDemandBuilds
+from shared.rebuild.requests import RebuildRequests
 from shared.rebuild.snapshots import WindowSnapshots
 from shared.retries import Backoff, Threads
 from shared.settings import Settings
-from shared.streams import SideBySide
-from shared.truth.audit_log import Acts
+from shared.streams import ParallelReader
+from shared.truth.audit_log import AuditLog
 from shared.truth.client import skip_model
 from shared.truth.commits import Commits
-from shared.truth.counters import Telemetry
+from shared.truth.counters import FunctionCounters
 from shared.truth.export_jobs import ExportJobs
-from shared.truth.finals import Finals
+from shared.truth.finals import FinalResults
 from shared.truth.guard import SILENT, Guard
 from shared.truth.losses import Losses
 from shared.truth.older_work import OlderWork
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from shared.closing.coverage import Coverage
     from shared.closing.lag import Lag
     from shared.closing.service import Closing
-    from shared.exports.runner import ExportRuns
+    from shared.exports.runner import ExportRunner
     from shared.messaging.topic import Topic
 
 REDIS_CONNECTIONS_MAX: Final = 64
@@ -212,22 +212,22 @@ class Wiring:
         return Leaderboards(self.registry, now_ms, self.lookup)
 
     @cached_property
-    def live(self) -> LiveWindows:
+    def cache(self) -> WindowCache:
         """The live windows."""
         breaker = CircuitBreaker(
             BREAKER_FAILURES, BREAKER_REST_S, (RedisConnectionError, RedisTimeoutError), name="redis"
         )
-        return LiveWindows(self.redis, breaker, now_ms)
+        return WindowCache(self.redis, breaker, now_ms)
 
     @cached_property
     def waits(self) -> Waits:
         """Who may wait for a change."""
-        return Waits(self.live, self.settings.waits_max, lambda: uuid4().hex)
+        return Waits(self.cache, self.settings.waits_max, lambda: uuid4().hex)
 
     @cached_property
-    def queries(self) -> LiveQueries:
+    def queries(self) -> WindowSearches:
         """Searches in the live windows."""
-        return LiveQueries(self.live)
+        return WindowSearches(self.cache)
 
     @cached_property
     def cursors(self) -> Cursors:
@@ -244,14 +244,14 @@ class Wiring:
         return ResultVersions(self.finals, self.downloads)
 
     @cached_property
-    def rebuild_orders(self) -> RebuildOrders:
+    def rebuild_orders(self) -> RebuildRequests:
         """Rebuilds that somebody orders."""
-        return RebuildOrders(self.live, self.repairs, now_ms)
+        return RebuildRequests(self.cache, self.repairs, now_ms)
 
     @cached_property
     def reads(self) -> Reads:
         """Reads of the truth."""
-        return Reads(self.dynamodb, self.tables, SideBySide(SHARDS_AT_ONCE), Backoff())
+        return Reads(self.dynamodb, self.tables, ParallelReader(SHARDS_AT_ONCE), Backoff())
 
     @cached_property
     def progress(self) -> Progress:
@@ -259,9 +259,9 @@ class Wiring:
         return Progress(self.dynamodb, self.tables.registry)
 
     @cached_property
-    def telemetry(self) -> Telemetry:
+    def telemetry(self) -> FunctionCounters:
         """What functions leave for a scrape."""
-        return Telemetry(self.dynamodb, self.tables.registry)
+        return FunctionCounters(self.dynamodb, self.tables.registry)
 
     @cached_property
     def gauges(self) -> Gauges:
@@ -272,15 +272,15 @@ class Wiring:
             telemetry=self.telemetry,
             registry=self.registry,
             work=self.work_list,
-            live=self.live,
+            cache=self.cache,
             dead_letters=self.dead_letters,
             now_ms=now_ms,
         )
 
     @cached_property
-    def finals(self) -> Finals:
+    def finals(self) -> FinalResults:
         """Closed buckets and results."""
-        return Finals(self.dynamodb, self.tables.registry)
+        return FinalResults(self.dynamodb, self.tables.registry)
 
     @cached_property
     def work_list(self) -> WorkList:
@@ -323,10 +323,10 @@ class Wiring:
         """Windows from the truth."""
         return Rebuild(
             reads=self.reads,
-            live=self.live,
+            cache=self.cache,
             builds=self.builds,
             registry=self.registry,
-            disqualifications=self.disqualifications,
+            disqualified_players=self.disqualified_players,
             now_ms=now_ms,
             new_token=lambda: uuid4().hex,
         )
@@ -334,7 +334,7 @@ class Wiring:
     @cached_property
     def builds(self) -> Builds:
         """Who builds which windows."""
-        return Builds(self.live)
+        return Builds(self.cache)
 
     @cached_property
     def range_budget(self) -> RangeBudget:
@@ -342,15 +342,15 @@ class Wiring:
         settings = self.settings
         memory_bytes = settings.ranges_memory_mb << 20
         limits = RangeLimits(memory_bytes, settings.ranges_cache_percent, settings.ranges_caller_reads)
-        return RangeBudget(self.live, limits, IDLE_MS)
+        return RangeBudget(self.cache, limits, IDLE_MS)
 
     @cached_property
-    def window_builds(self) -> WindowBuilds:
+    def window_builds(self) -> OnDemandBuilds:
         """Windows that are built when somebody asks for them."""
-        return WindowBuilds(
+        return OnDemandBuilds(
             rebuild=self.rebuild,
             builds=self.builds,
-            live=self.live,
+            cache=self.cache,
             registry=self.registry,
             reads=self.reads,
             budget=self.range_budget,
@@ -360,32 +360,32 @@ class Wiring:
         )
 
     @cached_property
-    def acts(self) -> Acts:
+    def audit_log(self) -> AuditLog:
         """The log of acts of administration."""
-        return Acts(self.dynamodb, self.tables.registry)
+        return AuditLog(self.dynamodb, self.tables.registry)
+
+    @cached_property
+    def disqualified_players(self) -> DisqualifiedPlayers:
+        """Who is disqualified."""
+        return DisqualifiedPlayers(self.audit_log)
 
     @cached_property
     def disqualifications(self) -> Disqualifications:
-        """Who is disqualified."""
-        return Disqualifications(self.acts)
-
-    @cached_property
-    def discipline(self) -> Discipline:
         """Disqualifies and reinstates."""
-        return Discipline(
-            acts=self.acts,
-            disqualifications=self.disqualifications,
+        return Disqualifications(
+            audit_log=self.audit_log,
+            disqualified_players=self.disqualified_players,
             reads=self.reads,
-            live=self.live,
+            cache=self.cache,
             now_ms=now_ms,
         )
 
     @cached_property
     def rankings(self) -> Rankings:
         """Reads of rankings."""
-        fallback = Fallback(self.snapshots, self.reads, self.disqualifications, now_ms)
+        fallback = Fallback(self.snapshots, self.reads, self.disqualified_players, now_ms)
         return Rankings(
-            live=self.live,
+            cache=self.cache,
             queries=self.queries,
             builds=self.window_builds,
             repairs=self.repairs,
@@ -417,11 +417,11 @@ class Wiring:
         """Snapshots of windows."""
         store = Snapshots(self.dynamodb, self.tables.registry)
         return WindowSnapshots(
-            live=self.live,
+            cache=self.cache,
             store=store,
             reads=self.reads,
             registry=self.registry,
-            disqualifications=self.disqualifications,
+            disqualified_players=self.disqualified_players,
             now_ms=now_ms,
         )
 
@@ -447,15 +447,15 @@ class Wiring:
         )
 
     @cached_property
-    def export_runs(self) -> "ExportRuns":
+    def export_runs(self) -> "ExportRunner":
         """Exports, as functions/export makes them."""
-        from shared.exports.runner import ExportRuns  # noqa: PLC0415 - loads DuckDB
+        from shared.exports.runner import ExportRunner  # noqa: PLC0415 - loads DuckDB
 
-        return ExportRuns(
+        return ExportRunner(
             jobs=self.export_jobs,
             leaderboards=self.leaderboards,
             results=self.results,
-            disqualifications=self.disqualifications,
+            disqualified_players=self.disqualified_players,
             reads=self.reads,
             s3=self.s3,
             bucket=self.settings.export_bucket,
@@ -480,35 +480,35 @@ class Wiring:
     @cached_property
     def closing(self) -> "Closing":
         """The use case of functions/close."""
-        from shared.closing.days import DayClosing  # noqa: PLC0415
-        from shared.closing.finalizer import Finishing  # noqa: PLC0415
+        from shared.closing.days import DaySealing  # noqa: PLC0415
+        from shared.closing.finalizer import Finalizer  # noqa: PLC0415
         from shared.closing.service import Closing  # noqa: PLC0415 - as above
-        from shared.closing.steps import ClosingWork  # noqa: PLC0415
+        from shared.closing.steps import ClosingSteps  # noqa: PLC0415
 
-        finishing = Finishing(
+        finishing = Finalizer(
             reads=self.reads,
-            live=self.live,
+            cache=self.cache,
             rebuild=self.rebuild,
             finals=self.finals,
             registry=self.registry,
-            disqualifications=self.disqualifications,
+            disqualified_players=self.disqualified_players,
             s3=self.s3,
             bucket=self.settings.export_bucket,
             now_ms=now_ms,
         )
-        work = ClosingWork(
+        work = ClosingSteps(
             registry=self.registry,
             finals=self.finals,
             work=self.work_list,
-            acts=self.acts,
-            discipline=self.discipline,
+            audit_log=self.audit_log,
+            disqualifications=self.disqualifications,
             finishing=finishing,
-            notices=Notices(self.sns, self.settings.result_topic_arn) if self.settings.result_topic_arn else None,
+            notices=Notifications(self.sns, self.settings.result_topic_arn) if self.settings.result_topic_arn else None,
         )
         return Closing(
             registry=self.registry,
             coverage=self.coverage,
-            days=DayClosing(registry=self.registry, finals=self.finals, reads=self.reads, now_ms=now_ms),
+            days=DaySealing(registry=self.registry, finals=self.finals, reads=self.reads, now_ms=now_ms),
             work=work,
             work_list=self.work_list,
             older_work=OlderWork(self.dynamodb, self.tables.registry, self.finals),
@@ -537,7 +537,7 @@ class Wiring:
             registry=self.registry,
             leaderboards=self.leaderboards,
             reads=self.reads,
-            live=self.live,
+            cache=self.cache,
             rebuild=self.rebuild,
             builds=self.window_builds,
             snapshots=self.snapshots,
@@ -548,7 +548,7 @@ class Wiring:
     @cached_property
     def projector(self) -> Projector:
         """From the truth to the live windows."""
-        return Projector(self.live, self.repairs, self.threads, now_ms)
+        return Projector(self.cache, self.repairs, self.threads, now_ms)
 
     @cached_property
     def ingest(self) -> Ingest:
@@ -559,6 +559,6 @@ class Wiring:
             projector=self.projector,
             dead_letters=self.dead_letters,
             progress=self.progress,
-            run_all=self.threads,
+            run_parallel=self.threads,
             now_ms=now_ms,
         )

@@ -24,7 +24,7 @@ class Backoff(Struct, frozen=True):
         self.sleep(self.uniform(0, min(self.cap_ms, self.base_ms * 2**attempt)) / 1000)
 
 
-class RunAll(Protocol):
+class RunParallel(Protocol):
     """Runs calls that don't depend on each other; answers in their order."""
 
     def __call__(self, calls: Sequence[Callable[[], T]], /) -> list[T]: ...

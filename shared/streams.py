@@ -27,7 +27,7 @@ def in_turn(sources: Sequence[Iterable[T]]) -> Generator[T, None, None]:
         yield from source
 
 
-class SideBySide:
+class ParallelReader:
     """Sources side by side, each on a thread while it is read; threads end with the generator."""
 
     def __init__(self, threads: int) -> None:
@@ -38,7 +38,7 @@ class SideBySide:
         if len(sources) < 2:
             yield from in_turn(sources)
             return
-        shelf = _Shelf(iter(sources), min(self._threads, len(sources)))
+        shelf = _BoundedBuffer(iter(sources), min(self._threads, len(sources)))
         for _ in range(min(self._threads, len(sources))):
             Thread(target=shelf.fill, name="source", daemon=True).start()
         try:
@@ -47,7 +47,7 @@ class SideBySide:
             shelf.close()
 
 
-class _Shelf(Generic[T]):
+class _BoundedBuffer(Generic[T]):
     """Between the threads that read and the one that takes."""
 
     def __init__(self, sources: Iterator[Iterable[T]], threads: int) -> None:

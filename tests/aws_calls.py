@@ -41,7 +41,7 @@ METHODS = {"get_paginator", "generate_presigned_url"} | {
 
 
 class Place(NamedTuple):
-    """A function or method of `shared/`, e.g. `truth/finals.py` `Finals._transact`."""
+    """A function or method of `shared/`, e.g. `truth/finals.py` `FinalResults._transact`."""
 
     file: str
     name: str

@@ -13,7 +13,7 @@ from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.queues import QueueUnavailable, RepairRequest
 from shared.rebuild.anti_entropy import Repair
 from shared.rebuild.builder import IDLE_MS
-from shared.rebuild.on_demand import WindowBuilds
+from shared.rebuild.on_demand import OnDemandBuilds
 from tests.closing import MONDAY, Scene
 
 RANGE: Final = custom(Day(MONDAY - 1), Day(MONDAY + 2))
@@ -42,14 +42,14 @@ class Builders:
         self.requests = Requests()
         tokens = (f"builder-{number}" for number in count())
         repairs: Any = self.requests
-        self.records = Builds(scene.live)
-        self.builds = WindowBuilds(
+        self.records = Builds(scene.cache)
+        self.builds = OnDemandBuilds(
             rebuild=scene.rebuild,
             builds=self.records,
-            live=scene.live,
+            cache=scene.cache,
             registry=scene.registry,
             reads=scene.reads,
-            budget=RangeBudget(scene.live, limits, IDLE_MS),
+            budget=RangeBudget(scene.cache, limits, IDLE_MS),
             queue=repairs,
             now_ms=self._look,
             new_token=lambda: next(tokens),
@@ -59,7 +59,7 @@ class Builders:
             registry=scene.registry,
             leaderboards=Leaderboards(scene.registry, scene.clock),
             reads=scene.reads,
-            live=scene.live,
+            cache=scene.cache,
             rebuild=scene.rebuild,
             builds=self.builds,
             snapshots=nothing,
@@ -89,5 +89,5 @@ class Builders:
     @property
     def shown(self) -> list[tuple[str, int]] | None:
         """The range as the cache has it; None if it does not vouch for it."""
-        page = self.scene.live.page(self.scene.leaderboard, RANGE, 0, 100, self.scene.now_ms)
+        page = self.scene.cache.page(self.scene.leaderboard, RANGE, 0, 100, self.scene.now_ms)
         return [(user, score.points) for user, score in page.lines] if page.complete else None

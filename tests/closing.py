@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 from redis import Redis
 
-from shared.admin.disqualifications import Discipline, Disqualifications
+from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.cache.leases import Builds
-from shared.cache.windows import LiveWindows
+from shared.cache.windows import WindowCache
 from shared.closing.coverage import CLOCK_SKEW_MS, Coverage
-from shared.closing.days import DayClosing
-from shared.closing.finalizer import Finishing
+from shared.closing.days import DaySealing
+from shared.closing.finalizer import Finalizer
 from shared.closing.runs import Cause, Run
 from shared.closing.service import Closing
-from shared.closing.steps import ClosingWork
+from shared.closing.steps import ClosingSteps
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Rejection
@@ -32,10 +32,10 @@ from shared.messaging.notifications import WindowFinal
 from shared.messaging.topic import Reach
 from shared.rebuild.builder import Rebuild
 from shared.retries import Backoff, Threads
-from shared.streams import SideBySide
-from shared.truth.audit_log import Acts
+from shared.streams import ParallelReader
+from shared.truth.audit_log import AuditLog
 from shared.truth.commits import Commits
-from shared.truth.finals import Finals
+from shared.truth.finals import FinalResults
 from shared.truth.items import LedgerEntry
 from shared.truth.losses import Losses
 from shared.truth.progress import APPLIED, Position, Progress
@@ -93,29 +93,29 @@ class Scene:
         self.now_ms = SETTLED_MS
         self.redis, self.s3 = redis, s3
         tables, threads, backoff = Tables(), Threads(4), Backoff(base_ms=1)
-        self.reads = Reads(dynamodb, tables, SideBySide(4), backoff)
-        self.live = LiveWindows(redis)
+        self.reads = Reads(dynamodb, tables, ParallelReader(4), backoff)
+        self.cache = WindowCache(redis)
         self.registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
-        self.acts = Acts(dynamodb, tables.registry)
+        self.audit_log = AuditLog(dynamodb, tables.registry)
         tokens = (str(number) for number in count())
         self.rebuild = Rebuild(
             reads=self.reads,
-            live=self.live,
-            builds=Builds(self.live),
+            cache=self.cache,
+            builds=Builds(self.cache),
             registry=self.registry,
-            disqualifications=Disqualifications(self.acts),
+            disqualified_players=DisqualifiedPlayers(self.audit_log),
             now_ms=self.clock,
             new_token=lambda: next(tokens),
         )
-        self.finals = Finals(dynamodb, tables.registry)
+        self.finals = FinalResults(dynamodb, tables.registry)
         self.work = WorkList(dynamodb, tables.registry)
         self.older_work: Any = SimpleNamespace(move=lambda _now_ms: None)
         self.rounds: Any = KeptRounds()
-        self.discipline = Discipline(
-            acts=self.acts,
-            disqualifications=Disqualifications(self.acts),
+        self.disqualifications = Disqualifications(
+            audit_log=self.audit_log,
+            disqualified_players=DisqualifiedPlayers(self.audit_log),
             reads=self.reads,
-            live=self.live,
+            cache=self.cache,
             now_ms=self.clock,
         )
         self.progress = Progress(dynamodb, tables.registry)
@@ -126,7 +126,7 @@ class Scene:
         self.told: list[WindowFinal] = []
         self.notices: Any = SimpleNamespace(send=self.told.append)
         self.committer = Committer(Commits(dynamodb, tables), self.reads, threads, backoff)
-        self.projector = Projector(self.live, None, threads, self.clock)  # type: ignore[arg-type]
+        self.projector = Projector(self.cache, None, threads, self.clock)  # type: ignore[arg-type]
         created = (MONDAY - 1) * DAY_MS
         self.id = leaderboard_id
         self.registry.save(
@@ -140,7 +140,7 @@ class Scene:
                 created_at_ms=created,
             )
         )
-        self.registry.seal(self.leaderboard)
+        self.registry.lock_rules(self.leaderboard)
         self.rebuild.leaderboard(self.leaderboard)
         self.offsets = count(100)
         self.play("ann", 5)
@@ -199,20 +199,20 @@ class Scene:
         """
         run = self.closing(before).run()
         closes_at_ms = self.leaderboard.closes_at_ms
-        if not self.leaderboard.is_closing or closes_at_ms is None:
+        if not self.leaderboard.is_sealing or closes_at_ms is None:
             return run
         self.now_ms = max(self.now_ms, closes_at_ms)
         return self.closing(before).run()
 
     def closing(self, before: Iterable[Leaderboard] = ()) -> Closing:
         """Of other leaderboards, if any are given, and this one."""
-        finishing = Finishing(
+        finishing = Finalizer(
             reads=self.reads,
-            live=self.live,
+            cache=self.cache,
             rebuild=self.rebuild,
             finals=self.finals,
             registry=self.registry,
-            disqualifications=Disqualifications(self.acts),
+            disqualified_players=DisqualifiedPlayers(self.audit_log),
             s3=self.s3,
             bucket=BUCKET,
             now_ms=self.clock,
@@ -220,19 +220,19 @@ class Scene:
         registry: Any = OnlyThis(self.registry, self.id)
         registry.before += before
         work_list: Any = SimpleNamespace(all=self._all_work)
-        work = ClosingWork(
+        work = ClosingSteps(
             registry=registry,
             finals=self.finals,
             work=self.work,
-            acts=self.acts,
-            discipline=self.discipline,
+            audit_log=self.audit_log,
+            disqualifications=self.disqualifications,
             finishing=finishing,
             notices=self.notices,
         )
         return Closing(
             registry=registry,
             coverage=self.coverage,
-            days=DayClosing(registry=registry, finals=self.finals, reads=self.reads, now_ms=self.clock),
+            days=DaySealing(registry=registry, finals=self.finals, reads=self.reads, now_ms=self.clock),
             work=work,
             work_list=work_list,
             older_work=self.older_work,
@@ -266,10 +266,10 @@ class Scene:
         return content
 
 
-def close(finals: Finals, leaderboard: Leaderboard, through: Day, due: Sequence[Window]) -> None:
+def close(finals: FinalResults, leaderboard: Leaderboard, through: Day, due: Sequence[Window]) -> None:
     """Close the days of a leaderboard at once, as its closing does when time has gone by."""
     finals.refuse(leaderboard, through)
-    finals.close(replace(leaderboard, refusing_through=through), through, due)
+    finals.close(replace(leaderboard, sealing_through=through), through, due)
 
 
 def to_lines(content: bytes) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from shared.admin.disqualifications import Disqualifications
+from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
@@ -13,20 +13,20 @@ from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Window
 from shared.exports.jobs import KEPT, PASSING, Exports
-from shared.exports.runner import ExportRuns
+from shared.exports.runner import ExportRunner
 from shared.files.links import Downloads
 from shared.lookups.results import Result
 from shared.messaging.queues import Queue
 from shared.retries import Backoff
-from shared.streams import SideBySide
-from shared.truth.audit_log import Acts
+from shared.streams import ParallelReader
+from shared.truth.audit_log import AuditLog
 from shared.truth.commits import Commits, PlayerCommit
 from shared.truth.export_jobs import (
     ExportJob,
     ExportJobs,
     ExportRequest,
 )
-from shared.truth.finals import FinalRanking
+from shared.truth.finals import FinalResult
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
@@ -54,9 +54,9 @@ class Bench:
         )
         self.jobs = ExportJobs(dynamodb, Tables().registry)
         self.commits = Commits(dynamodb, Tables())
-        self.acts = Acts(dynamodb, Tables().registry)
+        self.audit_log = AuditLog(dynamodb, Tables().registry)
         self.reads: Any = SimpleNamespace(buckets=self._buckets)
-        self.source: Any = Reads(dynamodb, Tables(), SideBySide(4), Backoff()).buckets
+        self.source: Any = Reads(dynamodb, Tables(), ParallelReader(4), Backoff()).buckets
         """Where exports read standings."""
         tokens = count()
         registry: Any = SimpleNamespace(read=lambda _: self.leaderboard)
@@ -71,11 +71,11 @@ class Bench:
             queue=Queue(aws.sqs, aws.queue_url),
             now_ms=lambda: self.now_ms,
         )
-        self.runs = ExportRuns(
+        self.runs = ExportRunner(
             jobs=self.jobs,
             leaderboards=registry,
             results=self.results,
-            disqualifications=Disqualifications(self.acts),
+            disqualified_players=DisqualifiedPlayers(self.audit_log),
             reads=self.reads,
             s3=aws.s3,
             bucket=BUCKET,
@@ -131,7 +131,7 @@ class Bench:
 def result_of(bench: Bench, players: int) -> Result:
     key = f"finals/{bench.leaderboard.id}/all-time/rules-1.csv"
     bench.aws.s3.put_object(Bucket=BUCKET, Key=key, Body=b"the result itself")
-    final = FinalRanking(
+    final = FinalResult(
         leaderboard_id=bench.leaderboard.id,
         window_id=ALL_TIME.id,
         rules_version=1,

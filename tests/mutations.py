@@ -157,7 +157,7 @@ MUTATIONS = (
     Mutation(
         "an archived leaderboard's live windows are shown duplicates",
         "shared/ingest/service.py",
-        "    elif not leaderboard.closed:",
+        "    elif not leaderboard.archived:",
         "    else:",
         PROPERTY,
     ),
@@ -487,8 +487,8 @@ MUTATIONS = (
     Mutation(
         "a period that is registered while its last day closes is never due",
         "shared/truth/registry.py",
-        "        going_on &= cls.closed_through",
-        "        going_on |= cls.closed_through",
+        "        going_on &= cls.sealed_through",
+        "        going_on |= cls.sealed_through",
         CLOSING,
     ),
     Mutation(
@@ -543,7 +543,7 @@ MUTATIONS = (
     Mutation(
         "a day closes by the time of the one before",
         "shared/truth/finals.py",
-        " REMOVE closes_at",
+        " REMOVE seals_at",
         "",
         CLOSING,
     ),
@@ -564,15 +564,15 @@ MUTATIONS = (
     Mutation(
         "days that are closed are opened again",
         "shared/truth/finals.py",
-        "OR closed_through < :through",
-        "OR closed_through <> :through",
+        "OR sealed_through < :through",
+        "OR sealed_through <> :through",
         CLOSING,
     ),
     Mutation(
         "days that refuse events admit some again",
         "shared/truth/finals.py",
-        "OR refusing_through < :through)",
-        "OR refusing_through <> :through)",
+        "OR sealing_through < :through)",
+        "OR sealing_through <> :through)",
         CLOSING,
     ),
     Mutation(
@@ -690,7 +690,7 @@ MUTATIONS = (
     Mutation(
         "an act that the live windows missed is not carried out later",
         "shared/closing/steps.py",
-        "                self._discipline.carry_out(leaderboard, act.user_id)\n",
+        "                self._disqualifications.carry_out(leaderboard, act.user_id)\n",
         "",
         DISQUALIFICATION,
     ),
@@ -760,14 +760,14 @@ MUTATIONS = (
     Mutation(
         "an ordered rebuild goes by what the cache has seen",
         "shared/rebuild/requests.py",
-        "            self._live.forget(leaderboard, self._now_ms())",
+        "            self._cache.forget(leaderboard, self._now_ms())",
         "            pass",
         REFUSED,
     ),
     Mutation(
         "a cache that is ahead of tables that were set back stays as it is",
         "shared/rebuild/anti_entropy.py",
-        "            self._live.forget(leaderboard, self._now_ms())",
+        "            self._cache.forget(leaderboard, self._now_ms())",
         "            pass",
         SIMULATION,
     ),

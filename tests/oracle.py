@@ -73,10 +73,10 @@ class Refused(Exception):
 class Oracle:
     """Takes records in the order of their partitions and answers for every window."""
 
-    def __init__(self, leaderboards: Mapping[str, Mapping[str, Any]], closed: Iterable[str] = ()) -> None:
+    def __init__(self, leaderboards: Mapping[str, Mapping[str, Any]], archived: Iterable[str] = ()) -> None:
         self.leaderboards = leaderboards
-        self.closed = set(closed)
-        self.acts: Mapping[str, Sequence[tuple[str, str]]] = {}
+        self.archived = set(archived)
+        self.audit_log: Mapping[str, Sequence[tuple[str, str]]] = {}
         """Leaderboard id → `disqualify` or `reinstate` and whom, in their order."""
         self.facts: dict[tuple[str, str], list[Fact]] = {}
         """(leaderboard id, user id) → his accepted events."""
@@ -93,14 +93,18 @@ class Oracle:
             self.outcomes[record.partition, record.offset] = outcome
 
     def ranking(
-        self, leaderboard_id: str, first: date | None = None, last: date | None = None, acts: int | None = None
+        self,
+        leaderboard_id: str,
+        first: date | None = None,
+        last: date | None = None,
+        audit_sequence: int | None = None,
     ) -> list[Entry]:
         """The ranking of the days from `first` to `last`, both inclusive; of all time without them.
 
-        Those who are disqualified are not in it; with `acts` those who were after as many acts.
+        Those who are disqualified are not in it; with `audit_sequence` those who were after as many audit_sequence.
         """
         out: set[str] = set()
-        for kind, user_id in list(self.acts.get(leaderboard_id, ()))[:acts]:
+        for kind, user_id in list(self.audit_log.get(leaderboard_id, ()))[:audit_sequence]:
             out = out | {user_id} if kind == "disqualify" else out - {user_id}
         board = self.leaderboards[leaderboard_id]
         first_day = None if first is None else (first - EPOCH.date()).days
@@ -124,11 +128,11 @@ class Oracle:
         name: str,
         first: date | None = None,
         last: date | None = None,
-        acts: int | None = None,
+        audit_sequence: int | None = None,
     ) -> dict[str, list[Entry]]:
         """Value → the entries of the ranking whose players carry it: their latest fact with that attribute has it."""
         found: dict[str, list[Entry]] = {}
-        for entry in self.ranking(leaderboard_id, first, last, acts):
+        for entry in self.ranking(leaderboard_id, first, last, audit_sequence):
             newest: Fact | None = None
             for fact in self.facts[leaderboard_id, entry.user_id]:
                 in_window = (first is None or to_date(fact.day) >= first) and (
@@ -162,8 +166,8 @@ class Oracle:
         if leaderboard_id not in self.leaderboards:
             raise Refused("unknown_leaderboard")
         board = self.leaderboards[leaderboard_id]
-        if leaderboard_id in self.closed:
-            raise Refused("leaderboard_closed")
+        if leaderboard_id in self.archived:
+            raise Refused("leaderboard_archived")
         if fact.at_ms - record.appended_at_ms > 5 * 60 * 1000:
             raise Refused("from_the_future")
         if record.appended_at_ms > (fact.day + 1) * 86_400_000 + duration_ms(board.get("lateness", "PT1H")):

@@ -143,9 +143,9 @@ class System:
 
     def settle(self) -> None:
         """Wait until the trigger has committed every partition up to its end."""
-        until(self.is_settled, "every partition is committed up to its end")
+        until(self.is_sealed, "every partition is committed up to its end")
 
-    def is_settled(self) -> bool:
+    def is_sealed(self) -> bool:
         """Whether the trigger has committed every partition up to its end.
 
         Raises:

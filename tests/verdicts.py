@@ -16,7 +16,7 @@ def judge(
     definitions: Mapping[str, Mapping[str, Any]], deleted: Iterable[str], records: Sequence[TopicRecord]
 ) -> oracle.Oracle:
     """An oracle that has seen all of the records; the definitions are those of deleted leaderboards, too."""
-    judging = oracle.Oracle(definitions, closed=deleted)
+    judging = oracle.Oracle(definitions, archived=deleted)
     judging.take(oracle.Produced(one.partition, one.offset, one.appended_at_ms, one.value) for one in records)
     return judging
 

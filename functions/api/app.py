@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from functions.api import building
+from functions.api.conditional import ConditionalReads
 from functions.api.definitions import Definitions
 from functions.api.edge import Edge
-from functions.api.freshness import Freshness
 from functions.api.openapi import complete, operation_id
 from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
@@ -38,12 +38,12 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
     )
     finder = Finder(wiring, clock)
     definitions = Definitions(wiring, clock)
-    freshness = Freshness(lambda: wiring.live, lambda: wiring.waits)
+    conditional = ConditionalReads(lambda: wiring.cache, lambda: wiring.waits)
     _ = wiring.cursors  # without a key to sign with, nothing starts
-    rankings.register(app, wiring, finder, freshness)
+    rankings.register(app, wiring, finder, conditional)
     players.register(app, wiring, finder)
     players.register_explanation(app, wiring, finder)
-    rankings.register_player(app, wiring, finder, freshness)
+    rankings.register_player(app, wiring, finder, conditional)
     administration.register(app, wiring, finder)
     administration.register_trail(app, wiring, finder)
     administration.register_repairs(app, wiring, finder)

@@ -5,10 +5,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from functions.api.problems import SealedRule, TooManyPeriods, UnknownLeaderboard
+from functions.api.problems import LockedRule, TooManyPeriods, UnknownLeaderboard
 from shared.assembly import Wiring
 from shared.cache.windows import CacheUnavailable
-from shared.domain.audit import ActKind
+from shared.domain.audit import AuditAction
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.messaging.queues import QueueUnavailable
@@ -39,7 +39,7 @@ class Definitions:
             The leaderboard, and whether it is new or was deleted before.
 
         Raises:
-            SealedRule: if aggregation, order, shards or filters would change though it has events.
+            LockedRule: if aggregation, order, shards or filters would change though it has events.
             Conflict: if others keep changing it.
             Unavailable: if the registry is out of reach.
             CacheUnavailable: if a deleted one is to be reopened, and Redis fails.
@@ -48,12 +48,12 @@ class Definitions:
         def decide(current: Leaderboard | None) -> tuple[Leaderboard, bool]:
             if current is None:
                 return wanted, False
-            if current.closed:  # what came again meanwhile was not shown: not even what a crash had left out before
-                self._wiring.live.mark_incomplete(current.id)
+            if current.archived:  # what came again meanwhile was not shown: not even what a crash had left out before
+                self._wiring.cache.mark_incomplete(current.id)
             return _changed(current, wanted)
 
-        before, after = self._save(wanted.id, decide, ActKind.DEFINE, actor)
-        created = before is None or before.closed
+        before, after = self._save(wanted.id, decide, AuditAction.DEFINE, actor)
+        created = before is None or before.archived
         if created:
             self._vouch(after)
         return after, created
@@ -67,12 +67,12 @@ class Definitions:
         """
 
         def decide(current: Leaderboard | None) -> tuple[Leaderboard, bool]:
-            if current is None or current.closed:
+            if current is None or current.archived:
                 raise UnknownLeaderboard(f"no leaderboard is called {leaderboard_id!r}")
             now_ms = self._now_ms()
-            return replace(current, closed=True, version=current.version + 1, updated_at_ms=now_ms), False
+            return replace(current, archived=True, version=current.version + 1, updated_at_ms=now_ms), False
 
-        self._save(leaderboard_id, decide, ActKind.DELETE, actor)
+        self._save(leaderboard_id, decide, AuditAction.DELETE, actor)
 
     def check_room(self, leaderboard: Leaderboard) -> None:
         """Raises TooManyPeriods if one more period would be too many."""
@@ -94,7 +94,7 @@ class Definitions:
         if period.window in others:
             return
         try:
-            self._wiring.live.withdraw(leaderboard, period.window, self._now_ms())
+            self._wiring.cache.withdraw(leaderboard, period.window, self._now_ms())
         except CacheUnavailable as error:  # it expires
             logger.warning("window not forgotten", extra={"period": period.id, "error": str(error)})
 
@@ -102,17 +102,17 @@ class Definitions:
         self,
         leaderboard_id: str,
         decide: Callable[[Leaderboard | None], tuple[Leaderboard, bool]],
-        kind: ActKind,
+        kind: AuditAction,
         actor: str,
     ) -> tuple[Leaderboard | None, Leaderboard]:
         for _ in range(TRIES_MAX):
             current = self._wiring.registry.leaderboard(leaderboard_id)
-            after, sealed_as_read = decide(current)
+            after, has_events_as_read = decide(current)
             if after is not current:
                 # before it is done: a change that nobody has noted is worse than a note of one that failed
-                self._wiring.discipline.note(leaderboard_id, kind, actor, subject=f"version {after.version}")
+                self._wiring.disqualifications.note(leaderboard_id, kind, actor, subject=f"version {after.version}")
                 try:
-                    self._wiring.registry.save(after, sealed_as_read=sealed_as_read)
+                    self._wiring.registry.save(after, has_events_as_read=has_events_as_read)
                 except Conflict:
                     continue
             self._wiring.leaderboards.keep(after)
@@ -125,7 +125,7 @@ class Definitions:
         If that fails now, the first read asks for it.
         """
         try:
-            if leaderboard.sealed:
+            if leaderboard.has_events:
                 self._wiring.rebuild_orders.order(leaderboard, None)
             else:
                 self._wiring.rebuild.leaderboard(leaderboard)
@@ -136,14 +136,14 @@ class Definitions:
 def _changed(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool]:
     """The next version, or `current` itself if nothing changes; and whether it may only be written while unsealed."""
     fixed = [name for name in _FIXED if getattr(current, name) != getattr(wanted, name)]
-    if fixed and current.sealed:
+    if fixed and current.has_events:
         was = getattr(current, fixed[0])
         if isinstance(was, tuple):
             was = f"[{', '.join(was)}]"
-        raise SealedRule(f"stays {was}: {current.id} has events", fixed[0])
+        raise LockedRule(f"stays {was}: {current.id} has events", fixed[0])
     free = [name for name in _FREE if getattr(current, name) != getattr(wanted, name)]
-    if not fixed and not free and not current.closed:
+    if not fixed and not free and not current.archived:
         return current, False
     rules = {name: getattr(wanted, name) for name in _FIXED + _FREE}
-    change = {"version": current.version + 1, "updated_at_ms": wanted.updated_at_ms, "closed": False}
+    change = {"version": current.version + 1, "updated_at_ms": wanted.updated_at_ms, "archived": False}
     return replace(current, **rules, **change), bool(fixed)

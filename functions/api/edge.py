@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.api import security
-from functions.api.freshness import willing_ms
+from functions.api.conditional import willing_ms
 from functions.api.problems import InvalidRequest, TooLarge, problem_of
 from functions.api.query import check_text, pairs_of
 from functions.api.security import Caller, Guard

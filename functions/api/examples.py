@@ -52,7 +52,7 @@ _STORED: Final = {
     "id": "autumn-cup",
     **_LEADERBOARD,
     "version": 1,
-    "sealed": True,
+    "hasEvents": True,
     "createdAt": "2026-11-01T09:00:00.000Z",
     "updatedAt": "2026-11-01T09:00:00.000Z",
 }
@@ -84,19 +84,19 @@ _REDRIVE: Final = _ACT | {
     "subject": "unknown_leaderboard",
 }
 _FILE: Final = {
-    "url": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-acts-3.csv?X-Amz-Signature=0123",
+    "url": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-audit-3.csv?X-Amz-Signature=0123",
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 }
 _VERSION: Final = {
     "version": 2,
-    "acts": 3,
+    "auditSequence": 3,
     "rulesVersion": 1,
     "players": 199,
     "sumOfPoints": "73125",
     "finalisedAt": "2026-12-01T09:00:00.000Z",
     "codeVersion": "3f2c9a7be0d14c5586f1a2b3c4d5e6f708192a3b",
     "ranking": _FILE | {"rows": 199},
-    "manifest": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-acts-3.csv.manifest.json?X-Amz-Signature=…",
+    "manifest": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-audit-3.csv.manifest.json?X-Amz-Signature=…",
     "awards": _FILE | {"rows": 100},
     "difference": _FILE,
     "awardChanges": _FILE | {"rows": 3},
@@ -105,7 +105,7 @@ _VERSION: Final = {
 BODIES: Final[dict[str, Any]] = {
     "LeaderboardBody": _LEADERBOARD,
     "PeriodBody": _PERIOD,
-    "ActBody": {"reason": "bought points, case 1234"},
+    "ReasonBody": {"reason": "bought points, case 1234"},
     "RebuildBody": {"reason": "to be sure, case 1235", "window": "2026-W48"},
     "RedriveBody": {"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"},
 }
@@ -189,11 +189,11 @@ VIEWS: Final[dict[str, Any]] = {
         "error": None,
         "createdAt": "2026-11-25T12:00:00.000Z",
     },
-    "ActView": _ACT,
-    "ActView of reinstate": _REINSTATED,
-    "ActView of rebuild": _REBUILD,
-    "ActsView": {"leaderboardId": "autumn-cup", "acts": [_ACT, _REINSTATED, _REBUILD], "nextAfter": None},
-    "DisqualifiedView": {"leaderboardId": "autumn-cup", "acts": 3, "userIds": ["u-42"]},
+    "AuditEntryView": _ACT,
+    "AuditEntryView of reinstate": _REINSTATED,
+    "AuditEntryView of rebuild": _REBUILD,
+    "AuditLogView": {"leaderboardId": "autumn-cup", "entries": [_ACT, _REINSTATED, _REBUILD], "nextAfter": None},
+    "DisqualifiedView": {"leaderboardId": "autumn-cup", "auditSequence": 3, "userIds": ["u-42"]},
     "RebuildView": {
         "leaderboardId": "autumn-cup",
         "state": "running",

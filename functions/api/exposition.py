@@ -126,7 +126,7 @@ def _of_noted(noted: Noted) -> Iterator[Metric]:
 
 def _of_leaderboards(truth: TruthGauges) -> Iterator[Metric]:
     closed = GaugeMetricFamily(
-        "leaderboards_closed_timestamp_seconds",
+        "leaderboards_sealed_timestamp_seconds",
         "The end of the last day that is closed",
         None,
         ["leaderboard"],
@@ -136,8 +136,8 @@ def _of_leaderboards(truth: TruthGauges) -> Iterator[Metric]:
         "leaderboards_windows_due", "Windows whose days are closed and that have no result yet", None, ["leaderboard"]
     )
     for leaderboard in truth.leaderboards:
-        if leaderboard.closed_through is not None:
-            closed.add_metric([leaderboard.id], day_end_ms(leaderboard.closed_through) / 1000)
+        if leaderboard.sealed_through is not None:
+            closed.add_metric([leaderboard.id], day_end_ms(leaderboard.sealed_through) / 1000)
         due.add_metric([leaderboard.id], truth.due[leaderboard.id])
     truncated = GaugeMetricFamily(
         "leaderboards_truncated", "1 if there are leaderboards past those that are shown", truth.truncated

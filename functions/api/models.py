@@ -215,10 +215,10 @@ class ExportQuery(WindowQuery):
         return [name for name, value in chosen.items() if value is not None]
 
 
-class ActsQuery(_Sent):
+class AuditLogQuery(_Sent):
     """A page of acts, by number."""
 
-    limit: Annotated[QueryInt, Field(ge=1, le=ACTS_PAGE_MAX, description="Acts of a page")] = ACTS_PAGE_MAX
+    limit: Annotated[QueryInt, Field(ge=1, le=ACTS_PAGE_MAX, description="Entries of a page")] = ACTS_PAGE_MAX
     after: Annotated[QueryInt, Field(ge=0, le=ACT_NUMBER_MAX, description="`nextAfter` of the page before")] = 0
 
 
@@ -343,7 +343,7 @@ class LeaderboardBody(_Sent):
         )
 
 
-class ActBody(_Sent):
+class ReasonBody(_Sent):
     """Why something is done; who does it is the subject of their token."""
 
     reason: Annotated[
@@ -351,7 +351,7 @@ class ActBody(_Sent):
     ]
 
 
-class RebuildBody(ActBody):
+class RebuildBody(ReasonBody):
     """What is to be built anew."""
 
     window: Annotated[
@@ -367,7 +367,7 @@ class RebuildBody(ActBody):
         return None if self.window is None else parse_id(self.window)
 
 
-class RedriveBody(ActBody):
+class RedriveBody(ReasonBody):
     """Which letters are to be sent back."""
 
     rejected_as: Annotated[Reason | None, Field(description="Only those that were refused for this reason")] = None

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from msgspec import Struct
 from pydantic import BaseModel
 
-from functions.api import act_views, examples, views
+from functions.api import audit_views, examples, views
 from functions.api.building import BuildingView
 from functions.api.models import ID_PATTERN
 from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
@@ -18,7 +18,7 @@ from functions.api.security import required_scope
 from functions.api.views import JSON
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, USER_ID_BYTES_MAX
 
-VIEWS: Final = (*views.VIEWS, *act_views.VIEWS, BuildingView)
+VIEWS: Final = (*views.VIEWS, *audit_views.VIEWS, BuildingView)
 """Everything that is answered with."""
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _REF: Final = "#/components/schemas/{name}"

@@ -167,9 +167,9 @@ class Finder:
         if is_id(leaderboard_id):
             known = self._wiring.leaderboards
             leaderboard = known.read(leaderboard_id) if now else known.find(leaderboard_id, or_older=True)
-            if leaderboard is not None and leaderboard.closed and not now:
+            if leaderboard is not None and leaderboard.archived and not now:
                 leaderboard = known.read(leaderboard_id)
-            if leaderboard is not None and (or_deleted or not leaderboard.closed):
+            if leaderboard is not None and (or_deleted or not leaderboard.archived):
                 return leaderboard
         raise UnknownLeaderboard(f"no leaderboard is called {leaderboard_id[:NAME_CHARACTERS_MAX]!r}")
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.api.security import Forbidden, Unauthenticated
-from shared.admin.disqualifications import TooManyActs
+from shared.admin.disqualifications import AuditLogFull
 from shared.cache.range_budget import FULL_RETRY_S, NoRoomForRanges, RangeBudgetSpent, RangeRefused
 from shared.cache.windows import CacheUnavailable
 from shared.domain.windows import InvalidWindow
@@ -20,7 +20,7 @@ from shared.messaging.queues import QueueUnavailable
 from shared.reads.rankings import Rebuilding, UnknownFilter, UnknownTier
 from shared.rebuild.on_demand import TooManyRanges
 from shared.telemetry import logger
-from shared.truth.audit_log import Taken
+from shared.truth.audit_log import AuditLogConflict
 from shared.truth.commits import Unavailable
 from shared.truth.registry import Conflict
 
@@ -84,7 +84,7 @@ class TooManyPeriods(Exception):
     """The leaderboard has as many periods as it may have."""
 
 
-class SealedRule(ApiError):
+class LockedRule(ApiError):
     """A rule that cannot change any more."""
 
 
@@ -143,7 +143,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     Forbidden: Kind("forbidden", "The token doesn't allow this", 403),
     TooLarge: Kind("too-large", "The request is too large", 413),
     NeverDisqualified: Kind("never-disqualified", "The player was never disqualified", 409),
-    TooManyActs: Kind("too-many-acts", "The leaderboard's audit trail is full", 409),
+    AuditLogFull: Kind("audit-log-full", "The leaderboard's audit trail is full", 409),
     UnknownLeaderboard: Kind("unknown-leaderboard", "There is no such leaderboard", 404),
     UnknownPeriod: Kind("unknown-period", "There is no such period", 404),
     UnknownPlayer: Kind("unknown-player", "The player is not in this ranking", 404),
@@ -151,9 +151,9 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     NotFinal: Kind("not-final", "The window has no result yet", 404),
     TooManyPeriods: Kind("too-many-periods", "The leaderboard has as many periods as it may have", 409),
     NeverFinal: Kind("never-final", "The window never has a result", 422),
-    SealedRule: Kind("sealed-rule", "The rule cannot change once there are events", 409),
+    LockedRule: Kind("locked-rule", "The rule cannot change once there are events", 409),
     Conflict: _CONFLICT,
-    Taken: _CONFLICT,
+    AuditLogConflict: _CONFLICT,
     TooManyRanges: Kind("too-many-ranges", "Too many custom ranges are in use", 429, 600),
     RangeBudgetSpent: Kind("range-budget-spent", "You have had as many new ranges built as one caller may", 429, 600),
     NoRoomForRanges: Kind("no-room-for-ranges", "There is no memory for one more range", 503, FULL_RETRY_S),

@@ -60,7 +60,7 @@ _OPEN: Final = frozenset({"health", "openapi.json", "docs"})
 """First parts of paths that take no token: they tell nothing of anybody. `metrics` is not among them: it names every
 leaderboard and how many play. It takes READ, as their list does, so that a scraper's token can only look."""
 _EXPORTS: Final = frozenset({"export", "exports", "result"})
-_ADMINISTRATION: Final = frozenset({"acts", "disqualified", "rebuild"})
+_ADMINISTRATION: Final = frozenset({"audit-log", "disqualified", "rebuild"})
 
 
 def required_scope(method: str, template: str) -> Scope | None:

@@ -175,7 +175,7 @@ class LeaderboardView(Struct, rename="camel"):
     filters: list[str]
     """Attributes of events that `attr.*` takes."""
     version: int
-    sealed: bool
+    has_events: bool
     """Whether it has events: then aggregation, order, shards and filters cannot change."""
     created_at: str
     updated_at: str
@@ -395,7 +395,7 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
         [to_tier_view(tier) for tier in leaderboard.tiers],
         list(leaderboard.filters),
         leaderboard.version,
-        leaderboard.sealed,
+        leaderboard.has_events,
         format_instant(leaderboard.created_at_ms),
         format_instant(leaderboard.updated_at_ms),
     )

@@ -81,7 +81,7 @@ def _place(candidate: Candidate) -> tuple[str, int, int]:
 
 
 def _measure(candidates: list[Candidate]) -> None:
-    """Metrics: Applied, Duplicate, Failed, Rejected (and by reason), CacheRefused, Freshness of the oldest applied."""
+    """Metrics: Applied, Duplicate, Failed, Rejected (and by reason), CacheRefused, IngestDelay of the oldest one."""
     counts = dict.fromkeys(Disposition, 0)
     rejected: dict[str, int] = {}
     failures: dict[str, int] = {}
@@ -104,6 +104,6 @@ def _measure(candidates: list[Candidate]) -> None:
         metrics.add_metric(f"Rejected_{code}", MetricUnit.Count, count)
     metrics.add_metric("CacheRefused", MetricUnit.Count, wiring.projector.take_refusals())
     if oldest_ms is not None:
-        metrics.add_metric("Freshness", MetricUnit.Milliseconds, max(0, now_ms() - oldest_ms))
+        metrics.add_metric("IngestDelay", MetricUnit.Milliseconds, max(0, now_ms() - oldest_ms))
     if rejected or failures:
         logger.warning("records not applied", extra={"rejected": rejected, "failures": failures})

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
 from shared.assembly import Wiring
-from shared.messaging.queues import Choice
+from shared.messaging.queues import RedriveFilter
 from shared.telemetry import logger, metrics, tracer
 
 BATCH_TIME_MS: Final = 90_000
@@ -31,7 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     read to its end: `complete`. Metric: Redriven.
     """
     try:
-        choice = msgspec.convert(event, Choice)
+        choice = msgspec.convert(event, RedriveFilter)
     except msgspec.ValidationError as error:
         raise InvalidChoice(str(error)) from None
     done = wiring.redrive.run(choice, lambda: context.get_remaining_time_in_millis() > BATCH_TIME_MS)

@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     truth. The task `forget` is for whoever has set the tables back: before that, all that the cache holds goes.
     Raises, at the end, whatever kept a leaderboard from that and will not pass by itself.
 
-    Metrics: Mended; Snapshots; CacheRefused; BoardsUnchecked: leaderboards for which a schedule's run had no time.
+    Metrics: Repaired; Snapshots; CacheRefused; BoardsUnchecked: leaderboards for which a schedule's run had no time.
     """
     if "Records" not in event:
         _run(event.get("task"), lambda: context.get_remaining_time_in_millis() > LEADERBOARD_TIME_MS)
@@ -100,9 +100,9 @@ def _count_refused(refused: int) -> None:
 
 
 def _count(mended: int) -> None:
-    metrics.add_metric("Mended", MetricUnit.Count, mended)
+    metrics.add_metric("Repaired", MetricUnit.Count, mended)
     try:
         if mended:
-            wiring.telemetry.add_mended(mended)
+            wiring.telemetry.count_repaired(mended)
     except Unavailable as unavailable:  # what was mended need not be mended again for that
         logger.warning("mended parts not counted for a scrape", extra={"mended": mended, "error": str(unavailable)})

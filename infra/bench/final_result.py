@@ -18,7 +18,7 @@ from infra.bench.results import Figure
 from infra.local.config import Config, Ports
 from shared import settings
 from shared.assembly import Wiring, now_ms
-from shared.closing.finalizer import Finishing
+from shared.closing.finalizer import Finalizer
 from shared.domain.audit import Disqualified
 from shared.domain.windows import Day, parse_day, weekly
 from shared.rebuild.builder import Rebuild
@@ -76,19 +76,19 @@ def finish(redis_url: str, players: int) -> tuple[float, float, float]:
     variables = Config(Path("state"), Path("packages"), Ports()).environment() | {
         "REDIS_URL": redis_url, "REDIS_TIMEOUT_MS": "20000",
     }  # fmt: skip
-    board = replace(BOARD, sealed=True, closed_through=WEEK.last)
+    board = replace(BOARD, has_events=True, sealed_through=WEEK.last)
     with mock.patch.dict(os.environ, variables), Week(players).in_place_of_http() as stub:
         wiring = Wiring(settings.load())
         registry: Any = SimpleNamespace(periods=lambda _: [])
         nobody: Any = SimpleNamespace(now=lambda _: Disqualified())
         rebuild = Rebuild(
-            reads=wiring.reads, live=wiring.live, builds=wiring.builds, registry=registry, disqualifications=nobody,
-            now_ms=now_ms, new_token=lambda: "token",
+            reads=wiring.reads, cache=wiring.cache, builds=wiring.builds, registry=registry,
+            disqualified_players=nobody, now_ms=now_ms, new_token=lambda: "token",
         )  # fmt: skip
         finals: Any = SimpleNamespace(final=lambda *_: None, write=lambda _: None)
-        finishing = Finishing(
-            reads=wiring.reads, live=wiring.live, rebuild=rebuild, finals=finals, registry=registry,
-            disqualifications=nobody, s3=_sink(), bucket="bucket", now_ms=now_ms,
+        finishing = Finalizer(
+            reads=wiring.reads, cache=wiring.cache, rebuild=rebuild, finals=finals, registry=registry,
+            disqualified_players=nobody, s3=_sink(), bucket="bucket", now_ms=now_ms,
         )  # fmt: skip
         start = time.perf_counter()
         if not rebuild.anew(board, WEEK):

@@ -190,13 +190,13 @@ class Traffic:
 
 def put_leaderboard(stub: DynamoDBStub, table: str, leaderboard_id: str) -> Leaderboard:
     """A leaderboard in the registry that has events already."""
-    definition = Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, sealed=True)
+    definition = Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, has_events=True)
     item = {
         "pk": {"S": keys.LEADERBOARDS},
         "sk": {"S": leaderboard_id},
         "body": {"S": msgspec.json.encode(definition).decode()},
         "version": {"N": "1"},
-        "sealed": {"BOOL": True},
+        "has_events": {"BOOL": True},
     }
     stub.put(table, item)
     return definition

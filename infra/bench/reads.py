@@ -30,7 +30,7 @@ from infra.local.servers import Server, redis_server
 from shared.assembly import now_ms
 from shared.cache import keys
 from shared.cache.leases import Builds
-from shared.cache.windows import LiveWindows
+from shared.cache.windows import WindowCache
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, day_of
@@ -175,7 +175,7 @@ def _define() -> None:
     handler = _handler()
     create_tables(resources.client(os.environ, "dynamodb"), handler.wiring.tables)
     handler.wiring.registry.save(BOARD)
-    handler.wiring.registry.seal(BOARD)
+    handler.wiring.registry.lock_rules(BOARD)
 
 
 def _handler() -> Any:
@@ -194,7 +194,7 @@ def _standings(rng: random.Random, players: Sequence[int], version: int) -> dict
 
 
 def _fill(redis: "Redis", size: Size) -> None:
-    live, rng = LiveWindows(redis), random.Random(1)
+    live, rng = WindowCache(redis), random.Random(1)
     for start in range(0, size.players, 1_000):
         chosen = range(start, min(size.players, start + 1_000))
         live.apply(BOARD, _standings(rng, chosen, 1), now_ms())
@@ -222,7 +222,7 @@ def _updates(port: int, size: Size) -> Iterator[None]:
 
 def _update(port: int, size: Size, stop: Any) -> None:
     with Redis("127.0.0.1", port) as redis:
-        live, rng, version = LiveWindows(redis), random.Random(2), 1
+        live, rng, version = WindowCache(redis), random.Random(2), 1
         due = time.monotonic()
         while not stop.is_set():
             version += 1

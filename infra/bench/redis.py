@@ -14,7 +14,7 @@ from redis.client import Pipeline
 from infra.bench.ingest import environment
 from infra.bench.results import Figure
 from shared.assembly import now_ms
-from shared.cache.windows import LiveWindows
+from shared.cache.windows import WindowCache
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of, weekly
@@ -116,7 +116,7 @@ class _Windows:
     """The three windows of today, and the versions that were applied."""
 
     def __init__(self, redis: "Redis", board: Leaderboard, today: Day, rng: random.Random) -> None:
-        self.live = LiveWindows(redis)
+        self.cache = WindowCache(redis)
         self.board = board
         self._today = today
         self._rng = rng
@@ -130,7 +130,7 @@ class _Windows:
             points = self._points[player] = self._points.get(player, 0) + self._rng.randrange(INCREMENT)
             standing = Standing(points, at_ms, version, "", 0, version)
             standings[f"u-{player:07d}"] = {self._today: standing, ALL_TIME_BUCKET: standing}
-        changed = self.live.apply(self.board, standings, at_ms)
+        changed = self.cache.apply(self.board, standings, at_ms)
         if changed != WINDOWS * len(standings):
             raise RuntimeError(f"{changed} parts of {WINDOWS * len(standings)} were new")
 
@@ -172,9 +172,9 @@ def _package(redis: "Redis", windows: _Windows, size: Size, players: int, rng: r
                 one.change_score_for(user, 5)
 
     page = max(1, int(players * DEEP) // PAGE)
-    ours_ms = _median_ms(size.reads, lambda: windows.live.page(windows.board, ALL_TIME, page * PAGE, PAGE, now_ms()))
+    ours_ms = _median_ms(size.reads, lambda: windows.cache.page(windows.board, ALL_TIME, page * PAGE, PAGE, now_ms()))
     theirs_ms = _median_ms(size.reads, lambda: board.leaders(page + 1))
-    rank_ms = _median_ms(size.reads, lambda: windows.live.player(windows.board, ALL_TIME, chosen[0], 1, now_ms()))
+    rank_ms = _median_ms(size.reads, lambda: windows.cache.player(windows.board, ALL_TIME, chosen[0], 1, now_ms()))
     their_rank_ms = _median_ms(size.reads, lambda: board.score_and_rank_for(chosen[0]))
     rate = _per_s(len(chosen), update)
     return [

@@ -31,7 +31,7 @@ class Dashboard:
     def __init__(self, stack: Stack, console: Console) -> None:
         self._stack = stack
         self._console = console
-        self._live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
+        self._cache = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
         self._news: deque[str] = deque(maxlen=NEWS_MAX)
         self._produced, self._processed = _Rate(), _Rate()
         self._ranking: dict[str, Any] | None = None
@@ -44,7 +44,7 @@ class Dashboard:
     def say(self, line: str) -> None:
         """Tell one piece of news."""
         self._news.append(line)
-        if self._live is not None and self._live.is_started:
+        if self._cache is not None and self._cache.is_started:
             self._show()
         else:
             self._console.print(line)
@@ -55,22 +55,22 @@ class Dashboard:
             self._counting = threading.Thread(target=self._keep_counting, daemon=True)
             self._counting.start()
         self._ranking, self._figures = self._ask(), self._rates()
-        if self._live is None:
+        if self._cache is None:
             self._print()
             return
-        if not self._live.is_started:
-            self._live.start()
+        if not self._cache.is_started:
+            self._cache.start()
         self._show()
 
     def _show(self) -> None:
-        if self._live is not None:
-            self._live.update(Group(self._status(), self._top(), self._hints()), refresh=True)
+        if self._cache is not None:
+            self._cache.update(Group(self._status(), self._top(), self._hints()), refresh=True)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         self._closed.set()
-        if self._live is not None:
-            self._live.stop()
+        if self._cache is not None:
+            self._cache.stop()
 
     def _ask(self) -> dict[str, Any] | None:
         url = f"{self._stack.url}/leaderboards/{DEMO}/rankings?window=daily&limit=10"

@@ -5,11 +5,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from shared.cache.windows import LiveWindows
+from shared.cache.windows import WindowCache
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import ALL_TIME, WindowKind, daily, day_of, weekly
 from shared.messaging.queues import DeadLetterQueue
-from shared.truth.counters import Noted, Telemetry
+from shared.truth.counters import FunctionCounters, Noted
 from shared.truth.progress import Position, Progress
 from shared.truth.registry import Registry
 from shared.truth.work import WorkList
@@ -47,10 +47,10 @@ class Gauges:
         *,
         topic: str,
         progress: Progress,
-        telemetry: Telemetry,
+        telemetry: FunctionCounters,
         registry: Registry,
         work: WorkList,
-        live: LiveWindows,
+        cache: WindowCache,
         dead_letters: DeadLetterQueue,
         now_ms: Callable[[], int],
     ) -> None:
@@ -59,7 +59,7 @@ class Gauges:
         self._telemetry = telemetry
         self._registry = registry
         self._work = work
-        self._live = live
+        self._cache = cache
         self._dead_letters = dead_letters
         self._now_ms = now_ms
 
@@ -75,15 +75,15 @@ class Gauges:
 
     def cache(self, leaderboards: Sequence[Leaderboard]) -> CacheGauges:
         """Raises CacheUnavailable if Redis fails, even if no leaderboard is asked about."""
-        self._live.ping()
+        self._cache.ping()
         now_ms = self._now_ms()
         today = day_of(now_ms)
         complete, players = {}, {}
         for one in leaderboards:
-            complete[one.id] = self._live.is_complete(one)
+            complete[one.id] = self._cache.is_complete(one)
             for window in (daily(today), weekly(today), ALL_TIME):
                 # one script call: a size and whether it can be vouched for, as of the same instant
-                page = self._live.page(one, window, 0, 1, now_ms)
+                page = self._cache.page(one, window, 0, 1, now_ms)
                 if page.complete:
                     players[one.id, window.kind] = page.total
         return CacheGauges(complete, players)

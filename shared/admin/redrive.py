@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from shared.messaging.queues import Choice, DeadLetter, DeadLetterQueue, Received
+from shared.messaging.queues import DeadLetter, DeadLetterQueue, Received, RedriveFilter
 from shared.messaging.topic import Outgoing, Topic
 
 EMPTY_POLLS: Final = 3
@@ -41,7 +41,7 @@ class Redrive:
         self._topic = topic
         self._now_ms = now_ms
 
-    def run(self, choice: Choice, has_time: Callable[[], bool] = lambda: True) -> Redriven:
+    def run(self, choice: RedriveFilter, has_time: Callable[[], bool] = lambda: True) -> Redriven:
         """Send back what is chosen; every letter that was there at the start is looked at, time permitting.
 
         Letters that are not chosen stay as they are, and are not counted.
@@ -64,7 +64,7 @@ class Redrive:
         return done
 
     def _batches(
-        self, choice: Choice, passed: list[Received], has_time: Callable[[], bool], done: Redriven
+        self, choice: RedriveFilter, passed: list[Received], has_time: Callable[[], bool], done: Redriven
     ) -> Iterator[list[Received]]:
         started_ms = self._now_ms()
         empty = 0
@@ -98,7 +98,7 @@ class Redrive:
         self._queue.delete([one for one, letter in chosen if _place(letter) not in failed])
 
 
-def _chosen(received: Received, choice: Choice) -> DeadLetter | None:
+def _chosen(received: Received, choice: RedriveFilter) -> DeadLetter | None:
     try:
         letter = msgspec.json.decode(received.body, type=DeadLetter)
     except msgspec.DecodeError:

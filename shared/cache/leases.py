@@ -16,7 +16,7 @@ from shared.cache import keys
 from shared.domain.windows import Window
 
 if TYPE_CHECKING:
-    from shared.cache.windows import LiveWindows
+    from shared.cache.windows import WindowCache
     from shared.domain.rules import Leaderboard
 
 LEASE_MS: Final = 60_000
@@ -62,11 +62,11 @@ class RebuildState(StrEnum):
     """They have to be rebuilt, and nobody is at it: the next read or schedule has it done."""
 
 
-class BuildLost(Exception):
+class LeaseLost(Exception):
     """A flush, a failover or another builder took the build away; nobody may vouch for what is left."""
 
 
-class NobodyAsks(Exception):
+class NoReaders(Exception):
     """No reader has asked for ASKED_MS for what is built on demand."""
 
 
@@ -100,11 +100,11 @@ class Build:
         """Count a call, which has found so many with itself; None if the build is another's.
 
         Raises:
-            BuildLost: if a call before is missing.
+            LeaseLost: if a call before is missing.
         """
         self.fills += 1
         if fills != self.fills:
-            raise BuildLost(f"{self.fills} calls filled {self.key}, {fills} are there")
+            raise LeaseLost(f"{self.fills} calls filled {self.key}, {fills} are there")
 
 
 def vouches(leaderboard: "Leaderboard", marker: bytes | None) -> bool:
@@ -115,11 +115,11 @@ def vouches(leaderboard: "Leaderboard", marker: bytes | None) -> bool:
 class Builds:
     """Begins, renews and ends builds."""
 
-    def __init__(self, live: "LiveWindows") -> None:
-        self._live = live
-        names = ("begin_build", "renew_build", "look_at_build", "vouch", "extend", "forget_build")
+    def __init__(self, cache: "WindowCache") -> None:
+        self._cache = cache
+        names = ("begin_build", "renew_build", "read_build", "vouch", "extend", "forget_build")
         self._begin, self._renew, self._look, self._vouch, self._extend, self._forget = (
-            live.register(f"{name}.lua") for name in names
+            cache.register(f"{name}.lua") for name in names
         )
 
     def begin_window(
@@ -151,7 +151,7 @@ class Builds:
             CacheUnavailable: if Redis fails.
         """
         looked_at = keys.rebuild(leaderboard.id), keys.complete(leaderboard.id)
-        marker, until_ms, position, standings = self._live.call(self._look, looked_at, ())
+        marker, until_ms, position, standings = self._cache.call(self._look, looked_at, ())
         if vouches(leaderboard, marker):
             return RebuildState.COMPLETE, BuildProgress()
         state = RebuildState.RUNNING if int(until_ms or 0) > now_ms else RebuildState.WAITING
@@ -161,15 +161,15 @@ class Builds:
         """Say that a build gets on, and how far it is.
 
         Raises:
-            BuildLost: if it is another's by now, or some of what it filled in is gone.
-            NobodyAsks: if it ends because of that.
+            LeaseLost: if it is another's by now, or some of what it filled in is gone.
+            NoReaders: if it ends because of that.
             CacheUnavailable: if Redis fails.
         """
         renewed = self._note(build, now_ms + LEASE_MS, now_ms - ASKED_MS if build.ends_unasked else "")
         if renewed == _UNASKED:
-            raise NobodyAsks(f"nobody has asked for {build.key} for {ASKED_MS} ms")
+            raise NoReaders(f"nobody has asked for {build.key} for {ASKED_MS} ms")
         if not renewed:
-            raise BuildLost(f"the build of {build.key} is another's, or not all there")
+            raise LeaseLost(f"the build of {build.key} is another's, or not all there")
 
     def give_back(self, build: Build) -> None:
         """Let somebody else go on at once, unless somebody does already.
@@ -186,7 +186,7 @@ class Builds:
             CacheUnavailable: if Redis fails.
         """
         forgotten = keys.ranges(leaderboard.id), *keys.of_window(leaderboard, window)
-        return bool(self._live.call(self._forget, forgotten, (build.token, window.id, now_ms - ASKED_MS)))
+        return bool(self._cache.call(self._forget, forgotten, (build.token, window.id, now_ms - ASKED_MS)))
 
     def finish_window(self, leaderboard: "Leaderboard", window: Window, build: Build) -> bool:
         """Vouch for a window that was built, until it expires; False if what was filled in is not all there.
@@ -195,7 +195,7 @@ class Builds:
             CacheUnavailable: if Redis fails.
         """
         args = (build.token, build.fills, "window", build.expires_ms)
-        return bool(self._live.call(self._vouch, keys.of_window(leaderboard, window), args))
+        return bool(self._cache.call(self._vouch, keys.of_window(leaderboard, window), args))
 
     def finish_rebuild(self, leaderboard: "Leaderboard", build: Build) -> bool:
         """Vouch for all that a leaderboard keeps; False as above.
@@ -205,7 +205,7 @@ class Builds:
         """
         vouched = build.key, keys.complete(leaderboard.id)
         args = (build.token, build.fills, "leaderboard", leaderboard.lateness_ms)
-        return bool(self._live.call(self._vouch, vouched, args))
+        return bool(self._cache.call(self._vouch, vouched, args))
 
     def extend(self, leaderboard: "Leaderboard", window: Window, until_ms: int) -> None:
         """Keep a window that was built on demand at least so long.
@@ -214,17 +214,17 @@ class Builds:
             CacheUnavailable: if Redis fails.
         """
         window_keys = keys.ranges(leaderboard.id), *keys.of_window(leaderboard, window)
-        self._live.call(self._extend, window_keys, (window.id, until_ms))
+        self._cache.call(self._extend, window_keys, (window.id, until_ms))
 
     def _take(
         self, build_keys: Sequence[str], token: str, now_ms: int, expires_ms: int, *more: str | int
     ) -> tuple[Grant, Build]:
         args = (token, now_ms, LEASE_MS, *more)
-        grant, position, standings, fills = self._live.call(self._begin, build_keys, args)
+        grant, position, standings, fills = self._cache.call(self._begin, build_keys, args)
         return Grant(grant.decode()), Build(build_keys[0], token, BuildProgress(position, standings), fills, expires_ms)
 
     def _note(self, build: Build, until_ms: int, asked_since_ms: int | str = "") -> int:
         """What the script answers."""
         args = (build.token, build.fills, until_ms, build.progress.position, build.progress.standings, asked_since_ms)
-        noted: int = self._live.call(self._renew, (build.key,), args)
+        noted: int = self._cache.call(self._renew, (build.key,), args)
         return noted

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from shared.cache import keys
-from shared.cache.windows import LiveWindows
+from shared.cache.windows import WindowCache
 from shared.domain.windows import Day, Window, daily
 
 READ: Final = "{ranges}:read"
@@ -66,14 +66,14 @@ class Admission(Struct, frozen=True):
 class RangeBudget:
     """Admits ranges, and knows which of them go first."""
 
-    def __init__(self, live: LiveWindows, limits: RangeLimits, idle_ms: int) -> None:
+    def __init__(self, cache: WindowCache, limits: RangeLimits, idle_ms: int) -> None:
         """`idle_ms`: how long a range stays after it was read last."""
-        self._live = live
+        self._cache = cache
         self._limits = limits
         self._idle_ms = idle_ms
         names = ("admit_range", "size_range", "evict_range", "touch_range", "release_range", "settle_range")
         self._admit, self._size, self._evict, self._touch, self._release, self._settle = (
-            live.register(f"{name}.lua") for name in names
+            cache.register(f"{name}.lua") for name in names
         )
 
     def admit(self, leaderboard_id: str, window: Window, caller: str, reads: int, now_ms: int) -> Admission:
@@ -104,7 +104,7 @@ class RangeBudget:
             ACCOUNT_MS,
         )
         account = f"{{ranges}}:of:{sha256(caller.encode()).hexdigest()}"
-        answer, *more = self._live.call(self._admit, (READ, BYTES, account), args)
+        answer, *more = self._cache.call(self._admit, (READ, BYTES, account), args)
         match answer:
             case b"full":
                 raise NoRoomForRanges("Redis has no memory to spare for one more range", FULL_RETRY_S)
@@ -122,7 +122,7 @@ class RangeBudget:
             CacheUnavailable: if Redis fails.
         """
         gone = keys.ranges(leaderboard_id), *_own(leaderboard_id, window_id)
-        self._live.call(self._evict, gone, (window_id,))
+        self._cache.call(self._evict, gone, (window_id,))
         self.release(leaderboard_id, window_id)
 
     def release(self, leaderboard_id: str, window_id: str) -> None:
@@ -131,7 +131,7 @@ class RangeBudget:
         Raises:
             CacheUnavailable: as above.
         """
-        self._live.call(self._release, (READ, BYTES), (_member(leaderboard_id, window_id),))
+        self._cache.call(self._release, (READ, BYTES), (_member(leaderboard_id, window_id),))
 
     def touch(self, leaderboard_id: str, window_id: str, now_ms: int) -> None:
         """Note that a range is read, if it is counted.
@@ -139,7 +139,7 @@ class RangeBudget:
         Raises:
             CacheUnavailable: as above.
         """
-        self._live.call(self._touch, (READ,), (_member(leaderboard_id, window_id), now_ms))
+        self._cache.call(self._touch, (READ,), (_member(leaderboard_id, window_id), now_ms))
 
     def settle(self, leaderboard_id: str, window: Window, now_ms: int) -> None:
         """Count what a range takes that was built.
@@ -148,14 +148,14 @@ class RangeBudget:
             CacheUnavailable: as above.
         """
         taken, _ = self._sizes(leaderboard_id, window)
-        self._live.call(self._settle, (READ, BYTES), (_member(leaderboard_id, window.id), now_ms, taken))
+        self._cache.call(self._settle, (READ, BYTES), (_member(leaderboard_id, window.id), now_ms, taken))
 
     def _sizes(self, leaderboard_id: str, window: Window) -> tuple[int, int]:
         """Bytes that a range takes, and those that it can be expected to take by what is in the cache of its days."""
         own = _own(leaderboard_id, window.id)
         days = [keys.ranking(leaderboard_id, daily(Day(day)).id) for day in window.buckets]
         sized = (*own, keys.ranking(leaderboard_id, "all-time"), *days)
-        taken, expected = self._live.call(self._size, sized, (len(own), ENTRY_BYTES))
+        taken, expected = self._cache.call(self._size, sized, (len(own), ENTRY_BYTES))
         return taken, expected
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from shared.cache import keys, labels
-from shared.cache.windows import HEAD_BYTES, LiveWindows, Page, to_lines, to_page
+from shared.cache.windows import HEAD_BYTES, Page, WindowCache, to_lines, to_page
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score
@@ -52,13 +52,13 @@ class Players(Struct, frozen=True):
     found: Sequence[Found]
 
 
-class LiveQueries:
-    """Searches in the windows of `LiveWindows`."""
+class WindowSearches:
+    """Searches in the windows of `WindowCache`."""
 
-    def __init__(self, live: LiveWindows) -> None:
-        self._live = live
+    def __init__(self, cache: WindowCache) -> None:
+        self._cache = cache
         self._select, self._players, self._player_windows = (
-            live.register(name) for name in ("select.lua", "players.lua", "player_windows.lua")
+            cache.register(name) for name in ("select.lua", "players.lua", "player_windows.lua")
         )
 
     def select(self, leaderboard: Leaderboard, window: Window, selection: Selection, now_ms: int) -> Run:
@@ -69,12 +69,12 @@ class LiveQueries:
         """
         args = (selection.limit, selection.offset, *_place(leaderboard, selection), *_bounds(leaderboard, selection))
         tiers = [part for tier in _up_to(leaderboard, selection.tier) for part in _rule(leaderboard, tier)]
-        read: tuple[str, ...] = self._live.read_keys(leaderboard, window)
+        read: tuple[str, ...] = self._cache.read_keys(leaderboard, window)
         label: list[bytes] = []
         if selection.label is not None:
             read = (*read, keys.labels(leaderboard.id, window.id))
             label = [labels.prefix(leaderboard.filters, *selection.label)]
-        answer = self._live.read(self._select, read, (*args, *tiers, *label))
+        answer = self._cache.read(self._select, read, (*args, *tiers, *label))
         page = to_page(leaderboard, window, now_ms, answer, answer[5])
         return Run(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[9]) if label else ())
 
@@ -84,7 +84,7 @@ class LiveQueries:
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        answer = self._live.read(self._players, self._live.read_keys(leaderboard, window), user_ids)
+        answer = self._cache.read(self._players, self._cache.read_keys(leaderboard, window), user_ids)
         return _to_players(leaderboard, window, answer, now_ms)
 
     def player_windows(
@@ -97,8 +97,8 @@ class LiveQueries:
         """
         read = [keys.complete(leaderboard.id)]
         for window in windows:
-            read += self._live.read_keys(leaderboard, window)[1:]
-        answers = self._live.read(self._player_windows, read, (user_id,))
+            read += self._cache.read_keys(leaderboard, window)[1:]
+        answers = self._cache.read(self._player_windows, read, (user_id,))
         return [_to_players(leaderboard, *pair, now_ms) for pair in zip(windows, answers, strict=True)]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from shared.cache.windows import CacheUnavailable, LiveWindows
+from shared.cache.windows import CacheUnavailable, WindowCache
 
 KEY: Final = "lb:waits"
 RETRY_S: Final = 5
@@ -18,19 +18,19 @@ RETRY_S: Final = 5
 class Waits:
     """Grants waits."""
 
-    def __init__(self, live: LiveWindows, most: int, new_token: Callable[[], str]) -> None:
+    def __init__(self, cache: WindowCache, most: int, new_token: Callable[[], str]) -> None:
         """`most`: waits at a time."""
-        self._live = live
+        self._cache = cache
         self._most = most
         self._new_token = new_token
-        self._grant, self._end = live.register("grant_wait.lua"), live.register("end_wait.lua")
+        self._grant, self._end = cache.register("grant_wait.lua"), cache.register("end_wait.lua")
 
     @contextmanager
     def granted(self, wait_ms: int) -> Iterator[bool]:
         """Whether a client may wait for so long; while Redis fails nobody may. It is given back at the end."""
         token = self._new_token()
         try:
-            is_granted = bool(self._live.call(self._grant, (KEY,), (token, self._most, wait_ms)))
+            is_granted = bool(self._cache.call(self._grant, (KEY,), (token, self._most, wait_ms)))
         except CacheUnavailable:
             is_granted = False
         try:
@@ -38,4 +38,4 @@ class Waits:
         finally:
             if is_granted:
                 with suppress(CacheUnavailable):  # it ends by itself
-                    self._live.call(self._end, (KEY,), (token,))
+                    self._cache.call(self._end, (KEY,), (token,))

@@ -45,10 +45,10 @@ __all__ = [
     "CacheRefused",
     "CacheUnavailable",
     "Labels",
-    "LiveWindows",
     "Page",
     "Position",
     "Standings",
+    "WindowCache",
     "expires_ms",
     "is_kept",
     "kept_until_ms",
@@ -77,7 +77,7 @@ def _script(name: str) -> bytes:
     return (Path(__file__).parent / "scripts" / name).read_bytes()
 
 
-class LiveWindows:
+class WindowCache:
     """All windows of all leaderboards in one Redis."""
 
     def __init__(
@@ -118,7 +118,7 @@ class LiveWindows:
             How many players' parts of windows were older than what was applied.
 
         Raises:
-            BuildLost: if the build is another's, or some of what it filled in is gone.
+            LeaseLost: if the build is another's, or some of what it filled in is gone.
             CacheRefused: if Redis answers with an error. Unless this is part of a build, nothing of the leaderboard is
                 marked as complete from then on, if the error says that it is withdrawn.
             CacheUnavailable: if Redis fails; some windows may have been brought up.
@@ -139,7 +139,7 @@ class LiveWindows:
         """Apply standings to one window only, while it is being built from the truth.
 
         Raises:
-            BuildLost, CacheUnavailable: as above.
+            LeaseLost, CacheUnavailable: as above.
         """
         windows = [(window.id, build.expires_ms)]
         payload = self._to_apply(leaderboard, standings, now_ms, lambda _: windows, feed_ranges=False)
@@ -153,7 +153,7 @@ class LiveWindows:
         Raises:
             CacheRefused, CacheUnavailable: as above.
         """
-        args = (out.acts, msgspec.msgpack.encode(sorted(out.user_ids)))
+        args = (out.audit_sequence, msgspec.msgpack.encode(sorted(out.user_ids)))
         with self._withdrawing(leaderboard_id):
             self.call(self._disqualified, (keys.disqualified(leaderboard_id),), args)
 

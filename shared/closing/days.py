@@ -12,7 +12,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.windows import DAY_MS, Day, Window, daily, format_day, weekly
 from shared.lookups.leaderboards import KEEP_MS
 from shared.messaging.topic import TopicUnavailable
-from shared.truth.finals import DUE_MAX, Finals
+from shared.truth.finals import DUE_MAX, FinalResults
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
@@ -56,10 +56,10 @@ class Answers:
         return self._known[moment_ms]
 
 
-class DayClosing:
+class DaySealing:
     """Closes in two steps, see `close`; whatever is blocked is tried again by the next run."""
 
-    def __init__(self, *, registry: Registry, finals: Finals, reads: Reads, now_ms: Callable[[], int]) -> None:
+    def __init__(self, *, registry: Registry, finals: FinalResults, reads: Reads, now_ms: Callable[[], int]) -> None:
         self._registry = registry
         self._finals = finals
         self._reads = reads
@@ -76,9 +76,9 @@ class DayClosing:
             TopicUnavailable: if the broker does not answer.
             Unavailable: if the truth is out of reach.
         """
-        if leaderboard.is_closing:
+        if leaderboard.is_sealing:
             leaderboard = self._end(leaderboard)
-        before = leaderboard.refusing_through
+        before = leaderboard.sealing_through
         if before is None:
             before = Day(first_possible_day(self._registry, leaderboard) - 1)
         newest = _newest_past_cutoff(leaderboard, self._now_ms())
@@ -86,7 +86,7 @@ class DayClosing:
             day = Day(number)
             missing = answers.missing(leaderboard.cutoff_ms(day))
             if missing is None:
-                return leaderboard if leaderboard.is_closing else self._refuse(leaderboard, day)
+                return leaderboard if leaderboard.is_sealing else self._refuse(leaderboard, day)
             if number == newest:
                 due_ms = leaderboard.cutoff_ms(Day(before + 1)) + 2 * CLOCK_SKEW_MS
                 since_ms = max(due_ms, leaderboard.created_at_ms)
@@ -96,11 +96,11 @@ class DayClosing:
 
     def _refuse(self, leaderboard: Leaderboard, through: Day) -> Leaderboard:
         self._finals.refuse(leaderboard, through)
-        return self._end(replace(leaderboard, refusing_through=through, closes_at_ms=None))
+        return self._end(replace(leaderboard, sealing_through=through, closes_at_ms=None))
 
     def _end(self, leaderboard: Leaderboard) -> Leaderboard:
         """Close the buckets that refuse events, when that is due."""
-        through = leaderboard.refusing_through
+        through = leaderboard.sealing_through
         assert through is not None  # noqa: S101 - buckets refuse events
         now_ms = self._now_ms()  # later than the refusal, which was read or written
         if leaderboard.closes_at_ms is None:
@@ -110,7 +110,7 @@ class DayClosing:
         if now_ms < leaderboard.closes_at_ms:
             return leaderboard
         self._note_periods(leaderboard, through)
-        before = leaderboard.closed_through
+        before = leaderboard.sealed_through
         if before is None:
             before = Day(first_possible_day(self._registry, leaderboard) - 1)
         owed_from = self._owed_from(leaderboard, before, through)
@@ -120,7 +120,7 @@ class DayClosing:
             windows = [window for day in days for window in _windows_ending(Day(day))]
             assert len(windows) <= DUE_MAX  # noqa: S101 - a week for every seven days
             self._finals.close(leaderboard, last, windows, owed_from)
-            leaderboard = replace(leaderboard, closed_through=last, owed_from=owed_from)
+            leaderboard = replace(leaderboard, sealed_through=last, owed_from=owed_from)
         return leaderboard
 
     def _note_periods(self, leaderboard: Leaderboard, through: Day) -> None:
@@ -128,7 +128,7 @@ class DayClosing:
 
         Those that were registered before that day refused events are all there now; who registers one later notes it.
         """
-        closed = leaderboard.closed_through
+        closed = leaderboard.sealed_through
         periods = self._registry.periods(leaderboard.id)
         over = [one.window for one in periods if one.last <= through and (closed is None or one.last > closed)]
         self._finals.note_due(leaderboard.id, dict.fromkeys(over))
@@ -139,7 +139,7 @@ class DayClosing:
         Nothing can come into these days any more. The first of them with events is looked for once, and until one is
         found; later days without events get their results.
         """
-        known, closed = leaderboard.owed_from, leaderboard.closed_through
+        known, closed = leaderboard.owed_from, leaderboard.sealed_through
         if closed is not None and (known is None or known <= closed):
             return known  # its first days were closed before this was noted, or it has had events
         found = self._reads.first_day(leaderboard, (Day(day) for day in range(before + 1, through + 1)))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from shared.admin.disqualifications import Disqualifications
-from shared.cache.windows import LiveWindows, is_kept
+from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.cache.windows import WindowCache, is_kept
 from shared.closing.ranking import FoldedWindow, WindowRanking
 from shared.closing.result_files import (
     Change,
@@ -29,7 +29,7 @@ from shared.files.upload import Upload, abort_left_over
 from shared.rebuild.builder import Rebuild
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.truth.failures import passing_as_unavailable
-from shared.truth.finals import AlreadyDone, FinalRanking, Finals
+from shared.truth.finals import AlreadyDone, FinalResult, FinalResults
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 from shared.version import code_version
@@ -46,37 +46,37 @@ class NotComparable(Exception):
     """The cache can't vouch for the window: it is being rebuilt."""
 
 
-class Difference(Exception):
+class Drift(Exception):
     """The window in the cache is not what the truth says, even after it was brought up to it."""
 
 
-class Finishing:
+class Finalizer:
     """Compares a window entry for entry and writes its ranking: once, and once more for each act that changes it."""
 
     def __init__(
         self,
         *,
         reads: Reads,
-        live: LiveWindows,
+        cache: WindowCache,
         rebuild: Rebuild,
-        finals: Finals,
+        finals: FinalResults,
         registry: Registry,
-        disqualifications: Disqualifications,
+        disqualified_players: DisqualifiedPlayers,
         s3: "S3Client",
         bucket: str,
         now_ms: Callable[[], int],
     ) -> None:
         self._reads = reads
-        self._live = live
+        self._cache = cache
         self._rebuild = rebuild
         self._finals = finals
         self._registry = registry
-        self._disqualifications = disqualifications
+        self._disqualified_players = disqualified_players
         self._s3 = s3
         self._bucket = bucket
         self._now_ms = now_ms
 
-    def finish(self, leaderboard: Leaderboard, window: Window, *, again: bool = False) -> FinalRanking | None:
+    def finish(self, leaderboard: Leaderboard, window: Window, *, again: bool = False) -> FinalResult | None:
         """Write the result of a window.
 
         Args:
@@ -90,12 +90,12 @@ class Finishing:
 
         Raises:
             ValueError: if a bucket of the window is still open.
-            NotComparable, Difference: then nothing was written.
+            NotComparable, Drift: then nothing was written.
             AlreadyDone: if somebody was disqualified meanwhile; the next run sees to it.
             CacheUnavailable: if Redis fails.
             Unavailable: if the truth is out of reach.
         """
-        if not leaderboard.is_settled(window):
+        if not leaderboard.is_sealed(window):
             raise ValueError(f"{window.id} of {leaderboard.id} can still change")
         before = self._finals.final(leaderboard.id, window.id)
         if before is not None and not again:
@@ -112,30 +112,30 @@ class Finishing:
         return final
 
     def _rank(
-        self, rules: Leaderboard, window: Window, before: FinalRanking | None, directory: Path
-    ) -> FinalRanking | None:
+        self, rules: Leaderboard, window: Window, before: FinalResult | None, directory: Path
+    ) -> FinalResult | None:
         """Rank and compare the window and store its files; None if the result before says the same."""
-        out = self._disqualifications.now(rules.id)
+        out = self._disqualified_players.now(rules.id)
         with closing(self._reads.players(rules, _days(window))) as players:
             folded = FoldedWindow(rules, players, directory)
         ranking = WindowRanking(folded, out)
         self._compare(rules, window, ranking)
         if before is None:
             return self._store(rules, window, 1, ranking)
-        ranking_before = WindowRanking(folded, self._disqualifications.as_of(rules.id, before.acts))
+        ranking_before = WindowRanking(folded, self._disqualified_players.as_of(rules.id, before.audit_sequence))
         if all(was == now for was, now in ranking.changes_since(ranking_before)):
-            self._finals.strike(rules.id, window.id, out.acts)
+            self._finals.strike(rules.id, window.id, out.audit_sequence)
             return None
         final = self._store(rules, window, before.version + 1, ranking)
         return self._add_changes(final, lambda: ranking.changes_since(ranking_before))
 
-    def _rules(self, leaderboard: Leaderboard, final: FinalRanking) -> Leaderboard:
+    def _rules(self, leaderboard: Leaderboard, final: FinalResult) -> Leaderboard:
         rules = self._registry.rules(leaderboard.id, final.rules_version)
         if rules is None:
             raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
         # how long its windows are kept live goes by the lateness of now
-        now = {"closed_through": leaderboard.closed_through, "lateness_ms": leaderboard.lateness_ms}
-        return replace(rules, sealed=True, **now)
+        now = {"sealed_through": leaderboard.sealed_through, "lateness_ms": leaderboard.lateness_ms}
+        return replace(rules, has_events=True, **now)
 
     def _compare(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> None:
         kept = is_kept(leaderboard, window, self._now_ms())
@@ -150,23 +150,23 @@ class Finishing:
             self._rebuild.anew(leaderboard, window)
         differences = self._differences(leaderboard, window, ranking)
         if differences:
-            if self._disqualifications.now(leaderboard.id).acts != ranking.out.acts:
+            if self._disqualified_players.now(leaderboard.id).audit_sequence != ranking.out.audit_sequence:
                 raise AlreadyDone(f"somebody was disqualified while {window.id} of {leaderboard.id} was compared")
-            self._live.withdraw(leaderboard, window, self._now_ms())
-            raise Difference(f"{differences} entries of {window.id} differ; the cache is built anew")
+            self._cache.withdraw(leaderboard, window, self._now_ms())
+            raise Drift(f"{differences} entries of {window.id} differ; the cache is built anew")
 
     def _is_complete(self, leaderboard: Leaderboard, window: Window) -> bool:
-        return self._live.page(leaderboard, window, 0, 1, self._now_ms()).complete
+        return self._cache.page(leaderboard, window, 0, 1, self._now_ms()).complete
 
     def _differences(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> int:
         """Positions at which the cache has another entry than the truth, or only one of them has any; so of labels."""
 
         def page(start: int) -> tuple[bool, int, Sequence[object]]:
-            found = self._live.page(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
+            found = self._cache.page(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
             return found.complete, found.total, found.lines
 
         def labels(start: int) -> tuple[bool, int, Sequence[object]]:
-            found = self._live.labels(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
+            found = self._cache.labels(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
             return found.complete, found.total, found.members
 
         differences = _differ(page, ranking.scores())
@@ -174,25 +174,25 @@ class Finishing:
             differences += _differ(labels, ranking.label_members())
         return differences
 
-    def _store(self, leaderboard: Leaderboard, window: Window, version: int, ranking: WindowRanking) -> FinalRanking:
+    def _store(self, leaderboard: Leaderboard, window: Window, version: int, ranking: WindowRanking) -> FinalResult:
         # named by all that decides its content: nobody who ranked it otherwise overwrites what a result points to
-        acts, of = ranking.out.acts, (leaderboard.id, window.id, version)
-        name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-acts-{acts}"
+        acts, of = ranking.out.audit_sequence, (leaderboard.id, window.id, version)
+        name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-audit-{acts}"
         lines = self._upload(f"{name}.csv", ranking_file(ranking.entries()))
         awarded = Counted(entry for entry in ranking.entries() if entry.tier is not None)
         awards = self._upload(f"{name}.awards.csv", awards_file(*of, awarded))
-        final = FinalRanking(
+        final = FinalResult(
             leaderboard_id=leaderboard.id,
             window_id=window.id,
             rules_version=leaderboard.version,
             version=version,
-            acts=acts,
+            audit_sequence=acts,
             players=ranking.players,
             sum_of_points=str(ranking.sum_of_points),
             object_key=f"{name}.csv",
             bytes=lines.bytes,
             sha256=lines.sha256,
-            awards=awarded.count,
+            award_count=awarded.count,
             awards_key=f"{name}.awards.csv",
             awards_sha256=awards.sha256,
             code_version=code_version(),
@@ -202,7 +202,7 @@ class Finishing:
             _manifest(final, window).put(self._s3, self._bucket)
         return final
 
-    def _add_changes(self, final: FinalRanking, changes: Callable[[], Iterable[Change]]) -> FinalRanking:
+    def _add_changes(self, final: FinalResult, changes: Callable[[], Iterable[Change]]) -> FinalResult:
         """The difference to the version before, and what of it a payer books."""
         name, of = final.object_key.removesuffix(".csv"), (final.leaderboard_id, final.window_id, final.version)
         difference_key, awards_key = f"{name}.difference.csv", f"{name}.award-changes.csv"
@@ -254,7 +254,7 @@ def _differ(read: Callable[[int], tuple[bool, int, Sequence[object]]], expected:
             return differences + max(0, total - start)
 
 
-def _manifest(final: FinalRanking, window: Window) -> Manifest:
+def _manifest(final: FinalResult, window: Window) -> Manifest:
     """As an export of the window has it: its file is the result's."""
     return Manifest(
         leaderboard_id=final.leaderboard_id,
@@ -262,7 +262,7 @@ def _manifest(final: FinalRanking, window: Window) -> Manifest:
         status=WindowStatus.FINAL,
         rules_version=final.rules_version,
         result_version=final.version,
-        acts=final.acts,
+        audit_sequence=final.audit_sequence,
         format=ExportFormat.CSV,
         compression=Compression.NONE,
         part=ExportPart(),

@@ -5,14 +5,16 @@ from collections.abc import Callable
 from shared.messaging.topic import Topic, TopicUnavailable, wrong_settings
 from shared.telemetry import logger
 from shared.truth.commits import Unavailable
-from shared.truth.counters import Telemetry, TopicLag, TopicSettings
+from shared.truth.counters import FunctionCounters, TopicLag, TopicSettings
 from shared.truth.progress import Progress
 
 
 class Lag:
     """Looks at a topic and at what is committed of it."""
 
-    def __init__(self, topic: Topic, progress: Progress, telemetry: Telemetry, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, topic: Topic, progress: Progress, telemetry: FunctionCounters, now_ms: Callable[[], int]
+    ) -> None:
         self._topic = topic
         self._progress = progress
         self._telemetry = telemetry

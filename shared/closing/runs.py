@@ -5,7 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from shared.closing.coverage import Missing
-from shared.truth.finals import FinalRanking
+from shared.truth.finals import FinalResult
 
 
 class Cause(StrEnum):
@@ -45,7 +45,7 @@ class Run:
     """What one run did."""
 
     def __init__(self) -> None:
-        self.finals: list[FinalRanking] = []
+        self.finals: list[FinalResult] = []
         self.blocked: list[Blocked] = []
         self.lost: Missing | None = None
         """What the topic has lost, though no day may be due that it would block."""

@@ -5,11 +5,11 @@ from itertools import islice
 from typing import Final
 
 from shared.closing.coverage import Coverage
-from shared.closing.days import Answers, DayClosing
+from shared.closing.days import Answers, DaySealing
 from shared.closing.runs import Blocked, Cause, Run
-from shared.closing.steps import ClosingWork
+from shared.closing.steps import ClosingSteps
 from shared.domain.rules import Leaderboard
-from shared.messaging.notifications import NoticeUnavailable
+from shared.messaging.notifications import NotificationUnavailable
 from shared.messaging.topic import TopicUnavailable
 from shared.rotation import HasTime, Rotation, Turns, always
 from shared.telemetry import logger
@@ -38,8 +38,8 @@ class Closing:
         *,
         registry: Registry,
         coverage: Coverage,
-        days: DayClosing,
-        work: ClosingWork,
+        days: DaySealing,
+        work: ClosingSteps,
         work_list: WorkList,
         older_work: OlderWork,
         rounds: Rounds,
@@ -81,7 +81,7 @@ class Closing:
         answers = Answers(self._coverage)
 
         def close(leaderboard: Leaderboard) -> None:
-            if not leaderboard.sealed:
+            if not leaderboard.has_events:
                 return  # it has no events
             try:
                 self._days.close(leaderboard, answers, run)
@@ -109,7 +109,7 @@ def _failed(run: Run, leaderboard_id: str, error: Exception) -> None:
             run.blocked.append(Blocked(leaderboard_id, "all", Cause.TRUTH, str(error)))
         case TopicUnavailable():
             run.blocked.append(Blocked(leaderboard_id, "all", Cause.TOPIC, str(error)))
-        case NoticeUnavailable():
+        case NotificationUnavailable():
             run.blocked.append(Blocked(leaderboard_id, "notices", Cause.NOTICE, str(error)))
         case _:
             logger.error("leaderboard not looked after", exc_info=error, extra={"leaderboard": leaderboard_id})

@@ -2,42 +2,42 @@
 
 from collections.abc import Iterable, Iterator
 
-from shared.admin.disqualifications import Discipline
+from shared.admin.disqualifications import Disqualifications
 from shared.cache.windows import CacheUnavailable
 from shared.closing.coverage import CLOCK_SKEW_MS
-from shared.closing.finalizer import Difference, Finishing, NotComparable
+from shared.closing.finalizer import Drift, Finalizer, NotComparable
 from shared.closing.runs import Blocked, Cause, Run
-from shared.domain.audit import Act
+from shared.domain.audit import AuditEntry
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window, WindowKind
-from shared.messaging.notifications import Notices, NoticeUnavailable, WindowFinal
+from shared.messaging.notifications import Notifications, NotificationUnavailable, WindowFinal
 from shared.rotation import Step
-from shared.truth.audit_log import Acts
+from shared.truth.audit_log import AuditLog
 from shared.truth.failures import Unavailable
-from shared.truth.finals import AlreadyDone, FinalRanking, Finals
+from shared.truth.finals import AlreadyDone, FinalResult, FinalResults
 from shared.truth.registry import Registry
 from shared.truth.work import Due, Work, WorkList
 
 
-class ClosingWork:
+class ClosingSteps:
     """Does what the work list holds; what could not be done stays there."""
 
     def __init__(
         self,
         *,
         registry: Registry,
-        finals: Finals,
+        finals: FinalResults,
         work: WorkList,
-        acts: Acts,
-        discipline: Discipline,
-        finishing: Finishing,
-        notices: Notices | None,
+        audit_log: AuditLog,
+        disqualifications: Disqualifications,
+        finishing: Finalizer,
+        notices: Notifications | None,
     ) -> None:
         self._registry = registry
         self._finals = finals
         self._work = work
-        self._acts = acts
-        self._discipline = discipline
+        self._audit_log = audit_log
+        self._disqualifications = disqualifications
         self._finishing = finishing
         self._notices = notices
 
@@ -51,16 +51,16 @@ class ClosingWork:
             Unavailable: if the truth is out of reach.
         """
         leaderboard = self._registry.leaderboard(leaderboard_id)
-        if leaderboard is None or leaderboard.closed:
+        if leaderboard is None or leaderboard.archived:
             return
         due = work.due
-        if work.acts:
-            yield lambda: self._carry_out(leaderboard, work.acts, run)
+        if work.audit_entries:
+            yield lambda: self._carry_out(leaderboard, work.audit_entries, run)
             due = self._work.of(leaderboard.id).due
         if work.untold:
             yield lambda: self._tell(leaderboard.id, work.untold, run)
         for one in due:
-            if leaderboard.is_settled(one.window):
+            if leaderboard.is_sealed(one.window):
                 yield lambda one=one: self._finish(leaderboard, one, run)  # type: ignore[misc]
 
     def waiting_since_ms(self, leaderboard_id: str) -> int | None:
@@ -70,25 +70,25 @@ class ClosingWork:
             Unavailable: as above.
         """
         leaderboard = self._registry.leaderboard(leaderboard_id)
-        if leaderboard is None or leaderboard.closed:
+        if leaderboard is None or leaderboard.archived:
             return None
         due = self._work.of(leaderboard_id).due
-        since_ms = (_since_ms(leaderboard, one.window) for one in due if leaderboard.is_settled(one.window))
+        since_ms = (_since_ms(leaderboard, one.window) for one in due if leaderboard.is_sealed(one.window))
         return min((one for one in since_ms if one is not None), default=None)
 
-    def _carry_out(self, leaderboard: Leaderboard, acts: Iterable[Act], run: Run) -> None:
+    def _carry_out(self, leaderboard: Leaderboard, acts: Iterable[AuditEntry], run: Run) -> None:
         """Make live windows follow the acts that were not carried out yet, and results that they touch due again.
 
-        A result that is written later is ranked as of the act already: `Finals.write` sees to that.
+        A result that is written later is ranked as of the act already: `FinalResults.write` sees to that.
         """
         for act in acts:
             try:
                 assert act.user_id is not None  # noqa: S101 - no other act is noted as open
-                self._discipline.carry_out(leaderboard, act.user_id)
-                days = self._discipline.days(leaderboard, act.user_id)
+                self._disqualifications.carry_out(leaderboard, act.user_id)
+                days = self._disqualifications.days(leaderboard, act.user_id)
                 results = self._finals.windows(leaderboard.id)
                 self._finals.note_due(leaderboard.id, [one for one in results if not days.isdisjoint(one.buckets)])
-                self._acts.carried_out(leaderboard.id, act.number)
+                self._audit_log.carried_out(leaderboard.id, act.number)
             except CacheUnavailable as error:
                 run.blocked.append(_not_carried_out(leaderboard, act, Cause.CACHE, error))
             except Unavailable as error:
@@ -102,7 +102,7 @@ class ClosingWork:
                 if self._notices is not None and final is not None:
                     self._notices.send(_notice(final))
                 self._finals.told(leaderboard_id, window_id, version)
-        except NoticeUnavailable as error:
+        except NotificationUnavailable as error:
             run.blocked.append(Blocked(leaderboard_id, "notices", Cause.NOTICE, str(error)))
 
     def _finish(self, leaderboard: Leaderboard, due: Due, run: Run) -> None:
@@ -111,7 +111,7 @@ class ClosingWork:
             return
         try:
             final = self._finishing.finish(leaderboard, due.window, again=True)
-        except Difference as error:
+        except Drift as error:
             run.blocked.append(_blocked(leaderboard, due.window, Cause.DIFFERENCE, error))
         except (NotComparable, CacheUnavailable) as error:
             run.blocked.append(_blocked(leaderboard, due.window, Cause.CACHE, error))
@@ -131,19 +131,19 @@ class ClosingWork:
         return self._finals.final(leaderboard.id, window.id) is not None
 
 
-def _notice(final: FinalRanking) -> WindowFinal:
+def _notice(final: FinalResult) -> WindowFinal:
     return WindowFinal(
         leaderboard_id=final.leaderboard_id,
         window_id=final.window_id,
         version=final.version,
         players=final.players,
-        awards=final.awards,
+        award_count=final.award_count,
         sha256=final.sha256,
         awards_sha256=final.awards_sha256,
     )
 
 
-def _not_carried_out(leaderboard: Leaderboard, act: Act, cause: Cause, error: Exception) -> Blocked:
+def _not_carried_out(leaderboard: Leaderboard, act: AuditEntry, cause: Cause, error: Exception) -> Blocked:
     return Blocked(leaderboard.id, f"act {act.number}", cause, str(error), act.at_ms)
 
 

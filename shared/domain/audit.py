@@ -1,4 +1,4 @@
-"""Acts of administration on a leaderboard: numbered, never changed, so that the log of them is the audit trail and says
+"""The audit log of a leaderboard: numbered entries that never change, so that it is the audit trail and says
 at once who is disqualified, now or as of any act before.
 """
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class ActKind(StrEnum):
+class AuditAction(StrEnum):
     """What was done."""
 
     DISQUALIFY = "disqualify"
@@ -26,12 +26,12 @@ class ActKind(StrEnum):
     DELETE_PERIOD = "delete-period"
 
 
-class Act(Struct, frozen=True, kw_only=True):
+class AuditEntry(Struct, frozen=True, kw_only=True):
     """One act: who, when, why."""
 
     number: int
     """From 1, without gaps: the acts of a leaderboard have an order that nobody can dispute."""
-    kind: ActKind
+    kind: AuditAction
     actor: str
     """Who did it: the subject of their token."""
     reason: str
@@ -45,21 +45,21 @@ class Act(Struct, frozen=True, kw_only=True):
 class Disqualified(Struct, frozen=True):
     """Who is disqualified as of an act."""
 
-    acts: int = 0
+    audit_sequence: int = 0
     """Number of the last act that is taken into account; 0 before the first."""
     user_ids: frozenset[str] = frozenset()
 
 
-def disqualified(before: Disqualified, acts: Iterable[Act]) -> Disqualified:
+def disqualified(before: Disqualified, acts: Iterable[AuditEntry]) -> Disqualified:
     """Who is disqualified once `acts` have followed, given in their order."""
-    number, user_ids = before.acts, set(before.user_ids)
+    number, user_ids = before.audit_sequence, set(before.user_ids)
     for act in acts:
         if act.number != number + 1:
             raise ValueError(f"act {act.number} does not follow act {number}")
         number = act.number
         if act.user_id is not None:
-            if act.kind is ActKind.DISQUALIFY:
+            if act.kind is AuditAction.DISQUALIFY:
                 user_ids.add(act.user_id)
-            elif act.kind is ActKind.REINSTATE:
+            elif act.kind is AuditAction.REINSTATE:
                 user_ids.discard(act.user_id)
     return Disqualified(number, frozenset(user_ids))

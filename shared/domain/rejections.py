@@ -15,7 +15,7 @@ class Reason(StrEnum):
     INVALID = "invalid"
     """A field is missing, of the wrong type or outside its range."""
     UNKNOWN_LEADERBOARD = "unknown_leaderboard"
-    LEADERBOARD_CLOSED = "leaderboard_closed"
+    LEADERBOARD_ARCHIVED = "leaderboard_archived"
     """The leaderboard was deleted: it takes no more events."""
     TOO_LATE = "too_late"
     """The broker appended the record after the end of its day plus the leaderboard's lateness."""

@@ -49,20 +49,20 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     """Attributes of events by which its rankings can be filtered; none of them twice."""
     version: int = 1
     """Counts the changes of its rules; a final window keeps the version it was ranked by."""
-    sealed: bool = False
+    has_events: bool = False
     """Set before its first event is written: from then on aggregation, order, shards and filters cannot change."""
-    closed: bool = False
+    archived: bool = False
     """Deleted: it takes no more events and is no longer shown. Ledger and standings stay."""
-    refusing_through: Day | None = None
+    sealing_through: Day | None = None
     """The last bucket that admits no event any more, whatever becomes of the rules."""
     closes_at_ms: int | None = None
     """When the buckets that refuse events may be closed: no ingest call that has not seen the refusal goes on then.
     None until it is known that the refusal is written."""
-    closed_through: Day | None = None
+    sealed_through: Day | None = None
     """The last bucket that is closed: the standings of none up to it ever change again."""
     owed_from: Day | None = None
     """The first bucket that results are owed for: no event is in those before it, and none can come there. Past
-    `closed_through` while no bucket has had any; None until the first bucket is closed."""
+    `sealed_through` while no bucket has had any; None until the first bucket is closed."""
     days_noted: bool = False
     """Whether each of its days is noted before its first event is written, so that any other day has none. Not so for a
     leaderboard from before days were noted: all of its days may have events."""
@@ -78,33 +78,33 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         return None if window.end_ms is None else window.end_ms + self.lateness_ms
 
     @property
-    def is_closing(self) -> bool:
+    def is_sealing(self) -> bool:
         """Whether there are buckets that refuse events and are not closed yet."""
-        if self.refusing_through is None:
+        if self.sealing_through is None:
             return False
-        return self.closed_through is None or self.closed_through < self.refusing_through
+        return self.sealed_through is None or self.sealed_through < self.sealing_through
 
     def refuses(self, day: Day) -> bool:
         """Whether a day admits no event any more."""
-        return self.refusing_through is not None and day <= self.refusing_through
+        return self.sealing_through is not None and day <= self.sealing_through
 
-    def is_settled(self, window: Window) -> bool:
+    def is_sealed(self, window: Window) -> bool:
         """Whether no event can change a window any more: all its buckets are closed."""
-        return window.end_ms is not None and self.closed_through is not None and window.last <= self.closed_through
+        return window.end_ms is not None and self.sealed_through is not None and window.last <= self.sealed_through
 
     def owes(self, window: Window) -> bool:
         """Whether a day or week gets a result, as far as is known: none that was over before the first event does."""
-        return self.owed_from is None or not self.is_settled(window) or window.last >= self.owed_from
+        return self.owed_from is None or not self.is_sealed(window) or window.last >= self.owed_from
 
     def admit(self, event: ScoreEvent, appended_at_ms: int) -> None:
         """Judge an event by when the broker appended its record, so that a backlog or a replay judges alike.
 
         Raises:
-            Rejection: `leaderboard_closed`, `from_the_future` or `too_late`; the last one also if the day is sealed,
+            Rejection: `leaderboard_archived`, `from_the_future` or `too_late`; the last one also if the day is sealed,
                 though the record was appended in time by the rules of today.
         """
-        if self.closed:
-            raise Rejection(Reason.LEADERBOARD_CLOSED, f"{self.id} takes no more events")
+        if self.archived:
+            raise Rejection(Reason.LEADERBOARD_ARCHIVED, f"{self.id} takes no more events")
         if event.occurred_at_ms > appended_at_ms + FUTURE_TOLERANCE_MS:
             raise Rejection(
                 Reason.FROM_THE_FUTURE,
@@ -119,5 +119,5 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
                 f"appended at {format_instant(appended_at_ms)}; its day took records until {format_instant(cutoff_ms)}",
             )
         if self.refuses(day):
-            through = format_day(self.refusing_through or day)
+            through = format_day(self.sealing_through or day)
             raise Rejection(Reason.TOO_LATE, f"the days of {self.id} up to {through} are sealed")

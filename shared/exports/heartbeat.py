@@ -17,7 +17,7 @@ LOOK_EVERY_LINES: Final = 1_000
 """How often who reads looks whether the job is still his."""
 
 
-class RunningJob:
+class JobHeartbeat:
     """Writes of a job; each fails once the job is another process's, or another job has taken its place.
 
     Used as a context manager: inside it a thread says every BEAT_EVERY_S that the job lives, however long one step of

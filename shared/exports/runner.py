@@ -9,12 +9,12 @@ import duckdb
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
-from shared.admin.disqualifications import Disqualifications, present
+from shared.admin.disqualifications import DisqualifiedPlayers, present
 from shared.domain.audit import Disqualified
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day, Window, parse_id
-from shared.exports.heartbeat import RunningJob
+from shared.exports.heartbeat import JobHeartbeat
 from shared.exports.table import RankedTable
 from shared.files.manifest import Manifest, describe
 from shared.files.scratch import scratch
@@ -70,7 +70,7 @@ class _Source(Struct, frozen=True):
     """If the file is of that, and not of the window as it is now."""
 
 
-class ExportRuns:
+class ExportRunner:
     """Makes the files of export jobs."""
 
     def __init__(
@@ -79,7 +79,7 @@ class ExportRuns:
         jobs: ExportJobs,
         leaderboards: Leaderboards,
         results: Results,
-        disqualifications: Disqualifications,
+        disqualified_players: DisqualifiedPlayers,
         reads: Reads,
         s3: "S3Client",
         bucket: str,
@@ -89,7 +89,7 @@ class ExportRuns:
         self._jobs = jobs
         self._leaderboards = leaderboards
         self._results = results
-        self._disqualifications = disqualifications
+        self._disqualified_players = disqualified_players
         self._reads = reads
         self._s3 = s3
         self._bucket = bucket
@@ -112,7 +112,7 @@ class ExportRuns:
             return job
         if job.state is ExportState.RUNNING and job.is_alive(self._now_ms()):
             raise StillRunning(job.id)
-        run = RunningJob(self._jobs, job, self._now_ms)
+        run = JobHeartbeat(self._jobs, job, self._now_ms)
         try:
             self._take(run)
             with run:
@@ -127,7 +127,7 @@ class ExportRuns:
                 return failed
             raise
 
-    def _take(self, run: RunningJob) -> None:
+    def _take(self, run: JobHeartbeat) -> None:
         """Make the job this process's. What others have begun is theirs: each try has an object of its own."""
         job, token = run.job, self._new_token()
         fresh: dict[str, Any] = {"rows_written": 0, "error": None, "tries_again": False}
@@ -137,7 +137,7 @@ class ExportRuns:
             fresh["abandoned"] = job.with_abandoned
         run.write(state=ExportState.RUNNING, runner=token, **fresh)
 
-    def _make(self, run: RunningJob) -> ExportJob:
+    def _make(self, run: JobHeartbeat) -> ExportJob:
         created_at_ms, window = self._now_ms(), parse_id(run.job.request.window_id)
         for key in run.job.abandoned:
             remove(self._s3, self._bucket, key)
@@ -152,7 +152,7 @@ class ExportRuns:
             status=window.status(created_at_ms, final=source.result is not None),
             rules_version=source.board.version,
             result_version=run.job.result_version,
-            acts=source.out.acts,
+            audit_sequence=source.out.audit_sequence,
             format=run.job.request.format,
             compression=run.job.request.compression,
             part=run.job.request.part,
@@ -172,14 +172,14 @@ class ExportRuns:
         if leaderboard is None:
             raise Outdated("the leaderboard is gone")
         if not job.final:
-            return _Source(window, leaderboard, self._disqualifications.now(leaderboard.id))
+            return _Source(window, leaderboard, self._disqualified_players.now(leaderboard.id))
         result = self._results.latest(leaderboard, window)  # one that was kept may be the version before
         if result is None or result.final.version != job.result_version:
             raise Outdated(f"another version of the result has followed {job.result_version}; ask for it again")
-        out = self._disqualifications.as_of(leaderboard.id, result.final.acts)
+        out = self._disqualified_players.as_of(leaderboard.id, result.final.audit_sequence)
         return _Source(window, result.rules, out, result)
 
-    def _write(self, run: RunningJob, source: _Source, file: Path) -> tuple[int, int, int]:
+    def _write(self, run: JobHeartbeat, source: _Source, file: Path) -> tuple[int, int, int]:
         """Write the file; returns its rows, the window's players, and the sum of the rows' points."""
         board, window, out, request = source.board, source.window, source.out, run.job.request
         with closing(self._reads.buckets(board, [Day(bucket) for bucket in window.buckets])) as standings:
@@ -193,7 +193,7 @@ class ExportRuns:
                 run.check()
                 return rows, table.rows, points
 
-    def _upload(self, run: RunningJob, file: Path, rows: int) -> Upload:
+    def _upload(self, run: JobHeartbeat, file: Path, rows: int) -> Upload:
         request, size = run.job.request, max(1, file.stat().st_size)
         kind = CONTENT_TYPES[request.format]
         if request.format is not ExportFormat.PARQUET:
@@ -205,7 +205,7 @@ class ExportRuns:
             upload.finish()
         return upload
 
-    def _fail(self, run: RunningJob, error: Exception, *, tries_again: bool) -> ExportJob | None:
+    def _fail(self, run: JobHeartbeat, error: Exception, *, tries_again: bool) -> ExportJob | None:
         """Write that the job has failed; then nobody will be given what it may have uploaded, and that goes."""
         try:
             failed = run.write(state=ExportState.FAILED, error=_told(error), tries_again=tries_again)

@@ -21,8 +21,8 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     rules_version: int
     result_version: int
     """0 while the window is not final."""
-    acts: int
-    """Act of the leaderboard as of which players were disqualified."""
+    audit_sequence: int
+    """The entry of the audit log as of which players were disqualified."""
     format: ExportFormat
     compression: Compression
     part: ExportPart

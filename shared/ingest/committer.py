@@ -11,7 +11,7 @@ from shared.domain.windows import ALL_TIME_BUCKET, DAY_MIN, Day, day_of
 from shared.ingest.backpressure import TRIES_MAX, Pressure
 from shared.ingest.candidates import Candidate, Disposition
 from shared.ingest.planner import Plan, judge, pack, plan
-from shared.retries import Backoff, RunAll
+from shared.retries import Backoff, RunParallel
 from shared.truth.commits import Commits, Failed, Failure, PlayerKey, Unavailable
 from shared.truth.reads import BATCH_GET_KEYS_MAX, EventKey, Reads, StandingKey, event_key
 
@@ -59,10 +59,10 @@ class _Player:
 class Committer:
     """Brings candidates into the truth, each exactly once."""
 
-    def __init__(self, commits: Commits, reads: Reads, run_all: RunAll, backoff: Backoff) -> None:
+    def __init__(self, commits: Commits, reads: Reads, run_parallel: RunParallel, backoff: Backoff) -> None:
         self._commits = commits
         self._reads = reads
-        self._run_all = run_all
+        self._run_parallel = run_parallel
         self._pressure = Pressure(backoff)
 
     def commit(
@@ -163,7 +163,7 @@ class Committer:
         """Write groups until a wave is refused; what is not written then waits for the next round."""
         while groups:
             wave = self._pressure.next_wave(groups)
-            results = self._run_all([partial(self._write, group) for group in wave])
+            results = self._run_parallel([partial(self._write, group) for group in wave])
             yield from zip(wave, results, strict=True)
             if any(isinstance(result, Unavailable) for result in results):
                 self._pressure.refused(len(wave))

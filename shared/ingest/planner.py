@@ -162,7 +162,7 @@ class _Enormous:
                 self._settle(candidate, rejection)
             return None
         self._sums = sums
-        return sums.sealed_through(self._leaderboard.closed_through)
+        return sums.sealed_through(self._leaderboard.sealed_through)
 
     def _read(self) -> DaySums | None:
         if self._all_time is None:

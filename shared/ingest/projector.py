@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from functools import partial
 
-from shared.cache.windows import CacheRefused, CacheUnavailable, LiveWindows, Standings
+from shared.cache.windows import CacheRefused, CacheUnavailable, Standings, WindowCache
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day
 from shared.messaging.queues import Queue, QueueUnavailable, repair_messages
-from shared.retries import RunAll
+from shared.retries import RunParallel
 from shared.telemetry import logger
 from shared.truth.commits import PlayerKey
 
@@ -27,10 +27,12 @@ class _Outcome(Enum):
 class Projector:
     """Applies standings to Redis; queues the players for repair where it can't."""
 
-    def __init__(self, live: LiveWindows, repairs: Queue, run_all: RunAll, now_ms: Callable[[], int]) -> None:
-        self._live = live
+    def __init__(
+        self, cache: WindowCache, repairs: Queue, run_parallel: RunParallel, now_ms: Callable[[], int]
+    ) -> None:
+        self._cache = cache
         self._repairs = repairs
-        self._run_all = run_all
+        self._run_parallel = run_parallel
         self._now_ms = now_ms
         self._refusals = 0
 
@@ -49,7 +51,7 @@ class Projector:
         for (leaderboard_id, user_id), buckets in standings.items():
             by_leaderboard.setdefault(leaderboard_id, {})[user_id] = buckets
         calls = [partial(self._apply, leaderboards[name], players) for name, players in by_leaderboard.items()]
-        outcomes = dict(zip(by_leaderboard, self._run_all(calls), strict=True))
+        outcomes = dict(zip(by_leaderboard, self._run_parallel(calls), strict=True))
         self._refusals += sum(one in (_Outcome.WITHDRAWN, _Outcome.REFUSED) for one in outcomes.values())
         return {name for name, outcome in outcomes.items() if outcome is _Outcome.FAILED}
 
@@ -60,7 +62,7 @@ class Projector:
 
     def _apply(self, leaderboard: Leaderboard, players: Standings) -> _Outcome:
         try:
-            self._live.apply(leaderboard, players, self._now_ms())
+            self._cache.apply(leaderboard, players, self._now_ms())
         except CacheRefused as refused:
             logger.error(
                 "cache refuses standings",

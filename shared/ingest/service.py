@@ -11,7 +11,7 @@ from shared.ingest.committer import Committer
 from shared.ingest.projector import Projector
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.queues import DeadLetterQueue, QueueUnavailable, Rejected
-from shared.retries import RunAll
+from shared.retries import RunParallel
 from shared.truth.commits import Unavailable
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
 
@@ -27,7 +27,7 @@ class Ingest:
         projector: Projector,
         dead_letters: DeadLetterQueue,
         progress: Progress,
-        run_all: RunAll,
+        run_parallel: RunParallel,
         now_ms: Callable[[], int],
     ) -> None:
         self._leaderboards = leaderboards
@@ -35,7 +35,7 @@ class Ingest:
         self._projector = projector
         self._dead_letters = dead_letters
         self._progress = progress
-        self._run_all = run_all
+        self._run_parallel = run_parallel
         self._now_ms = now_ms
 
     def ingest(self, records: Iterable[Record], has_time: Callable[[], bool] = lambda: True) -> list[Candidate]:
@@ -73,7 +73,7 @@ class Ingest:
                     leaderboard = self._leaderboards.read(leaderboard_id)
                     verdicts = _judge(leaderboard, members)
                 if leaderboard is not None and not all(verdicts):
-                    leaderboard = self._leaderboards.seal(leaderboard)
+                    leaderboard = self._leaderboards.lock_rules(leaderboard)
                     if leaderboard is None:
                         raise Unavailable(f"the rules of {leaderboard_id} have just changed")
                 for candidate, refusal in zip(members, verdicts, strict=True):
@@ -106,7 +106,7 @@ class Ingest:
                 stopped.add(partition)
             elif partition not in stopped:
                 done.setdefault(partition, []).append(candidate)
-        self._run_all([partial(self._advance, settled) for settled in done.values()])
+        self._run_parallel([partial(self._advance, settled) for settled in done.values()])
 
     def _advance(self, settled: Sequence[Candidate]) -> None:
         last, now_ms = settled[-1].record, self._now_ms()
@@ -151,7 +151,7 @@ def _take(candidate: Candidate, leaderboard: Leaderboard | None, refusal: Reject
     if leaderboard is None:
         if refusal is not None:
             candidate.reject(refusal)
-    elif not leaderboard.closed:  # the live windows of one that is archived are shown nothing more
+    elif not leaderboard.archived:  # the live windows of one that is archived are shown nothing more
         candidate.leaderboard = leaderboard
 
 

@@ -63,18 +63,18 @@ class Leaderboards:
         """Remember a definition that was just written."""
         self._kept[leaderboard.id] = (self._now_ms(), leaderboard)
 
-    def seal(self, leaderboard: Leaderboard) -> Leaderboard | None:
+    def lock_rules(self, leaderboard: Leaderboard) -> Leaderboard | None:
         """Seal a leaderboard before its first event is written; None if its rules have just changed.
 
         Raises:
             Unavailable: if the registry is out of reach.
         """
-        if leaderboard.sealed:
+        if leaderboard.has_events:
             return leaderboard
         # as old as what it was made from: nothing else of it was read anew
         asked_ms, _ = self._kept.get(leaderboard.id, (self._now_ms(), leaderboard))
         try:
-            sealed = self._registry.seal(leaderboard)
+            sealed = self._registry.lock_rules(leaderboard)
         except Conflict:
             self._kept.pop(leaderboard.id, None)
             return None

@@ -10,7 +10,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
 from shared.lookups.remembered import Lookup, at_once
 from shared.truth.commits import Unavailable
-from shared.truth.finals import FinalRanking, Finals
+from shared.truth.finals import FinalResult, FinalResults
 from shared.truth.registry import Registry
 
 LOOK_AGAIN_MS: Final = 5_000
@@ -23,7 +23,7 @@ KEPT_MAX: Final = 10_000
 class Result(Struct, frozen=True):
     """What a window ended with."""
 
-    final: FinalRanking
+    final: FinalResult
     rules: Leaderboard
     """The leaderboard as it was when the window was ranked."""
 
@@ -31,7 +31,9 @@ class Result(Struct, frozen=True):
 class Results:
     """Looks results up in the registry, the second time from memory."""
 
-    def __init__(self, finals: Finals, registry: Registry, now_ms: Callable[[], int], lookup: Lookup = at_once) -> None:
+    def __init__(
+        self, finals: FinalResults, registry: Registry, now_ms: Callable[[], int], lookup: Lookup = at_once
+    ) -> None:
         self._finals = finals
         self._lookup = lookup
         self._registry = registry
@@ -55,7 +57,7 @@ class Results:
         Raises:
             Unavailable: if nothing is known and the registry is out of reach.
         """
-        if not leaderboard.is_settled(window):
+        if not leaderboard.is_sealed(window):
             return None
         place = (leaderboard.id, window.id)
         kept = self._kept.get(place)
@@ -74,7 +76,7 @@ class Results:
         Raises:
             Unavailable: if the registry is out of reach.
         """
-        if not leaderboard.is_settled(window):
+        if not leaderboard.is_sealed(window):
             return None
         asked_ms, kept = self._now_ms(), self._kept.get((leaderboard.id, window.id))
         found = self._read(leaderboard, window, None if kept is None else kept[1])
@@ -95,5 +97,5 @@ class Results:
         rules = self._registry.rules(leaderboard.id, final.rules_version)
         if rules is None:
             raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
-        now = {"closed_through": leaderboard.closed_through, "lateness_ms": leaderboard.lateness_ms}
-        return Result(final, replace(rules, sealed=True, **now))
+        now = {"sealed_through": leaderboard.sealed_through, "lateness_ms": leaderboard.lateness_ms}
+        return Result(final, replace(rules, has_events=True, **now))

@@ -1,4 +1,4 @@
-"""Notices of results, to an SNS topic: what a rewards pipeline waits for."""
+"""Notifications of results, to an SNS topic: what a rewards pipeline waits for."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TYPE: Final = "WindowFinal"
 
 
-class NoticeUnavailable(Exception):
+class NotificationUnavailable(Exception):
     """SNS did not take a notice."""
 
 
@@ -23,14 +23,14 @@ class WindowFinal(Struct, frozen=True, rename="camel", kw_only=True):
     window_id: str
     version: int
     players: int
-    awards: int
+    award_count: int
     sha256: str
     """Of the ranking as CSV."""
     awards_sha256: str
     type: str = TYPE
 
 
-class Notices:
+class Notifications:
     """One SNS topic."""
 
     def __init__(self, client: "SNSClient", topic_arn: str) -> None:
@@ -41,7 +41,7 @@ class Notices:
         """Send a notice; subscribers may filter by the attributes `type` and `leaderboardId`.
 
         Raises:
-            NoticeUnavailable: if it was not taken; it may have been.
+            NotificationUnavailable: if it was not taken; it may have been.
         """
         attributes = {"type": notice.type, "leaderboardId": notice.leaderboard_id}
         try:
@@ -53,4 +53,4 @@ class Notices:
                 },
             )
         except (ClientError, BotoCoreError) as error:
-            raise NoticeUnavailable(str(error)) from error
+            raise NotificationUnavailable(str(error)) from error

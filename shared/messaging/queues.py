@@ -66,7 +66,7 @@ class Rejected(Struct, frozen=True):
     """Where the value could be read that far."""
 
 
-class Choice(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class RedriveFilter(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Which dead letters to send back to the topic; all of them if nothing is said."""
 
     reason: Reason | None = None

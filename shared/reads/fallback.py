@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.admin.disqualifications import Disqualifications
+from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.domain.ranking import Entry, order_key, points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
@@ -33,12 +33,12 @@ class Fallback:
         self,
         snapshots: WindowSnapshots,
         reads: Reads,
-        disqualifications: Disqualifications,
+        disqualified_players: DisqualifiedPlayers,
         now_ms: Callable[[], int],
     ) -> None:
         self._snapshots = snapshots
         self._reads = reads
-        self._disqualifications = disqualifications
+        self._disqualified_players = disqualified_players
         self._now_ms = now_ms
 
     def select(self, leaderboard: Leaderboard, window: Window, selection: Selection, *, final: bool) -> Ranking | None:
@@ -140,7 +140,7 @@ class Fallback:
 
     def _scores(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]) -> dict[str, Score]:
         """The scores of now, of those of the players who have one and are not disqualified."""
-        out = self._disqualifications.now(leaderboard.id).user_ids
+        out = self._disqualified_players.now(leaderboard.id).user_ids
         wanted = [user_id for user_id in user_ids if user_id not in out]
         found = self._reads.standings(
             (leaderboard, user_id, Day(bucket)) for user_id in wanted for bucket in window.buckets

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from shared.cache.leases import BuildProgress
-from shared.cache.searches import LiveQueries
+from shared.cache.searches import WindowSearches
 from shared.cache.windows import CacheUnavailable
 from shared.domain.periods import Period
 from shared.domain.rules import Aggregation, Leaderboard, Order
@@ -50,7 +50,7 @@ class Players:
         self,
         *,
         rankings: Rankings,
-        queries: LiveQueries,
+        queries: WindowSearches,
         reads: Reads,
         registry: Registry,
         results: Results,

@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from shared.cache.searches import LiveQueries, Players, Run
-from shared.cache.windows import CacheUnavailable, LiveWindows, Page, Position, is_kept
+from shared.cache.searches import Players, Run, WindowSearches
+from shared.cache.windows import CacheUnavailable, Page, Position, WindowCache, is_kept
 from shared.domain.ranking import points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
@@ -20,7 +20,7 @@ from shared.lookups.results import Results
 from shared.messaging.queues import Queue, QueueUnavailable, RepairRequest
 from shared.reads.answers import PlayerRanking, Ranking, RankingSource
 from shared.reads.fallback import Fallback
-from shared.rebuild.on_demand import WindowBuilds
+from shared.rebuild.on_demand import OnDemandBuilds
 
 T = TypeVar("T")
 
@@ -53,15 +53,15 @@ class Rankings:
     def __init__(
         self,
         *,
-        live: LiveWindows,
-        queries: LiveQueries,
-        builds: WindowBuilds,
+        cache: WindowCache,
+        queries: WindowSearches,
+        builds: OnDemandBuilds,
         repairs: Queue,
         results: Results,
         fallback: Fallback,
         now_ms: Callable[[], int],
     ) -> None:
-        self._live = live
+        self._cache = cache
         self._queries = queries
         self._builds = builds
         self._repairs = repairs
@@ -191,7 +191,7 @@ class Rankings:
                 window,
                 now_ms,
                 # the entry above is needed, asked for or not
-                lambda: self._live.player(board, window, user_id, max(context, 1), now_ms),
+                lambda: self._cache.player(board, window, user_id, max(context, 1), now_ms),
                 lambda position: position.page,
             )
         except (Rebuilding, CacheUnavailable):

@@ -6,13 +6,13 @@ from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
 from shared.files.links import Downloads
 from shared.files.manifest import manifest_key
-from shared.truth.finals import FinalRanking, Finals
+from shared.truth.finals import FinalResult, FinalResults
 
 
 class ResultVersion(Struct, frozen=True):
     """A version of a result, and presigned URLs of its files."""
 
-    final: FinalRanking
+    final: FinalResult
     ranking_url: str
     manifest_url: str
     awards_url: str
@@ -23,7 +23,7 @@ class ResultVersion(Struct, frozen=True):
 class ResultVersions:
     """Reads the versions of results."""
 
-    def __init__(self, finals: Finals, downloads: Downloads) -> None:
+    def __init__(self, finals: FinalResults, downloads: Downloads) -> None:
         self._finals = finals
         self._downloads = downloads
 
@@ -44,7 +44,7 @@ class ResultVersions:
         """
         return [self._linked(final) for final in self._finals.versions(leaderboard.id, window.id)]
 
-    def _linked(self, final: FinalRanking) -> ResultVersion:
+    def _linked(self, final: FinalResult) -> ResultVersion:
         def url(key: str) -> str:
             return self._downloads.url(final.leaderboard_id, key)
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
-from shared.cache.windows import CacheRefused, CacheUnavailable, LiveWindows
+from shared.cache.windows import CacheRefused, CacheUnavailable, WindowCache
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day, parse_id
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.queues import RepairRequest
 from shared.rebuild.builder import Outcome, Rebuild
-from shared.rebuild.on_demand import WindowBuilds
+from shared.rebuild.on_demand import OnDemandBuilds
 from shared.rebuild.snapshots import WindowSnapshots
 from shared.rotation import HasTime, Rotation, always, pages
 from shared.truth.commits import Unavailable
@@ -43,9 +43,9 @@ class Repair:
         registry: Registry,
         leaderboards: Leaderboards,
         reads: Reads,
-        live: LiveWindows,
+        cache: WindowCache,
         rebuild: Rebuild,
-        builds: WindowBuilds,
+        builds: OnDemandBuilds,
         snapshots: WindowSnapshots,
         rounds: Rounds,
         now_ms: Callable[[], int],
@@ -53,7 +53,7 @@ class Repair:
         self._registry = registry
         self._leaderboards = leaderboards
         self._reads = reads
-        self._live = live
+        self._cache = cache
         self._rebuild = rebuild
         self._builds = builds
         self._snapshots = snapshots
@@ -78,7 +78,7 @@ class Repair:
         mended: dict[str, int] = {}
 
         def bring_up(leaderboard: Leaderboard) -> None:
-            if self._live.is_complete(leaderboard):
+            if self._cache.is_complete(leaderboard):
                 mended[leaderboard.id] = self._rebuild.reapply(leaderboard)
             else:
                 self._rebuild.leaderboard(leaderboard)
@@ -123,7 +123,7 @@ class Repair:
         """
         forgotten = 0
         for leaderboard in pages(self._registry):
-            self._live.forget(leaderboard, self._now_ms())
+            self._cache.forget(leaderboard, self._now_ms())
             forgotten += 1
         return forgotten
 
@@ -140,7 +140,9 @@ class Repair:
             Interrupted: if a rebuild has to be done again.
         """
         leaderboard = self._leaderboards.find(request.leaderboard_id)
-        if leaderboard is not None and not leaderboard.sealed:  # aggregation, order and filters may be others by now
+        if (
+            leaderboard is not None and not leaderboard.has_events
+        ):  # aggregation, order and filters may be others by now
             leaderboard = self._leaderboards.read(request.leaderboard_id)
         if leaderboard is None:
             return 0
@@ -149,7 +151,7 @@ class Repair:
                 raise Interrupted(f"the cache was flushed while {request.window} of {leaderboard.id} was built")
             return 0
         if request.rebuild:
-            if self._live.is_complete(leaderboard):
+            if self._cache.is_complete(leaderboard):
                 return self._rebuild.reapply(leaderboard, everything=True) if request.anyway else 0
             if self._rebuild.leaderboard(leaderboard) is Outcome.LOST:
                 raise Interrupted(f"the cache was flushed or failed over while {leaderboard.id} was rebuilt")
@@ -161,4 +163,4 @@ class Repair:
         standings: dict[str, dict[Day, Standing]] = {}
         for (_, user_id, bucket), standing in self._reads.standings(wanted).items():
             standings.setdefault(user_id, {})[bucket] = standing
-        return self._live.apply(leaderboard, standings, self._now_ms())
+        return self._cache.apply(leaderboard, standings, self._now_ms())

@@ -8,14 +8,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from shared.admin.disqualifications import Disqualifications
-from shared.cache.leases import LEASE_MS, Build, BuildLost, BuildProgress, Builds, Grant, RebuildState
+from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.cache.leases import LEASE_MS, Build, BuildProgress, Builds, Grant, LeaseLost, RebuildState
 from shared.cache.windows import (
     APPLY_PLAYERS,
     RETENTION_MS,
     CacheUnavailable,
-    LiveWindows,
     Standings,
+    WindowCache,
     expires_ms,
     kept_until_ms,
 )
@@ -64,18 +64,18 @@ class Rebuild:
         self,
         *,
         reads: Reads,
-        live: LiveWindows,
+        cache: WindowCache,
         builds: Builds,
         registry: Registry,
-        disqualifications: Disqualifications,
+        disqualified_players: DisqualifiedPlayers,
         now_ms: Callable[[], int],
         new_token: Callable[[], str],
     ) -> None:
         self._reads = reads
-        self._live = live
+        self._cache = cache
         self._builds = builds
         self._registry = registry
-        self._disqualifications = disqualifications
+        self._disqualified_players = disqualified_players
         self._now_ms = now_ms
         self._new_token = new_token
 
@@ -91,18 +91,18 @@ class Rebuild:
             return Outcome.HELD
         try:
             self._show_disqualified(leaderboard)
-            sealed = self._sealed(leaderboard)
+            sealed = self._with_events(leaderboard)
             if sealed is not None:
                 kept = self._reads.days(sealed, _kept_buckets(sealed, self._now_ms()))
                 done = build.progress.position
 
                 def fill(standings: Standings) -> None:
-                    self._live.apply(sealed, standings, self._now_ms(), build)
+                    self._cache.apply(sealed, standings, self._now_ms(), build)
 
                 left = [bucket for bucket in kept if rebuild_position(bucket) > done]
                 self._fill(sealed, left, build, fill, position=rebuild_position)
             return Outcome.DONE if self._builds.finish_rebuild(leaderboard, build) else Outcome.LOST
-        except BuildLost:
+        except LeaseLost:
             return Outcome.LOST
         finally:
             with suppress(CacheUnavailable):  # it lapses by itself
@@ -133,7 +133,7 @@ class Rebuild:
         Raises:
             Unavailable, CacheUnavailable: as above.
         """
-        sealed = self._sealed(leaderboard)
+        sealed = self._with_events(leaderboard)
         if sealed is None:
             return 0
         now_ms = self._now_ms()
@@ -151,7 +151,7 @@ class Rebuild:
             Unavailable, CacheUnavailable: as above.
         """
         self._show_disqualified(leaderboard)
-        return sum(self._live.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
+        return sum(self._cache.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
 
     def begin(
         self,
@@ -213,17 +213,17 @@ class Rebuild:
             False if what was filled in is not all there: the cache was flushed, failed over, or somebody took over.
 
         Raises:
-            NobodyAsks: if the build ends because of that.
+            NoReaders: if the build ends because of that.
             Unavailable, CacheUnavailable: as above.
         """
         try:
             self._show_disqualified(leaderboard)
-            sealed = self._sealed(leaderboard)
+            sealed = self._with_events(leaderboard)
             if sealed is not None:
                 days = [Day(bucket) for bucket in window.buckets]
 
                 def fill(standings: Standings) -> None:
-                    self._live.fill(sealed, window, standings, self._now_ms(), build=build)
+                    self._cache.fill(sealed, window, standings, self._now_ms(), build=build)
 
                 left = self._reads.days(sealed, days[build.progress.position :])
 
@@ -232,7 +232,7 @@ class Rebuild:
 
                 self._fill(sealed, left, build, fill, position=position, progressed=progressed)
             return self._builds.finish_window(leaderboard, window, build)
-        except BuildLost:
+        except LeaseLost:
             return False
 
     def anew(self, leaderboard: Leaderboard, window: Window) -> bool:
@@ -243,7 +243,7 @@ class Rebuild:
         """
         grant, build = self.begin(leaderboard, window, self._new_token())
         if grant is Grant.BUILT:
-            self._live.withdraw(leaderboard, window, self._now_ms())
+            self._cache.withdraw(leaderboard, window, self._now_ms())
             grant, build = self.begin(leaderboard, window, self._new_token())
         if grant is not Grant.GRANTED:
             return False
@@ -289,19 +289,19 @@ class Rebuild:
 
         return renew
 
-    def _sealed(self, leaderboard: Leaderboard) -> Leaderboard | None:
+    def _with_events(self, leaderboard: Leaderboard) -> Leaderboard | None:
         """The definition that its events were counted by; None if it has none.
 
         A leaderboard is sealed before its first event is written. So what is not sealed now has nothing to show, and
         what is written from now on is applied by ingest; one that was read unsealed may have changed since.
         """
-        if leaderboard.sealed:
+        if leaderboard.has_events:
             return leaderboard
         current = self._registry.leaderboard(leaderboard.id)
-        return current if current is not None and current.sealed else None
+        return current if current is not None and current.has_events else None
 
     def _show_disqualified(self, leaderboard: Leaderboard) -> None:
-        self._live.show_disqualified(leaderboard.id, self._disqualifications.now(leaderboard.id))
+        self._cache.show_disqualified(leaderboard.id, self._disqualified_players.now(leaderboard.id))
 
 
 def rebuild_position(bucket: Day) -> int:

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from shared.cache.leases import Build, BuildLost, BuildProgress, Builds, Grant, NobodyAsks
+from shared.cache.leases import Build, BuildProgress, Builds, Grant, LeaseLost, NoReaders
 from shared.cache.range_budget import EVICTIONS_MAX, FULL_RETRY_S, NoRoomForRanges, RangeBudget
-from shared.cache.windows import CacheUnavailable, LiveWindows, is_kept
+from shared.cache.windows import CacheUnavailable, WindowCache, is_kept
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day, Window, parse_id
 from shared.messaging.queues import Queue, RepairRequest
@@ -52,7 +52,7 @@ class _TooSlow(Exception):
     """A build that takes longer than a reader waits."""
 
 
-class WindowBuilds:
+class OnDemandBuilds:
     """Builds of custom ranges, and of days and weeks past their time in the cache. One at a time for each window."""
 
     def __init__(
@@ -60,7 +60,7 @@ class WindowBuilds:
         *,
         rebuild: Rebuild,
         builds: Builds,
-        live: LiveWindows,
+        cache: WindowCache,
         registry: Registry,
         reads: Reads,
         budget: RangeBudget,
@@ -70,7 +70,7 @@ class WindowBuilds:
     ) -> None:
         self._rebuild = rebuild
         self._builds = builds
-        self._live = live
+        self._cache = cache
         self._registry = registry
         self._reads = reads
         self._budget = budget
@@ -114,7 +114,7 @@ class WindowBuilds:
             if built and on_demand:
                 self._settle(leaderboard, window)
         except _TooSlow:
-            with suppress(BuildLost):  # then somebody else is at it, or the next reader begins anew
+            with suppress(LeaseLost):  # then somebody else is at it, or the next reader begins anew
                 self._builds.renew(build, self._now_ms())
                 self._order(leaderboard, window, build.token)
                 handed_over = True
@@ -146,7 +146,7 @@ class WindowBuilds:
             built = self._rebuild.window(leaderboard, window, build)
             if built and not registered and not self._is_registered(leaderboard, window):
                 self._settle(leaderboard, window)
-        except NobodyAsks:
+        except NoReaders:
             if self._builds.forget(leaderboard, window, build, self._now_ms()):
                 self._budget.release(leaderboard.id, window.id)
             return True
@@ -178,7 +178,7 @@ class WindowBuilds:
 
     def _admit(self, leaderboard: Leaderboard, window: Window) -> bool:
         """Whether it is built on demand, and not for everybody; raises unless there is room for it then."""
-        there = self._live.ranges(leaderboard.id, self._now_ms())
+        there = self._cache.ranges(leaderboard.id, self._now_ms())
         periods = {period.window.id for period in self._registry.periods(leaderboard.id)}
         if window.id in periods:
             self._budget.release(leaderboard.id, window.id)  # it was registered since
@@ -199,8 +199,8 @@ class WindowBuilds:
 
     def _check_room(self, leaderboard: Leaderboard, window: Window, there: set[str]) -> None:
         others = [parse_id(name) for name in there]
-        changing = sum(not leaderboard.is_settled(other) for other in others)
-        if len(others) >= RANGES_MAX or (changing >= OPEN_RANGES_MAX and not leaderboard.is_settled(window)):
+        changing = sum(not leaderboard.is_sealed(other) for other in others)
+        if len(others) >= RANGES_MAX or (changing >= OPEN_RANGES_MAX and not leaderboard.is_sealed(window)):
             raise TooManyRanges(
                 f"{len(others)} ranges of {leaderboard.id} are in use, {changing} of which still change; each goes two "
                 "hours after it was read last, registered periods don't count"

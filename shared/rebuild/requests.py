@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from shared.cache.windows import LiveWindows
+from shared.cache.windows import WindowCache
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Window
 from shared.messaging.queues import Queue, RepairRequest
 
 
-class RebuildOrders:
+class RebuildRequests:
     """Has live windows brought up to the truth, or built anew."""
 
-    def __init__(self, live: LiveWindows, repairs: Queue, now_ms: Callable[[], int]) -> None:
-        self._live = live
+    def __init__(self, cache: WindowCache, repairs: Queue, now_ms: Callable[[], int]) -> None:
+        self._cache = cache
         self._repairs = repairs
         self._now_ms = now_ms
 
@@ -30,8 +30,8 @@ class RebuildOrders:
             CacheUnavailable: if Redis fails.
         """
         if window is not None:
-            self._live.withdraw(leaderboard, window, self._now_ms())
+            self._cache.withdraw(leaderboard, window, self._now_ms())
         else:
-            self._live.forget(leaderboard, self._now_ms())
+            self._cache.forget(leaderboard, self._now_ms())
         request = RepairRequest(leaderboard_id=leaderboard.id, rebuild=True, anyway=True)
         self._repairs.send([msgspec.json.encode(request)])

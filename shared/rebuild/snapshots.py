@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
-from shared.admin.disqualifications import Disqualifications, present
-from shared.cache.windows import RETENTION_MS, LiveWindows
+from shared.admin.disqualifications import DisqualifiedPlayers, present
+from shared.cache.windows import RETENTION_MS, WindowCache
 from shared.domain.audit import Disqualified
 from shared.domain.rules import Leaderboard
 from shared.domain.snapshots import Snapshot, snapshot_of
@@ -31,18 +31,18 @@ class WindowSnapshots:
     def __init__(
         self,
         *,
-        live: LiveWindows,
+        cache: WindowCache,
         store: Snapshots,
         reads: Reads,
         registry: Registry,
-        disqualifications: Disqualifications,
+        disqualified_players: DisqualifiedPlayers,
         now_ms: Callable[[], int],
     ) -> None:
-        self._live = live
+        self._cache = cache
         self._store = store
         self._reads = reads
         self._registry = registry
-        self._disqualifications = disqualifications
+        self._disqualified_players = disqualified_players
         self._now_ms = now_ms
         self._written: dict[tuple[str, str], int] = {}
         self._kept: dict[tuple[str, str], tuple[int, Snapshot | None]] = {}
@@ -58,7 +58,7 @@ class WindowSnapshots:
         """
         taken, as_of_ms, revisions = 0, self._now_ms(), dict[str, int]()
         for window in self._moving(leaderboard):
-            complete, snapshot = self._live.snapshot(leaderboard, window, self._now_ms())
+            complete, snapshot = self._cache.snapshot(leaderboard, window, self._now_ms())
             place = (leaderboard.id, window.id)
             if not complete:
                 continue
@@ -89,7 +89,7 @@ class WindowSnapshots:
         asked_ms = self._now_ms()
         if kept is not None and asked_ms - kept[0] < KEEP_MS:
             return kept[1]
-        out = self._disqualifications.now(leaderboard.id)
+        out = self._disqualified_players.now(leaderboard.id)
         stored = self._store.read(*place)
         snapshot = self._fold(leaderboard, window, out) if stored is None else stored.without(out.user_ids)
         if len(self._kept) >= KEPT_MAX:
@@ -115,5 +115,5 @@ class WindowSnapshots:
         windows = [daily(day) for day in recent[1:]] + [weekly(recent[0]), weekly(today)]
         windows += [period.window for period in self._registry.periods(leaderboard.id) if period.first <= today]
         for window in dict.fromkeys(windows):
-            if not leaderboard.is_settled(window) or (leaderboard.id, window.id) not in self._written:
+            if not leaderboard.is_sealed(window) or (leaderboard.id, window.id) not in self._written:
                 yield window

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from shared.domain.audit import Act
+from shared.domain.audit import AuditEntry
 from shared.truth import keys
 from shared.truth.failures import Cancelled, ConditionFailed, passing_as_unavailable
 from shared.truth.queries import items
@@ -15,50 +15,50 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _NOT_YET: Final = "attribute_not_exists(pk)"
-_decoder = msgspec.json.Decoder(Act)
+_decoder = msgspec.json.Decoder(AuditEntry)
 
 
-class Taken(Exception):
+class AuditLogConflict(Exception):
     """The number has been given to another act meanwhile. Read again and decide anew."""
 
 
-class Acts:
+class AuditLog:
     """Appends and reads (strongly consistent)."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
-    def append(self, leaderboard_id: str, act: Act) -> None:
+    def append(self, leaderboard_id: str, act: AuditEntry) -> None:
         """Write an act; one on a player is also noted as not carried out yet, see WorkList.
 
         Raises:
-            Taken: if there is an act of this number, or one is just being written.
+            AuditLogConflict: if there is an act of this number, or one is just being written.
             Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
         """
         body = {"body": {"S": msgspec.json.encode(act).decode()}}
-        log = self._key(leaderboard_id, keys.act_sort(act.number)) | body
+        log = self._key(leaderboard_id, keys.audit_entry_sort(act.number)) | body
         actions: Any = [{"Put": {"TableName": self._table, "Item": log, "ConditionExpression": _NOT_YET}}]
         if act.user_id is not None:
-            note = work_key(keys.open_act_sort(leaderboard_id, act.number)) | body
+            note = work_key(keys.open_audit_entry_sort(leaderboard_id, act.number)) | body
             actions.append({"Put": {"TableName": self._table, "Item": note}})
         try:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=actions)
         except ConditionFailed as failed:
-            raise Taken(str(act.number)) from failed
+            raise AuditLogConflict(str(act.number)) from failed
         except Cancelled as cancelled:
             if cancelled.is_in_conflict:
-                raise Taken(str(act.number)) from cancelled
+                raise AuditLogConflict(str(act.number)) from cancelled
             raise
 
-    def read(self, leaderboard_id: str, after: int = 0, limit: int | None = None) -> Iterator[Act]:
+    def read(self, leaderboard_id: str, after: int = 0, limit: int | None = None) -> Iterator[AuditEntry]:
         """The acts that follow number `after`, in their order; at most `limit` of them are read.
 
         Raises:
             Unavailable: as above.
         """
-        first, last = keys.act_sort(after + 1), keys.act_sort(keys.ACT_NUMBER_MAX)
+        first, last = keys.audit_entry_sort(after + 1), keys.audit_entry_sort(keys.ACT_NUMBER_MAX)
         return self._query(leaderboard_id, "sk BETWEEN :first AND :last", limit, first=first, last=last)
 
     def carried_out(self, leaderboard_id: str, number: int) -> None:
@@ -67,11 +67,13 @@ class Acts:
         Raises:
             Unavailable: as above.
         """
-        key: Any = work_key(keys.open_act_sort(leaderboard_id, number))
+        key: Any = work_key(keys.open_audit_entry_sort(leaderboard_id, number))
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=key)
 
-    def _query(self, leaderboard_id: str, condition: str, limit: int | None = None, **values: str) -> Iterator[Act]:
+    def _query(
+        self, leaderboard_id: str, condition: str, limit: int | None = None, **values: str
+    ) -> Iterator[AuditEntry]:
         partition = keys.leaderboard_partition(leaderboard_id)
         for item in items(self._client, self._table, partition, condition, limit=limit, **values):
             yield _decoder.decode(item["body"]["S"])

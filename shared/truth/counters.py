@@ -42,7 +42,7 @@ class Noted(Struct, frozen=True):
     """Likewise."""
 
 
-class Telemetry:
+class FunctionCounters:
     """One item for the counter, one for each topic."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
@@ -73,7 +73,7 @@ class Telemetry:
                 TableName=self._table, Item={**_key(keys.telemetry_settings_sort(topic)), "body": {"S": body}}
             )
 
-    def add_mended(self, count: int) -> None:
+    def count_repaired(self, count: int) -> None:
         """Count parts of windows that were mended. A request that is repeated after a timeout may count twice.
 
         Raises:

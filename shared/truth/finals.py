@@ -22,12 +22,12 @@ DUE_MAX: Final = TRANSACTION_ITEMS_MAX - 1
 
 _NOT_YET = "attribute_not_exists(pk)"
 _PRESENT = "attribute_exists(pk)"
-_REFUSABLE = "version = :version AND (attribute_not_exists(refusing_through) OR refusing_through < :through)"
-_REFUSED = "refusing_through = :through AND attribute_not_exists(closes_at)"
-_CLOSABLE = "attribute_not_exists(closed_through) OR closed_through < :through"
+_REFUSABLE = "version = :version AND (attribute_not_exists(sealing_through) OR sealing_through < :through)"
+_REFUSED = "sealing_through = :through AND attribute_not_exists(seals_at)"
+_CLOSABLE = "attribute_not_exists(sealed_through) OR sealed_through < :through"
 
 
-class FinalRanking(Struct, frozen=True, kw_only=True):
+class FinalResult(Struct, frozen=True, kw_only=True):
     """The result of a window: where its ranking is, and by which rules it was ranked."""
 
     leaderboard_id: str
@@ -35,7 +35,7 @@ class FinalRanking(Struct, frozen=True, kw_only=True):
     rules_version: int
     version: int = 1
     """Of the result. Another one follows when who is disqualified has changed for the window; this one stays."""
-    acts: int = 0
+    audit_sequence: int = 0
     """The act as of which players were disqualified."""
     players: int
     sum_of_points: str
@@ -45,7 +45,7 @@ class FinalRanking(Struct, frozen=True, kw_only=True):
     bytes: int
     sha256: str
     """Of the object, in hex."""
-    awards: int = 0
+    award_count: int = 0
     """Players in a tier."""
     awards_key: str
     """CSV with an award id for each of them."""
@@ -67,7 +67,7 @@ class AlreadyDone(Exception):
     since that was read."""
 
 
-class Finals:
+class FinalResults:
     """Reads and conditional writes; what is closed or final stays so."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
@@ -85,7 +85,7 @@ class Finals:
             AlreadyDone: if the rules were changed, or that day refuses events already.
             Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
         """
-        change = "SET refusing_through = :through REMOVE closes_at"
+        change = "SET sealing_through = :through REMOVE seals_at"
         self._transact([self._update(leaderboard, change, _REFUSABLE, version=leaderboard.version, through=through)])
 
     def close_at(self, leaderboard: Leaderboard, through: Day, at_ms: int) -> None:
@@ -95,7 +95,7 @@ class Finals:
             AlreadyDone: if it is noted already, or other buckets refuse events now.
             Unavailable: as above.
         """
-        change = "SET closes_at = :at"
+        change = "SET seals_at = :at"
         self._transact([self._update(leaderboard, change, _REFUSED, through=through, at=at_ms)])
 
     def close(
@@ -114,7 +114,7 @@ class Finals:
             Unavailable: as above.
         """
         assert leaderboard.refuses(through)  # noqa: S101
-        change, values = "SET closed_through = :through", {"through": int(through)}
+        change, values = "SET sealed_through = :through", {"through": int(through)}
         if owed_from is not None:
             change, values = f"{change}, owed_from = :owed", values | {"owed": int(owed_from)}
         close = self._update(leaderboard, change, _CLOSABLE, **values)
@@ -135,7 +135,7 @@ class Finals:
         partition = keys.leaderboard_partition(leaderboard_id)
         return list(items(self._client, self._table, partition, "begins_with(sk, :sk)", sk=prefix))
 
-    def final(self, leaderboard_id: str, window_id: str) -> FinalRanking | None:
+    def final(self, leaderboard_id: str, window_id: str) -> FinalResult | None:
         """The latest version of a window's result; None while it has none.
 
         Raises:
@@ -146,7 +146,7 @@ class Finals:
             item = self._get(leaderboard_id, keys.version_sort(window_id, int(item["versions"]["N"])))
         return None if item is None else _decode(item)
 
-    def version(self, leaderboard_id: str, window_id: str, version: int) -> FinalRanking | None:
+    def version(self, leaderboard_id: str, window_id: str, version: int) -> FinalResult | None:
         """One version of a window's result; None if there is none.
 
         Raises:
@@ -156,7 +156,7 @@ class Finals:
         item = self._get(leaderboard_id, sort)
         return None if item is None else _decode(item)
 
-    def versions(self, leaderboard_id: str, window_id: str) -> list[FinalRanking]:
+    def versions(self, leaderboard_id: str, window_id: str) -> list[FinalResult]:
         """Every version of a window's result, the first one first.
 
         Raises:
@@ -186,7 +186,7 @@ class Finals:
             with passing_as_unavailable():
                 self._client.put_item(TableName=self._table, Item=item)
 
-    def write(self, final: FinalRanking) -> None:
+    def write(self, final: FinalResult) -> None:
         """Write a version of a window's result, strike it from those that are due, and note that it is to be told.
 
         Raises:
@@ -209,22 +209,22 @@ class Finals:
             put = {"TableName": self._table, "Item": version, "ConditionExpression": _NOT_YET}
             result = [{"Update": count}, {"Put": put}]
         notice = work_key(keys.notice_sort(final.leaderboard_id, final.window_id, final.version))
-        due = self._strike_due(final.leaderboard_id, final.window_id, final.acts)
+        due = self._strike_due(final.leaderboard_id, final.window_id, final.audit_sequence)
         self._transact([*result, *due, {"Put": {"TableName": self._table, "Item": notice}}])
 
-    def strike(self, leaderboard_id: str, window_id: str, acts: int) -> None:
+    def strike(self, leaderboard_id: str, window_id: str, audit_sequence: int) -> None:
         """Strike a window from those that are due: as of an act, its result is what it should be.
 
         Raises:
             AlreadyDone: if another act has followed.
             Unavailable: as above.
         """
-        self._transact(self._strike_due(leaderboard_id, window_id, acts))
+        self._transact(self._strike_due(leaderboard_id, window_id, audit_sequence))
 
-    def _strike_due(self, leaderboard_id: str, window_id: str, acts: int) -> list[dict[str, Any]]:
-        """Acts are numbered without gaps, so that none has followed if there is none of the next number."""
+    def _strike_due(self, leaderboard_id: str, window_id: str, audit_sequence: int) -> list[dict[str, Any]]:
+        """Audit entries are numbered without gaps, so that none has followed if there is none of the next number."""
         due = work_key(keys.due_sort(leaderboard_id, window_id))
-        following = self._key(leaderboard_id, keys.act_sort(acts + 1))
+        following = self._key(leaderboard_id, keys.audit_entry_sort(audit_sequence + 1))
         check = {"TableName": self._table, "Key": following, "ConditionExpression": _NOT_YET}
         return [{"Delete": {"TableName": self._table, "Key": due}}, {"ConditionCheck": check}]
 
@@ -255,5 +255,5 @@ class Finals:
         return {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}
 
 
-def _decode(item: Mapping[str, Any]) -> FinalRanking:
-    return msgspec.json.decode(item["body"]["S"], type=FinalRanking)
+def _decode(item: Mapping[str, Any]) -> FinalResult:
+    return msgspec.json.decode(item["body"]["S"], type=FinalResult)

@@ -73,7 +73,7 @@ def export_request_sort(window_id: str, digest: str) -> str:
     return f"export-request#{window_id}#{digest}"
 
 
-def act_sort(number: int) -> str:
+def audit_entry_sort(number: int) -> str:
     """An act of administration, e.g. `act#00000001`; in their order."""
     return f"act#{number:08d}"
 
@@ -83,7 +83,7 @@ def work_sort(leaderboard_id: str, rest: str = "") -> str:
     return f"{leaderboard_id}#{rest}"
 
 
-def open_act_sort(leaderboard_id: str, number: int) -> str:
+def open_audit_entry_sort(leaderboard_id: str, number: int) -> str:
     """An act that is still to be carried out, e.g. `autumn-cup#open-act#00000001`."""
     return work_sort(leaderboard_id, f"open-act#{number:08d}")
 

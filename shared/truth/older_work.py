@@ -11,7 +11,7 @@ import msgspec
 from shared.domain.periods import Period
 from shared.truth import keys
 from shared.truth.failures import passing_as_unavailable
-from shared.truth.finals import Finals
+from shared.truth.finals import FinalResults
 from shared.truth.queries import items
 from shared.truth.work import due_item, work_key
 
@@ -26,7 +26,7 @@ _KINDS: Final = ("due#", "notice#", "open-act#")
 class OlderWork:
     """Moves what there is, harmless any number of times; once that is noted, nothing is left to do."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, finals: Finals) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, finals: FinalResults) -> None:
         self._client = client
         self._table = table
         self._finals = finals
@@ -64,7 +64,7 @@ class OlderWork:
 
     def _note_periods(self, leaderboard: Mapping[str, Any]) -> None:
         leaderboard_id = leaderboard["sk"]["S"]
-        days = (leaderboard[name]["N"] for name in ("refusing_through", "closed_through") if name in leaderboard)
+        days = (leaderboard[name]["N"] for name in ("sealing_through", "sealed_through") if name in leaderboard)
         through = max(map(int, days), default=-1)
         found = self._of(leaderboard_id, keys.period_sort("")) if through >= 0 else iter(())
         periods = [msgspec.json.decode(item["body"]["S"], type=Period) for item in found]

@@ -52,10 +52,10 @@ class _Record(Model):
     sk = UnicodeAttribute(range_key=True)
     body = UnicodeAttribute(null=True)
     version = NumberAttribute(null=True)
-    sealed = BooleanAttribute(null=True)
-    refusing_through = NumberAttribute(null=True)
-    closes_at = NumberAttribute(null=True)
-    closed_through = NumberAttribute(null=True)
+    has_events = BooleanAttribute(null=True)
+    sealing_through = NumberAttribute(null=True)
+    seals_at = NumberAttribute(null=True)
+    sealed_through = NumberAttribute(null=True)
     owed_from = NumberAttribute(null=True)
     stamp = NumberAttribute(null=True)
 
@@ -95,18 +95,18 @@ class Registry:
         """Up to `limit` leaderboards that are not closed, by id, from the one that follows `after`."""
         condition = self._record.sk > after if after else None
         records = self._record.query(keys.LEADERBOARDS, condition, consistent_read=True, page_size=limit)
-        return list(islice((one for one in map(_to_leaderboard, records) if not one.closed), limit))
+        return list(islice((one for one in map(_to_leaderboard, records) if not one.archived), limit))
 
     @_passing()
-    def save(self, leaderboard: Leaderboard, *, sealed_as_read: bool = False) -> None:
+    def save(self, leaderboard: Leaderboard, *, has_events_as_read: bool = False) -> None:
         """Write a version of a definition and its place in the rules' history, both or none.
 
         Args:
             leaderboard: its `version` is 1 for a new one, else one more than the version that was read.
-            sealed_as_read: the change is only allowed while the leaderboard has no events.
+            has_events_as_read: the change is only allowed while the leaderboard has no events.
 
         Raises:
-            Conflict: if it was changed, created or (with `sealed_as_read`) sealed since it was read.
+            Conflict: if it was changed, created or (with `has_events_as_read`) sealed since it was read.
         """
         body = msgspec.json.encode(leaderboard).decode()
         record = self._record(keys.LEADERBOARDS, leaderboard.id)
@@ -115,8 +115,8 @@ class Registry:
             condition: Condition = cls.pk.does_not_exist()
         else:
             condition = cls.version == leaderboard.version - 1
-            if sealed_as_read:
-                condition &= cls.sealed.does_not_exist()
+            if has_events_as_read:
+                condition &= cls.has_events.does_not_exist()
         history = cls(
             keys.leaderboard_partition(leaderboard.id),
             keys.rules_sort(leaderboard.version),
@@ -133,7 +133,7 @@ class Registry:
             raise Conflict(str(failed)) from failed
 
     @_passing()
-    def seal(self, leaderboard: Leaderboard) -> Leaderboard:
+    def lock_rules(self, leaderboard: Leaderboard) -> Leaderboard:
         """Fix aggregation, order and shards for good; done before the first event of a leaderboard is written.
 
         Raises:
@@ -143,10 +143,10 @@ class Registry:
         condition = self._record.version == leaderboard.version
         try:
             with _passing():
-                record.update(actions=[self._record.sealed.set(True)], condition=condition)
+                record.update(actions=[self._record.has_events.set(True)], condition=condition)
         except ConditionFailed as failed:
             raise Conflict(str(failed)) from failed
-        return msgspec.structs.replace(leaderboard, sealed=True)
+        return msgspec.structs.replace(leaderboard, has_events=True)
 
     @_passing()
     def rules(self, leaderboard_id: str, version: int) -> Leaderboard | None:
@@ -169,8 +169,8 @@ class Registry:
             body=msgspec.json.encode(period).decode(),
         )
         last = int(period.last)
-        going_on = cls.refusing_through.does_not_exist() | (cls.refusing_through < last)
-        going_on &= cls.closed_through.does_not_exist() | (cls.closed_through < last)
+        going_on = cls.sealing_through.does_not_exist() | (cls.sealing_through < last)
+        going_on &= cls.sealed_through.does_not_exist() | (cls.sealed_through < last)
         try:
             with _passing(), TransactWrite(connection=self._connection) as transaction:
                 transaction.condition_check(cls, keys.LEADERBOARDS, leaderboard_id, condition=going_on)
@@ -211,13 +211,13 @@ class Registry:
 
 def _to_leaderboard(record: _Record) -> Leaderboard:
     definition = msgspec.json.decode(record.body or "", type=Leaderboard)
-    closed_through = _day(record.closed_through)
+    sealed_through = _day(record.sealed_through)
     return msgspec.structs.replace(
         definition,
-        sealed=bool(record.sealed),
-        refusing_through=closed_through if record.refusing_through is None else _day(record.refusing_through),
-        closes_at_ms=None if record.closes_at is None else int(record.closes_at),
-        closed_through=closed_through,
+        has_events=bool(record.has_events),
+        sealing_through=sealed_through if record.sealing_through is None else _day(record.sealing_through),
+        closes_at_ms=None if record.seals_at is None else int(record.seals_at),
+        sealed_through=sealed_through,
         owed_from=_day(record.owed_from),
     )
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct, field
 
-from shared.domain.audit import Act
+from shared.domain.audit import AuditEntry
 from shared.domain.windows import Window, parse_id
 from shared.truth import keys
 from shared.truth.conditions import delete_if
@@ -19,7 +19,7 @@ from shared.truth.queries import items
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_decoder = msgspec.json.Decoder(Act)
+_decoder = msgspec.json.Decoder(AuditEntry)
 
 
 class Due(Struct, frozen=True):
@@ -37,8 +37,8 @@ class Work(Struct, frozen=True):
     """By window id. The buckets of some may still have to be closed."""
     untold: list[tuple[str, int]] = field(default_factory=list)
     """Window ids and versions of results that nobody was told of yet; of a window the first version first."""
-    acts: list[Act] = field(default_factory=list)
-    """Acts on players that live windows and results may not follow yet, in their order."""
+    audit_entries: list[AuditEntry] = field(default_factory=list)
+    """Audit entries of players that live windows and results may not follow yet, in their order."""
 
 
 class WorkList:
@@ -103,7 +103,7 @@ def _sorted_out(found: Iterable[Mapping[str, Any]]) -> dict[str, Work]:
                 window_id, _, version = rest.partition("#")
                 one.untold.append((window_id, int(version)))
             case "open-act":
-                one.acts.append(_decoder.decode(item["body"]["S"]))
+                one.audit_entries.append(_decoder.decode(item["body"]["S"]))
             case _:
                 raise ValueError(f"{kind} is no work that is known")
     return work

@@ -34,7 +34,7 @@ class Check:
     differences: list[str]
 
 
-def run_all(aftermath: Aftermath) -> list[Check]:
+def run_parallel(aftermath: Aftermath) -> list[Check]:
     """Every check."""
     checks: list[Callable[[Aftermath], Check]] = [ledger, standings, windows, dead_letters, positions]
     return [check(aftermath) for check in checks]

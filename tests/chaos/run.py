@@ -18,7 +18,7 @@ from infra.local.dynamodb import dynamodb_server
 from infra.local.servers import free_port
 from infra.local.stack import Stack
 from tests.boards import Boards
-from tests.chaos.checks import Aftermath, Check, run_all
+from tests.chaos.checks import Aftermath, Check, run_parallel
 from tests.chaos.line import Line
 from tests.chaos.load import Load
 from tests.chaos.monkey import Monkey
@@ -216,7 +216,7 @@ class _Run:
     def _unsettled(self) -> str | None:
         """What is not yet as it has to be; None if everything is."""
         try:
-            if not self._system.is_settled():
+            if not self._system.is_sealed():
                 return "records of the topic are not committed"
             if queued := self._system.queued(REPAIRS):
                 return f"{queued} messages are in the repair queue"
@@ -231,7 +231,7 @@ class _Run:
         self._tell("comparing with the oracle …")
         records = self._system.records()
         judging = self._boards.judge(records)
-        checks = run_all(Aftermath(self._system, self._boards, records, judging))
+        checks = run_parallel(Aftermath(self._system, self._boards, records, judging))
         return Result(
             self._settings,
             self._timeline,

@@ -25,7 +25,7 @@ SEED = 20_261_123
 EVENTS = 5_200
 REASONS = {
     *("malformed", "invalid", "unknown_leaderboard", "conflicting_duplicate", "too_late", "from_the_future"),
-    *("leaderboard_closed", "score_overflow"),
+    *("leaderboard_archived", "score_overflow"),
 }
 
 

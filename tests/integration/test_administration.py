@@ -13,7 +13,7 @@ from shared.assembly import now_ms
 from shared.cache.leases import BuildProgress
 from shared.domain.rejections import Reason
 from shared.domain.windows import ALL_TIME_BUCKET, daily, day_of
-from shared.messaging.queues import Choice, RepairRequest
+from shared.messaging.queues import RedriveFilter, RepairRequest
 from shared.rebuild.builder import rebuild_position
 
 BODY = {"name": "Cup", "aggregation": "sum"}
@@ -54,7 +54,7 @@ def test_a_player_is_disqualified_and_reinstated_with_who_when_and_why(call: Cal
     assert back.json["number"] == out.json["number"] + 1
     assert users(call) == ["u-42", "ann", "bob"]
     assert call("disqualified").json["userIds"] == []
-    acts = call("acts").json["acts"]
+    acts = call("audit-log").json["entries"]
     assert [one["kind"] for one in acts] == ["define", "disqualify", "reinstate"]
     assert acts[1:] == [out.json, back.json]
     assert acts[1]["at"] <= acts[2]["at"]
@@ -126,7 +126,7 @@ def test_definitions_and_periods_are_in_the_audit_trail(call: Call) -> None:
     call("delete-leaderboard")
     call("put-leaderboard", body=BODY)
 
-    acts = call("acts", query="").json["acts"]
+    acts = call("audit-log", query="").json["entries"]
     assert [(one["kind"], one["subject"]) for one in acts] == [
         ("define", "version 1"),
         ("define", "version 2"),
@@ -142,10 +142,10 @@ def test_the_audit_trail_is_paged(call: Call) -> None:
     for name in ("disqualify", "reinstate", "disqualify"):
         call(name)
 
-    first = call("acts", query="limit=2").json
-    assert [one["number"] for one in first["acts"]] == [1, 2]
-    rest = call("acts", query=f"limit=2&after={first['nextAfter']}").json
-    assert [one["number"] for one in rest["acts"]] == [3, 4]
+    first = call("audit-log", query="limit=2").json
+    assert [one["number"] for one in first["entries"]] == [1, 2]
+    rest = call("audit-log", query=f"limit=2&after={first['nextAfter']}").json
+    assert [one["number"] for one in rest["entries"]] == [3, 4]
     assert rest["nextAfter"] is None
 
 
@@ -170,9 +170,9 @@ def test_a_rebuild_is_ordered_and_noted(
 def test_a_redrive_takes_the_leaderboards_letters_alone(
     call: Call, module: Any, leaderboard_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Choice] = []
+    asked: list[RedriveFilter] = []
 
-    def run(choice: Choice, has_time: Callable[[], bool]) -> Redriven:
+    def run(choice: RedriveFilter, has_time: Callable[[], bool]) -> Redriven:
         assert has_time()
         asked.append(choice)
         return Redriven(sent=2, left=1, complete=True)
@@ -181,7 +181,7 @@ def test_a_redrive_takes_the_leaderboards_letters_alone(
 
     answer = call("redrive", body={"reason": "mended", "rejectedAs": "too_late"})
 
-    assert asked == [Choice(Reason.TOO_LATE, leaderboard_id)]
+    assert asked == [RedriveFilter(Reason.TOO_LATE, leaderboard_id)]
     assert [answer.json[name] for name in ("sent", "failed", "left", "complete")] == [2, 0, 1, True]
     assert answer.json["act"]["subject"] == "too_late"
     assert call("redrive", body={"reason": "x", "rejectedAs": "whatever"}).status == 422

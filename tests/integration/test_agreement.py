@@ -20,7 +20,7 @@ from infra.local.dynamodb import dynamodb_server
 from infra.local.servers import ministack
 from shared import settings
 from shared.assembly import Wiring
-from shared.closing.finalizer import Finishing
+from shared.closing.finalizer import Finalizer
 from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
@@ -29,7 +29,7 @@ from shared.reads.answers import RankingSource
 from shared.rebuild.builder import Outcome
 from shared.truth import keys
 from shared.truth.export_jobs import ExportFormat, ExportJob, ExportRequest, ExportState
-from shared.truth.finals import FinalRanking
+from shared.truth.finals import FinalResult
 from shared.truth.items import standing_item
 from tests import oracle
 from tests.closing import close
@@ -94,7 +94,7 @@ class Board:
             shards=shards,
         )
         wiring.registry.save(board)
-        self.leaderboard_as_sealed = wiring.registry.seal(board)
+        self.leaderboard_as_sealed = wiring.registry.lock_rules(board)
         self._write(standings(players))
         assert wiring.rebuild.leaderboard(self.leaderboard) is Outcome.DONE
 
@@ -167,17 +167,17 @@ class Board:
         assert hashlib.sha256(content).hexdigest() == job.sha256
         return content
 
-    def finish(self) -> FinalRanking:
+    def finish(self) -> FinalResult:
         """Close the week's days and write its result."""
         parts = self.wiring
         close(parts.finals, self.leaderboard, WEEK.last, [WEEK])
-        finishing = Finishing(
+        finishing = Finalizer(
             reads=parts.reads,
-            live=parts.live,
+            cache=parts.cache,
             rebuild=parts.rebuild,
             finals=parts.finals,
             registry=parts.registry,
-            disqualifications=parts.disqualifications,
+            disqualified_players=parts.disqualified_players,
             s3=parts.s3,
             bucket=parts.settings.export_bucket,
             now_ms=lambda: self.now_ms,
@@ -225,7 +225,7 @@ def moving(board: Board) -> ExportJob:
 
 
 @pytest.fixture(scope="module")
-def final(board: Board, moving: ExportJob) -> FinalRanking:
+def final(board: Board, moving: ExportJob) -> FinalResult:
     return board.finish()
 
 
@@ -244,7 +244,7 @@ def test_an_export_is_the_ranking(board: Board, expected: list[oracle.Entry], mo
     assert differences(expected, from_csv(board.content(moving).decode())) == []
 
 
-def test_the_result_is_the_bytes_of_the_export_before(board: Board, moving: ExportJob, final: FinalRanking) -> None:
+def test_the_result_is_the_bytes_of_the_export_before(board: Board, moving: ExportJob, final: FinalResult) -> None:
     """Ranked by Python and written beside a comparison with the cache; the export by DuckDB."""
     assert (final.players, final.sha256) == (board.players, moving.sha256)
     now = board.export()
@@ -258,7 +258,7 @@ def test_the_result_is_the_bytes_of_the_export_before(board: Board, moving: Expo
     ids=["ndjson", "parquet"],
 )
 def test_exports_of_a_final_window_made_on_different_days_are_the_same_bytes(
-    board: Board, expected: list[oracle.Entry], final: FinalRanking, export_format: ExportFormat, read: Any
+    board: Board, expected: list[oracle.Entry], final: FinalResult, export_format: ExportFormat, read: Any
 ) -> None:
     first = board.export(export_format)
     content = board.content(first)

@@ -15,14 +15,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from shared.assembly import now_ms
-from shared.cache.searches import LiveQueries
-from shared.cache.windows import LiveWindows
+from shared.cache.searches import WindowSearches
+from shared.cache.windows import WindowCache
 from shared.domain.events import POINTS_MAX
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of, format_day, weekly
 from shared.messaging.queues import RepairRequest
 from shared.truth.commits import Unavailable
-from shared.truth.finals import FinalRanking
+from shared.truth.finals import FinalResult
 from tests.closing import close
 from tests.integration.conftest import EVENTS
 
@@ -287,7 +287,7 @@ def test_an_explanation_says_when_cache_and_truth_do_not_agree(
     score(("u-42", 7))
     leaderboard = module.wiring.registry.leaderboard(leaderboard_id)
     wrong = {"u-42": {ALL_TIME_BUCKET: Standing(8, now_ms(), 1, version=99)}}
-    module.wiring.live.apply(leaderboard, wrong, now_ms())
+    module.wiring.cache.apply(leaderboard, wrong, now_ms())
 
     found = call("player-explain").json
 
@@ -446,9 +446,9 @@ def test_while_redis_is_down_reads_answer_and_soon_without_waiting_for_it(
         raise RedisTimeoutError("no answer")
 
     breaker = CircuitBreaker(2, 3_600, RedisTimeoutError)
-    live = LiveWindows(module.wiring.redis, breaker)
-    monkeypatch.setattr(module.wiring.rankings, "_live", live)
-    monkeypatch.setattr(module.wiring.rankings, "_queries", LiveQueries(live))
+    live = WindowCache(module.wiring.redis, breaker)
+    monkeypatch.setattr(module.wiring.rankings, "_cache", live)
+    monkeypatch.setattr(module.wiring.rankings, "_queries", WindowSearches(live))
     monkeypatch.setattr(module.wiring.redis, "evalsha", hang)
 
     for _ in range(10):
@@ -464,11 +464,11 @@ def test_a_final_window_keeps_the_rules_that_it_was_ranked_by(
     call("put-leaderboard", body=BODY)
     score(("ann", 5), ("bob", 7))
     wiring, today = module.wiring, day_of(now_ms())
-    final = FinalRanking(
+    final = FinalResult(
         leaderboard_id=leaderboard_id,
         window_id=daily(today).id,
         rules_version=1,
-        acts=wiring.disqualifications.now(leaderboard_id).acts,
+        audit_sequence=wiring.disqualified_players.now(leaderboard_id).audit_sequence,
         players=2,
         sum_of_points="12",
         object_key="finals/x.csv",
@@ -522,7 +522,7 @@ def test_aggregation_order_and_shards_stay_once_there_are_events(call: Call, sco
 
     assert (answer.status, answer.json["errors"][0]["field"]) == (409, "shards")
     changed = call("put-leaderboard", body=BODY | {"name": "Other"})
-    assert (changed.status, changed.json["version"], changed.json["sealed"]) == (200, 4, True)
+    assert (changed.status, changed.json["version"], changed.json["hasEvents"]) == (200, 4, True)
 
 
 def test_changes_at_the_same_time_each_make_a_version_or_are_refused(call: Call, module: Any) -> None:

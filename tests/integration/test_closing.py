@@ -20,7 +20,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import DAY_MS, Day, custom, daily, day_of, weekly
 from shared.ingest.candidates import Disposition
-from shared.messaging.notifications import NoticeUnavailable, WindowFinal
+from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.messaging.topic import Reach, TopicUnavailable
 from shared.rebuild.builder import Outcome
 from shared.truth.finals import AlreadyDone
@@ -32,7 +32,7 @@ from tests.closing import BUCKET, HOUR_MS, MONDAY, RANKING, SETTLED_MS, Scene, c
 def test_a_day_becomes_final_once_every_partition_has_passed_its_cutoff(scene: Scene) -> None:
     run = scene.run()
 
-    assert scene.leaderboard.closed_through == MONDAY
+    assert scene.leaderboard.sealed_through == MONDAY
     assert scene.stored(daily(MONDAY)) == RANKING
     assert not run.blocked
     cutoff_ms = (MONDAY + 1) * DAY_MS + HOUR_MS
@@ -45,7 +45,7 @@ def test_a_day_is_not_closed_a_millisecond_early(scene: Scene) -> None:
 
     run = scene.run()
 
-    assert scene.leaderboard.closed_through == MONDAY - 1
+    assert scene.leaderboard.sealed_through == MONDAY - 1
     assert not run.blocked
     assert scene.stored(daily(MONDAY)) is None
 
@@ -82,7 +82,7 @@ def test_a_partition_that_lags_behind_the_cutoff_blocks(scene: Scene) -> None:
 
     assert [one.cause for one in run.blocked] == [Cause.LAG]
     assert run.delay_ms(scene.now_ms) > 0
-    assert scene.leaderboard.closed_through == MONDAY - 1 or scene.leaderboard.closed_through is None
+    assert scene.leaderboard.sealed_through == MONDAY - 1 or scene.leaderboard.sealed_through is None
     assert scene.stored(daily(MONDAY)) is None
 
     scene.pass_partition(11)
@@ -108,7 +108,7 @@ def test_offsets_without_records_stay_passed_when_the_retention_takes_them(scene
     scene.now_ms += DAY_MS
 
     assert not scene.run().blocked
-    assert scene.leaderboard.closed_through == MONDAY + 1
+    assert scene.leaderboard.sealed_through == MONDAY + 1
 
 
 def test_a_partition_that_was_never_read_blocks_only_if_it_has_had_records(scene: Scene) -> None:
@@ -365,7 +365,7 @@ def test_a_cache_that_has_missed_a_standing_is_mended_first(scene: Scene) -> Non
     scene.run()
 
     assert scene.stored(daily(MONDAY)) == [("1", "ann", "105"), ("2", "bob", "7"), ("3", "cat", "7")]
-    page = scene.live.page(scene.leaderboard, daily(MONDAY), 0, 10, scene.now_ms)
+    page = scene.cache.page(scene.leaderboard, daily(MONDAY), 0, 10, scene.now_ms)
     assert [user for user, _ in page.lines] == ["ann", "bob", "cat"]
 
 
@@ -375,7 +375,7 @@ def test_a_cache_that_shows_what_the_truth_does_not_blocks_until_it_is_built_ane
 
     assert cause_of(scene.run(), daily(MONDAY)) is Cause.DIFFERENCE
     assert scene.stored(daily(MONDAY)) is None
-    assert not scene.live.page(scene.leaderboard, daily(MONDAY), 0, 10, scene.now_ms).complete
+    assert not scene.cache.page(scene.leaderboard, daily(MONDAY), 0, 10, scene.now_ms).complete
 
     assert cause_of(scene.run(), daily(MONDAY)) is Cause.CACHE, "it is not vouched for yet"
     scene.rebuild.leaderboard(scene.leaderboard)
@@ -384,11 +384,11 @@ def test_a_cache_that_shows_what_the_truth_does_not_blocks_until_it_is_built_ane
 
 
 def test_a_rebuild_that_had_passed_the_withdrawn_window_does_not_vouch_for_it(scene: Scene) -> None:
-    builds = Builds(scene.live)
+    builds = Builds(scene.cache)
     scene.redis.delete(keys.complete(scene.id))
     _, build = builds.begin_rebuild(scene.leaderboard, "under way", scene.now_ms)
 
-    scene.live.withdraw(scene.leaderboard, daily(MONDAY), scene.now_ms)
+    scene.cache.withdraw(scene.leaderboard, daily(MONDAY), scene.now_ms)
 
     assert not builds.finish_rebuild(scene.leaderboard, build)
 
@@ -566,11 +566,13 @@ def test_days_without_events_after_the_first_one_get_results(scene: Scene) -> No
 def test_nothing_is_owed_while_there_are_no_events_until_the_first_one_comes(scene: Scene) -> None:
     empty = f"{scene.id}-empty"
     scene.registry.save(replace(scene.leaderboard, id=empty, version=1))
-    scene.registry.seal(replace(scene.leaderboard, id=empty, version=1))  # and the call died before it wrote an event
+    scene.registry.lock_rules(
+        replace(scene.leaderboard, id=empty, version=1)
+    )  # and the call died before it wrote an event
     scene.id = empty
     scene.rebuild.leaderboard(scene.leaderboard)
     assert not scene.run().finals
-    assert scene.leaderboard.owed_from == scene.leaderboard.closed_through + 1 == MONDAY + 1
+    assert scene.leaderboard.owed_from == scene.leaderboard.sealed_through + 1 == MONDAY + 1
 
     scene.play("ann", 3, Day(MONDAY + 2))
     scene.now_ms += 2 * DAY_MS
@@ -600,7 +602,7 @@ def test_a_backlog_over_several_days_closes_those_that_are_done(scene: Scene) ->
     scene.broker.reach = reach  # type: ignore[method-assign]
     run = scene.run()
 
-    assert scene.leaderboard.closed_through == MONDAY + 1
+    assert scene.leaderboard.sealed_through == MONDAY + 1
     assert [one.cause for one in run.blocked] == [Cause.LAG]
     assert scene.stored(daily(MONDAY)) == RANKING
 
@@ -612,7 +614,7 @@ def test_by_rules_that_were_changed_meanwhile_no_day_refuses_events(scene: Scene
     with pytest.raises(AlreadyDone):
         scene.finals.refuse(as_read, MONDAY)
 
-    assert scene.leaderboard.refusing_through is None
+    assert scene.leaderboard.sealing_through is None
 
 
 def test_days_that_are_closed_are_never_opened_again(scene: Scene) -> None:
@@ -624,7 +626,7 @@ def test_days_that_are_closed_are_never_opened_again(scene: Scene) -> None:
         with pytest.raises(AlreadyDone):
             scene.finals.close(scene.leaderboard, through, [])
 
-    assert (scene.leaderboard.refusing_through, scene.leaderboard.closed_through) == (MONDAY, MONDAY)
+    assert (scene.leaderboard.sealing_through, scene.leaderboard.sealed_through) == (MONDAY, MONDAY)
 
 
 def test_nobody_notes_a_time_for_days_that_have_begun_to_refuse_events_since(scene: Scene) -> None:
@@ -650,7 +652,7 @@ def test_an_ingest_call_that_began_before_a_day_refuses_events_gets_them_into_it
     refused_ms = scene.now_ms
 
     assert not scene.closing().run().blocked, "it is over soon, by itself"
-    assert (scene.leaderboard.refusing_through, scene.leaderboard.closed_through) == (MONDAY, None)
+    assert (scene.leaderboard.sealing_through, scene.leaderboard.sealed_through) == (MONDAY, None)
     assert scene.play("ann", 3, leaderboard=kept).disposition is Disposition.APPLIED
     late = scene.play("ann", 1_000)
     assert late.rejection is not None
@@ -658,10 +660,10 @@ def test_an_ingest_call_that_began_before_a_day_refuses_events_gets_them_into_it
 
     scene.now_ms = refused_ms + LAST_CALLS_MS - 1
     scene.closing().run()
-    assert scene.leaderboard.closed_through is None
+    assert scene.leaderboard.sealed_through is None
     scene.now_ms += 1
     scene.closing().run()
-    assert scene.leaderboard.closed_through == MONDAY
+    assert scene.leaderboard.sealed_through == MONDAY
     assert scene.stored(daily(MONDAY)) == [("1", "ann", "8"), ("2", "bob", "7"), ("3", "cat", "7")]
 
 
@@ -682,19 +684,19 @@ def test_windows_of_days_that_are_closed_do_not_wait_for_those_that_are_closing(
     scene.registry.save_period(scene.id, Period(id="monday", name="Monday", first=Day(MONDAY - 1), last=MONDAY))
 
     assert [one.window_id for one in scene.closing().run().finals] == [custom(Day(MONDAY - 1), MONDAY).id]
-    assert scene.leaderboard.is_closing
+    assert scene.leaderboard.is_sealing
 
 
 def test_a_closed_day_stays_closed_when_a_deleted_leaderboard_is_opened_again(scene: Scene) -> None:
     scene.run()
     for version, closed in ((2, True), (3, False)):
-        scene.registry.save(replace(scene.leaderboard, version=version, closed=closed, lateness_ms=300 * DAY_MS))
+        scene.registry.save(replace(scene.leaderboard, version=version, archived=closed, lateness_ms=300 * DAY_MS))
 
     late = scene.play("ann", 1_000)
 
     assert late.rejection is not None
     assert late.rejection.reason is Reason.TOO_LATE
-    assert scene.leaderboard.closed_through == MONDAY
+    assert scene.leaderboard.sealed_through == MONDAY
 
 
 def test_a_day_that_took_events_by_more_lateness_closes_though_there_was_less_before_any_closed(scene: Scene) -> None:
@@ -713,7 +715,7 @@ def test_a_closed_day_stays_closed_whatever_becomes_of_the_lateness(scene: Scene
     scene.run()
     current = scene.leaderboard
     scene.registry.save(replace(current, version=2, lateness_ms=300 * DAY_MS))
-    assert scene.leaderboard.closed_through == MONDAY
+    assert scene.leaderboard.sealed_through == MONDAY
 
     late, again = scene.play("ann", 1_000), scene.replay(known.event)
 
@@ -746,13 +748,13 @@ def test_the_days_of_a_long_wait_close_in_several_steps(scene: Scene) -> None:
     run = scene.run()
 
     assert not run.blocked
-    assert scene.leaderboard.closed_through == day_of((MONDAY + 1) * DAY_MS + HOUR_MS) - 1
+    assert scene.leaderboard.sealed_through == day_of((MONDAY + 1) * DAY_MS + HOUR_MS) - 1
     assert scene.stored(daily(MONDAY)) == RANKING
 
 
 def test_a_result_is_told_until_somebody_has_taken_it(scene: Scene) -> None:
     def away(_notice: WindowFinal) -> None:
-        raise NoticeUnavailable("away")
+        raise NotificationUnavailable("away")
 
     scene.notices.send = away
     assert [one.cause for one in scene.run().blocked] == [Cause.NOTICE]
@@ -776,7 +778,7 @@ def test_every_player_in_a_tier_has_an_award_of_his_own(scene: Scene) -> None:
     final = scene.finals.final(scene.id, daily(MONDAY).id)
     assert final is not None
     content = scene.s3.get_object(Bucket=BUCKET, Key=final.awards_key)["Body"].read()
-    assert (final.awards, hashlib.sha256(content).hexdigest()) == (2, final.awards_sha256)
+    assert (final.award_count, hashlib.sha256(content).hexdigest()) == (2, final.awards_sha256)
     lines = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
     assert [(one["user_id"], one["tier"], one["rank"], one["score"]) for one in lines] == [
         ("bob", "gold", "1", "7"),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from botocore.client import BaseClient
 
-from shared.domain.audit import ActKind
+from shared.domain.audit import AuditAction
 from shared.domain.periods import Period
 from shared.domain.windows import Day, custom, daily
 from shared.truth import keys
@@ -68,9 +68,9 @@ def test_idle_leaderboards_cost_nothing_but_their_definitions(scene: Scene) -> N
 
 def test_what_older_versions_noted_beside_a_leaderboard_is_moved(scene: Scene, dynamodb: "DynamoDBClient") -> None:
     scene.run()
-    scene.discipline.disqualify(scene.leaderboard, "ann", "somebody", "for a reason")
-    (act,) = scene.work.of(scene.id).acts
-    scene.acts.carried_out(scene.id, act.number)
+    scene.disqualifications.disqualify(scene.leaderboard, "ann", "somebody", "for a reason")
+    (act,) = scene.work.of(scene.id).audit_sequence
+    scene.audit_sequence.carried_out(scene.id, act.number)
     assert scene.work.of(scene.id) == Work()
     over = Period(id="over", name="p", first=Day(MONDAY - 1), last=MONDAY)
     for sort in ("due#2099-01-05", "notice#2099-01-05#00000001", f"open-act#{act.number:08d}", "period#over"):
@@ -85,7 +85,7 @@ def test_what_older_versions_noted_beside_a_leaderboard_is_moved(scene: Scene, d
     work = scene.work.of(scene.id)
     assert {one.window for one in work.due} == {daily(MONDAY), custom(Day(MONDAY - 1), MONDAY)}
     assert work.untold == [("2099-01-05", 1)]
-    assert [(one.kind, one.user_id) for one in work.acts] == [(ActKind.DISQUALIFY, "ann")]
+    assert [(one.kind, one.user_id) for one in work.audit_entries] == [(AuditAction.DISQUALIFY, "ann")]
     scene.told.clear()
     scene.run()
     assert [(one.window_id, one.version) for one in scene.told][:1] == [("2099-01-05", 1)]

@@ -19,7 +19,7 @@ from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, parse_day
 from shared.ingest.candidates import Candidate, Disposition
 from shared.ingest.committer import Committer, PlayerKey
 from shared.retries import Backoff, Threads
-from shared.streams import SideBySide
+from shared.streams import ParallelReader
 from shared.truth.commits import Commits, Unavailable
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
@@ -36,12 +36,12 @@ Committed = dict[PlayerKey, dict[Day, Standing]]
 
 @pytest.fixture
 def leaderboard(leaderboard_id: str) -> Leaderboard:
-    return Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=4, sealed=True)
+    return Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=4, has_events=True)
 
 
 @pytest.fixture
 def reads(dynamodb: "DynamoDBClient", tables: Tables) -> Reads:
-    return Reads(dynamodb, tables, SideBySide(4), NO_WAIT)
+    return Reads(dynamodb, tables, ParallelReader(4), NO_WAIT)
 
 
 class Client:

@@ -56,7 +56,7 @@ class Service:
             projector=parts,
             dead_letters=parts,
             progress=progress or self.progress,
-            run_all=Threads(2),
+            run_parallel=Threads(2),
             now_ms=self.clock,
         )
         return ingest.ingest(records)

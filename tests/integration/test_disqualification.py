@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from shared.admin.disqualifications import ACTS_MAX, ROUTINE_ACTS_MAX, TooManyActs
+from shared.admin.disqualifications import ACTS_MAX, ROUTINE_ACTS_MAX, AuditLogFull
 from shared.cache import keys
-from shared.cache.searches import LiveQueries
+from shared.cache.searches import WindowSearches
 from shared.cache.windows import RETENTION_MS, CacheUnavailable, Page
 from shared.closing.result_files import award_id
 from shared.closing.runs import Cause
-from shared.domain.audit import Act, ActKind
+from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily, weekly
-from shared.messaging.notifications import NoticeUnavailable, WindowFinal
+from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.rebuild.builder import Outcome
-from shared.truth.audit_log import Taken
+from shared.truth.audit_log import AuditLogConflict
 from shared.truth.finals import AlreadyDone
 from tests.closing import HOUR_MS, MONDAY, RANKING, Scene, to_lines
 
@@ -31,7 +31,7 @@ RANGE = custom(Day(MONDAY - 3), Day(MONDAY + 3))
 
 def shown(scene: Scene, window: Window) -> list[str]:
     """Who stands in a live window, best first; the cache vouches for it."""
-    page = scene.live.page(scene.leaderboard, window, 0, 100, scene.now_ms)
+    page = scene.cache.page(scene.leaderboard, window, 0, 100, scene.now_ms)
     assert page.complete
     assert page.total == len(page.lines)
     return [user_id for user_id, _ in page.lines]
@@ -44,61 +44,61 @@ def test_a_disqualified_player_leaves_every_live_window_and_comes_back_with_what
     windows = [daily(MONDAY), weekly(MONDAY), ALL_TIME, RANGE]
     assert [shown(scene, window) for window in windows] == [["bob", "cat", "ann"]] * 4
 
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "bought points")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "bought points")
     scene.play("bob", 1)
     scene.play("bob", 1, Day(MONDAY + 1))
 
     assert [shown(scene, window) for window in windows] == [["cat", "ann"]] * 4
     assert shown(scene, daily(Day(MONDAY + 1))) == []
 
-    scene.discipline.reinstate(scene.leaderboard, "bob", "admin", "it was another player")
+    scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "it was another player")
 
     assert [shown(scene, window) for window in windows] == [["bob", "cat", "ann"]] * 4
-    page = scene.live.page(scene.leaderboard, ALL_TIME, 0, 1, scene.now_ms)
+    page = scene.cache.page(scene.leaderboard, ALL_TIME, 0, 1, scene.now_ms)
     assert page.lines[0][1].points == 9
 
 
 def test_a_disqualified_player_is_found_nowhere(scene: Scene) -> None:
-    queries = LiveQueries(scene.live)
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    queries = WindowSearches(scene.cache)
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     board, now_ms = scene.leaderboard, scene.now_ms
-    assert scene.live.player(board, ALL_TIME, "bob", 5, now_ms).position is None
+    assert scene.cache.player(board, ALL_TIME, "bob", 5, now_ms).position is None
     assert [one.user_id for one in queries.players(board, ALL_TIME, ["ann", "bob"], now_ms).found] == ["ann"]
     assert queries.player_windows(board, [ALL_TIME], "bob", now_ms)[0].found == []
 
 
 def test_an_act_asked_for_twice_is_done_once(scene: Scene) -> None:
-    first = scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
-    second = scene.discipline.disqualify(scene.leaderboard, "bob", "other", "why else")
+    first = scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
+    second = scene.disqualifications.disqualify(scene.leaderboard, "bob", "other", "why else")
 
     assert (first[1], second[1]) == (True, False)
     assert first[0] == second[0]
-    assert list(scene.acts.read(scene.id)) == [first[0]]
+    assert list(scene.audit_sequence.read(scene.id)) == [first[0]]
 
 
 def test_who_never_was_out_can_t_be_reinstated(scene: Scene) -> None:
-    assert scene.discipline.reinstate(scene.leaderboard, "bob", "admin", "why") == (None, False)
-    assert list(scene.acts.read(scene.id)) == []
+    assert scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "why") == (None, False)
+    assert list(scene.audit_sequence.read(scene.id)) == []
 
 
 def test_acts_at_the_same_time_get_numbers_of_their_own(scene: Scene) -> None:
-    act, _ = scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    act, _ = scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
-    with pytest.raises(Taken):
-        scene.acts.append(scene.id, replace(act, user_id="ann"))
+    with pytest.raises(AuditLogConflict):
+        scene.audit_sequence.append(scene.id, replace(act, user_id="ann"))
 
-    other, _ = scene.discipline.disqualify(scene.leaderboard, "ann", "other", "why")
+    other, _ = scene.disqualifications.disqualify(scene.leaderboard, "ann", "other", "why")
     assert (act.number, other.number) == (1, 2)
 
 
 def test_a_log_that_is_full_takes_no_act_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ACTS_MAX > 1
     monkeypatch.setattr("shared.admin.disqualifications.ACTS_MAX", 1)
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
-    with pytest.raises(TooManyActs):
-        scene.discipline.reinstate(scene.leaderboard, "bob", "admin", "why")
+    with pytest.raises(AuditLogFull):
+        scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "why")
 
 
 def test_routine_acts_leave_room_for_disqualifications_and_definitions(
@@ -106,15 +106,15 @@ def test_routine_acts_leave_room_for_disqualifications_and_definitions(
 ) -> None:
     assert ROUTINE_ACTS_MAX <= ACTS_MAX - 5_000
     monkeypatch.setattr("shared.admin.disqualifications.ROUTINE_ACTS_MAX", 1)
-    scene.discipline.note(scene.id, ActKind.REBUILD, "admin")
+    scene.disqualifications.note(scene.id, AuditAction.REBUILD, "admin")
 
-    for kind in (ActKind.REBUILD, ActKind.REDRIVE, ActKind.DEFINE_PERIOD, ActKind.DELETE_PERIOD):
-        with pytest.raises(TooManyActs, match="has had 1 acts"):
-            scene.discipline.note(scene.id, kind, "admin")
+    for kind in (AuditAction.REBUILD, AuditAction.REDRIVE, AuditAction.DEFINE_PERIOD, AuditAction.DELETE_PERIOD):
+        with pytest.raises(AuditLogFull, match="has had 1 acts"):
+            scene.disqualifications.note(scene.id, kind, "admin")
 
-    scene.discipline.note(scene.id, ActKind.DEFINE, "admin")
-    assert scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")[1]
-    assert scene.discipline.reinstate(scene.leaderboard, "bob", "admin", "why not")[1]
+    scene.disqualifications.note(scene.id, AuditAction.DEFINE, "admin")
+    assert scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")[1]
+    assert scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "why not")[1]
 
 
 def test_the_days_of_a_player_are_found_without_reading_his_events(
@@ -126,8 +126,8 @@ def test_the_days_of_a_player_are_found_without_reading_his_events(
         scene.play("bob", 1, day)
     monkeypatch.setattr(scene.reads, "ledger", None)
 
-    assert scene.discipline.days(scene.leaderboard, "bob") == days
-    assert scene.discipline.days(scene.leaderboard, "nobody") == set()
+    assert scene.disqualifications.days(scene.leaderboard, "bob") == days
+    assert scene.disqualifications.days(scene.leaderboard, "nobody") == set()
 
 
 def test_events_of_now_are_not_taken_for_those_of_a_day_that_was_not_looked_at_yet(
@@ -145,11 +145,11 @@ def test_events_of_now_are_not_taken_for_those_of_a_day_that_was_not_looked_at_y
 
     monkeypatch.setattr(scene.reads, "standings", play_meanwhile)
 
-    assert scene.discipline.days(scene.leaderboard, "bob") == {MONDAY, MONDAY - 5}
+    assert scene.disqualifications.days(scene.leaderboard, "bob") == {MONDAY, MONDAY - 5}
 
 
 def test_a_flushed_cache_is_rebuilt_without_the_disqualified(scene: Scene, redis: "Redis") -> None:
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     redis.flushall()
     scene.play("bob", 1)  # by somebody who can't know yet
 
@@ -161,7 +161,7 @@ def test_a_flushed_cache_is_rebuilt_without_the_disqualified(scene: Scene, redis
 
 
 def test_anti_entropy_makes_windows_follow_an_act_that_the_cache_missed(scene: Scene) -> None:
-    scene.acts.append(scene.id, bob_out())
+    scene.audit_sequence.append(scene.id, bob_out())
     assert shown(scene, ALL_TIME) == ["bob", "cat", "ann"]
 
     assert scene.rebuild.reapply(scene.leaderboard, everything=True) == 3  # his day, week and all-time
@@ -172,10 +172,10 @@ def test_anti_entropy_makes_windows_follow_an_act_that_the_cache_missed(scene: S
 
 def test_a_stale_set_of_the_disqualified_is_ignored(scene: Scene) -> None:
     before = scene.rebuild
-    stale = before._disqualifications.now(scene.id)
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    stale = before._disqualified_players.now(scene.id)
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
-    scene.live.show_disqualified(scene.id, stale)
+    scene.cache.show_disqualified(scene.id, stale)
     scene.play("bob", 1)
 
     assert shown(scene, ALL_TIME) == ["cat", "ann"]
@@ -186,21 +186,21 @@ def test_a_day_past_its_time_in_the_cache_that_was_built_for_a_query_is_built_an
     scene.rebuild.anew(scene.leaderboard, daily(MONDAY))
     assert shown(scene, daily(MONDAY)) == ["bob", "cat", "ann"]
 
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
-    assert not scene.live.page(scene.leaderboard, daily(MONDAY), 0, 1, scene.now_ms).complete
+    assert not scene.cache.page(scene.leaderboard, daily(MONDAY), 0, 1, scene.now_ms).complete
     scene.rebuild.anew(scene.leaderboard, daily(MONDAY))
     assert shown(scene, daily(MONDAY)) == ["cat", "ann"]
 
 
 def test_a_day_is_ranked_without_who_was_disqualified_before(scene: Scene) -> None:
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     scene.run()
 
     final = scene.finals.final(scene.id, daily(MONDAY).id)
     assert final is not None
-    assert (final.version, final.acts, final.difference_key) == (1, 1, None)
+    assert (final.version, final.audit_sequence, final.difference_key) == (1, 1, None)
     assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
 
 
@@ -213,13 +213,13 @@ def test_a_disqualification_writes_a_second_version_beside_the_first_and_the_dif
     content = scene.content(first.object_key, first.sha256)
     scene.registry.save(replace(scene.leaderboard, tiers=(), version=3))
 
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     run = scene.run()
 
     second = scene.finals.final(scene.id, window.id)
     assert second is not None
     assert run.finals == [second]
-    assert (second.version, second.acts, second.rules_version) == (2, 1, 2), "by the rules of the first"
+    assert (second.version, second.audit_sequence, second.rules_version) == (2, 1, 2), "by the rules of the first"
     assert scene.stored(window) == WITHOUT_BOB
     assert scene.finals.versions(scene.id, window.id) == [first, second]
     assert scene.content(first.object_key, first.sha256) == content
@@ -245,7 +245,7 @@ def test_a_disqualification_writes_a_second_version_beside_the_first_and_the_dif
 
 def test_a_reinstatement_writes_a_third_version(scene: Scene) -> None:
     scene.run()
-    for act in (scene.discipline.disqualify, scene.discipline.reinstate):
+    for act in (scene.disqualifications.disqualify, scene.disqualifications.reinstate):
         act(scene.leaderboard, "bob", "admin", "why")
         scene.run()
 
@@ -257,14 +257,14 @@ def test_a_window_that_an_act_does_not_change_keeps_its_result(scene: Scene) -> 
     scene.play("dan", 3, Day(MONDAY + 1))
     scene.run()
 
-    scene.discipline.disqualify(scene.leaderboard, "dan", "admin", "has no points on Monday")
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "in and out again")
-    scene.discipline.reinstate(scene.leaderboard, "bob", "admin", "before anybody looked")
+    scene.disqualifications.disqualify(scene.leaderboard, "dan", "admin", "has no points on Monday")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "in and out again")
+    scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "before anybody looked")
     assert scene.run().finals == []
 
     assert [one.version for one in scene.finals.versions(scene.id, daily(MONDAY).id)] == [1]
     assert scene.work.of(scene.id).due == []
-    assert scene.work.of(scene.id).acts == []
+    assert scene.work.of(scene.id).audit_sequence == []
 
 
 def test_a_window_that_is_kept_by_the_lateness_of_now_is_compared_as_it_is_kept(scene: Scene) -> None:
@@ -273,7 +273,7 @@ def test_a_window_that_is_kept_by_the_lateness_of_now_is_compared_as_it_is_kept(
     scene.now_ms += RETENTION_MS + DAY_MS
     assert scene.rebuild.leaderboard(scene.leaderboard) is Outcome.DONE
 
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()
 
     assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
@@ -289,7 +289,7 @@ def test_a_period_s_result_gets_a_second_version_too(scene: Scene) -> None:
     scene.run()
     assert scene.stored(period.window) == RANKING
 
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()
 
     assert scene.stored(period.window) == WITHOUT_BOB
@@ -299,14 +299,14 @@ def test_a_result_is_not_written_if_somebody_was_disqualified_since_it_was_ranke
     scene.run()
     first = scene.finals.final(scene.id, daily(MONDAY).id)
     assert first is not None
-    scene.acts.append(scene.id, bob_out())
+    scene.audit_sequence.append(scene.id, bob_out())
 
     with pytest.raises(AlreadyDone):
         scene.finals.write(replace(first, window_id=weekly(MONDAY).id))
     with pytest.raises(AlreadyDone):
         scene.finals.write(replace(first, version=2))
     with pytest.raises(AlreadyDone):
-        scene.finals.strike(scene.id, daily(MONDAY).id, first.acts)
+        scene.finals.strike(scene.id, daily(MONDAY).id, first.audit_sequence)
 
     assert scene.finals.versions(scene.id, daily(MONDAY).id) == [first]
     assert scene.finals.final(scene.id, weekly(MONDAY).id) is None
@@ -316,11 +316,11 @@ def test_each_version_of_a_result_is_told_once_also_when_nobody_was_there_to_be_
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_notice: WindowFinal) -> None:
-        raise NoticeUnavailable("away")
+        raise NotificationUnavailable("away")
 
     monkeypatch.setattr(scene.notices, "send", away)
     scene.run()
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()
     assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
 
@@ -334,11 +334,11 @@ def test_each_version_of_a_result_is_told_once_also_when_nobody_was_there_to_be_
 
 def test_who_has_told_a_version_strikes_no_later_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(_notice: WindowFinal) -> None:
-        raise NoticeUnavailable("away")
+        raise NotificationUnavailable("away")
 
     monkeypatch.setattr(scene.notices, "send", away)
     scene.run()
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()
 
     scene.finals.told(scene.id, daily(MONDAY).id, 1)
@@ -350,15 +350,15 @@ def test_who_has_told_a_version_strikes_no_later_one(scene: Scene, monkeypatch: 
 def test_an_act_while_a_window_is_compared_makes_no_difference_between_cache_and_truth(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = scene.live.page
+    read = scene.cache.page
 
     def page(leaderboard: Leaderboard, window: Window, *place: int) -> Page:
         if window == daily(MONDAY):
-            monkeypatch.setattr(scene.live, "page", read)
-            scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+            monkeypatch.setattr(scene.cache, "page", read)
+            scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
         return read(leaderboard, window, *place)
 
-    monkeypatch.setattr(scene.live, "page", page)
+    monkeypatch.setattr(scene.cache, "page", page)
     run = scene.run()
 
     assert not run.blocked
@@ -370,30 +370,30 @@ def test_an_act_while_a_window_is_compared_makes_no_difference_between_cache_and
 
 def test_an_act_that_was_not_carried_out_is_by_the_next_run(scene: Scene) -> None:
     scene.now_ms -= HOUR_MS  # Monday is not compared yet, which would mend it, too
-    scene.acts.append(scene.id, bob_out())
+    scene.audit_sequence.append(scene.id, bob_out())
 
     scene.run()
 
     assert shown(scene, weekly(MONDAY)) == ["cat", "ann"]
-    assert scene.work.of(scene.id).acts == []
+    assert scene.work.of(scene.id).audit_sequence == []
 
 
 def test_an_act_that_can_t_be_carried_out_waits_and_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise CacheUnavailable("away")
 
-    scene.acts.append(scene.id, bob_out())
-    monkeypatch.setattr(scene.live, "show_disqualified", fail)
+    scene.audit_sequence.append(scene.id, bob_out())
+    monkeypatch.setattr(scene.cache, "show_disqualified", fail)
 
     run = scene.run()
 
     assert (run.blocked[0].what, run.blocked[0].cause) == ("act 1", Cause.CACHE)
-    assert [act.number for act in scene.work.of(scene.id).acts] == [1]
+    assert [act.number for act in scene.work.of(scene.id).audit_sequence] == [1]
 
 
 def test_every_version_of_a_result_is_listed_with_its_files(scene: Scene, call: Any) -> None:
     scene.run()
-    scene.discipline.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()
 
     path = f"/leaderboards/{scene.id}/result/versions"
@@ -402,12 +402,12 @@ def test_every_version_of_a_result_is_listed_with_its_files(scene: Scene, call: 
     assert listed.status == 200
     first, second = listed.json["versions"]
     assert (first["version"], first["players"], first["difference"]) == (1, 3, None)
-    assert (second["version"], second["players"], second["acts"]) == (2, 2, 1)
+    assert (second["version"], second["players"], second["auditSequence"]) == (2, 2, 1)
     assert ".difference.csv" in second["difference"]["url"]
     assert call("result-versions", path=path, query="window=all-time").json["versions"] == []
 
 
-def bob_out() -> Act:
+def bob_out() -> AuditEntry:
     """An act of which the cache was not told."""
     at_ms = MONDAY * DAY_MS + HOUR_MS
-    return Act(number=1, kind=ActKind.DISQUALIFY, actor="admin", reason="why", at_ms=at_ms, user_id="bob")
+    return AuditEntry(number=1, kind=AuditAction.DISQUALIFY, actor="admin", reason="why", at_ms=at_ms, user_id="bob")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.audit import Act, ActKind
+from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME
 from shared.exports.jobs import FRESH_MS
@@ -147,9 +147,9 @@ def test_an_export_of_a_final_window_is_made_once_and_stands_where_nothing_expir
 
 def test_the_disqualified_are_in_no_export_and_the_manifest_says_as_of_which_act(bench: Bench) -> None:
     bench.fill(20)
-    for number, kind in enumerate((ActKind.DISQUALIFY, ActKind.REINSTATE, ActKind.DISQUALIFY), start=1):
-        act = Act(number=number, kind=kind, actor="admin", reason="why", at_ms=0, user_id="u6")
-        bench.acts.append(bench.leaderboard.id, act)
+    for number, kind in enumerate((AuditAction.DISQUALIFY, AuditAction.REINSTATE, AuditAction.DISQUALIFY), start=1):
+        act = AuditEntry(number=number, kind=kind, actor="admin", reason="why", at_ms=0, user_id="u6")
+        bench.audit_sequence.append(bench.leaderboard.id, act)
 
     done = bench.run(bench.ask())
 
@@ -158,7 +158,7 @@ def test_the_disqualified_are_in_no_export_and_the_manifest_says_as_of_which_act
     assert [line["rank"] for line in lines] == [str(rank) for rank in range(1, 20)]
     assert {line["user_id"] for line in lines} == {f"u{number}" for number in range(20)} - {"u6"}
     manifest = json.loads(bench.aws.s3.get_object(Bucket=BUCKET, Key=manifest_key(done.object_key))["Body"].read())
-    assert (manifest["acts"], manifest["rows"], manifest["players"]) == (3, 19, 19)
+    assert (manifest["auditSequence"], manifest["rows"], manifest["players"]) == (3, 19, 19)
 
 
 def test_a_tier_of_a_final_window_is_one_that_it_was_ranked_with(bench: Bench) -> None:

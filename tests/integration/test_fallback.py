@@ -63,7 +63,7 @@ def away(request: pytest.FixtureRequest, redis: Redis, module: Any, monkeypatch:
             monkeypatch.setattr(module.wiring.redis, command, fail)
 
     yield go
-    module.wiring.live._breaker.reset()
+    module.wiring.cache._breaker.reset()
 
 
 def told(answer: Any) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from redis import Redis
 from shared.cache import keys
 from shared.cache.labels import TOKEN_BYTES, token
 from shared.cache.leases import Builds
-from shared.cache.searches import LiveQueries
-from shared.cache.windows import LiveWindows
+from shared.cache.searches import WindowSearches
+from shared.cache.windows import WindowCache
 from shared.closing.runs import Cause
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.labels import FILTERS_MAX
@@ -73,7 +73,7 @@ class Labelled(Board):
             standing = add(Aggregation.LATEST, self.leaderboard.order, self.standings.get(user_id), event, FILTERS)
             self.standings[user_id] = replace(standing, version=standing.version + 1)
         changed = {user_id: {ALL_TIME_BUCKET: self.standings[user_id]} for user_id in events}
-        self.live.apply(self.leaderboard, changed, NOW_MS)
+        self.cache.apply(self.leaderboard, changed, NOW_MS)
 
     def carriers(self, name: str, value: str) -> list[oracle.Entry]:
         return self.judge.carriers("cup", name).get(value, [])
@@ -217,7 +217,7 @@ def test_a_filtered_page_is_one_command_and_counts_no_more_the_deeper_it_is(redi
 
 def test_a_leaderboard_without_filters_costs_what_it_did(redis: Redis) -> None:
     """Bytes of a field, keys, and commands of the script, as counted before there were filters."""
-    live = LiveWindows(redis)
+    live = WindowCache(redis)
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
     live.apply(leaderboard, {"warm": {Day(20_000): Standing(1, 1, 1, version=1)}}, 1)
     redis.flushdb()
@@ -247,7 +247,7 @@ def test_a_leaderboard_without_filters_costs_what_it_did(redis: Redis) -> None:
 def test_a_batch_of_any_size_is_one_command_for_each_250_players(redis: Redis, filters: int) -> None:
     names = tuple(f"f{number}" for number in range(filters))
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, filters=names)
-    live, queries = LiveWindows(redis), LiveQueries(LiveWindows(redis))
+    live, queries = WindowCache(redis), WindowSearches(WindowCache(redis))
     rounds = []
     for version, value in enumerate(("DE", LONG), start=1):
         event = ScoreEvent("e", "cup", "u", version, NOW_MS, dict.fromkeys(names, value))
@@ -299,8 +299,8 @@ def test_any_order_repetition_and_batching_of_versions_ends_with_the_newest_labe
     redis.flushall()
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=aggregation, order=order, filters=FILTERS)
     judge = oracle.Oracle({"cup": {"aggregation": str(aggregation), "order": str(order)}})
-    judge.acts = {"cup": [("disqualify", user) for user in out]}
-    live = LiveWindows(redis)
+    judge.audit_sequence = {"cup": [("disqualify", user) for user in out]}
+    live = WindowCache(redis)
     Builds(live).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     newest: dict[tuple[str, Day], Standing] = {}
     history: list[tuple[str, Day, Standing]] = []
@@ -334,8 +334,8 @@ Carriers = dict[tuple[str, str], list[tuple[int, str, int]]]
 """(filter, value) → rank, user and score."""
 
 
-def shown(live: LiveWindows, leaderboard: Leaderboard, window: Window) -> Carriers:
-    queries = LiveQueries(live)
+def shown(cache: WindowCache, leaderboard: Leaderboard, window: Window) -> Carriers:
+    queries = WindowSearches(cache)
     found = {}
     for label in ((name, value) for name in leaderboard.filters for value in ("DE", "FR", "", LONG)):
         run = queries.select(leaderboard, window, Selection(limit=1_000, label=label), NOW_MS)
@@ -353,7 +353,7 @@ def expected(judge: oracle.Oracle, first: date | None = None, last: date | None 
 
 
 def test_labels_go_when_their_window_goes(redis: Redis) -> None:
-    live = LiveWindows(redis)
+    live = WindowCache(redis)
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, filters=FILTERS)
     one = ScoreEvent("e", "cup", "ann", 1, MONDAY * DAY_MS, {"country": "DE"})
     standing = replace(add(Aggregation.SUM, Order.DESC, None, one, FILTERS), version=1)
@@ -388,7 +388,7 @@ def labelled(
 
 
 def carriers_of(scene: Scene, window: Window, *values: str) -> list[list[str]]:
-    found = shown(scene.live, scene.leaderboard, window)
+    found = shown(scene.cache, scene.leaderboard, window)
     return [[user for _, user, _ in found.get(("country", value), [])] for value in values]
 
 
@@ -410,12 +410,12 @@ def test_who_is_disqualified_carries_nothing_until_he_is_reinstated_and_then_wha
     labelled: Scene,
 ) -> None:
     board = labelled.leaderboard
-    labelled.discipline.disqualify(board, "ann", "admin", "why")
+    labelled.disqualifications.disqualify(board, "ann", "admin", "why")
     assert carriers_of(labelled, weekly(MONDAY), "DE", "FR") == [[], ["bob"]]
     labelled.play("ann", 1, country="FR")
     assert carriers_of(labelled, weekly(MONDAY), "DE", "FR") == [[], ["bob"]]
 
-    labelled.discipline.reinstate(board, "ann", "admin", "why not")
+    labelled.disqualifications.reinstate(board, "ann", "admin", "why not")
 
     assert carriers_of(labelled, weekly(MONDAY), "DE", "FR") == [[], ["bob", "ann"]]
 
@@ -449,7 +449,7 @@ def test_labels_that_the_truth_does_not_know_block_until_the_window_is_built_ane
 
 def test_a_definition_that_was_read_before_its_filters_changed_builds_nothing_by_it(labelled: Scene) -> None:
     """As a function may have it in memory for some seconds after the first event."""
-    stale = replace(labelled.leaderboard, sealed=False, filters=(), order=Order.ASC, shards=16)
+    stale = replace(labelled.leaderboard, has_events=False, filters=(), order=Order.ASC, shards=16)
     labelled.redis.flushall()
 
     assert labelled.rebuild.leaderboard(stale) is Outcome.DONE
@@ -457,5 +457,5 @@ def test_a_definition_that_was_read_before_its_filters_changed_builds_nothing_by
 
     for window in (daily(MONDAY), ALL_TIME, custom(MONDAY, MONDAY)):
         assert carriers_of(labelled, window, "DE", "FR") == [["ann"], ["bob"]]
-        page = labelled.live.page(labelled.leaderboard, window, 0, 10, labelled.now_ms)
+        page = labelled.cache.page(labelled.leaderboard, window, 0, 10, labelled.now_ms)
         assert [user for user, _ in page.lines] == ["cat", "bob", "ann"]

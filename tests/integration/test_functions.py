@@ -79,7 +79,7 @@ def leaderboard(repair: Any, dynamodb: "DynamoDBClient", leaderboard_id: str) ->
     """A leaderboard with two players in the truth, of which the cache knows nothing."""
     leaderboard = Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=2)
     repair.wiring.registry.save(leaderboard)
-    sealed: Leaderboard = repair.wiring.registry.seal(leaderboard)
+    sealed: Leaderboard = repair.wiring.registry.lock_rules(leaderboard)
     at_ms = now_ms()
     players = []
     for number, user_id in enumerate(("u-42", "u-43")):
@@ -98,7 +98,7 @@ def sample(name: str, leaderboard_id: str) -> Any:
 
 
 def shown(module: Any, leaderboard: Leaderboard, window: Any = ALL_TIME) -> list[tuple[str, int]]:
-    page = module.wiring.live.page(leaderboard, window, 0, 10, now_ms())
+    page = module.wiring.cache.page(leaderboard, window, 0, 10, now_ms())
     return [(user_id, score.points) for user_id, score in page.lines]
 
 
@@ -109,13 +109,13 @@ def test_players_whose_cache_write_failed_are_applied_from_the_truth(
 
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
     assert shown(repair, leaderboard, daily(Day(day_of(now_ms())))) == [("u-42", 10)]
-    assert not repair.wiring.live.is_complete(leaderboard)
+    assert not repair.wiring.cache.is_complete(leaderboard)
 
 
 def test_a_leaderboard_is_rebuilt_whole_and_vouched_for(redis: Redis, repair: Any, leaderboard: Leaderboard) -> None:
     assert repair.handler(sample("repair-rebuild", leaderboard.id), CONTEXT) == NOTHING_FAILED
 
-    assert repair.wiring.live.is_complete(leaderboard)
+    assert repair.wiring.cache.is_complete(leaderboard)
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
 
 
@@ -146,7 +146,7 @@ def test_the_documented_restore_shows_what_the_tables_say_and_goes_on_from_there
     assert shown(repair, leaderboard) == [("u-42", 200), ("u-43", 11)], "which Redis would go on showing"
     assert repair.handler(msgspec.json.decode(forget), CONTEXT) == NOTHING_FAILED
 
-    assert repair.wiring.live.is_complete(leaderboard)
+    assert repair.wiring.cache.is_complete(leaderboard)
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
     at_version(repair, dynamodb, leaderboard, 2, 12)
     assert shown(repair, leaderboard) == [("u-42", 12), ("u-43", 11)]
@@ -159,7 +159,7 @@ def at_version(repair: Any, dynamodb: "DynamoDBClient", leaderboard: Leaderboard
     buckets = {bucket: Standing(points, at_ms, version, version=version) for bucket in (day_of(at_ms), ALL_TIME_BUCKET)}
     entry = LedgerEntry(event, Source("score-events", 0, version, at_ms))
     assert Commits(dynamodb, repair.wiring.tables).commit([PlayerCommit(leaderboard, "u-42", [entry], buckets)]) == []
-    repair.wiring.live.apply(leaderboard, {"u-42": buckets}, at_ms)
+    repair.wiring.cache.apply(leaderboard, {"u-42": buckets}, at_ms)
 
 
 def items(dynamodb: "DynamoDBClient", table: str) -> list[Any]:
@@ -208,7 +208,7 @@ def test_what_is_mended_is_counted_for_a_scrape_and_a_count_that_fails_fails_no_
         refused.append(count)
         raise Unavailable("away")
 
-    monkeypatch.setattr(repair.wiring.telemetry, "add_mended", refuse)
+    monkeypatch.setattr(repair.wiring.telemetry, "count_repaired", refuse)
     redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
     assert repair.handler(sample("repair-players", leaderboard.id), CONTEXT) == NOTHING_FAILED
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]

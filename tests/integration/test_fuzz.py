@@ -34,7 +34,7 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, Day, Window, daily, day_of, format_day
 from shared.truth.export_jobs import ExportRequest
-from shared.truth.finals import FinalRanking
+from shared.truth.finals import FinalResult
 from tests.closing import close
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def wiring(
     with ministack(tmp_path_factory.mktemp("aws"), ports.aws), pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        patch.setattr("functions.api.freshness.WAIT_MAX_S", 0)  # a wait is asked for, but nobody has the time
+        patch.setattr("functions.api.conditional.WAIT_MAX_S", 0)  # a wait is asked for, but nobody has the time
         resources.create(environment, topic=False)
         made = Wiring(settings.load(environment))
         made.redis.flushall()
@@ -78,8 +78,8 @@ def _port(url: str) -> int:
 def _there(wiring: Wiring) -> None:
     """Whatever an earlier test has deleted is there again."""
     board = wiring.registry.leaderboard(BOARD)
-    if board is not None and board.closed:
-        wiring.registry.save(replace(board, closed=False, version=board.version + 1))
+    if board is not None and board.archived:
+        wiring.registry.save(replace(board, archived=False, version=board.version + 1))
         wiring.leaderboards.read(BOARD)
     wiring.registry.save_period(BOARD, period())
 
@@ -119,11 +119,11 @@ def _finish(wiring: Wiring, board: Leaderboard) -> None:
     window = final_window()
     close(wiring.finals, board, window.last, [window])
     name = f"finals/{board.id}/{window.id}/rules-1"
-    final = FinalRanking(
+    final = FinalResult(
         leaderboard_id=board.id,
         window_id=window.id,
         rules_version=board.version,
-        acts=wiring.disqualifications.now(board.id).acts,
+        audit_sequence=wiring.disqualified_players.now(board.id).audit_sequence,
         players=0,
         sum_of_points="0",
         object_key=f"{name}.csv",

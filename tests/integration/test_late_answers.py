@@ -14,12 +14,12 @@ from infra.local.config import Config, Ports, free_port
 from shared import settings
 from shared.assembly import BREAKER_FAILURES, RETRIED, Wiring
 from shared.cache.leases import Builds
-from shared.cache.windows import CacheUnavailable, LiveWindows
+from shared.cache.windows import CacheUnavailable, WindowCache
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET
 
-CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, sealed=True)
+CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, has_events=True)
 ANN = {"ann": {ALL_TIME_BUCKET: Standing(5, 1, 1, version=1)}}
 
 
@@ -85,7 +85,7 @@ def test_a_redis_that_does_not_answer_is_asked_once_by_each_read_and_left_alone_
 
     for _ in range(BREAKER_FAILURES + 2):
         with pytest.raises(CacheUnavailable):
-            wiring.live.revision(CUP, ALL_TIME)
+            wiring.cache.revision(CUP, ALL_TIME)
 
     asked = [request for request in proxy.asked if b"HGET" in request]
     connections = [request for request in proxy.asked if b"HGET" not in request]
@@ -97,12 +97,12 @@ def test_a_command_whose_connection_was_closed_is_asked_again(wiring: Wiring, pr
     wiring.redis.ping()
     proxy.hang_up_after = b"HGET"
 
-    assert wiring.live.revision(CUP, ALL_TIME) == 0
+    assert wiring.cache.revision(CUP, ALL_TIME) == 0
 
 
 def test_a_fill_that_is_asked_twice_counts_once(proxy: Proxy, redis: Redis) -> None:
     with Redis("127.0.0.1", proxy.port, retry=Retry(NoBackoff(), 1, RETRIED)) as client:
-        live = LiveWindows(client)
+        live = WindowCache(client)
         builds = Builds(live)
         _, build = builds.begin_rebuild(CUP, "token", 0)
         live.apply(CUP, ANN, 0, build)  # loads the script
@@ -118,7 +118,7 @@ def test_a_fill_that_is_asked_twice_counts_once(proxy: Proxy, redis: Redis) -> N
 
 def test_a_call_of_a_builder_before_that_comes_late_is_none_of_the_next_ones(redis: Redis) -> None:
     """Even if both have the same token: what one of them filled in says nothing of the other's call."""
-    builds = Builds(LiveWindows(redis))
+    builds = Builds(WindowCache(redis))
     _, before = builds.begin_rebuild(CUP, "token", 0)
     _, after = builds.begin_rebuild(CUP, "token", 0)
 

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from redis import Redis
 
 from shared.cache import keys
-from shared.cache.leases import LEASE_MS, BuildLost, Builds, Grant
-from shared.cache.windows import EXPIRY_MARGIN_MS, RETENTION_MS, LiveWindows, expires_ms, is_kept
+from shared.cache.leases import LEASE_MS, Builds, Grant, LeaseLost
+from shared.cache.windows import EXPIRY_MARGIN_MS, RETENTION_MS, WindowCache, expires_ms, is_kept
 from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.snapshots import snapshot_of
@@ -45,17 +45,17 @@ def standing(points: int, reached_at_ms: int = NOW_MS, version: int = 1) -> Stan
 
 
 @pytest.fixture
-def live(redis: Redis) -> LiveWindows:
-    return LiveWindows(redis)
+def live(redis: Redis) -> WindowCache:
+    return WindowCache(redis)
 
 
-def lines(live: LiveWindows, leaderboard: Leaderboard, window: Window) -> list[tuple[str, int, int]]:
+def lines(cache: WindowCache, leaderboard: Leaderboard, window: Window) -> list[tuple[str, int, int]]:
     page = live.page(leaderboard, window, 0, 100_000, NOW_MS)
     assert page.total == len(page.lines)
     return [(user_id, score.points, score.reached_at_ms) for user_id, score in page.lines]
 
 
-def test_a_standing_shows_in_every_window_its_bucket_feeds(live: LiveWindows) -> None:
+def test_a_standing_shows_in_every_window_its_bucket_feeds(cache: WindowCache) -> None:
     live.apply(board(), {"ann": {MONDAY: standing(5), ALL_TIME_BUCKET: standing(9)}}, NOW_MS)
 
     assert lines(live, board(), daily(MONDAY)) == [("ann", 5, NOW_MS)]
@@ -64,7 +64,7 @@ def test_a_standing_shows_in_every_window_its_bucket_feeds(live: LiveWindows) ->
     assert lines(live, board(), daily(Day(MONDAY + 1))) == []
 
 
-def test_applying_twice_changes_nothing_not_even_the_revision(live: LiveWindows) -> None:
+def test_applying_twice_changes_nothing_not_even_the_revision(cache: WindowCache) -> None:
     standings = {"ann": {MONDAY: standing(5)}, "bob": {MONDAY: standing(7)}}
     first = live.apply(board(), standings, NOW_MS)
     before = live.page(board(), daily(MONDAY), 0, 10, NOW_MS)
@@ -75,7 +75,7 @@ def test_applying_twice_changes_nothing_not_even_the_revision(live: LiveWindows)
     assert live.page(board(), daily(MONDAY), 0, 10, NOW_MS) == before
 
 
-def test_an_older_version_never_replaces_a_newer_one(live: LiveWindows) -> None:
+def test_an_older_version_never_replaces_a_newer_one(cache: WindowCache) -> None:
     live.apply(board(), {"ann": {MONDAY: standing(5, version=2)}}, NOW_MS)
 
     live.apply(board(), {"ann": {MONDAY: standing(99, version=1)}}, NOW_MS)
@@ -83,7 +83,7 @@ def test_an_older_version_never_replaces_a_newer_one(live: LiveWindows) -> None:
     assert lines(live, board(), daily(MONDAY)) == [("ann", 5, NOW_MS)]
 
 
-def test_the_revision_grows_with_every_change_and_across_a_flush(live: LiveWindows, redis: Redis) -> None:
+def test_the_revision_grows_with_every_change_and_across_a_flush(cache: WindowCache, redis: Redis) -> None:
     revisions = []
     for version in (1, 2):
         live.apply(board(), {"ann": {MONDAY: standing(version, version=version)}}, NOW_MS)
@@ -97,7 +97,7 @@ def test_the_revision_grows_with_every_change_and_across_a_flush(live: LiveWindo
 
 
 @pytest.mark.parametrize("order", Order)
-def test_scores_are_exact_at_the_ends_of_their_range(live: LiveWindows, order: Order) -> None:
+def test_scores_are_exact_at_the_ends_of_their_range(cache: WindowCache, order: Order) -> None:
     scores = {"a": POINTS_MAX, "b": POINTS_MAX - 1, "c": -POINTS_MAX, "d": 1 - POINTS_MAX, "e": 0, "f": 1, "g": -1}
     live.apply(board(order=order), {user: {MONDAY: standing(points)} for user, points in scores.items()}, NOW_MS)
 
@@ -106,7 +106,7 @@ def test_scores_are_exact_at_the_ends_of_their_range(live: LiveWindows, order: O
         assert shown == sorted(scores.items(), key=lambda one: one[1], reverse=order is Order.DESC)
 
 
-def test_a_week_of_sums_is_exact_at_the_ends_of_the_range(live: LiveWindows) -> None:
+def test_a_week_of_sums_is_exact_at_the_ends_of_the_range(cache: WindowCache) -> None:
     days = {Day(MONDAY + 1): standing(1, NOW_MS + 5), MONDAY: standing(POINTS_MAX - 1)}
     live.apply(board(), {"ann": days}, NOW_MS)
 
@@ -114,7 +114,9 @@ def test_a_week_of_sums_is_exact_at_the_ends_of_the_range(live: LiveWindows) -> 
 
 
 @pytest.mark.parametrize("order", Order)
-def test_equal_scores_rank_by_the_millisecond_then_by_the_bytes_of_the_user_id(live: LiveWindows, order: Order) -> None:
+def test_equal_scores_rank_by_the_millisecond_then_by_the_bytes_of_the_user_id(
+    cache: WindowCache, order: Order
+) -> None:
     users = {"zoe": 0, "Zoe": 1, "ann": 1, "ånn": 1, "\U0001f600": 1, "\uffff": 1, "bob": 2}
     standings = {user: {MONDAY: standing(3, NOW_MS + later)} for user, later in users.items()}
 
@@ -124,7 +126,7 @@ def test_equal_scores_rank_by_the_millisecond_then_by_the_bytes_of_the_user_id(l
     assert shown == ["zoe", "Zoe", "ann", "ånn", "\uffff", "\U0001f600", "bob"]
 
 
-def test_ten_thousand_players_on_one_score_have_one_order(live: LiveWindows) -> None:
+def test_ten_thousand_players_on_one_score_have_one_order(cache: WindowCache) -> None:
     rng = random.Random(7)
     reached = {f"player-{number}": NOW_MS + rng.randrange(50) for number in range(10_000)}
     users = list(reached)
@@ -142,13 +144,13 @@ def test_ten_thousand_players_on_one_score_have_one_order(live: LiveWindows) -> 
         assert [user for user, _ in found.page.lines] == around
 
 
-def test_a_player_who_is_not_in_the_window_has_no_position(live: LiveWindows) -> None:
+def test_a_player_who_is_not_in_the_window_has_no_position(cache: WindowCache) -> None:
     live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
 
     assert live.player(board(), daily(MONDAY), "bob", 5, NOW_MS).position is None
 
 
-def test_a_read_takes_one_command(live: LiveWindows, redis: Redis) -> None:
+def test_a_read_takes_one_command(cache: WindowCache, redis: Redis) -> None:
     live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
     live.page(board(), daily(MONDAY), 0, 10, NOW_MS)
     live.player(board(), daily(MONDAY), "ann", 1, NOW_MS)
@@ -163,7 +165,7 @@ def test_a_read_takes_one_command(live: LiveWindows, redis: Redis) -> None:
     assert "cmdstat_script|load" not in stats
 
 
-def test_a_batch_for_three_windows_takes_one_command_for_each_250_players(live: LiveWindows, redis: Redis) -> None:
+def test_a_batch_for_three_windows_takes_one_command_for_each_250_players(cache: WindowCache, redis: Redis) -> None:
     live.apply(board(), {"warm": {MONDAY: standing(1)}}, NOW_MS)
     redis.config_resetstat()
 
@@ -174,7 +176,7 @@ def test_a_batch_for_three_windows_takes_one_command_for_each_250_players(live: 
     assert stats["cmdstat_evalsha"]["calls"] == 6
 
 
-def test_a_window_past_its_use_is_not_revived_by_a_late_standing(live: LiveWindows, redis: Redis) -> None:
+def test_a_window_past_its_use_is_not_revived_by_a_late_standing(cache: WindowCache, redis: Redis) -> None:
     gone_ms = expires_ms(board(), daily(MONDAY))
     assert gone_ms == (MONDAY + 1) * DAY_MS + board().lateness_ms + RETENTION_MS + EXPIRY_MARGIN_MS
     assert not is_kept(board(), daily(MONDAY), gone_ms - EXPIRY_MARGIN_MS), "before Redis, whatever its clock says"
@@ -185,7 +187,7 @@ def test_a_window_past_its_use_is_not_revived_by_a_late_standing(live: LiveWindo
     assert redis.exists("lb:{cup}:h:2099-01-05") == 0
 
 
-def test_windows_expire_and_all_time_does_not(live: LiveWindows, redis: Redis) -> None:
+def test_windows_expire_and_all_time_does_not(cache: WindowCache, redis: Redis) -> None:
     live.apply(board(), {"ann": {MONDAY: standing(1), ALL_TIME_BUCKET: standing(1)}}, NOW_MS)
 
     for kind in ("z", "h"):
@@ -198,7 +200,7 @@ def test_windows_expire_and_all_time_does_not(live: LiveWindows, redis: Redis) -
         assert redis.pttl(f"lb:{{cup}}:{kind}:all-time") == -1
 
 
-def test_a_range_is_fed_from_when_its_build_begins_until_it_expires(live: LiveWindows) -> None:
+def test_a_range_is_fed_from_when_its_build_begins_until_it_expires(cache: WindowCache) -> None:
     window = custom(MONDAY, Day(MONDAY + 1))
     live.apply(board(), {"early": {MONDAY: standing(1)}}, NOW_MS)
     Builds(live).begin_window("cup", window, "token", NOW_MS, FAR_MS)
@@ -211,7 +213,7 @@ def test_a_range_is_fed_from_when_its_build_begins_until_it_expires(live: LiveWi
 
 
 def test_a_window_is_vouched_for_only_if_nothing_was_flushed_while_it_was_built(
-    live: LiveWindows, redis: Redis
+    cache: WindowCache, redis: Redis
 ) -> None:
     window, builds = custom(MONDAY, MONDAY), Builds(live)
     _, build = builds.begin_window("cup", window, "one", NOW_MS, FAR_MS)
@@ -227,7 +229,7 @@ def test_a_window_is_vouched_for_only_if_nothing_was_flushed_while_it_was_built(
 
 
 def test_kept_windows_are_vouched_for_only_if_nothing_was_flushed_while_they_were_rebuilt(
-    live: LiveWindows, redis: Redis
+    cache: WindowCache, redis: Redis
 ) -> None:
     builds = Builds(live)
     _, build = builds.begin_rebuild(board(), "one", NOW_MS)
@@ -240,7 +242,7 @@ def test_kept_windows_are_vouched_for_only_if_nothing_was_flushed_while_they_wer
     assert live.page(board(), ALL_TIME, 0, 1, NOW_MS).complete
 
 
-def test_one_rebuild_of_a_leaderboard_is_under_way_at_a_time(live: LiveWindows) -> None:
+def test_one_rebuild_of_a_leaderboard_is_under_way_at_a_time(cache: WindowCache) -> None:
     """However often it is asked for: one that takes longer than the schedule's period would never end."""
     builds = Builds(live)
     _, build = builds.begin_rebuild(board(), "one", NOW_MS)
@@ -250,20 +252,20 @@ def test_one_rebuild_of_a_leaderboard_is_under_way_at_a_time(live: LiveWindows) 
     assert builds.begin_rebuild(board(), "two", NOW_MS + 2 * LEASE_MS - 2)[0] is Grant.HELD
 
     assert builds.begin_rebuild(board(), "two", NOW_MS + 2 * LEASE_MS)[0] is Grant.GRANTED
-    with pytest.raises(BuildLost):
+    with pytest.raises(LeaseLost):
         builds.renew(build, NOW_MS + 2 * LEASE_MS)
 
 
-def test_a_fill_that_is_gone_shows_at_the_next_one(live: LiveWindows, redis: Redis) -> None:
+def test_a_fill_that_is_gone_shows_at_the_next_one(cache: WindowCache, redis: Redis) -> None:
     _, build = Builds(live).begin_rebuild(board(), "one", NOW_MS)
     live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS, build)
     redis.hset(build.key, "\0fills", "0")  # as a replica has it that the last write did not reach
 
-    with pytest.raises(BuildLost):
+    with pytest.raises(LeaseLost):
         live.apply(board(), {"bob": {MONDAY: standing(1)}}, NOW_MS, build)
 
 
-def test_a_marker_of_a_shorter_lateness_does_not_vouch_for_what_has_gone_by_it(live: LiveWindows) -> None:
+def test_a_marker_of_a_shorter_lateness_does_not_vouch_for_what_has_gone_by_it(cache: WindowCache) -> None:
     shorter, longer = (replace(board(), lateness_ms=lateness_ms) for lateness_ms in (0, DAY_MS))
     builds = Builds(live)
     _, build = builds.begin_rebuild(longer, "one", NOW_MS)
@@ -281,7 +283,7 @@ def test_a_marker_of_a_shorter_lateness_does_not_vouch_for_what_has_gone_by_it(l
 
 
 def test_a_longer_lateness_keeps_a_window_longer_and_nothing_new_has_to_be_written_for_it(
-    live: LiveWindows, redis: Redis
+    cache: WindowCache, redis: Redis
 ) -> None:
     shorter, longer = (replace(board(), lateness_ms=lateness_ms) for lateness_ms in (0, DAY_MS))
     for leaderboard in (shorter, longer, shorter):  # a function that is warm may go by the one before
@@ -317,7 +319,7 @@ def test_any_order_repetition_and_batching_of_versions_ends_in_the_newest_of_eac
     random_module: random.Random,
 ) -> None:
     redis.flushall()
-    live, leaderboard = LiveWindows(redis), board(aggregation, order)
+    live, leaderboard = WindowCache(redis), board(aggregation, order)
     Builds(live).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     newest: dict[tuple[str, Day], Standing] = {}
     history: list[tuple[str, Day, Standing]] = []
@@ -374,7 +376,7 @@ def expected_score(
 
 @pytest.mark.parametrize("order", Order)
 @pytest.mark.parametrize("total", [0, 1, 1_000, 1_001, 2_345])
-def test_a_snapshot_has_the_top_and_even_samples_of_the_rest(live: LiveWindows, order: Order, total: int) -> None:
+def test_a_snapshot_has_the_top_and_even_samples_of_the_rest(cache: WindowCache, order: Order, total: int) -> None:
     standings = {f"u{number}": {ALL_TIME_BUCKET: standing(number % 700, number)} for number in range(total)}
     for chunk in (dict(list(standings.items())[at : at + 500]) for at in range(0, total, 500)):
         live.apply(board(order=order), chunk, NOW_MS)
@@ -386,7 +388,7 @@ def test_a_snapshot_has_the_top_and_even_samples_of_the_rest(live: LiveWindows, 
     assert snapshot == snapshot_of(ranked.revision, NOW_MS, list(ranked.lines))
 
 
-def test_no_revision_of_before_a_failover_is_ever_another_contents(live: LiveWindows, redis: Redis) -> None:
+def test_no_revision_of_before_a_failover_is_ever_another_contents(cache: WindowCache, redis: Redis) -> None:
     """The replica lacks the last changes: what follows must not count on from there as they did."""
     live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
     key = keys.parts("cup", daily(MONDAY).id)

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.assembly import now_ms
-from shared.cache.windows import LiveWindows
+from shared.cache.windows import WindowCache
 from shared.domain.rejections import Reason
 from shared.domain.windows import DAY_MS, daily, day_of
 from shared.messaging.queues import DeadLetterQueue, Queue
@@ -89,7 +89,7 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
         Position("score-events", 77, 1_000_123, 1_795_430_000_123), 1_795_430_001_000, offsets
     )
     module.wiring.telemetry.note_lag("score-events", TopicLag(1_795_430_002_500, {77: 5}))
-    module.wiring.telemetry.add_mended(3)
+    module.wiring.telemetry.count_repaired(3)
 
     found = scrape()
 
@@ -109,7 +109,7 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
     }
     assert sizes == {"daily": 2, "weekly": 2, "all-time": 2}
     assert found["leaderboards_windows_due"][leaderboard_id,] == 0
-    assert (leaderboard_id,) not in found["leaderboards_closed_timestamp_seconds"], "nothing is closed yet"
+    assert (leaderboard_id,) not in found["leaderboards_sealed_timestamp_seconds"], "nothing is closed yet"
     assert found["leaderboards_up"] == {("dynamodb",): 1, ("redis",): 1, ("queues",): 0}
     assert "leaderboards_dead_letters" not in found, "nobody listens where the queues are"
 
@@ -125,7 +125,7 @@ def test_a_day_that_is_closed_is_shown_with_the_windows_that_are_due(
 
     found = scrape()
 
-    assert found["leaderboards_closed_timestamp_seconds"][leaderboard_id,] == (yesterday + 1) * DAY_MS / 1000
+    assert found["leaderboards_sealed_timestamp_seconds"][leaderboard_id,] == (yesterday + 1) * DAY_MS / 1000
     assert found["leaderboards_windows_due"][leaderboard_id,] == 1
 
 
@@ -147,7 +147,7 @@ def test_sizes_that_the_cache_cannot_vouch_for_are_left_out(
 def test_without_redis_the_rest_is_shown(call: Any, scrape: Any, replace_part: Any, leaderboard_id: str) -> None:
     assert call("put-leaderboard", body=BODY).status == 201
     with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as client:
-        replace_part(live=LiveWindows(client))
+        replace_part(cache=WindowCache(client))
         found = scrape()
 
     assert found["leaderboards_up"] == {("dynamodb",): 1, ("redis",): 0, ("queues",): 0}

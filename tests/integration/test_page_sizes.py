@@ -7,13 +7,13 @@ import pytest
 from botocore.client import BaseClient
 from msgspec.structs import replace
 
-from shared.domain.audit import Act, ActKind
+from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.retries import Backoff
 from shared.streams import in_turn
-from shared.truth.audit_log import Acts
+from shared.truth.audit_log import AuditLog
 from shared.truth.items import LedgerEntry, ledger_item
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -61,9 +61,11 @@ def test_a_page_of_events_reads_no_more_events(
 def test_a_page_of_acts_reads_no_more_acts(
     dynamodb: "DynamoDBClient", tables: Tables, leaderboard_id: str, read: list[int]
 ) -> None:
-    acts = Acts(dynamodb, tables.registry)
+    acts = AuditLog(dynamodb, tables.registry)
     for number in range(1, THERE + 1):
-        acts.append(leaderboard_id, Act(number=number, kind=ActKind.REBUILD, actor="a", reason="r", at_ms=number))
+        acts.append(
+            leaderboard_id, AuditEntry(number=number, kind=AuditAction.REBUILD, actor="a", reason="r", at_ms=number)
+        )
 
     assert [act.number for act in acts.read(leaderboard_id, 3, ASKED)] == list(range(4, 4 + ASKED))
     assert read == [ASKED]
@@ -82,7 +84,7 @@ def test_a_page_of_leaderboards_reads_no_more_than_those_and_the_deleted_between
     ]
     for board in boards:
         registry.save(board)
-    registry.save(replace(boards[2], closed=True, version=2))
+    registry.save(replace(boards[2], archived=True, version=2))
 
     found = registry.leaderboards(ASKED, boards[0].id)
 

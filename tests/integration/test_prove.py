@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.prove import main, prove
-from shared.admin.disqualifications import Disqualifications
+from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily
 from shared.exports.jobs import Exports
-from shared.exports.runner import ExportRuns
+from shared.exports.runner import ExportRunner
 from shared.files.links import Downloads
 from shared.files.manifest import manifest_key
 from shared.ingest.candidates import Candidate
 from shared.ingest.committer import Committer
 from shared.messaging.queues import Queue
 from shared.retries import Backoff, Threads
-from shared.streams import SideBySide
-from shared.truth.audit_log import Acts
+from shared.streams import ParallelReader
+from shared.truth.audit_log import AuditLog
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import Compression, ExportFormat, ExportJobs, ExportPart, ExportRequest, ExportState
 from shared.truth.items import LedgerEntry
@@ -60,12 +60,12 @@ def exported(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     aggregation, order = request.param
     board = Leaderboard(
-        id=leaderboard_id, name="Cup", aggregation=aggregation, order=order, shards=2, tiers=TIERS, sealed=True
+        id=leaderboard_id, name="Cup", aggregation=aggregation, order=order, shards=2, tiers=TIERS, has_events=True
     )
     tables, threads, backoff = Tables(), Threads(4), Backoff(base_ms=1)
     registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
     registry.save(board)
-    reads = Reads(dynamodb, tables, SideBySide(4), backoff)
+    reads = Reads(dynamodb, tables, ParallelReader(4), backoff)
     candidates = []
     for number in range(60):
         at_ms = (MONDAY + number % 3) * DAY_MS + number * 7 % 11
@@ -81,13 +81,13 @@ def exported(
     shared: dict[str, Any] = {"jobs": jobs, "results": results}
     downloads, queue = Downloads(aws.s3, BUCKET), Queue(aws.sqs, aws.queue_url)
     exports = Exports(**shared, downloads=downloads, queue=queue, now_ms=lambda: next(now))
-    acts = Acts(dynamodb, tables.registry)
-    runs = ExportRuns(
+    acts = AuditLog(dynamodb, tables.registry)
+    runs = ExportRunner(
         **shared,
         s3=aws.s3,
         bucket=BUCKET,
         leaderboards=leaderboards,
-        disqualifications=Disqualifications(acts),
+        disqualified_players=DisqualifiedPlayers(acts),
         reads=reads,
         now_ms=lambda: next(now),
         new_token=lambda: "token",

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from shared.cache.leases import Builds
-from shared.cache.searches import LiveQueries
-from shared.cache.windows import LiveWindows
+from shared.cache.searches import WindowSearches
+from shared.cache.windows import WindowCache
 from shared.domain.events import POINTS_MAX
 from shared.domain.ranking import Entry
 from shared.domain.rules import Aggregation, Leaderboard, Order
@@ -51,11 +51,11 @@ class Board:
             order=Order(definition["order"]),
             tiers=tuple(to_tier(rule) for rule in definition["tiers"]),
         )
-        self.live = LiveWindows(redis)
+        self.cache = WindowCache(redis)
         parts: Any = SimpleNamespace(rules=lambda leaderboard, window: None)
         self.rankings = Rankings(
-            live=self.live,
-            queries=LiveQueries(self.live),
+            cache=self.cache,
+            queries=WindowSearches(self.cache),
             builds=parts,
             repairs=parts,
             results=parts,
@@ -64,7 +64,7 @@ class Board:
         )
         self.versions: dict[str, int] = {}
         self.lines: dict[str, Line] = {}
-        builds = Builds(self.live)
+        builds = Builds(self.cache)
         _, build = builds.begin_rebuild(self.leaderboard, "token", NOW_MS)
         assert builds.finish_rebuild(self.leaderboard, build)
 
@@ -74,7 +74,7 @@ class Board:
             self.versions[user_id] = self.versions.get(user_id, 0) + 1
             self.lines[user_id] = (points, at_ms, user_id)
             standings[user_id] = {ALL_TIME_BUCKET: Standing(points, at_ms, 1, version=self.versions[user_id])}
-        self.live.apply(self.leaderboard, standings, NOW_MS)
+        self.cache.apply(self.leaderboard, standings, NOW_MS)
 
     def ranking(self) -> list[oracle.Entry]:
         return oracle.ranked(self.definition, self.lines.values())
@@ -310,7 +310,7 @@ class Movers:
             chosen = {*self._rng.sample(self._users, count), *([user_id] if user_id else [])}
             self._version += 1
             standings = {user: {ALL_TIME_BUCKET: self._anywhere()} for user in chosen}
-        moved = self._board.live.apply(self._board.leaderboard, standings, NOW_MS)
+        moved = self._board.cache.apply(self._board.leaderboard, standings, NOW_MS)
         with self._lock:
             self.moved += moved
 

@@ -234,7 +234,7 @@ def test_above_its_share_of_redis_no_range_is_added_and_ingest_goes_on(scene: Sc
             builders.build(RANGES[1])
         assert told.value.retry_after_s > 0
         scene.play("ann", 4)
-        page = scene.live.page(scene.leaderboard, RANGES[0], 0, 9, scene.now_ms)
+        page = scene.cache.page(scene.leaderboard, RANGES[0], 0, 9, scene.now_ms)
         assert page.complete
         assert (page.lines[0][0], page.lines[0][1].points) == ("ann", 9)
         builders.build(RANGES[0])

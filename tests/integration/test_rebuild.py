@@ -16,7 +16,7 @@ OLDEST_PLAYED = Day(MONDAY - 2)
 
 def shown(scene: Scene, window: Any) -> list[str] | None:
     """User ids of a window, if the cache vouches for it."""
-    page = scene.live.page(scene.leaderboard, window, 0, 100, scene.now_ms)
+    page = scene.cache.page(scene.leaderboard, window, 0, 100, scene.now_ms)
     return [user for user, _ in page.lines] if page.complete else None
 
 
@@ -48,7 +48,7 @@ def test_a_rebuild_that_died_is_gone_on_with_where_it_was(scene: Scene, monkeypa
 
 def test_a_second_rebuild_leaves_the_first_one_alone(scene: Scene) -> None:
     scene.redis.flushall()
-    builds = Builds(scene.live)
+    builds = Builds(scene.cache)
     grant, build = builds.begin_rebuild(scene.leaderboard, "under way", scene.now_ms)
     assert grant is Grant.GRANTED
 

@@ -15,7 +15,7 @@ from shared.admin.redrive import Redrive, Redriven
 from shared.assembly import now_ms
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
-from shared.messaging.queues import INLINE_BYTES_MAX, Choice, DeadLetterQueue, Queue, QueueUnavailable, Rejected
+from shared.messaging.queues import INLINE_BYTES_MAX, DeadLetterQueue, Queue, QueueUnavailable, RedriveFilter, Rejected
 from shared.messaging.topic import Outgoing
 
 BUCKET = "exports"
@@ -59,7 +59,7 @@ class Scene:
 
     def run(self, **choice: Any) -> Redriven:
         topic: Any = SimpleNamespace(send=self.send)
-        return Redrive(self.queue, topic, lambda: now_ms() + 1_000).run(Choice(**choice))
+        return Redrive(self.queue, topic, lambda: now_ms() + 1_000).run(RedriveFilter(**choice))
 
     def waiting(self) -> list[str]:
         """The reasons of all letters that can be received now."""
@@ -134,7 +134,7 @@ def test_what_comes_back_meanwhile_does_not_go_round(scene: Scene) -> None:
     started = now_ms() + 20
     while now_ms() <= started:
         pass
-    done = Redrive(scene.queue, topic, lambda: started).run(Choice())
+    done = Redrive(scene.queue, topic, lambda: started).run(RedriveFilter())
 
     assert (done.sent, done.left) == (1, 1)
     assert scene.waiting() == ["invalid"]
@@ -146,7 +146,7 @@ def test_a_run_that_ends_before_the_queue_does_says_so(scene: Scene, monkeypatch
         scene.reject(Reason.INVALID, "other", b"other")
     topic: Any = SimpleNamespace(send=scene.send)
     redrive = Redrive(scene.queue, topic, lambda: now_ms() + 1_000)
-    choice = Choice(leaderboard_id="cup")
+    choice = RedriveFilter(leaderboard_id="cup")
 
     looks = iter([True, True])
     timely = redrive.run(choice, lambda: next(looks, False))

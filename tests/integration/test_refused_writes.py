@@ -12,9 +12,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from infra.local.servers import Server, free_port
 from shared.assembly import now_ms
 from shared.cache import keys
-from shared.cache.leases import BuildLost, Builds
-from shared.cache.searches import LiveQueries
-from shared.cache.windows import PROBE_EVERY_MS, CacheFull, CacheRefused, LiveWindows
+from shared.cache.leases import Builds, LeaseLost
+from shared.cache.searches import WindowSearches
+from shared.cache.windows import PROBE_EVERY_MS, CacheFull, CacheRefused, WindowCache
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Standing
@@ -24,7 +24,7 @@ from shared.rebuild.anti_entropy import Repair
 
 Call = Callable[..., Any]
 Score = Callable[..., None]
-CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, sealed=True)
+CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, has_events=True)
 
 
 @pytest.fixture
@@ -193,8 +193,8 @@ def test_what_one_leaderboards_cache_answers_keeps_no_other_waiting(
     looking.anti_entropy(lambda name, error: told.append((name, type(error))))
 
     assert told == [(cup, CacheRefused)]
-    assert module.wiring.live.is_complete(mine[1])
-    assert not module.wiring.live.is_complete(mine[0])
+    assert module.wiring.cache.is_complete(mine[1])
+    assert not module.wiring.cache.is_complete(mine[0])
 
 
 def repair(module: Any, **others: Any) -> Repair:
@@ -204,7 +204,7 @@ def repair(module: Any, **others: Any) -> Repair:
         "registry": wiring.registry,
         "leaderboards": wiring.leaderboards,
         "reads": wiring.reads,
-        "live": wiring.live,
+        "cache": wiring.cache,
         "rebuild": wiring.rebuild,
         "builds": wiring.window_builds,
         "snapshots": wiring.snapshots,
@@ -246,7 +246,7 @@ def test_a_full_redis_is_a_snapshot_and_down_until_there_is_memory_again(
 def test_a_redis_that_takes_no_write_at_all_vouches_for_nothing(small: Redis) -> None:
     """Not even deletes, so that nobody can take back what it vouches for."""
     clock = [0]
-    ingest, api = LiveWindows(small), LiveWindows(small, None, lambda: clock[0])
+    ingest, api = WindowCache(small), WindowCache(small, None, lambda: clock[0])
     _, build = Builds(ingest).begin_rebuild(CUP, "token", 0)
     ingest.apply(CUP, standings(0, 1), 0, build)
     assert Builds(ingest).finish_rebuild(CUP, build)
@@ -255,9 +255,9 @@ def test_a_redis_that_takes_no_write_at_all_vouches_for_nothing(small: Redis) ->
         lambda: api.player(CUP, ALL_TIME, "u0", 0, 0),
         lambda: api.snapshot(CUP, ALL_TIME, 0),
         lambda: api.revision(CUP, ALL_TIME),
-        lambda: LiveQueries(api).players(CUP, ALL_TIME, ("u0",), 0),
-        lambda: LiveQueries(api).player_windows(CUP, [ALL_TIME], "u0", 0),
-        lambda: LiveQueries(api).select(CUP, ALL_TIME, Selection(limit=1), 0),
+        lambda: WindowSearches(api).players(CUP, ALL_TIME, ("u0",), 0),
+        lambda: WindowSearches(api).player_windows(CUP, [ALL_TIME], "u0", 0),
+        lambda: WindowSearches(api).select(CUP, ALL_TIME, Selection(limit=1), 0),
     ]
     for read in reads:
         read()
@@ -280,7 +280,7 @@ def test_the_api_shows_a_snapshot_while_redis_takes_no_write(
     call: Call, cup: str, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert shown(call) == ("live", {"ann": 1})
-    monkeypatch.setattr(module.wiring.live, "_probed_ms", None)  # as after a second
+    monkeypatch.setattr(module.wiring.cache, "_probed_ms", None)  # as after a second
     redis.config_set("min-replicas-to-write", 1)
     try:
         assert shown(call) == ("snapshot", {"ann": 1})
@@ -320,7 +320,7 @@ def standings(first: int, points: int) -> dict[str, Any]:
 
 
 def test_a_redis_that_fills_up_stops_vouching_at_the_first_write_that_it_refuses(small: Redis) -> None:
-    live = LiveWindows(small)
+    live = WindowCache(small)
     builds = Builds(live)
     _, build = builds.begin_rebuild(CUP, "token", 0)
     assert builds.finish_rebuild(CUP, build)
@@ -351,7 +351,7 @@ def test_a_redis_that_fills_up_stops_vouching_at_the_first_write_that_it_refuses
 
 def test_a_build_that_is_under_way_when_a_write_is_refused_vouches_for_nothing(redis: Redis) -> None:
     """It may have read the player before."""
-    live = LiveWindows(redis)
+    live = WindowCache(redis)
     builds = Builds(live)
     _, build = builds.begin_rebuild(CUP, "token", 0)
     live.apply(CUP, standings(0, 1), 0, build)
@@ -362,5 +362,5 @@ def test_a_build_that_is_under_way_when_a_write_is_refused_vouches_for_nothing(r
 
     assert not builds.finish_rebuild(CUP, build)
     assert not builds.finish_window(CUP, window, ranged)
-    with pytest.raises(BuildLost):
+    with pytest.raises(LeaseLost):
         builds.renew(ranged, 0)

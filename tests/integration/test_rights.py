@@ -180,7 +180,7 @@ def ingest(system: System) -> None:
         system.play("much", POINTS_MAX, "x" * INLINE_BYTES_MAX)
     system.play("", 1, "x" * INLINE_BYTES_MAX)
     with pytest.MonkeyPatch.context() as away:
-        away.setattr(system.modules["ingest"].wiring.live, "apply", _unavailable)
+        away.setattr(system.modules["ingest"].wiring.cache, "apply", _unavailable)
         system.play("ann", 1)
 
 
@@ -275,7 +275,7 @@ def finish(system: System) -> None:
     system.ask("reinstate")
     system.ask("disqualify")
     assert system.close() == 0, "nobody has left or come back, so there is no third"
-    for name in ("acts", "disqualified"):
+    for name in ("audit-log", "disqualified"):
         system.ask(name)
     system.play("ann", 1)  # its day is closed, which the ledger is asked about
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.closing.lag import Lag
 from shared.messaging.topic import Reach, TopicUnavailable
-from shared.truth.counters import Telemetry, TopicLag, TopicSettings
+from shared.truth.counters import FunctionCounters, TopicLag, TopicSettings
 from shared.truth.progress import APPLIED, DUPLICATE, Position, Progress
 from shared.truth.tables import Tables
 
@@ -40,12 +40,12 @@ def progress(dynamodb: "DynamoDBClient", tables: Tables) -> Progress:
 
 
 @pytest.fixture
-def telemetry(dynamodb: "DynamoDBClient", tables: Tables) -> Telemetry:
-    return Telemetry(dynamodb, tables.registry)
+def telemetry(dynamodb: "DynamoDBClient", tables: Tables) -> FunctionCounters:
+    return FunctionCounters(dynamodb, tables.registry)
 
 
 def test_what_is_wrong_with_the_topics_settings_is_noted_until_it_is_right(
-    progress: Progress, telemetry: Telemetry, broker: Any
+    progress: Progress, telemetry: FunctionCounters, broker: Any
 ) -> None:
     assert telemetry.noted(broker.name).settings is None
     lag = Lag(broker, progress, telemetry, lambda: NOW_MS)
@@ -68,7 +68,7 @@ def test_what_is_wrong_with_the_topics_settings_is_noted_until_it_is_right(
 
 
 def test_the_lag_is_what_each_partition_holds_past_its_position(
-    progress: Progress, telemetry: Telemetry, broker: Any
+    progress: Progress, telemetry: FunctionCounters, broker: Any
 ) -> None:
     assert telemetry.noted(broker.name).lag is None
     progress.advance(Position(broker.name, 0, 7, NOW_MS), NOW_MS, {6: APPLIED})
@@ -82,7 +82,7 @@ def test_the_lag_is_what_each_partition_holds_past_its_position(
 
 
 def test_while_the_broker_is_away_the_last_look_stands_with_its_time(
-    progress: Progress, telemetry: Telemetry, broker: Any
+    progress: Progress, telemetry: FunctionCounters, broker: Any
 ) -> None:
     Lag(broker, progress, telemetry, lambda: NOW_MS).note()
     before = telemetry.noted(broker.name).lag
@@ -94,10 +94,10 @@ def test_while_the_broker_is_away_the_last_look_stands_with_its_time(
     assert telemetry.noted(broker.name).lag == before
 
 
-def test_what_is_mended_adds_up(telemetry: Telemetry) -> None:
+def test_what_is_mended_adds_up(telemetry: FunctionCounters) -> None:
     before = telemetry.noted("any").mended
 
-    telemetry.add_mended(3)
-    telemetry.add_mended(4)
+    telemetry.count_repaired(3)
+    telemetry.count_repaired(4)
 
     assert telemetry.noted("any").mended == before + 7

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from shared.cache.waits import KEY, Waits
-from shared.cache.windows import LiveWindows
+from shared.cache.windows import WindowCache
 from tests.stack import until
 
 MOST, LONG_MS = 3, 600_000
@@ -17,7 +17,7 @@ _tokens = count()
 @pytest.fixture
 def instances(redis: Redis) -> list[Waits]:
     """Instances of the API, each with a connection of its own."""
-    return [Waits(LiveWindows(redis), MOST, lambda: str(next(_tokens))) for _ in range(MOST + 2)]
+    return [Waits(WindowCache(redis), MOST, lambda: str(next(_tokens))) for _ in range(MOST + 2)]
 
 
 def test_no_more_wait_than_their_share_over_all_instances(instances: list[Waits]) -> None:
@@ -51,5 +51,5 @@ def test_the_wait_of_an_instance_that_crashed_ends_by_itself(instances: list[Wai
 
 def test_nobody_waits_while_redis_fails() -> None:
     unreachable = Redis(port=1, socket_connect_timeout=1)
-    with Waits(LiveWindows(unreachable), MOST, lambda: "token").granted(LONG_MS) as granted:
+    with Waits(WindowCache(unreachable), MOST, lambda: "token").granted(LONG_MS) as granted:
         assert not granted

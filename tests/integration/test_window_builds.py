@@ -126,9 +126,9 @@ def test_a_failover_that_loses_what_was_filled_in_lets_nobody_vouch_for_what_is_
 
     assert not builders.scene.rebuild.window(builders.scene.leaderboard, build_range, build)
 
-    assert not builders.scene.live.page(builders.scene.leaderboard, build_range, 0, 9, builders.scene.now_ms).complete
+    assert not builders.scene.cache.page(builders.scene.leaderboard, build_range, 0, 9, builders.scene.now_ms).complete
     assert builders.builds.resume(builders.scene.leaderboard, build_range, "builder")
-    page = builders.scene.live.page(builders.scene.leaderboard, build_range, 0, 9, builders.scene.now_ms)
+    page = builders.scene.cache.page(builders.scene.leaderboard, build_range, 0, 9, builders.scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == TRUTH
 
 
@@ -150,14 +150,14 @@ def test_a_failover_just_before_the_end_lets_nobody_vouch_for_what_is_left(
 def interfere_once(builders: Builders, monkeypatch: pytest.MonkeyPatch, interfere: Callable[[], object]) -> None:
     """Have something happen after the first call that fills standings in."""
     once = iter([interfere])
-    fill = builders.scene.live.fill
+    fill = builders.scene.cache.fill
 
     def filled(*args: Any, **more: Any) -> int:
         changed = fill(*args, **more)
         next(once, lambda: None)()
         return changed
 
-    monkeypatch.setattr(builders.scene.live, "fill", filled)
+    monkeypatch.setattr(builders.scene.cache, "fill", filled)
 
 
 def copy_of(redis: Redis, names: list[str]) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def test_a_builder_that_follows_one_that_died_goes_on_where_that_one_was(builder
 
     assert following.progress.position >= 200
     assert builders.scene.rebuild.window(leaderboard, long, following)
-    page = builders.scene.live.page(leaderboard, long, 0, 9, builders.scene.now_ms)
+    page = builders.scene.cache.page(leaderboard, long, 0, 9, builders.scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == TRUTH
 
 
@@ -249,7 +249,7 @@ def test_progress_counts_the_days_that_are_read_and_their_standings(builders: Bu
 
     assert builders.scene.rebuild.window(builders.scene.leaderboard, long, build, lambda: seen.append(build.progress))
 
-    page = builders.scene.live.page(builders.scene.leaderboard, long, 0, 100, builders.scene.now_ms)
+    page = builders.scene.cache.page(builders.scene.leaderboard, long, 0, 100, builders.scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == [("dan", 29), *TRUTH]
     assert [one.position for one in seen] == sorted(one.position for one in seen)
     assert len({one.position for one in seen}) > 3
@@ -273,7 +273,7 @@ def test_days_without_events_cost_a_build_nothing(builders: Builders, monkeypatc
     days = {format_day(Day(MONDAY)), format_day(Day(MONDAY + 1))}
     assert {partition.split("#")[1] for partition in partitions} == days
     assert len(partitions) == len(days) * builders.scene.leaderboard.shards
-    page = builders.scene.live.page(builders.scene.leaderboard, window, 0, 9, builders.scene.now_ms)
+    page = builders.scene.cache.page(builders.scene.leaderboard, window, 0, 9, builders.scene.now_ms)
     assert page.complete
     assert [(user, score.points) for user, score in page.lines] == TRUTH
 
@@ -289,7 +289,7 @@ def test_of_a_leaderboard_from_before_days_were_noted_every_day_is_read(builders
 
     builders.builds.build(scene.leaderboard, window)
 
-    page = scene.live.page(scene.leaderboard, window, 0, 9, scene.now_ms)
+    page = scene.cache.page(scene.leaderboard, window, 0, 9, scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == TRUTH
 
 
@@ -307,7 +307,7 @@ def test_a_day_gets_its_first_event_while_a_range_is_built_and_counts(builders: 
 
     assert builders.scene.rebuild.window(builders.scene.leaderboard, window, build)
 
-    page = builders.scene.live.page(builders.scene.leaderboard, window, 0, 9, builders.scene.now_ms)
+    page = builders.scene.cache.page(builders.scene.leaderboard, window, 0, 9, builders.scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == [("cat", 10), *TRUTH[:2]]
 
 
@@ -373,7 +373,7 @@ def test_only_so_many_ranges_that_still_change_are_built_on_demand_but_every_reg
     scene.registry.save_period(scene.id, Period(id="p", name="p", first=ranges[3].first, last=ranges[3].last))
     builders.builds.build(scene.leaderboard, ranges[3])
 
-    assert scene.live.ranges(scene.id, scene.now_ms) == {window.id for window in (*ranges[:2], ranges[3])}
+    assert scene.cache.ranges(scene.id, scene.now_ms) == {window.id for window in (*ranges[:2], ranges[3])}
 
 
 def test_who_stops_asking_stops_the_build_and_what_it_filled_in_goes(builders: Builders) -> None:
@@ -386,7 +386,7 @@ def test_who_stops_asking_stops_the_build_and_what_it_filled_in_goes(builders: B
     builders.carry_out()
 
     assert builders.shown is None
-    assert builders.scene.live.ranges(builders.scene.id, builders.scene.now_ms) == set()
+    assert builders.scene.cache.ranges(builders.scene.id, builders.scene.now_ms) == set()
     assert not builders.scene.redis.exists(*keys.of_window(builders.scene.leaderboard, RANGE))
     builders.build()
     assert builders.shown == TRUTH

@@ -531,7 +531,7 @@ def test_the_sums_that_are_kept_decide_as_all_events_do_whatever_fails_is_sealed
             ]
         else:
             day = Day((MONDAY - date(1970, 1, 1)).days - 40 + drawn[number][2])
-            leaderboard = msgspec.structs.replace(leaderboard, closed_through=Day(day - 1))
+            leaderboard = msgspec.structs.replace(leaderboard, sealed_through=Day(day - 1))
         settled |= deliver(client, leaderboard, share, [])
         records += share
         if data.draw(st.integers(0, 3)) == 0:

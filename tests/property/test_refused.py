@@ -27,12 +27,12 @@ from tests.property.memory import Fault, MemoryDynamoDB
 DAY = Day(20_780)
 NOON_MS = DAY * DAY_MS + 12 * 3_600_000
 HOUR_MS = 3_600_000
-CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2, lateness_ms=DAY_MS, sealed=True)
+CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2, lateness_ms=DAY_MS, has_events=True)
 LATER = {
     "lateness was shortened": (replace(CUP, lateness_ms=0), Reason.TOO_LATE),
-    "the day is sealed": (replace(CUP, refusing_through=DAY), Reason.TOO_LATE),
-    "the day is closed": (replace(CUP, refusing_through=DAY, closed_through=DAY), Reason.TOO_LATE),
-    "the leaderboard is archived": (replace(CUP, closed=True), Reason.LEADERBOARD_CLOSED),
+    "the day is sealed": (replace(CUP, sealing_through=DAY), Reason.TOO_LATE),
+    "the day is closed": (replace(CUP, sealing_through=DAY, sealed_through=DAY), Reason.TOO_LATE),
+    "the leaderboard is archived": (replace(CUP, archived=True), Reason.LEADERBOARD_ARCHIVED),
 }
 NO_WAIT = Backoff(sleep=lambda _: None)
 
@@ -52,7 +52,7 @@ class Scene:
 
     read = find
 
-    def seal(self, leaderboard: Leaderboard) -> Leaderboard:
+    def lock_rules(self, leaderboard: Leaderboard) -> Leaderboard:
         return leaderboard
 
     def send(self, letters: Sequence[Rejected]) -> None:
@@ -80,7 +80,7 @@ class Scene:
             projector=parts,
             dead_letters=parts,
             progress=parts,
-            run_all=lambda calls: [call() for call in calls],
+            run_parallel=lambda calls: [call() for call in calls],
             now_ms=lambda: 0,
         ).ingest(records)
 
@@ -115,8 +115,8 @@ def test_fifty_records_that_counted_and_come_again_are_fifty_duplicates(change: 
     assert outcomes(again) == ["duplicate"] * 50
     assert not scene.letters
     assert scene.database.items == items, "and nothing is written"
-    assert scene.shown == ({} if scene.board.closed else shown), "what a crash left out is shown again"
-    assert scene.requests == (1 if scene.board.closed else 2), "one look into the ledger, one at the standings"
+    assert scene.shown == ({} if scene.board.archived else shown), "what a crash left out is shown again"
+    assert scene.requests == (1 if scene.board.archived else 2), "one look into the ledger, one at the standings"
 
 
 @pytest.mark.parametrize("change", LATER)
@@ -198,7 +198,7 @@ def test_a_batch_whose_records_are_all_admitted_asks_no_more_than_before() -> No
 def test_a_duplicate_of_a_sealed_day_beside_new_events_has_both_days_shown() -> None:
     scene = Scene()
     scene.ingest(record("old"))
-    scene.board = replace(CUP, refusing_through=DAY)
+    scene.board = replace(CUP, sealing_through=DAY)
     event = {"eventId": "new", "leaderboardId": "cup", "userId": "ann", "points": 1}
     value = json.dumps(event | {"occurredAt": "2026-11-24T12:00:00Z"}).encode()
 

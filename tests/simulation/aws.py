@@ -230,15 +230,15 @@ class Dynamo:
             ),
             "gap_until <= :until": lambda: item is not None and _number(item, "gap_until") <= values[":until"],
             "lost_until <= :until": lambda: item is not None and _number(item, "lost_until") <= values[":until"],
-            "version = :version AND (attribute_not_exists(refusing_through) OR refusing_through < :through)": lambda: (
+            "version = :version AND (attribute_not_exists(sealing_through) OR sealing_through < :through)": lambda: (
                 _number(item, "version") == values[":version"]
-                and _number(item, "refusing_through", -1) < values[":through"]
+                and _number(item, "sealing_through", -1) < values[":through"]
             ),
-            "refusing_through = :through AND attribute_not_exists(closes_at)": lambda: (
-                _number(item, "refusing_through", -1) == values[":through"] and "closes_at" not in (item or {})
+            "sealing_through = :through AND attribute_not_exists(seals_at)": lambda: (
+                _number(item, "sealing_through", -1) == values[":through"] and "seals_at" not in (item or {})
             ),
-            "attribute_not_exists(closed_through) OR closed_through < :through": lambda: (
-                _number(item, "closed_through", -1) < values[":through"]
+            "attribute_not_exists(sealed_through) OR sealed_through < :through": lambda: (
+                _number(item, "sealed_through", -1) < values[":through"]
             ),
         }[put["ConditionExpression"]]
         if holds():
@@ -273,8 +273,8 @@ class Dynamo:
             versions = self.all_time.setdefault((board, user), {})
             versions[standing.version] = (standing.points, standing.reached_at_ms)
             return
-        closed_through = self.tables["registry"][LEADERBOARDS, board].get("closed_through")
-        if closed_through is not None and parse_day(bucket) <= int(closed_through["N"]):
+        sealed_through = self.tables["registry"][LEADERBOARDS, board].get("sealed_through")
+        if sealed_through is not None and parse_day(bucket) <= int(sealed_through["N"]):
             self.changed_after_close.append((board, bucket, user))
 
     def _place(self, action: dict[str, Any]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import DAY_MS
 
 HOUR_MS: Final = 3_600_000
-CLOSED: Final = "closed"
+ARCHIVED: Final = "archived"
 """Was deleted: its events end on the dead-letter queue."""
 BOARDS: Final[dict[str, dict[str, Any]]] = {
     "sum": {"aggregation": "sum", "lateness": "P3D"},
@@ -16,9 +16,9 @@ BOARDS: Final[dict[str, dict[str, Any]]] = {
     "hour": {"aggregation": "best", "lateness": "PT1H", "filters": ("country",)},
     "strict": {"aggregation": "sum", "lateness": "PT0S"},
     "fewest": {"aggregation": "sum", "order": "asc", "lateness": "PT1H", "filters": ("platform",)},
-    CLOSED: {"aggregation": "sum", "lateness": "P3D"},
+    ARCHIVED: {"aggregation": "sum", "lateness": "P3D"},
 }
-OPEN: Final = tuple(name for name in BOARDS if name != CLOSED)
+OPEN: Final = tuple(name for name in BOARDS if name != ARCHIVED)
 VALUES: Final = ("DE", "FR", "", "{x}:z", "\x00\u00e9" * 40)
 """Of attributes: short and long, and such as would do harm in a key."""
 TIERS: Final[tuple[tuple[Tier, ...], ...]] = (
@@ -40,7 +40,7 @@ def leaderboard(board_id: str) -> Leaderboard:
         lateness_ms=LATENESS_MS[board["lateness"]],
         shards=2,
         filters=board.get("filters", ()),
-        sealed=True,
+        has_events=True,
         days_noted=True,
-        closed=board_id == CLOSED,
+        archived=board_id == ARCHIVED,
     )

@@ -13,16 +13,16 @@ from typing import Any, Final
 import msgspec
 from redis import Redis
 
-from shared.cache.windows import LiveWindows
-from shared.domain.audit import Act, ActKind
+from shared.cache.windows import WindowCache
+from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.windows import ALL_TIME, DAY_MS, Window, WindowKind, daily, parse_day, parse_id, to_date, weekly
-from shared.truth.finals import FinalRanking, Finals
+from shared.truth.finals import FinalResult, FinalResults
 from shared.truth.items import to_standing
 from shared.truth.keys import WORK, WORK_MOVED
 from shared.truth.progress import Progress
 from tests.oracle import Entry, Fact, Oracle, instant, score, tier
 from tests.simulation.accounts import assert_accounts, dead_letters
-from tests.simulation.boards import CLOSED
+from tests.simulation.boards import ARCHIVED
 from tests.simulation.course import Course, shrink
 from tests.simulation.outside import TOPIC
 from tests.simulation.world import Carriers, World, carriers
@@ -60,8 +60,8 @@ def fails(course: Course, redis: Redis) -> bool:
 
 def check(world: World) -> None:
     """Section 9 of the design, against the oracle."""
-    oracle = Oracle(world.boards, closed=[CLOSED])
-    oracle.acts = acts(world)
+    oracle = Oracle(world.boards, archived=[ARCHIVED])
+    oracle.audit_sequence = acts(world)
     assert not world.dynamo.changed_after_close
     assert not [of for of, _ in world.dynamo.tables["registry"] if of.startswith(("gaps#", "losses#"))]
     assert not world.accounts.missing
@@ -76,18 +76,18 @@ def check(world: World) -> None:
 
 def acts(world: World) -> dict[str, list[tuple[str, str]]]:
     """Leaderboard id → what was done to whom, in the order of the log, which has no gaps."""
-    found: dict[str, list[Act]] = {}
+    found: dict[str, list[AuditEntry]] = {}
     for (partition, sort), item in world.dynamo.tables["registry"].items():
         if sort.startswith("act#"):
             found.setdefault(partition.removeprefix("leaderboard#"), []).append(
-                msgspec.json.decode(item["body"]["S"], type=Act)
+                msgspec.json.decode(item["body"]["S"], type=AuditEntry)
             )
     logs = {name: sorted(log, key=lambda act: act.number) for name, log in found.items()}
     for log in logs.values():
         assert [act.number for act in log] == list(range(1, len(log) + 1))
-        last: dict[str | None, ActKind] = {}
+        last: dict[str | None, AuditAction] = {}
         for act in log:
-            assert last.get(act.user_id, ActKind.REINSTATE) != act.kind, "nothing is done twice"
+            assert last.get(act.user_id, AuditAction.REINSTATE) != act.kind, "nothing is done twice"
             last[act.user_id] = act.kind
     return {name: [(act.kind, act.user_id or "") for act in log] for name, log in logs.items()}
 
@@ -119,7 +119,7 @@ def summed_up(board: Mapping[str, Any], facts: list[Fact]) -> tuple[int, int, in
 
 
 def assert_windows(world: World, oracle: Oracle) -> None:
-    live = LiveWindows(world.redis)
+    live = WindowCache(world.redis)
     for name in world.open:
         board, days = world.registry.history[name][-1], oracle.days(name)
         windows: list[Window] = [ALL_TIME]
@@ -140,7 +140,7 @@ def assert_windows(world: World, oracle: Oracle) -> None:
 
 
 def expected_carriers(
-    oracle: Oracle, name: str, first: date | None, last: date | None, acts: int | None = None
+    oracle: Oracle, name: str, first: date | None, last: date | None, audit_sequence: int | None = None
 ) -> Carriers:
     return {
         (filter_name, value): [(one.rank, one.user_id, one.score, one.reached_at_ms) for one in entries]
@@ -163,7 +163,7 @@ def assert_finals(world: World, oracle: Oracle) -> None:
     """Every day, week and period in which somebody played is final, and as the oracle ranks it; so is each version."""
     client: Any = world.dynamo
     world.scheduler.calm = True
-    finals = Finals(client, "registry")
+    finals = FinalResults(client, "registry")
     results: dict[str, set[str]] = {}
     told: set[tuple[str, str, int]] = set()
     for partition, sort in list(world.dynamo.tables["registry"]):
@@ -179,11 +179,13 @@ def assert_finals(world: World, oracle: Oracle) -> None:
         window = parse_id(window_id)
         days = to_date(window.first), to_date(window.last)
         for before, after in pairwise(versions):
-            assert before.acts < after.acts
+            assert before.audit_sequence < after.audit_sequence
             assert before.rules_version == after.rules_version
-            rankings = [oracle.ranking(name, *days, acts=one.acts) for one in (before, after)]
+            rankings = [oracle.ranking(name, *days, audit_sequence=one.audit_sequence) for one in (before, after)]
             assert_difference(world, after, *rankings)
-        assert oracle.ranking(name, *days) == oracle.ranking(name, *days, acts=versions[-1].acts), "is up to date"
+        assert oracle.ranking(name, *days) == oracle.ranking(name, *days, audit_sequence=versions[-1].audit_sequence), (
+            "is up to date"
+        )
         assert finals.final(name, window_id) == versions[-1]
     for name in world.open:
         days_played = [parse_day(day.isoformat()) for day in oracle.days(name)]
@@ -214,11 +216,11 @@ def assert_counters(world: World, letters: Mapping[tuple[int, int], Set[str]]) -
         assert +counted == +Counter({"applied": in_ledger, "duplicate": duplicates, **rejected})
 
 
-def assert_version(world: World, oracle: Oracle, final: FinalRanking) -> None:
+def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
     """A version is what the oracle ranks without those who were disqualified as of its act."""
     window = parse_id(final.window_id)
     days = to_date(window.first), to_date(window.last)
-    ranking = oracle.ranking(final.leaderboard_id, *days, acts=final.acts)
+    ranking = oracle.ranking(final.leaderboard_id, *days, audit_sequence=final.audit_sequence)
     lines = table(world, final.object_key, final.sha256)
     stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
     assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
@@ -229,7 +231,7 @@ def assert_version(world: World, oracle: Oracle, final: FinalRanking) -> None:
     assert (final.players, int(final.sum_of_points)) == (len(ranking), sum(one.score for one in ranking))
 
 
-def assert_difference(world: World, final: FinalRanking, before: list[Entry], after: list[Entry]) -> None:
+def assert_difference(world: World, final: FinalResult, before: list[Entry], after: list[Entry]) -> None:
     """The difference between two versions turns the one into the other, and says nothing else."""
     assert final.difference_key is not None
     old, new = ({one.user_id: (str(one.rank), str(one.score)) for one in ranking} for ranking in (before, after))

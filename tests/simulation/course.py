@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from tests.simulation.boards import BOARDS, CLOSED, OPEN
+from tests.simulation.boards import ARCHIVED, BOARDS, OPEN
 
 EVENTS: Final = (5, 10, 20, 40, 120)
 PLAYERS: Final = (1, 3, 9)
@@ -126,7 +126,7 @@ def draw(seed: int) -> Course:
     (Groce et al., "Swarm Testing", ISSTA 2012).
     """
     rng = random.Random(f"course {seed}")
-    names = {*rng.sample(OPEN, rng.choice(SIZES)), *([CLOSED] if rng.random() < 0.5 else [])}
+    names = {*rng.sample(OPEN, rng.choice(SIZES)), *([ARCHIVED] if rng.random() < 0.5 else [])}
     left_out = rng.choice((0, 0.2, 0.5))
     without = frozenset(fault for fault in Fault if rng.random() < left_out)
     boards = tuple(name for name in BOARDS if name in names)
@@ -144,7 +144,7 @@ def shrink(course: Course, fails: Callable[[Course], bool]) -> Course:
             course = smaller
     for board in course.boards:
         smaller = replace(course, boards=tuple(name for name in course.boards if name != board))
-        if set(smaller.boards) - {CLOSED} and fails(smaller):
+        if set(smaller.boards) - {ARCHIVED} and fails(smaller):
             course = smaller
     step = course.events // 2
     while step:

@@ -14,7 +14,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from shared.messaging.notifications import NoticeUnavailable, WindowFinal
+from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.messaging.topic import Topic
 from tests.oracle import Produced
 from tests.simulation.course import Fault
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TOPIC = "score-events"
 
 
-class Notices:
+class Notifications:
     """Who is told of results."""
 
     def __init__(self, world: "World") -> None:
@@ -34,11 +34,11 @@ class Notices:
     def send(self, notice: WindowFinal) -> None:
         self._world.scheduler.pause()
         if self._world.scheduler.fails(Fault.REFUSE):
-            raise NoticeUnavailable("away")
+            raise NotificationUnavailable("away")
         self._world.told.append((notice.leaderboard_id, notice.window_id, notice.version))
         self._world.scheduler.pause()
         if self._world.scheduler.fails(Fault.REFUSE):
-            raise NoticeUnavailable("away")
+            raise NotificationUnavailable("away")
 
 
 def broker(world: "World") -> Topic:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.admin.disqualifications import Discipline, Disqualifications
+from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.assembly import (
     BREAKER_FAILURES,
     BREAKER_REST_S,
@@ -16,13 +16,13 @@ from shared.assembly import (
 )
 from shared.cache.leases import Builds
 from shared.cache.range_budget import RangeBudget, RangeLimits
-from shared.cache.searches import LiveQueries
-from shared.cache.windows import LiveWindows
+from shared.cache.searches import WindowSearches
+from shared.cache.windows import WindowCache
 from shared.closing.coverage import Coverage
-from shared.closing.days import DayClosing
-from shared.closing.finalizer import Finishing
+from shared.closing.days import DaySealing
+from shared.closing.finalizer import Finalizer
 from shared.closing.service import Closing
-from shared.closing.steps import ClosingWork
+from shared.closing.steps import ClosingSteps
 from shared.ingest.committer import Committer
 from shared.ingest.projector import Projector
 from shared.ingest.service import Ingest
@@ -34,13 +34,13 @@ from shared.reads.fallback import Fallback
 from shared.reads.rankings import Rankings
 from shared.rebuild.anti_entropy import Repair
 from shared.rebuild.builder import IDLE_MS, Rebuild
-from shared.rebuild.on_demand import WindowBuilds
+from shared.rebuild.on_demand import OnDemandBuilds
 from shared.rebuild.snapshots import WindowSnapshots
 from shared.retries import Backoff
 from shared.streams import in_turn
-from shared.truth.audit_log import Acts
+from shared.truth.audit_log import AuditLog
 from shared.truth.commits import Commits
-from shared.truth.finals import Finals
+from shared.truth.finals import FinalResults
 from shared.truth.guard import SILENT, Guard
 from shared.truth.losses import Losses
 from shared.truth.older_work import OlderWork
@@ -53,7 +53,7 @@ from shared.truth.work import WorkList
 from tests.simulation.aws import Dynamo
 from tests.simulation.cache import Breaker, Cache
 from tests.simulation.course import Fault
-from tests.simulation.outside import Notices, broker
+from tests.simulation.outside import Notifications, broker
 from tests.simulation.progress import DLQ, WatchedFinals, WatchedProgress
 from tests.simulation.scheduler import InBackground, one_after_another
 
@@ -84,16 +84,16 @@ class Process:
         return self._world.scheduler.now_ms + self._skew_ms
 
     @cached_property
-    def cache(self) -> Cache:
+    def redis(self) -> Cache:
         """Its client of Redis."""
         return Cache(self._world, self._world.redis)
 
     @cached_property
-    def live(self) -> LiveWindows:
+    def cache(self) -> WindowCache:
         """The product's live windows, with its breaker."""
-        cache: Any = self.cache
+        redis: Any = self.redis
         expected = (RedisConnectionError, RedisTimeoutError)
-        return LiveWindows(cache, Breaker(self._world.scheduler, BREAKER_FAILURES, BREAKER_REST_S, expected))
+        return WindowCache(redis, Breaker(self._world.scheduler, BREAKER_FAILURES, BREAKER_REST_S, expected))
 
     @cached_property
     def reads(self) -> Reads:
@@ -105,19 +105,19 @@ class Process:
         sqs: Any = self._world.sqs
         return Queue(sqs, url)
 
-    def acts(self) -> Acts:
+    def audit_log(self) -> AuditLog:
         """The log of acts."""
-        return Acts(self._dynamo, "registry")
+        return AuditLog(self._dynamo, "registry")
 
     def ingest(self) -> Ingest:
         """The ingest function."""
         return Ingest(
             leaderboards=Leaderboards(self._registry, self.clock),
             committer=Committer(Commits(self._dynamo, Tables()), self.reads, one_after_another, self._backoff),
-            projector=Projector(self.live, self.queue(REPAIRS), one_after_another, self.clock),
+            projector=Projector(self.cache, self.queue(REPAIRS), one_after_another, self.clock),
             dead_letters=DeadLetterQueue(self.queue(DLQ), None, "bucket"),  # type: ignore[arg-type]
             progress=WatchedProgress(self._world.accounts, self._dynamo, "registry"),
-            run_all=one_after_another,
+            run_parallel=one_after_another,
             now_ms=self.clock,
         )
 
@@ -127,7 +127,7 @@ class Process:
             registry=self._registry,
             leaderboards=Leaderboards(self._registry, self.clock),
             reads=self.reads,
-            live=self.live,
+            cache=self.cache,
             rebuild=self._rebuild(),
             builds=self._builds(),
             snapshots=self._snapshots(),
@@ -155,55 +155,55 @@ class Process:
     def rankings(self) -> Rankings:
         """The API's reads of rankings."""
         return Rankings(
-            live=self.live,
-            queries=LiveQueries(self.live),
+            cache=self.cache,
+            queries=WindowSearches(self.cache),
             builds=self._builds(),
             repairs=self.queue(REPAIRS),
-            results=Results(Finals(self._dynamo, "registry"), self._registry, self.clock, self._lookup),
-            fallback=Fallback(self._snapshots(), self.reads, Disqualifications(self.acts()), self.clock),
+            results=Results(FinalResults(self._dynamo, "registry"), self._registry, self.clock, self._lookup),
+            fallback=Fallback(self._snapshots(), self.reads, DisqualifiedPlayers(self.audit_log()), self.clock),
             now_ms=self.clock,
         )
 
-    def discipline(self) -> Discipline:
-        """The API's disqualifications."""
-        return Discipline(
-            acts=self.acts(),
-            disqualifications=Disqualifications(self.acts()),
+    def disqualifications(self) -> Disqualifications:
+        """The API's disqualified_players."""
+        return Disqualifications(
+            audit_log=self.audit_log(),
+            disqualified_players=DisqualifiedPlayers(self.audit_log()),
             reads=self.reads,
-            live=self.live,
+            cache=self.cache,
             now_ms=self.clock,
         )
 
     def closing(self) -> Closing:
         """The closing function."""
         s3: Any = self._world.s3
-        notices: Any = Notices(self._world)
+        notices: Any = Notifications(self._world)
         finals = WatchedFinals(self._world.accounts, self._dynamo, "registry")
-        finishing = Finishing(
+        finishing = Finalizer(
             reads=self.reads,
-            live=self.live,
+            cache=self.cache,
             rebuild=self._rebuild(),
             finals=finals,
             registry=self._registry,
-            disqualifications=Disqualifications(self.acts()),
+            disqualified_players=DisqualifiedPlayers(self.audit_log()),
             s3=s3,
             bucket="bucket",
             now_ms=self.clock,
         )
         work_list = WorkList(self._dynamo, "registry")
-        work = ClosingWork(
+        work = ClosingSteps(
             registry=self._registry,
             finals=finals,
             work=work_list,
-            acts=self.acts(),
-            discipline=self.discipline(),
+            audit_log=self.audit_log(),
+            disqualifications=self.disqualifications(),
             finishing=finishing,
             notices=notices,
         )
         return Closing(
             registry=self._registry,
             coverage=self.coverage(),
-            days=DayClosing(registry=self._registry, finals=finals, reads=self.reads, now_ms=self.clock),
+            days=DaySealing(registry=self._registry, finals=finals, reads=self.reads, now_ms=self.clock),
             work=work,
             work_list=work_list,
             older_work=OlderWork(self._dynamo, "registry", finals),
@@ -221,22 +221,22 @@ class Process:
 
     def _snapshots(self) -> WindowSnapshots:
         return WindowSnapshots(
-            live=self.live,
+            cache=self.cache,
             store=Snapshots(self._dynamo, "registry"),
             reads=self.reads,
             registry=self._registry,
-            disqualifications=Disqualifications(self.acts()),
+            disqualified_players=DisqualifiedPlayers(self.audit_log()),
             now_ms=self.clock,
         )
 
-    def _builds(self) -> WindowBuilds:
-        return WindowBuilds(
+    def _builds(self) -> OnDemandBuilds:
+        return OnDemandBuilds(
             rebuild=self._rebuild(),
-            builds=Builds(self.live),
-            live=self.live,
+            builds=Builds(self.cache),
+            cache=self.cache,
             registry=self._registry,
             reads=self.reads,
-            budget=RangeBudget(self.live, RangeLimits(1 << 30, 75, 1_000_000_000), IDLE_MS),
+            budget=RangeBudget(self.cache, RangeLimits(1 << 30, 75, 1_000_000_000), IDLE_MS),
             queue=self.queue(RANGES),
             now_ms=self.clock,
             new_token=self._world.new_token,
@@ -245,10 +245,10 @@ class Process:
     def _rebuild(self) -> Rebuild:
         return Rebuild(
             reads=self.reads,
-            live=self.live,
-            builds=Builds(self.live),
+            cache=self.cache,
+            builds=Builds(self.cache),
             registry=self._registry,
-            disqualifications=Disqualifications(self.acts()),
+            disqualified_players=DisqualifiedPlayers(self.audit_log()),
             now_ms=self.clock,
             new_token=self._world.new_token,
         )

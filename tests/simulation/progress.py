@@ -7,7 +7,7 @@ import msgspec
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import Day
 from shared.messaging.queues import DeadLetter
-from shared.truth.finals import Finals
+from shared.truth.finals import FinalResults
 from shared.truth.keys import ledger_partition
 from shared.truth.progress import Gap, Position, Progress
 from tests.oracle import Refused, parse
@@ -95,7 +95,7 @@ class WatchedProgress(Progress):
         super()._note(topic, gap)
 
 
-class WatchedFinals(Finals):
+class WatchedFinals(FinalResults):
     """Looks before a day refuses events."""
 
     def __init__(self, accounts: Accounts, client: Any, table: str) -> None:

@@ -61,7 +61,7 @@ class Registry:
 
     def leaderboards(self, limit: int, after: str | None = None) -> list[Leaderboard]:
         found = [self.leaderboard(name) for name in sorted(self.history) if after is None or name > after]
-        return [one for one in found if one is not None and not one.closed][:limit]
+        return [one for one in found if one is not None and not one.archived][:limit]
 
     def periods(self, leaderboard_id: str) -> list[Period]:
         self._reach()
@@ -102,12 +102,12 @@ class Registry:
     def current(self, leaderboard_id: str) -> Leaderboard:
         """A definition as it is now."""
         item = self._items[LEADERBOARDS, leaderboard_id]
-        names = ("refusing_through", "closes_at", "closed_through", "owed_from")
+        names = ("sealing_through", "seals_at", "sealed_through", "owed_from")
         refusing, at, closed, owed = (int(item[name]["N"]) if name in item else None for name in names)
         return replace(
             self.history[leaderboard_id][-1],
-            refusing_through=None if refusing is None else Day(refusing),
+            sealing_through=None if refusing is None else Day(refusing),
             closes_at_ms=at,
-            closed_through=None if closed is None else Day(closed),
+            sealed_through=None if closed is None else Day(closed),
             owed_from=None if owed is None else Day(owed),
         )

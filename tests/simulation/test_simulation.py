@@ -15,7 +15,7 @@ from redis import Redis
 
 from shared.messaging.queues import DeadLetter
 from tests.simulation.__main__ import changed
-from tests.simulation.boards import BOARDS, CLOSED
+from tests.simulation.boards import ARCHIVED, BOARDS
 from tests.simulation.checks import START_MS, acts, failure, take
 from tests.simulation.course import Course, Fault, draw, shrink
 from tests.simulation.progress import DLQ
@@ -108,7 +108,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         "malformed",
         "invalid",
         "unknown_leaderboard",
-        "leaderboard_closed",
+        "leaderboard_archived",
         "conflicting_duplicate",
         "too_late",
         "from_the_future",
@@ -152,7 +152,7 @@ def test_seeds_draw_courses_of_every_kind() -> None:
     courses = [draw(seed) for seed in range(SEEDS)]
 
     assert {name for course in courses for name in course.boards} == set(BOARDS)
-    assert all(set(course.boards) - {CLOSED} for course in courses)
+    assert all(set(course.boards) - {ARCHIVED} for course in courses)
     assert all(any(fault in course.without for course in courses) for fault in Fault)
     assert sum(not course.without for course in courses) > SEEDS // 5
 

@@ -14,14 +14,14 @@ from msgspec.structs import replace
 from redis import Redis
 
 from infra.local.mapping import EventSourceMapping, Message, Policy
-from shared.admin.disqualifications import Discipline
+from shared.admin.disqualifications import Disqualifications
 from shared.cache import keys as live_keys
 from shared.cache.leases import LEASE_MS
 from shared.cache.range_budget import RangeRefused
-from shared.cache.searches import LiveQueries
-from shared.cache.windows import CacheRefused, CacheUnavailable, LiveWindows, Page
+from shared.cache.searches import WindowSearches
+from shared.cache.windows import CacheRefused, CacheUnavailable, Page, WindowCache
 from shared.closing.days import INGEST_CALL_MS, LAST_CALLS_MS
-from shared.domain.audit import Act
+from shared.domain.audit import AuditEntry
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
@@ -35,14 +35,14 @@ from shared.reads.answers import RankingSource
 from shared.reads.rankings import Rankings, Rebuilding
 from shared.rebuild.anti_entropy import Interrupted
 from shared.rebuild.on_demand import Building
-from shared.truth.audit_log import Taken
+from shared.truth.audit_log import AuditLogConflict
 from shared.truth.commits import Unavailable
 from shared.truth.keys import WORK, WORK_MOVED, leaderboard_partition, ledger_partition
 from shared.truth.registry import Conflict
 from tests.oracle import Produced
 from tests.simulation.aws import S3, Dynamo, Sqs
 from tests.simulation.backup import Backup
-from tests.simulation.boards import BOARDS, CLOSED, HOUR_MS, LATENESS_MS, TIERS, VALUES, leaderboard
+from tests.simulation.boards import ARCHIVED, BOARDS, HOUR_MS, LATENESS_MS, TIERS, VALUES, leaderboard
 from tests.simulation.cache import Replica, Shown
 from tests.simulation.course import Course, Fault
 from tests.simulation.outside import TOPIC
@@ -86,7 +86,7 @@ def carriers(
     redis: Redis, board: Leaderboard, window: Window, now_ms: int, labels: Iterable[tuple[str, str]]
 ) -> Carriers:
     """What the product answers for some values of filters."""
-    queries = LiveQueries(LiveWindows(redis))
+    queries = WindowSearches(WindowCache(redis))
     found = {}
     for label in labels:
         run = queries.select(board, window, Selection(limit=1_000, label=label), now_ms)
@@ -107,7 +107,7 @@ class World:
         self._players = course.players
         self.rng = self.scheduler.rng
         self.boards = {name: BOARDS[name] for name in BOARDS if name in course.boards}
-        self.open = [name for name in self.boards if name != CLOSED]
+        self.open = [name for name in self.boards if name != ARCHIVED]
         self.redis = redis
         self.dynamo = Dynamo(self.scheduler)
         self.sqs = Sqs(self.scheduler)
@@ -380,7 +380,7 @@ class World:
         registry = self.dynamo.tables["registry"]
         log = leaderboard_partition(name)
         bodies = [registry[of, sort]["body"]["S"] for of, sort in registry if of == log and sort.startswith("act#")]
-        return {msgspec.json.decode(body, type=Act).user_id or "" for body in bodies}
+        return {msgspec.json.decode(body, type=AuditEntry).user_id or "" for body in bodies}
 
     def _read_player(self, rankings: Rankings, board: Leaderboard) -> None:
         with suppress(Rebuilding, CacheUnavailable, Unavailable):
@@ -409,17 +409,17 @@ class World:
             keys = (live_keys.parts, live_keys.ranking, live_keys.labels)
             self.redis.delete(*(key(self.ranged.id, self.range.id) for key in keys))
 
-    def discipline(self) -> None:
+    def disqualifications(self) -> None:
         """Administrators who disqualify and reinstate, and ask again where they were not answered."""
-        discipline = Process(self).discipline()
+        disqualifications = Process(self).disqualifications()
         while not self.is_consumed():
             self.scheduler.sleep(5)
-            with suppress(Unavailable, Taken):
-                self._act(discipline)
+            with suppress(Unavailable, AuditLogConflict):
+                self._act(disqualifications)
 
-    def _act(self, discipline: Discipline) -> None:
+    def _act(self, disqualifications: Disqualifications) -> None:
         board = self.registry.history[self.rng.choice(self.open)][-1]
-        act = self.rng.choice([discipline.disqualify, discipline.disqualify, discipline.reinstate])
+        act = self.rng.choice([disqualifications.disqualify, disqualifications.disqualify, disqualifications.reinstate])
         act(board, self._user(), "somebody", "for a reason")
 
     def redefine(self) -> None:
@@ -596,7 +596,7 @@ class World:
         for life in (self.produce, self.disturb, self.bewitch):
             self.scheduler.spawn(life)
         self.scheduler.spawn(self.restore, mortal=False)
-        administrators = (self.discipline, self.redefine, self.reschedule)
+        administrators = (self.disqualifications, self.redefine, self.reschedule)
         for life in (self.repair, self.read, *administrators, self.operate):
             self._ours(life)
         for _ in range(CLOSERS):  # a run may take longer than its schedule
@@ -616,7 +616,7 @@ class World:
         for name in self.open:  # what is older than a few days has its turn after hours
             process.repair().repair(RepairRequest(leaderboard_id=name, rebuild=True, anyway=True))
         self._let_range_go()
-        self.range_healed = LiveWindows(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
+        self.range_healed = WindowCache(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
         labels = every_label(self.ranged)
         self.range_carriers = carriers(self.redis, self.ranged, self.range, self.scheduler.now_ms, labels)
         log = leaderboard_partition(self.ranged.id)
@@ -625,7 +625,7 @@ class World:
         self._acknowledge_all(process)
         self._close_all()
         for _ in range(self.rng.randrange(3)):
-            self._act(process.discipline())
+            self._act(process.disqualifications())
         self._close_all()
 
     def _acknowledge_all(self, process: Process) -> None:
@@ -643,8 +643,8 @@ class World:
             assert not run.errors, run.errors
             assert not run.blocked, run.blocked
             assert not run.unchecked
-            is_closing = any(one.is_closing for one in map(self.registry.current, self.open))
-            if not run.finals and not is_closing and not self._work():
+            is_sealing = any(one.is_sealing for one in map(self.registry.current, self.open))
+            if not run.finals and not is_sealing and not self._work():
                 return
             self.scheduler.now_ms += LAST_CALLS_MS
 

@@ -40,7 +40,7 @@ OUTCOMES = {
     "conflicting-duplicate": [APPLIED, "conflicting_duplicate", "conflicting_duplicate", APPLIED],
     "too-late": [APPLIED, "too_late"],
     "from-the-future": [APPLIED, "from_the_future"],
-    "leaderboard-closed": ["leaderboard_closed"],
+    "leaderboard-archived": ["leaderboard_archived"],
     "untrusted-timestamp": [APPLIED, "untrusted_timestamp", APPLIED],
     "score-overflow": [APPLIED, "score_overflow", APPLIED],
 }
@@ -84,15 +84,15 @@ class Registry:
 
     def __init__(self) -> None:
         cup = Leaderboard(id="autumn-cup", name="Autumn", aggregation=Aggregation.SUM)
-        self.boards = {"autumn-cup": cup, "spring-cup": replace(cup, id="spring-cup", closed=True)}
+        self.boards = {"autumn-cup": cup, "spring-cup": replace(cup, id="spring-cup", archived=True)}
 
     def find(self, leaderboard_id: str) -> Leaderboard | None:
         return self.boards.get(leaderboard_id)
 
     read = find
 
-    def seal(self, leaderboard: Leaderboard) -> Leaderboard:
-        return replace(leaderboard, sealed=True)
+    def lock_rules(self, leaderboard: Leaderboard) -> Leaderboard:
+        return replace(leaderboard, has_events=True)
 
 
 class Service:
@@ -117,7 +117,7 @@ class Service:
             projector=parts,
             dead_letters=letters,
             progress=parts,
-            run_all=in_a_row,
+            run_parallel=in_a_row,
             now_ms=lambda: 0,
         )
 
@@ -232,7 +232,7 @@ def test_the_detail_of_an_invalid_record_names_its_field(handle: Callable[[Any],
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_the_oracle_says_the_same_of_every_sample(name: str) -> None:
     judge = oracle.Oracle(
-        {"autumn-cup": {"aggregation": "sum"}, "spring-cup": {"aggregation": "sum"}}, closed=["spring-cup"]
+        {"autumn-cup": {"aggregation": "sum"}, "spring-cup": {"aggregation": "sum"}}, archived=["spring-cup"]
     )
     records = records_of(sample(name))
 
@@ -289,7 +289,7 @@ def test_the_letter_of_a_producers_time_names_the_leaderboard_and_what_to_set(
 def test_a_record_that_has_to_come_again_is_not_on_the_dead_letter_queue_yet(
     handle: Callable[[Any], Any], service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.registry, "seal", lambda _: None)
+    monkeypatch.setattr(service.registry, "lock_rules", lambda _: None)
     event = sample("too-late")
 
     answer = handle(event)

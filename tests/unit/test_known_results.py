@@ -9,10 +9,10 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import Day, daily
 from shared.lookups.results import LOOK_AGAIN_MS, Results
 from shared.truth.commits import Unavailable
-from shared.truth.finals import FinalRanking
+from shared.truth.finals import FinalResult
 
 DAY = Day(20_000)
-BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, closed_through=DAY)
+BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, sealed_through=DAY)
 WINDOW = daily(DAY)
 
 
@@ -27,10 +27,10 @@ class Scene:
         registry: Any = SimpleNamespace(rules=lambda *_: BOARD)
         self.results = Results(finals, registry, lambda: self.now_ms)
 
-    def _final(self, leaderboard_id: str, window_id: str) -> FinalRanking:
+    def _final(self, leaderboard_id: str, window_id: str) -> FinalResult:
         if self.away:
             raise Unavailable
-        return FinalRanking(
+        return FinalResult(
             leaderboard_id=leaderboard_id,
             window_id=window_id,
             rules_version=1,

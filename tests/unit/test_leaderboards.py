@@ -10,7 +10,7 @@ from shared.domain.windows import Day
 from shared.lookups.leaderboards import KEEP_MS, Leaderboards
 
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
-REFUSING = replace(BOARD, sealed=True, refusing_through=Day(20_000))
+REFUSING = replace(BOARD, has_events=True, sealing_through=Day(20_000))
 
 
 class Scene:
@@ -20,7 +20,7 @@ class Scene:
         self.now_ms = 0
         self.answer = BOARD
         registry: Any = SimpleNamespace(
-            leaderboard=lambda _: self.answer, seal=lambda leaderboard: replace(leaderboard, sealed=True)
+            leaderboard=lambda _: self.answer, lock_rules=lambda leaderboard: replace(leaderboard, has_events=True)
         )
         self.leaderboards = Leaderboards(registry, lambda: self.now_ms)
 
@@ -43,8 +43,8 @@ def test_sealing_keeps_a_definition_no_longer() -> None:
     assert kept is not None
     scene.answer = REFUSING
     scene.now_ms = KEEP_MS - 1
-    assert scene.leaderboards.seal(kept) == replace(BOARD, sealed=True)
-    assert scene.leaderboards.find("cup") == replace(BOARD, sealed=True)
+    assert scene.leaderboards.lock_rules(kept) == replace(BOARD, has_events=True)
+    assert scene.leaderboards.find("cup") == replace(BOARD, has_events=True)
 
     scene.now_ms += 1
     assert scene.leaderboards.find("cup") == REFUSING

@@ -47,29 +47,29 @@ class Repairs:
         self.requests += [msgspec.json.decode(body, type=RepairRequest) for body in bodies]
 
 
-def projector(live: Any, repairs: Any) -> Projector:
-    return Projector(live, repairs, lambda calls: [call() for call in calls], lambda: 0)
+def projector(cache: Any, repairs: Any) -> Projector:
+    return Projector(cache, repairs, lambda calls: [call() for call in calls], lambda: 0)
 
 
-def project(live: Any, repairs: Any) -> set[str]:
-    return projector(live, repairs).project(BOARDS, STANDINGS)
+def project(cache: Any, repairs: Any) -> set[str]:
+    return projector(cache, repairs).project(BOARDS, STANDINGS)
 
 
 def test_what_the_cache_takes_needs_no_repair() -> None:
-    live, repairs = Live(), Repairs()
+    cache, repairs = Live(), Repairs()
 
-    assert project(live, repairs) == set()
+    assert project(cache, repairs) == set()
 
-    assert live.applied == ["cup", "race"]
+    assert cache.applied == ["cup", "race"]
     assert repairs.requests == []
 
 
 def test_players_whose_cache_write_failed_are_queued_with_their_buckets_and_the_others_go_on() -> None:
-    live, repairs = Live("cup"), Repairs()
+    cache, repairs = Live("cup"), Repairs()
 
-    assert project(live, repairs) == set()
+    assert project(cache, repairs) == set()
 
-    assert live.applied == ["race"]
+    assert cache.applied == ["race"]
     (request,) = repairs.requests
     assert (request.leaderboard_id, dict(request.players)) == ("cup", {"ann": [DAY, ALL_TIME_BUCKET]})
 
@@ -80,18 +80,18 @@ def test_a_leaderboard_that_neither_cache_nor_queue_took_is_handed_back(away: tu
 
 
 def test_a_leaderboard_whose_cache_refuses_standings_is_withdrawn_and_fails_no_event_even_without_a_queue() -> None:
-    live, repairs = Live("cup", error=CacheRefused, withdrawn=True), Repairs(up=False)
-    projecting = projector(live, repairs)
+    cache, repairs = Live("cup", error=CacheRefused, withdrawn=True), Repairs(up=False)
+    projecting = projector(cache, repairs)
 
     assert projecting.project(BOARDS, STANDINGS) == set()
 
-    assert live.applied == ["race"]
+    assert cache.applied == ["race"]
     assert (projecting.take_refusals(), projecting.take_refusals()) == (1, 0)
 
 
 def test_what_could_not_be_withdrawn_either_is_queued_for_repair() -> None:
-    live, repairs = Live("cup", error=CacheRefused), Repairs()
-    projecting = projector(live, repairs)
+    cache, repairs = Live("cup", error=CacheRefused), Repairs()
+    projecting = projector(cache, repairs)
 
     assert projecting.project(BOARDS, STANDINGS) == set()
 

@@ -52,9 +52,9 @@ def cache() -> Cache:
 @pytest.fixture
 def rankings(cache: Cache) -> Rankings:
     parts: Any = SimpleNamespace(rules=lambda *_: None)
-    live: Any = cache
+    stub: Any = cache
     return Rankings(
-        live=live, queries=live, builds=parts, repairs=parts, results=parts, fallback=parts, now_ms=cache.now_ms
+        cache=stub, queries=stub, builds=parts, repairs=parts, results=parts, fallback=parts, now_ms=cache.now_ms
     )
 
 

@@ -42,7 +42,7 @@ def ingest(progress: Any) -> Ingest:
         projector=parts,
         dead_letters=parts,
         progress=progress,
-        run_all=Threads(PARTITIONS),
+        run_parallel=Threads(PARTITIONS),
         now_ms=lambda: 0,
     )
 

@@ -25,7 +25,7 @@ def repairing(error: Exception, kept: list[str] | None = None) -> Repair:
         ),
         "leaderboards": None,
         "reads": None,
-        "live": SimpleNamespace(is_complete=lambda _leaderboard: True),
+        "cache": SimpleNamespace(is_complete=lambda _leaderboard: True),
         "rebuild": SimpleNamespace(reapply=look_after),
         "builds": SimpleNamespace(keep_periods=lambda leaderboard: [] if kept is None else kept.append(leaderboard.id)),
         "snapshots": SimpleNamespace(take=look_after),

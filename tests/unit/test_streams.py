@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from shared.streams import AHEAD_MAX, Merge, SideBySide, in_turn
+from shared.streams import AHEAD_MAX, Merge, ParallelReader, in_turn
 
 PATIENCE_S = 30
 """After which a test that waits for a thread has failed."""
@@ -23,7 +23,7 @@ def ended() -> bool:
     return not readers()
 
 
-@pytest.mark.parametrize("merge", [in_turn, SideBySide(1), SideBySide(4), SideBySide(99)])
+@pytest.mark.parametrize("merge", [in_turn, ParallelReader(1), ParallelReader(4), ParallelReader(99)])
 @pytest.mark.parametrize("sizes", [[], [0], [3], [0, 0], [1, 0, 5], [7] * 40])
 def test_all_that_the_sources_give_comes_once_and_in_order_within_each(merge: Merge, sizes: list[int]) -> None:
     sources = [[(source, number) for number in range(size)] for source, size in enumerate(sizes)]
@@ -55,7 +55,7 @@ def test_sources_are_read_side_by_side() -> None:
         assert first[1 - own].wait(PATIENCE_S)
         yield own
 
-    assert sorted(SideBySide(2)([source(0), source(1)])) == [0, 0, 1, 1]
+    assert sorted(ParallelReader(2)([source(0), source(1)])) == [0, 0, 1, 1]
 
 
 def test_sources_do_not_run_ahead_of_who_takes() -> None:
@@ -69,7 +69,7 @@ def test_sources_do_not_run_ahead_of_who_takes() -> None:
                 full.set()
             yield number
 
-    merged = SideBySide(threads)([source(own) for own in range(threads)])
+    merged = ParallelReader(threads)([source(own) for own in range(threads)])
     taken = 0
     for _ in merged:
         taken += 1
@@ -82,7 +82,7 @@ def test_sources_do_not_run_ahead_of_who_takes() -> None:
     assert sum(given) <= taken + AHEAD_MAX + threads
 
 
-@pytest.mark.parametrize("merge", [in_turn, SideBySide(3)])
+@pytest.mark.parametrize("merge", [in_turn, ParallelReader(3)])
 def test_what_a_source_raises_is_raised_to_who_takes_and_the_others_end(merge: Merge) -> None:
     def endless() -> Iterator[int]:
         while True:
@@ -110,7 +110,7 @@ def test_who_stops_early_ends_the_reading() -> None:
         held.wait(PATIENCE_S)
         yield own
 
-    merged = SideBySide(2)([source(own) for own in range(50)])
+    merged = ParallelReader(2)([source(own) for own in range(50)])
     next(merged)
     assert read.wait(PATIENCE_S)
 

@@ -5,31 +5,31 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
-from functions.api.act_views import (
-    ActsView,
-    ActView,
+from functions.api.audit_views import (
+    AuditEntryView,
+    AuditLogView,
     DisqualifiedView,
     RebuildView,
     RedrivenView,
-    to_act_view,
+    to_audit_entry_view,
     to_rebuild_view,
 )
 from functions.api.edge import caller
-from functions.api.models import ActBody, ActsQuery, RebuildBody, RedriveBody
+from functions.api.models import AuditLogQuery, ReasonBody, RebuildBody, RedriveBody
 from functions.api.openapi import described, operation
 from functions.api.params import Finder, read_query, to_user_id
 from functions.api.problems import NeverDisqualified
 from functions.api.views import answer
 from shared.assembly import Wiring
-from shared.domain.audit import ActKind
-from shared.messaging.queues import Choice
+from shared.domain.audit import AuditAction
+from shared.messaging.queues import RedriveFilter
 
 REDRIVE_TIME_MS: Final = 15_000
 """How long one request sends letters back; API Gateway gives up after 30 s."""
 _DISQUALIFY: Final = "/leaderboards/{id}/players/{userId:path}/disqualify"
 _REINSTATE: Final = "/leaderboards/{id}/players/{userId:path}/reinstate"
 _DISQUALIFIED: Final = "/leaderboards/{id}/disqualified"
-_ACTS: Final = "/leaderboards/{id}/acts"
+_ACTS: Final = "/leaderboards/{id}/audit-log"
 _REBUILD: Final = "/leaderboards/{id}/rebuild"
 _REDRIVE: Final = "/leaderboards/{id}/redrive"
 _FRESH: Final = {"cache-control": "no-store"}
@@ -37,37 +37,39 @@ _TAGS: Final[list[str | Enum]] = ["administration"]
 
 
 def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
-    """Acts on players."""
+    """Audit entries of players."""
 
     @app.post(
         _DISQUALIFY,
         tags=_TAGS,
-        responses={200: described(ActView, "They are disqualified, by this act or by one before")},
+        responses={200: described(AuditEntryView, "They are disqualified, by this act or by one before")},
         openapi_extra=operation(_DISQUALIFY),
     )
-    async def disqualify(request: Request, body: ActBody) -> Response:
+    async def disqualify(request: Request, body: ReasonBody) -> Response:
         """Take a player out of every ranking. Their events stay; a result that they stand in gets another version."""
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
-        act, _ = wiring.discipline.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
-        return answer(to_act_view(act), 200, _FRESH)
+        act, _ = wiring.disqualifications.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
+        return answer(to_audit_entry_view(act), 200, _FRESH)
 
     @app.post(
         _REINSTATE,
         tags=_TAGS,
         responses={
-            200: described(ActView, "They are back, by this act or by one before", example="ActView of reinstate")
+            200: described(
+                AuditEntryView, "They are back, by this act or by one before", example="AuditEntryView of reinstate"
+            )
         },
         openapi_extra=operation(_REINSTATE),
     )
-    async def reinstate(request: Request, body: ActBody) -> Response:
+    async def reinstate(request: Request, body: ReasonBody) -> Response:
         """Put a disqualified player back, with everything that they have scored meanwhile."""
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
-        act, _ = wiring.discipline.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
+        act, _ = wiring.disqualifications.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
         if act is None:
             raise NeverDisqualified(f"{user_id!r} was never disqualified in {leaderboard.id}")
-        return answer(to_act_view(act), 200, _FRESH)
+        return answer(to_audit_entry_view(act), 200, _FRESH)
 
 
 def register_trail(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
@@ -82,23 +84,23 @@ def register_trail(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     async def disqualified(request: Request) -> Response:
         """Who is disqualified now."""
         leaderboard = finder.leaderboard(request)
-        out = wiring.disqualifications.now(leaderboard.id)
-        return answer(DisqualifiedView(leaderboard.id, out.acts, sorted(out.user_ids)), 200, _FRESH)
+        out = wiring.disqualified_players.now(leaderboard.id)
+        return answer(DisqualifiedView(leaderboard.id, out.audit_sequence, sorted(out.user_ids)), 200, _FRESH)
 
     @app.get(
         _ACTS,
         tags=_TAGS,
-        responses={200: described(ActsView, "A page of the audit trail, the first act first")},
-        openapi_extra=operation(_ACTS, ActsQuery),
+        responses={200: described(AuditLogView, "A page of the audit trail, the first act first")},
+        openapi_extra=operation(_ACTS, AuditLogQuery),
     )
     async def acts(request: Request) -> Response:
         """The audit trail of administration: who did what, when and why."""
-        query = read_query(request, ActsQuery)
+        query = read_query(request, AuditLogQuery)
         leaderboard_id = finder.leaderboard(request).id
-        found = list(wiring.acts.read(leaderboard_id, query.after, query.limit + 1))
-        page = [to_act_view(act) for act in found[: query.limit]]
+        found = list(wiring.audit_log.read(leaderboard_id, query.after, query.limit + 1))
+        page = [to_audit_entry_view(act) for act in found[: query.limit]]
         following = page[-1].number if len(found) > len(page) else None
-        return answer(ActsView(leaderboard_id, page, following), 200, _FRESH)
+        return answer(AuditLogView(leaderboard_id, page, following), 200, _FRESH)
 
 
 def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
@@ -108,7 +110,9 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         _REBUILD,
         tags=_TAGS,
         status_code=202,
-        responses={202: described(ActView, "It will be done within moments", example="ActView of rebuild")},
+        responses={
+            202: described(AuditEntryView, "It will be done within moments", example="AuditEntryView of rebuild")
+        },
         openapi_extra=operation(_REBUILD),
     )
     async def rebuild(request: Request, body: RebuildBody) -> Response:
@@ -119,11 +123,11 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         leaderboard = finder.leaderboard(request, now=True)
         window = body.to_window()
         subject = None if window is None else window.id
-        act = wiring.discipline.note(
-            leaderboard.id, ActKind.REBUILD, caller(request).subject, reason=body.reason, subject=subject
+        act = wiring.disqualifications.note(
+            leaderboard.id, AuditAction.REBUILD, caller(request).subject, reason=body.reason, subject=subject
         )
         wiring.rebuild_orders.order(leaderboard, window)
-        return answer(to_act_view(act), 202, _FRESH)
+        return answer(to_audit_entry_view(act), 202, _FRESH)
 
     @app.get(
         _REBUILD,
@@ -145,11 +149,13 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     async def redrive(request: Request, body: RedriveBody) -> Response:
         """Send dead letters of the leaderboard back to the topic; ask again until it is `complete`."""
         leaderboard = finder.leaderboard(request, now=True)
-        act = wiring.discipline.note(
-            leaderboard.id, ActKind.REDRIVE, caller(request).subject, reason=body.reason, subject=body.rejected_as
+        act = wiring.disqualifications.note(
+            leaderboard.id, AuditAction.REDRIVE, caller(request).subject, reason=body.reason, subject=body.rejected_as
         )
         started_ms = finder.now_ms()
         done = wiring.redrive.run(
-            Choice(body.rejected_as, leaderboard.id), lambda: finder.now_ms() - started_ms < REDRIVE_TIME_MS
+            RedriveFilter(body.rejected_as, leaderboard.id), lambda: finder.now_ms() - started_ms < REDRIVE_TIME_MS
         )
-        return answer(RedrivenView(to_act_view(act), done.sent, done.failed, done.left, done.complete), 200, _FRESH)
+        return answer(
+            RedrivenView(to_audit_entry_view(act), done.sent, done.failed, done.left, done.complete), 200, _FRESH
+        )

@@ -7,7 +7,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
-from functions.api.freshness import affordable_ms, applied, willing_ms
+from functions.api.conditional import affordable_ms, applied, willing_ms
 from functions.api.models import ExportQuery
 from functions.api.openapi import described, operation
 from functions.api.params import Finder, is_export_id, read_query

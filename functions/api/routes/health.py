@@ -72,7 +72,7 @@ def _read_registry(wiring: Wiring) -> None:
 
 
 def _ping_redis(wiring: Wiring) -> None:
-    wiring.live.ping()
+    wiring.cache.ping()
 
 
 def _ping_queues(wiring: Wiring) -> None:

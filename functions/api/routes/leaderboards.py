@@ -22,7 +22,7 @@ from functions.api.views import (
     to_period_view,
 )
 from shared.assembly import Wiring
-from shared.domain.audit import ActKind
+from shared.domain.audit import AuditAction
 
 _ALL: Final = "/leaderboards"
 _ONE: Final = "/leaderboards/{id}"
@@ -93,7 +93,9 @@ def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: 
         if before != period:
             if before is None:
                 definitions.check_room(leaderboard)
-            wiring.discipline.note(leaderboard.id, ActKind.DEFINE_PERIOD, caller(request).subject, subject=period.id)
+            wiring.disqualifications.note(
+                leaderboard.id, AuditAction.DEFINE_PERIOD, caller(request).subject, subject=period.id
+            )
             wiring.registry.save_period(leaderboard.id, period)
             finder.forget_period(leaderboard.id, period.id)
             if before is not None:
@@ -127,7 +129,9 @@ def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: 
         period_id = request.path_params["periodId"]
         found = wiring.registry.period(leaderboard.id, period_id) if is_id(period_id) else None
         if found is not None:
-            wiring.discipline.note(leaderboard.id, ActKind.DELETE_PERIOD, caller(request).subject, subject=period_id)
+            wiring.disqualifications.note(
+                leaderboard.id, AuditAction.DELETE_PERIOD, caller(request).subject, subject=period_id
+            )
         if found is None or not wiring.registry.delete_period(leaderboard.id, period_id):
             raise UnknownPeriod(f"{leaderboard.id} has no such period")
         finder.forget_period(leaderboard.id, period_id)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 from msgspec import UNSET
 
-from functions.api.freshness import Fresh, Freshness
+from functions.api.conditional import ConditionalAnswer, ConditionalReads
 from functions.api.models import PlayerOfQuery, PlayerQuery, RankingQuery
 from functions.api.openapi import building, described, not_modified, operation
 from functions.api.params import Finder, check_combination, read_query, read_ranking_query, to_user_id
@@ -31,7 +31,7 @@ _TAGS: Final[list[str | Enum]] = ["rankings"]
 
 # `async def` around blocking calls, here and in every route: a function serves one request at a time, so nobody else
 # waits for its loop, while `def` costs a hop to a thread pool: 0.9 ms instead of 0.2 ms for an empty route.
-def register(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness) -> None:
+def register(app: FastAPI, wiring: Wiring, finder: Finder, conditional: ConditionalReads) -> None:
     """Pages."""
 
     @app.get(
@@ -53,10 +53,10 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness)
             read = partial(_read_players, wiring, leaderboard, finder.window(leaderboard, query), query.user_ids)
         else:
             read = partial(_read_page, wiring, leaderboard, *finder.selection(leaderboard, query, label))
-        return await freshness.respond(request, leaderboard, read)
+        return await conditional.respond(request, leaderboard, read)
 
 
-def register_player(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Freshness) -> None:
+def register_player(app: FastAPI, wiring: Wiring, finder: Finder, conditional: ConditionalReads) -> None:
     """One player. Their route takes all that follows `players/`, so whatever stands below it is registered before."""
     found: Mapping[int | str, dict[str, Any]] = {
         200: described(NeighboursView, "The player and the entries around theirs", conditional=True),
@@ -67,7 +67,7 @@ def register_player(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Fre
     async def respond(request: Request, query: PlayerQuery, user_id: str) -> Response:
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
-        return await freshness.respond(
+        return await conditional.respond(
             request, leaderboard, partial(_read_player, wiring, leaderboard, window, user_id, query.context)
         )
 
@@ -91,7 +91,7 @@ def register_player(app: FastAPI, wiring: Wiring, finder: Finder, freshness: Fre
         return await respond(request, query, to_user_id(request.path_params["userId"]))
 
 
-def _read_page(wiring: Wiring, leaderboard: Leaderboard, window: Window, selection: Selection) -> Fresh:
+def _read_page(wiring: Wiring, leaderboard: Leaderboard, window: Window, selection: Selection) -> ConditionalAnswer:
     ranking = wiring.rankings.select(leaderboard, window, selection)
     filters = filters_of(selection)
 
@@ -102,18 +102,22 @@ def _read_page(wiring: Wiring, leaderboard: Leaderboard, window: Window, selecti
     entries = ranking.entries
     following = cursor(entries[-1], backward=False) if ranking.has_next else None
     previous = cursor(entries[0], backward=True) if ranking.has_previous else None
-    return Fresh(ranking, _to_view(leaderboard, ranking, following, previous))
+    return ConditionalAnswer(ranking, _to_view(leaderboard, ranking, following, previous))
 
 
-def _read_players(wiring: Wiring, leaderboard: Leaderboard, window: Window, user_ids: tuple[str, ...]) -> Fresh:
+def _read_players(
+    wiring: Wiring, leaderboard: Leaderboard, window: Window, user_ids: tuple[str, ...]
+) -> ConditionalAnswer:
     ranking = wiring.rankings.players(leaderboard, window, user_ids)
     present = {entry.user_id for entry in ranking.entries}
     view = _to_view(leaderboard, ranking, None, None)
     view.missing = [user_id for user_id in user_ids if user_id not in present]
-    return Fresh(ranking, view)
+    return ConditionalAnswer(ranking, view)
 
 
-def _read_player(wiring: Wiring, leaderboard: Leaderboard, window: Window, user_id: str, context: int) -> Fresh:
+def _read_player(
+    wiring: Wiring, leaderboard: Leaderboard, window: Window, user_id: str, context: int
+) -> ConditionalAnswer:
     found = wiring.rankings.player(leaderboard, window, user_id, context)
     if found is None:
         raise UnknownPlayer(f"{user_id!r} has no points in {window.id} of {leaderboard.id}")
@@ -129,7 +133,7 @@ def _read_player(wiring: Wiring, leaderboard: Leaderboard, window: Window, user_
         to_entry_views(found.above),
         to_entry_views(found.below),
     )
-    return Fresh(ranking, view, (found.player.score, found.player.reached_at_ms))
+    return ConditionalAnswer(ranking, view, (found.player.score, found.player.reached_at_ms))
 
 
 def _to_view(leaderboard: Leaderboard, ranking: Ranking, following: str | None, previous: str | None) -> RankingView:

@@ -5,7 +5,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
-from functions.api.act_views import ResultVersionsView, ResultView, to_result_version_view, to_result_view
+from functions.api.audit_views import ResultVersionsView, ResultView, to_result_version_view, to_result_view
 from functions.api.models import WindowQuery
 from functions.api.openapi import described, operation
 from functions.api.params import Finder, read_query

@@ -43,24 +43,24 @@ class Registry:
         return self.boards.get(leaderboard_id)
 
     def leaderboards(self, limit: int, after: str | None = None) -> Iterator[Leaderboard]:
-        shown = sorted(one.id for one in self.boards.values() if not one.closed and one.id > (after or ""))
+        shown = sorted(one.id for one in self.boards.values() if not one.archived and one.id > (after or ""))
         return iter([self.boards[one] for one in shown[:limit]])
 
-    def save(self, leaderboard: Leaderboard, *, sealed_as_read: bool = False) -> None:
+    def save(self, leaderboard: Leaderboard, *, has_events_as_read: bool = False) -> None:
         self.before_save()
         current = self.boards.get(leaderboard.id)
         version = 0 if current is None else current.version
-        if version != leaderboard.version - 1 or (sealed_as_read and current is not None and current.sealed):
+        if version != leaderboard.version - 1 or (has_events_as_read and current is not None and current.has_events):
             raise Conflict(leaderboard.id)
         self.saves += 1
-        sealed = current is not None and current.sealed
-        self.boards[leaderboard.id] = msgspec.structs.replace(leaderboard, sealed=sealed)
+        sealed = current is not None and current.has_events
+        self.boards[leaderboard.id] = msgspec.structs.replace(leaderboard, has_events=sealed)
 
     def rules(self, leaderboard_id: str, _version: int) -> Leaderboard | None:
         return self.boards.get(leaderboard_id)
 
-    def seal(self, leaderboard_id: str) -> None:
-        self.boards[leaderboard_id] = msgspec.structs.replace(self.boards[leaderboard_id], sealed=True)
+    def lock_rules(self, leaderboard_id: str) -> None:
+        self.boards[leaderboard_id] = msgspec.structs.replace(self.boards[leaderboard_id], has_events=True)
 
     def period(self, leaderboard_id: str, period_id: str) -> Period | None:
         return self.known_periods.get((leaderboard_id, period_id))
@@ -162,13 +162,13 @@ class Api:
             lookup=at_once,
             leaderboards=Leaderboards(self.registry, lambda: self.now_ms),  # type: ignore[arg-type]
             rankings=self.rankings,
-            live=SimpleNamespace(
+            cache=SimpleNamespace(
                 revision=self._revision, withdraw=self._withdraw, mark_incomplete=lambda leaderboard_id: None
             ),
             cursors=Cursors(b"key"),
             waits=SimpleNamespace(granted=self._granted),
             result_versions=SimpleNamespace(latest=lambda leaderboard, window: self.results.get(window.id)),
-            discipline=SimpleNamespace(note=lambda *noted, **more: self.noted.append((*noted, more))),
+            disqualifications=SimpleNamespace(note=lambda *noted, **more: self.noted.append((*noted, more))),
             rebuild=SimpleNamespace(leaderboard=self._rebuild),
             rebuild_orders=SimpleNamespace(order=lambda leaderboard, window: self.ordered.append(leaderboard.id)),
             window_builds=SimpleNamespace(build=self._keep),

@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from functions.api import examples, openapi
-from functions.api.models import ActBody, LeaderboardBody, PeriodBody, RebuildBody, RedriveBody
+from functions.api.models import LeaderboardBody, PeriodBody, ReasonBody, RebuildBody, RedriveBody
 from functions.api.problems import KINDS, Problem
 from infra.contract import DOCUMENT, contract, text
 
@@ -51,7 +51,7 @@ def test_the_contract_describes_every_route() -> None:
         (f"{player}/disqualify", "post"),
         (f"{player}/reinstate", "post"),
         (f"{board}/disqualified", "get"),
-        (f"{board}/acts", "get"),
+        (f"{board}/audit-log", "get"),
         (f"{board}/rebuild", "post"),
         (f"{board}/rebuild", "get"),
         (f"{board}/redrive", "post"),
@@ -86,7 +86,7 @@ def test_the_example_of_an_act_is_that_of_its_route(route: str, kind: str) -> No
     assert answer["content"]["application/json"]["example"]["kind"] == kind
 
 
-@pytest.mark.parametrize("body", [LeaderboardBody, PeriodBody, ActBody, RebuildBody, RedriveBody])
+@pytest.mark.parametrize("body", [LeaderboardBody, PeriodBody, ReasonBody, RebuildBody, RedriveBody])
 def test_the_example_of_a_body_is_one(body: Any) -> None:
     assert body.model_validate(examples.BODIES[body.__name__])
     assert CONTRACT["components"]["schemas"][body.__name__]["examples"]

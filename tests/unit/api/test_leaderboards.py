@@ -32,7 +32,7 @@ def test_a_new_leaderboard_is_201_with_its_place_and_its_defaults(api: Api) -> N
         "tiers": [],
         "filters": [],
         "version": 1,
-        "sealed": False,
+        "hasEvents": False,
         "createdAt": "2026-11-23T10:00:00.000Z",
         "updatedAt": "2026-11-23T10:00:00.000Z",
     }
@@ -66,18 +66,18 @@ def test_a_put_that_changes_nothing_makes_no_version(api: Api) -> None:
 def test_before_its_first_event_every_rule_may_change_afterwards_not_these(api: Api, change: dict[str, Any]) -> None:
     api.put(NEW, BODY)
     assert api.put(NEW, BODY | change).json["version"] == 2
-    api.registry.seal("new")
+    api.registry.lock_rules("new")
 
     answer = api.put(NEW, BODY)
 
-    assert (answer.status, answer.json["type"]) == (409, "urn:leaderboards:problem:sealed-rule")
+    assert (answer.status, answer.json["type"]) == (409, "urn:leaderboards:problem:locked-rule")
     assert list(answer.errors) == list(change)
     assert api.put(NEW, BODY | change | {"name": "Other"}).status == 200
 
 
 def test_an_event_that_comes_in_between_keeps_the_rules_it_was_counted_by(api: Api) -> None:
     api.put(NEW, BODY)
-    api.registry.before_save = lambda: api.registry.seal("new")
+    api.registry.before_save = lambda: api.registry.lock_rules("new")
     answer = api.put(NEW, BODY | {"aggregation": "best"})
     assert (answer.status, list(answer.errors)) == (409, ["aggregation"])
     assert api.registry.boards["new"].aggregation == "sum"
@@ -125,7 +125,7 @@ def test_a_deleted_leaderboard_is_gone_until_it_is_put_again(api: Api) -> None:
 
 def test_a_deleted_leaderboard_with_events_keeps_its_rules(api: Api) -> None:
     api.put(NEW, BODY)
-    api.registry.seal("new")
+    api.registry.lock_rules("new")
     api.call("DELETE", NEW)
     assert api.put(NEW, BODY | {"shards": 4}).status == 409
     assert api.put(NEW, BODY).status == 201

@@ -31,7 +31,7 @@ def gauges(leaderboards: int) -> Gauges:
         telemetry=parts,
         registry=parts,
         work=parts,
-        live=parts,
+        cache=parts,
         dead_letters=parts,
         now_ms=lambda: 0,
     )

@@ -137,7 +137,7 @@ def test_an_unknown_period_is_404(api: Api) -> None:
 
 
 def test_a_deleted_leaderboard_is_not_read(api: Api) -> None:
-    api.registry.boards["cup"] = replace(api.registry.boards["cup"], closed=True)
+    api.registry.boards["cup"] = replace(api.registry.boards["cup"], archived=True)
     assert api.get(RANKINGS).status == 404
 
 

@@ -6,21 +6,21 @@ from msgspec.structs import replace
 from shared.domain.periods import Period
 from shared.domain.windows import parse_day
 from shared.reads.result_versions import ResultVersion
-from shared.truth.finals import FinalRanking
+from shared.truth.finals import FinalResult
 from tests.unit.api.conftest import NOW_MS, Api
 
-FINAL = FinalRanking(
+FINAL = FinalResult(
     leaderboard_id="cup",
     window_id="2026-W46",
     rules_version=3,
     version=2,
-    acts=4,
+    audit_sequence=4,
     players=5,
     sum_of_points="490",
     object_key="finals/cup/2026-W46/v2.csv",
     bytes=300,
     sha256="0a",
-    awards=2,
+    award_count=2,
     awards_key="finals/cup/2026-W46/v2.awards.csv",
     awards_sha256="0b",
     difference_key="finals/cup/2026-W46/v2.difference.csv",
@@ -50,7 +50,7 @@ def test_a_result_says_what_it_adds_up_to_and_where_its_files_are(api: Api) -> N
         "leaderboardId": "cup",
         "window": {"kind": "weekly", "id": "2026-W46", "from": "2026-11-09", "to": "2026-11-15", "status": "final"},
         "version": 2,
-        "acts": 4,
+        "auditSequence": 4,
         "rulesVersion": 3,
         "players": 5,
         "sumOfPoints": "490",
@@ -107,7 +107,7 @@ def test_a_window_that_never_becomes_final_is_422_and_says_what_does(api: Api, q
 def test_a_day_or_week_before_the_first_event_is_422_and_says_that_there_will_be_none(
     api: Api, window: str, date: str, has_closed: bool
 ) -> None:
-    known = {"closed_through": parse_day("2026-11-22"), "owed_from": parse_day("2026-11-20")} if has_closed else {}
+    known = {"sealed_through": parse_day("2026-11-22"), "owed_from": parse_day("2026-11-20")} if has_closed else {}
     api.registry.boards["cup"] = replace(api.registry.boards["cup"], created_at_ms=NOW_MS, **known)
 
     answer = api.get("/leaderboards/cup/result", window=window, date=date)

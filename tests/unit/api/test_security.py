@@ -69,7 +69,7 @@ def test_a_token_without_the_scope_is_403_and_one_with_it_alone_is_not(
         ("GET", "/leaderboards/cup/export", Scope.EXPORTS),
         ("GET", "/leaderboards/cup/exports/x", Scope.EXPORTS),
         ("GET", "/leaderboards/cup/result", Scope.EXPORTS),
-        ("GET", "/leaderboards/cup/acts", Scope.ADMIN),
+        ("GET", "/leaderboards/cup/audit-log", Scope.ADMIN),
         ("POST", "/leaderboards/cup/players/ann/disqualify", Scope.ADMIN),
         ("PATCH", "/leaderboards/cup", Scope.ADMIN),
         ("DELETE", "/whatever", Scope.ADMIN),
@@ -91,7 +91,7 @@ def served() -> list[tuple[str, str]]:
 @pytest.mark.parametrize("character", ["\n", "\r", "\x00", "\t", "\x1f", "\x7f", "\x85"])
 @pytest.mark.parametrize(("method", "path"), served())
 def test_no_path_with_a_control_character_reaches_a_route(guarded: Api, method: str, path: str, character: str) -> None:
-    """`/acts` and `/acts` with a line feed behind it are the same to a route's pattern."""
+    """`/audit-log` and `/audit-log` with a line feed behind it are the same to a route's pattern."""
     for scope in Scope:
         guarded.claims = GOOD | {"scope": scope}
         for place in (len(path), path.rindex("/"), path.rindex("/") + 1):
@@ -123,7 +123,7 @@ def test_a_path_that_a_route_takes_needs_that_routes_scope_however_it_is_written
 def test_scopes_are_read_from_either_claim_as_a_string_or_a_list(guarded: Api, claims: dict[str, Any]) -> None:
     guarded.claims = {name: value for name, value in GOOD.items() if name != "scope"} | claims
     assert guarded.get("/leaderboards/cup/rankings").status == 200
-    assert guarded.get("/leaderboards/cup/acts").status == 403
+    assert guarded.get("/leaderboards/cup/audit-log").status == 403
 
 
 def test_scopes_are_those_with_the_prefix_of_the_resource_server() -> None:

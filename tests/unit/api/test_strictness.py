@@ -16,8 +16,8 @@ INTEGERS = [
     ("/leaderboards/cup/players/u-1/events", "limit"),
     ("/leaderboards/cup/export", "topN"),
     ("/leaderboards/cup/export", "topPercent"),
-    ("/leaderboards/cup/acts", "limit"),
-    ("/leaderboards/cup/acts", "after"),
+    ("/leaderboards/cup/audit-log", "limit"),
+    ("/leaderboards/cup/audit-log", "after"),
     ("/leaderboards", "limit"),
 ]
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from functions.api.freshness import WAIT_MAX_S
+from functions.api.conditional import WAIT_MAX_S
 from infra.local import gateway
 from infra.local.config import Config, Ports
 from infra.local.servers import STOP_TIMEOUT_S

@@ -17,8 +17,8 @@ START_MS = MONDAY * 86_400_000
 END_MS = day_end_ms(MONDAY)
 
 
-def board(lateness_ms: int = LATENESS_DEFAULT_MS, *, closed: bool = False) -> Leaderboard:
-    return Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, lateness_ms=lateness_ms, closed=closed)
+def board(lateness_ms: int = LATENESS_DEFAULT_MS, *, archived: bool = False) -> Leaderboard:
+    return Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, lateness_ms=lateness_ms, archived=archived)
 
 
 def event(at_ms: int) -> ScoreEvent:
@@ -58,8 +58,8 @@ def test_five_minutes_ahead_of_the_broker_counts_and_one_millisecond_more_does_n
 
 
 def test_a_closed_leaderboard_takes_nothing_whatever_else_is_wrong() -> None:
-    assert refusal(board(closed=True), START_MS, START_MS) is Reason.LEADERBOARD_CLOSED
-    assert refusal(board(closed=True), START_MS, END_MS + LATENESS_MAX_MS) is Reason.LEADERBOARD_CLOSED
+    assert refusal(board(archived=True), START_MS, START_MS) is Reason.LEADERBOARD_ARCHIVED
+    assert refusal(board(archived=True), START_MS, END_MS + LATENESS_MAX_MS) is Reason.LEADERBOARD_ARCHIVED
 
 
 def test_what_is_said_of_a_late_record_names_when_it_came_and_until_when_it_would_have_counted() -> None:

@@ -13,26 +13,26 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 from pynamodb.exceptions import TransactWriteError, UpdateError, VerboseClientError
 
-from shared.domain.audit import Act, ActKind
+from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.truth.audit_log import Acts, Taken
+from shared.truth.audit_log import AuditLog, AuditLogConflict
 from shared.truth.commits import Unavailable
 from shared.truth.conditions import delete_if, update_if
 from shared.truth.export_jobs import ExportJob, ExportJobs, ExportRequest, JobTaken
 from shared.truth.failures import Cause, ConditionFailed, passing_as_unavailable
-from shared.truth.finals import AlreadyDone, Finals
+from shared.truth.finals import AlreadyDone, FinalResults
 from shared.truth.registry import Conflict, Registry
 
 ROOT = Path(__file__).parents[3]
-ACT = Act(number=1, kind=ActKind.DISQUALIFY, actor="admin", reason="cheated", at_ms=0, user_id="ann")
+ACT = AuditEntry(number=1, kind=AuditAction.DISQUALIFY, actor="admin", reason="cheated", at_ms=0, user_id="ann")
 JOB = ExportJob(id="e-1", leaderboard_id="cup", request=ExportRequest("all-time"), object_key="k", created_at_ms=0)
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
 TRANSIENT = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
 LASTING = ["ValidationError", "ItemCollectionSizeLimitExceeded", "AccessDenied", "SomethingNew"]
 
 WRITES: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
-    "a mark of a result": (lambda client: Finals(client, "registry").strike("cup", "2026-W48", 0), AlreadyDone),
-    "an act": (lambda client: Acts(client, "registry").append("cup", ACT), Taken),
+    "a mark of a result": (lambda client: FinalResults(client, "registry").strike("cup", "2026-W48", 0), AlreadyDone),
+    "an act": (lambda client: AuditLog(client, "registry").append("cup", ACT), AuditLogConflict),
     "an export job": (lambda client: ExportJobs(client, "registry").start(JOB, None), JobTaken),
     "an export job in place of another": (lambda client: ExportJobs(client, "registry").start(JOB, JOB), JobTaken),
 }
@@ -67,8 +67,8 @@ def test_a_condition_that_does_not_hold_says_that_another_was_first(write: str, 
 @pytest.mark.parametrize("code", TRANSIENT)
 def test_throttling_and_conflicts_do_not_pass_for_a_rival(write: str, code: str) -> None:
     call, rival = WRITES[write]
-    is_being_written = (rival, code) == (Taken, "TransactionConflict")  # its number is as good as given away
-    with pytest.raises(Taken if is_being_written else Unavailable):
+    is_being_written = (rival, code) == (AuditLogConflict, "TransactionConflict")  # its number is as good as given away
+    with pytest.raises(AuditLogConflict if is_being_written else Unavailable):
         call(failing(cancelled("None", code)))
 
 
@@ -147,7 +147,7 @@ def test_a_leaderboard_is_marked_as_having_events_unless_its_rules_have_changed(
 
     monkeypatch.setattr("pynamodb.models.Model.update", update)
     with pytest.raises(expected):
-        Registry("registry", region="eu-central-1").seal(BOARD)
+        Registry("registry", region="eu-central-1").lock_rules(BOARD)
 
 
 def test_one_module_alone_looks_into_what_dynamodb_refuses() -> None:

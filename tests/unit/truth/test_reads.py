@@ -13,7 +13,7 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import Day
 from shared.retries import Backoff
-from shared.streams import AHEAD_MAX, Merge, SideBySide, in_turn
+from shared.streams import AHEAD_MAX, Merge, ParallelReader, in_turn
 from shared.truth.commits import Unavailable
 from shared.truth.items import standing_item
 from shared.truth.reads import AHEAD_STANDINGS, PAGE_MIN, PAGE_STANDINGS, Reads
@@ -48,7 +48,7 @@ def reads(dynamo: Dynamo, merge: Merge) -> Reads:
     return Reads(dynamo.client, Tables(), merge, Backoff())
 
 
-@pytest.mark.parametrize("merge", [in_turn, SideBySide(3)])
+@pytest.mark.parametrize("merge", [in_turn, ParallelReader(3)])
 def test_every_standing_of_every_shard_and_day_comes_once(merge: Merge) -> None:
     found = list(reads(Dynamo(5), merge).buckets(BOARD, DAYS))
 
@@ -62,7 +62,7 @@ def test_every_standing_of_every_shard_and_day_comes_once(merge: Merge) -> None:
     assert sorted(found, key=lambda line: line[:2]) == sorted(expected, key=lambda line: line[:2])
 
 
-@pytest.mark.parametrize(("merge", "ahead"), [(in_turn, 1), (SideBySide(4), AHEAD_MAX + 5)])
+@pytest.mark.parametrize(("merge", "ahead"), [(in_turn, 1), (ParallelReader(4), AHEAD_MAX + 5)])
 def test_a_window_without_end_is_read_no_further_than_somebody_takes(merge: Merge, ahead: int) -> None:
     dynamo = Dynamo(None)
     lines = reads(dynamo, merge).buckets(BOARD, DAYS)
@@ -74,7 +74,7 @@ def test_a_window_without_end_is_read_no_further_than_somebody_takes(merge: Merg
     assert dynamo.read.total() <= 50 + ahead
 
 
-@pytest.mark.parametrize("merge", [in_turn, SideBySide(4)])
+@pytest.mark.parametrize("merge", [in_turn, ParallelReader(4)])
 def test_a_shard_that_cannot_be_read_is_told_to_who_takes(merge: Merge) -> None:
     dynamo = Dynamo(3)
     dynamo.failing = {"cup#2024-10-04#2"}
@@ -100,7 +100,7 @@ class Days:
             yield {"Items": [standing_item(BOARD, user, DAYS[0], standing) for user in users[start : start + size]]}
 
 
-@pytest.mark.parametrize("merge", [in_turn, SideBySide(3)])
+@pytest.mark.parametrize("merge", [in_turn, ParallelReader(3)])
 def test_a_players_standings_of_all_days_come_together_and_oldest_first(
     merge: Merge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,24 +2,26 @@
 
 import pytest
 
-from shared.domain.audit import Act, ActKind, Disqualified, disqualified
+from shared.domain.audit import AuditAction, AuditEntry, Disqualified, disqualified
 from shared.domain.snapshots import Sample, Snapshot
 from shared.domain.standings import Score
 
 
-def act(number: int, kind: ActKind, user_id: str | None = None) -> Act:
-    return Act(number=number, kind=kind, actor="admin", reason="why", at_ms=number, user_id=user_id)
+def act(number: int, kind: AuditAction, user_id: str | None = None) -> AuditEntry:
+    return AuditEntry(number=number, kind=kind, actor="admin", reason="why", at_ms=number, user_id=user_id)
 
 
-OUT, BACK = ActKind.DISQUALIFY, ActKind.REINSTATE
-LOG = [act(1, OUT, "ann"), act(2, ActKind.REBUILD), act(3, OUT, "bob"), act(4, BACK, "ann"), act(5, BACK, "ann")]
+OUT, BACK = AuditAction.DISQUALIFY, AuditAction.REINSTATE
+LOG = [act(1, OUT, "ann"), act(2, AuditAction.REBUILD), act(3, OUT, "bob"), act(4, BACK, "ann"), act(5, BACK, "ann")]
 
 
 @pytest.mark.parametrize(
-    ("acts", "user_ids"), [(0, ""), (1, "ann"), (2, "ann"), (3, "ann bob"), (4, "bob"), (5, "bob")]
+    ("audit_sequence", "user_ids"), [(0, ""), (1, "ann"), (2, "ann"), (3, "ann bob"), (4, "bob"), (5, "bob")]
 )
-def test_the_log_says_who_was_out_as_of_every_act(acts: int, user_ids: str) -> None:
-    assert disqualified(Disqualified(), LOG[:acts]) == Disqualified(acts, frozenset(user_ids.split()))
+def test_the_log_says_who_was_out_as_of_every_act(audit_sequence: int, user_ids: str) -> None:
+    assert disqualified(Disqualified(), LOG[:audit_sequence]) == Disqualified(
+        audit_sequence, frozenset(user_ids.split())
+    )
 
 
 @pytest.mark.parametrize("at", range(6))
@@ -29,7 +31,7 @@ def test_reading_on_from_an_act_is_as_good_as_reading_everything(at: int) -> Non
 
 
 @pytest.mark.parametrize("log", [LOG[1:], [LOG[0], LOG[2]], [LOG[0], LOG[0]], [LOG[1], LOG[0]]])
-def test_a_gap_in_the_log_is_never_passed_over(log: list[Act]) -> None:
+def test_a_gap_in_the_log_is_never_passed_over(log: list[AuditEntry]) -> None:
     with pytest.raises(ValueError, match="does not follow"):
         disqualified(Disqualified(), log)
 

@@ -7,14 +7,14 @@ from msgspec import UNSET, Struct, UnsetType
 
 from functions.api.views import WindowView, window_view
 from shared.cache.leases import RebuildState
-from shared.domain.audit import Act
+from shared.domain.audit import AuditEntry
 from shared.domain.events import format_instant
 from shared.domain.windows import Window, WindowStatus
 from shared.reads.result_versions import ResultVersion
 from shared.rebuild.builder import RebuildProgress
 
 
-class ActView(Struct, rename="camel"):
+class AuditEntryView(Struct, rename="camel"):
     """One act of administration."""
 
     number: int
@@ -27,11 +27,11 @@ class ActView(Struct, rename="camel"):
     subject: str | None
 
 
-class ActsView(Struct, rename="camel"):
+class AuditLogView(Struct, rename="camel"):
     """A page of the audit trail."""
 
     leaderboard_id: str
-    acts: Sequence[ActView]
+    entries: Sequence[AuditEntryView]
     next_after: int | None
 
 
@@ -39,14 +39,14 @@ class DisqualifiedView(Struct, rename="camel"):
     """Who is disqualified, and the act as of which that is so."""
 
     leaderboard_id: str
-    acts: int
+    audit_sequence: int
     user_ids: Sequence[str]
 
 
 class RedrivenView(Struct, rename="camel"):
     """What became of dead letters."""
 
-    act: ActView
+    act: AuditEntryView
     sent: int
     failed: int
     """Chosen, but the broker did not take them: they stay."""
@@ -69,7 +69,7 @@ class ResultVersionView(Struct, rename="camel", kw_only=True):
     """One version of a result."""
 
     version: int
-    acts: int
+    audit_sequence: int
     """The act as of which players were disqualified."""
     rules_version: int
     players: int
@@ -116,8 +116,8 @@ class RebuildView(Struct, rename="camel"):
 
 
 VIEWS = (
-    ActView,
-    ActsView,
+    AuditEntryView,
+    AuditLogView,
     DisqualifiedView,
     RebuildView,
     RedrivenView,
@@ -134,9 +134,11 @@ def to_rebuild_view(leaderboard_id: str, progress: RebuildProgress) -> RebuildVi
     return RebuildView(leaderboard_id, progress.state, *read)
 
 
-def to_act_view(act: Act) -> ActView:
+def to_audit_entry_view(act: AuditEntry) -> AuditEntryView:
     """An act, as it is sent."""
-    return ActView(act.number, act.kind, act.actor, act.reason, format_instant(act.at_ms), act.user_id, act.subject)
+    return AuditEntryView(
+        act.number, act.kind, act.actor, act.reason, format_instant(act.at_ms), act.user_id, act.subject
+    )
 
 
 def to_result_version_view(found: ResultVersion) -> ResultVersionView:
@@ -158,7 +160,7 @@ def _version(found: ResultVersion) -> dict[str, Any]:
         changes = ResultFileView(found.award_changes_url, final.award_changes_sha256, final.award_changes)
     return {
         "version": final.version,
-        "acts": final.acts,
+        "audit_sequence": final.audit_sequence,
         "rules_version": final.rules_version,
         "players": final.players,
         "sum_of_points": final.sum_of_points,
@@ -166,7 +168,7 @@ def _version(found: ResultVersion) -> dict[str, Any]:
         "code_version": final.code_version,
         "ranking": ResultFileView(found.ranking_url, final.sha256, final.players),
         "manifest": found.manifest_url,
-        "awards": ResultFileView(found.awards_url, final.awards_sha256, final.awards),
+        "awards": ResultFileView(found.awards_url, final.awards_sha256, final.award_count),
         "difference": difference,
         "award_changes": changes,
     }

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from functions.api.freshness import WAIT_MAX_S, WAIT_RESERVE_MS, Freshness
+from functions.api.conditional import WAIT_MAX_S, WAIT_RESERVE_MS, ConditionalReads
 from shared.cache.windows import CacheUnavailable
 from shared.domain.periods import Period
 from shared.domain.windows import parse_day
@@ -23,12 +23,12 @@ class Waiting:
     def __init__(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 0.0
         self.at_s: dict[float, Any] = {}
-        original = Freshness.__init__
+        original = ConditionalReads.__init__
 
-        def patched(one: Freshness, live: Any, waits: Any) -> None:
-            original(one, live, waits, self.sleep, lambda: self.now_s)
+        def patched(one: ConditionalReads, cache: Any, waits: Any) -> None:
+            original(one, cache, waits, self.sleep, lambda: self.now_s)
 
-        monkeypatch.setattr(Freshness, "__init__", patched)
+        monkeypatch.setattr(ConditionalReads, "__init__", patched)
         api.start()
 
     async def sleep(self, seconds: float) -> None:

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from functions.api.views import answer
 from shared.cache.waits import RETRY_S, Waits
-from shared.cache.windows import CacheUnavailable, LiveWindows
+from shared.cache.windows import CacheUnavailable, WindowCache
 from shared.domain.rules import Leaderboard
 from shared.domain.windows import WindowStatus
 from shared.reads.answers import Ranking, RankingSource
@@ -39,7 +39,7 @@ _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
 
-class Fresh(Struct, frozen=True):
+class ConditionalAnswer(Struct, frozen=True):
     """What was read: the ranking that it says as of when and at which revision, and the view that is sent."""
 
     ranking: Ranking
@@ -48,22 +48,24 @@ class Fresh(Struct, frozen=True):
     """What else decides the answer, where the revision does not cover it."""
 
 
-class Freshness:
+class ConditionalReads:
     """Answers reads of one window."""
 
     def __init__(
         self,
-        live: Callable[[], LiveWindows],
+        cache: Callable[[], WindowCache],
         waits: Callable[[], Waits],
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._live = live
+        self._cache = cache
         self._waits = waits
         self._sleep = sleep
         self._monotonic_s = monotonic_s
 
-    async def respond(self, request: Request, leaderboard: Leaderboard, read: Callable[[], Fresh]) -> Response:
+    async def respond(
+        self, request: Request, leaderboard: Leaderboard, read: Callable[[], ConditionalAnswer]
+    ) -> Response:
         """The view, or 304 if the client has it: at once, or once the time is over that they are willing to wait."""
         fresh = read()
         tag = _tag(request, leaderboard, fresh)
@@ -82,8 +84,13 @@ class Freshness:
         return Response(status_code=304, headers=headers) if _has(request, tag) else answer(fresh.view, 200, headers)
 
     async def _changed(
-        self, request: Request, leaderboard: Leaderboard, read: Callable[[], Fresh], fresh: Fresh, wait_ms: int
-    ) -> Fresh:
+        self,
+        request: Request,
+        leaderboard: Leaderboard,
+        read: Callable[[], ConditionalAnswer],
+        fresh: ConditionalAnswer,
+        wait_ms: int,
+    ) -> ConditionalAnswer:
         """What is read once it is something else, or when the time is over."""
         end_s = self._monotonic_s() + wait_ms / 1000
         while self._monotonic_s() + POLL_MS / 1000 <= end_s:
@@ -97,7 +104,7 @@ class Freshness:
 
     def _revision(self, leaderboard: Leaderboard, ranking: Ranking) -> int | None:
         try:
-            return self._live().revision(leaderboard, ranking.window)
+            return self._cache().revision(leaderboard, ranking.window)
         except CacheUnavailable:
             return None  # what is read now comes from elsewhere
 
@@ -110,7 +117,7 @@ def _can_change(ranking: Ranking) -> bool:
     return ranking.status is not WindowStatus.FINAL and ranking.source is not RankingSource.SNAPSHOT
 
 
-def _tag(request: Request, leaderboard: Leaderboard, fresh: Fresh) -> str:
+def _tag(request: Request, leaderboard: Leaderboard, fresh: ConditionalAnswer) -> str:
     """A weak tag, since `asOf` differs in every answer. It covers what was asked and all that decides the answer.
 
     For a snapshot that is the answer itself: who was disqualified since is left out of it under the same revision.
