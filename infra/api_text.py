@@ -127,7 +127,7 @@ timeout. Counters never go back, not even with a new version.
 
 *Lag* is looked at once a minute; `time() - leaderboards_partition_lag_timestamp_seconds` is its age. Not every offset
 holds a record (transactions take some), so where producers use them it may stay above 0 on an idle topic. *Ingest
-delay* is the commit delay while events come in; on an idle topic it stays as it was, and the lag says whether it counts.
+delay* is the commit delay while events come in; on an idle topic it stays as it was, and the lag says if it counts.
 """
 """What the counters and gauges of partitions mean, below their table."""
 
