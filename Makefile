@@ -75,11 +75,12 @@ image: setup ## Build the functions' image with Docker and ask each function in 
 	@$(BIN)/python -m infra.image
 	@$(BIN)/python -m pytest tests/integration/test_image.py tests/integration/test_runtime.py -q -k "image"
 
-check: $(STAMPS)/venv ## Lint, formatting, types, import directions, known vulnerabilities of dependencies
+check: $(STAMPS)/venv ## Lint, formatting, types, import directions, retired words, vulnerabilities of dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m infra.glossary
 	@if [ "$(AUDIT)" != no ] && $(BIN)/python -c 'import socket; socket.create_connection(("$(ADVISORIES)", 443), 3)' 2>/dev/null; then \
 		$(BIN)/pip-audit --vulnerability-service osv --disable-pip --require-hashes --progress-spinner off \
 			--requirement requirements.lock; \
