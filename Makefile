@@ -66,7 +66,7 @@ agree: setup ## Compare exports, cache and oracle line by line for windows of up
 		--durations 0 --durations-min 1
 
 mutate: setup ## Break the core in many ways and show that the tests catch each (some 30 minutes)
-	@$(BIN)/python -m tests.mutations $(ARGS)
+	@$(BIN)/python -m tests.support.mutations $(ARGS)
 
 bench: setup ## Measure PARTS (default: all) beside their baselines; SIZE=1e4,1e5 players for redis
 	@$(BIN)/python -m infra.bench $(PARTS) $(ARGS)

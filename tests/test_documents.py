@@ -17,7 +17,7 @@ from shared.closing.runs import Cause
 from shared.domain.rejections import Reason
 from shared.ingest.candidates import Disposition
 from shared.settings import Settings
-from tests.runnable import COVERED, DOCUMENTS, MARK, ROOT, command_blocks
+from tests.support.runnable import COVERED, DOCUMENTS, MARK, ROOT, command_blocks
 
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 SECTION = re.compile(r"^#+ (.+)$", re.MULTILINE)

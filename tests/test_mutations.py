@@ -7,7 +7,7 @@ import ast
 
 import pytest
 
-from tests.mutations import MUTATIONS, ROOT, Mutation
+from tests.support.mutations import MUTATIONS, ROOT, Mutation
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests import oracle, verdicts
-from tests.boards import Boards
-from tests.stack import TOPIC, System, TopicRecord
-from tests.windows import read_window
+from tests.support import oracle, verdicts
+from tests.support.boards import Boards
+from tests.support.stack import TOPIC, System, TopicRecord
+from tests.support.windows import read_window
 
 PAGE: Final = 200
 DIFFERENCES_SHOWN_MAX: Final = 10

@@ -8,7 +8,7 @@ from typing import Any, Final
 from confluent_kafka import Producer
 
 from infra.local.config import TOPIC
-from tests.traffic import BOARDS, Pair, Traffic
+from tests.support.traffic import BOARDS, Pair, Traffic
 
 RECENT_MAX: Final = 2_000
 """Events that a duplicate or a conflict is made of."""

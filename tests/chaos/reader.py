@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import requests
 
-from tests import oracle
 from tests.chaos.timeline import BUILDING, TIMEOUT, UNREACHABLE, Read, Timeline
-from tests.windows import Window
+from tests.support import oracle
+from tests.support.windows import Window
 
 ACCEPTED: Final = 202
 PROBLEM: Final = "application/problem+json"

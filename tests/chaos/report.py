@@ -7,11 +7,11 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from tests import oracle
 from tests.chaos.checks import DIFFERENCES_SHOWN_MAX
 from tests.chaos.plan import KILLS
 from tests.chaos.run import Result
 from tests.chaos.timeline import Disturbance
+from tests.support import oracle
 
 COMPLAINTS_SHOWN_MAX: Final = 20
 

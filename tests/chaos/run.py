@@ -17,7 +17,6 @@ from infra.local.config import REPAIRS
 from infra.local.dynamodb import dynamodb_server
 from infra.local.servers import free_port
 from infra.local.stack import Stack
-from tests.boards import Boards
 from tests.chaos.checks import Aftermath, Check, run_parallel
 from tests.chaos.line import Line
 from tests.chaos.load import Load
@@ -26,9 +25,10 @@ from tests.chaos.plan import Strike, plan
 from tests.chaos.reader import Reader, Target
 from tests.chaos.timeline import Timeline
 from tests.chaos.workers import Keeper, Worker
-from tests.stack import System, until
-from tests.traffic import BOARDS, Traffic
-from tests.windows import VOUCHED, Window
+from tests.support.boards import Boards
+from tests.support.stack import System, until
+from tests.support.traffic import BOARDS, Traffic
+from tests.support.windows import VOUCHED, Window
 
 Say = Callable[[str], None]
 

@@ -6,10 +6,10 @@ import pytest
 
 from infra.local import packages
 from infra.local.servers import PACKAGES
-from tests import oracle
 from tests.chaos.plan import Kind
 from tests.chaos.report import to_json
 from tests.chaos.run import Result, Settings, run
+from tests.support import oracle
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -9,7 +9,7 @@ import requests
 
 from tests.chaos.reader import PROBLEM, Reader, Target, out_of_order
 from tests.chaos.timeline import TIMEOUT, UNREACHABLE, Timeline
-from tests.windows import Window
+from tests.support.windows import Window
 
 TARGET = Target("sum", Window({"window": "all-time"}))
 BOARDS: dict[str, dict[str, Any]] = {"sum": {"order": "desc"}}

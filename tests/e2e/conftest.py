@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from infra.local.stack import Stack
-from tests.stack import System
+from tests.support.stack import System
 
 
 @pytest.fixture(scope="module")

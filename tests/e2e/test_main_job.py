@@ -13,11 +13,11 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests import oracle, verdicts
-from tests.boards import Boards
-from tests.stack import HTTP_TIMEOUT_S, System, TopicRecord, until
-from tests.traffic import BOARDS, Traffic
-from tests.windows import Window, from_csv, from_ndjson, from_parquet, read_window, to_entry
+from tests.support import oracle, verdicts
+from tests.support.boards import Boards
+from tests.support.stack import HTTP_TIMEOUT_S, System, TopicRecord, until
+from tests.support.traffic import BOARDS, Traffic
+from tests.support.windows import Window, from_csv, from_ndjson, from_parquet, read_window, to_entry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

@@ -24,11 +24,11 @@ from redis import Redis
 from infra.local.config import RESULTS
 from infra.local.stack import Stack
 from shared.closing.days import LAST_CALLS_MS
-from tests import oracle, verdicts
-from tests.boards import Boards
-from tests.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, until
-from tests.traffic import BOARDS, Traffic
-from tests.windows import Window, from_csv, read_window
+from tests.support import oracle, verdicts
+from tests.support.boards import Boards
+from tests.support.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, until
+from tests.support.traffic import BOARDS, Traffic
+from tests.support.windows import Window, from_csv, read_window
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1_800)]
 

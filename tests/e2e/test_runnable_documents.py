@@ -10,8 +10,8 @@ import pytest
 
 from infra.local.producer import DEMO, DEMO_LEADERBOARD
 from infra.local.stack import Stack
-from tests.runnable import DOCUMENTS, ROOT, script
-from tests.stack import System
+from tests.support.runnable import DOCUMENTS, ROOT, script
+from tests.support.stack import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 

@@ -12,7 +12,7 @@ from redis import Redis
 
 from infra.local.stack import Stack
 from shared.truth.items import to_ledger_entry
-from tests.stack import System, until
+from tests.support.stack import System, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

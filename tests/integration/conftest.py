@@ -22,7 +22,7 @@ from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
 from shared.domain.windows import day_of, format_day
 from shared.rebuild import on_demand as window_builds
-from tests.closing import BUCKET, Scene
+from tests.support.closing import BUCKET, Scene
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -31,9 +31,9 @@ from shared.truth import keys
 from shared.truth.export_jobs import ExportFormat, ExportJob, ExportRequest, ExportState
 from shared.truth.finals import FinalResult
 from shared.truth.items import standing_item
-from tests import oracle
-from tests.closing import close
-from tests.windows import from_csv, from_ndjson, from_parquet
+from tests.support import oracle
+from tests.support.closing import close
+from tests.support.windows import from_csv, from_ndjson, from_parquet
 
 AGREE_PLAYERS: Final = int(os.environ.get("AGREE_PLAYERS", "0"))
 FEW: Final = 1_000

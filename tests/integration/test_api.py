@@ -23,8 +23,8 @@ from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of, format_da
 from shared.messaging.queues import RepairRequest
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalResult
-from tests.closing import close
 from tests.integration.conftest import EVENTS
+from tests.support.closing import close
 
 if TYPE_CHECKING:
     pass

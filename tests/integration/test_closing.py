@@ -26,7 +26,7 @@ from shared.rebuild.builder import Outcome
 from shared.truth.finals import AlreadyDone
 from shared.truth.losses import Loss
 from shared.truth.work import Work
-from tests.closing import BUCKET, HOUR_MS, MONDAY, RANKING, SETTLED_MS, Scene, cause_of, close
+from tests.support.closing import BUCKET, HOUR_MS, MONDAY, RANKING, SETTLED_MS, Scene, cause_of, close
 
 
 def test_a_day_becomes_final_once_every_partition_has_passed_its_cutoff(scene: Scene) -> None:

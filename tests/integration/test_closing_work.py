@@ -17,7 +17,7 @@ from shared.truth.older_work import AGAIN_MS, OlderWork
 from shared.truth.rounds import Round, Rounds
 from shared.truth.tables import Tables
 from shared.truth.work import Work, work_key
-from tests.closing import MONDAY, RANKING, Scene
+from tests.support.closing import MONDAY, RANKING, Scene
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

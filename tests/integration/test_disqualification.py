@@ -20,7 +20,7 @@ from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.rebuild.builder import Outcome
 from shared.truth.audit_log import AuditLogConflict
 from shared.truth.finals import AlreadyDone
-from tests.closing import HOUR_MS, MONDAY, RANKING, Scene, to_lines
+from tests.support.closing import HOUR_MS, MONDAY, RANKING, Scene, to_lines
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from shared.domain.records import Record, Source
-from tests.oracle import Entry, Oracle, Produced, competition_rank, selected
+from tests.support.oracle import Entry, Oracle, Produced, competition_rank, selected
 
 Call = Callable[..., Any]
 START_MS = 1_700_000_000_000  # 2023-11-14T22:13:20Z

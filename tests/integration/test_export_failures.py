@@ -39,9 +39,9 @@ from shared.truth.export_jobs import (
     ExportState,
     JobTaken,
 )
-from tests.closing import BUCKET
-from tests.exporting import Bench, result_of
-from tests.stack import until
+from tests.support.closing import BUCKET
+from tests.support.exporting import Bench, result_of
+from tests.support.stack import until
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

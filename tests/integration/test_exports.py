@@ -23,8 +23,8 @@ from shared.truth.export_jobs import (
     ExportPart,
     ExportState,
 )
-from tests.closing import BUCKET
-from tests.exporting import YEARS_MS, Bench, result_of
+from tests.support.closing import BUCKET
+from tests.support.exporting import YEARS_MS, Bench, result_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

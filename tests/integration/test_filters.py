@@ -27,9 +27,9 @@ from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, DAY_MS, Day, Window
 from shared.reads.answers import Ranking
 from shared.reads.rankings import UnknownFilter
 from shared.rebuild.builder import Outcome
-from tests import oracle
-from tests.closing import MONDAY, RANKING, Scene, cause_of
 from tests.integration.test_queries import NOW_MS, Board, check_page, definitions, place_of, to_oracle
+from tests.support import oracle
+from tests.support.closing import MONDAY, RANKING, Scene, cause_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

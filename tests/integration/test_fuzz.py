@@ -35,7 +35,7 @@ from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, Day, Window, daily, day_of, format_day
 from shared.truth.export_jobs import ExportRequest
 from shared.truth.finals import FinalResult
-from tests.closing import close
+from tests.support.closing import close
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

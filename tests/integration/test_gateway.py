@@ -15,7 +15,7 @@ from redis import Redis
 
 from infra.local.config import HOST, Config, Ports, free_port
 from infra.local.servers import Server
-from tests.stack import until
+from tests.support.stack import until
 
 READERS = 16
 READS_EACH = 200

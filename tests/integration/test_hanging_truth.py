@@ -22,7 +22,7 @@ from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.windows import Day, day_of
 from shared.lookups import leaderboards
-from tests.silence import Silence
+from tests.support.silence import Silence
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -13,8 +13,8 @@ import requests
 from infra.image.__main__ import NAME, NO_ENGINE, engine_answers
 from infra.local.config import Config, Ports
 from infra.local.stack import Stack
-from tests.emulator import TAG, image_is_there
-from tests.stack import System, until
+from tests.support.emulator import TAG, image_is_there
+from tests.support.stack import System, until
 
 LOOK = """
 import importlib.util, json, pathlib

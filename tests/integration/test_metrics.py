@@ -20,8 +20,8 @@ from shared.domain.windows import DAY_MS, daily, day_of
 from shared.messaging.queues import DeadLetterQueue, Queue
 from shared.truth.counters import TopicLag
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
-from tests.closing import close
 from tests.integration.conftest import CONTEXT, EVENTS
+from tests.support.closing import close
 
 BODY = {"name": "Cup", "aggregation": "sum"}
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -27,7 +27,7 @@ from shared.domain.tiers import Tier, TierRule
 from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET
 from shared.reads.answers import Ranking
 from shared.reads.rankings import Rankings
-from tests import oracle
+from tests.support import oracle
 
 NOW_MS = 1_795_430_000_000
 SIZES = (0, 1, 2, 99, 100, 101)

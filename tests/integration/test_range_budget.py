@@ -27,8 +27,8 @@ from shared.domain.windows import Day, Window, custom
 from shared.rebuild.builder import IDLE_MS
 from shared.rebuild.callers import CALLER
 from shared.rebuild.on_demand import AT_ONCE_MS, RANGE_READS, Building
-from tests.building import AMPLE, RANGE, Builders
-from tests.closing import MONDAY, Scene
+from tests.support.building import AMPLE, RANGE, Builders
+from tests.support.closing import MONDAY, Scene
 
 RANGES = [custom(Day(MONDAY - before), Day(MONDAY)) for before in range(1, 22)]
 READS = RANGE_READS + 2  # one day with events, in two shards

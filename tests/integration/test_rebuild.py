@@ -9,7 +9,7 @@ from shared.cache.leases import LEASE_MS, Builds, Grant
 from shared.domain.windows import ALL_TIME, DAY_MS, Day, daily
 from shared.rebuild.builder import REAPPLY_EVERY_MS, Outcome
 from shared.truth.commits import Unavailable
-from tests.closing import MONDAY, Scene
+from tests.support.closing import MONDAY, Scene
 
 OLDEST_PLAYED = Day(MONDAY - 2)
 

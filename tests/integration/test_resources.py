@@ -8,7 +8,7 @@ import pytest
 from infra.local import resources
 from infra.local.config import DLQ, EXPORTS, REPAIRS, RESULTS, Config, Ports, free_port
 from infra.local.servers import ministack
-from tests.stack import until
+from tests.support.stack import until
 
 
 def test_what_a_server_has_forgotten_is_made_again(

@@ -28,8 +28,8 @@ from shared.files import upload as uploads
 from shared.messaging.queues import INLINE_BYTES_MAX
 from shared.messaging.topic import Outgoing, Reach
 from shared.rebuild import on_demand as window_builds
-from tests.aws_calls import Calls, recorded, written
-from tests.template import FUNCTIONS, folder, rights
+from tests.support.aws_calls import Calls, recorded, written
+from tests.support.template import FUNCTIONS, folder, rights
 
 ROOT = Path(__file__).parents[2]
 NAMES = {folder(function): name for name, function in FUNCTIONS.items()}

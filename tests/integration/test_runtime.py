@@ -17,7 +17,7 @@ from infra.local import packages, resources
 from infra.local.config import PARTITIONS, TOPIC, Config, free_ports
 from infra.local.dynamodb import dynamodb_server
 from infra.local.servers import PACKAGES, kafka, ministack, redis_server
-from tests.emulator import TAG, Runtime, image_is_there
+from tests.support.emulator import TAG, Runtime, image_is_there
 
 ROOT = Path(__file__).parents[2]
 NOTHING_FAILED: dict[str, Any] = {"batchItemFailures": []}

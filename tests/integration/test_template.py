@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.template import FUNCTIONS, PARAMETERS, STACK
+from tests.support.template import FUNCTIONS, PARAMETERS, STACK
 
 ROOT = Path(__file__).parents[2]
 TRANSFORM = """

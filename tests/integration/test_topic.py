@@ -25,7 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from infra.local import packages
 from infra.local.servers import PACKAGES, free_port, kafka
 from shared.messaging.topic import SETTINGS, Outgoing, Reach, Topic, TopicUnavailable, wrong_settings
-from tests.stack import until
+from tests.support.stack import until
 
 PARTITIONS = 2
 TYPES = {"CreateTime": TIMESTAMP_CREATE_TIME, "LogAppendTime": TIMESTAMP_LOG_APPEND_TIME}

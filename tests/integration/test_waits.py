@@ -8,7 +8,7 @@ from redis import Redis
 
 from shared.cache.waits import KEY, Waits
 from shared.cache.windows import WindowCache
-from tests.stack import until
+from tests.support.stack import until
 
 MOST, LONG_MS = 3, 600_000
 _tokens = count()

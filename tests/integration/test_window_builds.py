@@ -18,8 +18,8 @@ from shared.rebuild.anti_entropy import Interrupted
 from shared.rebuild.builder import IDLE_MS
 from shared.rebuild.on_demand import AT_ONCE_MS, Building, TooManyRanges
 from shared.truth.keys import days_partition
-from tests.building import RANGE, Builders
-from tests.closing import MONDAY, Scene
+from tests.support.building import RANGE, Builders
+from tests.support.closing import MONDAY, Scene
 
 
 @pytest.fixture

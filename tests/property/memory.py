@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from tests.updates import updated
+from tests.support.updates import updated
 
 URL = "http://memory"
 TRANSACTION_ITEMS_MAX = 100

@@ -31,9 +31,9 @@ from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
-from tests import oracle
-from tests.folding import by_player
 from tests.property.memory import Client, Fault, MemoryDynamoDB, Turns
+from tests.support import oracle
+from tests.support.folding import by_player
 
 MONDAY = date(2026, 11, 23)
 APPENDED_MS = 1_796_100_000_000

@@ -30,7 +30,7 @@ from shared.domain.windows import (
     to_date,
     weekly,
 )
-from tests import oracle
+from tests.support import oracle
 
 INSTANTS_MAX = 4_133_980_799_999
 instants = st.integers(0, INSTANTS_MAX)

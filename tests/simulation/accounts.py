@@ -10,9 +10,9 @@ import msgspec
 from shared.domain.windows import DAY_MS
 from shared.messaging.queues import DeadLetter
 from shared.truth.items import to_ledger_entry
-from tests.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, overflows, parse, to_fact
 from tests.simulation.progress import DLQ
 from tests.simulation.world import World
+from tests.support.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, overflows, parse, to_fact
 
 Player = tuple[str, str]
 """Leaderboard and user."""

@@ -17,7 +17,7 @@ from shared.truth.items import to_standing
 from shared.truth.keys import LEADERBOARDS
 from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
-from tests.updates import updated
+from tests.support.updates import updated
 
 PAGE_ITEMS = 7
 TIMEOUT_MS = 5_000

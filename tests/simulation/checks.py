@@ -20,12 +20,12 @@ from shared.truth.finals import FinalResult, FinalResults
 from shared.truth.items import to_standing
 from shared.truth.keys import WORK, WORK_MOVED
 from shared.truth.progress import Progress
-from tests.oracle import Entry, Fact, Oracle, instant, score, tier
 from tests.simulation.accounts import assert_accounts, dead_letters
 from tests.simulation.boards import ARCHIVED
 from tests.simulation.course import Course, shrink
 from tests.simulation.outside import TOPIC
 from tests.simulation.world import Carriers, World, carriers
+from tests.support.oracle import Entry, Fact, Oracle, instant, score, tier
 
 START_MS: Final = parse_day("2099-01-03") * DAY_MS + 20 * 3_600_000
 """A Saturday evening of a year in which Redis, by its own clock, lets no window go."""

@@ -16,8 +16,8 @@ from confluent_kafka import (
 
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.messaging.topic import Topic
-from tests.oracle import Produced
 from tests.simulation.course import Fault
+from tests.support.oracle import Produced
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

@@ -10,7 +10,7 @@ from shared.messaging.queues import DeadLetter
 from shared.truth.finals import FinalResults
 from shared.truth.keys import ledger_partition
 from shared.truth.progress import Gap, Position, Progress
-from tests.oracle import Refused, parse
+from tests.support.oracle import Refused, parse
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

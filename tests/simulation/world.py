@@ -39,7 +39,6 @@ from shared.truth.audit_log import AuditLogConflict
 from shared.truth.commits import Unavailable
 from shared.truth.keys import WORK, WORK_MOVED, leaderboard_partition, ledger_partition
 from shared.truth.registry import Conflict
-from tests.oracle import Produced
 from tests.simulation.aws import S3, Dynamo, Sqs
 from tests.simulation.backup import Backup
 from tests.simulation.boards import ARCHIVED, BOARDS, HOUR_MS, LATENESS_MS, TIERS, VALUES, leaderboard
@@ -50,6 +49,7 @@ from tests.simulation.process import RANGES, REPAIRS, SKEW_MS_MAX, Process
 from tests.simulation.progress import Accounts
 from tests.simulation.registry import Registry
 from tests.simulation.scheduler import Scheduler
+from tests.support.oracle import Produced
 
 PARTITIONS = 3
 FETCH = 12

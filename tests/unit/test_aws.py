@@ -19,7 +19,7 @@ from shared.domain.rejections import Reason, Rejection
 from shared.files.upload import PART_BYTES, Upload
 from shared.messaging.queues import INLINE_BYTES_MAX, DeadLetterQueue, QueueUnavailable, Rejected
 from shared.settings import load
-from tests.template import FUNCTIONS, ROOT
+from tests.support.template import FUNCTIONS, ROOT
 from tests.unit.test_settings import COMPLETE
 
 MAKERS = (".client", ".resource", ".create_client", "create_session")

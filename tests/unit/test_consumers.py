@@ -38,7 +38,7 @@ def test_the_consumers_are_found() -> None:
     assert {
         "shared/messaging/topic.py",
         "infra/local/trigger.py",
-        "tests/stack.py",
+        "tests/support/stack.py",
         "tests/integration/test_topic.py",
     } <= found
     assert not stated(next(consumers(ast.parse('Consumer({"group.id": "g"})'))))

@@ -21,7 +21,7 @@ from shared.domain.windows import Day
 from shared.files import sorting
 from shared.files.sorting import Sorter
 from shared.rebuild.small_window import Ranked, rank_players
-from tests.folding import by_player
+from tests.support.folding import by_player
 
 TIERS = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_PERCENT, 5_000))
 USERS = ["ann", "Ann", "bob", "ünï", "\uffff", "\U0001f600", "", " "]

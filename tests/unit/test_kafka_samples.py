@@ -26,8 +26,8 @@ from shared.truth.commits import Commits, PlayerKey
 from shared.truth.progress import Position
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
-from tests import oracle
 from tests.property.memory import MemoryDynamoDB
+from tests.support import oracle
 
 SAMPLES = Path("events")
 APPLIED, DUPLICATE = "applied", "duplicate"

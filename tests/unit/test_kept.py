@@ -7,7 +7,7 @@ import pytest
 
 from shared.lookups.remembered import InBackground, Kept, Lookup, at_once
 from shared.truth.failures import Unavailable
-from tests.stack import until
+from tests.support.stack import until
 
 KEEP_MS = 5_000
 HANGS_S = 30

@@ -8,7 +8,7 @@ import pytest
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.rebuild.anti_entropy import Repair
 from shared.truth.failures import Unavailable
-from tests.closing import KeptRounds
+from tests.support.closing import KeptRounds
 
 BOARDS = [Leaderboard(id=name, name=name, aggregation=Aggregation.SUM) for name in ("a", "broken", "c")]
 

@@ -10,7 +10,7 @@ from shared import rotation
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.rotation import Rotation, Step, Turns
 from shared.truth.rounds import Round
-from tests.closing import KeptRounds
+from tests.support.closing import KeptRounds
 
 BOARDS = [Leaderboard(id=f"b-{n}", name="B", aggregation=Aggregation.SUM) for n in range(7)]
 IDS = [one.id for one in BOARDS]

@@ -11,7 +11,7 @@ from infra.local.config import Config, Ports
 from infra.revision import UnknownRevision, revision
 from shared.settings import InvalidSettings, load
 from shared.version import VARIABLE, UnknownVersion, code_version
-from tests.template import ROOT
+from tests.support.template import ROOT
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from infra.local import gateway
 from shared.closing.days import INGEST_CALL_MS
 from shared.settings import Settings
 from shared.truth.tables import EXPIRY
-from tests.template import (
+from tests.support.template import (
     FUNCTIONS,
     NESTED,
     PARAMETERS,

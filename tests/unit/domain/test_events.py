@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from shared.domain.events import POINTS_MAX, ScoreEvent, decode, format_instant, parse_instant
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.windows import day_of, parse_day
-from tests import oracle
+from tests.support import oracle
 
 SCHEMA = json.loads(Path("events/score-event.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=FormatChecker())

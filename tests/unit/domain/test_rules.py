@@ -9,8 +9,8 @@ from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import LATENESS_DEFAULT_MS, LATENESS_MAX_MS, SHARDS_MAX, Aggregation, Leaderboard
 from shared.domain.windows import ALL_TIME, Day, custom, daily, day_end_ms, parse_day, weekly
-from tests import traffic
 from tests.simulation import boards as simulated
+from tests.support import traffic
 
 MONDAY = parse_day("2026-11-23")
 START_MS = MONDAY * 86_400_000

@@ -29,7 +29,7 @@ from shared.exports import table as ranked_table
 from shared.exports.table import RankedTable
 from shared.reads.rankings import UnknownTier
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
-from tests.folding import by_player
+from tests.support.folding import by_player
 
 DAY_MS = 86_400_000
 USERS = ["ann", "bob", 'quo"te', "com,ma", "semi;colon", " space ", "ünï", "\U0001f600", "￿", "=1+1", "Ann", "#1", "#,"]

@@ -30,7 +30,7 @@ from shared.truth.finals import FinalResult
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
-from tests.closing import BUCKET
+from tests.support.closing import BUCKET
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

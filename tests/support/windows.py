@@ -13,8 +13,8 @@ from typing import Any
 
 import duckdb
 
-from tests import oracle
-from tests.stack import System
+from tests.support import oracle
+from tests.support.stack import System
 
 PAGE = 50
 VOUCHED = ("live", "final")

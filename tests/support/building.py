@@ -14,7 +14,7 @@ from shared.messaging.queues import QueueUnavailable, RepairRequest
 from shared.rebuild.anti_entropy import Repair
 from shared.rebuild.builder import IDLE_MS
 from shared.rebuild.on_demand import OnDemandBuilds
-from tests.closing import MONDAY, Scene
+from tests.support.closing import MONDAY, Scene
 
 RANGE: Final = custom(Day(MONDAY - 1), Day(MONDAY + 2))
 AMPLE: Final = RangeLimits(1 << 30, 75, 1_000_000_000)

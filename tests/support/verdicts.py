@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tests import oracle
-from tests.stack import Letter, TopicRecord
+from tests.support import oracle
+from tests.support.stack import Letter, TopicRecord
 
 Place = tuple[int, int]
 """Partition and offset of a record."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
 NESTED = sorted((ROOT / "infra" / "templates").glob("*.yaml"))
 

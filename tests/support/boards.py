@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from tests import oracle, verdicts
-from tests.stack import System, TopicRecord
-from tests.traffic import BOARDS, DELETED, STRICT
-from tests.windows import Window, calendar
+from tests.support import oracle, verdicts
+from tests.support.stack import System, TopicRecord
+from tests.support.traffic import BOARDS, DELETED, STRICT
+from tests.support.windows import Window, calendar
 
 
 class Boards:

@@ -13,7 +13,7 @@ from botocore import xform_name
 from botocore.client import BaseClient
 from botocore.session import get_session
 
-from tests.template import ROOT, Right
+from tests.support.template import ROOT, Right
 
 SHARED = ROOT / "shared"
 NO_CALLS = {"truth/tables.py", "topic.py"}

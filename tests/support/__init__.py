@@ -1,0 +1,1 @@
+"""What tests share: an oracle, scenes, stand-ins for AWS, and clients of the running stack."""
