@@ -237,7 +237,7 @@ def assert_payments_are_right(
     )
     path = f"/leaderboards/sum/players/{quote(winner.user_id, safe='')}/disqualify"
     assert system.request("POST", path, json={"reason": "bought points"}).status_code == 200
-    judging.audit_sequence["sum"] = [("disqualify", winner.user_id)]
+    judging.audit_log = {"sum": [("disqualify", winner.user_id)]}
 
     until(lambda: pay(stack, book) == expected(), "what the disqualified got is taken back, and who moved up got his")
     assert pay(stack, book) == expected()

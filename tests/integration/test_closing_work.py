@@ -69,8 +69,8 @@ def test_idle_leaderboards_cost_nothing_but_their_definitions(scene: Scene) -> N
 def test_what_older_versions_noted_beside_a_leaderboard_is_moved(scene: Scene, dynamodb: "DynamoDBClient") -> None:
     scene.run()
     scene.disqualifications.disqualify(scene.leaderboard, "ann", "somebody", "for a reason")
-    (act,) = scene.work.of(scene.id).audit_sequence
-    scene.audit_sequence.carried_out(scene.id, act.number)
+    (act,) = scene.work.of(scene.id).audit_entries
+    scene.audit_log.carried_out(scene.id, act.number)
     assert scene.work.of(scene.id) == Work()
     over = Period(id="over", name="p", first=Day(MONDAY - 1), last=MONDAY)
     for sort in ("due#2099-01-05", "notice#2099-01-05#00000001", f"open-act#{act.number:08d}", "period#over"):

@@ -17,10 +17,10 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, parse_day
 from shared.ingest.candidates import Candidate, Disposition
-from shared.ingest.committer import Committer, PlayerKey
+from shared.ingest.committer import Committer
 from shared.retries import Backoff, Threads
 from shared.streams import ParallelReader
-from shared.truth.commits import Commits, Unavailable
+from shared.truth.commits import Commits, PlayerKey, Unavailable
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables

@@ -74,19 +74,19 @@ def test_an_act_asked_for_twice_is_done_once(scene: Scene) -> None:
 
     assert (first[1], second[1]) == (True, False)
     assert first[0] == second[0]
-    assert list(scene.audit_sequence.read(scene.id)) == [first[0]]
+    assert list(scene.audit_log.read(scene.id)) == [first[0]]
 
 
 def test_who_never_was_out_can_t_be_reinstated(scene: Scene) -> None:
     assert scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "why") == (None, False)
-    assert list(scene.audit_sequence.read(scene.id)) == []
+    assert list(scene.audit_log.read(scene.id)) == []
 
 
 def test_acts_at_the_same_time_get_numbers_of_their_own(scene: Scene) -> None:
     act, _ = scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     with pytest.raises(AuditLogConflict):
-        scene.audit_sequence.append(scene.id, replace(act, user_id="ann"))
+        scene.audit_log.append(scene.id, replace(act, user_id="ann"))
 
     other, _ = scene.disqualifications.disqualify(scene.leaderboard, "ann", "other", "why")
     assert (act.number, other.number) == (1, 2)
@@ -161,7 +161,7 @@ def test_a_flushed_cache_is_rebuilt_without_the_disqualified(scene: Scene, redis
 
 
 def test_anti_entropy_makes_windows_follow_an_act_that_the_cache_missed(scene: Scene) -> None:
-    scene.audit_sequence.append(scene.id, bob_out())
+    scene.audit_log.append(scene.id, bob_out())
     assert shown(scene, ALL_TIME) == ["bob", "cat", "ann"]
 
     assert scene.rebuild.reapply(scene.leaderboard, everything=True) == 3  # his day, week and all-time
@@ -264,7 +264,7 @@ def test_a_window_that_an_act_does_not_change_keeps_its_result(scene: Scene) -> 
 
     assert [one.version for one in scene.finals.versions(scene.id, daily(MONDAY).id)] == [1]
     assert scene.work.of(scene.id).due == []
-    assert scene.work.of(scene.id).audit_sequence == []
+    assert scene.work.of(scene.id).audit_entries == []
 
 
 def test_a_window_that_is_kept_by_the_lateness_of_now_is_compared_as_it_is_kept(scene: Scene) -> None:
@@ -299,7 +299,7 @@ def test_a_result_is_not_written_if_somebody_was_disqualified_since_it_was_ranke
     scene.run()
     first = scene.finals.final(scene.id, daily(MONDAY).id)
     assert first is not None
-    scene.audit_sequence.append(scene.id, bob_out())
+    scene.audit_log.append(scene.id, bob_out())
 
     with pytest.raises(AlreadyDone):
         scene.finals.write(replace(first, window_id=weekly(MONDAY).id))
@@ -370,25 +370,25 @@ def test_an_act_while_a_window_is_compared_makes_no_difference_between_cache_and
 
 def test_an_act_that_was_not_carried_out_is_by_the_next_run(scene: Scene) -> None:
     scene.now_ms -= HOUR_MS  # Monday is not compared yet, which would mend it, too
-    scene.audit_sequence.append(scene.id, bob_out())
+    scene.audit_log.append(scene.id, bob_out())
 
     scene.run()
 
     assert shown(scene, weekly(MONDAY)) == ["cat", "ann"]
-    assert scene.work.of(scene.id).audit_sequence == []
+    assert scene.work.of(scene.id).audit_entries == []
 
 
 def test_an_act_that_can_t_be_carried_out_waits_and_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise CacheUnavailable("away")
 
-    scene.audit_sequence.append(scene.id, bob_out())
+    scene.audit_log.append(scene.id, bob_out())
     monkeypatch.setattr(scene.cache, "show_disqualified", fail)
 
     run = scene.run()
 
     assert (run.blocked[0].what, run.blocked[0].cause) == ("act 1", Cause.CACHE)
-    assert [act.number for act in scene.work.of(scene.id).audit_sequence] == [1]
+    assert [act.number for act in scene.work.of(scene.id).audit_entries] == [1]
 
 
 def test_every_version_of_a_result_is_listed_with_its_files(scene: Scene, call: Any) -> None:

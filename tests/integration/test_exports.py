@@ -149,7 +149,7 @@ def test_the_disqualified_are_in_no_export_and_the_manifest_says_as_of_which_act
     bench.fill(20)
     for number, kind in enumerate((AuditAction.DISQUALIFY, AuditAction.REINSTATE, AuditAction.DISQUALIFY), start=1):
         act = AuditEntry(number=number, kind=kind, actor="admin", reason="why", at_ms=0, user_id="u6")
-        bench.audit_sequence.append(bench.leaderboard.id, act)
+        bench.audit_log.append(bench.leaderboard.id, act)
 
     done = bench.run(bench.ask())
 

@@ -299,7 +299,7 @@ def test_any_order_repetition_and_batching_of_versions_ends_with_the_newest_labe
     redis.flushall()
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=aggregation, order=order, filters=FILTERS)
     judge = oracle.Oracle({"cup": {"aggregation": str(aggregation), "order": str(order)}})
-    judge.audit_sequence = {"cup": [("disqualify", user) for user in out]}
+    judge.audit_log = {"cup": [("disqualify", user) for user in out]}
     live = WindowCache(redis)
     Builds(live).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     newest: dict[tuple[str, Day], Standing] = {}

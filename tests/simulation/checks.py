@@ -61,7 +61,7 @@ def fails(course: Course, redis: Redis) -> bool:
 def check(world: World) -> None:
     """Section 9 of the design, against the oracle."""
     oracle = Oracle(world.boards, archived=[ARCHIVED])
-    oracle.audit_sequence = acts(world)
+    oracle.audit_log = acts(world)
     assert not world.dynamo.changed_after_close
     assert not [of for of, _ in world.dynamo.tables["registry"] if of.startswith(("gaps#", "losses#"))]
     assert not world.accounts.missing
@@ -145,7 +145,7 @@ def expected_carriers(
     return {
         (filter_name, value): [(one.rank, one.user_id, one.score, one.reached_at_ms) for one in entries]
         for filter_name in oracle.leaderboards[name].get("filters", ())
-        for value, entries in oracle.carriers(name, filter_name, first, last, acts).items()
+        for value, entries in oracle.carriers(name, filter_name, first, last, audit_sequence).items()
     }
 
 

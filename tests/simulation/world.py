@@ -294,7 +294,7 @@ class World:
 
     def _hold_to(self, process: Process) -> None:
         """Whatever the cache refused a process, no read may take for live what lacks it, from here on."""
-        for refused in process.cache.take_refused():
+        for refused in process.redis.take_refused():
             self.shown.note(*refused)
 
     def repair(self) -> None:

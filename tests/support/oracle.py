@@ -101,7 +101,7 @@ class Oracle:
     ) -> list[Entry]:
         """The ranking of the days from `first` to `last`, both inclusive; of all time without them.
 
-        Those who are disqualified are not in it; with `audit_sequence` those who were after as many audit_sequence.
+        Those who are disqualified are not in it; with `audit_sequence` those who were after as many entries of the log.
         """
         out: set[str] = set()
         for kind, user_id in list(self.audit_log.get(leaderboard_id, ()))[:audit_sequence]:
