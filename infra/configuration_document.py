@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-import yaml  # type: ignore[import-untyped]
+import yaml
 from msgspec import NODEFAULT, Meta
 
 from infra.local.config import API_WORKERS_MAX, POSITIVE, Ports

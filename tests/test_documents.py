@@ -116,7 +116,7 @@ def metrics() -> set[str]:
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and ast.unparse(call.func) == "metrics.add_metric":
                 name = call.args[0]
-                written.update([name.value] if isinstance(name, ast.Constant) else MANY[ast.unparse(name)])
+                written.update([str(name.value)] if isinstance(name, ast.Constant) else MANY[ast.unparse(name)])
     return written
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.local.config import TOPIC
 from tests.support import oracle, verdicts
 from tests.support.boards import Boards
-from tests.support.stack import TOPIC, System, TopicRecord
+from tests.support.stack import System, TopicRecord
 from tests.support.windows import read_window
 
 PAGE: Final = 200

@@ -104,16 +104,16 @@ class Client:
         place = update["TableName"], update["Key"]["pk"]["S"], update["Key"]["sk"]["S"]
         fault = self._fault("UpdateItem")
         stored = self._database.items.get(place)
-        values = update["ExpressionAttributeValues"]
-        holds = {
-            "next_offset = :from": lambda: stored["next_offset"] == values[":from"],
-            "attribute_not_exists(pk) OR next_offset = :from": lambda: stored["next_offset"] == values[":from"],
-            "attribute_not_exists(pk) OR gap_until < :until": lambda: _is_less(stored["gap_until"], values[":until"]),
-        }[update["ConditionExpression"]]
+        before, values = stored or {}, update["ExpressionAttributeValues"]
+        holds: dict[str, Callable[[], bool]] = {
+            "next_offset = :from": lambda: before["next_offset"] == values[":from"],
+            "attribute_not_exists(pk) OR next_offset = :from": lambda: before["next_offset"] == values[":from"],
+            "attribute_not_exists(pk) OR gap_until < :until": lambda: _is_less(before["gap_until"], values[":until"]),
+        }
         assert update["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD"
         may_be_new = "attribute_not_exists(pk)" in update["ConditionExpression"]
-        if not (may_be_new if stored is None else holds()):
-            raise ConditionalCheckFailed(deepcopy(stored))
+        if not (may_be_new if stored is None else holds[update["ConditionExpression"]]()):
+            raise ConditionalCheckFailed(deepcopy(before))
         self._database.items[place] = updated(stored, update)
         if fault is Fault.TIMEOUT_AFTER:
             raise ReadTimeoutError(endpoint_url=URL)

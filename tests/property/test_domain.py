@@ -326,7 +326,7 @@ def test_an_event_with_names_twice_escaped_or_spaced_is_read_or_refused_as_the_o
     attributes = data.draw(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["1", "2"])), max_size=3))
     event = {"eventId": "e", "leaderboardId": "cup", "userId": "ann", "points": 1, "occurredAt": "2026-11-23T10:15:30Z"}
     pairs = [(one, json.dumps(value)) for one, value in event.items()]
-    if attributes or data.draw(st.booleans()):
+    if attributes or bool(data.draw(st.booleans())):
         pairs.append(("attributes", written([(one, json.dumps(value)) for one, value in attributes])))
     pairs = data.draw(st.permutations(pairs + [(one, json.dumps(value)) for one, value in more]))
     value = written(pairs).encode(errors="surrogatepass")

@@ -3,7 +3,7 @@
 import copy
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -212,7 +212,7 @@ class Dynamo:
         if "ConditionExpression" not in put:
             return {"Code": "None"}
         values = {name: int(value["N"]) for name, value in put.get("ExpressionAttributeValues", {}).items()}
-        holds = {
+        holds: dict[str, Callable[[], bool]] = {
             "attribute_not_exists(pk)": lambda: item is None,
             "stamp = :stamp": lambda: item is not None and _number(item, "stamp") == values[":stamp"],
             "attribute_exists(pk)": lambda: item is not None,
@@ -240,8 +240,8 @@ class Dynamo:
             "attribute_not_exists(sealed_through) OR sealed_through < :through": lambda: (
                 _number(item, "sealed_through", -1) < values[":through"]
             ),
-        }[put["ConditionExpression"]]
-        if holds():
+        }
+        if holds[put["ConditionExpression"]]():
             return {"Code": "None"}
         reason: dict[str, Any] = {"Code": "ConditionalCheckFailed"}
         if put.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":

@@ -22,7 +22,7 @@ TIMEOUT_S = 1
 """As the product's setting."""
 
 
-class Breaker(CircuitBreaker):
+class Breaker(CircuitBreaker):  # type: ignore[misc]
     """The product's breaker by the time of the world."""
 
     def __init__(self, scheduler: Scheduler, failures: int, rest_s: int, expected: tuple[type[Exception], ...]) -> None:
@@ -31,10 +31,9 @@ class Breaker(CircuitBreaker):
         self._rest_s = rest_s
         self._opened_ms = 0
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         super().__exit__(kind, error, traceback)
         self._opened_ms = self._scheduler.now_ms
-        return False
 
     @property
     def open_remaining(self) -> float:
@@ -87,9 +86,9 @@ class Cache:
         return answer
 
     def pipeline(self, transaction: bool) -> Any:
-        pipe = self._redis.pipeline(transaction=transaction)
+        pipe: Any = self._redis.pipeline(transaction=transaction)
         execute = pipe.execute
-        pipe.execute = lambda: self._command(execute)  # type: ignore[method-assign]
+        pipe.execute = lambda: self._command(execute)
         return pipe
 
     def set(self, *args: Any, **kwargs: Any) -> Any:

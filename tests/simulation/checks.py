@@ -15,7 +15,7 @@ from redis import Redis
 
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditAction, AuditEntry
-from shared.domain.windows import ALL_TIME, DAY_MS, Window, WindowKind, daily, parse_day, parse_id, to_date, weekly
+from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, WindowKind, daily, parse_day, parse_id, to_date, weekly
 from shared.truth.finals import FinalResult, FinalResults
 from shared.truth.items import to_standing
 from shared.truth.keys import WORK, WORK_MOVED
@@ -105,7 +105,7 @@ def assert_standings(world: World, oracle: Oracle) -> None:
     for (board, user), facts in oracle.facts.items():
         for day in {fact.day for fact in facts}:
             members = [fact for fact in facts if fact.day == day]
-            expected[board, to_date(day).isoformat(), user] = summed_up(world.boards[board], members)
+            expected[board, to_date(Day(day)).isoformat(), user] = summed_up(world.boards[board], members)
         expected[board, "all-time", user] = summed_up(world.boards[board], facts)
     assert stored == expected
 

@@ -96,7 +96,7 @@ class Calls:
 @contextmanager
 def recorded(calls: Calls) -> Iterator[None]:
     """Every client of botocore is watched: those of boto3, of PynamoDB, and presigning, which sends nothing."""
-    original = BaseClient._emit_api_params
+    original = BaseClient._emit_api_params  # type: ignore[attr-defined]
 
     def emit(self: Any, api_params: Any, operation_model: Any, context: Any) -> Any:
         service = self.meta.service_model.service_name

@@ -55,7 +55,7 @@ class Bench:
         self.jobs = ExportJobs(dynamodb, Tables().registry)
         self.commits = Commits(dynamodb, Tables())
         self.audit_log = AuditLog(dynamodb, Tables().registry)
-        self.reads: Any = SimpleNamespace(buckets=self._buckets)
+        reads: Any = SimpleNamespace(buckets=self._buckets)
         self.source: Any = Reads(dynamodb, Tables(), ParallelReader(4), Backoff()).buckets
         """Where exports read standings."""
         tokens = count()
@@ -63,10 +63,10 @@ class Bench:
         self.result: Result | None = None
         self.kept_result: Result | None = None
         """What a process that has looked before knows of it."""
-        self.results: Any = SimpleNamespace(find=self._find, latest=lambda *_: self.result)
+        results: Any = SimpleNamespace(find=self._find, latest=lambda *_: self.result)
         self.exports = Exports(
             jobs=self.jobs,
-            results=self.results,
+            results=results,
             downloads=Downloads(aws.s3, BUCKET),
             queue=Queue(aws.sqs, aws.queue_url),
             now_ms=lambda: self.now_ms,
@@ -74,9 +74,9 @@ class Bench:
         self.runs = ExportRunner(
             jobs=self.jobs,
             leaderboards=registry,
-            results=self.results,
+            results=results,
             disqualified_players=DisqualifiedPlayers(self.audit_log),
-            reads=self.reads,
+            reads=reads,
             s3=aws.s3,
             bucket=BUCKET,
             now_ms=lambda: self.now_ms,

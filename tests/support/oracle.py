@@ -303,7 +303,8 @@ def ahead_of(board: Mapping[str, Any], entry: Entry, place: tuple[int, int, str]
     """Whether an entry ranks ahead of (points, when they were reached, user id), whoever stands there."""
     points, at_ms, user_id = place
     if entry.score != points:
-        return (entry.score > points) == (board.get("order", "desc") == "desc")
+        highest_first: bool = board.get("order", "desc") == "desc"
+        return (entry.score > points) == highest_first
     return (entry.reached_at_ms, entry.user_id.encode()) < (at_ms, user_id.encode())
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import requests
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from infra.local.config import PARTITIONS, TOPIC
 from infra.local.resources import client
@@ -111,9 +111,14 @@ class System:
         """Send (key, value) pairs in their order and wait until the broker has all of them."""
         settings: dict[str, Any] = {"linger.ms": 20, "enable.idempotence": True, "log_level": 3}
         producer = Producer({"bootstrap.servers": self._servers, **settings})
-        failed: list[Any] = []
+        failed: list[KafkaError] = []
+
+        def note_failure(error: KafkaError | None, _: object) -> None:
+            if error is not None:
+                failed.append(error)
+
         for key, value in records:
-            producer.produce(TOPIC, value=value, key=key, on_delivery=lambda error, _: error and failed.append(error))
+            producer.produce(TOPIC, value=value, key=key, on_delivery=note_failure)
             producer.poll(0)
         assert producer.flush(TIMEOUT_S) == 0
         assert not failed
@@ -129,8 +134,10 @@ class System:
             for message in consumer.consume(5_000, 0.2):
                 assert message.error() is None
                 _, appended_at_ms = message.timestamp()
-                place = (message.partition(), message.offset())
-                found.append(TopicRecord(*place, appended_at_ms, message.key(), message.value()))
+                partition, offset = message.partition(), message.offset()
+                assert partition is not None
+                assert offset is not None
+                found.append(TopicRecord(partition, offset, appended_at_ms, message.key(), message.value()))
             return len(found) == sum(ends.values())
 
         until(read, "the topic is read to its end")

@@ -13,7 +13,7 @@ TEMPLATE = ROOT / "template.yaml"
 NESTED = sorted((ROOT / "infra" / "templates").glob("*.yaml"))
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Reads CloudFormation's short forms as what stands behind them."""
 
 

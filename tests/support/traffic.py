@@ -87,7 +87,7 @@ class Traffic:
 
     def conflicting(self, pairs: list[Pair], count: int) -> list[Pair]:
         """Other content under the ids of some of the events."""
-        conflicts = []
+        conflicts: list[Pair] = []
         for key, value in self._rng.sample(pairs, count):
             event = json.loads(value or b"")
             change = self._rng.choice([{"points": event["points"] + 1}, {"attributes": {"changed": "yes"}}])

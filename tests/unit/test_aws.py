@@ -24,7 +24,7 @@ from tests.unit.test_settings import COMPLETE
 
 MAKERS = (".client", ".resource", ".create_client", "create_session")
 STATED = ("connect_timeout", "read_timeout", "retries")
-KEYS = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "eu-central-1"}
+KEYS: dict[str, Any] = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "eu-central-1"}
 
 
 def calls(file: Path) -> Iterator[ast.Call]:

@@ -97,7 +97,7 @@ def test_wrong_settings_of_the_topic_are_measured_and_told(
 
 
 def test_what_is_acknowledged_as_lost_is_named_by_partition_and_offset(module: Any) -> None:
-    acknowledged: list[tuple[int, int]] = []
+    acknowledged: list[tuple[int, int, int | None]] = []
     module.wiring.coverage = SimpleNamespace(acknowledge=lambda *place: acknowledged.append(place))
 
     module.handler(msgspec.json.decode((EVENTS / "close-acknowledge.json").read_bytes()), CONTEXT)

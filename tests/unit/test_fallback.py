@@ -49,12 +49,10 @@ def fallback(entries: Sequence[Entry], standings: Any = None, out: frozenset[str
     below += [len(lines) - 1] if len(lines) > TOP and len(lines) - 1 not in below else []
     samples = [Sample(position + 1, *lines[position]) for position in below]
     snapshot = Snapshot(7, len(lines), 1_000, lines[:TOP], samples)
-    parts: Any = (
-        SimpleNamespace(find=lambda *_: snapshot),
-        SimpleNamespace(standings=standings),
-        SimpleNamespace(now=lambda _: Disqualified(0, out)),
-    )
-    return Fallback(*parts, lambda: 2_000)
+    snapshots: Any = SimpleNamespace(find=lambda *_: snapshot)
+    reads: Any = SimpleNamespace(standings=standings)
+    disqualified_players: Any = SimpleNamespace(now=lambda _: Disqualified(0, out))
+    return Fallback(snapshots, reads, disqualified_players, lambda: 2_000)
 
 
 def run(leaderboard: Leaderboard, entries: Sequence[Entry], selection: Selection) -> list[Entry]:

@@ -110,9 +110,10 @@ class Service:
         reads = Reads(client, Tables(), in_turn, Backoff())
         committer = Committer(Commits(client, Tables()), reads, in_a_row, Backoff())
         letters = DeadLetterQueue(parts, parts, "letters")
-        self.registry: Any = Registry()
+        self.registry = Registry()
+        leaderboards: Any = self.registry
         self._ingest = Ingest(
-            leaderboards=self.registry,
+            leaderboards=leaderboards,
             committer=committer,
             projector=parts,
             dead_letters=letters,

@@ -62,9 +62,10 @@ def test_as_of_is_never_later_than_what_was_read(cache: Cache, rankings: Ranking
     """An event between the read and the answer is not in it, so that the answer must not claim its instant."""
     registry: Any = SimpleNamespace(periods=lambda _: [])
     none: Any = None
+    queries: Any = cache
     players = PlayerReads(
-        rankings=rankings, queries=cache, reads=none, registry=registry, results=none, now_ms=cache.now_ms
-    )  # type: ignore[arg-type]
+        rankings=rankings, queries=queries, reads=none, registry=registry, results=none, now_ms=cache.now_ms
+    )
     player = rankings.player(BOARD, ALL_TIME, "ann", 1)
     assert player is not None
     found = [

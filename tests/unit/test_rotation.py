@@ -93,10 +93,14 @@ def steps_of(done: list[str], **windows: int) -> dict[str, Iterator[Step]]:
     return {name: iter([finish(name)] * count) for name, count in windows.items()}
 
 
+def refuse(name: str, error: Exception) -> None:
+    pytest.fail(f"{name}: {error}")
+
+
 def test_leaderboards_take_turns_window_by_window_however_many_one_has(rounds: Any) -> None:
     done: list[str] = []
 
-    left = Turns(rounds, "work").take(steps_of(done, a=500, b=2, c=1), lambda: True, pytest.fail)
+    left = Turns(rounds, "work").take(steps_of(done, a=500, b=2, c=1), lambda: True, refuse)
 
     assert done[:5] == ["a", "b", "c", "a", "b"]
     assert len(done) == 503
@@ -107,8 +111,8 @@ def test_the_next_run_begins_behind_the_leaderboard_that_was_served_last(rounds:
     done: list[str] = []
     turns = Turns(rounds, "work")
 
-    assert turns.take(steps_of(done, a=2, b=2, c=2), Clock(2).has_time, pytest.fail) == ({"c"}, {"a", "b"})
-    turns.take(steps_of(done, a=1, b=1, c=2), Clock(2).has_time, pytest.fail)
+    assert turns.take(steps_of(done, a=2, b=2, c=2), Clock(2).has_time, refuse) == ({"c"}, {"a", "b"})
+    turns.take(steps_of(done, a=1, b=1, c=2), Clock(2).has_time, refuse)
 
     assert done == ["a", "b", "c", "a"]
 
@@ -134,7 +138,7 @@ def test_a_window_that_always_takes_the_whole_run_keeps_no_other_leaderboard_wai
 
         steps = {name: iter([finish(name) for _ in range(count)]) for name, count in todo.items() if count}
         try:
-            Turns(rounds, "work").take(steps, clock.has_time, pytest.fail)
+            Turns(rounds, "work").take(steps, clock.has_time, refuse)
         except Killed:
             assert dies
 
@@ -145,7 +149,7 @@ def test_leaderboards_that_fill_every_run_leave_a_slow_one_its_turn(rounds: Any)
     done: list[str] = []
     for _ in range(6):
         steps = steps_of(done, a=50, slow=1)
-        Turns(rounds, "work").take(steps, Clock(1).has_time, pytest.fail)
+        Turns(rounds, "work").take(steps, Clock(1).has_time, refuse)
 
     assert done == ["a", "slow"] * 3
 
@@ -167,4 +171,4 @@ def test_who_fails_keeps_no_other_waiting_and_is_not_asked_again_in_that_run(rou
 
 
 def test_idle_leaderboards_cost_no_look_at_the_round() -> None:
-    assert Turns(None, "work").take({}, lambda: True, pytest.fail) == (set(), set())  # type: ignore[arg-type]
+    assert Turns(None, "work").take({}, lambda: True, refuse) == (set(), set())  # type: ignore[arg-type]

@@ -222,7 +222,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         text = raw if body is None else msgspec.json.encode(body).decode()
-        event = {
+        event: dict[str, Any] = {
             "version": "2.0",
             "rawPath": path,
             "rawQueryString": query if isinstance(query, str) else urlencode(query, safe=","),
@@ -235,8 +235,8 @@ class Api:
             "isBase64Encoded": False,
         }
         if self.claims is not None:
-            event["requestContext"]["authorizer"] = {"jwt": {"claims": self.claims, "scopes": None}}  # type: ignore[index]
-        return Answer(self._serve(event, self.context))  # type: ignore[arg-type]
+            event["requestContext"]["authorizer"] = {"jwt": {"claims": self.claims, "scopes": None}}
+        return Answer(self._serve(event, self.context))
 
     def get(self, path: str, **query: Any) -> Answer:
         return self.call("GET", path, {name.rstrip("_"): value for name, value in query.items()})

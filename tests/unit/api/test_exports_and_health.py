@@ -9,7 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from functions.api.routes.health import Probes
+from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
+from shared.domain.windows import Window
 from shared.reads.rankings import UnknownTier
 from shared.truth.counters import Noted, TopicSettings
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, ExportRequest
@@ -137,8 +139,13 @@ def test_a_tier_that_the_window_is_not_ranked_with_is_422(api: Api) -> None:
 def test_what_is_to_be_exported_is_taken_as_it_was_asked(api: Api, query: str, request_: ExportRequest) -> None:
     gold = Tier("gold", TierRule.TOP_N, 1)
     api.registry.boards["cup"] = replace(api.registry.boards["cup"], tiers=(gold,))
-    asked = []
-    api.parts.exports.ask = lambda _leaderboard, _window, one: asked.append(one) or job()
+    asked: list[ExportRequest] = []
+
+    def ask(_leaderboard: Leaderboard, _window: Window, one: ExportRequest) -> SimpleNamespace:
+        asked.append(one)
+        return job()
+
+    api.parts.exports.ask = ask
     assert api.call("GET", "/leaderboards/cup/export", query).status == 202
     assert asked == [request_]
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from msgspec.structs import replace
+from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from functions.api.exposition import to_text
@@ -63,11 +64,16 @@ def test_what_hangs_or_fails_is_left_out_and_not_asked_again_until_it_has_answer
     assert done.wait(10)
 
 
+def families_of(text: str) -> list[Metric]:
+    """As a Prometheus reads the text."""
+    return [*text_string_to_metric_families(text)]  # type: ignore[no-untyped-call]
+
+
 def samples(truth: TruthGauges) -> dict[str, dict[tuple[str, ...], float]]:
     """Sample name → values of its labels but the topic → value, as a Prometheus reads the text."""
     text = to_text(replace(EXAMPLE, truth=truth)).decode()
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    for family in text_string_to_metric_families(text):
+    for family in families_of(text):
         for one in family.samples:
             labels = tuple(value for name, value in one.labels.items() if name != "topic")
             found.setdefault(one.name, {})[labels] = one.value
@@ -124,7 +130,7 @@ def test_the_lag_is_shown_with_when_it_was_looked_at_and_not_before() -> None:
 def test_units_are_base_units_at_the_end_of_the_name_and_the_text_has_an_end() -> None:
     text = to_text(EXAMPLE).decode()
 
-    families = list(text_string_to_metric_families(text))
+    families = families_of(text)
     for family in families:
         assert family.unit == ("seconds" if "seconds" in family.name else "records" if "records" in family.name else "")
         assert family.name.endswith(family.unit)
@@ -134,8 +140,8 @@ def test_units_are_base_units_at_the_end_of_the_name_and_the_text_has_an_end() -
 
 
 def test_the_example_of_the_contract_is_what_a_scrape_may_show() -> None:
-    shown = {family.name: family for family in text_string_to_metric_families(to_text(EXAMPLE).decode())}
-    for family in text_string_to_metric_families(_EXAMPLE):
+    shown = {family.name: family for family in families_of(to_text(EXAMPLE).decode())}
+    for family in families_of(_EXAMPLE):
         like = shown[family.name]
         assert (family.type, family.documentation) == (like.type, like.documentation)
         assert {*family.samples[0].labels} == {*like.samples[0].labels}

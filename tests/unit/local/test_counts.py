@@ -5,6 +5,7 @@ import pytest
 from functions.api.exposition import Scrape, to_text
 from infra.local.counts import Counts, fetch, parse
 from shared.admin.gauges import TruthGauges
+from shared.domain.rejections import Reason
 from shared.truth.counters import Noted
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position
 
@@ -16,7 +17,7 @@ def position(partition: int, **counts: int) -> Position:
 
 
 def test_counts_are_those_of_all_partitions_as_the_api_tells_them() -> None:
-    unknown, late = REJECTED["unknown_leaderboard"], REJECTED["too_late"]
+    unknown, late = REJECTED[Reason.UNKNOWN_LEADERBOARD], REJECTED[Reason.TOO_LATE]
     positions = [position(0, **{APPLIED: 7, unknown: 371}), position(1, **{APPLIED: 1_200, DUPLICATE: 2, late: 0})]
     truth = TruthGauges(positions, Noted("score-events", 0, None), (), truncated=False, due={})
 

@@ -62,9 +62,12 @@ def test_one_invocation_takes_the_records_of_all_partitions_and_its_success_comm
 
 def test_records_have_the_shape_that_lambda_gives_them() -> None:
     events: list[dict[str, Any]] = []
-    trigger = EventSourceMapping(
-        Policy(), lambda event: events.append(event) or OK, Destination(), max, bootstrap_servers="b:9092"
-    )
+
+    def function(event: dict[str, Any]) -> Any:
+        events.append(event)
+        return OK
+
+    trigger = EventSourceMapping(Policy(), function, Destination(), max, bootstrap_servers="b:9092")
     trigger.add([Message(TOPIC, 2, 7, 1234, "LOG_APPEND_TIME", b"key", b"\x00\xff", [("trace", b"\x01\x02")])])
     trigger.add([Message(TOPIC, 2, 8, 1235, "LOG_APPEND_TIME", None, None)])
     trigger.run(0)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,8 @@ async def pool(size: int = 2, timeout_s: float = 60, **more: Any) -> AsyncIterat
         await running.close()
 
 
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 120))  # type: ignore[arg-type]
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 120))
 
 
 async def appears(path: Path) -> None:
@@ -73,7 +73,7 @@ async def appears(path: Path) -> None:
 def test_each_process_runs_one_request_at_a_time_and_all_processes_run() -> None:
     async def test() -> None:
         async with pool(3) as workers:
-            answers = []
+            answers: list[dict[str, int]] = []
             while len({one["pid"] for one in answers}) < 3:
                 answers += await asyncio.gather(*(workers({"number": number}) for number in range(200)))
             assert {one["number"] for one in answers} == set(range(200))
@@ -162,7 +162,7 @@ def test_a_function_that_can_not_be_loaded_stops_the_start_with_its_cause() -> N
 def test_workers_end_with_the_pool() -> None:
     async def test() -> None:
         async with pool(2) as workers:
-            pids = set()
+            pids: set[int] = set()
             while len(pids) < 2:
                 pids |= {one["pid"] for one in await asyncio.gather(*(workers({}) for _ in range(50)))}
         for pid in pids:

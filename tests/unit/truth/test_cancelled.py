@@ -103,18 +103,19 @@ def test_a_condition_of_a_single_write_answers_with_the_item_that_is_there() -> 
 @pytest.mark.parametrize("code", ["ThrottlingException", "TransactionConflictException"])
 def test_throttling_of_a_single_write_does_not_pass_for_a_condition(code: str) -> None:
     client = failing(ClientError({"Error": {"Code": code}}, "UpdateItem"))
-    for write in (
+    writes: list[Callable[[], object]] = [
         lambda: update_if(client, "registry", {}, "SET a = :a", "b = :b", values={}),
         lambda: delete_if(client, "registry", {}, "b = :b", values={}),
         lambda: ExportJobs(client, "registry").update(JOB, JOB),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(Unavailable):
             write()
 
 
 def by_pynamodb(kind: type[Any], error: ClientError) -> Exception:
     """An error as PynamoDB raises it: it keeps a part of the client's and names that as the cause."""
-    kept = VerboseClientError({"Error": error.response["Error"]}, "operation")  # type: ignore[no-untyped-call]
+    kept = VerboseClientError({"Error": error.response["Error"]}, "operation")
     kept.__cause__ = error
     raised: Exception = kind("failed", kept)
     return raised
