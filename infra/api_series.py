@@ -5,8 +5,8 @@ from typing import Final
 
 from functions.api.exposition import Scrape
 from shared.admin.gauges import CacheGauges, TruthGauges
+from shared.domain.calendar import Day, WindowKind
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.domain.windows import Day, WindowKind
 from shared.truth.counters import Noted, TopicLag
 from shared.truth.progress import Position
 

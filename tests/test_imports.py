@@ -49,7 +49,7 @@ def test_every_contract_is_there_and_none_has_exceptions() -> None:
 
 WRONG = {
     "the domain does I/O": ("shared/domain/tiers.py", "import boto3", DOMAIN),
-    "the domain asks for the time": ("shared/domain/windows.py", "import time", DOMAIN),
+    "the domain asks for the time": ("shared/domain/calendar.py", "import time", DOMAIN),
     "the domain reads the environment": ("shared/domain/rules.py", "import os", DOMAIN),
     "the domain knows the truth": ("shared/domain/standings.py", "import shared.truth.keys", LAYERS),
     "the truth knows a use case": ("shared/truth/keys.py", "import shared.ingest.planner", LAYERS),

@@ -8,8 +8,8 @@ from msgspec import UNSET, Struct, UnsetType
 from functions.api.views import WindowView, window_view
 from shared.cache.leases import RebuildState
 from shared.domain.audit import AuditEntry
+from shared.domain.calendar import Window, WindowStatus
 from shared.domain.events import format_instant
-from shared.domain.windows import Window, WindowStatus
 from shared.reads.result_versions import ResultVersion
 from shared.rebuild.builder import RebuildProgress
 

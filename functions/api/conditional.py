@@ -15,8 +15,8 @@ from starlette.requests import HTTPConnection
 from functions.api.views import answer
 from shared.cache.waits import RETRY_S, Waits
 from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.domain.calendar import WindowStatus
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import WindowStatus
 from shared.reads.answers import Ranking, RankingSource
 
 WAIT_MAX_S: Final = 20

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.admin.gauges import CacheGauges, TruthGauges
-from shared.domain.windows import day_end_ms
+from shared.domain.calendar import day_end_ms
 from shared.truth.counters import Noted
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position
 

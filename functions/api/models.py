@@ -18,13 +18,13 @@ from pydantic.alias_generators import to_camel
 from pydantic_core.core_schema import ValidationInfo
 
 from functions.api.durations import parse_duration
+from shared.domain.calendar import Window, WindowKind, parse_day, parse_id
 from shared.domain.events import LEADERBOARD_ID_PATTERN, POINTS_MAX
 from shared.domain.labels import FILTER_NAME_PATTERN, FILTERS_MAX
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason
 from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import Window, WindowKind, parse_day, parse_id
 from shared.truth.export_jobs import Compression, ExportFormat
 from shared.truth.keys import ACT_NUMBER_MAX
 

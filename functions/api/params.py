@@ -14,12 +14,7 @@ from functions.api.models import ATTRIBUTE_PREFIX, LISTS, RankingQuery, WindowQu
 from functions.api.problems import NAME_CHARACTERS_MAX, InvalidRequest, UnknownLeaderboard, UnknownPeriod
 from functions.api.query import pairs_of, value_of, values_of
 from shared.assembly import Wiring
-from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, LEADERBOARD_ID_PATTERN, check_user_id
-from shared.domain.periods import Period
-from shared.domain.rejections import Rejection
-from shared.domain.rules import Leaderboard
-from shared.domain.selections import Selection
-from shared.domain.windows import (
+from shared.domain.calendar import (
     ALL_TIME,
     Day,
     InvalidWindow,
@@ -32,6 +27,11 @@ from shared.domain.windows import (
     parse_week,
     weekly,
 )
+from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, LEADERBOARD_ID_PATTERN, check_user_id
+from shared.domain.periods import Period
+from shared.domain.rejections import Rejection
+from shared.domain.rules import Leaderboard
+from shared.domain.selections import Selection
 from shared.lookups.leaderboards import KEEP_MS
 from shared.lookups.remembered import Kept
 from shared.reads.cursors import Cursor, InvalidCursor, filters_of

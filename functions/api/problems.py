@@ -15,7 +15,7 @@ from functions.api.security import Forbidden, Unauthenticated
 from shared.admin.disqualifications import AuditLogFull
 from shared.cache.range_budget import FULL_RETRY_S, NoRoomForRanges, RangeBudgetSpent, RangeRefused
 from shared.cache.windows import CacheUnavailable
-from shared.domain.windows import InvalidWindow
+from shared.domain.calendar import InvalidWindow
 from shared.messaging.queues import QueueUnavailable
 from shared.reads.rankings import Rebuilding, UnknownFilter, UnknownTier
 from shared.rebuild.on_demand import TooManyRanges

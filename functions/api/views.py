@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from functions.api.durations import format_duration
 from functions.api.problems import Problem
+from shared.domain.calendar import Window, WindowKind, WindowStatus, format_day
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import Window, WindowKind, WindowStatus, format_day
 from shared.reads.answers import Ranking
 
 JSON: Final = "application/json"

@@ -20,10 +20,10 @@ from infra.bench.results import Figure
 from infra.local.config import Config, Ports
 from shared import settings
 from shared.assembly import Wiring
+from shared.domain.calendar import ALL_TIME_BUCKET
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME_BUCKET
 from shared.exports.table import Lines, RankedTable
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.truth.items import standing_item

@@ -20,7 +20,7 @@ from shared import settings
 from shared.assembly import Wiring, now_ms
 from shared.closing.finalizer import Finalizer
 from shared.domain.audit import Disqualified
-from shared.domain.windows import Day, parse_day, weekly
+from shared.domain.calendar import Day, parse_day, weekly
 from shared.rebuild.builder import Rebuild
 
 WEEK: Final = weekly(Day(20_601))

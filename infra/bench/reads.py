@@ -31,9 +31,9 @@ from shared.assembly import now_ms
 from shared.cache import keys
 from shared.cache.leases import Builds
 from shared.cache.windows import WindowCache
+from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, day_of
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, day_of
 from shared.truth.tables import create_tables
 
 BOARD: Final = Leaderboard(id="autumn-cup", name="Cup", aggregation=Aggregation.SUM)

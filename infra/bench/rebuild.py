@@ -16,9 +16,9 @@ from infra.bench.ingest import environment, put_leaderboard
 from infra.bench.results import Figure
 from shared.assembly import now_ms
 from shared.cache import keys
+from shared.domain.calendar import ALL_TIME_BUCKET, Day, daily, day_of, format_day
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of, format_day
 from shared.rebuild.builder import Outcome
 from shared.truth.items import standing_item
 from shared.truth.keys import days_partition

@@ -15,9 +15,9 @@ from infra.bench.ingest import environment
 from infra.bench.results import Figure
 from shared.assembly import now_ms
 from shared.cache.windows import WindowCache
+from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of, weekly
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of, weekly
 
 WINDOWS: Final = 3
 PAGE: Final = 100

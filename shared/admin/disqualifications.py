@@ -6,9 +6,9 @@ from typing import Final
 
 from shared.cache.windows import CacheUnavailable, WindowCache, is_kept
 from shared.domain.audit import AuditAction, AuditEntry, Disqualified, disqualified
+from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MIN, Day, daily, day_of, weekly
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, DAY_MIN, Day, daily, day_of, weekly
 from shared.telemetry import logger
 from shared.truth.audit_log import AuditLog, AuditLogConflict
 from shared.truth.commits import Unavailable

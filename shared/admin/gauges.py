@@ -6,8 +6,8 @@ from typing import Final
 from msgspec import Struct
 
 from shared.cache.windows import WindowCache
+from shared.domain.calendar import ALL_TIME, WindowKind, daily, day_of, weekly
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import ALL_TIME, WindowKind, daily, day_of, weekly
 from shared.messaging.queues import DeadLetterQueue
 from shared.truth.counters import FunctionCounters, Noted
 from shared.truth.progress import Position, Progress

@@ -1,7 +1,7 @@
 """Keys of Redis. The hash tag keeps all of a leaderboard in one cluster slot, so that one script reaches all of it."""
 
+from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Window
 
 
 def prefix(leaderboard_id: str) -> str:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from msgspec import Struct
 
 from shared.cache import keys
-from shared.domain.windows import Window
+from shared.domain.calendar import Window
 
 if TYPE_CHECKING:
     from shared.cache.windows import WindowCache

@@ -6,9 +6,9 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.calendar import Window, WindowKind
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.standings import Score
-from shared.domain.windows import Window, WindowKind
 
 RETENTION_MS: Final = 35 * 86_400_000
 """How long a daily or weekly window stays after its last record may count; read later, it is built from the truth."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from shared.cache import keys
 from shared.cache.windows import WindowCache
-from shared.domain.windows import Day, Window, daily
+from shared.domain.calendar import Day, Window, daily
 
 READ: Final = "{ranges}:read"
 BYTES: Final = "{ranges}:bytes"

@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from shared.cache import keys, labels
 from shared.cache.windows import HEAD_BYTES, Page, WindowCache, to_lines, to_page
+from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import Window
 
 _BY_RANK: Final = (TierRule.TOP_N, TierRule.TOP_PERCENT)
 

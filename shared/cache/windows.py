@@ -30,11 +30,11 @@ from shared.cache.pages import (
     to_points,
 )
 from shared.domain.audit import Disqualified
+from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, DAY_MIN, Day, Window, daily, day_of, weekly
 from shared.domain.rules import LATENESS_MAX_MS, Leaderboard, Order
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
 from shared.domain.standings import Standing
 from shared.domain.tiers import TierRule
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, DAY_MIN, Day, Window, daily, day_of, weekly
 
 __all__ = [
     "APPLY_PLAYERS",

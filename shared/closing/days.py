@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from shared.closing.coverage import CLOCK_SKEW_MS, Coverage, Missing
 from shared.closing.first_days import first_possible_day
 from shared.closing.runs import Blocked, Cause, Run
+from shared.domain.calendar import DAY_MS, Day, Window, daily, format_day, weekly
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import DAY_MS, Day, Window, daily, format_day, weekly
 from shared.lookups.leaderboards import KEEP_MS
 from shared.messaging.topic import TopicUnavailable
 from shared.truth.finals import DUE_MAX, FinalResults

@@ -20,9 +20,9 @@ from shared.closing.result_files import (
     difference_file,
     ranking_file,
 )
+from shared.domain.calendar import Day, Window, WindowStatus
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Day, Window, WindowStatus
 from shared.files.manifest import Manifest, describe
 from shared.files.scratch import scratch
 from shared.files.upload import Upload, abort_left_over

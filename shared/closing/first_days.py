@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from shared.domain.calendar import DAY_MS, Day, day_of
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import DAY_MS, Day, day_of
 from shared.truth.registry import Registry
 
 BACKLOG_MS: Final = 7 * DAY_MS

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from shared.cache.labels import member, user_of
 from shared.domain.audit import Disqualified
+from shared.domain.calendar import Day
 from shared.domain.labels import Label, latest_labels
 from shared.domain.ranking import Entry, from_order_bytes, order_bytes, to_entries
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Score, Standing, combine
-from shared.domain.windows import Day
 from shared.files.sorting import Sorter
 
 PlayerStandings = tuple[str, Sequence[tuple[Day, Standing]]]

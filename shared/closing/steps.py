@@ -8,8 +8,8 @@ from shared.closing.coverage import CLOCK_SKEW_MS
 from shared.closing.finalizer import Drift, Finalizer, NotComparable
 from shared.closing.runs import Blocked, Cause, Run
 from shared.domain.audit import AuditEntry
+from shared.domain.calendar import Window, WindowKind
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Window, WindowKind
 from shared.messaging.notifications import Notifications, NotificationUnavailable, WindowFinal
 from shared.rotation import Step
 from shared.truth.audit_log import AuditLog

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared.domain.windows import Day, Window, custom
+from shared.domain.calendar import Day, Window, custom
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,11 +6,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from shared.domain.calendar import Day, Window, day_end_ms, day_of, format_day
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
 from shared.domain.labels import FILTERS_MAX, FilterName
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.tiers import Tier
-from shared.domain.windows import Day, Window, day_end_ms, day_of, format_day
 
 LATENESS_MAX_MS: Final = 366 * 86_400_000
 """Longest wait for late records. Longer would keep a year's windows from ever becoming final."""

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from shared.domain.calendar import Day
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.labels import Label, labels_of, latest_labels
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Aggregation, Order
-from shared.domain.windows import Day
 
 
 class DaySums(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Window
 from shared.files.links import Downloads
 from shared.files.manifest import manifest_key
 from shared.lookups.results import Result, Results

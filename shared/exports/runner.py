@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from shared.admin.disqualifications import DisqualifiedPlayers, present
 from shared.domain.audit import Disqualified
+from shared.domain.calendar import Day, Window, parse_id
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Day, Window, parse_id
 from shared.exports.heartbeat import JobHeartbeat
 from shared.exports.table import RankedTable
 from shared.files.manifest import Manifest, describe

@@ -11,10 +11,10 @@ from typing import Any, Final, Self
 
 import duckdb
 
+from shared.domain.calendar import Day
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import Day
 from shared.reads.rankings import check_tier
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 

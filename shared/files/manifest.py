@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from shared.domain.windows import Window, WindowStatus, format_day
+from shared.domain.calendar import Window, WindowStatus, format_day
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 
 if TYPE_CHECKING:

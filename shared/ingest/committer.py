@@ -4,10 +4,10 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from functools import partial
 from typing import Final
 
+from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MIN, Day, day_of
 from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import DaySums, Standing
-from shared.domain.windows import ALL_TIME_BUCKET, DAY_MIN, Day, day_of
 from shared.ingest.backpressure import TRIES_MAX, Pressure
 from shared.ingest.candidates import Candidate, Disposition
 from shared.ingest.planner import Plan, judge, pack, plan

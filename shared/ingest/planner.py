@@ -5,11 +5,11 @@ from typing import Protocol
 
 import msgspec
 
+from shared.domain.calendar import ALL_TIME_BUCKET, Day, day_of
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import DaySums, Standing, add
-from shared.domain.windows import ALL_TIME_BUCKET, Day, day_of
 from shared.ingest.candidates import Candidate, Disposition
 from shared.truth.commits import TRANSACTION_ITEMS_MAX, PlayerCommit, PlayerKey
 from shared.truth.reads import BATCH_GET_KEYS_MAX

@@ -5,9 +5,9 @@ from enum import Enum, auto
 from functools import partial
 
 from shared.cache.windows import CacheRefused, CacheUnavailable, Standings, WindowCache
+from shared.domain.calendar import Day
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import Day
 from shared.messaging.queues import Queue, QueueUnavailable, repair_messages
 from shared.retries import RunParallel
 from shared.telemetry import logger

@@ -6,8 +6,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Window
 from shared.lookups.remembered import Lookup, at_once
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalResult, FinalResults

@@ -6,11 +6,11 @@ from enum import StrEnum
 from msgspec import Struct
 
 from shared.cache.leases import BuildProgress
+from shared.domain.calendar import Day, Window, WindowStatus
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier
-from shared.domain.windows import Day, Window, WindowStatus
 from shared.truth.items import LedgerEntry
 
 

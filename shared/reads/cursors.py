@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from shared.domain.calendar import Window, parse_id
 from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score
-from shared.domain.windows import Window, parse_id
 
 FILTERS_BYTES: Final = 8
 """Of the digest by which a cursor tells the filters that it belongs to: it is signed, so nobody can look for another

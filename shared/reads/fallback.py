@@ -8,13 +8,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.domain.calendar import Day, Window
 from shared.domain.ranking import Entry, order_key, points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.snapshots import Snapshot
 from shared.domain.standings import Score, combine
 from shared.domain.tiers import Tier, points_to_next_tier
-from shared.domain.windows import Day, Window
 from shared.reads.answers import PlayerRanking, Ranking, RankingSource
 from shared.rebuild.snapshots import WindowSnapshots
 from shared.truth.reads import Reads

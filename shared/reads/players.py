@@ -7,11 +7,11 @@ from typing import Final
 from shared.cache.leases import BuildProgress
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import CacheUnavailable
+from shared.domain.calendar import ALL_TIME, Day, Window, WindowKind, daily, day_of, weekly
 from shared.domain.periods import Period
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing, combine
 from shared.domain.tiers import TierRule, points_to_tiers
-from shared.domain.windows import ALL_TIME, Day, Window, WindowKind, daily, day_of, weekly
 from shared.lookups.remembered import Kept, Lookup, at_once
 from shared.lookups.results import Results
 from shared.messaging.queues import QueueUnavailable

@@ -11,11 +11,11 @@ import msgspec
 
 from shared.cache.searches import Players, Run, WindowSearches
 from shared.cache.windows import CacheUnavailable, Page, Position, WindowCache, is_kept
+from shared.domain.calendar import Window
 from shared.domain.ranking import points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.tiers import points_to_next_tier
-from shared.domain.windows import Window
 from shared.lookups.results import Results
 from shared.messaging.queues import Queue, QueueUnavailable, RepairRequest
 from shared.reads.answers import PlayerRanking, Ranking, RankingSource

@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
+from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Window
 from shared.files.links import Downloads
 from shared.files.manifest import manifest_key
 from shared.truth.finals import FinalResult, FinalResults

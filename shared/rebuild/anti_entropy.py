@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.cache.windows import CacheRefused, CacheUnavailable, WindowCache
+from shared.domain.calendar import Day, parse_id
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import Day, parse_id
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.queues import RepairRequest
 from shared.rebuild.builder import Outcome, Rebuild

@@ -19,9 +19,9 @@ from shared.cache.windows import (
     expires_ms,
     kept_until_ms,
 )
+from shared.domain.calendar import ALL_TIME_BUCKET, Day, Window, day_of
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, Day, Window, day_of
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
 

@@ -12,8 +12,8 @@ import msgspec
 from shared.cache.leases import Build, BuildProgress, Builds, Grant, LeaseLost, NoReaders
 from shared.cache.range_budget import EVICTIONS_MAX, FULL_RETRY_S, NoRoomForRanges, RangeBudget
 from shared.cache.windows import CacheUnavailable, WindowCache, is_kept
+from shared.domain.calendar import Day, Window, parse_id
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Day, Window, parse_id
 from shared.messaging.queues import Queue, RepairRequest
 from shared.rebuild.builder import IDLE_MS, Rebuild
 from shared.rebuild.callers import CALLER

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import msgspec
 
 from shared.cache.windows import WindowCache
+from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Window
 from shared.messaging.queues import Queue, RepairRequest
 
 

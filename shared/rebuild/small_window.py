@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from shared.domain.calendar import Day
 from shared.domain.ranking import order_key
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Score, Standing, combine
-from shared.domain.windows import Day
 
 Ranked = Sequence[tuple[str, Score]]
 """User id and score, in ranking order."""

@@ -7,9 +7,9 @@ from typing import Final
 from shared.admin.disqualifications import DisqualifiedPlayers, present
 from shared.cache.windows import RETENTION_MS, WindowCache
 from shared.domain.audit import Disqualified
+from shared.domain.calendar import ALL_TIME, Day, Window, daily, day_of, weekly
 from shared.domain.rules import Leaderboard
 from shared.domain.snapshots import Snapshot, snapshot_of
-from shared.domain.windows import ALL_TIME, Day, Window, daily, day_of, weekly
 from shared.rebuild.small_window import rank_players
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from shared.domain.calendar import ALL_TIME_BUCKET, Day, format_day
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, Day, format_day
 from shared.truth import keys
 from shared.truth.failures import Cancelled, Cause, ConditionFailed, ItemCause, Unavailable, passing_as_unavailable
 from shared.truth.items import (

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from shared.domain.calendar import Day, Window, parse_id
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Day, Window, parse_id
 from shared.truth import keys
 from shared.truth.commits import TRANSACTION_ITEMS_MAX
 from shared.truth.failures import ConditionFailed, passing_as_unavailable

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from shared.domain.calendar import Day
 from shared.domain.events import ScoreEvent
 from shared.domain.labels import Label
 from shared.domain.records import Source
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import DaySums, Standing
-from shared.domain.windows import Day
 from shared.truth import keys
 
 Item = dict[str, Any]

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from zlib import crc32
 
-from shared.domain.windows import Day, format_day
+from shared.domain.calendar import Day, format_day
 
 LEADERBOARDS = "leaderboards"
 """Partition of all definitions in the registry, e.g. `leaderboards` / `autumn-cup`."""

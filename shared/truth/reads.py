@@ -6,10 +6,10 @@ from heapq import merge
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.domain.calendar import ALL_TIME_BUCKET, Day, format_day
 from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, Day, format_day
 from shared.retries import Backoff
 from shared.streams import Merge
 from shared.truth import keys

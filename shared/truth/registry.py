@@ -14,9 +14,9 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
+from shared.domain.calendar import Day
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Day
 from shared.truth import keys
 from shared.truth.failures import ConditionFailed, meaning
 from shared.truth.guard import Guard

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from shared.domain.audit import AuditEntry
-from shared.domain.windows import Window, parse_id
+from shared.domain.calendar import Window, parse_id
 from shared.truth import keys
 from shared.truth.conditions import delete_if
 from shared.truth.queries import items

@@ -18,9 +18,9 @@ from infra.local.config import InvalidConfiguration
 from infra.local.servers import PACKAGES, free_port, ministack
 from shared import assembly as wiring
 from shared.assembly import now_ms
+from shared.domain.calendar import day_of, format_day
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
-from shared.domain.windows import day_of, format_day
 from shared.rebuild import on_demand as window_builds
 from tests.support.closing import BUCKET, Scene
 

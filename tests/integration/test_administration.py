@@ -11,8 +11,8 @@ from redis import Redis
 from shared.admin.redrive import Redriven
 from shared.assembly import now_ms
 from shared.cache.leases import BuildProgress
+from shared.domain.calendar import ALL_TIME_BUCKET, daily, day_of
 from shared.domain.rejections import Reason
-from shared.domain.windows import ALL_TIME_BUCKET, daily, day_of
 from shared.messaging.queues import RedriveFilter, RepairRequest
 from shared.rebuild.builder import rebuild_position
 

@@ -21,10 +21,10 @@ from infra.local.servers import ministack
 from shared import settings
 from shared.assembly import Wiring
 from shared.closing.finalizer import Finalizer
+from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MS, Day, format_day, weekly
 from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, format_day, weekly
 from shared.reads.answers import RankingSource
 from shared.rebuild.builder import Outcome
 from shared.truth import keys

@@ -17,9 +17,9 @@ from redis.retry import Retry
 from shared.assembly import now_ms
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
+from shared.domain.calendar import ALL_TIME_BUCKET, Day, daily, day_of, format_day, weekly
 from shared.domain.events import POINTS_MAX
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, Day, daily, day_of, format_day, weekly
 from shared.messaging.queues import RepairRequest
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalResult

@@ -14,11 +14,11 @@ from shared.closing.coverage import CLOCK_SKEW_MS
 from shared.closing.days import LAST_CALLS_MS
 from shared.closing.runs import Cause
 from shared.closing.service import DAYS
+from shared.domain.calendar import DAY_MS, Day, custom, daily, day_of, weekly
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import DAY_MS, Day, custom, daily, day_of, weekly
 from shared.ingest.candidates import Disposition
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.messaging.topic import Reach, TopicUnavailable

@@ -10,8 +10,8 @@ import pytest
 from botocore.client import BaseClient
 
 from shared.domain.audit import AuditAction
+from shared.domain.calendar import Day, custom, daily
 from shared.domain.periods import Period
-from shared.domain.windows import Day, custom, daily
 from shared.truth import keys
 from shared.truth.older_work import AGAIN_MS, OlderWork
 from shared.truth.rounds import Round, Rounds

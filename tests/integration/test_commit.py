@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MS, Day, parse_day
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, parse_day
 from shared.ingest.candidates import Candidate, Disposition
 from shared.ingest.committer import Committer
 from shared.retries import Backoff, Threads

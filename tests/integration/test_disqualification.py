@@ -12,10 +12,10 @@ from shared.cache.windows import RETENTION_MS, CacheUnavailable, Page
 from shared.closing.result_files import award_id
 from shared.closing.runs import Cause
 from shared.domain.audit import AuditAction, AuditEntry
+from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, custom, daily, weekly
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily, weekly
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.rebuild.builder import Outcome
 from shared.truth.audit_log import AuditLogConflict

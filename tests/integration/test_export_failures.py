@@ -20,8 +20,8 @@ from infra.local.config import Config as LocalConfig
 from infra.local.config import Ports
 from shared import settings
 from shared.assembly import Wiring
+from shared.domain.calendar import ALL_TIME_BUCKET
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET
 from shared.exports import heartbeat as running_jobs
 from shared.exports.jobs import FRESH_MS
 from shared.exports.runner import Contradiction, StillRunning

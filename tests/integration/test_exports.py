@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.audit import AuditAction, AuditEntry
+from shared.domain.calendar import ALL_TIME
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME
 from shared.exports.jobs import FRESH_MS
 from shared.files import upload as uploads
 from shared.files.manifest import manifest_key

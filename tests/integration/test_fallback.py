@@ -8,8 +8,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.assembly import now_ms
+from shared.domain.calendar import day_of, format_day
 from shared.domain.events import format_instant
-from shared.domain.windows import day_of, format_day
 from shared.truth.snapshots import Confirmation
 
 BODY = {

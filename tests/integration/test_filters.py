@@ -18,12 +18,23 @@ from shared.cache.leases import Builds
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
 from shared.closing.runs import Cause
+from shared.domain.calendar import (
+    ALL_TIME,
+    ALL_TIME_BUCKET,
+    DAY_MS,
+    Day,
+    Window,
+    custom,
+    daily,
+    day_of,
+    to_date,
+    weekly,
+)
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.labels import FILTERS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score, Standing, add
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, DAY_MS, Day, Window, custom, daily, day_of, to_date, weekly
 from shared.reads.answers import Ranking
 from shared.reads.rankings import UnknownFilter
 from shared.rebuild.builder import Outcome

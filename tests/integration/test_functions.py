@@ -17,11 +17,11 @@ from infra.local.config import Config, Ports, free_port
 from infra.local.servers import ministack
 from shared.assembly import now_ms
 from shared.closing.runs import Run
+from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of
 from shared.exports.table import RankedTable
 from shared.messaging.topic import Reach
 from shared.truth.commits import Commits, PlayerCommit, Unavailable

@@ -27,12 +27,12 @@ from infra.local.servers import free_port, ministack
 from shared import settings
 from shared.admin.redrive import Redriven
 from shared.assembly import Wiring, now_ms
+from shared.domain.calendar import ALL_TIME, Day, Window, daily, day_of, format_day
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME, Day, Window, daily, day_of, format_day
 from shared.truth.export_jobs import ExportRequest
 from shared.truth.finals import FinalResult
 from tests.support.closing import close

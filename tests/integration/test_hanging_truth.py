@@ -16,11 +16,11 @@ from infra.local.config import Config, Ports
 from shared import assembly as wiring
 from shared import settings
 from shared.assembly import Wiring, now_ms
+from shared.domain.calendar import Day, day_of
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.domain.windows import Day, day_of
 from shared.lookups import leaderboards
 from tests.support.silence import Silence
 

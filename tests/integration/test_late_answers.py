@@ -15,9 +15,9 @@ from shared import settings
 from shared.assembly import BREAKER_FAILURES, RETRIED, Wiring
 from shared.cache.leases import Builds
 from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET
 
 CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, has_events=True)
 ANN = {"ann": {ALL_TIME_BUCKET: Standing(5, 1, 1, version=1)}}

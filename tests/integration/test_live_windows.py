@@ -14,11 +14,7 @@ from redis import Redis
 from shared.cache import keys
 from shared.cache.leases import LEASE_MS, Builds, Grant, LeaseLost
 from shared.cache.windows import EXPIRY_MARGIN_MS, RETENTION_MS, WindowCache, expires_ms, is_kept
-from shared.domain.events import POINTS_MAX
-from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.snapshots import snapshot_of
-from shared.domain.standings import Standing
-from shared.domain.windows import (
+from shared.domain.calendar import (
     ALL_TIME,
     ALL_TIME_BUCKET,
     DAY_MS,
@@ -29,6 +25,10 @@ from shared.domain.windows import (
     parse_day,
     weekly,
 )
+from shared.domain.events import POINTS_MAX
+from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.snapshots import snapshot_of
+from shared.domain.standings import Standing
 
 MONDAY = parse_day("2099-01-05")
 NOW_MS = MONDAY * DAY_MS + 3_600_000

@@ -15,8 +15,8 @@ from redis.retry import Retry
 
 from shared.assembly import now_ms
 from shared.cache.windows import WindowCache
+from shared.domain.calendar import DAY_MS, daily, day_of
 from shared.domain.rejections import Reason
-from shared.domain.windows import DAY_MS, daily, day_of
 from shared.messaging.queues import DeadLetterQueue, Queue
 from shared.truth.counters import TopicLag
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress

@@ -12,11 +12,11 @@ import pytest
 
 from infra.prove import main, prove
 from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, custom, daily
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, daily
 from shared.exports.jobs import Exports
 from shared.exports.runner import ExportRunner
 from shared.files.links import Downloads

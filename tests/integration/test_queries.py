@@ -18,13 +18,13 @@ from redis import Redis
 from shared.cache.leases import Builds
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
+from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET
 from shared.domain.events import POINTS_MAX
 from shared.domain.ranking import Entry
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET
 from shared.reads.answers import Ranking
 from shared.reads.rankings import Rankings
 from tests.support import oracle

@@ -22,8 +22,8 @@ from shared.cache.range_budget import (
     RangeBudgetSpent,
     RangeRefused,
 )
+from shared.domain.calendar import Day, Window, custom
 from shared.domain.periods import Period
-from shared.domain.windows import Day, Window, custom
 from shared.rebuild.builder import IDLE_MS
 from shared.rebuild.callers import CALLER
 from shared.rebuild.on_demand import AT_ONCE_MS, RANGE_READS, Building

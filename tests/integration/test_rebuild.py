@@ -6,7 +6,7 @@ import pytest
 
 from shared.cache import keys
 from shared.cache.leases import LEASE_MS, Builds, Grant
-from shared.domain.windows import ALL_TIME, DAY_MS, Day, daily
+from shared.domain.calendar import ALL_TIME, DAY_MS, Day, daily
 from shared.rebuild.builder import REAPPLY_EVERY_MS, Outcome
 from shared.truth.commits import Unavailable
 from tests.support.closing import MONDAY, Scene

@@ -15,10 +15,10 @@ from shared.cache import keys
 from shared.cache.leases import Builds, LeaseLost
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import PROBE_EVERY_MS, CacheFull, CacheRefused, WindowCache
+from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, custom, daily, day_of, format_day, parse_day, weekly
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, custom, daily, day_of, format_day, parse_day, weekly
 from shared.messaging.queues import RepairRequest
 from shared.rebuild.anti_entropy import Repair
 

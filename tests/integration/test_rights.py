@@ -22,8 +22,8 @@ from infra.local.servers import ministack
 from shared.assembly import now_ms
 from shared.cache.windows import CacheUnavailable
 from shared.closing.days import LAST_CALLS_MS
+from shared.domain.calendar import DAY_MS, Day, day_of, format_day
 from shared.domain.events import POINTS_MAX, format_instant
-from shared.domain.windows import DAY_MS, Day, day_of, format_day
 from shared.files import upload as uploads
 from shared.messaging.queues import INLINE_BYTES_MAX
 from shared.messaging.topic import Outgoing, Reach

@@ -11,8 +11,8 @@ from redis import Redis
 from shared.cache import keys
 from shared.cache.leases import ASKED_MS, LEASE_MS, BuildProgress
 from shared.cache.windows import EXPIRY_MARGIN_MS, kept_until_ms
+from shared.domain.calendar import DAY_MS, Day, custom, format_day
 from shared.domain.periods import Period
-from shared.domain.windows import DAY_MS, Day, custom, format_day
 from shared.messaging.queues import QueueUnavailable, RepairRequest
 from shared.rebuild.anti_entropy import Interrupted
 from shared.rebuild.builder import IDLE_MS

@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.closing.ranking import FoldedWindow
+from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, Day, Window, custom, daily, to_date, weekly
 from shared.domain.events import POINTS_MAX
 from shared.domain.ranking import Entry, rank
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing, combine
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Day, Window, custom, daily, to_date, weekly
 from shared.ingest.candidates import Candidate, Disposition, read
 from shared.ingest.committer import Committer
 from shared.retries import Backoff

@@ -9,13 +9,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.events import POINTS_MAX, ScoreEvent, decode, format_instant, parse_instant
-from shared.domain.labels import Label, latest_labels
-from shared.domain.ranking import order_key, rank
-from shared.domain.rejections import Rejection
-from shared.domain.rules import Aggregation, Order
-from shared.domain.standings import DaySums, Score, Standing, add, combine
-from shared.domain.windows import (
+from shared.domain.calendar import (
     DAY_MAX,
     DAY_MIN,
     DAY_MS,
@@ -30,6 +24,12 @@ from shared.domain.windows import (
     to_date,
     weekly,
 )
+from shared.domain.events import POINTS_MAX, ScoreEvent, decode, format_instant, parse_instant
+from shared.domain.labels import Label, latest_labels
+from shared.domain.ranking import order_key, rank
+from shared.domain.rejections import Rejection
+from shared.domain.rules import Aggregation, Order
+from shared.domain.standings import DaySums, Score, Standing, add, combine
 from tests.support import oracle
 
 INSTANTS_MAX = 4_133_980_799_999

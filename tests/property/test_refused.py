@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MS, Day, day_of
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, DAY_MS, Day, day_of
 from shared.ingest.candidates import Candidate, Disposition
 from shared.ingest.committer import Committer
 from shared.ingest.service import Ingest

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from shared.domain.windows import DAY_MS
+from shared.domain.calendar import DAY_MS
 from shared.messaging.queues import DeadLetter
 from shared.truth.items import to_ledger_entry
 from tests.simulation.progress import DLQ

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from greenlet import getcurrent, greenlet
 
 from shared.assembly import TRUTH_ATTEMPTS, TRUTH_PATIENCE_MS
-from shared.domain.windows import parse_day
+from shared.domain.calendar import parse_day
 from shared.truth.guard import Guard
 from shared.truth.items import to_standing
 from shared.truth.keys import LEADERBOARDS

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
+from shared.domain.calendar import DAY_MS
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import DAY_MS
 
 HOUR_MS: Final = 3_600_000
 ARCHIVED: Final = "archived"

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.domain.windows import ALL_TIME_BUCKET
+from shared.domain.calendar import ALL_TIME_BUCKET
 from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
 

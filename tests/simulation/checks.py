@@ -15,7 +15,18 @@ from redis import Redis
 
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditAction, AuditEntry
-from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, WindowKind, daily, parse_day, parse_id, to_date, weekly
+from shared.domain.calendar import (
+    ALL_TIME,
+    DAY_MS,
+    Day,
+    Window,
+    WindowKind,
+    daily,
+    parse_day,
+    parse_id,
+    to_date,
+    weekly,
+)
 from shared.truth.finals import FinalResult, FinalResults
 from shared.truth.items import to_standing
 from shared.truth.keys import WORK, WORK_MOVED

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shared.domain.calendar import Day
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Day
 from shared.messaging.queues import DeadLetter
 from shared.truth.finals import FinalResults
 from shared.truth.keys import ledger_partition

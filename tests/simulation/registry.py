@@ -6,9 +6,9 @@ from typing import Final, Self
 
 from msgspec.structs import replace
 
+from shared.domain.calendar import Day
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Day
 from shared.truth.failures import passing_as_unavailable
 from shared.truth.keys import LEADERBOARDS
 from shared.truth.registry import Conflict

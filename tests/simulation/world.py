@@ -22,12 +22,12 @@ from shared.cache.searches import WindowSearches
 from shared.cache.windows import CacheRefused, CacheUnavailable, Page, WindowCache
 from shared.closing.days import INGEST_CALL_MS, LAST_CALLS_MS
 from shared.domain.audit import AuditEntry
+from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, custom, day_of
 from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
-from shared.domain.windows import ALL_TIME, DAY_MS, Day, Window, custom, day_of
 from shared.ingest.candidates import Candidate, Disposition
 from shared.messaging.queues import QueueUnavailable, RepairRequest
 from shared.messaging.topic import TopicUnavailable

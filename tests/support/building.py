@@ -8,7 +8,7 @@ import msgspec
 from shared.cache import keys
 from shared.cache.leases import Builds
 from shared.cache.range_budget import RangeBudget, RangeLimits
-from shared.domain.windows import Day, Window, custom
+from shared.domain.calendar import Day, Window, custom
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.queues import QueueUnavailable, RepairRequest
 from shared.rebuild.anti_entropy import Repair

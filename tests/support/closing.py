@@ -20,11 +20,11 @@ from shared.closing.finalizer import Finalizer
 from shared.closing.runs import Cause, Run
 from shared.closing.service import Closing
 from shared.closing.steps import ClosingSteps
+from shared.domain.calendar import DAY_MS, Day, Window
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.domain.windows import DAY_MS, Day, Window
 from shared.ingest.candidates import Candidate
 from shared.ingest.committer import Committer
 from shared.ingest.projector import Projector

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, Window
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME, ALL_TIME_BUCKET, Window
 from shared.exports.jobs import KEPT, PASSING, Exports
 from shared.exports.runner import ExportRunner
 from shared.files.links import Downloads

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from operator import itemgetter
 
 from shared.closing.ranking import PlayerStandings
+from shared.domain.calendar import Day
 from shared.domain.standings import Standing
-from shared.domain.windows import Day
 
 
 def by_player(lines: Iterable[tuple[Day, str, Standing]]) -> list[PlayerStandings]:

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.audit import Disqualified
+from shared.domain.calendar import ALL_TIME, Window, WindowKind, custom, parse_day
 from shared.domain.ranking import Entry, rank
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.selections import Place, Selection
 from shared.domain.snapshots import Sample, Snapshot
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import ALL_TIME, Window, WindowKind, custom, parse_day
 from shared.reads.fallback import STANDINGS_MAX, Fallback
 
 TOP, STEP = 8, 5

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from shared.closing.ranking import FoldedWindow, PlayerStandings, WindowRanking
 from shared.domain.audit import Disqualified
+from shared.domain.calendar import Day
 from shared.domain.events import POINTS_MAX
 from shared.domain.labels import Label
 from shared.domain.ranking import Entry, from_order_bytes, order_bytes, order_key, to_entries
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import Day
 from shared.files import sorting
 from shared.files.sorting import Sorter
 from shared.rebuild.small_window import Ranked, rank_players

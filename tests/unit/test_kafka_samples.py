@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from shared.domain.calendar import Day
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.domain.windows import Day
 from shared.ingest.candidates import Candidate
 from shared.ingest.committer import Committer
 from shared.ingest.service import Ingest

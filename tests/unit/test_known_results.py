@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from shared.domain.calendar import Day, daily
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.domain.windows import Day, daily
 from shared.lookups.results import LOOK_AGAIN_MS, Results
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalResult

@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from shared.domain.calendar import Day
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.domain.windows import Day
 from shared.lookups.leaderboards import KEEP_MS, Leaderboards
 
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)

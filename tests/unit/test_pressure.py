@@ -5,9 +5,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from shared.domain.calendar import DAY_MS
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.domain.windows import DAY_MS
 from shared.ingest.backpressure import TRIES_MAX, WIDTH_MAX, Pressure
 from shared.ingest.candidates import Candidate, Disposition, read
 from shared.ingest.committer import Committer

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from shared.cache.windows import CacheRefused, CacheUnavailable
+from shared.domain.calendar import ALL_TIME_BUCKET, Day
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import ALL_TIME_BUCKET, Day
 from shared.ingest.projector import Projector
 from shared.messaging.queues import QueueUnavailable, RepairRequest
 

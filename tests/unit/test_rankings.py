@@ -8,10 +8,10 @@ import pytest
 
 from shared.cache.searches import Found, Players, Run
 from shared.cache.windows import Page, Position
+from shared.domain.calendar import ALL_TIME
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Score
-from shared.domain.windows import ALL_TIME
 from shared.reads.players import Players as PlayerReads
 from shared.reads.rankings import Rankings
 

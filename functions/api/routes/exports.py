@@ -14,9 +14,9 @@ from functions.api.params import Finder, is_export_id, read_query
 from functions.api.problems import InvalidRequest, UnknownExport
 from functions.api.views import ExportView, answer
 from shared.assembly import Wiring
+from shared.domain.calendar import Window
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Window
 from shared.truth.export_jobs import Compression, ExportFormat, ExportJob, ExportPart, ExportRequest
 
 ASK_AGAIN_S: Final = 1

@@ -29,9 +29,9 @@ from functions.api.views import (
     window_view,
 )
 from shared.assembly import Wiring
+from shared.domain.calendar import format_day
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
-from shared.domain.windows import format_day
 from shared.reads.answers import Explanation, PendingWindow, PlayerWindow
 from shared.truth.items import LedgerEntry
 

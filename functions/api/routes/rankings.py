@@ -15,11 +15,11 @@ from functions.api.params import Finder, check_combination, read_query, read_ran
 from functions.api.problems import UnknownPlayer
 from functions.api.views import NeighboursView, PlayerView, RankingView, to_entry_views, to_window_view
 from shared.assembly import Wiring
+from shared.domain.calendar import Window
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.selections import Selection
-from shared.domain.windows import Window
 from shared.reads.answers import PlayerRanking, Ranking
 from shared.reads.cursors import Cursor, filters_of
 

@@ -13,8 +13,8 @@ from functions.api.problems import NeverFinal, NotFinal
 from functions.api.views import answer
 from shared.assembly import Wiring
 from shared.closing.first_days import first_possible_day
+from shared.domain.calendar import Window, WindowKind
 from shared.domain.rules import Leaderboard
-from shared.domain.windows import Window, WindowKind
 
 _RESULT: Final = "/leaderboards/{id}/result"
 _VERSIONS: Final = "/leaderboards/{id}/result/versions"

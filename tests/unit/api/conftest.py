@@ -12,12 +12,12 @@ from mangum import Mangum
 
 from functions.api.app import create_app
 from functions.api.gateway import HttpApi
+from shared.domain.calendar import DAY_MS, Window, parse_day
 from shared.domain.periods import Period
 from shared.domain.ranking import Entry, rank
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Score
-from shared.domain.windows import DAY_MS, Window, parse_day
 from shared.lookups.leaderboards import Leaderboards
 from shared.lookups.remembered import at_once
 from shared.reads.answers import PlayerRanking, Ranking, RankingSource

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from functions.api.conditional import WAIT_MAX_S, WAIT_RESERVE_MS, ConditionalReads
 from shared.cache.windows import CacheUnavailable
+from shared.domain.calendar import parse_day
 from shared.domain.periods import Period
-from shared.domain.windows import parse_day
 from shared.reads.answers import RankingSource
 from tests.unit.api.conftest import NOW_MS, Answer, Api
 

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from functions.api.routes.health import Probes
+from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import Window
 from shared.reads.rankings import UnknownTier
 from shared.truth.counters import Noted, TopicSettings
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, ExportRequest

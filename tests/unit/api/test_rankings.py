@@ -5,10 +5,10 @@ from msgspec.structs import replace
 
 from functions.api.models import CONTEXT_MAX, LIMIT_MAX, OFFSET_MAX
 from shared.cache.leases import BuildProgress
+from shared.domain.calendar import custom, parse_day
 from shared.domain.events import USER_ID_BYTES_MAX
 from shared.domain.periods import Period
 from shared.domain.standings import Score
-from shared.domain.windows import custom, parse_day
 from shared.rebuild.on_demand import Building
 from tests.unit.api.conftest import NOW_MS, Api
 

@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
+from shared.domain.calendar import parse_day
 from shared.domain.periods import Period
-from shared.domain.windows import parse_day
 from shared.reads.result_versions import ResultVersion
 from shared.truth.finals import FinalResult
 from tests.unit.api.conftest import NOW_MS, Api

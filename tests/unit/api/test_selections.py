@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from functions.api.models import CURSOR_CHARACTERS_MAX, PLAYERS_MAX
+from shared.domain.calendar import daily, day_of
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, POINTS_MAX
 from shared.domain.selections import Selection
-from shared.domain.windows import daily, day_of
 from shared.reads.cursors import Cursor, Cursors
 from shared.reads.rankings import UnknownFilter, UnknownTier
 from tests.unit.api.conftest import NOW_MS, Api

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
+from shared.domain.calendar import day_of, parse_day
 from shared.domain.events import POINTS_MAX, ScoreEvent, decode, format_instant, parse_instant
 from shared.domain.rejections import Reason, Rejection
-from shared.domain.windows import day_of, parse_day
 from tests.support import oracle
 
 SCHEMA = json.loads(Path("events/score-event.schema.json").read_text())

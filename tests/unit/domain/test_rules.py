@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.domain.calendar import ALL_TIME, Day, custom, daily, day_end_ms, parse_day, weekly
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import LATENESS_DEFAULT_MS, LATENESS_MAX_MS, SHARDS_MAX, Aggregation, Leaderboard
-from shared.domain.windows import ALL_TIME, Day, custom, daily, day_end_ms, parse_day, weekly
 from tests.simulation import boards as simulated
 from tests.support import traffic
 

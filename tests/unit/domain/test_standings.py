@@ -2,11 +2,11 @@
 
 import pytest
 
+from shared.domain.calendar import Day
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Aggregation, Order
 from shared.domain.standings import DaySums, Score, Standing, add, combine
-from shared.domain.windows import Day
 
 
 def event(points: int, at_ms: int = 0, event_id: str = "e-1") -> ScoreEvent:

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shared.domain.calendar import Day
 from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import Day
 from shared.exports.table import RankedTable
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 

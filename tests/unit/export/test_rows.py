@@ -20,11 +20,11 @@ from msgspec.structs import replace
 from shared.closing.ranking import FoldedWindow, WindowRanking
 from shared.closing.result_files import COLUMNS, ranking_file
 from shared.domain.audit import Disqualified
+from shared.domain.calendar import Day
 from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.domain.windows import Day
 from shared.exports import table as ranked_table
 from shared.exports.table import RankedTable
 from shared.reads.rankings import UnknownTier

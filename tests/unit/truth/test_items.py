@@ -1,9 +1,9 @@
 """Standings as DynamoDB has them."""
 
+from shared.domain.calendar import Day
 from shared.domain.labels import Label
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import Day
 from shared.truth.items import standing_item, to_standing
 
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, filters=("country", "platform"))

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from shared.domain.calendar import Day
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.windows import Day
 from shared.retries import Backoff
 from shared.streams import AHEAD_MAX, Merge, ParallelReader, in_turn
 from shared.truth.commits import Unavailable

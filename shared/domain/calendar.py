@@ -1,4 +1,4 @@
-"""Buckets (UTC days) and the windows that are made of them."""
+"""Calendar: days (UTC) and the windows that are made of them."""
 
 import re
 from datetime import date

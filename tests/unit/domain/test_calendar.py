@@ -4,8 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from shared.domain.periods import Period
-from shared.domain.windows import (
+from shared.domain.calendar import (
     ALL_TIME,
     ALL_TIME_BUCKET,
     CUSTOM_DAYS_MAX,
@@ -28,6 +27,7 @@ from shared.domain.windows import (
     to_date,
     weekly,
 )
+from shared.domain.periods import Period
 
 
 def ms(text: str) -> int:
