@@ -244,8 +244,8 @@ class Wiring:
         return ResultVersions(self.finals, self.downloads)
 
     @cached_property
-    def rebuild_orders(self) -> RebuildRequests:
-        """Rebuilds that somebody orders."""
+    def rebuild_requests(self) -> RebuildRequests:
+        """Rebuilds that an operator requests."""
         return RebuildRequests(self.cache, self.repairs, now_ms)
 
     @cached_property

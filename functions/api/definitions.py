@@ -126,7 +126,7 @@ class Definitions:
         """
         try:
             if leaderboard.has_events:
-                self._wiring.rebuild_orders.order(leaderboard, None)
+                self._wiring.rebuild_requests.request(leaderboard, None)
             else:
                 self._wiring.rebuild.leaderboard(leaderboard)
         except (CacheUnavailable, QueueUnavailable, Unavailable) as error:

@@ -1,10 +1,10 @@
-"""Repair of the live windows, and their snapshots. Triggered by the cache-repair queue and by two schedules; reads and
-writes DynamoDB and Redis.
+"""Repairs windows in the cache, builds those that readers asked for, and writes snapshots.
+
+Triggered by two queues and two schedules; reads and writes DynamoDB and Redis.
 """
 
 from typing import Any, Final
 
-import msgspec
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -14,14 +14,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared import settings
 from shared.assembly import Wiring
 from shared.cache.windows import CacheRefused
-from shared.messaging.queues import RepairRequest
 from shared.rebuild.anti_entropy import Failed
+from shared.rebuild.requests import RepairPlayers, decode_request
 from shared.rotation import HasTime
 from shared.telemetry import logger, metrics, tracer
 from shared.truth.commits import Unavailable
 
 LEADERBOARD_TIME_MS: Final = 60_000
-"""Time that a leaderboard may take; with less of it left, the rest is for the next run."""
+"""Time that one leaderboard may take; with less left, the others are left to the next run."""
 
 wiring = Wiring(settings.load())
 
@@ -30,13 +30,19 @@ wiring = Wiring(settings.load())
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Carry out repair requests; what fails comes again, and ends on the queue's own dead-letter queue.
+    """Carry out the requests of a batch of messages, or the task of a schedule.
 
-    An event without records is a schedule's: its task is `snapshots`, or else all live windows are brought up to the
-    truth. The task `forget` is for whoever has set the tables back: before that, all that the cache holds goes.
-    Raises, at the end, whatever kept a leaderboard from that and will not pass by itself.
+    A message that fails is delivered again, and goes to the queue's own dead-letter queue after its last attempt. An
+    event without records comes from a schedule or an operator. Its task is one of
+
+    - `snapshots`: write snapshots of the windows that changed;
+    - `forget`: forget all that the cache holds, then run anti-entropy, for an operator who set the tables back;
+    - none: run anti-entropy.
 
     Metrics: Repaired; Snapshots; CacheRefused; BoardsUnchecked: leaderboards for which a schedule's run had no time.
+
+    Raises:
+        ExceptionGroup: if a task failed for some leaderboards; all others are done.
     """
     if "Records" not in event:
         _run(event.get("task"), lambda: context.get_remaining_time_in_millis() > LEADERBOARD_TIME_MS)
@@ -49,7 +55,7 @@ def _run(task: str | None, has_time: HasTime) -> None:
     errors: list[Exception] = []
 
     def failed(leaderboard_id: str, error: Exception) -> None:
-        logger.error("leaderboard not looked after", exc_info=error, extra={"leaderboard": leaderboard_id})
+        logger.error("leaderboard failed", exc_info=error, extra={"leaderboard": leaderboard_id})
         errors.append(error)
 
     match task:
@@ -63,22 +69,23 @@ def _run(task: str | None, has_time: HasTime) -> None:
     metrics.add_metric("BoardsUnchecked", MetricUnit.Count, left)
     _count_refused(sum(isinstance(error, CacheRefused) for error in errors))
     if errors:
-        raise ExceptionGroup(f"{len(errors)} leaderboards were not looked after", errors)
+        raise ExceptionGroup(f"{len(errors)} leaderboards failed", errors)
 
 
 def _repair(record: SQSRecord) -> None:
-    request = msgspec.json.decode(record.body, type=RepairRequest)
+    request = decode_request(record.body)
     try:
-        mended = wiring.repair.repair(request)
+        repaired = wiring.repair.repair(request)
     except CacheRefused as refused:
         extra = {"leaderboard": request.leaderboard_id, "withdrawn": refused.withdrawn}
         logger.error("cache refuses standings", exc_info=refused, extra=extra)
         _count_refused(1)
-        if request.players and refused.withdrawn:
-            return  # a rebuild reads them: until then no read takes what the cache has for live
+        if isinstance(request, RepairPlayers) and refused.withdrawn:
+            return  # no read takes the windows for live until a rebuild, which applies these players, too
         raise
-    _count(mended)
-    logger.info("repaired", extra={"leaderboard": request.leaderboard_id, "mended": mended, "rebuild": request.rebuild})
+    _count_repaired(repaired)
+    extra = {"leaderboard": request.leaderboard_id, "repaired": repaired, "request": type(request).__name__}
+    logger.info("repair request done", extra=extra)
 
 
 def _take_snapshots(failed: Failed, has_time: HasTime) -> int:
@@ -88,10 +95,10 @@ def _take_snapshots(failed: Failed, has_time: HasTime) -> int:
 
 
 def _anti_entropy(failed: Failed, has_time: HasTime) -> int:
-    mended, left = wiring.repair.anti_entropy(failed, has_time)
-    _count(sum(mended.values()))
-    if any(mended.values()):
-        logger.warning("live windows had drifted", extra={"mended": {name: n for name, n in mended.items() if n}})
+    repaired, left = wiring.repair.anti_entropy(failed, has_time)
+    _count_repaired(sum(repaired.values()))
+    if any(repaired.values()):
+        logger.warning("live windows had drifted", extra={"repaired": {name: n for name, n in repaired.items() if n}})
     return left
 
 
@@ -99,10 +106,11 @@ def _count_refused(refused: int) -> None:
     metrics.add_metric("CacheRefused", MetricUnit.Count, refused)
 
 
-def _count(mended: int) -> None:
-    metrics.add_metric("Repaired", MetricUnit.Count, mended)
+def _count_repaired(repaired: int) -> None:
+    metrics.add_metric("Repaired", MetricUnit.Count, repaired)
     try:
-        if mended:
-            wiring.telemetry.count_repaired(mended)
-    except Unavailable as unavailable:  # what was mended need not be mended again for that
-        logger.warning("mended parts not counted for a scrape", extra={"mended": mended, "error": str(unavailable)})
+        if repaired:
+            wiring.telemetry.count_repaired(repaired)
+    except Unavailable as unavailable:  # the repair is done: a missing count is no reason to do it again
+        extra = {"repaired": repaired, "error": str(unavailable)}
+        logger.warning("repaired entries not counted for a scrape", extra=extra)

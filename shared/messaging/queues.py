@@ -1,7 +1,7 @@
-"""SQS: rejected records, players whose cache needs repair, exports to make."""
+"""SQS: queues, and the dead letters of records that are rejected."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,12 +24,10 @@ of 1 MiB is not had everywhere."""
 INLINE_BYTES_MAX: Final = 64 * 1024
 """Largest key and largest value that are kept in their message; base64 makes four bytes of three. Larger ones go to
 S3."""
-IN_HAND_S: Final = 900
+VISIBILITY_TIMEOUT_S: Final = 900
 """How long a message that was received is kept from others: as long as a function may run."""
 _REFUSED: Final = {"\ufffe".encode(): rb"\ufffe", "\uffff".encode(): rb"\uffff"}
 """In UTF-8, and as JSON escapes them."""
-REPAIR_PLAYERS_MAX: Final = 500
-"""Players in one repair message: at 128 bytes a name, 256 with what is escaped, well within a message."""
 
 
 class QueueUnavailable(Exception):
@@ -73,22 +71,8 @@ class RedriveFilter(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     leaderboard_id: LeaderboardId | None = None
 
 
-class RepairRequest(Struct, frozen=True, rename="camel", kw_only=True):
-    """Players whose standings have to be applied to the live windows again; or a whole leaderboard; or one window."""
-
-    leaderboard_id: str
-    players: dict[str, Sequence[int]] = {}
-    """User id → buckets."""
-    rebuild: bool = False
-    anyway: bool = False
-    """Also a leaderboard that the cache vouches for: all its standings are applied again."""
-    window: str | None = None
-    """Id of a window that is to be built; who asked for it holds the lease with `token`."""
-    token: str = ""
-
-
 class Received(Struct, frozen=True):
-    """A message in our hands."""
+    """A received message."""
 
     body: str
     receipt: str
@@ -124,7 +108,7 @@ class Queue:
                 )
 
     def receive(self) -> list[Received]:
-        """Up to BATCH_MESSAGES_MAX messages, which nobody else gets for IN_HAND_S.
+        """Up to BATCH_MESSAGES_MAX messages, which nobody else gets for VISIBILITY_TIMEOUT_S.
 
         Raises:
             QueueUnavailable: if the queue does not answer.
@@ -133,7 +117,7 @@ class Queue:
             answer = self._client.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=BATCH_MESSAGES_MAX,
-                VisibilityTimeout=IN_HAND_S,
+                VisibilityTimeout=VISIBILITY_TIMEOUT_S,
                 WaitTimeSeconds=1,
                 MessageSystemAttributeNames=["SentTimestamp"],
             )
@@ -157,7 +141,7 @@ class Queue:
                 self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
 
     def release(self, received: Sequence[Received]) -> None:
-        """Give messages back at once, so that others see them; what can't be given back is seen after IN_HAND_S.
+        """Make messages visible again at once; where that fails, they are visible after VISIBILITY_TIMEOUT_S.
 
         Raises:
             QueueUnavailable: if the queue does not answer.
@@ -171,7 +155,7 @@ class Queue:
                 self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
     def waiting(self) -> int:
-        """About how many messages nobody has in hand.
+        """About how many messages are visible.
 
         Raises:
             QueueUnavailable: if the queue does not answer.
@@ -252,20 +236,6 @@ def _reaching() -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         raise QueueUnavailable(str(error)) from error
-
-
-def repair_messages(leaderboard_id: str, players: Mapping[str, Sequence[int]]) -> list[bytes]:
-    """Repair requests for players, REPAIR_PLAYERS_MAX in each."""
-    names = list(players)
-    return [
-        msgspec.json.encode(
-            RepairRequest(
-                leaderboard_id=leaderboard_id,
-                players={name: players[name] for name in names[start : start + REPAIR_PLAYERS_MAX]},
-            )
-        )
-        for start in range(0, len(names), REPAIR_PLAYERS_MAX)
-    ]
 
 
 def _acceptable(body: bytes) -> bytes:

@@ -17,10 +17,11 @@ from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.tiers import points_to_next_tier
 from shared.lookups.results import Results
-from shared.messaging.queues import Queue, QueueUnavailable, RepairRequest
+from shared.messaging.queues import Queue, QueueUnavailable
 from shared.reads.answers import PlayerRanking, Ranking, RankingSource
 from shared.reads.fallback import Fallback
 from shared.rebuild.on_demand import OnDemandBuilds
+from shared.rebuild.requests import RebuildLeaderboard
 
 T = TypeVar("T")
 
@@ -249,7 +250,7 @@ class Rankings:
         if now_ms - self._asked_ms.get(leaderboard_id, 0) < ASK_AGAIN_MS:
             return
         self._asked_ms[leaderboard_id] = now_ms
-        request = RepairRequest(leaderboard_id=leaderboard_id, rebuild=True)
+        request = RebuildLeaderboard(leaderboard_id=leaderboard_id)
         with suppress(QueueUnavailable):  # the next read asks again
             self._repairs.send([msgspec.json.encode(request)])
 

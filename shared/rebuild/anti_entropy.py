@@ -1,6 +1,6 @@
 """Bring the cache up to the truth where ingest could not, or where all of it is gone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from shared.cache.windows import CacheRefused, CacheUnavailable, WindowCache
@@ -8,9 +8,9 @@ from shared.domain.calendar import Day, parse_id
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.lookups.leaderboards import Leaderboards
-from shared.messaging.queues import RepairRequest
 from shared.rebuild.builder import Outcome, Rebuild
 from shared.rebuild.on_demand import OnDemandBuilds
+from shared.rebuild.requests import BuildWindow, RebuildLeaderboard, RepairPlayers, RepairRequest
 from shared.rebuild.snapshots import WindowSnapshots
 from shared.rotation import HasTime, Rotation, always, pages
 from shared.truth.commits import Unavailable
@@ -140,27 +140,31 @@ class Repair:
             Interrupted: if a rebuild has to be done again.
         """
         leaderboard = self._leaderboards.find(request.leaderboard_id)
-        if (
-            leaderboard is not None and not leaderboard.has_events
-        ):  # aggregation, order and filters may be others by now
+        if leaderboard is not None and not leaderboard.has_events:  # its rules may have changed since they were read
             leaderboard = self._leaderboards.read(request.leaderboard_id)
         if leaderboard is None:
             return 0
-        if request.window is not None:
-            if not self._builds.resume(leaderboard, parse_id(request.window), request.token):
-                raise Interrupted(f"the cache was flushed while {request.window} of {leaderboard.id} was built")
-            return 0
-        if request.rebuild:
-            if self._cache.is_complete(leaderboard):
-                return self._rebuild.reapply(leaderboard, everything=True) if request.anyway else 0
-            if self._rebuild.leaderboard(leaderboard) is Outcome.LOST:
-                raise Interrupted(f"the cache was flushed or failed over while {leaderboard.id} was rebuilt")
-            self._builds.keep_periods(leaderboard)
-            return 0
-        wanted = [
-            (leaderboard, user_id, Day(bucket)) for user_id, buckets in request.players.items() for bucket in buckets
-        ]
+        match request:
+            case RepairPlayers():
+                return self._repair_players(leaderboard, request.players)
+            case RebuildLeaderboard():
+                return self._rebuild_leaderboard(leaderboard, force=request.force)
+            case BuildWindow():
+                if not self._builds.resume(leaderboard, parse_id(request.window), request.token):
+                    raise Interrupted(f"the cache was flushed while {request.window} of {leaderboard.id} was built")
+                return 0
+
+    def _repair_players(self, leaderboard: Leaderboard, players: Mapping[str, Sequence[int]]) -> int:
+        requested = [(leaderboard, user_id, Day(bucket)) for user_id, buckets in players.items() for bucket in buckets]
         standings: dict[str, dict[Day, Standing]] = {}
-        for (_, user_id, bucket), standing in self._reads.standings(wanted).items():
+        for (_, user_id, bucket), standing in self._reads.standings(requested).items():
             standings.setdefault(user_id, {})[bucket] = standing
         return self._cache.apply(leaderboard, standings, self._now_ms())
+
+    def _rebuild_leaderboard(self, leaderboard: Leaderboard, *, force: bool) -> int:
+        if self._cache.is_complete(leaderboard):
+            return self._rebuild.reapply(leaderboard, everything=True) if force else 0
+        if self._rebuild.leaderboard(leaderboard) is Outcome.LOST:
+            raise Interrupted(f"the cache was flushed or failed over while {leaderboard.id} was rebuilt")
+        self._builds.keep_periods(leaderboard)
+        return 0

@@ -14,9 +14,10 @@ from shared.cache.range_budget import EVICTIONS_MAX, FULL_RETRY_S, NoRoomForRang
 from shared.cache.windows import CacheUnavailable, WindowCache, is_kept
 from shared.domain.calendar import Day, Window, parse_id
 from shared.domain.rules import Leaderboard
-from shared.messaging.queues import Queue, RepairRequest
+from shared.messaging.queues import Queue
 from shared.rebuild.builder import IDLE_MS, Rebuild
 from shared.rebuild.callers import CALLER
+from shared.rebuild.requests import BuildWindow
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
@@ -230,5 +231,5 @@ class OnDemandBuilds:
             self._builds.give_back(build)
 
     def _order(self, leaderboard: Leaderboard, window: Window, token: str) -> None:
-        request = RepairRequest(leaderboard_id=leaderboard.id, window=window.id, token=token)
+        request = BuildWindow(leaderboard_id=leaderboard.id, window=window.id, token=token)
         self._queue.send([msgspec.json.encode(request)])

@@ -1,37 +1,92 @@
-"""Rebuilds that somebody orders: carried out by functions/repair."""
+"""Requests to functions/repair: the messages of the cache-repair and range-builds queues."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
-from shared.messaging.queues import Queue, RepairRequest
+from shared.messaging.queues import Queue
+
+REPAIR_PLAYERS_MAX: Final = 500
+"""Players in one message: at 128 bytes a name, 256 with what is escaped, well within a message."""
+
+
+class RepairPlayers(Struct, frozen=True, rename="camel", tag_field="type", tag="repairPlayers", kw_only=True):
+    """Apply the standings of some players to the windows again."""
+
+    leaderboard_id: str
+    players: Mapping[str, Sequence[int]]
+    """User id → buckets."""
+
+
+class RebuildLeaderboard(Struct, frozen=True, rename="camel", tag_field="type", tag="rebuildLeaderboard", kw_only=True):
+    """Rebuild the windows of a leaderboard that the cache does not hold completely."""
+
+    leaderboard_id: str
+    force: bool = False
+    """Apply all standings again even if the cache is complete."""
+
+
+class BuildWindow(Struct, frozen=True, rename="camel", tag_field="type", tag="buildWindow", kw_only=True):
+    """Build one window that a reader asked for."""
+
+    leaderboard_id: str
+    window: str
+    """Window id."""
+    token: str
+    """The reader's process holds the lease with it, and hands it over."""
+
+
+RepairRequest = RepairPlayers | RebuildLeaderboard | BuildWindow
+_DECODER: Final = msgspec.json.Decoder(RepairRequest)
+
+
+def decode_request(body: bytes | str) -> RepairRequest:
+    """Decode a message.
+
+    Raises:
+        msgspec.DecodeError: if it is not a request.
+    """
+    request: RepairRequest = _DECODER.decode(body)
+    return request
+
+
+def repair_messages(leaderboard_id: str, players: Mapping[str, Sequence[int]]) -> list[bytes]:
+    """Encode requests to repair players, REPAIR_PLAYERS_MAX in each."""
+    items = list(players.items())
+    return [
+        msgspec.json.encode(
+            RepairPlayers(leaderboard_id=leaderboard_id, players=dict(items[start : start + REPAIR_PLAYERS_MAX]))
+        )
+        for start in range(0, len(items), REPAIR_PLAYERS_MAX)
+    ]
 
 
 class RebuildRequests:
-    """Has live windows brought up to the truth, or built anew."""
+    """Requests rebuilds for an operator."""
 
-    def __init__(self, cache: WindowCache, repairs: Queue, now_ms: Callable[[], int]) -> None:
+    def __init__(self, cache: WindowCache, queue: Queue, now_ms: Callable[[], int]) -> None:
         self._cache = cache
-        self._repairs = repairs
+        self._queue = queue
         self._now_ms = now_ms
 
-    def order(self, leaderboard: Leaderboard, window: Window | None) -> None:
-        """Have all standings applied again, to windows of which nothing is left: of all of them, or of one.
+    def request(self, leaderboard: Leaderboard, window: Window | None) -> None:
+        """Forget all windows of a leaderboard, or one, and request that all standings are applied again.
 
-        What was there is forgotten first, with the versions that it has seen: the truth may have been set back to an
-        earlier one. Until that is done no window that was forgotten is complete: reads answer from its snapshot, and
-        say so.
+        The versions that the cache has seen are forgotten, too: the tables may have been set back to earlier ones.
+        Until the rebuild is done no forgotten window is complete, and reads answer from its snapshot.
 
         Raises:
-            QueueUnavailable: if it could not be ordered.
+            QueueUnavailable: if SQS does not take the request.
             CacheUnavailable: if Redis fails.
         """
         if window is not None:
             self._cache.withdraw(leaderboard, window, self._now_ms())
         else:
             self._cache.forget(leaderboard, self._now_ms())
-        request = RepairRequest(leaderboard_id=leaderboard.id, rebuild=True, anyway=True)
-        self._repairs.send([msgspec.json.encode(request)])
+        request = RebuildLeaderboard(leaderboard_id=leaderboard.id, force=True)
+        self._queue.send([msgspec.json.encode(request)])

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
 from redis import Redis
 
@@ -13,8 +12,9 @@ from shared.assembly import now_ms
 from shared.cache.leases import BuildProgress
 from shared.domain.calendar import ALL_TIME_BUCKET, daily, day_of
 from shared.domain.rejections import Reason
-from shared.messaging.queues import RedriveFilter, RepairRequest
+from shared.messaging.queues import RedriveFilter
 from shared.rebuild.builder import rebuild_position
+from shared.rebuild.requests import RebuildLeaderboard, decode_request
 
 BODY = {"name": "Cup", "aggregation": "sum"}
 Call = Callable[..., Any]
@@ -160,7 +160,7 @@ def test_a_rebuild_is_ordered_and_noted(
 
     assert (answer.status, answer.json["kind"], answer.json["subject"]) == (202, "rebuild", today.id)
     assert call("rankings", query="window=daily").json["source"] == "snapshot"
-    request = msgspec.json.decode(sent[0], type=RepairRequest)
+    request = decode_request(sent[0])
     assert request.leaderboard_id == leaderboard_id
     module.wiring.repair.repair(request)
     assert users(call) == ["u-42", "ann", "bob"]
@@ -202,7 +202,7 @@ def test_a_rebuild_tells_how_far_it_is(call: Call, module: Any, leaderboard_id: 
     assert (asked["state"], asked["bucketsRead"], asked["standingsRead"]) == ("running", 1, 3)
     assert asked["buckets"] > 40
     module.wiring.builds.give_back(build)
-    module.wiring.repair.repair(RepairRequest(leaderboard_id=leaderboard_id, rebuild=True))
+    module.wiring.repair.repair(RebuildLeaderboard(leaderboard_id=leaderboard_id))
     assert call("rebuild-progress").json["state"] == "complete"
 
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from circuitbreaker import CircuitBreaker
 from redis import Redis
@@ -20,7 +19,7 @@ from shared.cache.windows import WindowCache
 from shared.domain.calendar import ALL_TIME_BUCKET, Day, daily, day_of, format_day, weekly
 from shared.domain.events import POINTS_MAX
 from shared.domain.standings import Standing
-from shared.messaging.queues import RepairRequest
+from shared.rebuild.requests import decode_request
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalResult
 from tests.integration.conftest import EVENTS
@@ -190,7 +189,7 @@ def test_a_window_that_is_being_built_hides_none_of_the_others(
     assert (pending["window"]["id"], pending["periods"], pending["days"]) == (f"{first}..{last}", ["long"], 81)
     assert len(ordered) == 1
 
-    module.wiring.repair.repair(msgspec.json.decode(ordered[0], type=RepairRequest))
+    module.wiring.repair.repair(decode_request(ordered[0]))
 
     whole = call("player-windows")
     assert (len(whole.json["windows"]), whole.json["pending"]) == (5, [])

@@ -232,7 +232,7 @@ def test_each_run_of_closing_notes_how_far_the_commits_are_behind(
 
 
 def test_a_message_that_cannot_be_read_fails_alone(redis: Redis, repair: Any, leaderboard: Leaderboard) -> None:
-    event = sample("repair-unreadable", leaderboard.id)
+    event = sample("repair-undecodable", leaderboard.id)
 
     answer = repair.handler(event, CONTEXT)
 

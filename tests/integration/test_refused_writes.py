@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -19,8 +18,8 @@ from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, custom, daily, day
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Standing
-from shared.messaging.queues import RepairRequest
 from shared.rebuild.anti_entropy import Repair
+from shared.rebuild.requests import decode_request
 
 Call = Callable[..., Any]
 Score = Callable[..., None]
@@ -148,7 +147,7 @@ def test_a_rebuild_that_is_ordered_heals_a_leaderboard_whatever_its_keys_hold(
     requests.clear()
 
     assert call("rebuild", body={"reason": "frozen"}).status == 202
-    repair(module).repair(msgspec.json.decode(requests[0], type=RepairRequest))
+    repair(module).repair(decode_request(requests[0]))
 
     assert shown(call) == ("live", {"ann": 3})
 

@@ -123,7 +123,7 @@ def test_what_was_flushed_comes_back_with_the_schedule(function: Function, envir
 
 
 def test_a_message_that_cannot_be_read_is_named(function: Function) -> None:
-    event = sample("repair-unreadable")
+    event = sample("repair-undecodable")
 
     answer = function("repair").invoke(event)
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 from redis import Redis
@@ -13,10 +12,11 @@ from shared.cache.leases import ASKED_MS, LEASE_MS, BuildProgress
 from shared.cache.windows import EXPIRY_MARGIN_MS, kept_until_ms
 from shared.domain.calendar import DAY_MS, Day, custom, format_day
 from shared.domain.periods import Period
-from shared.messaging.queues import QueueUnavailable, RepairRequest
+from shared.messaging.queues import QueueUnavailable
 from shared.rebuild.anti_entropy import Interrupted
 from shared.rebuild.builder import IDLE_MS
 from shared.rebuild.on_demand import AT_ONCE_MS, Building, TooManyRanges
+from shared.rebuild.requests import RebuildLeaderboard, decode_request
 from shared.truth.keys import days_partition
 from tests.support.building import RANGE, Builders
 from tests.support.closing import MONDAY, Scene
@@ -86,7 +86,7 @@ def test_a_request_that_comes_twice_builds_once(builders: Builders) -> None:
     with pytest.raises(Building):
         builders.build()
     builders.requests.bodies *= 2
-    first, second = (msgspec.json.decode(body, type=RepairRequest) for body in builders.requests.bodies)
+    first, second = (decode_request(body) for body in builders.requests.bodies)
     builders.repair.repair(first)
 
     def build_again(*_: Any, **__: Any) -> bool:
@@ -354,7 +354,7 @@ def test_a_registered_period_stays_as_long_as_a_day_does_and_is_built_again_afte
     assert expires_ms == kept_until_ms(scene.leaderboard, RANGE) + EXPIRY_MARGIN_MS
 
     scene.redis.flushall()
-    builders.repair.repair(RepairRequest(leaderboard_id=scene.id, rebuild=True))
+    builders.repair.repair(RebuildLeaderboard(leaderboard_id=scene.id))
 
     assert builders.shown == TRUTH
 

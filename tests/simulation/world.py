@@ -29,12 +29,13 @@ from shared.domain.rejections import Reason
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.ingest.candidates import Candidate, Disposition
-from shared.messaging.queues import QueueUnavailable, RepairRequest
+from shared.messaging.queues import QueueUnavailable
 from shared.messaging.topic import TopicUnavailable
 from shared.reads.answers import RankingSource
 from shared.reads.rankings import Rankings, Rebuilding
 from shared.rebuild.anti_entropy import Interrupted
 from shared.rebuild.on_demand import Building
+from shared.rebuild.requests import RebuildLeaderboard, decode_request
 from shared.truth.audit_log import AuditLogConflict
 from shared.truth.commits import Unavailable
 from shared.truth.keys import WORK, WORK_MOVED, leaderboard_partition, ledger_partition
@@ -307,7 +308,7 @@ class World:
             try:
                 if messages:
                     body = self.rng.choice(messages)
-                    repair.repair(msgspec.json.decode(body, type=RepairRequest))
+                    repair.repair(decode_request(body))
                     messages.remove(body)
                 elif self.rng.random() < 0.05:
                     repair.anti_entropy(_tell_refusals, self._has_time)
@@ -614,7 +615,7 @@ class World:
         self.scheduler.now_ms += LEASE_MS + 2 * SKEW_MS_MAX  # whoever died while building is waited for, by any clock
         process.repair().anti_entropy()
         for name in self.open:  # what is older than a few days has its turn after hours
-            process.repair().repair(RepairRequest(leaderboard_id=name, rebuild=True, anyway=True))
+            process.repair().repair(RebuildLeaderboard(leaderboard_id=name, force=True))
         self._let_range_go()
         self.range_healed = WindowCache(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
         labels = every_label(self.ranged)

@@ -3,17 +3,16 @@
 from itertools import count
 from typing import Any, Final
 
-import msgspec
-
 from shared.cache import keys
 from shared.cache.leases import Builds
 from shared.cache.range_budget import RangeBudget, RangeLimits
 from shared.domain.calendar import Day, Window, custom
 from shared.lookups.leaderboards import Leaderboards
-from shared.messaging.queues import QueueUnavailable, RepairRequest
+from shared.messaging.queues import QueueUnavailable
 from shared.rebuild.anti_entropy import Repair
 from shared.rebuild.builder import IDLE_MS
 from shared.rebuild.on_demand import OnDemandBuilds
+from shared.rebuild.requests import decode_request
 from tests.support.closing import MONDAY, Scene
 
 RANGE: Final = custom(Day(MONDAY - 1), Day(MONDAY + 2))
@@ -77,7 +76,7 @@ class Builders:
     def carry_out(self) -> None:
         """What the repair function does with each message, in order; a message that fails stays."""
         while self.requests.bodies:
-            self.repair.repair(msgspec.json.decode(self.requests.bodies[0], type=RepairRequest))
+            self.repair.repair(decode_request(self.requests.bodies[0]))
             del self.requests.bodies[0]
 
     @property

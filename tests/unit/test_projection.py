@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from shared.cache.windows import CacheRefused, CacheUnavailable
@@ -10,7 +9,8 @@ from shared.domain.calendar import ALL_TIME_BUCKET, Day
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.ingest.projector import Projector
-from shared.messaging.queues import QueueUnavailable, RepairRequest
+from shared.messaging.queues import QueueUnavailable
+from shared.rebuild.requests import RepairPlayers, RepairRequest, decode_request
 
 CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
 RACE = Leaderboard(id="race", name="Race", aggregation=Aggregation.BEST)
@@ -44,7 +44,7 @@ class Repairs:
     def send(self, bodies: list[bytes]) -> None:
         if not self.up:
             raise QueueUnavailable("away")
-        self.requests += [msgspec.json.decode(body, type=RepairRequest) for body in bodies]
+        self.requests += [decode_request(body) for body in bodies]
 
 
 def projector(cache: Any, repairs: Any) -> Projector:
@@ -70,8 +70,7 @@ def test_players_whose_cache_write_failed_are_queued_with_their_buckets_and_the_
     assert project(cache, repairs) == set()
 
     assert cache.applied == ["race"]
-    (request,) = repairs.requests
-    assert (request.leaderboard_id, dict(request.players)) == ("cup", {"ann": [DAY, ALL_TIME_BUCKET]})
+    assert repairs.requests == [RepairPlayers(leaderboard_id="cup", players={"ann": [DAY, ALL_TIME_BUCKET]})]
 
 
 @pytest.mark.parametrize("away", [("cup",), ("cup", "race")])

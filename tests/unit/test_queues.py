@@ -8,7 +8,8 @@ import msgspec
 
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
-from shared.messaging.queues import BATCH_BYTES_MAX, DeadLetterQueue, Queue, Rejected, repair_messages
+from shared.messaging.queues import BATCH_BYTES_MAX, DeadLetterQueue, Queue, Rejected
+from shared.rebuild.requests import repair_messages
 
 TAKEN = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""

@@ -126,7 +126,7 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         act = wiring.disqualifications.note(
             leaderboard.id, AuditAction.REBUILD, caller(request).subject, reason=body.reason, subject=subject
         )
-        wiring.rebuild_orders.order(leaderboard, window)
+        wiring.rebuild_requests.request(leaderboard, window)
         return answer(to_audit_entry_view(act), 202, _FRESH)
 
     @app.get(

@@ -170,7 +170,7 @@ class Api:
             result_versions=SimpleNamespace(latest=lambda leaderboard, window: self.results.get(window.id)),
             disqualifications=SimpleNamespace(note=lambda *noted, **more: self.noted.append((*noted, more))),
             rebuild=SimpleNamespace(leaderboard=self._rebuild),
-            rebuild_orders=SimpleNamespace(order=lambda leaderboard, window: self.ordered.append(leaderboard.id)),
+            rebuild_requests=SimpleNamespace(request=lambda leaderboard, window: self.ordered.append(leaderboard.id)),
             window_builds=SimpleNamespace(build=self._keep),
             exports=SimpleNamespace(
                 ask=lambda leaderboard, window, format: self.jobs["asked"],
