@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import Final
 
-from shared.cache.windows import CacheUnavailable, WindowCache, is_kept
+from shared.cache.windows import CacheUnavailable, WindowCache
 from shared.domain.audit import AuditAction, AuditEntry, Disqualified, disqualified
-from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MIN, Day, daily, day_of, weekly
+from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MIN, Day, day_of, is_kept, windows_fed_by
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.telemetry import logger
@@ -144,8 +144,10 @@ class Disqualifications:
         now_ms = self._now_ms()
         self._cache.apply(leaderboard, {user_id: standings}, now_ms)
         days = sorted(standings.keys() - {ALL_TIME_BUCKET})
-        for window in dict.fromkeys(window for day in days for window in (daily(day), weekly(day))):
-            if not is_kept(leaderboard, window, now_ms):  # nobody feeds it any more: the next read builds it anew
+        for window in dict.fromkeys(window for day in days for window in windows_fed_by(day)):
+            if not is_kept(
+                window, leaderboard.lateness_ms, now_ms
+            ):  # nobody feeds it any more: the next read builds it anew
                 self._cache.withdraw(leaderboard, window, now_ms)
 
     def days(self, leaderboard: Leaderboard, user_id: str) -> set[Day]:

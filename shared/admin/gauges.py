@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import ALL_TIME, WindowKind, daily, day_of, weekly
+from shared.domain.calendar import WindowKind, current_windows, day_of
 from shared.domain.rules import Leaderboard
 from shared.messaging.queues import DeadLetterQueue
 from shared.truth.counters import FunctionCounters, Noted
@@ -81,7 +81,7 @@ class Gauges:
         complete, players = {}, {}
         for one in leaderboards:
             complete[one.id] = self._cache.is_complete(one)
-            for window in (daily(today), weekly(today), ALL_TIME):
+            for window in current_windows(today):
                 # one script call: a size and whether it can be vouched for, as of the same instant
                 page = self._cache.page(one, window, 0, 1, now_ms)
                 if page.complete:

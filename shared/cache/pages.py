@@ -4,16 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from shared.domain.calendar import Window, WindowKind
+from shared.domain.calendar import Window, is_kept
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.standings import Score
 
-RETENTION_MS: Final = 35 * 86_400_000
-"""How long a daily or weekly window stays after its last record may count; read later, it is built from the truth."""
-EXPIRY_MARGIN_MS: Final = 3_600_000
-"""How much longer Redis has a window than anybody takes it for kept: functions' clocks differ from its own."""
 HEAD_BYTES: Final = 6
 """Bytes of a member before the user id: reached_at, big-endian."""
 
@@ -53,26 +48,6 @@ class Position(Struct, frozen=True):
     """How many players have a strictly better score than the page's first line."""
 
 
-def kept_until_ms(leaderboard: Leaderboard, window: Window) -> int | None:
-    """Until when a window is among those that ingest always feeds; None for ever."""
-    cutoff_ms = leaderboard.window_cutoff_ms(window)
-    return None if cutoff_ms is None else cutoff_ms + RETENTION_MS
-
-
-def expires_ms(leaderboard: Leaderboard, window: Window) -> int:
-    """When a window that is kept for everybody goes; 0 for never."""
-    until_ms = kept_until_ms(leaderboard, window)
-    return 0 if until_ms is None else until_ms + EXPIRY_MARGIN_MS
-
-
-def is_kept(leaderboard: Leaderboard, window: Window, now_ms: int) -> bool:
-    """Whether a window is among those that ingest always feeds; any other is built from the truth when asked for."""
-    if window.kind is WindowKind.CUSTOM:
-        return False
-    until_ms = kept_until_ms(leaderboard, window)
-    return until_ms is None or now_ms < until_ms
-
-
 def to_page(leaderboard: Leaderboard, window: Window, now_ms: int, answer: Sequence[Any], first: int) -> Page:
     """The page of an answer that begins as page.lua's."""
     marker, built, revision, total, flat = answer[:5]
@@ -88,9 +63,9 @@ def _is_complete(
     The leaderboard's marker vouches for what is kept by the lateness that it names. What a longer one keeps besides may
     have gone before.
     """
-    if not is_kept(leaderboard, window, now_ms):
+    if not is_kept(window, leaderboard.lateness_ms, now_ms):
         return bool(built)
-    return marker is not None and is_kept(replace(leaderboard, lateness_ms=int(marker)), window, now_ms)
+    return marker is not None and is_kept(window, int(marker), now_ms)
 
 
 def to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:

@@ -16,21 +16,16 @@ from shared.cache.errors import CacheFull, CacheRefused, CacheUnavailable, raisi
 from shared.cache.labels import tokens_of
 from shared.cache.leases import Build, vouches
 from shared.cache.pages import (
-    EXPIRY_MARGIN_MS,
     HEAD_BYTES,
-    RETENTION_MS,
     Labels,
     Page,
     Position,
-    expires_ms,
-    is_kept,
-    kept_until_ms,
     to_lines,
     to_page,
     to_points,
 )
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, DAY_MIN, Day, Window, daily, day_of, weekly
+from shared.domain.calendar import Day, Window, cached_windows, expires_ms, is_kept, windows_fed_by
 from shared.domain.rules import LATENESS_MAX_MS, Leaderboard, Order
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
 from shared.domain.standings import Standing
@@ -38,9 +33,7 @@ from shared.domain.tiers import TierRule
 
 __all__ = [
     "APPLY_PLAYERS",
-    "EXPIRY_MARGIN_MS",
     "HEAD_BYTES",
-    "RETENTION_MS",
     "CacheFull",
     "CacheRefused",
     "CacheUnavailable",
@@ -49,9 +42,6 @@ __all__ = [
     "Position",
     "Standings",
     "WindowCache",
-    "expires_ms",
-    "is_kept",
-    "kept_until_ms",
     "to_lines",
     "to_page",
 ]
@@ -61,7 +51,6 @@ APPLY_PLAYERS: Final = 250
 slower than in longer calls (docs/benchmarks.md)."""
 
 _WINDOW_KEYS: Final = (keys.parts, keys.ranking, keys.labels)
-_WEEK_DAYS: Final = 7
 PROBE_KEY: Final = "writable"
 """What a probe writes, to be gone after PROBE_MS: a Redis that is full answers everything else."""
 PROBE_MS: Final = 60_000
@@ -125,8 +114,7 @@ class WindowCache:
         """
 
         def windows_of(bucket: Day) -> list[tuple[str, int]]:
-            windows = (ALL_TIME,) if bucket == ALL_TIME_BUCKET else (daily(bucket), weekly(bucket))
-            return [(window.id, expires_ms(leaderboard, window)) for window in windows]
+            return [(window.id, expires_ms(window, leaderboard.lateness_ms)) for window in windows_fed_by(bucket)]
 
         chunks = _chunks(standings)
         calls = [self._to_apply(leaderboard, chunk, now_ms, windows_of, feed_ranges=True) for chunk in chunks]
@@ -235,7 +223,7 @@ class WindowCache:
             CacheUnavailable: if Redis fails.
         """
         forgotten = keys.of_window(leaderboard, window)
-        if is_kept(leaderboard, window, now_ms):  # a rebuild that is under way may have filled it already
+        if is_kept(window, leaderboard.lateness_ms, now_ms):  # a rebuild that is under way may have filled it already
             forgotten += [keys.complete(leaderboard.id), keys.rebuild(leaderboard.id)]
         with self._reaching(), self._redis.pipeline(transaction=True) as pipe:
             pipe.unlink(*forgotten)
@@ -259,7 +247,7 @@ class WindowCache:
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        windows = {ALL_TIME} | {window for day in _days_there(now_ms) for window in (daily(day), weekly(day))}
+        windows = cached_windows(LATENESS_MAX_MS, now_ms)
         window_keys = [name(leaderboard.id, window.id) for window in windows for name in _WINDOW_KEYS]
         self._forget(leaderboard.id, [keys.disqualified(leaderboard.id), *window_keys])
 
@@ -378,12 +366,6 @@ class WindowCache:
         """
         with self._reaching():
             return script(keys=script_keys, args=args)
-
-
-def _days_there(now_ms: int) -> Iterator[Day]:
-    """Every day of which there may be keys, by whatever lateness they were kept."""
-    oldest = day_of(max(0, now_ms - LATENESS_MAX_MS - RETENTION_MS - EXPIRY_MARGIN_MS)) - _WEEK_DAYS
-    return (Day(day) for day in range(max(DAY_MIN, oldest), day_of(now_ms) + _WEEK_DAYS))
 
 
 def _chunks(standings: Standings) -> Iterator[Standings]:

@@ -1,6 +1,6 @@
 """Close the buckets of a leaderboard once every record that counts for them is committed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from shared.closing.coverage import CLOCK_SKEW_MS, Coverage, Missing
 from shared.closing.first_days import first_possible_day
 from shared.closing.runs import Blocked, Cause, Run
-from shared.domain.calendar import DAY_MS, Day, Window, daily, format_day, weekly
+from shared.domain.calendar import DAY_MS, Day, format_day, windows_ending
 from shared.domain.rules import Leaderboard
 from shared.lookups.leaderboards import KEEP_MS
 from shared.messaging.topic import TopicUnavailable
@@ -117,7 +117,7 @@ class DaySealing:
         for start in range(before + 1, through + 1, DAYS_AT_ONCE):
             last = Day(min(start + DAYS_AT_ONCE - 1, through))
             days = range(max(start, owed_from or start), last + 1)
-            windows = [window for day in days for window in _windows_ending(Day(day))]
+            windows = [window for day in days for window in windows_ending(Day(day))]
             assert len(windows) <= DUE_MAX  # noqa: S101 - a week for every seven days
             self._finals.close(leaderboard, last, windows, owed_from)
             leaderboard = replace(leaderboard, sealed_through=last, owed_from=owed_from)
@@ -149,9 +149,3 @@ class DaySealing:
 def _newest_past_cutoff(leaderboard: Leaderboard, now_ms: int) -> Day:
     """The last day for which no broker stamps a record in time any more, by any clock."""
     return Day((now_ms - leaderboard.lateness_ms - 2 * CLOCK_SKEW_MS - 1) // DAY_MS - 1)
-
-
-def _windows_ending(day: Day) -> Iterator[Window]:
-    yield daily(day)
-    if weekly(day).last == day:
-        yield weekly(day)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from shared.admin.disqualifications import DisqualifiedPlayers
-from shared.cache.windows import WindowCache, is_kept
+from shared.cache.windows import WindowCache
 from shared.closing.ranking import FoldedWindow, WindowRanking
 from shared.closing.result_files import (
     Change,
@@ -20,7 +20,7 @@ from shared.closing.result_files import (
     difference_file,
     ranking_file,
 )
-from shared.domain.calendar import Day, Window, WindowStatus
+from shared.domain.calendar import Day, Window, WindowStatus, is_kept
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.files.manifest import Manifest, describe
@@ -138,7 +138,7 @@ class Finalizer:
         return replace(rules, has_events=True, **now)
 
     def _compare(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> None:
-        kept = is_kept(leaderboard, window, self._now_ms())
+        kept = is_kept(window, leaderboard.lateness_ms, self._now_ms())
         if not kept and not self._is_complete(leaderboard, window):
             self._rebuild.anew(leaderboard, window)
         if not self._differences(leaderboard, window, ranking):

@@ -1,8 +1,13 @@
-"""Calendar: days (UTC) and the windows that are made of them."""
+"""Calendar: UTC days, the windows made of them, which windows a day feeds, and how long each is kept.
+
+A bucket is what standings are kept for: a day, or all time. Every instant and duration is in milliseconds.
+"""
 
 import re
+from collections.abc import Iterator
 from datetime import date
 from enum import StrEnum
+from itertools import chain
 from typing import Final, NewType
 
 import msgspec
@@ -16,7 +21,13 @@ DAY_MAX: Final = Day((date(2100, 12, 31) - date(1970, 1, 1)).days)
 ALL_TIME_BUCKET: Final = Day(0xFFFF)
 """Not a day: the standing that a player's events of every day add up to. Past every day, and fits two bytes."""
 CUSTOM_DAYS_MAX: Final = 366
-"""Longest custom window: one leap year, the most days that one read of the truth is asked to fold."""
+"""Longest custom window: one leap year, the most days that one read of the truth folds."""
+LONGEST_DAYS: Final = 7
+"""Days of the longest window that a day feeds, all time aside: a week."""
+RETENTION_MS: Final = 35 * DAY_MS
+"""How long the cache keeps a daily or weekly window after its cutoff; a later read builds it from the truth."""
+EXPIRY_MARGIN_MS: Final = 3_600_000
+"""How much longer Redis has a window than `is_kept` says: the clocks of functions differ from Redis's."""
 
 _ORDINAL_EPOCH: Final = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -196,3 +207,67 @@ def parse_id(text: str) -> Window:
     if "-W" in text:
         return weekly(parse_week(text))
     return daily(parse_day(text))
+
+
+_KEPT: Final = (daily, weekly)
+"""The kinds of window that every day feeds and the cache keeps for everyone. A custom window is built on demand."""
+
+
+def windows_fed_by(bucket: Day) -> list[Window]:
+    """The windows that a bucket feeds and the cache keeps for everyone: a day's day and week, or all time."""
+    return [ALL_TIME] if bucket == ALL_TIME_BUCKET else [make(bucket) for make in _KEPT]
+
+
+def current_windows(today: Day) -> list[Window]:
+    """The windows that are going on today: day, week, all time."""
+    return [*windows_fed_by(today), ALL_TIME]
+
+
+def recent_windows(today: Day) -> list[Window]:
+    """All time, and of each other kind the window before the current one and the current one; some may be the same."""
+    pairs = ((make(Day(max(DAY_MIN, make(today).first - 1))), make(today)) for make in _KEPT)
+    return [ALL_TIME, *chain.from_iterable(pairs)]
+
+
+def windows_ending(day: Day) -> list[Window]:
+    """The windows whose last day this is; registered periods aside."""
+    return [window for window in windows_fed_by(day) if window.last == day]
+
+
+def kept_until_ms(window: Window, lateness_ms: int) -> int | None:
+    """When ingest stops feeding a window that the cache keeps; None for never."""
+    return None if window.end_ms is None else window.end_ms + lateness_ms + RETENTION_MS
+
+
+def expires_ms(window: Window, lateness_ms: int) -> int:
+    """When Redis drops a window that the cache keeps; 0 for never."""
+    until_ms = kept_until_ms(window, lateness_ms)
+    return 0 if until_ms is None else until_ms + EXPIRY_MARGIN_MS
+
+
+def is_kept(window: Window, lateness_ms: int, now_ms: int) -> bool:
+    """Whether the cache keeps a window for everyone; it builds any other from the truth on demand."""
+    if window.kind is WindowKind.CUSTOM:
+        return False
+    until_ms = kept_until_ms(window, lateness_ms)
+    return until_ms is None or now_ms < until_ms
+
+
+def kept_buckets(lateness_ms: int, now_ms: int) -> list[Day]:
+    """All time, then every day that feeds a window which is kept, oldest first, tomorrow last.
+
+    Tomorrow is among them because the clocks of producers may run ahead.
+    """
+    return [ALL_TIME_BUCKET, *_days(now_ms - lateness_ms - RETENTION_MS, day_of(now_ms) + 2)]
+
+
+def cached_windows(lateness_ms: int, now_ms: int) -> set[Window]:
+    """Every window that Redis may hold for everyone, by any lateness up to this one."""
+    days = _days(now_ms - lateness_ms - RETENTION_MS - EXPIRY_MARGIN_MS, day_of(now_ms) + LONGEST_DAYS)
+    return {ALL_TIME, *(window for day in days for window in windows_fed_by(day))}
+
+
+def _days(oldest_end_ms: int, stop: int) -> Iterator[Day]:
+    """Days, up to but without `stop`, of windows that end at `oldest_end_ms` or later."""
+    oldest = day_of(max(0, oldest_end_ms)) - LONGEST_DAYS
+    return map(Day, range(max(DAY_MIN, oldest), stop))

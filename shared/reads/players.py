@@ -7,7 +7,7 @@ from typing import Final
 from shared.cache.leases import BuildProgress
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import CacheUnavailable
-from shared.domain.calendar import ALL_TIME, Day, Window, WindowKind, daily, day_of, weekly
+from shared.domain.calendar import Day, Window, WindowKind, current_windows, day_of
 from shared.domain.periods import Period
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing, combine
@@ -77,7 +77,7 @@ class Players:
         """
         now_ms = self._now_ms()
         today = day_of(now_ms)
-        period_ids: dict[Window, list[str]] = {daily(today): [], weekly(today): [], ALL_TIME: []}
+        period_ids: dict[Window, list[str]] = {window: [] for window in current_windows(today)}
         periods = self._periods.get(leaderboard.id, lambda: self._registry.periods(leaderboard.id))
         open_periods = [one for one in periods if one.first <= today <= one.last]
         for period in sorted(open_periods, key=lambda one: (one.first, one.last, one.id)):

@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from shared.cache.searches import Players, Run, WindowSearches
-from shared.cache.windows import CacheUnavailable, Page, Position, WindowCache, is_kept
-from shared.domain.calendar import Window
+from shared.cache.windows import CacheUnavailable, Page, Position, WindowCache
+from shared.domain.calendar import Window, is_kept
 from shared.domain.ranking import points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
@@ -231,7 +231,7 @@ class Rankings:
         at_once_ms: int | None = None,
     ) -> T:
         answer = read()
-        kept = is_kept(leaderboard, window, now_ms)
+        kept = is_kept(window, leaderboard.lateness_ms, now_ms)
         if page_of(answer).complete:
             if not kept:
                 self._builds.keep(leaderboard, window)

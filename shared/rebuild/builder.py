@@ -12,14 +12,11 @@ from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.cache.leases import LEASE_MS, Build, BuildProgress, Builds, Grant, LeaseLost, RebuildState
 from shared.cache.windows import (
     APPLY_PLAYERS,
-    RETENTION_MS,
     CacheUnavailable,
     Standings,
     WindowCache,
-    expires_ms,
-    kept_until_ms,
 )
-from shared.domain.calendar import ALL_TIME_BUCKET, Day, Window, day_of
+from shared.domain.calendar import ALL_TIME_BUCKET, Day, Window, expires_ms, kept_buckets, kept_until_ms
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
@@ -33,7 +30,6 @@ REAPPLY_EVERY_MS: Final = 5 * 60_000
 """How often anti-entropy is scheduled (template.yaml): each time it goes on to the next of the older days."""
 RECENT_DAYS: Final = 3
 """Days, tomorrow among them, that anti-entropy applies every time; they take nearly all of what is written."""
-WEEK_DAYS: Final = 7
 
 
 class Outcome(StrEnum):
@@ -93,7 +89,7 @@ class Rebuild:
             self._show_disqualified(leaderboard)
             sealed = self._with_events(leaderboard)
             if sealed is not None:
-                kept = self._reads.days(sealed, _kept_buckets(sealed, self._now_ms()))
+                kept = self._reads.days(sealed, kept_buckets(sealed.lateness_ms, self._now_ms()))
                 done = build.progress.position
 
                 def fill(standings: Standings) -> None:
@@ -116,7 +112,7 @@ class Rebuild:
         """
         now_ms = self._now_ms()
         state, progress = self._builds.rebuild_state(leaderboard, now_ms)
-        kept = _kept_buckets(leaderboard, now_ms)
+        kept = kept_buckets(leaderboard.lateness_ms, now_ms)
         read = sum(state is RebuildState.COMPLETE or rebuild_position(bucket) <= progress.position for bucket in kept)
         return RebuildProgress(state, read, len(kept), progress.standings)
 
@@ -137,7 +133,7 @@ class Rebuild:
         if sealed is None:
             return 0
         now_ms = self._now_ms()
-        buckets = _kept_buckets(sealed, now_ms) if everything else _due_buckets(sealed, now_ms)
+        buckets = kept_buckets(sealed.lateness_ms, now_ms) if everything else _due_buckets(sealed, now_ms)
         return self.apply(sealed, self._reads.buckets(sealed, self._reads.days(sealed, buckets)))
 
     def apply(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
@@ -172,7 +168,7 @@ class Rebuild:
         now_ms = self._now_ms()
         if registered is None:  # whoever goes through the periods has read them already
             registered = self.is_kept_period(leaderboard, window)
-        expires = max(now_ms + IDLE_MS, expires_ms(leaderboard, window) if registered else 0)
+        expires = max(now_ms + IDLE_MS, expires_ms(window, leaderboard.lateness_ms) if registered else 0)
         return self._builds.begin_window(leaderboard.id, window, token, now_ms, expires, asked=asked)
 
     def is_kept_period(self, leaderboard: Leaderboard, window: Window) -> bool:
@@ -192,7 +188,7 @@ class Rebuild:
             Unavailable: as above.
         """
         windows = dict.fromkeys(period.window for period in self._registry.periods(leaderboard.id))
-        return [window for window in windows if (kept_until_ms(leaderboard, window) or 0) > self._now_ms()]
+        return [window for window in windows if (kept_until_ms(window, leaderboard.lateness_ms) or 0) > self._now_ms()]
 
     def window(
         self,
@@ -309,17 +305,9 @@ def rebuild_position(bucket: Day) -> int:
     return 1 if bucket == ALL_TIME_BUCKET else bucket + 2
 
 
-def _kept_buckets(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
-    """All-time, and every day of a daily or weekly window that is still kept; in the order of a rebuild."""
-    today = day_of(now_ms)
-    oldest = day_of(max(0, now_ms - leaderboard.lateness_ms - RETENTION_MS)) - WEEK_DAYS
-    days = [Day(day) for day in range(max(0, oldest), today + 2)]  # tomorrow: producers' clocks may run ahead
-    return [ALL_TIME_BUCKET, *days]
-
-
 def _due_buckets(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
     """All-time, the recent days, and the one of the older days whose turn it is."""
-    all_time, *days = _kept_buckets(leaderboard, now_ms)
+    all_time, *days = kept_buckets(leaderboard.lateness_ms, now_ms)
     older, recent = days[:-RECENT_DAYS], days[-RECENT_DAYS:]
     turn = older[now_ms // REAPPLY_EVERY_MS % len(older)]
     return [all_time, *recent, turn]

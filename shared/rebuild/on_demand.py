@@ -11,8 +11,8 @@ import msgspec
 
 from shared.cache.leases import Build, BuildProgress, Builds, Grant, LeaseLost, NoReaders
 from shared.cache.range_budget import EVICTIONS_MAX, FULL_RETRY_S, NoRoomForRanges, RangeBudget
-from shared.cache.windows import CacheUnavailable, WindowCache, is_kept
-from shared.domain.calendar import Day, Window, parse_id
+from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.domain.calendar import Day, Window, is_kept, parse_id
 from shared.domain.rules import Leaderboard
 from shared.messaging.queues import Queue
 from shared.rebuild.builder import IDLE_MS, Rebuild
@@ -212,7 +212,7 @@ class OnDemandBuilds:
         leaderboard = self._registry.leaderboard(leaderboard_id)
         window = parse_id(window_id)
         kept = leaderboard is not None and (
-            is_kept(leaderboard, window, self._now_ms()) or self._is_registered(leaderboard, window)
+            is_kept(window, leaderboard.lateness_ms, self._now_ms()) or self._is_registered(leaderboard, window)
         )
         if kept:
             self._budget.release(leaderboard_id, window_id)

@@ -5,9 +5,9 @@ from itertools import islice
 from typing import Final
 
 from shared.admin.disqualifications import DisqualifiedPlayers, present
-from shared.cache.windows import RETENTION_MS, WindowCache
+from shared.cache.windows import WindowCache
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import ALL_TIME, Day, Window, daily, day_of, weekly
+from shared.domain.calendar import LONGEST_DAYS, Day, Window, day_of, kept_until_ms, recent_windows
 from shared.domain.rules import Leaderboard
 from shared.domain.snapshots import Snapshot, snapshot_of
 from shared.rebuild.small_window import rank_players
@@ -19,8 +19,8 @@ KEEP_MS: Final = 2_000
 """How long a function answers from a snapshot that it has read, before it looks for a newer one."""
 SPOT_STANDINGS_MAX: Final = 20_000
 """Standings that are read to answer at once for a window of which there is no snapshot: some seconds of reading."""
-SPOT_BUCKETS_MAX: Final = 7
-"""Likewise buckets: a week. Longer windows are not kept for everybody, and are built when they are asked for."""
+SPOT_BUCKETS_MAX: Final = LONGEST_DAYS
+"""Likewise buckets. Longer windows are not kept for everyone, and are built on demand."""
 KEPT_MAX: Final = 100
 """Snapshots in the memory of a function, up to 300 KB each; past it, it forgets them all."""
 
@@ -65,8 +65,7 @@ class WindowSnapshots:
             revisions[window.id] = snapshot.revision
             if self._written.get(place) == snapshot.revision:
                 continue
-            cutoff_ms = leaderboard.window_cutoff_ms(window)
-            self._store.write(*place, snapshot, 0 if cutoff_ms is None else cutoff_ms + RETENTION_MS)
+            self._store.write(*place, snapshot, kept_until_ms(window, leaderboard.lateness_ms) or 0)
             self._written[place] = snapshot.revision
             taken += 1
         if revisions:
@@ -110,10 +109,7 @@ class WindowSnapshots:
 
     def _moving(self, leaderboard: Leaderboard) -> Iterator[Window]:
         today = day_of(self._now_ms())
-        yield ALL_TIME
-        recent = [Day(max(0, today - 7)), Day(max(0, today - 1)), today]
-        windows = [daily(day) for day in recent[1:]] + [weekly(recent[0]), weekly(today)]
-        windows += [period.window for period in self._registry.periods(leaderboard.id) if period.first <= today]
-        for window in dict.fromkeys(windows):
+        periods = [period.window for period in self._registry.periods(leaderboard.id) if period.first <= today]
+        for window in dict.fromkeys(recent_windows(today) + periods):
             if not leaderboard.is_sealed(window) or (leaderboard.id, window.id) not in self._written:
                 yield window

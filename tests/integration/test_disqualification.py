@@ -8,11 +8,11 @@ from msgspec.structs import replace
 from shared.admin.disqualifications import ACTS_MAX, ROUTINE_ACTS_MAX, AuditLogFull
 from shared.cache import keys
 from shared.cache.searches import WindowSearches
-from shared.cache.windows import RETENTION_MS, CacheUnavailable, Page
+from shared.cache.windows import CacheUnavailable, Page
 from shared.closing.result_files import award_id
 from shared.closing.runs import Cause
 from shared.domain.audit import AuditAction, AuditEntry
-from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, custom, daily, weekly
+from shared.domain.calendar import ALL_TIME, DAY_MS, RETENTION_MS, Day, Window, custom, daily, weekly
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule

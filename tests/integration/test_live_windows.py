@@ -13,15 +13,19 @@ from redis import Redis
 
 from shared.cache import keys
 from shared.cache.leases import LEASE_MS, Builds, Grant, LeaseLost
-from shared.cache.windows import EXPIRY_MARGIN_MS, RETENTION_MS, WindowCache, expires_ms, is_kept
+from shared.cache.windows import WindowCache
 from shared.domain.calendar import (
     ALL_TIME,
     ALL_TIME_BUCKET,
     DAY_MS,
+    EXPIRY_MARGIN_MS,
+    RETENTION_MS,
     Day,
     Window,
     custom,
     daily,
+    expires_ms,
+    is_kept,
     parse_day,
     weekly,
 )
@@ -177,9 +181,11 @@ def test_a_batch_for_three_windows_takes_one_command_for_each_250_players(cache:
 
 
 def test_a_window_past_its_use_is_not_revived_by_a_late_standing(cache: WindowCache, redis: Redis) -> None:
-    gone_ms = expires_ms(board(), daily(MONDAY))
+    gone_ms = expires_ms(daily(MONDAY), board().lateness_ms)
     assert gone_ms == (MONDAY + 1) * DAY_MS + board().lateness_ms + RETENTION_MS + EXPIRY_MARGIN_MS
-    assert not is_kept(board(), daily(MONDAY), gone_ms - EXPIRY_MARGIN_MS), "before Redis, whatever its clock says"
+    assert not is_kept(daily(MONDAY), board().lateness_ms, gone_ms - EXPIRY_MARGIN_MS), (
+        "before Redis, whatever its clock says"
+    )
 
     live.apply(board(), {"ann": {MONDAY: standing(1)}}, gone_ms)
 
@@ -192,10 +198,10 @@ def test_windows_expire_and_all_time_does_not(cache: WindowCache, redis: Redis) 
 
     for kind in ("z", "h"):
         assert redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2099-01-05") == expires_ms(
-            board(), daily(MONDAY)
+            daily(MONDAY), board().lateness_ms
         )
         assert redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2099-W02") == expires_ms(
-            board(), weekly(MONDAY)
+            weekly(MONDAY), board().lateness_ms
         )
         assert redis.pttl(f"lb:{{cup}}:{kind}:all-time") == -1
 
@@ -291,7 +297,7 @@ def test_a_longer_lateness_keeps_a_window_longer_and_nothing_new_has_to_be_writt
 
     for kind in ("z", "h"):
         expires = redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2099-01-05")
-        assert expires == expires_ms(longer, daily(MONDAY))
+        assert expires == expires_ms(daily(MONDAY), longer.lateness_ms)
 
 
 DAYS = [Day(MONDAY + offset) for offset in (-1, 0, 2, 6, 7)]

@@ -9,8 +9,7 @@ from redis import Redis
 
 from shared.cache import keys
 from shared.cache.leases import ASKED_MS, LEASE_MS, BuildProgress
-from shared.cache.windows import EXPIRY_MARGIN_MS, kept_until_ms
-from shared.domain.calendar import DAY_MS, Day, custom, format_day
+from shared.domain.calendar import DAY_MS, EXPIRY_MARGIN_MS, Day, custom, format_day, kept_until_ms
 from shared.domain.periods import Period
 from shared.messaging.queues import QueueUnavailable
 from shared.rebuild.anti_entropy import Interrupted
@@ -351,7 +350,7 @@ def test_a_registered_period_stays_as_long_as_a_day_does_and_is_built_again_afte
     scene.registry.save_period(scene.id, Period(id="p", name="p", first=RANGE.first, last=RANGE.last))
     builders.build()
     expires_ms = scene.redis.execute_command("PEXPIRETIME", keys.parts(scene.id, RANGE.id))
-    assert expires_ms == kept_until_ms(scene.leaderboard, RANGE) + EXPIRY_MARGIN_MS
+    assert expires_ms == kept_until_ms(RANGE, scene.leaderboard.lateness_ms) + EXPIRY_MARGIN_MS
 
     scene.redis.flushall()
     builders.repair.repair(RebuildLeaderboard(leaderboard_id=scene.id))

@@ -1,5 +1,6 @@
-"""Buckets and windows: bounds at midnights, week 53, leap days, the first and the last year."""
+"""Buckets and windows: bounds at midnights, week 53, leap days, the first and last year; what the cache keeps."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -11,21 +12,33 @@ from shared.domain.calendar import (
     DAY_MAX,
     DAY_MIN,
     DAY_MS,
+    EXPIRY_MARGIN_MS,
+    LONGEST_DAYS,
+    RETENTION_MS,
     Day,
     InvalidWindow,
     Window,
     WindowStatus,
+    cached_windows,
+    current_windows,
     custom,
     daily,
     day_end_ms,
     day_of,
+    expires_ms,
     format_day,
+    is_kept,
+    kept_buckets,
+    kept_until_ms,
     monday_of,
     parse_day,
     parse_id,
     parse_week,
+    recent_windows,
     to_date,
     weekly,
+    windows_ending,
+    windows_fed_by,
 )
 from shared.domain.periods import Period
 
@@ -251,3 +264,81 @@ def test_two_periods_of_the_same_days_share_a_window() -> None:
     other = Period(id="b", name="B", first=MONDAY, last=Day(MONDAY + 1))
 
     assert one.window == other.window == custom(MONDAY, Day(MONDAY + 1))
+
+
+SUNDAY = Day(MONDAY + 6)
+HOUR_MS = 3_600_000
+
+
+def ids(windows: Iterable[Window]) -> list[str]:
+    return [window.id for window in windows]
+
+
+def test_a_day_feeds_its_day_and_its_week_and_the_standing_over_all_days_feeds_all_time() -> None:
+    assert ids(windows_fed_by(SUNDAY)) == ["2026-11-29", "2026-W48"]
+    assert windows_fed_by(ALL_TIME_BUCKET) == [ALL_TIME]
+
+
+def test_the_current_windows_are_the_day_the_week_and_all_time() -> None:
+    assert ids(current_windows(MONDAY)) == ["2026-11-23", "2026-W48", "all-time"]
+
+
+@pytest.mark.parametrize("today", range(MONDAY, MONDAY + 7))
+def test_the_recent_windows_are_the_current_ones_and_those_just_before(today: Day) -> None:
+    yesterday, last_week = Day(today - 1), Day(today - 7)
+
+    assert recent_windows(today) == [ALL_TIME, daily(yesterday), daily(today), weekly(last_week), weekly(today)]
+
+
+@pytest.mark.parametrize("today", range(DAY_MIN, DAY_MIN + 5))
+def test_no_recent_window_is_from_before_the_first_day(today: Day) -> None:
+    assert all(window.last >= DAY_MIN for window in recent_windows(today))
+
+
+def test_a_week_ends_with_its_sunday_only() -> None:
+    assert ids(windows_ending(SUNDAY)) == ["2026-11-29", "2026-W48"]
+    assert all(windows_ending(Day(day)) == [daily(Day(day))] for day in range(MONDAY, SUNDAY))
+
+
+@pytest.mark.parametrize("window", [daily(MONDAY), weekly(MONDAY)], ids=lambda window: window.id)
+def test_a_window_is_kept_35_days_past_its_cutoff_and_stays_in_redis_an_hour_longer(window: Window) -> None:
+    assert window.end_ms is not None
+    until_ms = window.end_ms + HOUR_MS + 35 * DAY_MS
+
+    assert kept_until_ms(window, HOUR_MS) == until_ms
+    assert is_kept(window, HOUR_MS, until_ms - 1)
+    assert not is_kept(window, HOUR_MS, until_ms)
+    assert expires_ms(window, HOUR_MS) == until_ms + EXPIRY_MARGIN_MS == until_ms + HOUR_MS
+
+
+def test_all_time_is_kept_for_ever_and_a_range_never() -> None:
+    assert (kept_until_ms(ALL_TIME, 0), expires_ms(ALL_TIME, 0)) == (None, 0)
+    assert is_kept(ALL_TIME, 0, 10**15)
+    assert not is_kept(custom(MONDAY, SUNDAY), 0, MONDAY * DAY_MS)
+
+
+@pytest.mark.parametrize("at_ms", [SUNDAY * DAY_MS, SUNDAY * DAY_MS - 1, MONDAY * DAY_MS + HOUR_MS, 0, 40 * DAY_MS])
+@pytest.mark.parametrize("lateness_ms", [0, HOUR_MS, 9 * DAY_MS])
+def test_every_day_of_a_kept_window_is_a_kept_bucket_and_every_kept_window_may_be_in_redis(
+    at_ms: int, lateness_ms: int
+) -> None:
+    today = day_of(at_ms)
+    all_time, *days = kept_buckets(lateness_ms, at_ms)
+    kept = {
+        window
+        for day in range(max(DAY_MIN, today - 60), today + 2)
+        for window in windows_fed_by(Day(day))
+        if is_kept(window, lateness_ms, at_ms)
+    }
+
+    assert all_time == ALL_TIME_BUCKET
+    assert days == list(range(days[0], today + 2)), "oldest first, tomorrow last"
+    assert {day for window in kept for day in window.buckets if day <= today + 1} <= set(days)
+    assert kept | {ALL_TIME} <= cached_windows(lateness_ms, at_ms)
+
+
+def test_no_window_that_a_day_feeds_is_longer_than_the_longest() -> None:
+    lengths = [len(window.buckets) for day in range(MONDAY, MONDAY + 366) for window in windows_fed_by(Day(day))]
+
+    assert max(lengths) == LONGEST_DAYS
+    assert RETENTION_MS >= LONGEST_DAYS * DAY_MS
