@@ -55,7 +55,7 @@ class Definitions:
         before, after = self._save(wanted.id, decide, AuditAction.DEFINE, actor)
         created = before is None or before.archived
         if created:
-            self._vouch(after)
+            self._mark_complete(after)
         return after, created
 
     def close(self, leaderboard_id: str, actor: str) -> None:
@@ -119,7 +119,7 @@ class Definitions:
             return current, after
         raise Conflict(f"{leaderboard_id} was changed {TRIES_MAX} times meanwhile")
 
-    def _vouch(self, leaderboard: Leaderboard) -> None:
+    def _mark_complete(self, leaderboard: Leaderboard) -> None:
         """Mark the cache of a new leaderboard as complete; have that of one with events built.
 
         If that fails now, the first read asks for it.
@@ -130,7 +130,7 @@ class Definitions:
             else:
                 self._wiring.rebuild.leaderboard(leaderboard)
         except (CacheUnavailable, QueueUnavailable, Unavailable) as error:
-            logger.warning("cache not vouched for", extra={"leaderboard": leaderboard.id, "error": str(error)})
+            logger.warning("cache not marked as complete", extra={"leaderboard": leaderboard.id, "error": str(error)})
 
 
 def _changed(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool]:

@@ -107,7 +107,7 @@ def _visible(url: str) -> None:
 
 
 def _get(url: str) -> Any:
-    """The answer; None while there is none: the leaderboard is empty, or not yet vouched for."""
+    """The answer; None while there is none: the leaderboard is empty, or not yet complete in the cache."""
     try:
         with urllib.request.urlopen(url, timeout=30) as response:
             return json.load(response)

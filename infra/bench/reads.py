@@ -201,7 +201,7 @@ def _fill(redis: "Redis", size: Size) -> None:
     builds = Builds(live)
     _, build = builds.begin_rebuild(BOARD, "fill", now_ms())
     if not builds.finish_rebuild(BOARD, build):
-        raise RuntimeError("the windows were not vouched for")
+        raise RuntimeError("the windows are not complete")
 
 
 @contextmanager

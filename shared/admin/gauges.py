@@ -36,7 +36,7 @@ class CacheGauges(Struct, frozen=True):
 
     complete: Mapping[str, bool]
     players: Mapping[tuple[str, WindowKind], int]
-    """Of the windows that are open now; those that the cache can't vouch for are left out."""
+    """Of the windows that are open now; those that the cache does not hold completely are left out."""
 
 
 class Gauges:
@@ -82,7 +82,7 @@ class Gauges:
         for one in leaderboards:
             complete[one.id] = self._cache.is_complete(one)
             for window in current_windows(today):
-                # one script call: a size and whether it can be vouched for, as of the same instant
+                # one script call: a size and whether it is complete, as of the same instant
                 page = self._cache.page(one, window, 0, 1, now_ms)
                 if page.complete:
                     players[one.id, window.kind] = page.total

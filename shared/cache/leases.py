@@ -2,7 +2,7 @@
 
 One builder at a time; one that follows another that died goes on where that one was. A build is noted in Redis beside
 what it fills, so a flush takes it away with it. Every fill is counted there: a failover that takes back the last of
-them takes back their count, too, and then nobody vouches for what is left.
+them takes back their count, too, and then what is left is not marked as complete.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ class RebuildState(StrEnum):
 
 
 class LeaseLost(Exception):
-    """A flush, a failover or another builder took the build away; nobody may vouch for what is left."""
+    """A flush, a failover or another builder took the build away; what is left must not be marked as complete."""
 
 
 class NoReaders(Exception):
@@ -107,8 +107,8 @@ class Build:
             raise LeaseLost(f"{self.fills} calls filled {self.key}, {fills} are there")
 
 
-def vouches(leaderboard: "Leaderboard", marker: bytes | None) -> bool:
-    """Whether a marker vouches for all that is kept by now: by a shorter lateness some of it went earlier."""
+def marks_complete(leaderboard: "Leaderboard", marker: bytes | None) -> bool:
+    """Whether a marker stands for all windows retained by now: by a shorter lateness some of them went earlier."""
     return marker is not None and int(marker) >= leaderboard.lateness_ms
 
 
@@ -117,8 +117,8 @@ class Builds:
 
     def __init__(self, cache: "WindowCache") -> None:
         self._cache = cache
-        names = ("begin_build", "renew_build", "read_build", "vouch", "extend", "forget_build")
-        self._begin, self._renew, self._look, self._vouch, self._extend, self._forget = (
+        names = ("begin_build", "renew_build", "read_build", "mark_complete", "extend", "forget_build")
+        self._begin, self._renew, self._look, self._mark_complete, self._extend, self._forget = (
             cache.register(f"{name}.lua") for name in names
         )
 
@@ -152,7 +152,7 @@ class Builds:
         """
         looked_at = keys.rebuild(leaderboard.id), keys.complete(leaderboard.id)
         marker, until_ms, position, standings = self._cache.call(self._look, looked_at, ())
-        if vouches(leaderboard, marker):
+        if marks_complete(leaderboard, marker):
             return RebuildState.COMPLETE, BuildProgress()
         state = RebuildState.RUNNING if int(until_ms or 0) > now_ms else RebuildState.WAITING
         return state, BuildProgress(int(position or 0), int(standings or 0))
@@ -189,23 +189,23 @@ class Builds:
         return bool(self._cache.call(self._forget, forgotten, (build.token, window.id, now_ms - ASKED_MS)))
 
     def finish_window(self, leaderboard: "Leaderboard", window: Window, build: Build) -> bool:
-        """Vouch for a window that was built, until it expires; False if what was filled in is not all there.
+        """Mark a window that was built as complete, until it expires; False if what was filled in is not all there.
 
         Raises:
             CacheUnavailable: if Redis fails.
         """
         args = (build.token, build.fills, "window", build.expires_ms)
-        return bool(self._cache.call(self._vouch, keys.of_window(leaderboard, window), args))
+        return bool(self._cache.call(self._mark_complete, keys.of_window(leaderboard, window), args))
 
     def finish_rebuild(self, leaderboard: "Leaderboard", build: Build) -> bool:
-        """Vouch for all that a leaderboard keeps; False as above.
+        """Mark all retained windows of a leaderboard as complete; False if what was filled in is not all there.
 
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        vouched = build.key, keys.complete(leaderboard.id)
+        marked = build.key, keys.complete(leaderboard.id)
         args = (build.token, build.fills, "leaderboard", leaderboard.lateness_ms)
-        return bool(self._cache.call(self._vouch, vouched, args))
+        return bool(self._cache.call(self._mark_complete, marked, args))
 
     def extend(self, leaderboard: "Leaderboard", window: Window, until_ms: int) -> None:
         """Keep a window that was built on demand at least so long.

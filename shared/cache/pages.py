@@ -1,4 +1,4 @@
-"""What reads of windows have seen, and whether the cache vouches for it."""
+"""What reads of windows have seen, and whether the cache holds it completely."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -60,8 +60,8 @@ def _is_complete(
 ) -> bool:
     """Whether a window holds all of the truth.
 
-    The leaderboard's marker vouches for what is kept by the lateness that it names. What a longer one keeps besides may
-    have gone before.
+    The leaderboard's marker stands for what is retained by the lateness that it names. What a longer lateness retains
+    besides may be gone.
     """
     if not is_kept(window, leaderboard.lateness_ms, now_ms):
         return bool(built)

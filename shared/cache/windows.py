@@ -14,7 +14,7 @@ from redis import Redis
 from shared.cache import keys
 from shared.cache.errors import CacheFull, CacheRefused, CacheUnavailable, raising
 from shared.cache.labels import tokens_of
-from shared.cache.leases import Build, vouches
+from shared.cache.leases import Build, marks_complete
 from shared.cache.pages import (
     HEAD_BYTES,
     Labels,
@@ -55,7 +55,7 @@ PROBE_KEY: Final = "writable"
 """What a probe writes, to be gone after PROBE_MS: a Redis that is full answers everything else."""
 PROBE_MS: Final = 60_000
 PROBE_EVERY_MS: Final = 1_000
-"""How often one function finds out whether Redis takes writes at all, before it shows what Redis vouches for."""
+"""How often one function finds out whether Redis takes writes at all, before it trusts what Redis marks as complete."""
 
 Standings = Mapping[str, Mapping[Day, Standing]]
 """User id → bucket → standing."""
@@ -182,7 +182,7 @@ class WindowCache:
         return Position(page, answer[5], cutoffs, answer[8])
 
     def snapshot(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> tuple[bool, Snapshot]:
-        """The top of a window and samples of the rest; and whether the cache vouches for it.
+        """The top of a window and samples of the rest; and whether the cache holds it completely.
 
         Raises:
             CacheUnavailable: if Redis fails.
@@ -217,7 +217,7 @@ class WindowCache:
         return {name for name, expires_ms in known.items() if not 0 < expires_ms <= now_ms}
 
     def withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
-        """Forget a window that holds what it should not; nobody vouches for it until it is built anew.
+        """Forget a window that holds what it should not; it is not complete until it is built again.
 
         Raises:
             CacheUnavailable: if Redis fails.
@@ -259,7 +259,7 @@ class WindowCache:
         """
         with self._reaching():
             marker: Any = self._redis.get(keys.complete(leaderboard.id))
-        return vouches(leaderboard, marker)
+        return marks_complete(leaderboard, marker)
 
     def ping(self) -> None:
         """Raises CacheUnavailable unless Redis takes a write; it is asked however often it failed before."""
@@ -267,7 +267,7 @@ class WindowCache:
             self._probe()
 
     def _check_writable(self) -> None:
-        """Raise CacheUnavailable if Redis takes no write at all, so that nobody could take back what it vouches for.
+        """Raise CacheUnavailable if Redis takes no write at all, so that nobody could take back that it is complete.
 
         So it is of one that can't save, lost its replicas, or is a replica itself. One that is only full takes deletes:
         there each leaderboard is withdrawn when a write for it is refused, and the others are still live.
@@ -350,7 +350,7 @@ class WindowCache:
         )
 
     def read(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a registered script that reads what Redis vouches for, unless Redis takes no writes.
+        """Run a registered script that reads what Redis marks as complete, unless Redis takes no writes.
 
         Raises:
             CacheUnavailable: if so, or if Redis fails.

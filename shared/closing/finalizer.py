@@ -236,7 +236,7 @@ def _differ(read: Callable[[int], tuple[bool, int, Sequence[object]]], expected:
     """Positions at which pages of the cache are not what is expected.
 
     Args:
-        read: the page from a position on: whether the cache vouches for it, how many lines there are, and its own.
+        read: the page from a position on: whether the cache holds it completely, how many lines there are, and its own.
         expected: all lines.
 
     Raises:

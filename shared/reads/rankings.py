@@ -102,7 +102,7 @@ class Rankings:
             return self._queries.select(board, window, selection, now_ms)
 
         try:
-            run = self._vouched(board, window, now_ms, read, lambda run: run.page)
+            run = self._read_if_complete(board, window, now_ms, read, lambda run: run.page)
         except (Rebuilding, CacheUnavailable):
             ranking = self._fallback.select(board, window, selection, final=final)
             if ranking is None:
@@ -139,7 +139,7 @@ class Rankings:
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
         try:
-            players = self._vouched(
+            players = self._read_if_complete(
                 board,
                 window,
                 now_ms,
@@ -187,7 +187,7 @@ class Rankings:
         ranked_by = self._results.rules(leaderboard, window)
         board, final = ranked_by or leaderboard, ranked_by is not None
         try:
-            found = self._vouched(
+            found = self._read_if_complete(
                 board,
                 window,
                 now_ms,
@@ -220,7 +220,7 @@ class Rankings:
             cutoffs=found.cutoffs,
         )
 
-    def _vouched(
+    def _read_if_complete(
         self,
         leaderboard: Leaderboard,
         window: Window,

@@ -377,7 +377,7 @@ def test_a_cache_that_shows_what_the_truth_does_not_blocks_until_it_is_built_ane
     assert scene.stored(daily(MONDAY)) is None
     assert not scene.cache.page(scene.leaderboard, daily(MONDAY), 0, 10, scene.now_ms).complete
 
-    assert cause_of(scene.run(), daily(MONDAY)) is Cause.CACHE, "it is not vouched for yet"
+    assert cause_of(scene.run(), daily(MONDAY)) is Cause.CACHE, "it is not complete yet"
     scene.rebuild.leaderboard(scene.leaderboard)
     assert not scene.run().blocked
     assert scene.stored(daily(MONDAY)) == RANKING

@@ -30,7 +30,7 @@ RANGE = custom(Day(MONDAY - 3), Day(MONDAY + 3))
 
 
 def shown(scene: Scene, window: Window) -> list[str]:
-    """Who stands in a live window, best first; the cache vouches for it."""
+    """Who stands in a live window, best first; the cache holds it completely."""
     page = scene.cache.page(scene.leaderboard, window, 0, 100, scene.now_ms)
     assert page.complete
     assert page.total == len(page.lines)

@@ -218,9 +218,7 @@ def test_a_range_is_fed_from_when_its_build_begins_until_it_expires(cache: Windo
     assert "late" not in [user for user, _, _ in lines(live, board(), window)]
 
 
-def test_a_window_is_vouched_for_only_if_nothing_was_flushed_while_it_was_built(
-    cache: WindowCache, redis: Redis
-) -> None:
+def test_a_window_is_complete_only_if_nothing_was_flushed_while_it_was_built(cache: WindowCache, redis: Redis) -> None:
     window, builds = custom(MONDAY, MONDAY), Builds(live)
     _, build = builds.begin_window("cup", window, "one", NOW_MS, FAR_MS)
     redis.flushall()
@@ -234,7 +232,7 @@ def test_a_window_is_vouched_for_only_if_nothing_was_flushed_while_it_was_built(
     assert builds.begin_window("cup", window, "three", NOW_MS, FAR_MS)[0] is Grant.BUILT
 
 
-def test_kept_windows_are_vouched_for_only_if_nothing_was_flushed_while_they_were_rebuilt(
+def test_kept_windows_are_complete_only_if_nothing_was_flushed_while_they_were_rebuilt(
     cache: WindowCache, redis: Redis
 ) -> None:
     builds = Builds(live)
@@ -271,7 +269,7 @@ def test_a_fill_that_is_gone_shows_at_the_next_one(cache: WindowCache, redis: Re
         live.apply(board(), {"bob": {MONDAY: standing(1)}}, NOW_MS, build)
 
 
-def test_a_marker_of_a_shorter_lateness_does_not_vouch_for_what_has_gone_by_it(cache: WindowCache) -> None:
+def test_a_marker_of_a_shorter_lateness_does_not_stand_for_what_has_gone_by_it(cache: WindowCache) -> None:
     shorter, longer = (replace(board(), lateness_ms=lateness_ms) for lateness_ms in (0, DAY_MS))
     builds = Builds(live)
     _, build = builds.begin_rebuild(longer, "one", NOW_MS)

@@ -15,7 +15,7 @@ OLDEST_PLAYED = Day(MONDAY - 2)
 
 
 def shown(scene: Scene, window: Any) -> list[str] | None:
-    """User ids of a window, if the cache vouches for it."""
+    """User ids of a window, if the cache holds it completely."""
     page = scene.cache.page(scene.leaderboard, window, 0, 100, scene.now_ms)
     return [user for user, _ in page.lines] if page.complete else None
 

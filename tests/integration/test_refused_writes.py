@@ -243,7 +243,7 @@ def test_a_full_redis_is_a_snapshot_and_down_until_there_is_memory_again(
 
 
 def test_a_redis_that_takes_no_write_at_all_vouches_for_nothing(small: Redis) -> None:
-    """Not even deletes, so that nobody can take back what it vouches for."""
+    """Not even deletes, so that nobody can take back that it is complete."""
     clock = [0]
     ingest, api = WindowCache(small), WindowCache(small, None, lambda: clock[0])
     _, build = Builds(ingest).begin_rebuild(CUP, "token", 0)

@@ -161,7 +161,7 @@ def expected_carriers(
 
 
 def assert_range(world: World, oracle: Oracle) -> None:
-    """The range that a reader had built holds what came meanwhile, if it is vouched for at all."""
+    """The range that a reader had built holds what came meanwhile, if it is marked as complete at all."""
     if world.range_healed.complete:
         shown = [(user, one.points, one.reached_at_ms) for user, one in world.range_healed.lines]
         days = to_date(world.range.first), to_date(world.range.last)

@@ -87,6 +87,6 @@ class Builders:
 
     @property
     def shown(self) -> list[tuple[str, int]] | None:
-        """The range as the cache has it; None if it does not vouch for it."""
+        """The range as the cache has it; None if it is not complete."""
         page = self.scene.cache.page(self.scene.leaderboard, RANGE, 0, 100, self.scene.now_ms)
         return [(user, score.points) for user, score in page.lines] if page.complete else None

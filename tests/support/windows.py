@@ -17,7 +17,7 @@ from tests.support import oracle
 from tests.support.stack import System
 
 PAGE = 50
-VOUCHED = ("live", "final")
+COMPLETE = ("live", "final")
 """Sources of a ranking that is whole; a snapshot is not."""
 
 
@@ -49,7 +49,7 @@ def read_window(system: System, board: str, window: Window, limit: int = PAGE) -
     while True:
         page = system.get(f"/leaderboards/{board}/rankings", limit=limit, offset=len(entries), **window.query)
         assert page["leaderboardId"] == board
-        assert page["source"] in VOUCHED
+        assert page["source"] in COMPLETE
         entries += [to_entry(line) for line in page["entries"]]
         if len(page["entries"]) < limit:
             assert page["total"] == len(entries)

@@ -228,7 +228,7 @@ for _, group in ipairs(groups) do
     if range[2] <= bucket and bucket <= range[3] then feed(bucket, updates, range[1], range[4]) end
   end
 end
--- what is written now is kept by this lateness: the marker must not vouch for it any longer
+-- what is written now is kept by this lateness: the marker must not stand for it any longer
 local marker = feed_ranges and redis.call('GET', prefix .. 'complete')
 if marker and tonumber(marker) > lateness_ms then redis.call('SET', prefix .. 'complete', string.format('%.0f', lateness_ms)) end
 

@@ -1,4 +1,4 @@
--- A run of entries of a window, and whether the cache can vouch for them.
+-- A run of entries of a window, and whether the cache holds all of them.
 -- KEYS: the marker, the window's hash, its sorted set. ARGV: first and last position, from 0.
 -- Returns {marker, "\0complete", "\0revision", entries in the window, {member, score, ...}}.
 local known = redis.call('HMGET', KEYS[2], '\0complete', '\0revision')

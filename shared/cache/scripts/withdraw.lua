@@ -1,4 +1,4 @@
--- Takes back what the cache vouches for, whatever state it is in. Deletes alone: a Redis that is full allows them.
+-- Takes back that the cache is complete, whatever state it is in. Deletes alone: a Redis that is full allows them.
 -- Windows that were built on demand are forgotten: nothing feeds them from here on, and whoever reads one builds it anew.
 -- Builds under way are lost with the keys that they are noted in: what they have read may be older than what was refused.
 -- KEYS[1] the hash of ranges, then whatever else is to go. ARGV[1] the prefix of every key.

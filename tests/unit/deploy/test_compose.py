@@ -26,7 +26,7 @@ MAKER = "resources"
 VOLUMES = {
     "dynamodb": "the truth",
     "redpanda": "the topic, and how far it was read",
-    "redis": "windows that are vouched for, which would be believed beside an empty truth",
+    "redis": "windows that are marked as complete, which would be believed beside an empty truth",
 }
 """Of what survives, all has to: offsets that are past what the truth holds would lose events."""
 FORGETFUL = {"localstack"}

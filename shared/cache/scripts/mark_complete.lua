@@ -3,7 +3,7 @@
 -- KEYS[1] the hash that the build is noted in. For a window then its sorted set, and its label set if the leaderboard has
 -- filters; for a leaderboard the marker. ARGV: the token, the count of fills, 'window' and when its keys expire (ms), or
 -- 'leaderboard' and the lateness that its windows' expiry goes by (ms).
--- Returns 1 if it is vouched for.
+-- Returns 1 if it is marked as complete.
 local known = redis.call('HMGET', KEYS[1], '\0building', '\0fills')
 if known[1] ~= ARGV[1] or known[2] ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], '\0building', '\0until', '\0position', '\0standings', '\0fills', '\0fill',
