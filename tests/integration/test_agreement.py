@@ -208,7 +208,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[
 @pytest.fixture(scope="module", params=BOARDS, ids=lambda board: f"{'-'.join(board[0])}-{board[1]}")
 def board(request: pytest.FixtureRequest, parts: Wiring) -> Iterator[Board]:
     with pytest.MonkeyPatch.context() as patch:
-        yield Board(Wiring(parts.settings), *request.param, patch)
+        kind, players = request.param
+        yield Board(Wiring(parts.settings), kind, players, patch)
 
 
 @pytest.fixture(scope="module")

@@ -344,7 +344,8 @@ def test_a_read_is_one_round_trip_to_redis(call: Call, score: Callable[..., None
     call("player")
     call("rankings", query="")
 
-    for read in (lambda: call("rankings", query=""), lambda: call("player")):
+    reads: list[Callable[[], Any]] = [lambda: call("rankings", query=""), lambda: call("player")]
+    for read in reads:
         redis.config_resetstat()
         assert read().status == 200
         stats = redis.info("commandstats")
@@ -622,8 +623,8 @@ def test_every_sample_is_a_request_that_is_taken(call: Call, score: Callable[...
 def test_a_leaderboard_that_nobody_created_is_404_everywhere(call: Call) -> None:
     names = ("get-leaderboard", "delete-leaderboard", "rankings", "player", "export", "export-job", "list-periods")
     players = ("player-windows", "player-events", "player-explain", "player-of", "rankings-friends", "rankings-tier")
-    players = (*players, "rankings-attribute", "rankings-range", "result", "result-versions")
-    for name in (*names, *players, "get-period", "delete-period", "put-period"):
+    more = ("rankings-attribute", "rankings-range", "result", "result-versions")
+    for name in (*names, *players, *more, "get-period", "delete-period", "put-period"):
         answer = call(name)
         assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:unknown-leaderboard"), name
 

@@ -172,12 +172,12 @@ def test_what_is_lost_blocks_until_it_is_acknowledged_though_ingest_reads_on(
 def test_a_loss_is_noted_while_another_partition_lags(scene: Scene) -> None:
     scene.pass_partition(10, partition=1, first=0)
     lagging = Reach(0, 0, 11, 12)
-    scene.broker.reach = lambda _moment_ms: [lagging, Reach(1, 0, 8, 8)]  # type: ignore[method-assign]
+    scene.broker.reach = lambda moment_ms: [lagging, Reach(1, 0, 8, 8)]  # type: ignore[method-assign]
     scene.run()
 
     scene.pass_partition(11)
     scene.pass_partition(13, partition=1, first=0)
-    scene.broker.reach = lambda _moment_ms: [lagging, Reach(1, 0, 13, 13)]  # type: ignore[method-assign]
+    scene.broker.reach = lambda moment_ms: [lagging, Reach(1, 0, 13, 13)]  # type: ignore[method-assign]
 
     (blocked,) = scene.run().blocked
     assert (blocked.cause, blocked.detail) == (
@@ -360,6 +360,7 @@ def test_a_cache_that_has_missed_a_standing_is_mended_first(scene: Scene) -> Non
     before = {name: scene.redis.dump(name) for name in scene.redis.scan_iter()}
     scene.play("ann", 100)
     for name, dump in before.items():  # as a failover loses the last writes
+        assert dump is not None
         scene.redis.restore(name, 0, dump, replace=True)
 
     scene.run()
@@ -499,7 +500,12 @@ def test_a_broker_that_is_away_is_not_waited_for_once_more_for_every_leaderboard
     scene.broker.failure = TopicUnavailable("away")
     asked: list[int] = []
     reach = scene.broker.reach
-    scene.broker.reach = lambda moment_ms: asked.append(moment_ms) or reach(moment_ms)  # type: ignore[assignment,func-returns-value]
+
+    def noted(moment_ms: int) -> list[Reach]:
+        asked.append(moment_ms)
+        return reach(moment_ms)
+
+    scene.broker.reach = noted  # type: ignore[method-assign]
 
     run = scene.closing([replace(scene.leaderboard, id=f"other-{n}") for n in range(5)]).run()
 
@@ -572,7 +578,7 @@ def test_nothing_is_owed_while_there_are_no_events_until_the_first_one_comes(sce
     scene.id = empty
     scene.rebuild.leaderboard(scene.leaderboard)
     assert not scene.run().finals
-    assert scene.leaderboard.owed_from == scene.leaderboard.sealed_through + 1 == MONDAY + 1
+    assert (scene.leaderboard.owed_from, scene.leaderboard.sealed_through) == (MONDAY + 1, MONDAY)
 
     scene.play("ann", 3, Day(MONDAY + 2))
     scene.now_ms += 2 * DAY_MS
@@ -660,7 +666,8 @@ def test_an_ingest_call_that_began_before_a_day_refuses_events_gets_them_into_it
 
     scene.now_ms = refused_ms + LAST_CALLS_MS - 1
     scene.closing().run()
-    assert scene.leaderboard.sealed_through is None
+    before = scene.leaderboard
+    assert before.sealed_through is None
     scene.now_ms += 1
     scene.closing().run()
     assert scene.leaderboard.sealed_through == MONDAY

@@ -29,7 +29,7 @@ TABLE = Tables().registry
 def counted() -> Iterator[Counter[str]]:
     """What is asked of DynamoDB meanwhile, by operation."""
     asked: Counter[str] = Counter()
-    original = BaseClient._make_api_call
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def call(self: Any, operation: str, params: Any) -> Any:
         asked[operation] += 1

@@ -17,6 +17,7 @@ from shared.ingest.service import Ingest
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.queues import QueueUnavailable, Rejected
 from shared.retries import Backoff, Threads
+from shared.streams import ParallelReader
 from shared.truth.commits import Commits
 from shared.truth.progress import Gap, Progress
 from shared.truth.reads import Reads
@@ -41,9 +42,8 @@ class Service:
         registry.save(Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=2))
         self._leaderboards = Leaderboards(registry, self.clock)
         threads, backoff = Threads(2), Backoff(base_ms=1)
-        self._committer = Committer(
-            Commits(dynamodb, TABLES), Reads(dynamodb, TABLES, threads, backoff), threads, backoff
-        )
+        reads = Reads(dynamodb, TABLES, ParallelReader(2), backoff)
+        self._committer = Committer(Commits(dynamodb, TABLES), reads, threads, backoff)
 
     def clock(self) -> int:
         return NOW_MS

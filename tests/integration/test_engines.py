@@ -71,7 +71,7 @@ def test_of_racing_conditional_writes_one_wins(port: int) -> None:
     def put(number: int) -> bool:
         item = {"id": {"S": f"race-{number // WRITERS}"}, "by": {"N": str(number)}}
         try:
-            client.put_item(TableName=TABLE, Item=item, ConditionExpression="attribute_not_exists(id)")  # type: ignore[arg-type]
+            client.put_item(TableName=TABLE, Item=item, ConditionExpression="attribute_not_exists(id)")
         except client.exceptions.ConditionalCheckFailedException:
             return False
         return True

@@ -22,7 +22,7 @@ TIERS = [
     {"name": "bronze", "topPercent": 50},
     {"name": "tin", "minScore": 5},
 ]
-BY_ORDER = {"desc": TIERS, "asc": [*TIERS[:3], {"name": "tin", "maxScore": 30}]}
+BY_ORDER: dict[str, list[dict[str, Any]]] = {"desc": TIERS, "asc": [*TIERS[:3], {"name": "tin", "maxScore": 30}]}
 
 
 class Board:
@@ -56,11 +56,11 @@ class Board:
         assert {one.disposition for one in self._wiring.ingest.ingest(records)} <= {"applied"}
         self._oracle.take(produced)
 
-    def carriers(self, country: str, *days: date) -> list[Entry]:
-        return self._oracle.carriers(self.id, "country", *days).get(country, [])
+    def carriers(self, country: str, first: date | None = None, last: date | None = None) -> list[Entry]:
+        return self._oracle.carriers(self.id, "country", first, last).get(country, [])
 
-    def ranking(self, *days: date) -> list[Entry]:
-        return self._oracle.ranking(self.id, *days)
+    def ranking(self, first: date | None = None, last: date | None = None) -> list[Entry]:
+        return self._oracle.ranking(self.id, first, last)
 
     def get(self, query: str) -> Any:
         answer = self.call("rankings", query=query)

@@ -263,7 +263,7 @@ def test_a_job_whose_process_is_dead_is_shown_as_failed_until_somebody_goes_on_w
 )
 @pytest.mark.parametrize("place", [(RankedTable, "write"), (uploads.Upload, "finish"), (Manifest, "put")])
 def test_whatever_ends_an_export_its_job_says_so_and_is_tried_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: Any, error: Exception, told: str
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: tuple[type, str], error: Exception, told: str
 ) -> None:
     bench.fill(3)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

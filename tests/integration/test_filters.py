@@ -372,15 +372,12 @@ def test_labels_go_when_their_window_goes(redis: Redis) -> None:
     _, build = builds.begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     live.apply(leaderboard, {"ann": {MONDAY: standing, ALL_TIME_BUCKET: standing}}, MONDAY * DAY_MS)
     for window in (daily(MONDAY), weekly(MONDAY), RANGE, ALL_TIME):
-        expiries = {
-            redis.execute_command("PEXPIRETIME", key("cup", window.id))
-            for key in (keys.parts, keys.ranking, keys.labels)
-        }
+        expiries = {redis.pexpiretime(key("cup", window.id)) for key in (keys.parts, keys.ranking, keys.labels)}
         assert len(expiries) == 1, window.id
 
     assert builds.finish_window(leaderboard, RANGE, build)
     builds.extend(leaderboard, RANGE, FAR_MS + 1)
-    assert redis.execute_command("PEXPIRETIME", keys.labels("cup", RANGE.id)) == FAR_MS + 1
+    assert redis.pexpiretime(keys.labels("cup", RANGE.id)) == FAR_MS + 1
     live.withdraw(leaderboard, RANGE, MONDAY * DAY_MS)
     assert not redis.exists(keys.labels("cup", RANGE.id))
 
@@ -439,7 +436,8 @@ def test_a_day_becomes_final_with_its_labels_compared(labelled: Scene) -> None:
 @pytest.mark.parametrize("harm", ["lost", "too many", "at another score", "all lost"])
 def test_labels_that_the_truth_does_not_know_block_until_the_window_is_built_anew(labelled: Scene, harm: str) -> None:
     key = keys.labels(labelled.id, daily(MONDAY).id)
-    (first, *_) = labelled.redis.zrange(key, 0, -1)
+    members: Any = labelled.redis.zrange(key, 0, -1)
+    first: bytes = members[0]
     if harm == "all lost":
         labelled.redis.delete(key)
     elif harm == "too many":

@@ -47,7 +47,7 @@ class Scene:
             "headers": {"host": "localhost"},
             "requestContext": {"http": {"method": "GET", "path": path, "sourceIp": "127.0.0.1"}, "requestId": "1"},
         }
-        answer = self._serve(event, SimpleNamespace())  # type: ignore[arg-type]
+        answer = self._serve(event, SimpleNamespace())
         return SimpleNamespace(status=answer["statusCode"], json=msgspec.json.decode(answer["body"]))
 
 

@@ -49,52 +49,52 @@ def standing(points: int, reached_at_ms: int = NOW_MS, version: int = 1) -> Stan
 
 
 @pytest.fixture
-def live(redis: Redis) -> WindowCache:
+def cache(redis: Redis) -> WindowCache:
     return WindowCache(redis)
 
 
 def lines(cache: WindowCache, leaderboard: Leaderboard, window: Window) -> list[tuple[str, int, int]]:
-    page = live.page(leaderboard, window, 0, 100_000, NOW_MS)
+    page = cache.page(leaderboard, window, 0, 100_000, NOW_MS)
     assert page.total == len(page.lines)
     return [(user_id, score.points, score.reached_at_ms) for user_id, score in page.lines]
 
 
 def test_a_standing_shows_in_every_window_its_bucket_feeds(cache: WindowCache) -> None:
-    live.apply(board(), {"ann": {MONDAY: standing(5), ALL_TIME_BUCKET: standing(9)}}, NOW_MS)
+    cache.apply(board(), {"ann": {MONDAY: standing(5), ALL_TIME_BUCKET: standing(9)}}, NOW_MS)
 
-    assert lines(live, board(), daily(MONDAY)) == [("ann", 5, NOW_MS)]
-    assert lines(live, board(), weekly(MONDAY)) == [("ann", 5, NOW_MS)]
-    assert lines(live, board(), ALL_TIME) == [("ann", 9, NOW_MS)]
-    assert lines(live, board(), daily(Day(MONDAY + 1))) == []
+    assert lines(cache, board(), daily(MONDAY)) == [("ann", 5, NOW_MS)]
+    assert lines(cache, board(), weekly(MONDAY)) == [("ann", 5, NOW_MS)]
+    assert lines(cache, board(), ALL_TIME) == [("ann", 9, NOW_MS)]
+    assert lines(cache, board(), daily(Day(MONDAY + 1))) == []
 
 
 def test_applying_twice_changes_nothing_not_even_the_revision(cache: WindowCache) -> None:
     standings = {"ann": {MONDAY: standing(5)}, "bob": {MONDAY: standing(7)}}
-    first = live.apply(board(), standings, NOW_MS)
-    before = live.page(board(), daily(MONDAY), 0, 10, NOW_MS)
+    first = cache.apply(board(), standings, NOW_MS)
+    before = cache.page(board(), daily(MONDAY), 0, 10, NOW_MS)
 
-    second = live.apply(board(), standings, NOW_MS)
+    second = cache.apply(board(), standings, NOW_MS)
 
     assert (first, second) == (4, 0)
-    assert live.page(board(), daily(MONDAY), 0, 10, NOW_MS) == before
+    assert cache.page(board(), daily(MONDAY), 0, 10, NOW_MS) == before
 
 
 def test_an_older_version_never_replaces_a_newer_one(cache: WindowCache) -> None:
-    live.apply(board(), {"ann": {MONDAY: standing(5, version=2)}}, NOW_MS)
+    cache.apply(board(), {"ann": {MONDAY: standing(5, version=2)}}, NOW_MS)
 
-    live.apply(board(), {"ann": {MONDAY: standing(99, version=1)}}, NOW_MS)
+    cache.apply(board(), {"ann": {MONDAY: standing(99, version=1)}}, NOW_MS)
 
-    assert lines(live, board(), daily(MONDAY)) == [("ann", 5, NOW_MS)]
+    assert lines(cache, board(), daily(MONDAY)) == [("ann", 5, NOW_MS)]
 
 
 def test_the_revision_grows_with_every_change_and_across_a_flush(cache: WindowCache, redis: Redis) -> None:
     revisions = []
     for version in (1, 2):
-        live.apply(board(), {"ann": {MONDAY: standing(version, version=version)}}, NOW_MS)
-        revisions.append(live.page(board(), daily(MONDAY), 0, 1, NOW_MS).revision)
+        cache.apply(board(), {"ann": {MONDAY: standing(version, version=version)}}, NOW_MS)
+        revisions.append(cache.page(board(), daily(MONDAY), 0, 1, NOW_MS).revision)
     redis.flushall()
-    live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
-    revisions.append(live.page(board(), daily(MONDAY), 0, 1, NOW_MS).revision)
+    cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+    revisions.append(cache.page(board(), daily(MONDAY), 0, 1, NOW_MS).revision)
 
     assert revisions == sorted(set(revisions))
     assert revisions[0] > 0
@@ -103,18 +103,18 @@ def test_the_revision_grows_with_every_change_and_across_a_flush(cache: WindowCa
 @pytest.mark.parametrize("order", Order)
 def test_scores_are_exact_at_the_ends_of_their_range(cache: WindowCache, order: Order) -> None:
     scores = {"a": POINTS_MAX, "b": POINTS_MAX - 1, "c": -POINTS_MAX, "d": 1 - POINTS_MAX, "e": 0, "f": 1, "g": -1}
-    live.apply(board(order=order), {user: {MONDAY: standing(points)} for user, points in scores.items()}, NOW_MS)
+    cache.apply(board(order=order), {user: {MONDAY: standing(points)} for user, points in scores.items()}, NOW_MS)
 
     for window in (daily(MONDAY), weekly(MONDAY)):
-        shown = [(user, points) for user, points, _ in lines(live, board(order=order), window)]
+        shown = [(user, points) for user, points, _ in lines(cache, board(order=order), window)]
         assert shown == sorted(scores.items(), key=lambda one: one[1], reverse=order is Order.DESC)
 
 
 def test_a_week_of_sums_is_exact_at_the_ends_of_the_range(cache: WindowCache) -> None:
     days = {Day(MONDAY + 1): standing(1, NOW_MS + 5), MONDAY: standing(POINTS_MAX - 1)}
-    live.apply(board(), {"ann": days}, NOW_MS)
+    cache.apply(board(), {"ann": days}, NOW_MS)
 
-    assert lines(live, board(), weekly(MONDAY)) == [("ann", POINTS_MAX, NOW_MS + 5)]
+    assert lines(cache, board(), weekly(MONDAY)) == [("ann", POINTS_MAX, NOW_MS + 5)]
 
 
 @pytest.mark.parametrize("order", Order)
@@ -124,9 +124,9 @@ def test_equal_scores_rank_by_the_millisecond_then_by_the_bytes_of_the_user_id(
     users = {"zoe": 0, "Zoe": 1, "ann": 1, "ånn": 1, "\U0001f600": 1, "\uffff": 1, "bob": 2}
     standings = {user: {MONDAY: standing(3, NOW_MS + later)} for user, later in users.items()}
 
-    live.apply(board(order=order), standings, NOW_MS)
+    cache.apply(board(order=order), standings, NOW_MS)
 
-    shown = [user for user, _, _ in lines(live, board(order=order), daily(MONDAY))]
+    shown = [user for user, _, _ in lines(cache, board(order=order), daily(MONDAY))]
     assert shown == ["zoe", "Zoe", "ann", "ånn", "\uffff", "\U0001f600", "bob"]
 
 
@@ -137,31 +137,31 @@ def test_ten_thousand_players_on_one_score_have_one_order(cache: WindowCache) ->
     rng.shuffle(users)
     for start in range(0, len(users), 1_234):
         chunk = users[start : start + 1_234]
-        live.apply(board(), {user: {MONDAY: standing(42, reached[user])} for user in chunk}, NOW_MS)
+        cache.apply(board(), {user: {MONDAY: standing(42, reached[user])} for user in chunk}, NOW_MS)
 
     expected = sorted(reached, key=lambda user: (reached[user], user.encode()))
-    assert [user for user, _, _ in lines(live, board(), daily(MONDAY))] == expected
+    assert [user for user, _, _ in lines(cache, board(), daily(MONDAY))] == expected
     for position in (0, 4_999, 9_999):
-        found = live.player(board(), daily(MONDAY), expected[position], 1, NOW_MS)
+        found = cache.player(board(), daily(MONDAY), expected[position], 1, NOW_MS)
         assert found.position == position
         around = expected[max(0, position - 1) : position + 2]
         assert [user for user, _ in found.page.lines] == around
 
 
 def test_a_player_who_is_not_in_the_window_has_no_position(cache: WindowCache) -> None:
-    live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+    cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
 
-    assert live.player(board(), daily(MONDAY), "bob", 5, NOW_MS).position is None
+    assert cache.player(board(), daily(MONDAY), "bob", 5, NOW_MS).position is None
 
 
 def test_a_read_takes_one_command(cache: WindowCache, redis: Redis) -> None:
-    live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
-    live.page(board(), daily(MONDAY), 0, 10, NOW_MS)
-    live.player(board(), daily(MONDAY), "ann", 1, NOW_MS)
+    cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+    cache.page(board(), daily(MONDAY), 0, 10, NOW_MS)
+    cache.player(board(), daily(MONDAY), "ann", 1, NOW_MS)
     redis.config_resetstat()
 
-    live.page(board(), daily(MONDAY), 0, 10, NOW_MS)
-    live.player(board(), daily(MONDAY), "ann", 1, NOW_MS)
+    cache.page(board(), daily(MONDAY), 0, 10, NOW_MS)
+    cache.player(board(), daily(MONDAY), "ann", 1, NOW_MS)
 
     stats: Any = redis.info("commandstats")
     assert stats["cmdstat_evalsha"]["calls"] == 2
@@ -170,11 +170,11 @@ def test_a_read_takes_one_command(cache: WindowCache, redis: Redis) -> None:
 
 
 def test_a_batch_for_three_windows_takes_one_command_for_each_250_players(cache: WindowCache, redis: Redis) -> None:
-    live.apply(board(), {"warm": {MONDAY: standing(1)}}, NOW_MS)
+    cache.apply(board(), {"warm": {MONDAY: standing(1)}}, NOW_MS)
     redis.config_resetstat()
 
     standings = {f"u{number}": {MONDAY: standing(1), ALL_TIME_BUCKET: standing(1)} for number in range(1_500)}
-    assert live.apply(board(), standings, NOW_MS) == 4_500
+    assert cache.apply(board(), standings, NOW_MS) == 4_500
 
     stats: Any = redis.info("commandstats")
     assert stats["cmdstat_evalsha"]["calls"] == 6
@@ -187,68 +187,65 @@ def test_a_window_past_its_use_is_not_revived_by_a_late_standing(cache: WindowCa
         "before Redis, whatever its clock says"
     )
 
-    live.apply(board(), {"ann": {MONDAY: standing(1)}}, gone_ms)
+    cache.apply(board(), {"ann": {MONDAY: standing(1)}}, gone_ms)
 
-    assert lines(live, board(), daily(MONDAY)) == []
+    assert lines(cache, board(), daily(MONDAY)) == []
     assert redis.exists("lb:{cup}:h:2099-01-05") == 0
 
 
 def test_windows_expire_and_all_time_does_not(cache: WindowCache, redis: Redis) -> None:
-    live.apply(board(), {"ann": {MONDAY: standing(1), ALL_TIME_BUCKET: standing(1)}}, NOW_MS)
+    cache.apply(board(), {"ann": {MONDAY: standing(1), ALL_TIME_BUCKET: standing(1)}}, NOW_MS)
 
     for kind in ("z", "h"):
-        assert redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2099-01-05") == expires_ms(
-            daily(MONDAY), board().lateness_ms
-        )
-        assert redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2099-W02") == expires_ms(
-            weekly(MONDAY), board().lateness_ms
-        )
+        day, week = (expires_ms(window, board().lateness_ms) for window in (daily(MONDAY), weekly(MONDAY)))
+        assert redis.pexpiretime(f"lb:{{cup}}:{kind}:2099-01-05") == day
+        assert redis.pexpiretime(f"lb:{{cup}}:{kind}:2099-W02") == week
         assert redis.pttl(f"lb:{{cup}}:{kind}:all-time") == -1
 
 
 def test_a_range_is_fed_from_when_its_build_begins_until_it_expires(cache: WindowCache) -> None:
     window = custom(MONDAY, Day(MONDAY + 1))
-    live.apply(board(), {"early": {MONDAY: standing(1)}}, NOW_MS)
-    Builds(live).begin_window("cup", window, "token", NOW_MS, FAR_MS)
+    cache.apply(board(), {"early": {MONDAY: standing(1)}}, NOW_MS)
+    Builds(cache).begin_window("cup", window, "token", NOW_MS, FAR_MS)
 
-    live.apply(board(), {"ann": {MONDAY: standing(2)}, "out": {Day(MONDAY + 2): standing(3)}}, NOW_MS)
-    assert lines(live, board(), window) == [("ann", 2, NOW_MS)]
+    cache.apply(board(), {"ann": {MONDAY: standing(2)}, "out": {Day(MONDAY + 2): standing(3)}}, NOW_MS)
+    assert lines(cache, board(), window) == [("ann", 2, NOW_MS)]
 
-    live.apply(board(), {"late": {MONDAY: standing(9)}}, FAR_MS)
-    assert "late" not in [user for user, _, _ in lines(live, board(), window)]
+    cache.apply(board(), {"late": {MONDAY: standing(9)}}, FAR_MS)
+    assert "late" not in [user for user, _, _ in lines(cache, board(), window)]
 
 
 def test_a_window_is_complete_only_if_nothing_was_flushed_while_it_was_built(cache: WindowCache, redis: Redis) -> None:
-    window, builds = custom(MONDAY, MONDAY), Builds(live)
+    window, builds = custom(MONDAY, MONDAY), Builds(cache)
     _, build = builds.begin_window("cup", window, "one", NOW_MS, FAR_MS)
     redis.flushall()
     assert not builds.finish_window(board(), window, build)
-    assert not live.page(board(), window, 0, 1, NOW_MS).complete
+    assert not cache.page(board(), window, 0, 1, NOW_MS).complete
 
     _, following = builds.begin_window("cup", window, "two", NOW_MS, FAR_MS)
     assert not builds.finish_window(board(), window, build)
     assert builds.finish_window(board(), window, following)
-    assert live.page(board(), window, 0, 1, NOW_MS).complete
+    assert cache.page(board(), window, 0, 1, NOW_MS).complete
     assert builds.begin_window("cup", window, "three", NOW_MS, FAR_MS)[0] is Grant.BUILT
 
 
 def test_kept_windows_are_complete_only_if_nothing_was_flushed_while_they_were_rebuilt(
     cache: WindowCache, redis: Redis
 ) -> None:
-    builds = Builds(live)
+    builds = Builds(cache)
     _, build = builds.begin_rebuild(board(), "one", NOW_MS)
     redis.flushall()
     assert not builds.finish_rebuild(board(), build)
-    assert not live.page(board(), ALL_TIME, 0, 1, NOW_MS).complete
+    assert not cache.page(board(), ALL_TIME, 0, 1, NOW_MS).complete
 
     _, following = builds.begin_rebuild(board(), "two", NOW_MS)
     assert builds.finish_rebuild(board(), following)
-    assert live.page(board(), ALL_TIME, 0, 1, NOW_MS).complete
+    assert cache.page(board(), ALL_TIME, 0, 1, NOW_MS).complete
 
 
 def test_one_rebuild_of_a_leaderboard_is_under_way_at_a_time(cache: WindowCache) -> None:
     """However often it is asked for: one that takes longer than the schedule's period would never end."""
-    builds = Builds(live)
+    builds = Builds(cache)
     _, build = builds.begin_rebuild(board(), "one", NOW_MS)
 
     assert builds.begin_rebuild(board(), "two", NOW_MS + LEASE_MS - 1)[0] is Grant.HELD
@@ -261,29 +258,29 @@ def test_one_rebuild_of_a_leaderboard_is_under_way_at_a_time(cache: WindowCache)
 
 
 def test_a_fill_that_is_gone_shows_at_the_next_one(cache: WindowCache, redis: Redis) -> None:
-    _, build = Builds(live).begin_rebuild(board(), "one", NOW_MS)
-    live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS, build)
+    _, build = Builds(cache).begin_rebuild(board(), "one", NOW_MS)
+    cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS, build)
     redis.hset(build.key, "\0fills", "0")  # as a replica has it that the last write did not reach
 
     with pytest.raises(LeaseLost):
-        live.apply(board(), {"bob": {MONDAY: standing(1)}}, NOW_MS, build)
+        cache.apply(board(), {"bob": {MONDAY: standing(1)}}, NOW_MS, build)
 
 
 def test_a_marker_of_a_shorter_lateness_does_not_stand_for_what_has_gone_by_it(cache: WindowCache) -> None:
     shorter, longer = (replace(board(), lateness_ms=lateness_ms) for lateness_ms in (0, DAY_MS))
-    builds = Builds(live)
+    builds = Builds(cache)
     _, build = builds.begin_rebuild(longer, "one", NOW_MS)
     assert builds.finish_rebuild(longer, build)
-    assert live.is_complete(longer)
+    assert cache.is_complete(longer)
 
-    live.apply(shorter, {"ann": {MONDAY: standing(1)}}, NOW_MS)
+    cache.apply(shorter, {"ann": {MONDAY: standing(1)}}, NOW_MS)
 
-    assert live.is_complete(shorter)
-    assert not live.is_complete(longer)
+    assert cache.is_complete(shorter)
+    assert not cache.is_complete(longer)
     gone_ms = (MONDAY + 1) * DAY_MS + RETENTION_MS
-    shown = {now_ms: live.page(longer, daily(MONDAY), 0, 1, now_ms).complete for now_ms in (gone_ms - 1, gone_ms)}
+    shown = {now_ms: cache.page(longer, daily(MONDAY), 0, 1, now_ms).complete for now_ms in (gone_ms - 1, gone_ms)}
     assert shown == {gone_ms - 1: True, gone_ms: False}
-    assert live.page(longer, ALL_TIME, 0, 1, gone_ms).complete
+    assert cache.page(longer, ALL_TIME, 0, 1, gone_ms).complete
 
 
 def test_a_longer_lateness_keeps_a_window_longer_and_nothing_new_has_to_be_written_for_it(
@@ -291,10 +288,10 @@ def test_a_longer_lateness_keeps_a_window_longer_and_nothing_new_has_to_be_writt
 ) -> None:
     shorter, longer = (replace(board(), lateness_ms=lateness_ms) for lateness_ms in (0, DAY_MS))
     for leaderboard in (shorter, longer, shorter):  # a function that is warm may go by the one before
-        live.apply(leaderboard, {"ann": {MONDAY: standing(1)}}, NOW_MS)
+        cache.apply(leaderboard, {"ann": {MONDAY: standing(1)}}, NOW_MS)
 
     for kind in ("z", "h"):
-        expires = redis.execute_command("PEXPIRETIME", f"lb:{{cup}}:{kind}:2099-01-05")
+        expires = redis.pexpiretime(f"lb:{{cup}}:{kind}:2099-01-05")
         assert expires == expires_ms(daily(MONDAY), longer.lateness_ms)
 
 
@@ -323,8 +320,8 @@ def test_any_order_repetition_and_batching_of_versions_ends_in_the_newest_of_eac
     random_module: random.Random,
 ) -> None:
     redis.flushall()
-    live, leaderboard = WindowCache(redis), board(aggregation, order)
-    Builds(live).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
+    cache, leaderboard = WindowCache(redis), board(aggregation, order)
+    Builds(cache).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     newest: dict[tuple[str, Day], Standing] = {}
     history: list[tuple[str, Day, Standing]] = []
     for user, day_index, points, later in updates:
@@ -343,10 +340,10 @@ def test_any_order_repetition_and_batching_of_versions_ends_in_the_newest_of_eac
                 deliveries.append((user, day, one))
             else:
                 standings.setdefault(user, {})[day] = one
-        live.apply(leaderboard, standings, NOW_MS)
+        cache.apply(leaderboard, standings, NOW_MS)
 
     for window in (daily(MONDAY), weekly(MONDAY), weekly(DAYS[0]), RANGE):
-        assert lines(live, leaderboard, window) == expected_lines(leaderboard, window, newest)
+        assert lines(cache, leaderboard, window) == expected_lines(leaderboard, window, newest)
 
 
 def expected_lines(
@@ -383,10 +380,10 @@ def expected_score(
 def test_a_snapshot_has_the_top_and_even_samples_of_the_rest(cache: WindowCache, order: Order, total: int) -> None:
     standings = {f"u{number}": {ALL_TIME_BUCKET: standing(number % 700, number)} for number in range(total)}
     for chunk in (dict(list(standings.items())[at : at + 500]) for at in range(0, total, 500)):
-        live.apply(board(order=order), chunk, NOW_MS)
-    ranked = live.page(board(order=order), ALL_TIME, 0, total or 1, NOW_MS)
+        cache.apply(board(order=order), chunk, NOW_MS)
+    ranked = cache.page(board(order=order), ALL_TIME, 0, total or 1, NOW_MS)
 
-    complete, snapshot = live.snapshot(board(order=order), ALL_TIME, NOW_MS)
+    complete, snapshot = cache.snapshot(board(order=order), ALL_TIME, NOW_MS)
 
     assert not complete
     assert snapshot == snapshot_of(ranked.revision, NOW_MS, list(ranked.lines))
@@ -394,22 +391,23 @@ def test_a_snapshot_has_the_top_and_even_samples_of_the_rest(cache: WindowCache,
 
 def test_no_revision_of_before_a_failover_is_ever_another_contents(cache: WindowCache, redis: Redis) -> None:
     """The replica lacks the last changes: what follows must not count on from there as they did."""
-    live.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+    cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
     key = keys.parts("cup", daily(MONDAY).id)
-    kept = {name: redis.dump(name) for name in redis.keys("*")}  # type: ignore[union-attr]
-    seen = {live.revision(board(), daily(MONDAY))}
+    kept = {name: redis.dump(name) for name in redis.scan_iter()}
+    seen = {cache.revision(board(), daily(MONDAY))}
     for version in range(2, 50):
-        live.apply(board(), {"ann": {MONDAY: standing(version, version=version)}}, NOW_MS)
-        seen.add(live.revision(board(), daily(MONDAY)))
+        cache.apply(board(), {"ann": {MONDAY: standing(version, version=version)}}, NOW_MS)
+        seen.add(cache.revision(board(), daily(MONDAY)))
     redis.flushall()
     for name, dump in kept.items():
+        assert dump is not None
         redis.restore(name, 0, dump)
     assert redis.exists(key)
 
     after = set()
     for version in range(2, 50):
-        live.apply(board(), {"bob": {MONDAY: standing(version, version=version)}}, NOW_MS)
-        after.add(live.revision(board(), daily(MONDAY)))
+        cache.apply(board(), {"bob": {MONDAY: standing(version, version=version)}}, NOW_MS)
+        after.add(cache.revision(board(), daily(MONDAY)))
 
     assert len(after) == 48
     assert not after & seen

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import msgspec
@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from shared.assembly import now_ms
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import DAY_MS, daily, day_of
+from shared.domain.calendar import DAY_MS, Day, daily, day_of
 from shared.domain.rejections import Reason
 from shared.messaging.queues import DeadLetterQueue, Queue
 from shared.truth.counters import TopicLag
@@ -58,7 +58,7 @@ def scrape(module: Any) -> Callable[[], Samples]:
         event = msgspec.json.decode((EVENTS / "api-metrics.json").read_bytes())
         answer = module.handler(event, CONTEXT)
         assert (answer["statusCode"], answer["headers"]["content-type"]) == (200, OPENMETRICS)
-        families = list(text_string_to_metric_families(answer["body"]))
+        families = list(text_string_to_metric_families(answer["body"]))  # type: ignore[no-untyped-call]
         return {
             family.name: {tuple(value for _, value in sorted(one.labels.items())): one.value for one in family.samples}
             for family in families
@@ -67,7 +67,7 @@ def scrape(module: Any) -> Callable[[], Samples]:
     return scrape
 
 
-def nobody(service: str) -> Any:
+def nobody(service: Literal["dynamodb", "sqs"]) -> Any:
     """A client of a server that is not there."""
     return boto3.client(
         service,
@@ -120,7 +120,7 @@ def test_a_day_that_is_closed_is_shown_with_the_windows_that_are_due(
     assert call("put-leaderboard", body=BODY).status == 201
     score(("ann", 5))
     leaderboard = module.wiring.registry.leaderboard(leaderboard_id)
-    yesterday = day_of(now_ms()) - 1
+    yesterday = Day(day_of(now_ms()) - 1)
     close(module.wiring.finals, leaderboard, yesterday, [daily(yesterday)])
 
     found = scrape()

@@ -1,6 +1,6 @@
 """A page costs what it shows: no query reads more items than are asked for, however many there are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,10 +26,10 @@ THERE, ASKED = 40, 7
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Items that each query read, in whichever client."""
     counts: list[int] = []
-    original: Callable[..., Any] = BaseClient._make_api_call
+    original: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def call(self: Any, operation_name: str, api_params: Any) -> Any:
         answer = original(self, operation_name, api_params)

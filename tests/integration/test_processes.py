@@ -84,7 +84,7 @@ def test_kafka_keeps_records_and_committed_offsets_through_a_kill(tmp_path: Path
         pytest.skip("Apache Kafka's jars can't be had here; the mock cluster keeps nothing")
     port = free_port()
     broker = kafka(tmp_path, port, free_port())
-    client = {"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0}
+    client: dict[str, str | int | float | bool] = {"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0}
     place = TopicPartition("facts", 0)
     broker.start()
     try:
@@ -103,7 +103,7 @@ def test_kafka_keeps_records_and_committed_offsets_through_a_kill(tmp_path: Path
 
         assert group.committed([place], timeout=30)[0].offset == 400
         group.assign([TopicPartition("facts", 0, 0)])
-        found = []
+        found: list[bytes | None] = []
         while len(found) < 1_000:
             found += [one.value() for one in group.consume(1_000, 30)]
         assert found == [str(number).encode() for number in range(1_000)]

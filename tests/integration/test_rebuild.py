@@ -1,5 +1,6 @@
 """Rebuilds of all that a leaderboard keeps, and the anti-entropy between them."""
 
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from shared.cache import keys
 from shared.cache.leases import LEASE_MS, Builds, Grant
 from shared.domain.calendar import ALL_TIME, DAY_MS, Day, daily
+from shared.domain.rules import Leaderboard
+from shared.domain.standings import Standing
 from shared.rebuild.builder import REAPPLY_EVERY_MS, Outcome
 from shared.truth.commits import Unavailable
 from tests.support.closing import MONDAY, Scene
@@ -27,8 +30,8 @@ def test_a_rebuild_that_died_is_gone_on_with_where_it_was(scene: Scene, monkeypa
     asked: list[list[Day]] = []
     read = scene.reads.buckets
 
-    def buckets(leaderboard: Any, some: list[Day]) -> Any:
-        asked.append(some)
+    def buckets(leaderboard: Leaderboard, some: Sequence[Day]) -> Any:
+        asked.append([*some])
         if len(asked) == 3:
             raise Unavailable("throttled")
         return read(leaderboard, some)
@@ -64,11 +67,11 @@ def test_anti_entropy_comes_to_every_day_that_is_kept(scene: Scene) -> None:
     asked: list[Day] = []
     read = scene.reads.buckets
 
-    def buckets(leaderboard: Any, some: list[Day]) -> Any:
-        asked.extend(some)
-        return read(leaderboard, some)
+    def noted(leaderboard: Leaderboard, buckets: Sequence[Day]) -> Generator[tuple[Day, str, Standing], None, None]:
+        asked.extend(buckets)
+        return read(leaderboard, buckets)
 
-    scene.reads.buckets = buckets  # type: ignore[method-assign]
+    scene.reads.buckets = noted  # type: ignore[method-assign]
     scene.rebuild.reapply(scene.leaderboard, everything=True)
     everything = set(asked)
     asked.clear()

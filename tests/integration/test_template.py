@@ -40,7 +40,7 @@ def transform(sam: Path) -> Transform:
     """The stack's resources for each set of parameters."""
 
     def transform(*chosen: Mapping[str, str]) -> list[dict[str, Any]]:
-        done = run(sam, "-c", TRANSFORM, given=json.dumps([CHOSEN | one for one in chosen]))
+        done = run(sam, "-c", TRANSFORM, given=json.dumps([{**CHOSEN, **one} for one in chosen]))
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 

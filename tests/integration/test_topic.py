@@ -221,7 +221,7 @@ def test_sent_records_are_in_the_topic_with_their_keys(servers: str, topic: Topi
     assert outcomes == [None, None, None]
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "auto.offset.reset": "error"})
     consumer.assign([TopicPartition(topic.name, one, 0) for one in range(PARTITIONS)])
-    found = []
+    found: list[Any] = []
     while len(found) < 3:
         message = consumer.poll(30)
         assert message is not None

@@ -1,6 +1,6 @@
 """Windows that are built because somebody asks: at once if that is quick, else behind the reader's back, once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from shared.cache import keys
 from shared.cache.leases import ASKED_MS, LEASE_MS, BuildProgress
 from shared.domain.calendar import DAY_MS, EXPIRY_MARGIN_MS, Day, custom, format_day, kept_until_ms
 from shared.domain.periods import Period
+from shared.domain.rules import Leaderboard
 from shared.messaging.queues import QueueUnavailable
 from shared.rebuild.anti_entropy import Interrupted
 from shared.rebuild.builder import IDLE_MS
@@ -45,7 +46,8 @@ def test_a_build_that_takes_long_is_left_to_repair_and_says_how_far_it_is(builde
         builders.build()
 
     assert told.value.progress.position <= len(RANGE.buckets)
-    assert builders.shown is None
+    shown = builders.shown
+    assert shown is None
     assert len(builders.requests.bodies) == 1
     assert 0 < builders.lease_ms <= LEASE_MS
 
@@ -297,8 +299,8 @@ def test_a_day_gets_its_first_event_while_a_range_is_built_and_counts(builders: 
     _, build = builders.scene.rebuild.begin(builders.scene.leaderboard, window, "builder")
     days = builders.scene.reads.days
 
-    def first_event_after(*args: Any) -> Any:
-        there = days(*args)
+    def first_event_after(leaderboard: Leaderboard, buckets: Sequence[Day]) -> list[Day]:
+        there = days(leaderboard, buckets)
         builders.scene.play("cat", 3, Day(MONDAY - 5))
         return there
 
@@ -334,13 +336,13 @@ def test_a_day_is_noted_before_its_first_event_is_written_and_once(builders: Bui
 def test_a_range_stays_for_as_long_as_it_is_read(builders: Builders) -> None:
     builders.build()
     leaderboard, name = builders.scene.leaderboard, keys.parts(builders.scene.id, RANGE.id)
-    assert builders.scene.redis.execute_command("PEXPIRETIME", name) == builders.scene.now_ms + IDLE_MS
+    assert builders.scene.redis.pexpiretime(name) == builders.scene.now_ms + IDLE_MS
 
     builders.scene.now_ms += IDLE_MS - 1
     builders.builds.keep(leaderboard, RANGE)
 
     expires_ms = builders.scene.now_ms + IDLE_MS
-    assert builders.scene.redis.execute_command("PEXPIRETIME", name) == expires_ms
+    assert builders.scene.redis.pexpiretime(name) == expires_ms
     builders.scene.play("cat", 3, Day(MONDAY + 2))
     assert builders.shown == [("cat", 10), *TRUTH[:2]], "and goes on being fed"
 
@@ -349,8 +351,10 @@ def test_a_registered_period_stays_as_long_as_a_day_does_and_is_built_again_afte
     scene = builders.scene
     scene.registry.save_period(scene.id, Period(id="p", name="p", first=RANGE.first, last=RANGE.last))
     builders.build()
-    expires_ms = scene.redis.execute_command("PEXPIRETIME", keys.parts(scene.id, RANGE.id))
-    assert expires_ms == kept_until_ms(RANGE, scene.leaderboard.lateness_ms) + EXPIRY_MARGIN_MS
+    expires_ms = scene.redis.pexpiretime(keys.parts(scene.id, RANGE.id))
+    until_ms = kept_until_ms(RANGE, scene.leaderboard.lateness_ms)
+    assert until_ms is not None
+    assert expires_ms == until_ms + EXPIRY_MARGIN_MS
 
     scene.redis.flushall()
     builders.repair.repair(RebuildLeaderboard(leaderboard_id=scene.id))
