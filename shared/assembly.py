@@ -39,7 +39,7 @@ from shared.reads.players import Players
 from shared.reads.rankings import Rankings
 from shared.reads.result_versions import ResultVersions
 from shared.rebuild.anti_entropy import Repair
-from shared.rebuild.builder import IDLE_MS, Rebuild
+from shared.rebuild.builder import IDLE_MS, WindowBuilder
 from shared.rebuild.on_demand import OnDemandBuilds
 from shared.rebuild.requests import RebuildRequests
 from shared.rebuild.snapshots import WindowSnapshots
@@ -319,12 +319,12 @@ class Wiring:
         return DeadLetterQueue(Queue(self.sqs, self.settings.dlq_queue_url), s3, self.settings.export_bucket)
 
     @cached_property
-    def rebuild(self) -> Rebuild:
+    def window_builder(self) -> WindowBuilder:
         """Windows from the truth."""
-        return Rebuild(
+        return WindowBuilder(
             reads=self.reads,
             cache=self.cache,
-            builds=self.builds,
+            leases=self.builds,
             registry=self.registry,
             disqualified_players=self.disqualified_players,
             now_ms=now_ms,
@@ -345,11 +345,11 @@ class Wiring:
         return RangeBudget(self.cache, limits, IDLE_MS)
 
     @cached_property
-    def window_builds(self) -> OnDemandBuilds:
+    def on_demand_builds(self) -> OnDemandBuilds:
         """Windows that are built when somebody asks for them."""
         return OnDemandBuilds(
-            rebuild=self.rebuild,
-            builds=self.builds,
+            builder=self.window_builder,
+            leases=self.builds,
             cache=self.cache,
             registry=self.registry,
             reads=self.reads,
@@ -387,7 +387,7 @@ class Wiring:
         return Rankings(
             cache=self.cache,
             queries=self.queries,
-            builds=self.window_builds,
+            on_demand=self.on_demand_builds,
             repairs=self.repairs,
             results=self.results,
             fallback=fallback,
@@ -488,7 +488,7 @@ class Wiring:
         finishing = Finalizer(
             reads=self.reads,
             cache=self.cache,
-            rebuild=self.rebuild,
+            builder=self.window_builder,
             finals=self.finals,
             registry=self.registry,
             disqualified_players=self.disqualified_players,
@@ -538,8 +538,8 @@ class Wiring:
             leaderboards=self.leaderboards,
             reads=self.reads,
             cache=self.cache,
-            rebuild=self.rebuild,
-            builds=self.window_builds,
+            builder=self.window_builder,
+            on_demand=self.on_demand_builds,
             snapshots=self.snapshots,
             rounds=self.rounds,
             now_ms=now_ms,

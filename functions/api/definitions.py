@@ -84,7 +84,7 @@ class Definitions:
         this fails now.
         """
         try:
-            self._wiring.window_builds.build(leaderboard, period.window)
+            self._wiring.on_demand_builds.build_for_reader(leaderboard, period.window)
         except (Building, CacheUnavailable, QueueUnavailable, Unavailable) as error:
             logger.info("period is built later", extra={"period": period.id, "error": str(error)})
 
@@ -128,7 +128,7 @@ class Definitions:
             if leaderboard.has_events:
                 self._wiring.rebuild_requests.request(leaderboard, None)
             else:
-                self._wiring.rebuild.leaderboard(leaderboard)
+                self._wiring.window_builder.rebuild_leaderboard(leaderboard)
         except (CacheUnavailable, QueueUnavailable, Unavailable) as error:
             logger.warning("cache not marked as complete", extra={"leaderboard": leaderboard.id, "error": str(error)})
 

@@ -21,7 +21,7 @@ from shared.assembly import Wiring, now_ms
 from shared.closing.finalizer import Finalizer
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import Day, parse_day, weekly
-from shared.rebuild.builder import Rebuild
+from shared.rebuild.builder import WindowBuilder
 
 WEEK: Final = weekly(Day(20_601))
 """A week in May 2026: it has left the cache, which is built for the comparison."""
@@ -81,17 +81,17 @@ def finish(redis_url: str, players: int) -> tuple[float, float, float]:
         wiring = Wiring(settings.load())
         registry: Any = SimpleNamespace(periods=lambda _: [])
         nobody: Any = SimpleNamespace(now=lambda _: Disqualified())
-        rebuild = Rebuild(
-            reads=wiring.reads, cache=wiring.cache, builds=wiring.builds, registry=registry,
+        builder = WindowBuilder(
+            reads=wiring.reads, cache=wiring.cache, leases=wiring.builds, registry=registry,
             disqualified_players=nobody, now_ms=now_ms, new_token=lambda: "token",
         )  # fmt: skip
         finals: Any = SimpleNamespace(final=lambda *_: None, write=lambda _: None)
         finishing = Finalizer(
-            reads=wiring.reads, cache=wiring.cache, rebuild=rebuild, finals=finals, registry=registry,
+            reads=wiring.reads, cache=wiring.cache, builder=builder, finals=finals, registry=registry,
             disqualified_players=nobody, s3=_sink(), bucket="bucket", now_ms=now_ms,
         )  # fmt: skip
         start = time.perf_counter()
-        if not rebuild.anew(board, WEEK):
+        if not builder.rebuild_window(board, WEEK):
             raise RuntimeError("the cache could not be built")
         built, of_stub = time.perf_counter(), stub.cpu_s
         final = finishing.finish(board, WEEK)

@@ -19,7 +19,7 @@ from shared.cache import keys
 from shared.domain.calendar import ALL_TIME_BUCKET, Day, daily, day_of, format_day
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.rebuild.builder import Outcome
+from shared.rebuild.builder import RebuildOutcome
 from shared.truth.items import standing_item
 from shared.truth.keys import days_partition
 
@@ -47,7 +47,7 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
             at_ms = fill(stub, module.wiring.tables.standings, leaderboard, players)
             progress(f"{players:,} players: rebuilding")
             before, of_stub, memory_kb = time.perf_counter(), stub.cpu_s, _peak_kb()
-            if module.wiring.rebuild.leaderboard(leaderboard) is not Outcome.DONE:
+            if module.wiring.window_builder.rebuild_leaderboard(leaderboard) is not RebuildOutcome.DONE:
                 raise RuntimeError("the rebuild was overtaken")
             seconds = time.perf_counter() - before - (stub.cpu_s - of_stub)
             daily_entries: Any = redis.zcard(keys.ranking("cup", str(_daily(at_ms))))

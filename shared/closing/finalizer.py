@@ -26,7 +26,7 @@ from shared.domain.rules import Leaderboard
 from shared.files.manifest import Manifest, describe
 from shared.files.scratch import scratch
 from shared.files.upload import Upload, abort_left_over
-from shared.rebuild.builder import Rebuild
+from shared.rebuild.builder import WindowBuilder
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.truth.failures import passing_as_unavailable
 from shared.truth.finals import AlreadyDone, FinalResult, FinalResults
@@ -58,7 +58,7 @@ class Finalizer:
         *,
         reads: Reads,
         cache: WindowCache,
-        rebuild: Rebuild,
+        builder: WindowBuilder,
         finals: FinalResults,
         registry: Registry,
         disqualified_players: DisqualifiedPlayers,
@@ -68,7 +68,7 @@ class Finalizer:
     ) -> None:
         self._reads = reads
         self._cache = cache
-        self._rebuild = rebuild
+        self._builder = builder
         self._finals = finals
         self._registry = registry
         self._disqualified_players = disqualified_players
@@ -140,14 +140,14 @@ class Finalizer:
     def _compare(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> None:
         kept = is_kept(window, leaderboard.lateness_ms, self._now_ms())
         if not kept and not self._is_complete(leaderboard, window):
-            self._rebuild.anew(leaderboard, window)
+            self._builder.rebuild_window(leaderboard, window)
         if not self._differences(leaderboard, window, ranking):
             return
         if kept:
             with closing(self._reads.buckets(leaderboard, _days(window))) as lines:
-                self._rebuild.apply(leaderboard, lines)
+                self._builder.reapply_standings(leaderboard, lines)
         else:
-            self._rebuild.anew(leaderboard, window)
+            self._builder.rebuild_window(leaderboard, window)
         differences = self._differences(leaderboard, window, ranking)
         if differences:
             if self._disqualified_players.now(leaderboard.id).audit_sequence != ranking.out.audit_sequence:

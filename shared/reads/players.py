@@ -26,7 +26,7 @@ from shared.reads.answers import (
     TierMatch,
 )
 from shared.reads.rankings import Rankings, Rebuilding
-from shared.rebuild.on_demand import AT_ONCE_MS, Building
+from shared.rebuild.on_demand import BUILD_WAIT_MS, Building
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -109,7 +109,7 @@ class Players:
             for window in windows:
                 yield window, partial(self._without_cache, leaderboard, window, user_id, away)
             return
-        deadline_ms = self._now_ms() + AT_ONCE_MS
+        deadline_ms = self._now_ms() + BUILD_WAIT_MS
         for window, players in zip(windows, found, strict=True):
             if players.page.complete:
                 yield window, partial(self._rankings.ranking_of, leaderboard, window, now_ms, players, final=False)

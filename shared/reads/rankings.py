@@ -56,7 +56,7 @@ class Rankings:
         *,
         cache: WindowCache,
         queries: WindowSearches,
-        builds: OnDemandBuilds,
+        on_demand: OnDemandBuilds,
         repairs: Queue,
         results: Results,
         fallback: Fallback,
@@ -64,7 +64,7 @@ class Rankings:
     ) -> None:
         self._cache = cache
         self._queries = queries
-        self._builds = builds
+        self._on_demand = on_demand
         self._repairs = repairs
         self._results = results
         self._fallback = fallback
@@ -234,12 +234,12 @@ class Rankings:
         kept = is_kept(window, leaderboard.lateness_ms, now_ms)
         if page_of(answer).complete:
             if not kept:
-                self._builds.keep(leaderboard, window)
+                self._on_demand.extend(leaderboard, window)
             return answer
         if kept:
             self._ask_for_rebuild(leaderboard.id)
             raise Rebuilding(f"{leaderboard.id} is being rebuilt")
-        self._builds.build(leaderboard, window, at_once_ms)
+        self._on_demand.build_for_reader(leaderboard, window, at_once_ms)
         answer = read()
         if not page_of(answer).complete:
             raise Rebuilding(f"{window.id} of {leaderboard.id} went while it was read")

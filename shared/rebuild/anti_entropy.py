@@ -1,4 +1,4 @@
-"""Bring the cache up to the truth where ingest could not, or where all of it is gone."""
+"""Repairs the cache: carries out requests, and compares every leaderboard with the truth on a schedule."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -8,7 +8,7 @@ from shared.domain.calendar import Day, parse_id
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.lookups.leaderboards import Leaderboards
-from shared.rebuild.builder import Outcome, Rebuild
+from shared.rebuild.builder import RebuildOutcome, WindowBuilder
 from shared.rebuild.on_demand import OnDemandBuilds
 from shared.rebuild.requests import BuildWindow, RebuildLeaderboard, RepairPlayers, RepairRequest
 from shared.rebuild.snapshots import WindowSnapshots
@@ -20,14 +20,15 @@ from shared.truth.rounds import Rounds
 
 ANTI_ENTROPY: Final = "anti-entropy"
 SNAPSHOTS: Final = "snapshots"
-"""Names of its rounds."""
+"""Names of the rotations."""
 
 
 class Interrupted(Exception):
-    """The cache was flushed again, or somebody else rebuilt it, while it was being rebuilt."""
+    """The cache was flushed during a rebuild, or another worker took the lease."""
 
 
 Failed = Callable[[str, Exception], None]
+"""Is called with a leaderboard id and what it raised."""
 
 
 def _raise(_leaderboard_id: str, error: Exception) -> None:
@@ -35,7 +36,7 @@ def _raise(_leaderboard_id: str, error: Exception) -> None:
 
 
 class Repair:
-    """Carries out repair requests. Any of them may come twice: applying is idempotent."""
+    """Carries out repair requests and schedules. All of them are idempotent."""
 
     def __init__(
         self,
@@ -44,8 +45,8 @@ class Repair:
         leaderboards: Leaderboards,
         reads: Reads,
         cache: WindowCache,
-        rebuild: Rebuild,
-        builds: OnDemandBuilds,
+        builder: WindowBuilder,
+        on_demand: OnDemandBuilds,
         snapshots: WindowSnapshots,
         rounds: Rounds,
         now_ms: Callable[[], int],
@@ -54,72 +55,74 @@ class Repair:
         self._leaderboards = leaderboards
         self._reads = reads
         self._cache = cache
-        self._rebuild = rebuild
-        self._builds = builds
+        self._builder = builder
+        self._on_demand = on_demand
         self._snapshots = snapshots
         self._rotations = {name: Rotation(registry, rounds, name) for name in (ANTI_ENTROPY, SNAPSHOTS)}
         self._now_ms = now_ms
 
     def anti_entropy(self, failed: Failed = _raise, has_time: HasTime = always) -> tuple[dict[str, int], int]:
-        """Bring the live windows of every leaderboard up to the truth; rebuild those that nobody vouches for.
+        """Apply standings of every leaderboard again; rebuild those that are incomplete.
 
         Args:
-            failed: is told what nobody expected of a leaderboard, or what the cache refused of it; the others go on if
-                it doesn't raise that.
-            has_time: asked before each leaderboard; the next run begins with those for which it says no.
+            failed: is called with each error that concerns one leaderboard; the others go on unless it raises.
+            has_time: is called before each leaderboard; those for which it returns False come first in the next run.
 
         Returns:
-            How many parts of windows had to be mended, by leaderboard id; a rebuild does not count. And for how many
-            leaderboards there was no time.
+            How many entries were repaired, by leaderboard id, without rebuilds; how many leaderboards are left.
 
         Raises:
-            Unavailable, CacheUnavailable: as below; leaderboards before it are done.
+            Unavailable: if DynamoDB is out of reach.
+            CacheUnavailable: if Redis fails.
         """
-        mended: dict[str, int] = {}
+        repaired: dict[str, int] = {}
 
-        def bring_up(leaderboard: Leaderboard) -> None:
+        def check(leaderboard: Leaderboard) -> None:
             if self._cache.is_complete(leaderboard):
-                mended[leaderboard.id] = self._rebuild.reapply(leaderboard)
+                repaired[leaderboard.id] = self._builder.reapply(leaderboard)
             else:
-                self._rebuild.leaderboard(leaderboard)
-            self._builds.keep_periods(leaderboard)
+                self._builder.rebuild_leaderboard(leaderboard)
+            self._on_demand.build_periods(leaderboard)
 
-        return mended, self._each(ANTI_ENTROPY, bring_up, failed, has_time)
+        return repaired, self._run(ANTI_ENTROPY, check, failed, has_time)
 
     def take_snapshots(self, failed: Failed = _raise, has_time: HasTime = always) -> tuple[int, int]:
         """Write snapshots of every leaderboard's windows that have changed.
 
         Args:
-            failed, has_time: as above.
+            failed: is called with each error that concerns one leaderboard; the others go on unless it raises.
+            has_time: is called before each leaderboard; those for which it returns False come first in the next run.
 
         Returns:
-            How many it has written, and for how many leaderboards there was no time.
+            How many snapshots were written, and how many leaderboards are left.
 
         Raises:
-            Unavailable, CacheUnavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
+            CacheUnavailable: if Redis fails.
         """
         taken: list[int] = []
-        left = self._each(SNAPSHOTS, lambda one: taken.append(self._snapshots.take(one)), failed, has_time)
+        left = self._run(SNAPSHOTS, lambda one: taken.append(self._snapshots.take(one)), failed, has_time)
         return sum(taken), left
 
-    def _each(self, name: str, work: Callable[[Leaderboard], None], failed: Failed, has_time: HasTime) -> int:
-        def look_after(leaderboard: Leaderboard) -> None:
+    def _run(self, name: str, work: Callable[[Leaderboard], None], failed: Failed, has_time: HasTime) -> int:
+        def attempt(leaderboard: Leaderboard) -> None:
             try:
                 work(leaderboard)
-            except CacheRefused as refused:  # whatever is the matter, it is with this one; or Redis takes no writes,
-                failed(leaderboard.id, refused)  # and each that needs one has to say itself that it is not complete
+            except CacheRefused as refused:  # it concerns this leaderboard; or Redis takes no writes, and then each
+                failed(leaderboard.id, refused)  # leaderboard that needs one has to be marked as incomplete
             except (Unavailable, CacheUnavailable):
-                raise  # it is out of reach for all of them
-            except Exception as error:  # noqa: BLE001 - one leaderboard keeps no other waiting
+                raise  # out of reach for every leaderboard
+            except Exception as error:  # noqa: BLE001 - one leaderboard delays no other
                 failed(leaderboard.id, error)
 
-        return self._rotations[name].go(look_after, has_time)
+        return self._rotations[name].go(attempt, has_time)
 
     def forget(self) -> int:
-        """Forget what the cache holds of every leaderboard, so that all of it is built anew; returns of how many.
+        """Forget what the cache holds of every leaderboard, so that all of it is rebuilt; returns of how many.
 
         Raises:
-            Unavailable, CacheUnavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
+            CacheUnavailable: if Redis fails.
         """
         forgotten = 0
         for leaderboard in pages(self._registry):
@@ -127,17 +130,17 @@ class Repair:
             forgotten += 1
         return forgotten
 
-    def repair(self, request: RepairRequest) -> int:
-        """Carry out one request.
+    def carry_out(self, request: RepairRequest) -> int:
+        """Carry out a request.
 
         Returns:
-            How many parts of windows had to be mended; 0 for a rebuild or a window that was built.
+            How many entries were repaired; 0 for a rebuild and for the build of a window.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
             CacheRefused: if Redis answers with an error.
             CacheUnavailable: if Redis fails.
-            Interrupted: if a rebuild has to be done again.
+            Interrupted: if the request has to be carried out again.
         """
         leaderboard = self._leaderboards.find(request.leaderboard_id)
         if leaderboard is not None and not leaderboard.has_events:  # its rules may have changed since they were read
@@ -150,7 +153,7 @@ class Repair:
             case RebuildLeaderboard():
                 return self._rebuild_leaderboard(leaderboard, force=request.force)
             case BuildWindow():
-                if not self._builds.resume(leaderboard, parse_id(request.window), request.token):
+                if not self._on_demand.build_or_resume(leaderboard, parse_id(request.window), request.token):
                     raise Interrupted(f"the cache was flushed while {request.window} of {leaderboard.id} was built")
                 return 0
 
@@ -163,8 +166,8 @@ class Repair:
 
     def _rebuild_leaderboard(self, leaderboard: Leaderboard, *, force: bool) -> int:
         if self._cache.is_complete(leaderboard):
-            return self._rebuild.reapply(leaderboard, everything=True) if force else 0
-        if self._rebuild.leaderboard(leaderboard) is Outcome.LOST:
+            return self._builder.reapply(leaderboard, everything=True) if force else 0
+        if self._builder.rebuild_leaderboard(leaderboard) is RebuildOutcome.LOST:
             raise Interrupted(f"the cache was flushed or failed over while {leaderboard.id} was rebuilt")
-        self._builds.keep_periods(leaderboard)
+        self._on_demand.build_periods(leaderboard)
         return 0

@@ -1,4 +1,15 @@
-"""Build windows in Redis from the truth, while ingest goes on feeding them."""
+"""Builds windows in the cache from the truth, while ingest goes on feeding them.
+
+A rebuild of a leaderboard and the build of one window follow the same steps:
+
+1. Take the lease. One that a builder left or lost is resumed at the progress that is recorded with it.
+2. Send the disqualified players to the cache, which leaves them out of the windows from then on.
+3. Read the standings of some buckets, oldest first, and apply them; renew the lease and record the progress.
+4. Mark what was built as complete, unless a flush, a failover or another builder removed some of it.
+5. Release the lease.
+
+Applying is idempotent: a standing that ingest applies meanwhile, or a step that is repeated, changes nothing.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -10,12 +21,7 @@ from msgspec import Struct
 
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.cache.leases import LEASE_MS, Build, BuildProgress, Builds, Grant, LeaseLost, RebuildState
-from shared.cache.windows import (
-    APPLY_PLAYERS,
-    CacheUnavailable,
-    Standings,
-    WindowCache,
-)
+from shared.cache.windows import APPLY_PLAYERS, CacheUnavailable, Standings, WindowCache
 from shared.domain.calendar import ALL_TIME_BUCKET, Day, Window, expires_ms, kept_buckets, kept_until_ms
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -23,45 +29,46 @@ from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.registry import Registry
 
 RENEW_EVERY_MS: Final = LEASE_MS // 6
-"""How often a build that gets on says so."""
+"""How often a build renews its lease."""
 IDLE_MS: Final = 2 * 3_600_000
-"""How long a window that was built on demand stays after it was read last; asked for later, it is built again."""
+"""How long a window that was built on demand stays in the cache after its last read."""
 REAPPLY_EVERY_MS: Final = 5 * 60_000
-"""How often anti-entropy is scheduled (template.yaml): each time it goes on to the next of the older days."""
+"""How often anti-entropy is scheduled (template.yaml). Each run applies the next one of the older days."""
 RECENT_DAYS: Final = 3
-"""Days, tomorrow among them, that anti-entropy applies every time; they take nearly all of what is written."""
+"""Days, tomorrow included, that every run of anti-entropy applies: nearly all events are of these days."""
 
 
-class Outcome(StrEnum):
+class RebuildOutcome(StrEnum):
     """What became of a rebuild."""
 
     DONE = "done"
-    """The cache vouches for all that is kept."""
+    """The leaderboard is complete in the cache."""
     HELD = "held"
-    """Somebody else is at it."""
+    """Another worker holds the lease."""
     LOST = "lost"
-    """The cache was flushed, failed over, or somebody else took over: nothing is vouched for."""
+    """The cache was flushed or failed over, or another worker took the lease: nothing is marked as complete."""
 
 
 class RebuildProgress(Struct, frozen=True):
-    """How far a leaderboard's windows are rebuilt."""
+    """How far the rebuild of a leaderboard is."""
 
     state: RebuildState
     buckets_read: int
-    """All time and each day that is kept are a bucket; all of them once it is complete."""
+    """Equal to `buckets` once the leaderboard is complete."""
     buckets: int
+    """All time and each day that is kept in the cache are one bucket each."""
     standings_read: int
 
 
-class Rebuild:
-    """Feeds live windows with what the truth holds. Applying is idempotent, so nothing has to stop for it."""
+class WindowBuilder:
+    """Builds windows and applies standings again."""
 
     def __init__(
         self,
         *,
         reads: Reads,
         cache: WindowCache,
-        builds: Builds,
+        leases: Builds,
         registry: Registry,
         disqualified_players: DisqualifiedPlayers,
         now_ms: Callable[[], int],
@@ -69,204 +76,221 @@ class Rebuild:
     ) -> None:
         self._reads = reads
         self._cache = cache
-        self._builds = builds
+        self._leases = leases
         self._registry = registry
         self._disqualified_players = disqualified_players
         self._now_ms = now_ms
         self._new_token = new_token
 
-    def leaderboard(self, leaderboard: Leaderboard) -> Outcome:
-        """Rebuild every window that is kept for everybody, then vouch for them. One that died before is gone on with.
+    def rebuild_leaderboard(self, leaderboard: Leaderboard) -> RebuildOutcome:
+        """Build all time and every day and week that the cache keeps.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
             CacheUnavailable: if Redis fails.
         """
-        grant, build = self._builds.begin_rebuild(leaderboard, self._new_token(), self._now_ms())
+        grant, build = self._leases.begin_rebuild(leaderboard, self._new_token(), self._now_ms())  # 1
         if grant is Grant.HELD:
-            return Outcome.HELD
+            return RebuildOutcome.HELD
         try:
-            self._show_disqualified(leaderboard)
-            sealed = self._with_events(leaderboard)
-            if sealed is not None:
-                kept = self._reads.days(sealed, kept_buckets(sealed.lateness_ms, self._now_ms()))
-                done = build.progress.position
+            self._show_disqualified(leaderboard)  # 2
+            rules = self._with_events(leaderboard)
+            if rules is not None:  # 3
+                kept = self._reads.days(rules, kept_buckets(rules.lateness_ms, self._now_ms()))
+                left = [bucket for bucket in kept if rebuild_position(bucket) > build.progress.position]
 
-                def fill(standings: Standings) -> None:
-                    self._cache.apply(sealed, standings, self._now_ms(), build)
+                def apply(standings: Standings) -> None:
+                    self._cache.apply(rules, standings, self._now_ms(), build)
 
-                left = [bucket for bucket in kept if rebuild_position(bucket) > done]
-                self._fill(sealed, left, build, fill, position=rebuild_position)
-            return Outcome.DONE if self._builds.finish_rebuild(leaderboard, build) else Outcome.LOST
+                self._apply_buckets(rules, left, build, apply, position=rebuild_position)
+            return RebuildOutcome.DONE if self._leases.finish_rebuild(leaderboard, build) else RebuildOutcome.LOST  # 4
         except LeaseLost:
-            return Outcome.LOST
+            return RebuildOutcome.LOST
         finally:
-            with suppress(CacheUnavailable):  # it lapses by itself
-                self._builds.give_back(build)
+            self.release(build)  # 5
 
-    def progress(self, leaderboard: Leaderboard) -> RebuildProgress:
-        """How far the windows that are kept for everybody are rebuilt.
+    def rebuild_progress(self, leaderboard: Leaderboard) -> RebuildProgress:
+        """How far the rebuild of a leaderboard is.
 
         Raises:
             CacheUnavailable: if Redis fails.
         """
         now_ms = self._now_ms()
-        state, progress = self._builds.rebuild_state(leaderboard, now_ms)
+        state, progress = self._leases.rebuild_state(leaderboard, now_ms)
         kept = kept_buckets(leaderboard.lateness_ms, now_ms)
         read = sum(state is RebuildState.COMPLETE or rebuild_position(bucket) <= progress.position for bucket in kept)
         return RebuildProgress(state, read, len(kept), progress.standings)
 
     def reapply(self, leaderboard: Leaderboard, *, everything: bool = False) -> int:
-        """Apply again what is kept (anti-entropy): repairs what a failover of the cache may have lost.
+        """Apply standings again, which repairs what a failover of the cache has lost.
 
         Args:
             leaderboard: whose.
-            everything: all that is kept; otherwise all time, the recent days, and one of the older ones by turns.
+            everything: all buckets that are kept; otherwise all time, the recent days and one of the older days, in
+                rotation.
 
         Returns:
-            How many players' parts of windows were older than the truth.
+            How many entries were repaired.
 
         Raises:
-            Unavailable, CacheUnavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
+            CacheUnavailable: if Redis fails.
         """
-        sealed = self._with_events(leaderboard)
-        if sealed is None:
+        rules = self._with_events(leaderboard)
+        if rules is None:
             return 0
         now_ms = self._now_ms()
-        buckets = kept_buckets(sealed.lateness_ms, now_ms) if everything else _due_buckets(sealed, now_ms)
-        return self.apply(sealed, self._reads.buckets(sealed, self._reads.days(sealed, buckets)))
+        buckets = kept_buckets(rules.lateness_ms, now_ms) if everything else _due_buckets(rules, now_ms)
+        return self.reapply_standings(rules, self._reads.buckets(rules, self._reads.days(rules, buckets)))
 
-    def apply(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
-        """Apply standings to every window that they feed; as many were older as are returned.
+    def reapply_standings(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
+        """Apply the given standings again; returns how many entries were repaired.
 
         Args:
             leaderboard: whose.
-            lines: also of disqualified players, whom the windows then leave out.
+            lines: disqualified players included, whom the windows then leave out.
 
         Raises:
-            Unavailable, CacheUnavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
+            CacheUnavailable: if Redis fails.
         """
         self._show_disqualified(leaderboard)
         return sum(self._cache.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
 
-    def begin(
+    def begin_window(
         self,
         leaderboard: Leaderboard,
         window: Window,
         token: str,
         *,
         registered: bool | None = None,
-        asked: bool = False,
+        for_reader: bool = False,
     ) -> tuple[Grant, Build]:
-        """Take the right to build one window that is not kept for everybody; `asked` if it is a reader who asks.
+        """Take the lease of one window that is built on demand (step 1).
 
-        A registered period stays as long as a day or week of its last day would, any other range for IDLE_MS.
+        Args:
+            leaderboard: whose window.
+            window: which one.
+            token: of the holder.
+            registered: whether the window is a registered period, which is kept as long as a day; others are kept for
+                IDLE_MS. None to look it up.
+            for_reader: whether a reader requests it.
 
         Raises:
-            Unavailable, CacheUnavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
+            CacheUnavailable: if Redis fails.
         """
         now_ms = self._now_ms()
-        if registered is None:  # whoever goes through the periods has read them already
+        if registered is None:
             registered = self.is_kept_period(leaderboard, window)
         expires = max(now_ms + IDLE_MS, expires_ms(window, leaderboard.lateness_ms) if registered else 0)
-        return self._builds.begin_window(leaderboard.id, window, token, now_ms, expires, asked=asked)
+        return self._leases.begin_window(leaderboard.id, window, token, now_ms, expires, asked=for_reader)
 
     def is_kept_period(self, leaderboard: Leaderboard, window: Window) -> bool:
-        """Whether a window is one of the `kept_periods`.
+        """Whether a window is one of `kept_periods`.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
         """
         return window in self.kept_periods(leaderboard)
 
     def kept_periods(self, leaderboard: Leaderboard) -> list[Window]:
-        """Windows of the registered periods whose last day is no further back than a daily window is kept.
+        """The windows of registered periods that the cache keeps, each once, in the order of the registry.
 
-        Each once, in the order of the registry.
+        A period is kept as long as a daily window of its last day.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
         """
         windows = dict.fromkeys(period.window for period in self._registry.periods(leaderboard.id))
         return [window for window in windows if (kept_until_ms(window, leaderboard.lateness_ms) or 0) > self._now_ms()]
 
-    def window(
+    def build_window(
         self,
         leaderboard: Leaderboard,
         window: Window,
         build: Build,
         progressed: Callable[[], None] | None = None,
     ) -> bool:
-        """Read the truth into a window, keep it live, and vouch for it.
+        """Build one window whose lease is held (steps 2 to 4).
 
         Args:
             leaderboard: whose window.
             window: a custom range, or a day or week past its time in the cache.
-            build: as granted by `begin`; goes on where it is.
-            progressed: is called after every step, and what it raises stops the build; renews the lease if not given.
+            build: as `begin_window` granted it.
+            progressed: is called after every step; what it raises stops the build. By default it renews the lease.
 
         Returns:
-            False if what was filled in is not all there: the cache was flushed, failed over, or somebody took over.
+            Whether the window is complete; False if the lease or some of what was applied is lost.
 
         Raises:
-            NoReaders: if the build ends because of that.
-            Unavailable, CacheUnavailable: as above.
+            NoReaders: if no reader asks for the window any more, and the build ends for that.
+            Unavailable: if DynamoDB is out of reach.
+            CacheUnavailable: if Redis fails.
         """
         try:
-            self._show_disqualified(leaderboard)
-            sealed = self._with_events(leaderboard)
-            if sealed is not None:
+            self._show_disqualified(leaderboard)  # 2
+            rules = self._with_events(leaderboard)
+            if rules is not None:  # 3
                 days = [Day(bucket) for bucket in window.buckets]
+                left = self._reads.days(rules, days[build.progress.position :])
 
-                def fill(standings: Standings) -> None:
-                    self._cache.fill(sealed, window, standings, self._now_ms(), build=build)
-
-                left = self._reads.days(sealed, days[build.progress.position :])
+                def apply(standings: Standings) -> None:
+                    self._cache.fill(rules, window, standings, self._now_ms(), build=build)
 
                 def position(day: Day) -> int:
                     return len(days) if day == left[-1] else day - days[0] + 1
 
-                self._fill(sealed, left, build, fill, position=position, progressed=progressed)
-            return self._builds.finish_window(leaderboard, window, build)
+                self._apply_buckets(rules, left, build, apply, position=position, progressed=progressed)
+            return self._leases.finish_window(leaderboard, window, build)  # 4
         except LeaseLost:
             return False
 
-    def anew(self, leaderboard: Leaderboard, window: Window) -> bool:
-        """Build one window, also one that somebody vouches for; False as above, or if somebody else is building it.
+    def rebuild_window(self, leaderboard: Leaderboard, window: Window) -> bool:
+        """Build one window from scratch, even if it is complete.
+
+        Returns:
+            Whether it is complete; False if another worker holds its lease, or the lease or some of what was applied is
+            lost.
 
         Raises:
-            Unavailable, CacheUnavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
+            CacheUnavailable: if Redis fails.
         """
-        grant, build = self.begin(leaderboard, window, self._new_token())
+        grant, build = self.begin_window(leaderboard, window, self._new_token())
         if grant is Grant.BUILT:
             self._cache.withdraw(leaderboard, window, self._now_ms())
-            grant, build = self.begin(leaderboard, window, self._new_token())
+            grant, build = self.begin_window(leaderboard, window, self._new_token())
         if grant is not Grant.GRANTED:
             return False
         try:
-            return self.window(leaderboard, window, build)
+            return self.build_window(leaderboard, window, build)
         finally:
-            with suppress(CacheUnavailable):
-                self._builds.give_back(build)
+            self.release(build)
 
-    def _fill(
+    def release(self, build: Build) -> None:
+        """Release a lease (step 5); if Redis fails, the lease expires by itself."""
+        with suppress(CacheUnavailable):
+            self._leases.give_back(build)
+
+    def _apply_buckets(
         self,
         leaderboard: Leaderboard,
         buckets: Sequence[Day],
         build: Build,
-        fill: Callable[[Standings], object],
+        apply: Callable[[Standings], object],
         *,
         position: Callable[[Day], int],
         progressed: Callable[[], None] | None = None,
     ) -> None:
-        """Read buckets in their order, some at once, and note after each step how far that is."""
+        """Read buckets in their order, some in parallel, apply them, and record the progress after each step."""
         progressed = progressed or self._renewing(build)
         at_once = max(1, SHARDS_AT_ONCE // leaderboard.shards)
         standings = build.progress.standings
         for start in range(0, len(buckets), at_once):
             some = buckets[start : start + at_once]
             for chunk in _chunks(self._reads.buckets(leaderboard, some)):
-                fill(chunk)
+                apply(chunk)
                 standings += sum(map(len, chunk.values()))
                 build.progress = BuildProgress(build.progress.position, standings)
                 progressed()
@@ -274,22 +298,22 @@ class Rebuild:
             progressed()
 
     def _renewing(self, build: Build) -> Callable[[], None]:
-        renewed_ms, noted = self._now_ms(), build.progress.position
+        renewed_ms, recorded = self._now_ms(), build.progress.position
 
         def renew() -> None:
-            nonlocal renewed_ms, noted
+            nonlocal renewed_ms, recorded
             now_ms = self._now_ms()
-            if build.progress.position != noted or now_ms - renewed_ms >= RENEW_EVERY_MS:
-                self._builds.renew(build, now_ms)
-                renewed_ms, noted = now_ms, build.progress.position
+            if build.progress.position != recorded or now_ms - renewed_ms >= RENEW_EVERY_MS:
+                self._leases.renew(build, now_ms)
+                renewed_ms, recorded = now_ms, build.progress.position
 
         return renew
 
     def _with_events(self, leaderboard: Leaderboard) -> Leaderboard | None:
-        """The definition that its events were counted by; None if it has none.
+        """The definition whose rules are locked; None if the leaderboard has no events.
 
-        A leaderboard is sealed before its first event is written. So what is not sealed now has nothing to show, and
-        what is written from now on is applied by ingest; one that was read unsealed may have changed since.
+        `has_events` is set before the first event is written. A leaderboard without it has nothing to show, and ingest
+        applies what is written from now on; a definition that was read without it may have changed since.
         """
         if leaderboard.has_events:
             return leaderboard
@@ -301,16 +325,15 @@ class Rebuild:
 
 
 def rebuild_position(bucket: Day) -> int:
-    """How far a rebuild is once it has read a bucket: all time comes first, then the days from the oldest on."""
+    """The progress of a rebuild that has read a bucket: all time is first, then come the days, oldest first."""
     return 1 if bucket == ALL_TIME_BUCKET else bucket + 2
 
 
 def _due_buckets(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
-    """All-time, the recent days, and the one of the older days whose turn it is."""
+    """All time, the recent days, and one of the older days: the next one every REAPPLY_EVERY_MS."""
     all_time, *days = kept_buckets(leaderboard.lateness_ms, now_ms)
     older, recent = days[:-RECENT_DAYS], days[-RECENT_DAYS:]
-    turn = older[now_ms // REAPPLY_EVERY_MS % len(older)]
-    return [all_time, *recent, turn]
+    return [all_time, *recent, older[now_ms // REAPPLY_EVERY_MS % len(older)]]
 
 
 def _chunks(lines: Iterable[tuple[Day, str, Standing]]) -> Iterator[dict[str, dict[Day, Standing]]]:

@@ -1,9 +1,9 @@
-"""Who asks, for what is counted by caller however deep it is decided."""
+"""The caller on whose behalf a window is built; its builds count in the caller's budget."""
 
 from contextvars import ContextVar
 from typing import Final
 
 NOBODY: Final = ""
-"""Schedules and queues, which ask for nothing on demand."""
+"""Schedules and queues, which build nothing for a reader."""
 CALLER: Final[ContextVar[str]] = ContextVar("caller", default=NOBODY)
-"""The subject of the token; one for all where nobody is asked for one."""
+"""The subject of the access token; NOBODY where the API requires no token."""

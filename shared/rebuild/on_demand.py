@@ -1,6 +1,6 @@
-"""Windows that are built because somebody asks for them: at once if that is quick, else by functions/repair.
+"""Builds windows that readers request: at once if that is quick, otherwise in functions/repair.
 
-The latter takes them from a queue of their own, so that they keep no repair and no rebuild waiting.
+functions/repair takes those windows from a queue of their own, so that they delay no repair and no rebuild.
 """
 
 from collections.abc import Callable
@@ -15,28 +15,27 @@ from shared.cache.windows import CacheUnavailable, WindowCache
 from shared.domain.calendar import Day, Window, is_kept, parse_id
 from shared.domain.rules import Leaderboard
 from shared.messaging.queues import Queue
-from shared.rebuild.builder import IDLE_MS, Rebuild
+from shared.rebuild.builder import IDLE_MS, WindowBuilder
 from shared.rebuild.callers import CALLER
 from shared.rebuild.requests import BuildWindow
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
-AT_ONCE_MS: Final = 1_000
-"""How long a reader waits for the window that is asked for; what takes longer is done by functions/repair."""
-KEEP_EVERY_MS: Final = 60_000
-"""How often one function says that a window is read; it stays for IDLE_MS after the last time, unless others need its
-memory."""
+BUILD_WAIT_MS: Final = 1_000
+"""How long a reader waits for a window to be built; functions/repair completes what takes longer."""
+EXTEND_EVERY_MS: Final = 60_000
+"""How often one function reports that a window is read, which keeps it for another IDLE_MS."""
 RANGES_MAX: Final = 200
-"""Windows of one leaderboard that Redis keeps at a time because somebody asked, registered periods aside: each takes as
-much memory as an all-time window."""
+"""Windows of one leaderboard that the cache keeps for readers, registered periods not counted. Each takes as much
+memory as an all-time window."""
 OPEN_RANGES_MAX: Final = 20
-"""Those of them that may still change: each event in one costs one more update, so these slow ingest down."""
+"""Those of them that may still change: each adds one update to every event of its days, which slows ingest down."""
 RANGE_READS: Final = 500
-"""What a range costs its caller beside the partitions that are read for it: many small ones are much work, too."""
+"""What each range costs its caller in addition to the partitions that are read for it."""
 
 
 class Building(Exception):
-    """The window is being built from the truth; who asks again after a moment finds it further."""
+    """The window is being built; `progress` is how far it is."""
 
     def __init__(self, leaderboard_id: str, window: Window, progress: BuildProgress) -> None:
         super().__init__(f"{window.id} of {leaderboard_id} is being built")
@@ -46,21 +45,21 @@ class Building(Exception):
 
 
 class TooManyRanges(Exception):
-    """As many windows of the leaderboard as it may have were built on demand."""
+    """The leaderboard has as many windows that were built on demand as it may have."""
 
 
 class _TooSlow(Exception):
-    """A build that takes longer than a reader waits."""
+    """A build takes longer than its reader waits."""
 
 
 class OnDemandBuilds:
-    """Builds of custom ranges, and of days and weeks past their time in the cache. One at a time for each window."""
+    """Builds custom ranges, and days and weeks past their time in the cache. Each window has one builder at a time."""
 
     def __init__(
         self,
         *,
-        rebuild: Rebuild,
-        builds: Builds,
+        builder: WindowBuilder,
+        leases: Builds,
         cache: WindowCache,
         registry: Registry,
         reads: Reads,
@@ -69,8 +68,8 @@ class OnDemandBuilds:
         now_ms: Callable[[], int],
         new_token: Callable[[], str],
     ) -> None:
-        self._rebuild = rebuild
-        self._builds = builds
+        self._builder = builder
+        self._leases = leases
         self._cache = cache
         self._registry = registry
         self._reads = reads
@@ -78,31 +77,31 @@ class OnDemandBuilds:
         self._queue = queue
         self._now_ms = now_ms
         self._new_token = new_token
-        self._kept_ms: dict[tuple[str, str], int] = {}
+        self._extended_ms: dict[tuple[str, str], int] = {}
 
-    def build(self, leaderboard: Leaderboard, window: Window, at_once_ms: int | None = None) -> None:
-        """Build a window that nobody vouches for. If the cache is flushed meanwhile, nobody does afterwards either.
+    def build_for_reader(self, leaderboard: Leaderboard, window: Window, wait_ms: int | None = None) -> None:
+        """Build a window that is not complete, while its reader waits. A flush during the build leaves it incomplete.
 
         Args:
             leaderboard: whose window.
             window: which one.
-            at_once_ms: how long the reader waits for it; AT_ONCE_MS for None.
+            wait_ms: how long the reader waits; BUILD_WAIT_MS by default.
 
         Raises:
             TooManyRanges: if the leaderboard has no room for it.
-            RangeRefused: if Redis has none, or the caller has had as many built as they may.
-            Building: if somebody else builds it, or it takes longer than that: then functions/repair goes on.
-            QueueUnavailable: if that could not be ordered.
-            Unavailable: if the truth is out of reach.
+            RangeRefused: if Redis has no room for it, or the caller's budget is spent.
+            Building: if another worker builds it, or it takes longer than `wait_ms` and functions/repair completes it.
+            QueueUnavailable: if functions/repair can't be asked to complete it.
+            Unavailable: if DynamoDB is out of reach.
             CacheUnavailable: if Redis fails.
         """
         on_demand = self._admit(leaderboard, window)
-        deadline_ms = self._now_ms() + (AT_ONCE_MS if at_once_ms is None else at_once_ms)
-        grant, build = self._rebuild.begin(leaderboard, window, self._new_token(), asked=True)
+        deadline_ms = self._now_ms() + (BUILD_WAIT_MS if wait_ms is None else wait_ms)
+        grant, build = self._builder.begin_window(leaderboard, window, self._new_token(), for_reader=True)
         if grant is Grant.HELD:
             raise Building(leaderboard.id, window, build.progress)
         if grant is Grant.BUILT:
-            self._builds.extend(leaderboard, window, build.expires_ms)
+            self._leases.extend(leaderboard, window, build.expires_ms)
             return
 
         def check_time() -> None:
@@ -111,78 +110,79 @@ class OnDemandBuilds:
 
         handed_over = False
         try:
-            built = self._rebuild.window(leaderboard, window, build, check_time)
+            built = self._builder.build_window(leaderboard, window, build, check_time)
             if built and on_demand:
-                self._settle(leaderboard, window)
+                self._settle_budget(leaderboard, window)
         except _TooSlow:
-            with suppress(LeaseLost):  # then somebody else is at it, or the next reader begins anew
-                self._builds.renew(build, self._now_ms())
-                self._order(leaderboard, window, build.token)
-                handed_over = True
+            handed_over = self._hand_over(leaderboard, window, build)
             raise Building(leaderboard.id, window, build.progress) from None
         finally:
             if not handed_over:
-                self._give_back(build)
+                self._builder.release(build)
 
-    def resume(self, leaderboard: Leaderboard, window: Window, token: str, *, registered: bool | None = None) -> bool:
-        """Build a window, or go on where another builder has left it, however long that takes.
+    def build_or_resume(
+        self, leaderboard: Leaderboard, window: Window, token: str, *, registered: bool | None = None
+    ) -> bool:
+        """Build a window to its end, or resume the build of the worker that held the lease with the same token.
 
-        One that is no registered period is forgotten once no reader asks for it any more.
+        A window that is not a registered period is forgotten if no reader asks for it any more.
 
         Returns:
-            False if the cache was flushed or failed over meanwhile. Somebody else may be at it, or have done it.
+            False if the cache was flushed or failed over meanwhile.
 
         Raises:
-            Unavailable, CacheUnavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
+            CacheUnavailable: if Redis fails.
         """
         if registered is None:
-            registered = self._rebuild.is_kept_period(leaderboard, window)
-        grant, build = self._rebuild.begin(leaderboard, window, token, registered=registered)
+            registered = self._builder.is_kept_period(leaderboard, window)
+        grant, build = self._builder.begin_window(leaderboard, window, token, registered=registered)
         if grant is Grant.BUILT:
-            self._builds.extend(leaderboard, window, build.expires_ms)
+            self._leases.extend(leaderboard, window, build.expires_ms)
         if grant is not Grant.GRANTED:
             return True
         build.ends_unasked = not registered
         try:
-            built = self._rebuild.window(leaderboard, window, build)
+            built = self._builder.build_window(leaderboard, window, build)
             if built and not registered and not self._is_registered(leaderboard, window):
-                self._settle(leaderboard, window)
+                self._settle_budget(leaderboard, window)
         except NoReaders:
-            if self._builds.forget(leaderboard, window, build, self._now_ms()):
+            if self._leases.forget(leaderboard, window, build, self._now_ms()):
                 self._budget.release(leaderboard.id, window.id)
             return True
         else:
             return built
         finally:
-            self._give_back(build)
+            self._builder.release(build)
 
-    def keep_periods(self, leaderboard: Leaderboard) -> None:
-        """Build the registered periods that are kept and not there, as after a flush.
+    def build_periods(self, leaderboard: Leaderboard) -> None:
+        """Build the registered periods that the cache should keep and does not have, such as after a flush.
 
         Raises:
-            Unavailable, CacheUnavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
+            CacheUnavailable: if Redis fails.
         """
-        for window in self._rebuild.kept_periods(leaderboard):
-            self.resume(leaderboard, window, self._new_token(), registered=True)
+        for window in self._builder.kept_periods(leaderboard):
+            self.build_or_resume(leaderboard, window, self._new_token(), registered=True)
 
-    def keep(self, leaderboard: Leaderboard, window: Window) -> None:
-        """Let a window that was built on demand stay: somebody has just read it."""
-        now_ms, place = self._now_ms(), (leaderboard.id, window.id)
-        if now_ms - self._kept_ms.get(place, 0) < KEEP_EVERY_MS:
+    def extend(self, leaderboard: Leaderboard, window: Window) -> None:
+        """Keep a window that was built on demand for another IDLE_MS: a reader has read it."""
+        now_ms, key = self._now_ms(), (leaderboard.id, window.id)
+        if now_ms - self._extended_ms.get(key, 0) < EXTEND_EVERY_MS:
             return
-        if len(self._kept_ms) >= RANGES_MAX:
-            self._kept_ms.clear()
-        self._kept_ms[place] = now_ms
+        if len(self._extended_ms) >= RANGES_MAX:
+            self._extended_ms.clear()
+        self._extended_ms[key] = now_ms
         with suppress(CacheUnavailable):
-            self._builds.extend(leaderboard, window, now_ms + IDLE_MS)
+            self._leases.extend(leaderboard, window, now_ms + IDLE_MS)
             self._budget.touch(leaderboard.id, window.id, now_ms)
 
     def _admit(self, leaderboard: Leaderboard, window: Window) -> bool:
-        """Whether it is built on demand, and not for everybody; raises unless there is room for it then."""
+        """Whether the window counts as a range, unlike a registered period; raises if there is no room for it."""
         there = self._cache.ranges(leaderboard.id, self._now_ms())
         periods = {period.window.id for period in self._registry.periods(leaderboard.id)}
         if window.id in periods:
-            self._budget.release(leaderboard.id, window.id)  # it was registered since
+            self._budget.release(leaderboard.id, window.id)  # it may have been registered since it was built
             return False
         if window.id in there:
             self._budget.touch(leaderboard.id, window.id, self._now_ms())
@@ -196,19 +196,19 @@ class OnDemandBuilds:
                 return True
             for leaderboard_id, window_id in admission.victims:
                 self._evict(leaderboard_id, window_id)
-        raise NoRoomForRanges("others take the room that is made for ranges", FULL_RETRY_S)
+        raise NoRoomForRanges("other ranges take the memory that was freed", FULL_RETRY_S)
 
     def _check_room(self, leaderboard: Leaderboard, window: Window, there: set[str]) -> None:
         others = [parse_id(name) for name in there]
         changing = sum(not leaderboard.is_sealed(other) for other in others)
         if len(others) >= RANGES_MAX or (changing >= OPEN_RANGES_MAX and not leaderboard.is_sealed(window)):
             raise TooManyRanges(
-                f"{len(others)} ranges of {leaderboard.id} are in use, {changing} of which still change; each goes two "
-                "hours after it was read last, registered periods don't count"
+                f"{len(others)} ranges of {leaderboard.id} are in use, {changing} of which still change; each is "
+                "removed two hours after its last read; registered periods do not count"
             )
 
     def _evict(self, leaderboard_id: str, window_id: str) -> None:
-        """Forget a range, unless it is kept for everybody by now: then it only counts no longer."""
+        """Forget a range; one that the cache keeps by now, as a registered period does, only stops counting."""
         leaderboard = self._registry.leaderboard(leaderboard_id)
         window = parse_id(window_id)
         kept = leaderboard is not None and (
@@ -222,14 +222,16 @@ class OnDemandBuilds:
     def _is_registered(self, leaderboard: Leaderboard, window: Window) -> bool:
         return any(period.window == window for period in self._registry.periods(leaderboard.id))
 
-    def _settle(self, leaderboard: Leaderboard, window: Window) -> None:
-        with suppress(CacheUnavailable):  # then the guess stands
+    def _settle_budget(self, leaderboard: Leaderboard, window: Window) -> None:
+        with suppress(CacheUnavailable):  # then the estimate stays
             self._budget.settle(leaderboard.id, window, self._now_ms())
 
-    def _give_back(self, build: Build) -> None:
-        with suppress(CacheUnavailable):  # it lapses by itself
-            self._builds.give_back(build)
-
-    def _order(self, leaderboard: Leaderboard, window: Window, token: str) -> None:
-        request = BuildWindow(leaderboard_id=leaderboard.id, window=window.id, token=token)
+    def _hand_over(self, leaderboard: Leaderboard, window: Window, build: Build) -> bool:
+        """Let functions/repair complete a build; False if the lease is lost, and another worker builds the window."""
+        try:
+            self._leases.renew(build, self._now_ms())
+        except LeaseLost:
+            return False
+        request = BuildWindow(leaderboard_id=leaderboard.id, window=window.id, token=build.token)
         self._queue.send([msgspec.json.encode(request)])
+        return True

@@ -162,7 +162,7 @@ def test_a_rebuild_is_ordered_and_noted(
     assert call("rankings", query="window=daily").json["source"] == "snapshot"
     request = decode_request(sent[0])
     assert request.leaderboard_id == leaderboard_id
-    module.wiring.repair.repair(request)
+    module.wiring.repair.carry_out(request)
     assert users(call) == ["u-42", "ann", "bob"]
     assert call("rebuild", body={"reason": "x", "window": "never"}).status == 422
 
@@ -202,7 +202,7 @@ def test_a_rebuild_tells_how_far_it_is(call: Call, module: Any, leaderboard_id: 
     assert (asked["state"], asked["bucketsRead"], asked["standingsRead"]) == ("running", 1, 3)
     assert asked["buckets"] > 40
     module.wiring.builds.give_back(build)
-    module.wiring.repair.repair(RebuildLeaderboard(leaderboard_id=leaderboard_id))
+    module.wiring.repair.carry_out(RebuildLeaderboard(leaderboard_id=leaderboard_id))
     assert call("rebuild-progress").json["state"] == "complete"
 
 

@@ -26,7 +26,7 @@ from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.reads.answers import RankingSource
-from shared.rebuild.builder import Outcome
+from shared.rebuild.builder import RebuildOutcome
 from shared.truth import keys
 from shared.truth.export_jobs import ExportFormat, ExportJob, ExportRequest, ExportState
 from shared.truth.finals import FinalResult
@@ -96,7 +96,7 @@ class Board:
         wiring.registry.save(board)
         self.leaderboard_as_sealed = wiring.registry.lock_rules(board)
         self._write(standings(players))
-        assert wiring.rebuild.leaderboard(self.leaderboard) is Outcome.DONE
+        assert wiring.window_builder.rebuild_leaderboard(self.leaderboard) is RebuildOutcome.DONE
 
     @property
     def leaderboard(self) -> Leaderboard:
@@ -174,7 +174,7 @@ class Board:
         finishing = Finalizer(
             reads=parts.reads,
             cache=parts.cache,
-            rebuild=parts.rebuild,
+            builder=parts.window_builder,
             finals=parts.finals,
             registry=parts.registry,
             disqualified_players=parts.disqualified_players,

@@ -174,9 +174,9 @@ def test_a_window_that_is_being_built_hides_none_of_the_others(
     score(("ann", 20), ("u-42", 7))
     assert len(call("player-windows").json["windows"]) == 4
     ordered: list[bytes] = []
-    monkeypatch.setattr(module.wiring.window_builds, "_queue", SimpleNamespace(send=ordered.extend))
+    monkeypatch.setattr(module.wiring.on_demand_builds, "_queue", SimpleNamespace(send=ordered.extend))
     for reader in ("reads.players", "rebuild.on_demand"):
-        monkeypatch.setattr(f"shared.{reader}.AT_ONCE_MS", 0)
+        monkeypatch.setattr(f"shared.{reader}.BUILD_WAIT_MS", 0)
     path = call("put-period", body={"name": "Long", "from": first, "to": last}, path=period_path(call, "long"))
     assert path.status in (200, 201)
 
@@ -189,7 +189,7 @@ def test_a_window_that_is_being_built_hides_none_of_the_others(
     assert (pending["window"]["id"], pending["periods"], pending["days"]) == (f"{first}..{last}", ["long"], 81)
     assert len(ordered) == 1
 
-    module.wiring.repair.repair(decode_request(ordered[0]))
+    module.wiring.repair.carry_out(decode_request(ordered[0]))
 
     whole = call("player-windows")
     assert (len(whole.json["windows"]), whole.json["pending"]) == (5, [])
@@ -640,7 +640,7 @@ def test_without_queues_and_s3_rankings_are_ready_but_not_all_is_well(call: Call
 
 def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as nobody:
-        for name in ("live", "queries", "rebuild", "rankings"):
+        for name in ("cache", "queries", "window_builder", "rankings"):
             module.wiring.__dict__.pop(name, None)
         monkeypatch.setitem(module.wiring.__dict__, "redis", nobody)
         try:
@@ -651,5 +651,5 @@ def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, m
             assert (ready.status, ready.json["dependencies"]["redis"]["status"]) == (200, "down")
             assert call("health").status == 503
         finally:
-            for name in ("live", "queries", "rebuild", "rankings"):
+            for name in ("cache", "queries", "window_builder", "rankings"):
                 module.wiring.__dict__.pop(name, None)

@@ -22,7 +22,7 @@ from shared.domain.tiers import Tier, TierRule
 from shared.ingest.candidates import Disposition
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.messaging.topic import Reach, TopicUnavailable
-from shared.rebuild.builder import Outcome
+from shared.rebuild.builder import RebuildOutcome
 from shared.truth.finals import AlreadyDone
 from shared.truth.losses import Loss
 from shared.truth.work import Work
@@ -379,7 +379,7 @@ def test_a_cache_that_shows_what_the_truth_does_not_blocks_until_it_is_built_ane
     assert not scene.cache.page(scene.leaderboard, daily(MONDAY), 0, 10, scene.now_ms).complete
 
     assert cause_of(scene.run(), daily(MONDAY)) is Cause.CACHE, "it is not complete yet"
-    scene.rebuild.leaderboard(scene.leaderboard)
+    scene.builder.rebuild_leaderboard(scene.leaderboard)
     assert not scene.run().blocked
     assert scene.stored(daily(MONDAY)) == RANKING
 
@@ -576,7 +576,7 @@ def test_nothing_is_owed_while_there_are_no_events_until_the_first_one_comes(sce
         replace(scene.leaderboard, id=empty, version=1)
     )  # and the call died before it wrote an event
     scene.id = empty
-    scene.rebuild.leaderboard(scene.leaderboard)
+    scene.builder.rebuild_leaderboard(scene.leaderboard)
     assert not scene.run().finals
     assert (scene.leaderboard.owed_from, scene.leaderboard.sealed_through) == (MONDAY + 1, MONDAY)
 
@@ -750,7 +750,7 @@ def test_the_days_of_a_long_wait_close_in_several_steps(scene: Scene) -> None:
     scene.registry.save(replace(scene.leaderboard, version=2, lateness_ms=200 * DAY_MS))
     scene.now_ms = SETTLED_MS + 200 * DAY_MS
     assert cause_of(scene.run(), daily(MONDAY)) is Cause.CACHE, "the cache may have let go what is kept longer now"
-    assert scene.rebuild.leaderboard(scene.leaderboard) is Outcome.DONE
+    assert scene.builder.rebuild_leaderboard(scene.leaderboard) is RebuildOutcome.DONE
 
     run = scene.run()
 

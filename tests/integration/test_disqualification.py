@@ -17,7 +17,7 @@ from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
-from shared.rebuild.builder import Outcome
+from shared.rebuild.builder import RebuildOutcome
 from shared.truth.audit_log import AuditLogConflict
 from shared.truth.finals import AlreadyDone
 from tests.support.closing import HOUR_MS, MONDAY, RANKING, Scene, to_lines
@@ -40,7 +40,7 @@ def shown(scene: Scene, window: Window) -> list[str]:
 def test_a_disqualified_player_leaves_every_live_window_and_comes_back_with_what_he_scored_meanwhile(
     scene: Scene,
 ) -> None:
-    scene.rebuild.anew(scene.leaderboard, RANGE)
+    scene.builder.rebuild_window(scene.leaderboard, RANGE)
     windows = [daily(MONDAY), weekly(MONDAY), ALL_TIME, RANGE]
     assert [shown(scene, window) for window in windows] == [["bob", "cat", "ann"]] * 4
 
@@ -153,10 +153,10 @@ def test_a_flushed_cache_is_rebuilt_without_the_disqualified(scene: Scene, redis
     redis.flushall()
     scene.play("bob", 1)  # by somebody who can't know yet
 
-    assert scene.rebuild.leaderboard(scene.leaderboard) is Outcome.DONE
+    assert scene.builder.rebuild_leaderboard(scene.leaderboard) is RebuildOutcome.DONE
 
     assert shown(scene, ALL_TIME) == ["cat", "ann"]
-    scene.rebuild.anew(scene.leaderboard, RANGE)
+    scene.builder.rebuild_window(scene.leaderboard, RANGE)
     assert shown(scene, RANGE) == ["cat", "ann"]
 
 
@@ -164,14 +164,14 @@ def test_anti_entropy_makes_windows_follow_an_act_that_the_cache_missed(scene: S
     scene.audit_log.append(scene.id, bob_out())
     assert shown(scene, ALL_TIME) == ["bob", "cat", "ann"]
 
-    assert scene.rebuild.reapply(scene.leaderboard, everything=True) == 3  # his day, week and all-time
+    assert scene.builder.reapply(scene.leaderboard, everything=True) == 3  # his day, week and all-time
 
     assert shown(scene, ALL_TIME) == ["cat", "ann"]
-    assert scene.rebuild.reapply(scene.leaderboard, everything=True) == 0
+    assert scene.builder.reapply(scene.leaderboard, everything=True) == 0
 
 
 def test_a_stale_set_of_the_disqualified_is_ignored(scene: Scene) -> None:
-    before = scene.rebuild
+    before = scene.builder
     stale = before._disqualified_players.now(scene.id)
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
@@ -183,13 +183,13 @@ def test_a_stale_set_of_the_disqualified_is_ignored(scene: Scene) -> None:
 
 def test_a_day_past_its_time_in_the_cache_that_was_built_for_a_query_is_built_anew(scene: Scene) -> None:
     scene.now_ms += RETENTION_MS
-    scene.rebuild.anew(scene.leaderboard, daily(MONDAY))
+    scene.builder.rebuild_window(scene.leaderboard, daily(MONDAY))
     assert shown(scene, daily(MONDAY)) == ["bob", "cat", "ann"]
 
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     assert not scene.cache.page(scene.leaderboard, daily(MONDAY), 0, 1, scene.now_ms).complete
-    scene.rebuild.anew(scene.leaderboard, daily(MONDAY))
+    scene.builder.rebuild_window(scene.leaderboard, daily(MONDAY))
     assert shown(scene, daily(MONDAY)) == ["cat", "ann"]
 
 
@@ -271,7 +271,7 @@ def test_a_window_that_is_kept_by_the_lateness_of_now_is_compared_as_it_is_kept(
     scene.run()
     scene.registry.save(replace(scene.leaderboard, version=2, lateness_ms=60 * DAY_MS))
     scene.now_ms += RETENTION_MS + DAY_MS
-    assert scene.rebuild.leaderboard(scene.leaderboard) is Outcome.DONE
+    assert scene.builder.rebuild_leaderboard(scene.leaderboard) is RebuildOutcome.DONE
 
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()

@@ -130,7 +130,7 @@ def test_a_cursor_that_leads_below_the_snapshot_is_asked_again_until_the_cache_i
     assert (first["truncated"], second["truncated"]) == (False, True)
     assert (third.status, third.headers["retry-after"]) == (503, "2")
 
-    assert module.wiring.rebuild.leaderboard(module.wiring.registry.leaderboard(leaderboard_id))
+    assert module.wiring.window_builder.rebuild_leaderboard(module.wiring.registry.leaderboard(leaderboard_id))
     rest = call("rankings", query=f"limit=9&cursor={second['nextCursor']}").json
     assert (rest["source"], rest["entries"], rest["truncated"]) == ("live", whole[5:], False)
     assert rest["nextCursor"] is None

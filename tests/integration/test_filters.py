@@ -37,7 +37,7 @@ from shared.domain.selections import Place, Selection
 from shared.domain.standings import Score, Standing, add
 from shared.reads.answers import Ranking
 from shared.reads.rankings import UnknownFilter
-from shared.rebuild.builder import Outcome
+from shared.rebuild.builder import RebuildOutcome
 from tests.integration.test_queries import NOW_MS, Board, check_page, definitions, place_of, to_oracle
 from tests.support import oracle
 from tests.support.closing import MONDAY, RANKING, Scene, cause_of
@@ -405,8 +405,8 @@ def test_labels_survive_the_cache_and_a_range_that_nobody_registered_has_its_own
     before = custom(Day(MONDAY - 2), MONDAY)
 
     labelled.redis.flushall()
-    assert labelled.rebuild.leaderboard(labelled.leaderboard) is Outcome.DONE
-    assert labelled.rebuild.anew(labelled.leaderboard, before)
+    assert labelled.builder.rebuild_leaderboard(labelled.leaderboard) is RebuildOutcome.DONE
+    assert labelled.builder.rebuild_window(labelled.leaderboard, before)
 
     assert carriers_of(labelled, before, "DE", "FR") == [["ann"], ["bob"]]
     assert carriers_of(labelled, weekly(MONDAY), "DE", "FR") == [[], ["bob", "ann"]]
@@ -450,7 +450,7 @@ def test_labels_that_the_truth_does_not_know_block_until_the_window_is_built_ane
     assert cause_of(labelled.run(), daily(MONDAY)) is Cause.DIFFERENCE
     assert labelled.stored(daily(MONDAY)) is None
 
-    labelled.rebuild.leaderboard(labelled.leaderboard)
+    labelled.builder.rebuild_leaderboard(labelled.leaderboard)
     assert not labelled.run().blocked
     assert len(labelled.stored(daily(MONDAY)) or ()) == len(RANKING)
     assert carriers_of(labelled, daily(MONDAY), "DE", "FR") == [["ann"], ["bob"]]
@@ -461,8 +461,8 @@ def test_a_definition_that_was_read_before_its_filters_changed_builds_nothing_by
     stale = replace(labelled.leaderboard, has_events=False, filters=(), order=Order.ASC, shards=16)
     labelled.redis.flushall()
 
-    assert labelled.rebuild.leaderboard(stale) is Outcome.DONE
-    assert labelled.rebuild.anew(stale, custom(MONDAY, MONDAY))
+    assert labelled.builder.rebuild_leaderboard(stale) is RebuildOutcome.DONE
+    assert labelled.builder.rebuild_window(stale, custom(MONDAY, MONDAY))
 
     for window in (daily(MONDAY), ALL_TIME, custom(MONDAY, MONDAY)):
         assert carriers_of(labelled, window, "DE", "FR") == [["ann"], ["bob"]]

@@ -93,7 +93,7 @@ def _fill(wiring: Wiring) -> None:
     tiers = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.MIN_SCORE, 500))
     board = Leaderboard(id=BOARD, name="Autumn cup", aggregation=Aggregation.SUM, tiers=tiers, filters=("country",))
     wiring.registry.save(board)
-    wiring.rebuild.leaderboard(board)
+    wiring.window_builder.rebuild_leaderboard(board)
     records = []
     for number, user_id in enumerate(USERS * 3):
         at_ms = now_ms() + number

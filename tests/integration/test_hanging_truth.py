@@ -70,13 +70,13 @@ def scene(
         monkeypatch.setattr(leaderboards, "KEEP_MS", 0)
         monkeypatch.setattr("functions.api.params.KEEP_MS", 0)
         for module in ("reads.players", "rebuild.on_demand"):
-            monkeypatch.setattr(f"shared.{module}.AT_ONCE_MS", 600_000)  # however slow the machine is
+            monkeypatch.setattr(f"shared.{module}.BUILD_WAIT_MS", 600_000)  # however slow the machine is
         parts = Wiring(settings.load(environment), is_waited_for=True)
         board = Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM)
         today = day_of(now_ms())
         parts.registry.save(board)
         parts.registry.save_period(board.id, Period(id="p", name="P", first=Day(today - 1), last=Day(today + 1)))
-        parts.rebuild.leaderboard(board)
+        parts.window_builder.rebuild_leaderboard(board)
         event = {
             "eventId": "e-1",
             "leaderboardId": board.id,

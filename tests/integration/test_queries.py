@@ -56,7 +56,7 @@ class Board:
         self.rankings = Rankings(
             cache=self.cache,
             queries=WindowSearches(self.cache),
-            builds=parts,
+            on_demand=parts,
             repairs=parts,
             results=parts,
             fallback=parts,

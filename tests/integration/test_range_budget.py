@@ -26,7 +26,7 @@ from shared.domain.calendar import Day, Window, custom
 from shared.domain.periods import Period
 from shared.rebuild.builder import IDLE_MS
 from shared.rebuild.callers import CALLER
-from shared.rebuild.on_demand import AT_ONCE_MS, RANGE_READS, Building
+from shared.rebuild.on_demand import BUILD_WAIT_MS, RANGE_READS, Building
 from tests.support.building import AMPLE, RANGE, Builders
 from tests.support.closing import MONDAY, Scene
 
@@ -49,7 +49,7 @@ def taken(scene: Scene) -> Iterator[int]:
     builders = Builders(scene)
     builders.build(RANGES[0])
     (found,) = bytes_of(scene.redis).values()
-    builders.builds._budget.evict(scene.id, RANGES[0].id)
+    builders.on_demand._budget.evict(scene.id, RANGES[0].id)
     assert found == pytest.approx((PLAYERS + 3) * ENTRY_BYTES, rel=0.3)
     yield found
     for name in COMPACT:
@@ -87,7 +87,7 @@ def test_the_range_that_was_not_read_for_longest_goes_first(scene: Scene, taken:
         builders.build(window)
         scene.now_ms += 1
     wait(scene)
-    builders.builds.keep(scene.leaderboard, RANGES[0])
+    builders.on_demand.extend(scene.leaderboard, RANGES[0])
     wait(scene)
 
     builders.build(RANGES[2])
@@ -133,13 +133,13 @@ def test_what_a_range_is_about_to_take_is_made_room_for_before_it_is_built(
     builders.build(RANGES[0])
     wait(scene)
     expected: list[dict[str, int]] = []
-    window = scene.rebuild.window
+    window = scene.builder.build_window
 
     def seen(*args: Any) -> bool:
         expected.append(bytes_of(scene.redis))
         return window(*args)
 
-    monkeypatch.setattr(scene.rebuild, "window", seen)
+    monkeypatch.setattr(scene.builder, "build_window", seen)
 
     builders.build(RANGES[1])
 
@@ -153,7 +153,7 @@ def test_a_range_that_expires_or_whose_build_ends_unasked_counts_no_longer(scene
     builders.build(RANGES[1])
     assert set(bytes_of(scene.redis)) == {f"{scene.id} {RANGES[1].id}"}
 
-    builders.step_ms = AT_ONCE_MS
+    builders.step_ms = BUILD_WAIT_MS
     with pytest.raises(Building):
         builders.build(RANGES[2])
     builders.step_ms = 0
@@ -248,18 +248,18 @@ def test_a_read_is_noted_once_a_minute_and_of_no_window_that_does_not_count(
     builders = Builders(scene)
     builders.build()
     noted: list[str] = []
-    touch: Callable[..., None] = builders.builds._budget.touch
+    touch: Callable[..., None] = builders.on_demand._budget.touch
 
     def counted(leaderboard_id: str, window_id: str, now_ms: int) -> None:
         noted.append(window_id)
         touch(leaderboard_id, window_id, now_ms)
 
-    monkeypatch.setattr(builders.builds._budget, "touch", counted)
+    monkeypatch.setattr(builders.on_demand._budget, "touch", counted)
     for _ in range(3):
-        builders.builds.keep(scene.leaderboard, RANGE)
+        builders.on_demand.extend(scene.leaderboard, RANGE)
     scene.now_ms += 60_000
-    builders.builds.keep(scene.leaderboard, RANGE)
-    builders.builds.keep(scene.leaderboard, RANGES[5])
+    builders.on_demand.extend(scene.leaderboard, RANGE)
+    builders.on_demand.extend(scene.leaderboard, RANGES[5])
 
     assert noted == [RANGE.id, RANGE.id, RANGES[5].id]
     member = f"{scene.id} {RANGE.id}"

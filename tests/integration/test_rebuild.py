@@ -10,7 +10,7 @@ from shared.cache.leases import LEASE_MS, Builds, Grant
 from shared.domain.calendar import ALL_TIME, DAY_MS, Day, daily
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.rebuild.builder import REAPPLY_EVERY_MS, Outcome
+from shared.rebuild.builder import REAPPLY_EVERY_MS, RebuildOutcome
 from shared.truth.commits import Unavailable
 from tests.support.closing import MONDAY, Scene
 
@@ -38,10 +38,10 @@ def test_a_rebuild_that_died_is_gone_on_with_where_it_was(scene: Scene, monkeypa
 
     monkeypatch.setattr(scene.reads, "buckets", buckets)
     with pytest.raises(Unavailable):
-        scene.rebuild.leaderboard(scene.leaderboard)
+        scene.builder.rebuild_leaderboard(scene.leaderboard)
     assert shown(scene, ALL_TIME) is None
 
-    assert scene.rebuild.leaderboard(scene.leaderboard) is Outcome.DONE
+    assert scene.builder.rebuild_leaderboard(scene.leaderboard) is RebuildOutcome.DONE
 
     assert asked[3] == asked[2], "what was read before is not read again"
     assert len({bucket for some in asked for bucket in some}) == sum(map(len, asked)) - len(asked[2])
@@ -55,11 +55,11 @@ def test_a_second_rebuild_leaves_the_first_one_alone(scene: Scene) -> None:
     grant, build = builds.begin_rebuild(scene.leaderboard, "under way", scene.now_ms)
     assert grant is Grant.GRANTED
 
-    assert scene.rebuild.leaderboard(scene.leaderboard) is Outcome.HELD
+    assert scene.builder.rebuild_leaderboard(scene.leaderboard) is RebuildOutcome.HELD
 
     builds.renew(build, scene.now_ms)
     scene.now_ms += LEASE_MS
-    assert scene.rebuild.leaderboard(scene.leaderboard) is Outcome.DONE
+    assert scene.builder.rebuild_leaderboard(scene.leaderboard) is RebuildOutcome.DONE
 
 
 def test_anti_entropy_comes_to_every_day_that_is_kept(scene: Scene) -> None:
@@ -72,14 +72,14 @@ def test_anti_entropy_comes_to_every_day_that_is_kept(scene: Scene) -> None:
         return read(leaderboard, buckets)
 
     scene.reads.buckets = noted  # type: ignore[method-assign]
-    scene.rebuild.reapply(scene.leaderboard, everything=True)
+    scene.builder.reapply(scene.leaderboard, everything=True)
     everything = set(asked)
     asked.clear()
 
     runs = len(everything)
     assert runs * REAPPLY_EVERY_MS < DAY_MS // 4
     for _ in range(runs):
-        scene.rebuild.reapply(scene.leaderboard)
+        scene.builder.reapply(scene.leaderboard)
         scene.now_ms += REAPPLY_EVERY_MS
 
     assert everything <= set(asked)
@@ -95,7 +95,7 @@ def test_a_player_whom_a_failover_lost_from_an_old_day_is_back_within_hours(scen
 
     repaired = 0
     for _ in range(60):
-        repaired += scene.rebuild.reapply(scene.leaderboard)
+        repaired += scene.builder.reapply(scene.leaderboard)
         scene.now_ms += REAPPLY_EVERY_MS
 
     assert repaired == 1

@@ -90,7 +90,7 @@ def test_a_read_at_an_edge_of_the_calendar_leaves_every_leaderboard_moving(
 
     assert shown(call) == ("live", {"bob": 9, "ann": 3})
     leaderboard = module.wiring.registry.leaderboard(cup)
-    assert module.wiring.rebuild.reapply(leaderboard) == 0
+    assert module.wiring.window_builder.reapply(leaderboard) == 0
     assert shown(call, query) == ("live", {})
 
 
@@ -131,7 +131,7 @@ def test_a_leaderboard_that_redis_answers_with_errors_says_so_and_ingest_goes_on
     assert shown(call, "window=daily") == ("snapshot", {"bob": 5, "ann": 3})
     score(("bob", 5))
     with pytest.raises(CacheRefused):
-        module.wiring.rebuild.leaderboard(module.wiring.registry.leaderboard(cup))
+        module.wiring.window_builder.rebuild_leaderboard(module.wiring.registry.leaderboard(cup))
     assert not redis.exists(keys.complete(cup)), "an apply that fails for good never leaves `live`"
 
 
@@ -147,7 +147,7 @@ def test_a_rebuild_that_is_ordered_heals_a_leaderboard_whatever_its_keys_hold(
     requests.clear()
 
     assert call("rebuild", body={"reason": "frozen"}).status == 202
-    repair(module).repair(decode_request(requests[0]))
+    repair(module).carry_out(decode_request(requests[0]))
 
     assert shown(call) == ("live", {"ann": 3})
 
@@ -204,8 +204,8 @@ def repair(module: Any, **others: Any) -> Repair:
         "leaderboards": wiring.leaderboards,
         "reads": wiring.reads,
         "cache": wiring.cache,
-        "rebuild": wiring.rebuild,
-        "builds": wiring.window_builds,
+        "builder": wiring.window_builder,
+        "on_demand": wiring.on_demand_builds,
         "snapshots": wiring.snapshots,
         "rounds": wiring.rounds,
         "now_ms": now_ms,

@@ -27,7 +27,7 @@ from shared.domain.events import POINTS_MAX, format_instant
 from shared.files import upload as uploads
 from shared.messaging.queues import INLINE_BYTES_MAX
 from shared.messaging.topic import Outgoing, Reach
-from shared.rebuild import on_demand as window_builds
+from shared.rebuild import on_demand
 from tests.support.aws_calls import Calls, recorded, written
 from tests.support.template import FUNCTIONS, folder, rights
 
@@ -199,7 +199,7 @@ def read(system: System) -> None:
         system.ask(name)
     system.ask("player-explain")
     with pytest.MonkeyPatch.context() as slow:
-        slow.setattr(window_builds, "AT_ONCE_MS", -1)
+        slow.setattr(on_demand, "BUILD_WAIT_MS", -1)
         system.redis.flushall()
         system.invoke("repair", sample("repair-rebuild"))
         today = day_of(now_ms())

@@ -15,7 +15,7 @@ from shared.domain.rules import Leaderboard
 from shared.messaging.queues import QueueUnavailable
 from shared.rebuild.anti_entropy import Interrupted
 from shared.rebuild.builder import IDLE_MS
-from shared.rebuild.on_demand import AT_ONCE_MS, Building, TooManyRanges
+from shared.rebuild.on_demand import BUILD_WAIT_MS, Building, TooManyRanges
 from shared.rebuild.requests import RebuildLeaderboard, decode_request
 from shared.truth.keys import days_partition
 from tests.support.building import RANGE, Builders
@@ -40,7 +40,7 @@ def test_a_build_that_is_quick_is_done_while_the_reader_waits(builders: Builders
 
 
 def test_a_build_that_takes_long_is_left_to_repair_and_says_how_far_it_is(builders: Builders) -> None:
-    builders.step_ms = AT_ONCE_MS
+    builders.step_ms = BUILD_WAIT_MS
 
     with pytest.raises(Building) as told:
         builders.build()
@@ -59,7 +59,7 @@ def test_a_build_that_takes_long_is_left_to_repair_and_says_how_far_it_is(builde
 
 def test_whoever_asks_meanwhile_is_told_the_builders_progress_and_starts_nothing(builders: Builders) -> None:
     leaderboard = builders.scene.leaderboard
-    _, build = builders.scene.rebuild.begin(leaderboard, RANGE, "somebody")
+    _, build = builders.scene.builder.begin_window(leaderboard, RANGE, "somebody")
     build.progress = BuildProgress(2, 12_345)
     builders.records.renew(build, builders.scene.now_ms)
 
@@ -72,7 +72,7 @@ def test_whoever_asks_meanwhile_is_told_the_builders_progress_and_starts_nothing
 
 
 def test_an_event_that_comes_while_a_range_is_built_counts(builders: Builders) -> None:
-    builders.step_ms = AT_ONCE_MS
+    builders.step_ms = BUILD_WAIT_MS
     with pytest.raises(Building):
         builders.build()
 
@@ -83,18 +83,18 @@ def test_an_event_that_comes_while_a_range_is_built_counts(builders: Builders) -
 
 
 def test_a_request_that_comes_twice_builds_once(builders: Builders) -> None:
-    builders.step_ms = AT_ONCE_MS
+    builders.step_ms = BUILD_WAIT_MS
     with pytest.raises(Building):
         builders.build()
     builders.requests.bodies *= 2
     first, second = (decode_request(body) for body in builders.requests.bodies)
-    builders.repair.repair(first)
+    builders.repair.carry_out(first)
 
     def build_again(*_: Any, **__: Any) -> bool:
         raise AssertionError("it is built")
 
-    builders.scene.rebuild.window = build_again  # type: ignore[method-assign]
-    builders.repair.repair(second)
+    builders.scene.builder.build_window = build_again  # type: ignore[method-assign]
+    builders.repair.carry_out(second)
 
     assert builders.shown == TRUTH
 
@@ -102,7 +102,7 @@ def test_a_request_that_comes_twice_builds_once(builders: Builders) -> None:
 def test_a_flush_during_the_build_lets_nobody_vouch_for_what_is_left(
     builders: Builders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    builders.step_ms = AT_ONCE_MS
+    builders.step_ms = BUILD_WAIT_MS
     with pytest.raises(Building):
         builders.build()
     interfere_once(builders, monkeypatch, builders.scene.redis.flushall)
@@ -120,15 +120,15 @@ def test_a_failover_that_loses_what_was_filled_in_lets_nobody_vouch_for_what_is_
 ) -> None:
     builders.scene.now_ms += 40 * DAY_MS  # past what anti-entropy reaches
     build_range = custom(Day(MONDAY - 1), Day(MONDAY + 40))
-    _, build = builders.scene.rebuild.begin(builders.scene.leaderboard, build_range, "builder")
+    _, build = builders.scene.builder.begin_window(builders.scene.leaderboard, build_range, "builder")
     names = [keys.parts(builders.scene.id, build_range.id), keys.ranking(builders.scene.id, build_range.id)]
     replica = copy_of(builders.scene.redis, names)
     interfere_once(builders, monkeypatch, lambda: restore(builders.scene.redis, replica))
 
-    assert not builders.scene.rebuild.window(builders.scene.leaderboard, build_range, build)
+    assert not builders.scene.builder.build_window(builders.scene.leaderboard, build_range, build)
 
     assert not builders.scene.cache.page(builders.scene.leaderboard, build_range, 0, 9, builders.scene.now_ms).complete
-    assert builders.builds.resume(builders.scene.leaderboard, build_range, "builder")
+    assert builders.on_demand.build_or_resume(builders.scene.leaderboard, build_range, "builder")
     page = builders.scene.cache.page(builders.scene.leaderboard, build_range, 0, 9, builders.scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == TRUTH
 
@@ -136,14 +136,14 @@ def test_a_failover_that_loses_what_was_filled_in_lets_nobody_vouch_for_what_is_
 def test_a_failover_just_before_the_end_lets_nobody_vouch_for_what_is_left(
     builders: Builders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, build = builders.scene.rebuild.begin(builders.scene.leaderboard, RANGE, "builder")
+    _, build = builders.scene.builder.begin_window(builders.scene.leaderboard, RANGE, "builder")
     replica = copy_of(builders.scene.redis, [keys.parts(builders.scene.id, RANGE.id)])
     interfere_once(builders, monkeypatch, lambda: restore(builders.scene.redis, replica))
 
     def get_on_without_a_word() -> None:
         """As between the last word of a build and its end."""
 
-    assert not builders.scene.rebuild.window(builders.scene.leaderboard, RANGE, build, get_on_without_a_word)
+    assert not builders.scene.builder.build_window(builders.scene.leaderboard, RANGE, build, get_on_without_a_word)
 
     assert builders.shown is None
 
@@ -176,21 +176,21 @@ def restore(redis: Redis, replica: dict[str, Any]) -> None:
 
 def test_a_builder_whose_lease_went_to_another_stops(builders: Builders) -> None:
     leaderboard = builders.scene.leaderboard
-    _, build = builders.scene.rebuild.begin(leaderboard, RANGE, "slow")
+    _, build = builders.scene.builder.begin_window(leaderboard, RANGE, "slow")
     builders.scene.now_ms += LEASE_MS
-    _, another = builders.scene.rebuild.begin(leaderboard, RANGE, "another")
+    _, another = builders.scene.builder.begin_window(leaderboard, RANGE, "another")
 
-    assert not builders.scene.rebuild.window(leaderboard, RANGE, build)
+    assert not builders.scene.builder.build_window(leaderboard, RANGE, build)
 
     assert builders.shown is None
-    assert builders.scene.rebuild.window(leaderboard, RANGE, another)
+    assert builders.scene.builder.build_window(leaderboard, RANGE, another)
     assert builders.shown == TRUTH
 
 
 def test_a_builder_that_follows_one_that_died_goes_on_where_that_one_was(builders: Builders) -> None:
     leaderboard = builders.scene.leaderboard
     long = custom(Day(MONDAY - 300), Day(MONDAY + 2))
-    _, build = builders.scene.rebuild.begin(leaderboard, long, "dies")
+    _, build = builders.scene.builder.begin_window(leaderboard, long, "dies")
 
     def die() -> None:
         if build.progress.position >= 200:
@@ -198,12 +198,12 @@ def test_a_builder_that_follows_one_that_died_goes_on_where_that_one_was(builder
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        builders.scene.rebuild.window(leaderboard, long, build, die)
+        builders.scene.builder.build_window(leaderboard, long, build, die)
     builders.scene.now_ms += LEASE_MS
-    _, following = builders.scene.rebuild.begin(leaderboard, long, "follows")
+    _, following = builders.scene.builder.begin_window(leaderboard, long, "follows")
 
     assert following.progress.position >= 200
-    assert builders.scene.rebuild.window(leaderboard, long, following)
+    assert builders.scene.builder.build_window(leaderboard, long, following)
     page = builders.scene.cache.page(leaderboard, long, 0, 9, builders.scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == TRUTH
 
@@ -211,16 +211,16 @@ def test_a_builder_that_follows_one_that_died_goes_on_where_that_one_was(builder
 def test_a_build_that_has_read_everything_is_not_left_to_repair_for_being_late(
     builders: Builders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = builders.scene.rebuild.window
+    read = builders.scene.builder.build_window
 
     def slow_at_the_end(leaderboard: Any, window: Any, build: Any, progressed: Any) -> bool:
-        builders.step_ms = AT_ONCE_MS
+        builders.step_ms = BUILD_WAIT_MS
         build.progress = BuildProgress(len(RANGE.buckets), 4)
         progressed()
         build.progress = BuildProgress()
         return read(leaderboard, window, build)
 
-    monkeypatch.setattr(builders.scene.rebuild, "window", slow_at_the_end)
+    monkeypatch.setattr(builders.scene.builder, "build_window", slow_at_the_end)
 
     builders.build()
 
@@ -229,7 +229,7 @@ def test_a_build_that_has_read_everything_is_not_left_to_repair_for_being_late(
 
 
 def test_a_build_that_cannot_be_left_to_repair_does_not_keep_others_out(builders: Builders) -> None:
-    builders.step_ms, builders.requests.away = AT_ONCE_MS, True
+    builders.step_ms, builders.requests.away = BUILD_WAIT_MS, True
 
     with pytest.raises(QueueUnavailable):
         builders.build()
@@ -246,9 +246,11 @@ def test_progress_counts_the_days_that_are_read_and_their_standings(builders: Bu
         builders.scene.play("dan", 1, Day(MONDAY - days))
     builders.scene.now_ms += 30 * DAY_MS
     seen: list[BuildProgress] = []
-    _, build = builders.scene.rebuild.begin(builders.scene.leaderboard, long, "builder")
+    _, build = builders.scene.builder.begin_window(builders.scene.leaderboard, long, "builder")
 
-    assert builders.scene.rebuild.window(builders.scene.leaderboard, long, build, lambda: seen.append(build.progress))
+    assert builders.scene.builder.build_window(
+        builders.scene.leaderboard, long, build, lambda: seen.append(build.progress)
+    )
 
     page = builders.scene.cache.page(builders.scene.leaderboard, long, 0, 100, builders.scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == [("dan", 29), *TRUTH]
@@ -269,7 +271,7 @@ def test_days_without_events_cost_a_build_nothing(builders: Builders, monkeypatc
     monkeypatch.setattr(builders.scene.reads, "_pages", counted)
     window = custom(Day(MONDAY - 300), Day(MONDAY + 60))
 
-    builders.builds.build(builders.scene.leaderboard, window)
+    builders.on_demand.build_for_reader(builders.scene.leaderboard, window)
 
     days = {format_day(Day(MONDAY)), format_day(Day(MONDAY + 1))}
     assert {partition.split("#")[1] for partition in partitions} == days
@@ -288,7 +290,7 @@ def test_of_a_leaderboard_from_before_days_were_noted_every_day_is_read(builders
     before = replace(scene.leaderboard, days_noted=False, version=scene.leaderboard.version + 1)
     scene.registry.save(before)
 
-    builders.builds.build(scene.leaderboard, window)
+    builders.on_demand.build_for_reader(scene.leaderboard, window)
 
     page = scene.cache.page(scene.leaderboard, window, 0, 9, scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == TRUTH
@@ -296,7 +298,7 @@ def test_of_a_leaderboard_from_before_days_were_noted_every_day_is_read(builders
 
 def test_a_day_gets_its_first_event_while_a_range_is_built_and_counts(builders: Builders) -> None:
     window = custom(Day(MONDAY - 9), Day(MONDAY + 9))
-    _, build = builders.scene.rebuild.begin(builders.scene.leaderboard, window, "builder")
+    _, build = builders.scene.builder.begin_window(builders.scene.leaderboard, window, "builder")
     days = builders.scene.reads.days
 
     def first_event_after(leaderboard: Leaderboard, buckets: Sequence[Day]) -> list[Day]:
@@ -306,7 +308,7 @@ def test_a_day_gets_its_first_event_while_a_range_is_built_and_counts(builders: 
 
     builders.scene.reads.days = first_event_after  # type: ignore[method-assign]
 
-    assert builders.scene.rebuild.window(builders.scene.leaderboard, window, build)
+    assert builders.scene.builder.build_window(builders.scene.leaderboard, window, build)
 
     page = builders.scene.cache.page(builders.scene.leaderboard, window, 0, 9, builders.scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == [("cat", 10), *TRUTH[:2]]
@@ -339,7 +341,7 @@ def test_a_range_stays_for_as_long_as_it_is_read(builders: Builders) -> None:
     assert builders.scene.redis.pexpiretime(name) == builders.scene.now_ms + IDLE_MS
 
     builders.scene.now_ms += IDLE_MS - 1
-    builders.builds.keep(leaderboard, RANGE)
+    builders.on_demand.extend(leaderboard, RANGE)
 
     expires_ms = builders.scene.now_ms + IDLE_MS
     assert builders.scene.redis.pexpiretime(name) == expires_ms
@@ -357,7 +359,7 @@ def test_a_registered_period_stays_as_long_as_a_day_does_and_is_built_again_afte
     assert expires_ms == until_ms + EXPIRY_MARGIN_MS
 
     scene.redis.flushall()
-    builders.repair.repair(RebuildLeaderboard(leaderboard_id=scene.id))
+    builders.repair.carry_out(RebuildLeaderboard(leaderboard_id=scene.id))
 
     assert builders.shown == TRUTH
 
@@ -369,18 +371,18 @@ def test_only_so_many_ranges_that_still_change_are_built_on_demand_but_every_reg
     scene = builders.scene
     ranges = [custom(Day(MONDAY - length), Day(MONDAY + 2)) for length in range(4)]
     for window in ranges[:2]:
-        builders.builds.build(scene.leaderboard, window)
+        builders.on_demand.build_for_reader(scene.leaderboard, window)
 
     with pytest.raises(TooManyRanges):
-        builders.builds.build(scene.leaderboard, ranges[2])
+        builders.on_demand.build_for_reader(scene.leaderboard, ranges[2])
     scene.registry.save_period(scene.id, Period(id="p", name="p", first=ranges[3].first, last=ranges[3].last))
-    builders.builds.build(scene.leaderboard, ranges[3])
+    builders.on_demand.build_for_reader(scene.leaderboard, ranges[3])
 
     assert scene.cache.ranges(scene.id, scene.now_ms) == {window.id for window in (*ranges[:2], ranges[3])}
 
 
 def test_who_stops_asking_stops_the_build_and_what_it_filled_in_goes(builders: Builders) -> None:
-    builders.step_ms = AT_ONCE_MS
+    builders.step_ms = BUILD_WAIT_MS
     with pytest.raises(Building):
         builders.build()
     builders.step_ms = 0
@@ -396,7 +398,7 @@ def test_who_stops_asking_stops_the_build_and_what_it_filled_in_goes(builders: B
 
 
 def test_who_goes_on_asking_keeps_the_build_going_whoever_began_it(builders: Builders) -> None:
-    builders.step_ms = AT_ONCE_MS
+    builders.step_ms = BUILD_WAIT_MS
     with pytest.raises(Building):
         builders.build()
     builders.step_ms = 0
@@ -413,7 +415,7 @@ def test_who_goes_on_asking_keeps_the_build_going_whoever_began_it(builders: Bui
 def test_a_registered_period_is_built_though_no_reader_waits_for_it(builders: Builders) -> None:
     scene = builders.scene
     scene.registry.save_period(scene.id, Period(id="p", name="p", first=RANGE.first, last=RANGE.last))
-    builders.step_ms = AT_ONCE_MS
+    builders.step_ms = BUILD_WAIT_MS
     with pytest.raises(Building):
         builders.build()
     builders.step_ms = 0

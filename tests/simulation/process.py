@@ -33,7 +33,7 @@ from shared.messaging.queues import DeadLetterQueue, Queue
 from shared.reads.fallback import Fallback
 from shared.reads.rankings import Rankings
 from shared.rebuild.anti_entropy import Repair
-from shared.rebuild.builder import IDLE_MS, Rebuild
+from shared.rebuild.builder import IDLE_MS, WindowBuilder
 from shared.rebuild.on_demand import OnDemandBuilds
 from shared.rebuild.snapshots import WindowSnapshots
 from shared.retries import Backoff
@@ -128,8 +128,8 @@ class Process:
             leaderboards=Leaderboards(self._registry, self.clock),
             reads=self.reads,
             cache=self.cache,
-            rebuild=self._rebuild(),
-            builds=self._builds(),
+            builder=self._builder(),
+            on_demand=self._on_demand(),
             snapshots=self._snapshots(),
             rounds=Rounds(self._dynamo, "registry"),
             now_ms=self.clock,
@@ -157,7 +157,7 @@ class Process:
         return Rankings(
             cache=self.cache,
             queries=WindowSearches(self.cache),
-            builds=self._builds(),
+            on_demand=self._on_demand(),
             repairs=self.queue(REPAIRS),
             results=Results(FinalResults(self._dynamo, "registry"), self._registry, self.clock, self._lookup),
             fallback=Fallback(self._snapshots(), self.reads, DisqualifiedPlayers(self.audit_log()), self.clock),
@@ -182,7 +182,7 @@ class Process:
         finishing = Finalizer(
             reads=self.reads,
             cache=self.cache,
-            rebuild=self._rebuild(),
+            builder=self._builder(),
             finals=finals,
             registry=self._registry,
             disqualified_players=DisqualifiedPlayers(self.audit_log()),
@@ -229,10 +229,10 @@ class Process:
             now_ms=self.clock,
         )
 
-    def _builds(self) -> OnDemandBuilds:
+    def _on_demand(self) -> OnDemandBuilds:
         return OnDemandBuilds(
-            rebuild=self._rebuild(),
-            builds=Builds(self.cache),
+            builder=self._builder(),
+            leases=Builds(self.cache),
             cache=self.cache,
             registry=self._registry,
             reads=self.reads,
@@ -242,11 +242,11 @@ class Process:
             new_token=self._world.new_token,
         )
 
-    def _rebuild(self) -> Rebuild:
-        return Rebuild(
+    def _builder(self) -> WindowBuilder:
+        return WindowBuilder(
             reads=self.reads,
             cache=self.cache,
-            builds=Builds(self.cache),
+            leases=Builds(self.cache),
             registry=self._registry,
             disqualified_players=DisqualifiedPlayers(self.audit_log()),
             now_ms=self.clock,

@@ -308,7 +308,7 @@ class World:
             try:
                 if messages:
                     body = self.rng.choice(messages)
-                    repair.repair(decode_request(body))
+                    repair.carry_out(decode_request(body))
                     messages.remove(body)
                 elif self.rng.random() < 0.05:
                     repair.anti_entropy(_tell_refusals, self._has_time)
@@ -615,7 +615,7 @@ class World:
         self.scheduler.now_ms += LEASE_MS + 2 * SKEW_MS_MAX  # whoever died while building is waited for, by any clock
         process.repair().anti_entropy()
         for name in self.open:  # what is older than a few days has its turn after hours
-            process.repair().repair(RebuildLeaderboard(leaderboard_id=name, force=True))
+            process.repair().carry_out(RebuildLeaderboard(leaderboard_id=name, force=True))
         self._let_range_go()
         self.range_healed = WindowCache(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
         labels = every_label(self.ranged)

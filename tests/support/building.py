@@ -42,9 +42,9 @@ class Builders:
         tokens = (f"builder-{number}" for number in count())
         repairs: Any = self.requests
         self.records = Builds(scene.cache)
-        self.builds = OnDemandBuilds(
-            rebuild=scene.rebuild,
-            builds=self.records,
+        self.on_demand = OnDemandBuilds(
+            builder=scene.builder,
+            leases=self.records,
             cache=scene.cache,
             registry=scene.registry,
             reads=scene.reads,
@@ -59,8 +59,8 @@ class Builders:
             leaderboards=Leaderboards(scene.registry, scene.clock),
             reads=scene.reads,
             cache=scene.cache,
-            rebuild=scene.rebuild,
-            builds=self.builds,
+            builder=scene.builder,
+            on_demand=self.on_demand,
             snapshots=nothing,
             rounds=scene.rounds,
             now_ms=scene.clock,
@@ -71,12 +71,12 @@ class Builders:
         return self.scene.now_ms
 
     def build(self, window: Window = RANGE) -> None:
-        self.builds.build(self.scene.leaderboard, window)
+        self.on_demand.build_for_reader(self.scene.leaderboard, window)
 
     def carry_out(self) -> None:
         """What the repair function does with each message, in order; a message that fails stays."""
         while self.requests.bodies:
-            self.repair.repair(decode_request(self.requests.bodies[0]))
+            self.repair.carry_out(decode_request(self.requests.bodies[0]))
             del self.requests.bodies[0]
 
     @property

@@ -30,7 +30,7 @@ from shared.ingest.committer import Committer
 from shared.ingest.projector import Projector
 from shared.messaging.notifications import WindowFinal
 from shared.messaging.topic import Reach
-from shared.rebuild.builder import Rebuild
+from shared.rebuild.builder import WindowBuilder
 from shared.retries import Backoff, Threads
 from shared.streams import ParallelReader
 from shared.truth.audit_log import AuditLog
@@ -98,10 +98,10 @@ class Scene:
         self.registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
         self.audit_log = AuditLog(dynamodb, tables.registry)
         tokens = (str(number) for number in count())
-        self.rebuild = Rebuild(
+        self.builder = WindowBuilder(
             reads=self.reads,
             cache=self.cache,
-            builds=Builds(self.cache),
+            leases=Builds(self.cache),
             registry=self.registry,
             disqualified_players=DisqualifiedPlayers(self.audit_log),
             now_ms=self.clock,
@@ -141,7 +141,7 @@ class Scene:
             )
         )
         self.registry.lock_rules(self.leaderboard)
-        self.rebuild.leaderboard(self.leaderboard)
+        self.builder.rebuild_leaderboard(self.leaderboard)
         self.offsets = count(100)
         self.play("ann", 5)
         self.play("bob", 7)
@@ -209,7 +209,7 @@ class Scene:
         finishing = Finalizer(
             reads=self.reads,
             cache=self.cache,
-            rebuild=self.rebuild,
+            builder=self.builder,
             finals=self.finals,
             registry=self.registry,
             disqualified_players=DisqualifiedPlayers(self.audit_log),

@@ -1026,7 +1026,7 @@ MUTATIONS = (
     Mutation(
         "a build reads days that have no events",
         "shared/rebuild/builder.py",
-        "left = self._reads.days(sealed, days[build.progress.position :])",
+        "left = self._reads.days(rules, days[build.progress.position :])",
         "left = days[build.progress.position :]",
         BUILDS,
     ),

@@ -54,7 +54,7 @@ def rankings(cache: Cache) -> Rankings:
     parts: Any = SimpleNamespace(rules=lambda *_: None)
     stub: Any = cache
     return Rankings(
-        cache=stub, queries=stub, builds=parts, repairs=parts, results=parts, fallback=parts, now_ms=cache.now_ms
+        cache=stub, queries=stub, on_demand=parts, repairs=parts, results=parts, fallback=parts, now_ms=cache.now_ms
     )
 
 

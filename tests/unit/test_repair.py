@@ -26,8 +26,10 @@ def repairing(error: Exception, kept: list[str] | None = None) -> Repair:
         "leaderboards": None,
         "reads": None,
         "cache": SimpleNamespace(is_complete=lambda _leaderboard: True),
-        "rebuild": SimpleNamespace(reapply=look_after),
-        "builds": SimpleNamespace(keep_periods=lambda leaderboard: [] if kept is None else kept.append(leaderboard.id)),
+        "builder": SimpleNamespace(reapply=look_after),
+        "on_demand": SimpleNamespace(
+            build_periods=lambda leaderboard: [] if kept is None else kept.append(leaderboard.id)
+        ),
         "snapshots": SimpleNamespace(take=look_after),
         "rounds": KeptRounds(),
         "now_ms": lambda: 0,

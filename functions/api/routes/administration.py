@@ -138,7 +138,7 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     async def rebuild_progress(request: Request) -> Response:
         """Whether the live windows hold all of the truth, or how far their rebuild is."""
         leaderboard = finder.leaderboard(request, now=True)
-        return answer(to_rebuild_view(leaderboard.id, wiring.rebuild.progress(leaderboard)), 200, _FRESH)
+        return answer(to_rebuild_view(leaderboard.id, wiring.window_builder.rebuild_progress(leaderboard)), 200, _FRESH)
 
     @app.post(
         _REDRIVE,

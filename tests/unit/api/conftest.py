@@ -169,9 +169,9 @@ class Api:
             waits=SimpleNamespace(granted=self._granted),
             result_versions=SimpleNamespace(latest=lambda leaderboard, window: self.results.get(window.id)),
             disqualifications=SimpleNamespace(note=lambda *noted, **more: self.noted.append((*noted, more))),
-            rebuild=SimpleNamespace(leaderboard=self._rebuild),
+            window_builder=SimpleNamespace(rebuild_leaderboard=self._rebuild),
             rebuild_requests=SimpleNamespace(request=lambda leaderboard, window: self.ordered.append(leaderboard.id)),
-            window_builds=SimpleNamespace(build=self._keep),
+            on_demand_builds=SimpleNamespace(build_for_reader=self._keep),
             exports=SimpleNamespace(
                 ask=lambda leaderboard, window, format: self.jobs["asked"],
                 job=lambda leaderboard_id, export_id: self.jobs.get(export_id),
