@@ -33,7 +33,7 @@ from shared.domain.rejections import Rejection
 from shared.domain.rules import Leaderboard
 from shared.domain.selections import Selection
 from shared.lookups.leaderboards import KEEP_MS
-from shared.lookups.remembered import Kept
+from shared.lookups.remembered import Remembered
 from shared.reads.cursors import Cursor, InvalidCursor, filters_of
 from shared.truth.registry import Registry
 
@@ -154,7 +154,9 @@ class Finder:
     def __init__(self, wiring: Wiring, now_ms: Callable[[], int]) -> None:
         self._wiring = wiring
         self.now_ms = now_ms
-        self._periods: Kept[tuple[str, str], Period] = Kept(KEEP_MS, PERIODS_KEPT_MAX, now_ms, wiring.lookup)
+        self._periods: Remembered[tuple[str, str], Period] = Remembered(
+            KEEP_MS, PERIODS_KEPT_MAX, now_ms, wiring.lookup
+        )
 
     def leaderboard(self, request: Request, *, now: bool = False, or_deleted: bool = False) -> Leaderboard:
         """The leaderboard of a path, in steady state from memory; read anew if `now`.

@@ -1,8 +1,11 @@
-"""What was looked up in the truth lately, kept in the memory of a function; older while the truth does not answer."""
+"""Values that were read from the truth lately, held in the memory of a function."""
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Any, Final, Generic, Protocol, TypeVar
+
+from cachetools import FIFOCache
 
 from shared.truth.failures import Unavailable
 
@@ -53,49 +56,73 @@ class InBackground:
             raise Unavailable("no answer yet") from None
 
 
-class Kept(Generic[K, V]):
-    """Values by key, each looked up again when it is too old."""
+class Remembered(Generic[K, V]):
+    """Values by key, each read again once it is older than `ttl_ms`; older ones answer while the truth does not.
 
-    def __init__(self, keep_ms: int, most: int, now_ms: Callable[[], int], lookup: Lookup = at_once) -> None:
-        """`most`: how many are kept; past that all are forgotten."""
-        self._keep_ms = keep_ms
-        self._most = most
+    `cachetools.TTLCache` drops a value when it expires, which is when an older one may be needed. So a `FIFOCache`
+    holds each value with the time at which it was requested.
+    """
+
+    def __init__(self, ttl_ms: int, maxsize: int, now_ms: Callable[[], int], lookup: Lookup = at_once) -> None:
+        """`maxsize`: how many values are held; the oldest goes first."""
+        self._ttl_ms = ttl_ms
         self._now_ms = now_ms
         self._lookup = lookup
-        self._kept: dict[K, tuple[int, V]] = {}
+        self._entries: FIFOCache[K, tuple[int, V]] = FIFOCache(maxsize)
+        self._writing = Lock()
 
-    def get(self, key: K, read: Callable[[], V]) -> V:
-        """The value of at most `keep_ms` ago; an older one while the truth does not answer.
+    def get(self, key: K, read: Callable[[], V], *, or_older: bool = True) -> V:
+        """The value requested at most `ttl_ms` ago; with `or_older` an older one while the truth does not answer.
 
         Raises:
-            Unavailable: if there is none, and the truth is out of reach.
-            Exception: whatever else `read` raises; then what is kept is forgotten.
+            Unavailable: if no value will do and the truth is out of reach.
+            Exception: whatever else `read` raises; the value is forgotten then.
         """
-        kept = self._kept.get(key)
-        if kept is None:
-            return self._read(key, read)
-        if self._now_ms() - kept[0] < self._keep_ms:
-            return kept[1]
+        entry = self._entries.get(key)
+        if entry is not None and self._now_ms() - entry[0] < self._ttl_ms:
+            return entry[1]
+        if entry is None or not or_older:
+            return self.refresh(key, read)
         try:
-            return self._lookup((id(self), key), lambda: self._read(key, read))
+            return self._lookup((id(self), key), lambda: self.refresh(key, read))
         except Unavailable:
-            return kept[1]
+            return entry[1]
 
-    def forget(self, key: K) -> None:
-        """Look it up anew next time: it was changed here."""
-        self._kept.pop(key, None)
+    def refresh(self, key: K, read: Callable[[], V]) -> V:
+        """The value as it is now. It is held unless a newer one was held, or it was forgotten, while it was read.
 
-    def _read(self, key: K, read: Callable[[], V]) -> V:
-        asked_ms, before = self._now_ms(), self._kept.get(key)
+        Raises:
+            Exception: what `read` raises; unless that is Unavailable, the value is forgotten.
+        """
+        requested_ms, before = self._now_ms(), self._entries.get(key)
         try:
             value = read()
         except Unavailable:
             raise
         except Exception:
-            self._kept.pop(key, None)
+            self.forget(key)
             raise
-        if self._kept.get(key) is before:  # or it was forgotten meanwhile, or read by somebody else
-            if len(self._kept) >= self._most:
-                self._kept.clear()
-            self._kept[key] = asked_ms, value
+        with self._writing:
+            entry = self._entries.get(key)
+            if entry is before or (entry is not None and entry[0] < requested_ms):
+                self._entries[key] = requested_ms, value
         return value
+
+    def hold(self, key: K, value: V, requested_ms: int) -> None:
+        """Hold a value that was written or derived here; it is as old as `requested_ms` says."""
+        with self._writing:
+            self._entries[key] = requested_ms, value
+
+    def entry(self, key: K) -> tuple[int, V] | None:
+        """When a value was requested, and the value, however old."""
+        return self._entries.get(key)
+
+    def forget(self, key: K) -> None:
+        """Read the value again next time, since it was changed here."""
+        with self._writing:
+            self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget all values."""
+        with self._writing:
+            self._entries.clear()

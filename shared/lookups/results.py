@@ -1,4 +1,4 @@
-"""Which windows are final, and the rules that they were ranked by, kept in the memory of a function."""
+"""Which windows are final, and the rules that they were ranked by, held in the memory of a function."""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,16 +8,14 @@ from msgspec.structs import replace
 
 from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
-from shared.lookups.remembered import Lookup, at_once
-from shared.truth.commits import Unavailable
+from shared.lookups.remembered import Lookup, Remembered, at_once
 from shared.truth.finals import FinalResult, FinalResults
 from shared.truth.registry import Registry
 
-LOOK_AGAIN_MS: Final = 5_000
-"""How long a window that is due counts as not final, and a result as the latest version, before that is looked up
-again; what is final stays so."""
-KEPT_MAX: Final = 10_000
-"""Windows that one function remembers, some 100 bytes each; past it, it forgets them all."""
+READ_AGAIN_MS: Final = 5_000
+"""How long a window that is due counts as not final, and a result as the latest version, before it is read again."""
+KNOWN_MAX: Final = 10_000
+"""Windows that one function remembers, some 100 bytes each."""
 
 
 class Result(Struct, frozen=True):
@@ -29,46 +27,35 @@ class Result(Struct, frozen=True):
 
 
 class Results:
-    """Looks results up in the registry, the second time from memory."""
+    """Reads results from the registry, the second time from memory."""
 
     def __init__(
         self, finals: FinalResults, registry: Registry, now_ms: Callable[[], int], lookup: Lookup = at_once
     ) -> None:
         self._finals = finals
-        self._lookup = lookup
         self._registry = registry
-        self._now_ms = now_ms
-        self._kept: dict[tuple[str, str], tuple[int, Result | None]] = {}
+        self._known: Remembered[tuple[str, str], Result | None] = Remembered(READ_AGAIN_MS, KNOWN_MAX, now_ms, lookup)
 
     def rules(self, leaderboard: Leaderboard, window: Window) -> Leaderboard | None:
         """The leaderboard by whose rules a final window was ranked; None for a window that is not final.
 
         Raises:
-            Unavailable: as below.
+            Unavailable: if nothing is known and the registry is out of reach.
         """
         result = self.find(leaderboard, window)
         return None if result is None else result.rules
 
     def find(self, leaderboard: Leaderboard, window: Window) -> Result | None:
-        """The latest result of a window, of at most LOOK_AGAIN_MS ago; None for a window that is not final.
+        """The latest result of a window, of at most READ_AGAIN_MS ago; None for a window that is not final.
 
-        While the registry does not answer, what was known last is said again, be it that the window is not final.
+        While the registry does not answer, this is what was known last, be it that the window is not final.
 
         Raises:
             Unavailable: if nothing is known and the registry is out of reach.
         """
         if not leaderboard.is_sealed(window):
             return None
-        place = (leaderboard.id, window.id)
-        kept = self._kept.get(place)
-        if kept is None:
-            return self.latest(leaderboard, window)
-        if self._now_ms() - kept[0] < LOOK_AGAIN_MS:
-            return kept[1]
-        try:
-            return self._lookup(place, lambda: self.latest(leaderboard, window))
-        except Unavailable:
-            return kept[1]
+        return self._known.get((leaderboard.id, window.id), lambda: self._read(leaderboard, window))
 
     def latest(self, leaderboard: Leaderboard, window: Window) -> Result | None:
         """The latest result of a window as it is now; None for a window that is not final.
@@ -78,19 +65,11 @@ class Results:
         """
         if not leaderboard.is_sealed(window):
             return None
-        asked_ms, kept = self._now_ms(), self._kept.get((leaderboard.id, window.id))
-        found = self._read(leaderboard, window, None if kept is None else kept[1])
-        return self._keep(leaderboard, window, asked_ms, found)
+        return self._known.refresh((leaderboard.id, window.id), lambda: self._read(leaderboard, window))
 
-    def _keep(self, leaderboard: Leaderboard, window: Window, asked_ms: int, known: Result | None) -> Result | None:
-        kept = self._kept.get((leaderboard.id, window.id))
-        if kept is None or kept[0] <= asked_ms:  # or this was a slow answer, and another has come since
-            if len(self._kept) >= KEPT_MAX:
-                self._kept.clear()
-            self._kept[leaderboard.id, window.id] = asked_ms, known
-        return known
-
-    def _read(self, leaderboard: Leaderboard, window: Window, known: Result | None) -> Result | None:
+    def _read(self, leaderboard: Leaderboard, window: Window) -> Result | None:
+        entry = self._known.entry((leaderboard.id, window.id))
+        known = None if entry is None else entry[1]
         final = self._finals.final(leaderboard.id, window.id)
         if final is None or (known is not None and known.final.version == final.version):
             return known

@@ -12,7 +12,7 @@ from shared.domain.periods import Period
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing, combine
 from shared.domain.tiers import TierRule, points_to_tiers
-from shared.lookups.remembered import Kept, Lookup, at_once
+from shared.lookups.remembered import Lookup, Remembered, at_once
 from shared.lookups.results import Results
 from shared.messaging.queues import QueueUnavailable
 from shared.reads.answers import (
@@ -63,7 +63,7 @@ class Players:
         self._registry = registry
         self._results = results
         self._now_ms = now_ms
-        self._periods: Kept[str, list[Period]] = Kept(0, PERIODS_KEPT_MAX, now_ms, lookup)
+        self._periods: Remembered[str, list[Period]] = Remembered(0, PERIODS_KEPT_MAX, now_ms, lookup)
         """Of a leaderboard: looked up each time, and known for when the registry does not answer."""
 
     def windows(self, leaderboard: Leaderboard, user_id: str) -> PlayerWindows:

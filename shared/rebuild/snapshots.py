@@ -10,6 +10,7 @@ from shared.domain.audit import Disqualified
 from shared.domain.calendar import LONGEST_DAYS, Day, Window, day_of, kept_until_ms, recent_windows
 from shared.domain.rules import Leaderboard
 from shared.domain.snapshots import Snapshot, snapshot_of
+from shared.lookups.remembered import Remembered
 from shared.rebuild.small_window import rank_players
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -21,7 +22,7 @@ SPOT_STANDINGS_MAX: Final = 20_000
 """Standings that are read to answer at once for a window of which there is no snapshot: some seconds of reading."""
 SPOT_BUCKETS_MAX: Final = LONGEST_DAYS
 """Likewise buckets. Longer windows are not kept for everyone, and are built on demand."""
-KEPT_MAX: Final = 100
+KNOWN_MAX: Final = 100
 """Snapshots in the memory of a function, up to 300 KB each; past it, it forgets them all."""
 
 
@@ -45,7 +46,7 @@ class WindowSnapshots:
         self._disqualified_players = disqualified_players
         self._now_ms = now_ms
         self._written: dict[tuple[str, str], int] = {}
-        self._kept: dict[tuple[str, str], tuple[int, Snapshot | None]] = {}
+        self._known: Remembered[tuple[str, str], Snapshot | None] = Remembered(KEEP_MS, KNOWN_MAX, now_ms)
 
     def take(self, leaderboard: Leaderboard) -> int:
         """Write a snapshot of each window that can still change and has changed; returns how many.
@@ -59,14 +60,14 @@ class WindowSnapshots:
         taken, as_of_ms, revisions = 0, self._now_ms(), dict[str, int]()
         for window in self._moving(leaderboard):
             complete, snapshot = self._cache.snapshot(leaderboard, window, self._now_ms())
-            place = (leaderboard.id, window.id)
+            key = (leaderboard.id, window.id)
             if not complete:
                 continue
             revisions[window.id] = snapshot.revision
-            if self._written.get(place) == snapshot.revision:
+            if self._written.get(key) == snapshot.revision:
                 continue
-            self._store.write(*place, snapshot, kept_until_ms(window, leaderboard.lateness_ms) or 0)
-            self._written[place] = snapshot.revision
+            self._store.write(*key, snapshot, kept_until_ms(window, leaderboard.lateness_ms) or 0)
+            self._written[key] = snapshot.revision
             taken += 1
         if revisions:
             self._store.confirm(leaderboard.id, Confirmation(as_of_ms, revisions))
@@ -83,18 +84,15 @@ class WindowSnapshots:
         Raises:
             Unavailable: if the truth is out of reach.
         """
-        place = (leaderboard.id, window.id)
-        kept = self._kept.get(place)
-        asked_ms = self._now_ms()
-        if kept is not None and asked_ms - kept[0] < KEEP_MS:
-            return kept[1]
-        out = self._disqualified_players.now(leaderboard.id)
-        stored = self._store.read(*place)
-        snapshot = self._fold(leaderboard, window, out) if stored is None else stored.without(out.user_ids)
-        if len(self._kept) >= KEPT_MAX:
-            self._kept.clear()
-        self._kept[place] = asked_ms, snapshot
-        return snapshot
+        key = (leaderboard.id, window.id)
+        return self._known.get(key, lambda: self._read(leaderboard, window), or_older=False)
+
+    def _read(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:
+        disqualified = self._disqualified_players.now(leaderboard.id)
+        stored = self._store.read(leaderboard.id, window.id)
+        if stored is None:
+            return self._fold(leaderboard, window, disqualified)
+        return stored.without(disqualified.user_ids)
 
     def _fold(self, leaderboard: Leaderboard, window: Window, out: Disqualified) -> Snapshot | None:
         if len(window.buckets) > SPOT_BUCKETS_MAX:

@@ -486,7 +486,7 @@ def test_a_final_window_keeps_the_rules_that_it_was_ranked_by(
 
     wiring.finals.write(final)
     call("put-leaderboard", body=BODY | {"tiers": [{"name": "everybody", "topN": 100}]})
-    wiring.results._kept.clear()  # as time does
+    wiring.results._known.clear()  # as time does
 
     after = call("rankings", query="window=daily")
     assert (after.json["window"]["status"], after.json["source"]) == ("final", "final")

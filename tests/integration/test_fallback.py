@@ -248,7 +248,7 @@ def test_a_disqualification_without_the_cache_has_another_tag(
     assert call("rankings", query="", headers=tag).status == 304
 
     call("disqualify")
-    module.wiring.snapshots._kept.clear()  # as two seconds do
+    module.wiring.snapshots._known.clear()  # as two seconds do
 
     answer = call("rankings", query="", headers=tag)
     assert answer.status == 200

@@ -264,7 +264,7 @@ def finish(system: System) -> None:
         assert system.close() == 0
     assert system.close() > 0
     for name in ("ingest", "api"):
-        system.modules[name].wiring.leaderboards._kept.clear()  # as time does
+        system.modules[name].wiring.leaderboards.forget_all()  # as time does
     today = format_instant(now_ms())[:10]
     system.ask("rankings", rawQueryString=f"window=daily&date={today}")
     system.ask("result-versions", rawQueryString=f"window=daily&date={today}")

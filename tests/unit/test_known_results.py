@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.calendar import Day, daily
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.lookups.results import LOOK_AGAIN_MS, Results
+from shared.lookups.results import READ_AGAIN_MS, Results
 from shared.truth.commits import Unavailable
 from shared.truth.finals import FinalResult
 
@@ -57,7 +57,7 @@ def test_a_result_is_the_latest_for_a_while_and_then_looked_up_again() -> None:
     assert scene.found() == 1
     scene.version = 2
 
-    scene.now_ms += LOOK_AGAIN_MS - 1
+    scene.now_ms += READ_AGAIN_MS - 1
     assert scene.found() == 1
     scene.now_ms += 1
     assert scene.found() == 2
@@ -78,7 +78,7 @@ def test_while_the_registry_is_away_what_was_known_will_do_but_is_not_the_latest
     scene = Scene()
     assert scene.found() == 1
     scene.away = True
-    scene.now_ms += LOOK_AGAIN_MS
+    scene.now_ms += READ_AGAIN_MS
 
     assert scene.found() == 1
     with pytest.raises(Unavailable):

@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from shared.lookups.remembered import InBackground, Kept, Lookup, at_once
+from shared.lookups.remembered import InBackground, Lookup, Remembered, at_once
 from shared.truth.failures import Unavailable
 from tests.support.stack import until
 
@@ -39,7 +39,7 @@ def truth() -> Truth:
 
 
 def kept(truth: Truth, lookup: Lookup = at_once, most: int = 10) -> Callable[[str], int]:
-    values: Kept[str, int] = Kept(KEEP_MS, most, lambda: truth.now_ms, lookup)
+    values: Remembered[str, int] = Remembered(KEEP_MS, most, lambda: truth.now_ms, lookup)
     return lambda key: values.get(key, truth.read)
 
 
