@@ -31,7 +31,7 @@ from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
-from tests.property.memory import Client, Fault, MemoryDynamoDB, Turns
+from tests.property.memory import Client, Database, Fault, Turns
 from tests.support import oracle
 from tests.support.folding import by_player
 
@@ -131,7 +131,7 @@ def deliver(
     raise AssertionError("the faults are used up, and still records fail")
 
 
-def truth(database: MemoryDynamoDB, leaderboard: Leaderboard) -> dict[Day, dict[str, Standing]]:
+def truth(database: Database, leaderboard: Leaderboard) -> dict[Day, dict[str, Standing]]:
     reads = reads_of(database.client())
     days = [Day((MONDAY - date(1970, 1, 1)).days + offset) for offset in range(-40, 1)]
     found: dict[Day, dict[str, Standing]] = {}
@@ -157,9 +157,7 @@ def judged(leaderboard: Leaderboard, records: Iterable[Record]) -> oracle.Oracle
     return judge
 
 
-def assert_every_window_is_the_oracles(
-    database: MemoryDynamoDB, leaderboard: Leaderboard, judge: oracle.Oracle
-) -> None:
+def assert_every_window_is_the_oracles(database: Database, leaderboard: Leaderboard, judge: oracle.Oracle) -> None:
     standings = truth(database, leaderboard)
     days = sorted(bucket for bucket in standings if bucket != ALL_TIME_BUCKET)
     windows = [daily(day) for day in days] + [weekly(day) for day in days] + [custom(days[1], days[-1]), ALL_TIME]
@@ -194,7 +192,7 @@ def carriers(standings: dict[Day, dict[str, Standing]], leaderboard: Leaderboard
     return found
 
 
-def assert_ledger_is_standings(database: MemoryDynamoDB, leaderboard: Leaderboard) -> None:
+def assert_ledger_is_standings(database: Database, leaderboard: Leaderboard) -> None:
     """Whatever was accepted: no standing holds more or less than the player's ledger."""
     reads = reads_of(database.client())
     standings = truth(database, leaderboard)
@@ -220,7 +218,7 @@ def test_any_order_duplication_and_batching_of_the_same_events_gives_the_same_ra
     copies = data.draw(st.lists(st.sampled_from(values), max_size=10))
     shuffled = data.draw(st.permutations(values + copies))
     records = [record(offset, content) for offset, content in enumerate(shuffled)]
-    database = MemoryDynamoDB()
+    database = Database()
 
     settled = deliver(database.client(data.draw(faults)), leaderboard, records, data.draw(batch_sizes))
 
@@ -242,7 +240,7 @@ def test_of_events_with_one_id_the_first_of_the_partition_wins_whatever_fails_in
         record(offset, value(f"e-{number}", *fact))
         for offset, (number, fact) in enumerate(zip(ids, drawn, strict=True))
     ]
-    database = MemoryDynamoDB()
+    database = Database()
 
     settled = deliver(database.client(data.draw(faults)), leaderboard, records, data.draw(batch_sizes))
 
@@ -272,7 +270,7 @@ def test_what_would_overflow_is_refused_and_a_redelivery_of_what_counted_is_a_du
     values = [value(f"e-{number}", *fact) for number, fact in enumerate(drawn)]
     again = data.draw(st.lists(st.sampled_from(values), max_size=6))
     records = [record(offset, content) for offset, content in enumerate(values + again)]
-    database = MemoryDynamoDB()
+    database = Database()
 
     settled = deliver(database.client(data.draw(faults)), leaderboard, records, data.draw(batch_sizes))
 
@@ -300,7 +298,7 @@ def test_sums_that_cancel_out_are_refused_as_soon_as_any_range_of_days_would_ove
 ) -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2, tiers=TIERS)
     records = [record(number, value(f"e-{number}", *fact)) for number, fact in enumerate(drawn)]
-    database = MemoryDynamoDB()
+    database = Database()
 
     settled = deliver(database.client(), leaderboard, records, sizes)
 
@@ -324,7 +322,7 @@ def test_two_committers_in_turn_count_every_event_once(
     shares[0] += [content for content in values if content not in shares[0] + shares[1]]
     errors = [data.draw(faults) for _ in range(2)]
     settled: list[dict[int, list[Candidate]]] = [{}, {}]
-    database, turns = MemoryDynamoDB(), Turns(2, schedule)
+    database, turns = Database(), Turns(2, schedule)
 
     def run(number: int) -> None:
         client = database.client(errors[number], lambda: turns.wait(number))
@@ -353,7 +351,7 @@ def test_what_is_to_be_shown_is_at_least_as_new_as_what_was_settled(
     leaderboard: Leaderboard, drawn: list[tuple[str, int, int, int]], data: st.DataObject
 ) -> None:
     values = [value(f"e-{number}", *fact) for number, fact in enumerate(drawn)]
-    database = MemoryDynamoDB()
+    database = Database()
     client = database.client(data.draw(faults))
     batches = [values, data.draw(st.permutations(values))]
     for batch in batches:
@@ -379,7 +377,7 @@ def test_many_players_of_many_days_fit_their_transactions() -> None:
         for number in range(1_000)
     ] + [value(f"m-{number}", "u-0", 1, number % 41, 0) for number in range(250)]
     records = [record(offset, content) for offset, content in enumerate(values)]
-    database = MemoryDynamoDB()
+    database = Database()
 
     settled = deliver(database.client(), leaderboard, records, [len(records)])
 
@@ -391,7 +389,7 @@ def test_many_players_of_many_days_fit_their_transactions() -> None:
 
 def test_a_redelivered_event_whose_points_would_overflow_if_counted_again_is_a_duplicate() -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
-    client = MemoryDynamoDB().client()
+    client = Database().client()
     outcomes = []
     for _ in range(2):
         candidates = candidates_of(leaderboard, [record(0, value("e-1", "ann", POINTS_MAX, 0, 0))])
@@ -403,7 +401,7 @@ def test_a_redelivered_event_whose_points_would_overflow_if_counted_again_is_a_d
 
 def test_a_redelivered_event_that_cancels_out_another_is_a_duplicate() -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
-    client = MemoryDynamoDB().client()
+    client = Database().client()
     values = [value("e-1", "ann", POINTS_MAX, 0, 0), value("e-2", "ann", -POINTS_MAX, 1, 0)]
     commit(client, candidates_of(leaderboard, [record(0, values[0]), record(1, values[1])]))
 
@@ -415,7 +413,7 @@ def test_a_redelivered_event_that_cancels_out_another_is_a_duplicate() -> None:
 
 def test_standings_that_a_read_left_over_are_asked_for_again() -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
-    database = MemoryDynamoDB()
+    database = Database()
     users = [f"u-{number}" for number in range(250)]
     values = [value(f"e-{number}", user, 1, 0, 0) for number, user in enumerate(users)]
     commit(database.client(), candidates_of(leaderboard, [record(number, one) for number, one in enumerate(values)]))
@@ -428,7 +426,7 @@ def test_standings_that_a_read_left_over_are_asked_for_again() -> None:
 
 def test_an_event_that_fits_behind_a_duplicate_counts_though_the_duplicate_would_not_fit_twice() -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
-    client = MemoryDynamoDB().client()
+    client = Database().client()
     known = [record(0, value("e-0", "ann", POINTS_MAX - 2, 0, 0)), record(1, value("e-1", "ann", 1, 0, 0))]
     commit(client, candidates_of(leaderboard, known))
 
@@ -438,10 +436,10 @@ def test_an_event_that_fits_behind_a_duplicate_counts_though_the_duplicate_would
     assert [one.disposition for one in batch] == [Disposition.DUPLICATE, Disposition.APPLIED]
 
 
-def enormous(events: int, days: int, with_sums: bool = True) -> MemoryDynamoDB:
+def enormous(events: int, days: int, with_sums: bool = True) -> Database:
     """A player of some events over some days, whose Σ|points| is past 2^53−1."""
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
-    database = MemoryDynamoDB()
+    database = Database()
     points = [POINTS_MAX - 1_000, 1_000 - POINTS_MAX, *([1, -1] * (events // 2))]
     values = [value(f"e-{number}", "ann", one, number % days, 0) for number, one in enumerate(points)]
     commit(database.client(), candidates_of(leaderboard, [record(*one) for one in enumerate(values)]))
@@ -476,7 +474,7 @@ def test_an_event_of_an_enormous_player_costs_the_same_however_many_there_were(
 def test_sums_that_were_read_while_others_went_on_refuse_nothing() -> None:
     """Of two events that come in between, the day read first lacks one, and the day read last holds the other."""
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
-    database = MemoryDynamoDB()
+    database = Database()
     facts = [(-150, -10), (0, POINTS_MAX), (0, -POINTS_MAX), (0, 20 - POINTS_MAX)]
     known = [record(number, value(f"e-{number}", "ann", points, day, 0)) for number, (day, points) in enumerate(facts)]
     commit(database.client(), candidates_of(leaderboard, known))
@@ -519,7 +517,7 @@ def test_the_sums_that_are_kept_decide_as_all_events_do_whatever_fails_is_sealed
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2, tiers=TIERS)
     values = [value(f"e-{number}", *fact) for number, fact in enumerate(drawn)]
     records: list[Record] = []
-    database = MemoryDynamoDB()
+    database = Database()
     client = database.client(data.draw(faults))
     settled: dict[int, list[Candidate]] = {}
     for number, content in enumerate(values):
@@ -545,7 +543,7 @@ def test_the_sums_that_are_kept_decide_as_all_events_do_whatever_fails_is_sealed
 
 def test_a_ledger_out_of_reach_fails_only_what_needs_it_and_for_now() -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
-    database = MemoryDynamoDB()
+    database = Database()
     commit(database.client(), candidates_of(leaderboard, [record(0, value("e-1", "ann", POINTS_MAX, 0, 0))]))
     client = database.client([None, *[Fault.THROTTLED] * 100])
 

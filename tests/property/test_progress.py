@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.truth.commits import Unavailable
 from shared.truth.progress import COUNTERS, Position, Progress
-from tests.property.memory import Fault, MemoryDynamoDB
+from tests.property.memory import Database, Fault
 
 RECORDS = 12
 OUTCOMES = {offset: COUNTERS[offset % len(COUNTERS)] for offset in range(RECORDS)}
@@ -23,7 +23,7 @@ class Partition:
     """A partition with its position on a DynamoDB in memory."""
 
     def __init__(self) -> None:
-        self.database = MemoryDynamoDB()
+        self.database = Database()
 
     def position(self) -> Position:
         client: Any = self.database.client()

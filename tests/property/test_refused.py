@@ -22,7 +22,7 @@ from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
-from tests.property.memory import Fault, MemoryDynamoDB
+from tests.property.memory import Database, Fault
 
 DAY = Day(20_780)
 NOON_MS = DAY * DAY_MS + 12 * 3_600_000
@@ -41,7 +41,7 @@ class Scene:
     """Ingest on a DynamoDB in memory; the leaderboard's rules may change."""
 
     def __init__(self) -> None:
-        self.database = MemoryDynamoDB()
+        self.database = Database()
         self.board: Leaderboard | None = CUP
         self.letters: list[Rejected] = []
         self.shown: dict[PlayerKey, dict[Day, Standing]] = {}

@@ -26,7 +26,7 @@ from shared.truth.commits import Commits, PlayerKey
 from shared.truth.progress import Position
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
-from tests.property.memory import MemoryDynamoDB
+from tests.property.memory import Database
 from tests.support import oracle
 
 SAMPLES = Path("events")
@@ -104,7 +104,7 @@ class Service:
         self.positions: dict[int, int] = {}
         self.counted: list[str] = []
         self.candidates: list[Candidate] = []
-        database = MemoryDynamoDB()
+        database = Database()
         client: Any = database.client()
         parts: Any = self
         reads = Reads(client, Tables(), in_turn, Backoff())

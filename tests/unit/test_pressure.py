@@ -16,7 +16,7 @@ from shared.streams import in_turn
 from shared.truth.commits import Commits
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
-from tests.property.memory import MemoryDynamoDB
+from tests.property.memory import Database
 
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2)
 PLAYERS = 400
@@ -27,7 +27,7 @@ class Scene:
     """A committer over a DynamoDB that takes so many transactions a round, and no more."""
 
     def __init__(self, capacity: int) -> None:
-        self.database = MemoryDynamoDB()
+        self.database = Database()
         self.capacity = capacity
         self.taken = self.asked = 0
         self.waits: list[float] = []
