@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from functions.api.app import create_app
 from infra.local.config import Config, Ports
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.settings import load
 
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "openapi.json"
@@ -14,7 +14,7 @@ DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "openapi.json"
 
 def contract() -> dict[str, Any]:
     """The OpenAPI document; it depends on the code alone, nothing has to run for it."""
-    return create_app(Wiring(load(Config(Path(), Path(), Ports()).environment()))).openapi()
+    return create_app(Assembly(load(Config(Path(), Path(), Ports()).environment()))).openapi()
 
 
 def text() -> str:

@@ -105,7 +105,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Wiring:
+class Assembly:
     """Every part of the service, each made when it is first asked for: a function pays only for what it uses."""
 
     def __init__(self, settings: Settings, *, is_waited_for: bool = False) -> None:

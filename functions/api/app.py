@@ -19,13 +19,13 @@ from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
 from functions.api.routes import administration, exports, health, leaderboards, metrics, players, rankings, results
 from functions.api.security import Guard
-from shared.assembly import Wiring, now_ms
+from shared.assembly import Assembly, now_ms
 from shared.rebuild.on_demand import Building
 
 _DESCRIPTION: Final = "Exact, live leaderboards. Times are UTC, RFC 3339; errors are problem+json (RFC 9457)."
 
 
-def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
+def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms) -> FastAPI:
     """The application over its parts, the routes that are asked most first."""
     app = FastAPI(
         title="Leaderboards",
@@ -36,23 +36,23 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
         generate_unique_id_function=operation_id,
         strict_content_type=False,
     )
-    finder = Finder(wiring, clock)
-    definitions = Definitions(wiring, clock)
-    conditional = ConditionalReads(lambda: wiring.cache, lambda: wiring.waits)
-    _ = wiring.cursors  # without a key to sign with, nothing starts
-    rankings.register(app, wiring, finder, conditional)
-    players.register(app, wiring, finder)
-    players.register_explanation(app, wiring, finder)
-    rankings.register_player(app, wiring, finder, conditional)
-    administration.register(app, wiring, finder)
-    administration.register_trail(app, wiring, finder)
-    administration.register_repairs(app, wiring, finder)
-    exports.register(app, wiring, finder)
-    results.register(app, wiring, finder)
-    health.register(app, wiring)
-    metrics.register(app, wiring)
-    leaderboards.register(app, wiring, finder, definitions, clock)
-    leaderboards.register_periods(app, wiring, finder, definitions)
+    finder = Finder(assembly, clock)
+    definitions = Definitions(assembly, clock)
+    conditional = ConditionalReads(lambda: assembly.cache, lambda: assembly.waits)
+    _ = assembly.cursors  # without a key to sign with, nothing starts
+    rankings.register(app, assembly, finder, conditional)
+    players.register(app, assembly, finder)
+    players.register_explanation(app, assembly, finder)
+    rankings.register_player(app, assembly, finder, conditional)
+    administration.register(app, assembly, finder)
+    administration.register_trail(app, assembly, finder)
+    administration.register_repairs(app, assembly, finder)
+    exports.register(app, assembly, finder)
+    results.register(app, assembly, finder)
+    health.register(app, assembly)
+    metrics.register(app, assembly)
+    leaderboards.register(app, assembly, finder, definitions, clock)
+    leaderboards.register_periods(app, assembly, finder, definitions)
     for error in (*KINDS, RequestValidationError, HTTPException):
         app.add_exception_handler(error, respond)
     app.add_exception_handler(405, _not_allowed(app))
@@ -60,10 +60,10 @@ def create_app(wiring: Wiring, clock: Callable[[], int] = now_ms) -> FastAPI:
     app.add_middleware(
         Edge,
         guard=Guard(app.routes),
-        is_open=wiring.settings.authorization == "off",
-        scope_prefix=wiring.settings.scope_prefix,
+        is_open=assembly.settings.authorization == "off",
+        scope_prefix=assembly.settings.scope_prefix,
         now_ms=clock,
-        truth_guard=wiring.truth_guard,
+        truth_guard=assembly.truth_guard,
     )
     app.openapi = complete(app)  # type: ignore[method-assign]
     return app

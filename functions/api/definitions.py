@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from functions.api.problems import LockedRule, TooManyPeriods, UnknownLeaderboard
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.cache.windows import CacheUnavailable
 from shared.domain.audit import AuditAction
 from shared.domain.periods import Period
@@ -28,8 +28,8 @@ _FREE: Final = ("name", "lateness_ms", "tiers")
 class Definitions:
     """Writes definitions, each change a version."""
 
-    def __init__(self, wiring: Wiring, now_ms: Callable[[], int]) -> None:
-        self._wiring = wiring
+    def __init__(self, assembly: Assembly, now_ms: Callable[[], int]) -> None:
+        self._assembly = assembly
         self._now_ms = now_ms
 
     def put(self, wanted: Leaderboard, actor: str) -> tuple[Leaderboard, bool]:
@@ -49,7 +49,7 @@ class Definitions:
             if current is None:
                 return wanted, False
             if current.archived:  # what came again meanwhile was not shown: not even what a crash had left out before
-                self._wiring.cache.mark_incomplete(current.id)
+                self._assembly.cache.mark_incomplete(current.id)
             return _changed(current, wanted)
 
         before, after = self._save(wanted.id, decide, AuditAction.DEFINE, actor)
@@ -76,7 +76,7 @@ class Definitions:
 
     def check_room(self, leaderboard: Leaderboard) -> None:
         """Raises TooManyPeriods if one more period would be too many."""
-        if sum(1 for _ in self._wiring.registry.periods(leaderboard.id)) >= PERIODS_MAX:
+        if sum(1 for _ in self._assembly.registry.periods(leaderboard.id)) >= PERIODS_MAX:
             raise TooManyPeriods(f"{leaderboard.id} has {PERIODS_MAX} periods; delete those that are over")
 
     def keep(self, leaderboard: Leaderboard, period: Period) -> None:
@@ -84,17 +84,17 @@ class Definitions:
         this fails now.
         """
         try:
-            self._wiring.on_demand_builds.build_for_reader(leaderboard, period.window)
+            self._assembly.on_demand_builds.build_for_reader(leaderboard, period.window)
         except (Building, CacheUnavailable, QueueUnavailable, Unavailable) as error:
             logger.info("period is built later", extra={"period": period.id, "error": str(error)})
 
     def forget(self, leaderboard: Leaderboard, period: Period) -> None:
         """Let the window of a period that was deleted go, unless another period has the same days."""
-        others = {other.window for other in self._wiring.registry.periods(leaderboard.id)}
+        others = {other.window for other in self._assembly.registry.periods(leaderboard.id)}
         if period.window in others:
             return
         try:
-            self._wiring.cache.withdraw(leaderboard, period.window, self._now_ms())
+            self._assembly.cache.withdraw(leaderboard, period.window, self._now_ms())
         except CacheUnavailable as error:  # it expires
             logger.warning("window not forgotten", extra={"period": period.id, "error": str(error)})
 
@@ -106,16 +106,16 @@ class Definitions:
         actor: str,
     ) -> tuple[Leaderboard | None, Leaderboard]:
         for _ in range(TRIES_MAX):
-            current = self._wiring.registry.leaderboard(leaderboard_id)
+            current = self._assembly.registry.leaderboard(leaderboard_id)
             after, has_events_as_read = decide(current)
             if after is not current:
                 # before it is done: a change that nobody has noted is worse than a note of one that failed
-                self._wiring.disqualifications.note(leaderboard_id, kind, actor, subject=f"version {after.version}")
+                self._assembly.disqualifications.note(leaderboard_id, kind, actor, subject=f"version {after.version}")
                 try:
-                    self._wiring.registry.save(after, has_events_as_read=has_events_as_read)
+                    self._assembly.registry.save(after, has_events_as_read=has_events_as_read)
                 except Conflict:
                     continue
-            self._wiring.leaderboards.keep(after)
+            self._assembly.leaderboards.keep(after)
             return current, after
         raise Conflict(f"{leaderboard_id} was changed {TRIES_MAX} times meanwhile")
 
@@ -126,9 +126,9 @@ class Definitions:
         """
         try:
             if leaderboard.has_events:
-                self._wiring.rebuild_requests.request(leaderboard, None)
+                self._assembly.rebuild_requests.request(leaderboard, None)
             else:
-                self._wiring.window_builder.rebuild_leaderboard(leaderboard)
+                self._assembly.window_builder.rebuild_leaderboard(leaderboard)
         except (CacheUnavailable, QueueUnavailable, Unavailable) as error:
             logger.warning("cache not marked as complete", extra={"leaderboard": leaderboard.id, "error": str(error)})
 

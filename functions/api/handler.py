@@ -10,14 +10,14 @@ from mangum import Mangum
 from functions.api.app import create_app
 from functions.api.gateway import HttpApi
 from shared import settings
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.telemetry import logger, metrics, tracer
 
 WAITED: Final = "preference-applied"
 """Header of an answer that was held back because the client asked for it (RFC 7240)."""
 
-wiring: Final = Wiring(settings.load(), is_waited_for=True)
-_serve: Final = Mangum(create_app(wiring), lifespan="off", custom_handlers=[HttpApi])
+assembly: Final = Assembly(settings.load(), is_waited_for=True)
+_serve: Final = Mangum(create_app(assembly), lifespan="off", custom_handlers=[HttpApi])
 
 
 @metrics.log_metrics

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from functions.api.models import ATTRIBUTE_PREFIX, LISTS, RankingQuery, WindowQuery
 from functions.api.problems import NAME_CHARACTERS_MAX, InvalidRequest, UnknownLeaderboard, UnknownPeriod
 from functions.api.query import pairs_of, value_of, values_of
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.domain.calendar import (
     ALL_TIME,
     Day,
@@ -151,11 +151,11 @@ def check_combination(query: RankingQuery) -> None:
 class Finder:
     """Finds what parameters name."""
 
-    def __init__(self, wiring: Wiring, now_ms: Callable[[], int]) -> None:
-        self._wiring = wiring
+    def __init__(self, assembly: Assembly, now_ms: Callable[[], int]) -> None:
+        self._assembly = assembly
         self.now_ms = now_ms
         self._periods: Remembered[tuple[str, str], Period] = Remembered(
-            KEEP_MS, PERIODS_KEPT_MAX, now_ms, wiring.lookup
+            KEEP_MS, PERIODS_KEPT_MAX, now_ms, assembly.lookup
         )
 
     def leaderboard(self, request: Request, *, now: bool = False, or_deleted: bool = False) -> Leaderboard:
@@ -167,7 +167,7 @@ class Finder:
         """
         leaderboard_id = request.path_params["id"]
         if is_id(leaderboard_id):
-            known = self._wiring.leaderboards
+            known = self._assembly.leaderboards
             leaderboard = known.read(leaderboard_id) if now else known.find(leaderboard_id, or_older=True)
             if leaderboard is not None and leaderboard.archived and not now:
                 leaderboard = known.read(leaderboard_id)
@@ -182,7 +182,7 @@ class Finder:
             UnknownPeriod: if there is none.
             Unavailable: as above.
         """
-        registry = self._wiring.registry
+        registry = self._assembly.registry
         return self._periods.get((leaderboard_id, period_id), lambda: read_period(registry, leaderboard_id, period_id))
 
     def forget_period(self, leaderboard_id: str, period_id: str) -> None:
@@ -243,7 +243,7 @@ class Finder:
 
     def _cursor(self, leaderboard: Leaderboard, text: str) -> Cursor:
         try:
-            return self._wiring.cursors.read(text, leaderboard.id)
+            return self._assembly.cursors.read(text, leaderboard.id)
         except InvalidCursor as error:
             raise InvalidRequest(str(error), "cursor") from None
 

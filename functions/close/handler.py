@@ -11,14 +11,14 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
-from shared.assembly import Wiring, now_ms
+from shared.assembly import Assembly, now_ms
 from shared.closing.runs import Cause, Run
 from shared.telemetry import logger, metrics, tracer
 
 WINDOW_TIME_MS: Final = 120_000
 """Time that a window may take; with less of it left, the rest is for the next run."""
 
-wiring = Wiring(settings.load())
+assembly = Assembly(settings.load())
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,18 +46,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """
     if "acknowledge" in event:
         lost = msgspec.convert(event["acknowledge"], Acknowledgement)
-        wiring.coverage.acknowledge(lost.partition, lost.until, lost.topic)
+        assembly.coverage.acknowledge(lost.partition, lost.until, lost.topic)
         logger.warning("went on without lost records", extra={"partition": lost.partition, "until": lost.until})
         return {"partition": lost.partition, "until": lost.until}
-    wiring.lag.note()
-    if wiring.settings.kafka_timestamp_type != "LOG_APPEND_TIME":
+    assembly.lag.note()
+    if assembly.settings.kafka_timestamp_type != "LOG_APPEND_TIME":
         logger.warning("nothing is closed on the word of producers' clocks")
         return {"final": 0, "blocked": 0}
-    wrong = wiring.lag.check_settings()
+    wrong = assembly.lag.check_settings()
     metrics.add_metric("TopicMisconfigured", MetricUnit.Count, len(wrong))
     if wrong:
         logger.error("settings of the topic are wrong", extra={"wrong": wrong})
-    run = wiring.closing.run(lambda: context.get_remaining_time_in_millis() > WINDOW_TIME_MS)
+    run = assembly.closing.run(lambda: context.get_remaining_time_in_millis() > WINDOW_TIME_MS)
     _measure(run)
     if run.errors:
         raise ExceptionGroup(f"{len(run.errors)} leaderboards were not looked after", run.errors)

@@ -10,12 +10,12 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.exports.jobs import ExportMessage
 from shared.telemetry import logger, metrics, tracer
 from shared.truth.export_jobs import JobTaken
 
-wiring = Wiring(settings.load())
+assembly = Assembly(settings.load())
 
 
 @metrics.log_metrics
@@ -30,7 +30,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 def _export(record: SQSRecord) -> None:
     message = msgspec.json.decode(record.body, type=ExportMessage)
     try:
-        job = wiring.export_runs.run(message.leaderboard_id, message.export_id)
+        job = assembly.export_runs.run(message.leaderboard_id, message.export_id)
     except JobTaken:
         logger.info("another process has the export", extra={"export": message.export_id})
         raise

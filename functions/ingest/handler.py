@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.kafka_event import KafkaEventR
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
-from shared.assembly import Wiring, now_ms
+from shared.assembly import Assembly, now_ms
 from shared.domain.records import Record, Source
 from shared.ingest.candidates import Candidate, Disposition
 from shared.telemetry import logger, metrics, tracer
@@ -25,7 +25,7 @@ GC_THRESHOLD: Final = 50_000
 """A batch makes more objects than the collector waits for by default, and next to none in cycles: at 700 it takes 15 %
 of the CPU looking at them."""
 
-wiring = Wiring(settings.load())
+assembly = Assembly(settings.load())
 gc.freeze()
 gc.set_threshold(GC_THRESHOLD)
 
@@ -44,7 +44,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     nobody has recorded that, and what is handed over next has to follow on what is recorded. A trigger may repeat a
     partition from the first of them, or just those that are named.
     """
-    candidates = wiring.ingest.ingest(_records(event), lambda: context.get_remaining_time_in_millis() > RESERVE_MS)
+    candidates = assembly.ingest.ingest(_records(event), lambda: context.get_remaining_time_in_millis() > RESERVE_MS)
     _measure(candidates)
     failed_from: dict[tuple[str, int], Candidate] = {}
     for candidate in candidates:  # those of a partition come in the order of their offsets
@@ -62,7 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 def _records(event: dict[str, Any]) -> list[Record]:
     records = []
-    trusted = ("LOG_APPEND_TIME", wiring.settings.kafka_timestamp_type)
+    trusted = ("LOG_APPEND_TIME", assembly.settings.kafka_timestamp_type)
     for partition in event["records"].values():
         for raw in partition:
             source = Source(raw["topic"], raw["partition"], raw["offset"], raw["timestamp"])
@@ -102,7 +102,7 @@ def _measure(candidates: list[Candidate]) -> None:
         metrics.add_metric(disposition.capitalize(), MetricUnit.Count, count)
     for code, count in rejected.items():
         metrics.add_metric(f"Rejected_{code}", MetricUnit.Count, count)
-    metrics.add_metric("CacheRefused", MetricUnit.Count, wiring.projector.take_refusals())
+    metrics.add_metric("CacheRefused", MetricUnit.Count, assembly.projector.take_refusals())
     if oldest_ms is not None:
         metrics.add_metric("IngestDelay", MetricUnit.Milliseconds, max(0, now_ms() - oldest_ms))
     if rejected or failures:

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.cache.windows import CacheRefused
 from shared.rebuild.anti_entropy import Failed
 from shared.rebuild.requests import RepairPlayers, decode_request
@@ -23,7 +23,7 @@ from shared.truth.commits import Unavailable
 LEADERBOARD_TIME_MS: Final = 60_000
 """Time that one leaderboard may take; with less left, the others are left to the next run."""
 
-wiring = Wiring(settings.load())
+assembly = Assembly(settings.load())
 
 
 @metrics.log_metrics
@@ -62,7 +62,7 @@ def _run(task: str | None, has_time: HasTime) -> None:
         case "snapshots":
             left = _take_snapshots(failed, has_time)
         case "forget":
-            logger.warning("cache forgotten", extra={"leaderboards": wiring.repair.forget()})
+            logger.warning("cache forgotten", extra={"leaderboards": assembly.repair.forget()})
             left = _anti_entropy(failed, has_time)
         case _:
             left = _anti_entropy(failed, has_time)
@@ -75,7 +75,7 @@ def _run(task: str | None, has_time: HasTime) -> None:
 def _repair(record: SQSRecord) -> None:
     request = decode_request(record.body)
     try:
-        repaired = wiring.repair.carry_out(request)
+        repaired = assembly.repair.carry_out(request)
     except CacheRefused as refused:
         extra = {"leaderboard": request.leaderboard_id, "withdrawn": refused.withdrawn}
         logger.error("cache refuses standings", exc_info=refused, extra=extra)
@@ -89,13 +89,13 @@ def _repair(record: SQSRecord) -> None:
 
 
 def _take_snapshots(failed: Failed, has_time: HasTime) -> int:
-    taken, left = wiring.repair.take_snapshots(failed, has_time)
+    taken, left = assembly.repair.take_snapshots(failed, has_time)
     metrics.add_metric("Snapshots", MetricUnit.Count, taken)
     return left
 
 
 def _anti_entropy(failed: Failed, has_time: HasTime) -> int:
-    repaired, left = wiring.repair.anti_entropy(failed, has_time)
+    repaired, left = assembly.repair.anti_entropy(failed, has_time)
     _count_repaired(sum(repaired.values()))
     if any(repaired.values()):
         logger.warning("live windows had drifted", extra={"repaired": {name: n for name, n in repaired.items() if n}})
@@ -110,7 +110,7 @@ def _count_repaired(repaired: int) -> None:
     metrics.add_metric("Repaired", MetricUnit.Count, repaired)
     try:
         if repaired:
-            wiring.telemetry.count_repaired(repaired)
+            assembly.telemetry.count_repaired(repaired)
     except Unavailable as unavailable:  # the repair is done: a missing count is no reason to do it again
         extra = {"repaired": repaired, "error": str(unavailable)}
         logger.warning("repaired entries not counted for a scrape", extra=extra)

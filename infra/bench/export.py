@@ -19,7 +19,7 @@ from infra.bench.dynamodb_stub import DynamoDBStub
 from infra.bench.results import Figure
 from infra.local.config import Config, Ports
 from shared import settings
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.domain.calendar import ALL_TIME_BUCKET
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
@@ -169,7 +169,7 @@ def _truth(players: int) -> Iterator[tuple[DynamoDBStub, Lines]]:
     """The standings of a window as an export reads them."""
     environment = Config(Path("state"), Path("packages"), Ports()).environment()
     with mock.patch.dict(os.environ, environment), Standings(players).in_place_of_http() as stub:
-        yield stub, Wiring(settings.load()).reads.buckets(BOARD, [ALL_TIME_BUCKET])
+        yield stub, Assembly(settings.load()).reads.buckets(BOARD, [ALL_TIME_BUCKET])
 
 
 def apart(work: Callable[..., T], *of: Any) -> T:

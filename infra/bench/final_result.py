@@ -17,7 +17,7 @@ from infra.bench.ingest import environment
 from infra.bench.results import Figure
 from infra.local.config import Config, Ports
 from shared import settings
-from shared.assembly import Wiring, now_ms
+from shared.assembly import Assembly, now_ms
 from shared.closing.finalizer import Finalizer
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import Day, parse_day, weekly
@@ -78,16 +78,16 @@ def finish(redis_url: str, players: int) -> tuple[float, float, float]:
     }  # fmt: skip
     board = replace(BOARD, has_events=True, sealed_through=WEEK.last)
     with mock.patch.dict(os.environ, variables), Week(players).in_place_of_http() as stub:
-        wiring = Wiring(settings.load())
+        assembly = Assembly(settings.load())
         registry: Any = SimpleNamespace(periods=lambda _: [])
         nobody: Any = SimpleNamespace(now=lambda _: Disqualified())
         builder = WindowBuilder(
-            reads=wiring.reads, cache=wiring.cache, leases=wiring.builds, registry=registry,
+            reads=assembly.reads, cache=assembly.cache, leases=assembly.builds, registry=registry,
             disqualified_players=nobody, now_ms=now_ms, new_token=lambda: "token",
         )  # fmt: skip
         finals: Any = SimpleNamespace(final=lambda *_: None, write=lambda _: None)
         finishing = Finalizer(
-            reads=wiring.reads, cache=wiring.cache, builder=builder, finals=finals, registry=registry,
+            reads=assembly.reads, cache=assembly.cache, builder=builder, finals=finals, registry=registry,
             disqualified_players=nobody, s3=_sink(), bucket="bucket", now_ms=now_ms,
         )  # fmt: skip
         start = time.perf_counter()

@@ -160,7 +160,7 @@ class Traffic:
         self._events = Batches(leaderboard_id, series, now_ms())
         sys.modules.pop("functions.ingest.handler", None)  # it reads the environment when it is imported
         self._module = importlib.import_module("functions.ingest.handler")
-        put_leaderboard(stub, self._module.wiring.tables.registry, leaderboard_id)
+        put_leaderboard(stub, self._module.assembly.tables.registry, leaderboard_id)
         self._costs: list[Cost] = []
 
     def turn(self) -> None:

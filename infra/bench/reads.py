@@ -173,9 +173,9 @@ def _answers(port: int) -> bool:
 
 def _define() -> None:
     handler = _handler()
-    create_tables(resources.client(os.environ, "dynamodb"), handler.wiring.tables)
-    handler.wiring.registry.save(BOARD)
-    handler.wiring.registry.lock_rules(BOARD)
+    create_tables(resources.client(os.environ, "dynamodb"), handler.assembly.tables)
+    handler.assembly.registry.save(BOARD)
+    handler.assembly.registry.lock_rules(BOARD)
 
 
 def _handler() -> Any:

@@ -43,11 +43,11 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
         with environment() as url, Redis.from_url(url) as redis, DynamoDBStub().in_place_of_http() as stub:
             progress(f"{players:,} players: writing the truth")
             module = handler_of("repair")
-            leaderboard = put_leaderboard(stub, module.wiring.tables.registry, "cup")
-            at_ms = fill(stub, module.wiring.tables.standings, leaderboard, players)
+            leaderboard = put_leaderboard(stub, module.assembly.tables.registry, "cup")
+            at_ms = fill(stub, module.assembly.tables.standings, leaderboard, players)
             progress(f"{players:,} players: rebuilding")
             before, of_stub, memory_kb = time.perf_counter(), stub.cpu_s, _peak_kb()
-            if module.wiring.window_builder.rebuild_leaderboard(leaderboard) is not RebuildOutcome.DONE:
+            if module.assembly.window_builder.rebuild_leaderboard(leaderboard) is not RebuildOutcome.DONE:
                 raise RuntimeError("the rebuild was overtaken")
             seconds = time.perf_counter() - before - (stub.cpu_s - of_stub)
             daily_entries: Any = redis.zcard(keys.ranking("cup", str(_daily(at_ms))))

@@ -10,14 +10,14 @@ import sys
 from typing import Any
 
 from shared import settings
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.files import upload as uploads
 
 
 def main(leaderboard_id: str, export_id: str, request: int, part_bytes: int) -> None:
     """Make the export up to a request, counted from 1."""
     uploads.PART_BYTES = part_bytes  # type: ignore[misc]
-    wiring = Wiring(settings.load())
+    assembly = Assembly(settings.load())
     requests = 0
 
     def count(**_: Any) -> None:
@@ -26,8 +26,8 @@ def main(leaderboard_id: str, export_id: str, request: int, part_bytes: int) -> 
         if requests == request:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    wiring.s3.meta.events.register("before-call.s3", count)
-    wiring.export_runs.run(leaderboard_id, export_id)
+    assembly.s3.meta.events.register("before-call.s3", count)
+    assembly.export_runs.run(leaderboard_id, export_id)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def test_without_a_cache_the_disqualified_is_not_shown_either(call: Call, redis:
 def test_a_snapshot_from_before_is_shown_without_who_was_disqualified_since(
     call: Call, redis: Any, module: Any
 ) -> None:
-    module.wiring.repair.take_snapshots()
+    module.assembly.repair.take_snapshots()
     call("disqualify")
     redis.flushall()
 
@@ -153,7 +153,7 @@ def test_a_rebuild_is_ordered_and_noted(
     call: Call, module: Any, leaderboard_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[bytes] = []
-    monkeypatch.setattr(module.wiring.repairs, "send", sent.extend)
+    monkeypatch.setattr(module.assembly.repairs, "send", sent.extend)
     today = daily(day_of(now_ms()))
 
     answer = call("rebuild", body={"reason": "to be sure", "window": today.id})
@@ -162,7 +162,7 @@ def test_a_rebuild_is_ordered_and_noted(
     assert call("rankings", query="window=daily").json["source"] == "snapshot"
     request = decode_request(sent[0])
     assert request.leaderboard_id == leaderboard_id
-    module.wiring.repair.carry_out(request)
+    module.assembly.repair.carry_out(request)
     assert users(call) == ["u-42", "ann", "bob"]
     assert call("rebuild", body={"reason": "x", "window": "never"}).status == 422
 
@@ -177,7 +177,7 @@ def test_a_redrive_takes_the_leaderboards_letters_alone(
         asked.append(choice)
         return Redriven(sent=2, left=1, complete=True)
 
-    monkeypatch.setitem(module.wiring.__dict__, "redrive", SimpleNamespace(run=run))
+    monkeypatch.setitem(module.assembly.__dict__, "redrive", SimpleNamespace(run=run))
 
     answer = call("redrive", body={"reason": "mended", "rejectedAs": "too_late"})
 
@@ -192,17 +192,17 @@ def test_a_rebuild_tells_how_far_it_is(call: Call, module: Any, leaderboard_id: 
     redis.flushall()
     asked = call("rebuild-progress").json
     assert (asked["state"], asked["bucketsRead"]) == ("waiting", 0)
-    leaderboard = module.wiring.registry.leaderboard(leaderboard_id)
-    _, build = module.wiring.builds.begin_rebuild(leaderboard, "builder", now_ms())
+    leaderboard = module.assembly.registry.leaderboard(leaderboard_id)
+    _, build = module.assembly.builds.begin_rebuild(leaderboard, "builder", now_ms())
     build.progress = BuildProgress(rebuild_position(ALL_TIME_BUCKET), 3)
-    module.wiring.builds.renew(build, now_ms())
+    module.assembly.builds.renew(build, now_ms())
 
     asked = call("rebuild-progress").json
 
     assert (asked["state"], asked["bucketsRead"], asked["standingsRead"]) == ("running", 1, 3)
     assert asked["buckets"] > 40
-    module.wiring.builds.give_back(build)
-    module.wiring.repair.carry_out(RebuildLeaderboard(leaderboard_id=leaderboard_id))
+    module.assembly.builds.give_back(build)
+    module.assembly.repair.carry_out(RebuildLeaderboard(leaderboard_id=leaderboard_id))
     assert call("rebuild-progress").json["state"] == "complete"
 
 

@@ -19,7 +19,7 @@ from infra.local.config import Config, free_ports
 from infra.local.dynamodb import dynamodb_server
 from infra.local.servers import ministack
 from shared import settings
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.closing.finalizer import Finalizer
 from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MS, Day, format_day, weekly
 from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard, Order
@@ -74,8 +74,8 @@ def standings(players: int) -> Iterator[Line]:
 class Board:
     """A leaderboard whose week has ended, with its truth written and its windows built from it."""
 
-    def __init__(self, wiring: Wiring, kind: tuple[str, str], players: int, patch: pytest.MonkeyPatch) -> None:
-        self.wiring = wiring
+    def __init__(self, assembly: Assembly, kind: tuple[str, str], players: int, patch: pytest.MonkeyPatch) -> None:
+        self.assembly = assembly
         self.players = players
         self.aggregation, order = kind
         tier, as_defined = BRONZE[order]
@@ -93,14 +93,14 @@ class Board:
             tiers=(*TIERS, tier),
             shards=shards,
         )
-        wiring.registry.save(board)
-        self.leaderboard_as_sealed = wiring.registry.lock_rules(board)
+        assembly.registry.save(board)
+        self.leaderboard_as_sealed = assembly.registry.lock_rules(board)
         self._write(standings(players))
-        assert wiring.window_builder.rebuild_leaderboard(self.leaderboard) is RebuildOutcome.DONE
+        assert assembly.window_builder.rebuild_leaderboard(self.leaderboard) is RebuildOutcome.DONE
 
     @property
     def leaderboard(self) -> Leaderboard:
-        found = self.wiring.registry.leaderboard(self.id)
+        found = self.assembly.registry.leaderboard(self.id)
         assert found is not None
         return found
 
@@ -111,15 +111,15 @@ class Board:
             assert not any(left_over)
 
     def _put(self, lines: Sequence[Line]) -> Any:
-        board, table = self.leaderboard_as_sealed, self.wiring.tables.standings
+        board, table = self.leaderboard_as_sealed, self.assembly.tables.standings
         puts: list[Any] = [
             {"PutRequest": {"Item": standing_item(board, user_id, day, Standing(points, at_ms, 1, version=1))}}
             for day, user_id, points, at_ms in lines
         ]
         for day in {line[0] for line in lines} - {ALL_TIME_BUCKET}:
             item = {"pk": {"S": keys.days_partition(board.id)}, "sk": {"S": format_day(day)}}
-            self.wiring.dynamodb.put_item(TableName=table, Item=item)
-        return self.wiring.dynamodb.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]
+            self.assembly.dynamodb.put_item(TableName=table, Item=item)
+        return self.assembly.dynamodb.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]
 
     def ranking(self) -> list[oracle.Entry]:
         """The week's, as the oracle has it."""
@@ -137,7 +137,7 @@ class Board:
         """Every entry of the week in the cache."""
         board = self.leaderboard
         for offset in range(0, self.players + 1, PAGE):
-            page = self.wiring.rankings.page(board, WEEK, offset, PAGE)
+            page = self.assembly.rankings.page(board, WEEK, offset, PAGE)
             assert page.source in (RankingSource.LIVE, RankingSource.FINAL)
             assert page.total == self.players
             for one in page.entries:
@@ -146,8 +146,8 @@ class Board:
 
     def export(self, export_format: ExportFormat = ExportFormat.CSV) -> ExportJob:
         """An export of the week, made anew unless a file of it is there that is good for who asks now."""
-        job = self.wiring.exports.ask(self.leaderboard, WEEK, ExportRequest(WEEK.id, export_format))
-        done = self.wiring.export_runs.run(self.id, job.id)
+        job = self.assembly.exports.ask(self.leaderboard, WEEK, ExportRequest(WEEK.id, export_format))
+        done = self.assembly.export_runs.run(self.id, job.id)
         assert done is not None
         assert (done.state, done.error) == (ExportState.DONE, None)
         assert done.rows_written == self.players
@@ -157,11 +157,11 @@ class Board:
         """Lose the place of a request, as if nobody had asked before."""
         request = keys.export_request_sort(WEEK.id, job.request.digest)
         key: Any = {"pk": {"S": keys.leaderboard_partition(self.id)}, "sk": {"S": request}}
-        self.wiring.dynamodb.delete_item(TableName=self.wiring.tables.registry, Key=key)
+        self.assembly.dynamodb.delete_item(TableName=self.assembly.tables.registry, Key=key)
 
     def content(self, job: ExportJob) -> bytes:
         """The file of a job, which is the one that it names."""
-        content = self.wiring.s3.get_object(Bucket=self.wiring.settings.export_bucket, Key=job.object_key)[
+        content = self.assembly.s3.get_object(Bucket=self.assembly.settings.export_bucket, Key=job.object_key)[
             "Body"
         ].read()
         assert hashlib.sha256(content).hexdigest() == job.sha256
@@ -169,7 +169,7 @@ class Board:
 
     def finish(self) -> FinalResult:
         """Close the week's days and write its result."""
-        parts = self.wiring
+        parts = self.assembly
         close(parts.finals, self.leaderboard, WEEK.last, [WEEK])
         finishing = Finalizer(
             reads=parts.reads,
@@ -189,7 +189,7 @@ class Board:
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Wiring]:
+def parts(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Assembly]:
     """The service on servers of its own; DynamoDB in memory, where it takes a million items three times as fast."""
     directory, ports = tmp_path_factory.mktemp("agree"), free_ports()
     environment = Config(directory, directory, ports).environment()
@@ -202,14 +202,14 @@ def parts(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[
         for name, value in environment.items():
             patch.setenv(name, value)
         resources.create(environment, topic=False)
-        yield Wiring(settings.load())
+        yield Assembly(settings.load())
 
 
 @pytest.fixture(scope="module", params=BOARDS, ids=lambda board: f"{'-'.join(board[0])}-{board[1]}")
-def board(request: pytest.FixtureRequest, parts: Wiring) -> Iterator[Board]:
+def board(request: pytest.FixtureRequest, parts: Assembly) -> Iterator[Board]:
     with pytest.MonkeyPatch.context() as patch:
         kind, players = request.param
-        yield Board(Wiring(parts.settings), kind, players, patch)
+        yield Board(Assembly(parts.settings), kind, players, patch)
 
 
 @pytest.fixture(scope="module")

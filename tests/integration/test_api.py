@@ -174,7 +174,7 @@ def test_a_window_that_is_being_built_hides_none_of_the_others(
     score(("ann", 20), ("u-42", 7))
     assert len(call("player-windows").json["windows"]) == 4
     ordered: list[bytes] = []
-    monkeypatch.setattr(module.wiring.on_demand_builds, "_queue", SimpleNamespace(send=ordered.extend))
+    monkeypatch.setattr(module.assembly.on_demand_builds, "_queue", SimpleNamespace(send=ordered.extend))
     for reader in ("reads.players", "rebuild.on_demand"):
         monkeypatch.setattr(f"shared.{reader}.BUILD_WAIT_MS", 0)
     path = call("put-period", body={"name": "Long", "from": first, "to": last}, path=period_path(call, "long"))
@@ -189,7 +189,7 @@ def test_a_window_that_is_being_built_hides_none_of_the_others(
     assert (pending["window"]["id"], pending["periods"], pending["days"]) == (f"{first}..{last}", ["long"], 81)
     assert len(ordered) == 1
 
-    module.wiring.repair.carry_out(decode_request(ordered[0]))
+    module.assembly.repair.carry_out(decode_request(ordered[0]))
 
     whole = call("player-windows")
     assert (len(whole.json["windows"]), whole.json["pending"]) == (5, [])
@@ -284,9 +284,9 @@ def test_an_explanation_says_when_cache_and_truth_do_not_agree(
 ) -> None:
     call("put-leaderboard", body=BODY)
     score(("u-42", 7))
-    leaderboard = module.wiring.registry.leaderboard(leaderboard_id)
+    leaderboard = module.assembly.registry.leaderboard(leaderboard_id)
     wrong = {"u-42": {ALL_TIME_BUCKET: Standing(8, now_ms(), 1, version=99)}}
-    module.wiring.cache.apply(leaderboard, wrong, now_ms())
+    module.assembly.cache.apply(leaderboard, wrong, now_ms())
 
     found = call("player-explain").json
 
@@ -366,7 +366,7 @@ def test_while_the_cache_is_flushed_the_snapshot_answers(
 ) -> None:
     call("put-leaderboard", body=BODY)
     score(("ann", 5), ("bob", 7), ("cid", 3))
-    module.wiring.repair.take_snapshots()
+    module.assembly.repair.take_snapshots()
     score(("ann", 100), ("dan", 4))
     live = call("rankings")
     assert live.json["source"] == "live"
@@ -389,7 +389,7 @@ def test_without_a_cache_a_player_has_his_score_of_now_and_a_rank_that_says_it_i
 ) -> None:
     call("put-leaderboard", body=BODY)
     score(("ann", 5), ("bob", 7), ("cid", 3))
-    module.wiring.repair.take_snapshots()
+    module.assembly.repair.take_snapshots()
     score(("ann", 100), ("dan", 4))
     redis.flushall()
 
@@ -446,10 +446,10 @@ def test_while_redis_is_down_reads_answer_and_soon_without_waiting_for_it(
         raise RedisTimeoutError("no answer")
 
     breaker = CircuitBreaker(2, 3_600, RedisTimeoutError)
-    live = WindowCache(module.wiring.redis, breaker)
-    monkeypatch.setattr(module.wiring.rankings, "_cache", live)
-    monkeypatch.setattr(module.wiring.rankings, "_queries", WindowSearches(live))
-    monkeypatch.setattr(module.wiring.redis, "evalsha", hang)
+    live = WindowCache(module.assembly.redis, breaker)
+    monkeypatch.setattr(module.assembly.rankings, "_cache", live)
+    monkeypatch.setattr(module.assembly.rankings, "_queries", WindowSearches(live))
+    monkeypatch.setattr(module.assembly.redis, "evalsha", hang)
 
     for _ in range(10):
         page = call("rankings")
@@ -463,12 +463,12 @@ def test_a_final_window_keeps_the_rules_that_it_was_ranked_by(
 ) -> None:
     call("put-leaderboard", body=BODY)
     score(("ann", 5), ("bob", 7))
-    wiring, today = module.wiring, day_of(now_ms())
+    assembly, today = module.assembly, day_of(now_ms())
     final = FinalResult(
         leaderboard_id=leaderboard_id,
         window_id=daily(today).id,
         rules_version=1,
-        audit_sequence=wiring.disqualified_players.now(leaderboard_id).audit_sequence,
+        audit_sequence=assembly.disqualified_players.now(leaderboard_id).audit_sequence,
         players=2,
         sum_of_points="12",
         object_key="finals/x.csv",
@@ -479,14 +479,14 @@ def test_a_final_window_keeps_the_rules_that_it_was_ranked_by(
         code_version="1",
         finalised_at_ms=now_ms(),
     )
-    close(wiring.finals, wiring.registry.leaderboard(leaderboard_id), today, [daily(today)])
-    wiring.leaderboards.read(leaderboard_id)
+    close(assembly.finals, assembly.registry.leaderboard(leaderboard_id), today, [daily(today)])
+    assembly.leaderboards.read(leaderboard_id)
     before = call("rankings", query="window=daily")
     assert (before.json["window"]["status"], before.json["source"]) == ("open", "live")
 
-    wiring.finals.write(final)
+    assembly.finals.write(final)
     call("put-leaderboard", body=BODY | {"tiers": [{"name": "everybody", "topN": 100}]})
-    wiring.results._known.clear()  # as time does
+    assembly.results._known.clear()  # as time does
 
     after = call("rankings", query="window=daily")
     assert (after.json["window"]["status"], after.json["source"]) == ("final", "final")
@@ -507,8 +507,8 @@ def test_a_definition_that_was_read_serves_readers_while_the_registry_is_away(
         raise Unavailable("away")
 
     later = now_ms() + 60_000
-    monkeypatch.setattr(module.wiring.registry, "leaderboard", away)
-    monkeypatch.setattr(module.wiring.leaderboards, "_now_ms", lambda: later)
+    monkeypatch.setattr(module.assembly.registry, "leaderboard", away)
+    monkeypatch.setattr(module.assembly.leaderboards, "_now_ms", lambda: later)
     assert call("rankings").status == 200
 
 
@@ -527,7 +527,7 @@ def test_aggregation_order_and_shards_stay_once_there_are_events(call: Call, sco
 
 def test_changes_at_the_same_time_each_make_a_version_or_are_refused(call: Call, module: Any) -> None:
     call("put-leaderboard", body=BODY)
-    definitions = module.wiring.registry
+    definitions = module.assembly.registry
     before = call("get-leaderboard").json["version"]
 
     def change(number: int) -> int:
@@ -641,8 +641,8 @@ def test_without_queues_and_s3_rankings_are_ready_but_not_all_is_well(call: Call
 def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as nobody:
         for name in ("cache", "queries", "window_builder", "rankings"):
-            module.wiring.__dict__.pop(name, None)
-        monkeypatch.setitem(module.wiring.__dict__, "redis", nobody)
+            module.assembly.__dict__.pop(name, None)
+        monkeypatch.setitem(module.assembly.__dict__, "redis", nobody)
         try:
             assert call("put-leaderboard", body=BODY).status == 201
             answer = call("rankings", query="")
@@ -652,4 +652,4 @@ def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, m
             assert call("health").status == 503
         finally:
             for name in ("cache", "queries", "window_builder", "rankings"):
-                module.wiring.__dict__.pop(name, None)
+                module.assembly.__dict__.pop(name, None)

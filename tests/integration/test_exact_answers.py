@@ -31,7 +31,7 @@ class Board:
     def __init__(self, call: Call, module: Any, leaderboard_id: str, definition: dict[str, Any]) -> None:
         assert call("put-leaderboard", body=definition).status == 201
         self.definition, self.id = definition, leaderboard_id
-        self.call, self._wiring = call, module.wiring
+        self.call, self._assembly = call, module.assembly
         self._oracle = Oracle({leaderboard_id: definition})
         self._offset = 0
 
@@ -53,7 +53,7 @@ class Board:
             produced.append(Produced(0, self._offset, at_ms, value))
             records.append(Record(Source("score-events", 0, self._offset, at_ms), None, value))
             self._offset += 1
-        assert {one.disposition for one in self._wiring.ingest.ingest(records)} <= {"applied"}
+        assert {one.disposition for one in self._assembly.ingest.ingest(records)} <= {"applied"}
         self._oracle.take(produced)
 
     def carriers(self, country: str, first: date | None = None, last: date | None = None) -> list[Entry]:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from infra.local.config import Config as LocalConfig
 from infra.local.config import Ports
 from shared import settings
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.domain.calendar import ALL_TIME_BUCKET
 from shared.domain.standings import Standing
 from shared.exports import heartbeat as running_jobs
@@ -366,7 +366,7 @@ def test_an_exporter_that_is_killed_before_any_of_its_requests_leaves_nothing_be
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    Wiring(settings.load()).registry.save(bench.leaderboard)
+    Assembly(settings.load()).registry.save(bench.leaderboard)
     finished = {expected.object_key}
     killed = 0
     for request in count(1):

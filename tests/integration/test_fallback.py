@@ -60,10 +60,10 @@ def away(request: pytest.FixtureRequest, redis: Redis, module: Any, monkeypatch:
             redis.flushall()
             return
         for command in ("evalsha", "hget", "hgetall", "pipeline", "set", "exists"):
-            monkeypatch.setattr(module.wiring.redis, command, fail)
+            monkeypatch.setattr(module.assembly.redis, command, fail)
 
     yield go
-    module.wiring.cache._breaker.reset()
+    module.assembly.cache._breaker.reset()
 
 
 def told(answer: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_every_selection_within_the_snapshot_is_answered_as_the_cache_would(
 ) -> None:
     call("put-leaderboard", body=body)
     score(*SCORES)
-    module.wiring.repair.take_snapshots()
+    module.assembly.repair.take_snapshots()
     live = [call("rankings", query=query) for query in SELECTIONS]
     assert {one.json["source"] for one in live} == {"live"}
 
@@ -95,7 +95,7 @@ def test_every_selection_within_the_snapshot_is_answered_as_the_cache_would(
 def test_cursors_lead_through_a_snapshot_and_back(call: Call, score: Score, away: Away, module: Any) -> None:
     call("put-leaderboard", body=BODY)
     score(*SCORES)
-    module.wiring.repair.take_snapshots()
+    module.assembly.repair.take_snapshots()
     live = call("rankings", query="limit=4").json
     second = call("rankings", query=f"limit=4&cursor={live['nextCursor']}").json
 
@@ -118,7 +118,7 @@ def test_a_cursor_that_leads_below_the_snapshot_is_asked_again_until_the_cache_i
     monkeypatch.setattr("shared.cache.windows.TOP_ENTRIES", 5)
     call("put-leaderboard", body=BODY)
     score(*SCORES)
-    module.wiring.repair.take_snapshots()
+    module.assembly.repair.take_snapshots()
     whole = call("rankings", query="").json["entries"]
     redis.flushall()
 
@@ -130,7 +130,7 @@ def test_a_cursor_that_leads_below_the_snapshot_is_asked_again_until_the_cache_i
     assert (first["truncated"], second["truncated"]) == (False, True)
     assert (third.status, third.headers["retry-after"]) == (503, "2")
 
-    assert module.wiring.window_builder.rebuild_leaderboard(module.wiring.registry.leaderboard(leaderboard_id))
+    assert module.assembly.window_builder.rebuild_leaderboard(module.assembly.registry.leaderboard(leaderboard_id))
     rest = call("rankings", query=f"limit=9&cursor={second['nextCursor']}").json
     assert (rest["source"], rest["entries"], rest["truncated"]) == ("live", whole[5:], False)
     assert rest["nextCursor"] is None
@@ -147,7 +147,7 @@ def test_no_page_says_that_the_ranking_ends_where_the_snapshot_does(
     monkeypatch.setattr("shared.cache.windows.TOP_ENTRIES", 4)
     call("put-leaderboard", body=BODY)
     score(*SCORES)
-    module.wiring.repair.take_snapshots()
+    module.assembly.repair.take_snapshots()
     assert call("rankings", query=query).json["entries"]
     redis.flushall()
 
@@ -165,7 +165,7 @@ def test_a_page_before_a_place_below_the_snapshot_is_not_made_of_others(
     monkeypatch.setattr("shared.cache.windows.SAMPLES", 2)
     call("put-leaderboard", body=BODY)
     score(*SCORES)
-    module.wiring.repair.take_snapshots()
+    module.assembly.repair.take_snapshots()
     cursor = call("rankings", query="offset=7&limit=2").json["prevCursor"]
     redis.flushall()
 
@@ -177,7 +177,7 @@ def test_a_player_has_all_their_windows_without_the_cache(call: Call, score: Sco
     today = format_day(day_of(now_ms()))
     call("put-period", body={"name": "Today", "from": today, "to": today})
     score(("ann", 9), ("u-42", 7), ("cid", 5))
-    module.wiring.repair.take_snapshots()
+    module.assembly.repair.take_snapshots()
     score(("u-42", 1))
 
     away()
@@ -193,14 +193,14 @@ def test_a_player_has_all_their_windows_without_the_cache(call: Call, score: Sco
 def test_a_snapshot_is_as_of_when_it_was_last_known_to_be_true(
     call: Call, score: Score, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshots, start_ms = module.wiring.snapshots, now_ms()
+    snapshots, start_ms = module.assembly.snapshots, now_ms()
     call("put-leaderboard", body=BODY)
     score(("ann", 9))
     times = iter(range(start_ms + 60_000, start_ms + 400_000, 60_000))
     with monkeypatch.context() as patch:  # minute by minute, nothing has changed since the first
         for at_ms in times:
             patch.setattr(snapshots, "_now_ms", lambda at_ms=at_ms: at_ms)
-            module.wiring.repair.take_snapshots()
+            module.assembly.repair.take_snapshots()
     confirmed_ms = at_ms
     score(("bob", 3))  # nobody has looked since
 
@@ -216,8 +216,8 @@ def test_a_snapshot_of_another_revision_is_not_taken_for_confirmed(
 ) -> None:
     call("put-leaderboard", body=BODY)
     score(("ann", 9))
-    module.wiring.repair.take_snapshots()
-    store = module.wiring.snapshots._store
+    module.assembly.repair.take_snapshots()
+    store = module.assembly.snapshots._store
     taken = store.read(leaderboard_id, "all-time")
 
     store.confirm(leaderboard_id, Confirmation(taken.as_of_ms + 60_000, {"all-time": taken.revision + 1}))
@@ -241,14 +241,14 @@ def test_a_disqualification_without_the_cache_has_another_tag(
 ) -> None:
     call("put-leaderboard", body=BODY)
     score(("ann", 9), ("u-42", 7))
-    module.wiring.repair.take_snapshots()
+    module.assembly.repair.take_snapshots()
     redis.flushall()
     first = call("rankings", query="")
     tag = {"if-none-match": first.headers["etag"]}
     assert call("rankings", query="", headers=tag).status == 304
 
     call("disqualify")
-    module.wiring.snapshots._known.clear()  # as two seconds do
+    module.assembly.snapshots._known.clear()  # as two seconds do
 
     answer = call("rankings", query="", headers=tag)
     assert answer.status == 200

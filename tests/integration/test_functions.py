@@ -78,8 +78,8 @@ def repair(load: Any) -> Any:
 def leaderboard(repair: Any, dynamodb: "DynamoDBClient", leaderboard_id: str) -> Leaderboard:
     """A leaderboard with two players in the truth, of which the cache knows nothing."""
     leaderboard = Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=2)
-    repair.wiring.registry.save(leaderboard)
-    sealed: Leaderboard = repair.wiring.registry.lock_rules(leaderboard)
+    repair.assembly.registry.save(leaderboard)
+    sealed: Leaderboard = repair.assembly.registry.lock_rules(leaderboard)
     at_ms = now_ms()
     players = []
     for number, user_id in enumerate(("u-42", "u-43")):
@@ -87,7 +87,7 @@ def leaderboard(repair: Any, dynamodb: "DynamoDBClient", leaderboard_id: str) ->
         standing = Standing(10 + number, at_ms, 1, version=1)
         entry = LedgerEntry(event, Source("score-events", 0, number, at_ms))
         players.append(PlayerCommit(sealed, user_id, [entry], {day_of(at_ms): standing, ALL_TIME_BUCKET: standing}))
-    assert Commits(dynamodb, repair.wiring.tables).commit(players) == []
+    assert Commits(dynamodb, repair.assembly.tables).commit(players) == []
     return sealed
 
 
@@ -98,7 +98,7 @@ def sample(name: str, leaderboard_id: str) -> Any:
 
 
 def shown(module: Any, leaderboard: Leaderboard, window: Any = ALL_TIME) -> list[tuple[str, int]]:
-    page = module.wiring.cache.page(leaderboard, window, 0, 10, now_ms())
+    page = module.assembly.cache.page(leaderboard, window, 0, 10, now_ms())
     return [(user_id, score.points) for user_id, score in page.lines]
 
 
@@ -109,13 +109,13 @@ def test_players_whose_cache_write_failed_are_applied_from_the_truth(
 
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
     assert shown(repair, leaderboard, daily(Day(day_of(now_ms())))) == [("u-42", 10)]
-    assert not repair.wiring.cache.is_complete(leaderboard)
+    assert not repair.assembly.cache.is_complete(leaderboard)
 
 
 def test_a_leaderboard_is_rebuilt_whole_and_vouched_for(redis: Redis, repair: Any, leaderboard: Leaderboard) -> None:
     assert repair.handler(sample("repair-rebuild", leaderboard.id), CONTEXT) == NOTHING_FAILED
 
-    assert repair.wiring.cache.is_complete(leaderboard)
+    assert repair.assembly.cache.is_complete(leaderboard)
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
 
 
@@ -127,9 +127,9 @@ def test_the_documented_restore_shows_what_the_tables_say_and_goes_on_from_there
     (forget,) = re.findall(r"--function-name <repair> --payload '(.+?)'", steps)
     (topic,) = re.findall(r"--expression-attribute-values '(.+?)' --projection-expression", steps)
     position = Position("score-events", 0, 2, 0)
-    tables = repair.wiring.tables
+    tables = repair.assembly.tables
     repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT)
-    repair.wiring.progress.advance(position, now_ms(), {0: APPLIED, 1: APPLIED})
+    repair.assembly.progress.advance(position, now_ms(), {0: APPLIED, 1: APPLIED})
     backup = {name: items(dynamodb, name) for name in (tables.ledger, tables.standings, tables.registry)}
     for number, points in enumerate((100, 200), start=2):
         at_version(repair, dynamodb, leaderboard, number, points)
@@ -146,7 +146,7 @@ def test_the_documented_restore_shows_what_the_tables_say_and_goes_on_from_there
     assert shown(repair, leaderboard) == [("u-42", 200), ("u-43", 11)], "which Redis would go on showing"
     assert repair.handler(msgspec.json.decode(forget), CONTEXT) == NOTHING_FAILED
 
-    assert repair.wiring.cache.is_complete(leaderboard)
+    assert repair.assembly.cache.is_complete(leaderboard)
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
     at_version(repair, dynamodb, leaderboard, 2, 12)
     assert shown(repair, leaderboard) == [("u-42", 12), ("u-43", 11)]
@@ -158,8 +158,8 @@ def at_version(repair: Any, dynamodb: "DynamoDBClient", leaderboard: Leaderboard
     event = ScoreEvent(f"e-{version}", leaderboard.id, "u-42", points, at_ms)
     buckets = {bucket: Standing(points, at_ms, version, version=version) for bucket in (day_of(at_ms), ALL_TIME_BUCKET)}
     entry = LedgerEntry(event, Source("score-events", 0, version, at_ms))
-    assert Commits(dynamodb, repair.wiring.tables).commit([PlayerCommit(leaderboard, "u-42", [entry], buckets)]) == []
-    repair.wiring.cache.apply(leaderboard, {"u-42": buckets}, at_ms)
+    assert Commits(dynamodb, repair.assembly.tables).commit([PlayerCommit(leaderboard, "u-42", [entry], buckets)]) == []
+    repair.assembly.cache.apply(leaderboard, {"u-42": buckets}, at_ms)
 
 
 def items(dynamodb: "DynamoDBClient", table: str) -> list[Any]:
@@ -183,17 +183,17 @@ def test_the_schedule_rebuilds_what_was_flushed_and_mends_what_drifted(
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
 
     redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
-    assert repair.wiring.repair.anti_entropy()[0][leaderboard.id] == 2
+    assert repair.assembly.repair.anti_entropy()[0][leaderboard.id] == 2
 
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
-    assert repair.wiring.repair.anti_entropy()[0][leaderboard.id] == 0
+    assert repair.assembly.repair.anti_entropy()[0][leaderboard.id] == 0
 
 
 def test_what_is_mended_is_counted_for_a_scrape_and_a_count_that_fails_fails_no_repair(
     redis: Redis, repair: Any, leaderboard: Leaderboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mended() -> int:
-        count: int = repair.wiring.telemetry.noted("any").mended
+        count: int = repair.assembly.telemetry.noted("any").mended
         return count
 
     repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT)
@@ -208,7 +208,7 @@ def test_what_is_mended_is_counted_for_a_scrape_and_a_count_that_fails_fails_no_
         refused.append(count)
         raise Unavailable("away")
 
-    monkeypatch.setattr(repair.wiring.telemetry, "count_repaired", refuse)
+    monkeypatch.setattr(repair.assembly.telemetry, "count_repaired", refuse)
     redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
     assert repair.handler(sample("repair-players", leaderboard.id), CONTEXT) == NOTHING_FAILED
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
@@ -220,15 +220,15 @@ def test_each_run_of_closing_notes_how_far_the_commits_are_behind(
 ) -> None:
     close = load("close")
     topic = SimpleNamespace(name=leaderboard_id, settings=dict, reach=lambda _: [Reach(0, 2, 2, 9)])
-    monkeypatch.setitem(vars(close.wiring), "topic", topic)
-    monkeypatch.setitem(vars(close.wiring), "closing", SimpleNamespace(run=lambda _: Run()))
+    monkeypatch.setitem(vars(close.assembly), "topic", topic)
+    monkeypatch.setitem(vars(close.assembly), "closing", SimpleNamespace(run=lambda _: Run()))
 
     assert close.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT) == {
         "final": 0,
         "blocked": 0,
     }
 
-    assert close.wiring.telemetry.noted(leaderboard_id).lag.records == {0: 7}
+    assert close.assembly.telemetry.noted(leaderboard_id).lag.records == {0: 7}
 
 
 def test_a_message_that_cannot_be_read_fails_alone(redis: Redis, repair: Any, leaderboard: Leaderboard) -> None:
@@ -241,30 +241,30 @@ def test_a_message_that_cannot_be_read_fails_alone(redis: Redis, repair: Any, le
 
 def test_an_export_that_was_asked_for_is_made(load: Any, leaderboard: Leaderboard) -> None:
     export = load("export")
-    job = export.wiring.exports.ask(leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id))
+    job = export.assembly.exports.ask(leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id))
     event = sample("export-job", leaderboard.id)
     event["Records"][0]["body"] = event["Records"][0]["body"].replace("all-time-csv-1795430507000", job.id)
 
     assert export.handler(event, CONTEXT) == NOTHING_FAILED
 
-    done = export.wiring.exports.job(leaderboard.id, job.id)
+    done = export.assembly.exports.job(leaderboard.id, job.id)
     assert (done.state, done.rows) == (ExportState.DONE, 2)
 
 
 def test_an_export_that_fails_comes_again(load: Any, leaderboard: Leaderboard, monkeypatch: pytest.MonkeyPatch) -> None:
     export = load("export")
-    job = export.wiring.exports.ask(leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id, ExportFormat.PARQUET))
+    job = export.assembly.exports.ask(leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id, ExportFormat.PARQUET))
     event = sample("export-job", leaderboard.id)
     event["Records"][0]["body"] = event["Records"][0]["body"].replace("all-time-csv-1795430507000", job.id)
     with monkeypatch.context() as patch:
         patch.setattr(RankedTable, "write", lambda *_: 1 // 0)
         failed = export.handler(event, CONTEXT)
     assert failed == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
-    assert export.wiring.exports.job(leaderboard.id, job.id).state is ExportState.FAILED
+    assert export.assembly.exports.job(leaderboard.id, job.id).state is ExportState.FAILED
 
     assert export.handler(event, CONTEXT) == NOTHING_FAILED
 
-    assert export.wiring.exports.job(leaderboard.id, job.id).state is ExportState.DONE
+    assert export.assembly.exports.job(leaderboard.id, job.id).state is ExportState.DONE
 
 
 def test_an_export_that_nobody_asked_for_is_no_failure(load: Any, leaderboard: Leaderboard) -> None:

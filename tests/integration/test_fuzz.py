@@ -26,7 +26,7 @@ from infra.local.config import Config, Ports
 from infra.local.servers import free_port, ministack
 from shared import settings
 from shared.admin.redrive import Redriven
-from shared.assembly import Wiring, now_ms
+from shared.assembly import Assembly, now_ms
 from shared.domain.calendar import ALL_TIME, Day, Window, daily, day_of, format_day
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
@@ -52,9 +52,9 @@ USERS = ("u-42", "a/b", "Zoë 🎮", "x/events")
 
 
 @pytest.fixture(scope="module")
-def wiring(
+def assembly(
     redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient", tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Wiring]:
+) -> Iterator[Assembly]:
     """All parts on real servers, with a leaderboard that the contract's examples name."""
     ports = Ports(redis=_port(redis_url), dynamodb=_port(dynamodb_url), aws=free_port())
     environment = Config(Path("state"), Path("packages"), ports).environment()
@@ -63,7 +63,7 @@ def wiring(
             patch.setenv(name, value)
         patch.setattr("functions.api.conditional.WAIT_MAX_S", 0)  # a wait is asked for, but nobody has the time
         resources.create(environment, topic=False)
-        made = Wiring(settings.load(environment))
+        made = Assembly(settings.load(environment))
         made.redis.flushall()
         made.__dict__["redrive"] = SimpleNamespace(run=lambda *_: Redriven())  # there is no broker to send to
         _fill(made)
@@ -75,13 +75,13 @@ def _port(url: str) -> int:
 
 
 @pytest.fixture(autouse=True)
-def _there(wiring: Wiring) -> None:
+def _there(assembly: Assembly) -> None:
     """Whatever an earlier test has deleted is there again."""
-    board = wiring.registry.leaderboard(BOARD)
+    board = assembly.registry.leaderboard(BOARD)
     if board is not None and board.archived:
-        wiring.registry.save(replace(board, archived=False, version=board.version + 1))
-        wiring.leaderboards.read(BOARD)
-    wiring.registry.save_period(BOARD, period())
+        assembly.registry.save(replace(board, archived=False, version=board.version + 1))
+        assembly.leaderboards.read(BOARD)
+    assembly.registry.save_period(BOARD, period())
 
 
 def period() -> Period:
@@ -89,11 +89,11 @@ def period() -> Period:
     return Period(id=PERIOD, name="Launch", first=Day(today - 1), last=Day(today + 1))
 
 
-def _fill(wiring: Wiring) -> None:
+def _fill(assembly: Assembly) -> None:
     tiers = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.MIN_SCORE, 500))
     board = Leaderboard(id=BOARD, name="Autumn cup", aggregation=Aggregation.SUM, tiers=tiers, filters=("country",))
-    wiring.registry.save(board)
-    wiring.window_builder.rebuild_leaderboard(board)
+    assembly.registry.save(board)
+    assembly.window_builder.rebuild_leaderboard(board)
     records = []
     for number, user_id in enumerate(USERS * 3):
         at_ms = now_ms() + number
@@ -106,24 +106,24 @@ def _fill(wiring: Wiring) -> None:
             "occurredAt": format_instant(at_ms),
         }
         records.append(Record(Source("score-events", 0, number, at_ms), None, msgspec.json.encode(event)))
-    assert {one.disposition for one in wiring.ingest.ingest(records)} == {"applied"}
-    _finish(wiring, board)
+    assert {one.disposition for one in assembly.ingest.ingest(records)} == {"applied"}
+    _finish(assembly, board)
 
 
 def final_window() -> Window:
     return daily(Day(day_of(now_ms()) - 60))
 
 
-def _finish(wiring: Wiring, board: Leaderboard) -> None:
+def _finish(assembly: Assembly, board: Leaderboard) -> None:
     """A result, as the closing leaves it."""
     window = final_window()
-    close(wiring.finals, board, window.last, [window])
+    close(assembly.finals, board, window.last, [window])
     name = f"finals/{board.id}/{window.id}/rules-1"
     final = FinalResult(
         leaderboard_id=board.id,
         window_id=window.id,
         rules_version=board.version,
-        audit_sequence=wiring.disqualified_players.now(board.id).audit_sequence,
+        audit_sequence=assembly.disqualified_players.now(board.id).audit_sequence,
         players=0,
         sum_of_points="0",
         object_key=f"{name}.csv",
@@ -134,13 +134,13 @@ def _finish(wiring: Wiring, board: Leaderboard) -> None:
         code_version="0",
         finalised_at_ms=now_ms(),
     )
-    wiring.finals.write(final)
+    assembly.finals.write(final)
 
 
 @pytest.fixture(scope="module")
-def schema(wiring: Wiring) -> Any:
+def schema(assembly: Assembly) -> Any:
     """The contract as it is served, without tokens: here, as in every local stack, AUTHORIZATION is off."""
-    app = create_app(wiring)
+    app = create_app(assembly)
     open_to_all = {**app.openapi(), "security": []}
     open_to_all["components"] = {**open_to_all["components"], "securitySchemes": {}}
     for methods in open_to_all["paths"].values():
@@ -151,10 +151,10 @@ def schema(wiring: Wiring) -> Any:
 
 
 @pytest.fixture(scope="module")
-def export_id(wiring: Wiring) -> str:
-    board = wiring.registry.leaderboard(BOARD)
+def export_id(assembly: Assembly) -> str:
+    board = assembly.registry.leaderboard(BOARD)
     assert board is not None
-    return wiring.exports.ask(board, ALL_TIME, ExportRequest(ALL_TIME.id)).id
+    return assembly.exports.ask(board, ALL_TIME, ExportRequest(ALL_TIME.id)).id
 
 
 @pytest.fixture(scope="module")

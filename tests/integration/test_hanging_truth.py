@@ -13,9 +13,9 @@ from redis import Redis
 from functions.api.app import create_app
 from functions.api.gateway import HttpApi
 from infra.local.config import Config, Ports
-from shared import assembly as wiring
+from shared import assembly as assembly_module
 from shared import settings
-from shared.assembly import Wiring, now_ms
+from shared.assembly import Assembly, now_ms
 from shared.domain.calendar import Day, day_of
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
@@ -33,7 +33,7 @@ READS = 10
 class Scene:
     """The API's application whose DynamoDB can fall silent."""
 
-    def __init__(self, parts: Wiring, silence: Silence, leaderboard_id: str) -> None:
+    def __init__(self, parts: Assembly, silence: Silence, leaderboard_id: str) -> None:
         self.parts = parts
         self.silence = silence
         self.board = f"/leaderboards/{leaderboard_id}"
@@ -66,12 +66,12 @@ def scene(
         environment = Config(Path("state"), Path("packages"), ports).environment()
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(wiring, "TRUTH_BREAKER_REST_S", 3_600)
+        monkeypatch.setattr(assembly_module, "TRUTH_BREAKER_REST_S", 3_600)
         monkeypatch.setattr(leaderboards, "KEEP_MS", 0)
         monkeypatch.setattr("functions.api.params.KEEP_MS", 0)
         for module in ("reads.players", "rebuild.on_demand"):
             monkeypatch.setattr(f"shared.{module}.BUILD_WAIT_MS", 600_000)  # however slow the machine is
-        parts = Wiring(settings.load(environment), is_waited_for=True)
+        parts = Assembly(settings.load(environment), is_waited_for=True)
         board = Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM)
         today = day_of(now_ms())
         parts.registry.save(board)
@@ -112,7 +112,7 @@ def test_what_is_warm_is_read_from_the_cache_while_the_truth_hangs(scene: Scene,
     for answer in answers:
         for one in (answer.json, *answer.json.get("windows", ())):
             assert one.get("source", "live") == "live"
-    assert scene.silence.swallowed <= wiring.TRUTH_BREAKER_FAILURES
+    assert scene.silence.swallowed <= assembly_module.TRUTH_BREAKER_FAILURES
 
 
 def test_a_hanging_truth_is_left_alone_by_who_knows_nothing(scene: Scene) -> None:
@@ -120,5 +120,5 @@ def test_a_hanging_truth_is_left_alone_by_who_knows_nothing(scene: Scene) -> Non
     for at in range(READS):
         answer = scene.get(f"/leaderboards/unknown-{at}/rankings")
         assert (answer.status, answer.json["type"]) == (503, "urn:leaderboards:problem:truth-unavailable")
-        assert scene.silence.swallowed <= wiring.TRUTH_BREAKER_FAILURES
-    assert scene.silence.swallowed == wiring.TRUTH_BREAKER_FAILURES
+        assert scene.silence.swallowed <= assembly_module.TRUTH_BREAKER_FAILURES
+    assert scene.silence.swallowed == assembly_module.TRUTH_BREAKER_FAILURES

@@ -12,7 +12,7 @@ from redis.retry import Retry
 
 from infra.local.config import Config, Ports, free_port
 from shared import settings
-from shared.assembly import BREAKER_FAILURES, RETRIED, Wiring
+from shared.assembly import BREAKER_FAILURES, RETRIED, Assembly
 from shared.cache.leases import Builds
 from shared.cache.windows import CacheUnavailable, WindowCache
 from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET
@@ -70,22 +70,22 @@ def proxy(redis: Redis) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def wiring(proxy: Proxy, tmp_path: Path) -> Wiring:
+def assembly(proxy: Proxy, tmp_path: Path) -> Assembly:
     """The product's own client and breaker."""
     config = Config(tmp_path, Path("packages"), Ports(redis=proxy.port, dynamodb=free_port(), aws=free_port()))
-    return Wiring(settings.load(config.environment() | {"REDIS_TIMEOUT_MS": "200"}))
+    return Assembly(settings.load(config.environment() | {"REDIS_TIMEOUT_MS": "200"}))
 
 
 def test_a_redis_that_does_not_answer_is_asked_once_by_each_read_and_left_alone_after_three(
-    wiring: Wiring, proxy: Proxy
+    assembly: Assembly, proxy: Proxy
 ) -> None:
-    wiring.redis.ping()  # the connection is there
+    assembly.redis.ping()  # the connection is there
     proxy.asked.clear()
     proxy.silent = True
 
     for _ in range(BREAKER_FAILURES + 2):
         with pytest.raises(CacheUnavailable):
-            wiring.cache.revision(CUP, ALL_TIME)
+            assembly.cache.revision(CUP, ALL_TIME)
 
     asked = [request for request in proxy.asked if b"HGET" in request]
     connections = [request for request in proxy.asked if b"HGET" not in request]
@@ -93,11 +93,11 @@ def test_a_redis_that_does_not_answer_is_asked_once_by_each_read_and_left_alone_
     assert len(asked) + len(connections) == BREAKER_FAILURES
 
 
-def test_a_command_whose_connection_was_closed_is_asked_again(wiring: Wiring, proxy: Proxy) -> None:
-    wiring.redis.ping()
+def test_a_command_whose_connection_was_closed_is_asked_again(assembly: Assembly, proxy: Proxy) -> None:
+    assembly.redis.ping()
     proxy.hang_up_after = b"HGET"
 
-    assert wiring.cache.revision(CUP, ALL_TIME) == 0
+    assert assembly.cache.revision(CUP, ALL_TIME) == 0
 
 
 def test_a_fill_that_is_asked_twice_counts_once(proxy: Proxy, redis: Redis) -> None:

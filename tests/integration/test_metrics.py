@@ -37,8 +37,8 @@ def leaderboard_id() -> str:
 
 @pytest.fixture
 def replace_part(module: Any) -> Iterator[Callable[..., None]]:
-    """Puts other parts into the wiring, until the test is over."""
-    wired = module.wiring.__dict__
+    """Puts other parts into the assembly, until the test is over."""
+    wired = module.assembly.__dict__
     before = dict(wired)
 
     def replace_part(**parts: Any) -> None:
@@ -85,11 +85,11 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
     assert call("put-leaderboard", body=BODY).status == 201
     score(("ann", 5), ("bob", 7), ("ann", 1))
     offsets = {1_000_120: APPLIED, 1_000_121: DUPLICATE, 1_000_122: REJECTED[Reason.INVALID]}
-    module.wiring.progress.advance(
+    module.assembly.progress.advance(
         Position("score-events", 77, 1_000_123, 1_795_430_000_123), 1_795_430_001_000, offsets
     )
-    module.wiring.telemetry.note_lag("score-events", TopicLag(1_795_430_002_500, {77: 5}))
-    module.wiring.telemetry.count_repaired(3)
+    module.assembly.telemetry.note_lag("score-events", TopicLag(1_795_430_002_500, {77: 5}))
+    module.assembly.telemetry.count_repaired(3)
 
     found = scrape()
 
@@ -119,9 +119,9 @@ def test_a_day_that_is_closed_is_shown_with_the_windows_that_are_due(
 ) -> None:
     assert call("put-leaderboard", body=BODY).status == 201
     score(("ann", 5))
-    leaderboard = module.wiring.registry.leaderboard(leaderboard_id)
+    leaderboard = module.assembly.registry.leaderboard(leaderboard_id)
     yesterday = Day(day_of(now_ms()) - 1)
-    close(module.wiring.finals, leaderboard, yesterday, [daily(yesterday)])
+    close(module.assembly.finals, leaderboard, yesterday, [daily(yesterday)])
 
     found = scrape()
 

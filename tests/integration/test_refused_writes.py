@@ -89,8 +89,8 @@ def test_a_read_at_an_edge_of_the_calendar_leaves_every_leaderboard_moving(
     score(("ann", 2), ("bob", 9))
 
     assert shown(call) == ("live", {"bob": 9, "ann": 3})
-    leaderboard = module.wiring.registry.leaderboard(cup)
-    assert module.wiring.window_builder.reapply(leaderboard) == 0
+    leaderboard = module.assembly.registry.leaderboard(cup)
+    assert module.assembly.window_builder.reapply(leaderboard) == 0
     assert shown(call, query) == ("live", {})
 
 
@@ -123,15 +123,15 @@ def test_a_leaderboard_that_redis_answers_with_errors_says_so_and_ingest_goes_on
 ) -> None:
     redis.delete(keys.parts(cup, "all-time"))
     redis.set(keys.parts(cup, "all-time"), "no hash")
-    module.wiring.projector.take_refusals()
+    module.assembly.projector.take_refusals()
 
     score(("ann", 2), ("bob", 5))
 
-    assert module.wiring.projector.take_refusals() == 1
+    assert module.assembly.projector.take_refusals() == 1
     assert shown(call, "window=daily") == ("snapshot", {"bob": 5, "ann": 3})
     score(("bob", 5))
     with pytest.raises(CacheRefused):
-        module.wiring.window_builder.rebuild_leaderboard(module.wiring.registry.leaderboard(cup))
+        module.assembly.window_builder.rebuild_leaderboard(module.assembly.registry.leaderboard(cup))
     assert not redis.exists(keys.complete(cup)), "an apply that fails for good never leaves `live`"
 
 
@@ -139,7 +139,7 @@ def test_a_rebuild_that_is_ordered_heals_a_leaderboard_whatever_its_keys_hold(
     call: Call, score: Score, cup: str, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[bytes] = []
-    monkeypatch.setattr(module.wiring.repairs, "send", requests.extend)
+    monkeypatch.setattr(module.assembly.repairs, "send", requests.extend)
     for key in (keys.parts(cup, "all-time"), keys.ranges(cup), keys.disqualified(cup), keys.rebuild(cup)):
         redis.delete(key)
         redis.set(key, "garbage")
@@ -166,7 +166,7 @@ def test_a_leaderboard_is_reopened_only_once_redis_vouches_for_nothing_of_before
 
     body = {"name": "Cup", "aggregation": "sum"}
     with monkeypatch.context() as failing:
-        failing.setattr(module.wiring.redis, "evalsha", fail)
+        failing.setattr(module.assembly.redis, "evalsha", fail)
         answer = call("put-leaderboard", body=body)
     assert (answer.status, answer.json.get("type")) == (503, "urn:leaderboards:problem:cache-unavailable")
     assert call("get-leaderboard").status == 404
@@ -184,7 +184,7 @@ def test_what_one_leaderboards_cache_answers_keeps_no_other_waiting(
     assert call("put-leaderboard", path=path, body={"name": "Other", "aggregation": "sum"}).status == 201
     redis.set(keys.disqualified(cup), "no hash")
     redis.delete(keys.complete(other))
-    registry = module.wiring.registry
+    registry = module.assembly.registry
     mine = [registry.leaderboard(name) for name in (cup, other)]
     told: list[tuple[str, type[Exception]]] = []
     looking = repair(module, registry=type("Mine", (), {"leaderboards": lambda _self, _limit, _after: mine})())
@@ -192,22 +192,22 @@ def test_what_one_leaderboards_cache_answers_keeps_no_other_waiting(
     looking.anti_entropy(lambda name, error: told.append((name, type(error))))
 
     assert told == [(cup, CacheRefused)]
-    assert module.wiring.cache.is_complete(mine[1])
-    assert not module.wiring.cache.is_complete(mine[0])
+    assert module.assembly.cache.is_complete(mine[1])
+    assert not module.assembly.cache.is_complete(mine[0])
 
 
 def repair(module: Any, **others: Any) -> Repair:
     """The API's parts as functions/repair has them."""
-    wiring = module.wiring
+    assembly = module.assembly
     parts: dict[str, Any] = {
-        "registry": wiring.registry,
-        "leaderboards": wiring.leaderboards,
-        "reads": wiring.reads,
-        "cache": wiring.cache,
-        "builder": wiring.window_builder,
-        "on_demand": wiring.on_demand_builds,
-        "snapshots": wiring.snapshots,
-        "rounds": wiring.rounds,
+        "registry": assembly.registry,
+        "leaderboards": assembly.leaderboards,
+        "reads": assembly.reads,
+        "cache": assembly.cache,
+        "builder": assembly.window_builder,
+        "on_demand": assembly.on_demand_builds,
+        "snapshots": assembly.snapshots,
+        "rounds": assembly.rounds,
         "now_ms": now_ms,
     }
     return Repair(**parts | others)
@@ -230,7 +230,7 @@ def test_a_full_redis_is_a_snapshot_and_down_until_there_is_memory_again(
         ready = call("health", path="/health/ready", query="")
         assert (ready.status, ready.json["dependencies"]["redis"]["status"]) == (200, "down")
         told: list[Exception] = []
-        mine = [module.wiring.registry.leaderboard(cup)]
+        mine = [module.assembly.registry.leaderboard(cup)]
         looking = repair(module, registry=type("Mine", (), {"leaderboards": lambda _self, _limit, _after: mine})())
         assert looking.anti_entropy(lambda _, error: told.append(error)) == ({}, 0)
         assert [type(error) for error in told] == [CacheFull]
@@ -279,7 +279,7 @@ def test_the_api_shows_a_snapshot_while_redis_takes_no_write(
     call: Call, cup: str, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert shown(call) == ("live", {"ann": 1})
-    monkeypatch.setattr(module.wiring.cache, "_probed_ms", None)  # as after a second
+    monkeypatch.setattr(module.assembly.cache, "_probed_ms", None)  # as after a second
     redis.config_set("min-replicas-to-write", 1)
     try:
         assert shown(call) == ("snapshot", {"ann": 1})

@@ -68,12 +68,12 @@ class System:
         self.broker = Broker()
         self.modules = {name: importlib.import_module(f"functions.{name}.handler") for name in NAMES}
         for name in ("close", "redrive", "api"):
-            self.modules[name].wiring.__dict__["topic"] = self.broker
+            self.modules[name].assembly.__dict__["topic"] = self.broker
         self.ahead_ms = 2 * DAY_MS
         """How far closing's clock is ahead, so that today can be closed."""
         with pytest.MonkeyPatch.context() as ahead:
             ahead.setattr(shared.assembly, "now_ms", lambda: now_ms() + self.ahead_ms)
-            _ = self.modules["close"].wiring.closing
+            _ = self.modules["close"].assembly.closing
 
     def invoke(self, name: str, event: Any) -> Any:
         with self._calls.of(name):
@@ -101,8 +101,8 @@ class System:
 
     def queued(self, queue: str, name: str) -> Any:
         """The event of a message that waits on a queue, in a sample's place."""
-        sqs = self.modules["repair"].wiring.sqs
-        url = self.modules["repair"].wiring.settings
+        sqs = self.modules["repair"].assembly.sqs
+        url = self.modules["repair"].assembly.settings
         (message,) = sqs.receive_message(QueueUrl=getattr(url, queue), WaitTimeSeconds=5)["Messages"]
         event = sample(name)
         event["Records"] = [event["Records"][0] | {"body": message["Body"]}]
@@ -180,7 +180,7 @@ def ingest(system: System) -> None:
         system.play("much", POINTS_MAX, "x" * INLINE_BYTES_MAX)
     system.play("", 1, "x" * INLINE_BYTES_MAX)
     with pytest.MonkeyPatch.context() as away:
-        away.setattr(system.modules["ingest"].wiring.cache, "apply", _unavailable)
+        away.setattr(system.modules["ingest"].assembly.cache, "apply", _unavailable)
         system.play("ann", 1)
 
 
@@ -232,7 +232,7 @@ def interrupted_uploads(system: System, name: str) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uploads, "PART_BYTES", 10)
-        patch.setattr(system.modules[name].wiring.s3, "complete_multipart_upload", fail)
+        patch.setattr(system.modules[name].assembly.s3, "complete_multipart_upload", fail)
         yield
 
 
@@ -252,7 +252,7 @@ def skip_an_offset(system: System) -> None:
 
 def leave_a_topic(system: System) -> None:
     """All of which was committed, so that closing forgets it."""
-    system.modules["close"].wiring.coverage._losses.note_ends("former", {})
+    system.modules["close"].assembly.coverage._losses.note_ends("former", {})
 
 
 def finish(system: System) -> None:
@@ -264,7 +264,7 @@ def finish(system: System) -> None:
         assert system.close() == 0
     assert system.close() > 0
     for name in ("ingest", "api"):
-        system.modules[name].wiring.leaderboards.forget_all()  # as time does
+        system.modules[name].assembly.leaderboards.forget_all()  # as time does
     today = format_instant(now_ms())[:10]
     system.ask("rankings", rawQueryString=f"window=daily&date={today}")
     system.ask("result-versions", rawQueryString=f"window=daily&date={today}")

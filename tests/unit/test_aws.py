@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from shared import clients as aws
-from shared.assembly import TRUTH_ATTEMPTS, Wiring
+from shared.assembly import TRUTH_ATTEMPTS, Assembly
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
 from shared.files.upload import PART_BYTES, Upload
@@ -65,8 +65,8 @@ def test_an_example_states_retries_and_time_limits(file: Path) -> None:
 def test_a_clients_retries_and_time_limits_are_stated(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}.items():
         monkeypatch.setenv(variable, value)
-    wiring = Wiring(load(COMPLETE))
-    made: Any = wiring.dead_letters._s3 if client == "s3 of dead letters" else getattr(wiring, client)
+    assembly = Assembly(load(COMPLETE))
+    made: Any = assembly.dead_letters._s3 if client == "s3 of dead letters" else getattr(assembly, client)
 
     stated = made.meta.config._user_provided_options
 
@@ -75,7 +75,7 @@ def test_a_clients_retries_and_time_limits_are_stated(client: str, monkeypatch: 
 
 
 def test_the_registrys_retries_and_time_limits_are_stated() -> None:
-    registry: Any = Wiring(load(COMPLETE)).registry
+    registry: Any = Assembly(load(COMPLETE)).registry
     connection = registry._connection
 
     assert (connection._connect_timeout_seconds, connection._read_timeout_seconds) == (1, 5)

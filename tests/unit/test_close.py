@@ -55,8 +55,8 @@ def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pyt
     def finished(_has_time: Callable[[], bool]) -> Run:
         return run
 
-    module.wiring.lag = SimpleNamespace(note=lambda: None, check_settings=list)
-    module.wiring.closing = SimpleNamespace(run=finished)
+    module.assembly.lag = SimpleNamespace(note=lambda: None, check_settings=list)
+    module.assembly.closing = SimpleNamespace(run=finished)
     with pytest.raises(ExceptionGroup):
         module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
 
@@ -71,8 +71,8 @@ def test_what_is_lost_is_told_though_it_blocks_nothing_yet(
 ) -> None:
     run = Run()
     run.lost = Missing(True, "partition 3 of score-events lost the records from 8 to 10")
-    module.wiring.lag = SimpleNamespace(note=lambda: None, check_settings=list)
-    module.wiring.closing = SimpleNamespace(run=lambda _: run)
+    module.assembly.lag = SimpleNamespace(note=lambda: None, check_settings=list)
+    module.assembly.closing = SimpleNamespace(run=lambda _: run)
 
     module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
 
@@ -85,8 +85,8 @@ def test_wrong_settings_of_the_topic_are_measured_and_told(
     module: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong = ["cleanup.policy must be delete, not compact: compaction removes events"]
-    module.wiring.lag = SimpleNamespace(note=lambda: None, check_settings=lambda: wrong)
-    module.wiring.closing = SimpleNamespace(run=lambda _: Run())
+    module.assembly.lag = SimpleNamespace(note=lambda: None, check_settings=lambda: wrong)
+    module.assembly.closing = SimpleNamespace(run=lambda _: Run())
 
     module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
 
@@ -98,7 +98,7 @@ def test_wrong_settings_of_the_topic_are_measured_and_told(
 
 def test_what_is_acknowledged_as_lost_is_named_by_partition_and_offset(module: Any) -> None:
     acknowledged: list[tuple[int, int, int | None]] = []
-    module.wiring.coverage = SimpleNamespace(acknowledge=lambda *place: acknowledged.append(place))
+    module.assembly.coverage = SimpleNamespace(acknowledge=lambda *place: acknowledged.append(place))
 
     module.handler(msgspec.json.decode((EVENTS / "close-acknowledge.json").read_bytes()), CONTEXT)
 
@@ -107,7 +107,7 @@ def test_what_is_acknowledged_as_lost_is_named_by_partition_and_offset(module: A
 
 @pytest.mark.parametrize("lost", [{}, {"partition": 3}, {"partition": -1, "until": 5}, {"partition": "3", "until": 5}])
 def test_an_acknowledgement_that_does_not_name_them_is_refused(module: Any, lost: dict[str, Any]) -> None:
-    module.wiring.coverage = SimpleNamespace()
+    module.assembly.coverage = SimpleNamespace()
 
     with pytest.raises(msgspec.ValidationError):
         module.handler({"acknowledge": lost}, CONTEXT)

@@ -152,7 +152,7 @@ def handle(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any],
     for name, setting in ENVIRONMENT.items():
         monkeypatch.setenv(name, setting)
     module = importlib.import_module("functions.ingest.handler")
-    monkeypatch.setitem(vars(module.wiring), "ingest", service)
+    monkeypatch.setitem(vars(module.assembly), "ingest", service)
     return lambda event: module.handler(event, CONTEXT)
 
 
@@ -269,8 +269,8 @@ def test_a_producers_time_is_trusted_only_where_the_setting_says_so(
     for name, setting in ENVIRONMENT.items():
         monkeypatch.setenv(name, setting)
     module = importlib.import_module("functions.ingest.handler")
-    settings = replace(module.wiring.settings, kafka_timestamp_type=trusted)
-    monkeypatch.setattr(module, "wiring", SimpleNamespace(ingest=service, settings=settings, projector=service))
+    settings = replace(module.assembly.settings, kafka_timestamp_type=trusted)
+    monkeypatch.setattr(module, "assembly", SimpleNamespace(ingest=service, settings=settings, projector=service))
 
     module.handler(sample("untrusted-timestamp"), CONTEXT)
 

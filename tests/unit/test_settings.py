@@ -11,7 +11,7 @@ from confluent_kafka import Consumer
 from moto import mock_aws
 
 from infra.local.config import POSITIVE, Config, InvalidConfiguration, Ports, from_environment
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.settings import InvalidSettings, Settings, load
 
 COMPLETE = Config(Path("state"), Path("packages"), Ports()).environment()
@@ -171,7 +171,7 @@ def test_a_secret_may_be_given_by_reference() -> None:
 
     assert settings.cursor_signing_key == b"k" * 32
     assert settings.redis_password == "hush"
-    assert Wiring(settings).redis.connection_pool.connection_kwargs["password"] == "hush"
+    assert Assembly(settings).redis.connection_pool.connection_kwargs["password"] == "hush"
 
 
 @pytest.mark.usefixtures("stores")

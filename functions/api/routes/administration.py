@@ -20,7 +20,7 @@ from functions.api.openapi import described, operation
 from functions.api.params import Finder, read_query, to_user_id
 from functions.api.problems import NeverDisqualified
 from functions.api.views import answer
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.domain.audit import AuditAction
 from shared.messaging.queues import RedriveFilter
 
@@ -36,7 +36,7 @@ _FRESH: Final = {"cache-control": "no-store"}
 _TAGS: Final[list[str | Enum]] = ["administration"]
 
 
-def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """Audit entries of players."""
 
     @app.post(
@@ -49,7 +49,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         """Take a player out of every ranking. Their events stay; a result that they stand in gets another version."""
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
-        act, _ = wiring.disqualifications.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
+        act, _ = assembly.disqualifications.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
         return answer(to_audit_entry_view(act), 200, _FRESH)
 
     @app.post(
@@ -66,13 +66,13 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         """Put a disqualified player back, with everything that they have scored meanwhile."""
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
-        act, _ = wiring.disqualifications.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
+        act, _ = assembly.disqualifications.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
         if act is None:
             raise NeverDisqualified(f"{user_id!r} was never disqualified in {leaderboard.id}")
         return answer(to_audit_entry_view(act), 200, _FRESH)
 
 
-def register_trail(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+def register_trail(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """What is known of acts."""
 
     @app.get(
@@ -84,7 +84,7 @@ def register_trail(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     async def disqualified(request: Request) -> Response:
         """Who is disqualified now."""
         leaderboard = finder.leaderboard(request)
-        out = wiring.disqualified_players.now(leaderboard.id)
+        out = assembly.disqualified_players.now(leaderboard.id)
         return answer(DisqualifiedView(leaderboard.id, out.audit_sequence, sorted(out.user_ids)), 200, _FRESH)
 
     @app.get(
@@ -97,13 +97,13 @@ def register_trail(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         """The audit trail of administration: who did what, when and why."""
         query = read_query(request, AuditLogQuery)
         leaderboard_id = finder.leaderboard(request).id
-        found = list(wiring.audit_log.read(leaderboard_id, query.after, query.limit + 1))
+        found = list(assembly.audit_log.read(leaderboard_id, query.after, query.limit + 1))
         page = [to_audit_entry_view(act) for act in found[: query.limit]]
         following = page[-1].number if len(found) > len(page) else None
         return answer(AuditLogView(leaderboard_id, page, following), 200, _FRESH)
 
 
-def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """What is done when something went wrong."""
 
     @app.post(
@@ -123,10 +123,10 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         leaderboard = finder.leaderboard(request, now=True)
         window = body.to_window()
         subject = None if window is None else window.id
-        act = wiring.disqualifications.note(
+        act = assembly.disqualifications.note(
             leaderboard.id, AuditAction.REBUILD, caller(request).subject, reason=body.reason, subject=subject
         )
-        wiring.rebuild_requests.request(leaderboard, window)
+        assembly.rebuild_requests.request(leaderboard, window)
         return answer(to_audit_entry_view(act), 202, _FRESH)
 
     @app.get(
@@ -138,7 +138,9 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     async def rebuild_progress(request: Request) -> Response:
         """Whether the live windows hold all of the truth, or how far their rebuild is."""
         leaderboard = finder.leaderboard(request, now=True)
-        return answer(to_rebuild_view(leaderboard.id, wiring.window_builder.rebuild_progress(leaderboard)), 200, _FRESH)
+        return answer(
+            to_rebuild_view(leaderboard.id, assembly.window_builder.rebuild_progress(leaderboard)), 200, _FRESH
+        )
 
     @app.post(
         _REDRIVE,
@@ -149,11 +151,11 @@ def register_repairs(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
     async def redrive(request: Request, body: RedriveBody) -> Response:
         """Send dead letters of the leaderboard back to the topic; ask again until it is `complete`."""
         leaderboard = finder.leaderboard(request, now=True)
-        act = wiring.disqualifications.note(
+        act = assembly.disqualifications.note(
             leaderboard.id, AuditAction.REDRIVE, caller(request).subject, reason=body.reason, subject=body.rejected_as
         )
         started_ms = finder.now_ms()
-        done = wiring.redrive.run(
+        done = assembly.redrive.run(
             RedriveFilter(body.rejected_as, leaderboard.id), lambda: finder.now_ms() - started_ms < REDRIVE_TIME_MS
         )
         return answer(

@@ -13,7 +13,7 @@ from functions.api.openapi import described, operation
 from functions.api.params import Finder, is_export_id, read_query
 from functions.api.problems import InvalidRequest, UnknownExport
 from functions.api.views import ExportView, answer
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.domain.calendar import Window
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
@@ -26,7 +26,7 @@ _ASK: Final = "/leaderboards/{id}/export"
 _JOB: Final = "/leaderboards/{id}/exports/{exportId}"
 
 
-def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """Export jobs."""
     tags: list[str | Enum] = ["exports"]
 
@@ -41,14 +41,14 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         query = read_query(request, ExportQuery)
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
-        job = wiring.exports.ask(leaderboard, window, _to_request(window, query))
+        job = assembly.exports.ask(leaderboard, window, _to_request(window, query))
         headers: dict[str, str] = {}
         wait_ms = willing_ms(request)
         if wait_ms is not None:
-            with wiring.waits.granted(affordable_ms(request, wait_ms)) as granted:
+            with assembly.waits.granted(affordable_ms(request, wait_ms)) as granted:
                 if granted:
                     headers |= applied(wait_ms)
-                    job = await _ended(wiring, leaderboard, job, affordable_ms(request, wait_ms))
+                    job = await _ended(assembly, leaderboard, job, affordable_ms(request, wait_ms))
         if job.state == "done" and job.url is not None:
             return answer(_to_view(leaderboard.id, job), 303, headers | {"location": job.url})
         headers["location"] = f"/leaderboards/{leaderboard.id}/exports/{job.id}"
@@ -59,18 +59,18 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         """How far an export is; with `url` and `manifest` once it is done."""
         leaderboard = finder.leaderboard(request)
         export_id = request.path_params["exportId"]
-        found = wiring.exports.job(leaderboard.id, export_id) if is_export_id(export_id) else None
+        found = assembly.exports.job(leaderboard.id, export_id) if is_export_id(export_id) else None
         if found is None:
             raise UnknownExport(f"{leaderboard.id} has no such export")
         return answer(_to_view(leaderboard.id, found))
 
 
-async def _ended(wiring: Wiring, leaderboard: Leaderboard, job: ExportJob, wait_ms: int) -> ExportJob:
+async def _ended(assembly: Assembly, leaderboard: Leaderboard, job: ExportJob, wait_ms: int) -> ExportJob:
     """The job once it is done or failed, or when the time is over."""
     end_s = time.monotonic() + wait_ms / 1000
     while job.state in ("queued", "running") and time.monotonic() + LOOK_EVERY_S <= end_s:
         await asyncio.sleep(LOOK_EVERY_S)
-        job = wiring.exports.job(leaderboard.id, job.id) or job
+        job = assembly.exports.job(leaderboard.id, job.id) or job
     return job
 
 

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from functions.api.openapi import described
 from functions.api.views import DependencyView, HealthView, answer
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.telemetry import logger
 
 PROBE_TIMEOUT_MS: Final = 1_500
@@ -67,44 +67,44 @@ def _since_ms(start: float) -> float:
     return round((time.perf_counter() - start) * 1000, 1)
 
 
-def _read_registry(wiring: Wiring) -> None:
-    wiring.registry.leaderboard(PROBED_ID)
+def _read_registry(assembly: Assembly) -> None:
+    assembly.registry.leaderboard(PROBED_ID)
 
 
-def _ping_redis(wiring: Wiring) -> None:
-    wiring.cache.ping()
+def _ping_redis(assembly: Assembly) -> None:
+    assembly.cache.ping()
 
 
-def _ping_queues(wiring: Wiring) -> None:
-    for queue in (wiring.repairs, wiring.export_queue, wiring.dead_letters.queue):
+def _ping_queues(assembly: Assembly) -> None:
+    for queue in (assembly.repairs, assembly.export_queue, assembly.dead_letters.queue):
         queue.ping()
 
 
-def _ping_s3(wiring: Wiring) -> None:
-    wiring.downloads.ping()
+def _ping_s3(assembly: Assembly) -> None:
+    assembly.downloads.ping()
 
 
 class WrongSettings(Exception):
     """The topic has settings under which events may be lost or refused; the message says which."""
 
 
-def _look_at_topic(wiring: Wiring) -> None:
+def _look_at_topic(assembly: Assembly) -> None:
     """The last look of the close function: this one may have no way to the broker."""
-    settings = wiring.telemetry.noted(wiring.settings.kafka_topic).settings
+    settings = assembly.telemetry.noted(assembly.settings.kafka_topic).settings
     if settings is not None and settings.wrong:
         raise WrongSettings("; ".join(settings.wrong))
 
 
-def register(app: FastAPI, wiring: Wiring, probes: Probes | None = None) -> None:
+def register(app: FastAPI, assembly: Assembly, probes: Probes | None = None) -> None:
     """The three questions that are asked of a service."""
     tags: list[str | Enum] = ["health"]
     asked = probes or Probes(
         {
-            "dynamodb": partial(_read_registry, wiring),
-            "redis": partial(_ping_redis, wiring),
-            "queues": partial(_ping_queues, wiring),
-            "s3": partial(_ping_s3, wiring),
-            "topic": partial(_look_at_topic, wiring),
+            "dynamodb": partial(_read_registry, assembly),
+            "redis": partial(_ping_redis, assembly),
+            "queues": partial(_ping_queues, assembly),
+            "s3": partial(_ping_s3, assembly),
+            "topic": partial(_look_at_topic, assembly),
         }
     )
 

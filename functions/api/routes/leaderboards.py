@@ -21,7 +21,7 @@ from functions.api.views import (
     to_leaderboard_view,
     to_period_view,
 )
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.domain.audit import AuditAction
 
 _ALL: Final = "/leaderboards"
@@ -30,7 +30,9 @@ _PERIODS: Final = "/leaderboards/{id}/periods"
 _PERIOD: Final = "/leaderboards/{id}/periods/{periodId}"
 
 
-def register(app: FastAPI, wiring: Wiring, finder: Finder, definitions: Definitions, now_ms: Callable[[], int]) -> None:
+def register(
+    app: FastAPI, assembly: Assembly, finder: Finder, definitions: Definitions, now_ms: Callable[[], int]
+) -> None:
     """Leaderboards."""
     tags: list[str | Enum] = ["leaderboards"]
 
@@ -56,7 +58,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, definitions: Definiti
     async def listing(request: Request) -> Response:
         """All leaderboards that are not deleted."""
         query = read_query(request, ListQuery)
-        found = list(wiring.registry.leaderboards(query.limit + 1, query.after))
+        found = list(assembly.registry.leaderboards(query.limit + 1, query.after))
         page = found[: query.limit]
         following = page[-1].id if len(found) > len(page) else None
         return answer(LeaderboardsView([to_leaderboard_view(one) for one in page], following))
@@ -75,7 +77,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, definitions: Definiti
         return Response(status_code=204)
 
 
-def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: Definitions) -> None:
+def register_periods(app: FastAPI, assembly: Assembly, finder: Finder, definitions: Definitions) -> None:
     """Periods of a leaderboard."""
     tags: list[str | Enum] = ["periods"]
 
@@ -89,14 +91,14 @@ def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: 
         """Register or change a period."""
         period = body.to_period(check_id(request.path_params["periodId"], "periodId"))
         leaderboard = finder.leaderboard(request, now=True)
-        before = wiring.registry.period(leaderboard.id, period.id)
+        before = assembly.registry.period(leaderboard.id, period.id)
         if before != period:
             if before is None:
                 definitions.check_room(leaderboard)
-            wiring.disqualifications.note(
+            assembly.disqualifications.note(
                 leaderboard.id, AuditAction.DEFINE_PERIOD, caller(request).subject, subject=period.id
             )
-            wiring.registry.save_period(leaderboard.id, period)
+            assembly.registry.save_period(leaderboard.id, period)
             finder.forget_period(leaderboard.id, period.id)
             if before is not None:
                 definitions.forget(leaderboard, before)
@@ -114,25 +116,25 @@ def register_periods(app: FastAPI, wiring: Wiring, finder: Finder, definitions: 
     async def listing(request: Request) -> Response:
         """All periods of a leaderboard."""
         leaderboard = finder.leaderboard(request)
-        return answer(PeriodsView([to_period_view(one) for one in wiring.registry.periods(leaderboard.id)]))
+        return answer(PeriodsView([to_period_view(one) for one in assembly.registry.periods(leaderboard.id)]))
 
     @app.get(_PERIOD, tags=tags, responses={200: described(PeriodView, "The period")}, openapi_extra=operation(_PERIOD))
     async def get(request: Request) -> Response:
         """A period, as it is now."""
         leaderboard = finder.leaderboard(request)
-        return answer(to_period_view(read_period(wiring.registry, leaderboard.id, request.path_params["periodId"])))
+        return answer(to_period_view(read_period(assembly.registry, leaderboard.id, request.path_params["periodId"])))
 
     @app.delete(_PERIOD, tags=tags, status_code=204, response_description="Forgotten", openapi_extra=operation(_PERIOD))
     async def delete(request: Request) -> Response:
         """Forget a period. Its dates can still be ranked as a custom range."""
         leaderboard = finder.leaderboard(request)
         period_id = request.path_params["periodId"]
-        found = wiring.registry.period(leaderboard.id, period_id) if is_id(period_id) else None
+        found = assembly.registry.period(leaderboard.id, period_id) if is_id(period_id) else None
         if found is not None:
-            wiring.disqualifications.note(
+            assembly.disqualifications.note(
                 leaderboard.id, AuditAction.DELETE_PERIOD, caller(request).subject, subject=period_id
             )
-        if found is None or not wiring.registry.delete_period(leaderboard.id, period_id):
+        if found is None or not assembly.registry.delete_period(leaderboard.id, period_id):
             raise UnknownPeriod(f"{leaderboard.id} has no such period")
         finder.forget_period(leaderboard.id, period_id)
         definitions.forget(leaderboard, found)

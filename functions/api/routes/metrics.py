@@ -14,7 +14,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Response
 
 from shared.admin.gauges import Gauges
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.telemetry import logger
 
 GROUP_TIMEOUT_MS: Final = 2_000
@@ -60,7 +60,7 @@ class Bounded:
         return before is not None and not before.done()
 
 
-def register(app: FastAPI, wiring: Wiring, bounded: Bounded | None = None) -> None:
+def register(app: FastAPI, assembly: Assembly, bounded: Bounded | None = None) -> None:
     """The route that is scraped."""
     tags: list[str | Enum] = ["metrics"]
     runs = bounded or Bounded()
@@ -72,7 +72,7 @@ def register(app: FastAPI, wiring: Wiring, bounded: Bounded | None = None) -> No
         """Counts and state of the service, of the first 100 leaderboards by id; what is out of reach is left out."""
         from functions.api.exposition import CONTENT_TYPE, Scrape, to_text  # noqa: PLC0415 - cold starts don't pay
 
-        gauges: Gauges = wiring.gauges
+        gauges: Gauges = assembly.gauges
         answers = runs.run({"dynamodb": gauges.truth, "queues": gauges.dead_letters_waiting})
         truth = answers.get("dynamodb")
         shown = () if truth is None else truth.leaderboards

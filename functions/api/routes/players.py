@@ -28,7 +28,7 @@ from functions.api.views import (
     to_window_view,
     window_view,
 )
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.domain.calendar import format_day
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
@@ -43,7 +43,7 @@ _FRESH: Final = {"cache-control": "no-cache"}
 """These are read to check something: never from a cache."""
 
 
-def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """What stands below a player; before the player's own route, which takes all that follows `players/`."""
 
     @app.get(
@@ -57,7 +57,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         read_query(request, NoQuery)
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)
-        found = wiring.players.windows(leaderboard, user_id)
+        found = assembly.players.windows(leaderboard, user_id)
         told = [_to_player_window_view(one) for one in found.windows]
         pending = [_to_pending_window_view(one, finder.now_ms()) for one in found.pending]
         headers = _FRESH | ({"retry-after": str(ASK_AGAIN_S)} if pending else {})
@@ -74,7 +74,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         query = read_query(request, EventsQuery)
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)
-        found = wiring.players.events(leaderboard, user_id, query.after, query.limit + 1)
+        found = assembly.players.events(leaderboard, user_id, query.after, query.limit + 1)
         if not found and query.after is None:
             raise UnknownPlayer(f"{user_id!r} has no events in {leaderboard.id}")
         page = [_to_event_view(one) for one in found[: query.limit]]
@@ -82,7 +82,7 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         return answer(EventsView(leaderboard.id, user_id, page, following), 200, _FRESH)
 
 
-def register_explanation(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+def register_explanation(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """Why a player stands where they stand; likewise before the player's own route."""
 
     @app.get(
@@ -97,7 +97,7 @@ def register_explanation(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
-        found = wiring.players.explain(leaderboard, window, user_id)
+        found = assembly.players.explain(leaderboard, window, user_id)
         if found is None:
             raise UnknownPlayer(f"{user_id!r} has no points in {window.id} of {leaderboard.id}")
         return answer(_to_explanation_view(found), 200, _FRESH)

@@ -14,7 +14,7 @@ from functions.api.openapi import building, described, not_modified, operation
 from functions.api.params import Finder, check_combination, read_query, read_ranking_query, to_user_id
 from functions.api.problems import UnknownPlayer
 from functions.api.views import NeighboursView, PlayerView, RankingView, to_entry_views, to_window_view
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.domain.calendar import Window
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
@@ -31,7 +31,7 @@ _TAGS: Final[list[str | Enum]] = ["rankings"]
 
 # `async def` around blocking calls, here and in every route: a function serves one request at a time, so nobody else
 # waits for its loop, while `def` costs a hop to a thread pool: 0.9 ms instead of 0.2 ms for an empty route.
-def register(app: FastAPI, wiring: Wiring, finder: Finder, conditional: ConditionalReads) -> None:
+def register(app: FastAPI, assembly: Assembly, finder: Finder, conditional: ConditionalReads) -> None:
     """Pages."""
 
     @app.get(
@@ -50,13 +50,13 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder, conditional: Conditio
         check_combination(query)
         leaderboard = finder.leaderboard(request)
         if query.user_ids is not None:
-            read = partial(_read_players, wiring, leaderboard, finder.window(leaderboard, query), query.user_ids)
+            read = partial(_read_players, assembly, leaderboard, finder.window(leaderboard, query), query.user_ids)
         else:
-            read = partial(_read_page, wiring, leaderboard, *finder.selection(leaderboard, query, label))
+            read = partial(_read_page, assembly, leaderboard, *finder.selection(leaderboard, query, label))
         return await conditional.respond(request, leaderboard, read)
 
 
-def register_player(app: FastAPI, wiring: Wiring, finder: Finder, conditional: ConditionalReads) -> None:
+def register_player(app: FastAPI, assembly: Assembly, finder: Finder, conditional: ConditionalReads) -> None:
     """One player. Their route takes all that follows `players/`, so whatever stands below it is registered before."""
     found: Mapping[int | str, dict[str, Any]] = {
         200: described(NeighboursView, "The player and the entries around theirs", conditional=True),
@@ -68,7 +68,7 @@ def register_player(app: FastAPI, wiring: Wiring, finder: Finder, conditional: C
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
         return await conditional.respond(
-            request, leaderboard, partial(_read_player, wiring, leaderboard, window, user_id, query.context)
+            request, leaderboard, partial(_read_player, assembly, leaderboard, window, user_id, query.context)
         )
 
     @app.get(
@@ -91,13 +91,13 @@ def register_player(app: FastAPI, wiring: Wiring, finder: Finder, conditional: C
         return await respond(request, query, to_user_id(request.path_params["userId"]))
 
 
-def _read_page(wiring: Wiring, leaderboard: Leaderboard, window: Window, selection: Selection) -> ConditionalAnswer:
-    ranking = wiring.rankings.select(leaderboard, window, selection)
+def _read_page(assembly: Assembly, leaderboard: Leaderboard, window: Window, selection: Selection) -> ConditionalAnswer:
+    ranking = assembly.rankings.select(leaderboard, window, selection)
     filters = filters_of(selection)
 
     def cursor(entry: Entry, *, backward: bool) -> str:
         place = (entry.user_id, entry.score, entry.reached_at_ms)
-        return wiring.cursors.write(Cursor(leaderboard.id, window.id, backward, *place, filters))
+        return assembly.cursors.write(Cursor(leaderboard.id, window.id, backward, *place, filters))
 
     entries = ranking.entries
     following = cursor(entries[-1], backward=False) if ranking.has_next else None
@@ -106,9 +106,9 @@ def _read_page(wiring: Wiring, leaderboard: Leaderboard, window: Window, selecti
 
 
 def _read_players(
-    wiring: Wiring, leaderboard: Leaderboard, window: Window, user_ids: tuple[str, ...]
+    assembly: Assembly, leaderboard: Leaderboard, window: Window, user_ids: tuple[str, ...]
 ) -> ConditionalAnswer:
-    ranking = wiring.rankings.players(leaderboard, window, user_ids)
+    ranking = assembly.rankings.players(leaderboard, window, user_ids)
     present = {entry.user_id for entry in ranking.entries}
     view = _to_view(leaderboard, ranking, None, None)
     view.missing = [user_id for user_id in user_ids if user_id not in present]
@@ -116,9 +116,9 @@ def _read_players(
 
 
 def _read_player(
-    wiring: Wiring, leaderboard: Leaderboard, window: Window, user_id: str, context: int
+    assembly: Assembly, leaderboard: Leaderboard, window: Window, user_id: str, context: int
 ) -> ConditionalAnswer:
-    found = wiring.rankings.player(leaderboard, window, user_id, context)
+    found = assembly.rankings.player(leaderboard, window, user_id, context)
     if found is None:
         raise UnknownPlayer(f"{user_id!r} has no points in {window.id} of {leaderboard.id}")
     ranking = found.ranking

@@ -11,7 +11,7 @@ from functions.api.openapi import described, operation
 from functions.api.params import Finder, read_query
 from functions.api.problems import NeverFinal, NotFinal
 from functions.api.views import answer
-from shared.assembly import Wiring
+from shared.assembly import Assembly
 from shared.closing.first_days import first_possible_day
 from shared.domain.calendar import Window, WindowKind
 from shared.domain.rules import Leaderboard
@@ -22,7 +22,7 @@ _HEADERS: Final = {"cache-control": "private, no-store"}
 """Its links are as good as the files for a while."""
 
 
-def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
+def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """Results."""
     tags: list[str | Enum] = ["exports"]
 
@@ -40,9 +40,9 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         query = read_query(request, WindowQuery)
         leaderboard = finder.leaderboard(request, or_deleted=True)
         window = finder.window(leaderboard, query)
-        found = wiring.result_versions.latest(leaderboard, window)
+        found = assembly.result_versions.latest(leaderboard, window)
         if found is None:
-            _check_becomes_final(wiring, leaderboard, window)
+            _check_becomes_final(assembly, leaderboard, window)
             raise NotFinal(f"{window.id} of {leaderboard.id} is not final; a notice tells when it is")
         return answer(to_result_view(leaderboard.id, window, found), headers=_HEADERS)
 
@@ -57,18 +57,18 @@ def register(app: FastAPI, wiring: Wiring, finder: Finder) -> None:
         query = read_query(request, WindowQuery)
         leaderboard = finder.leaderboard(request, or_deleted=True)
         window = finder.window(leaderboard, query)
-        found = [to_result_version_view(one) for one in wiring.result_versions.find(leaderboard, window)]
+        found = [to_result_version_view(one) for one in assembly.result_versions.find(leaderboard, window)]
         return answer(ResultVersionsView(leaderboard.id, window.id, found), headers=_HEADERS)
 
 
-def _check_becomes_final(wiring: Wiring, leaderboard: Leaderboard, window: Window) -> None:
+def _check_becomes_final(assembly: Assembly, leaderboard: Leaderboard, window: Window) -> None:
     """Raises NeverFinal for a window that has no end, that nobody has registered, or that was over too early."""
     if window.kind is WindowKind.ALL_TIME:
         raise NeverFinal("all time never ends: ask for a day, a week or a registered period", "window")
     if window.kind is WindowKind.CUSTOM:
-        if all(period.window != window for period in wiring.registry.periods(leaderboard.id)):
+        if all(period.window != window for period in assembly.registry.periods(leaderboard.id)):
             raise NeverFinal(f"no period of {window.id} is registered: register one, and it becomes final", "window")
-    elif not leaderboard.owes(window) or window.last < first_possible_day(wiring.registry, leaderboard):
+    elif not leaderboard.owes(window) or window.last < first_possible_day(assembly.registry, leaderboard):
         raise NeverFinal(
             f"{window.id} was over before the first event of {leaderboard.id}: there will be no result", "window"
         )

@@ -8,7 +8,7 @@ import pytest
 from infra.local.config import Config as LocalConfig
 from infra.local.config import free_ports
 from shared import settings
-from shared.assembly import S3_ENDPOINTS, Wiring
+from shared.assembly import S3_ENDPOINTS, Assembly
 
 KEY = "exports/cup/2026-W48/file.csv"
 
@@ -25,9 +25,9 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dict[str, str
 
 @pytest.mark.parametrize("region", ["eu-central-1", "us-east-1", "ap-southeast-4"])
 def test_a_link_names_the_host_of_the_buckets_own_region(environment: dict[str, str], region: str) -> None:
-    wiring = Wiring(settings.load(environment | {"AWS_REGION": region}))
+    assembly = Assembly(settings.load(environment | {"AWS_REGION": region}))
 
-    url = urlsplit(wiring.downloads.url("cup", KEY))
+    url = urlsplit(assembly.downloads.url("cup", KEY))
 
     assert (url.scheme, url.netloc) == ("https", f"cup-exports.s3.{region}.amazonaws.com")
     assert url.path == f"/{KEY}"
@@ -39,7 +39,7 @@ def test_a_link_to_a_server_of_our_own_has_the_bucket_in_its_path(
 ) -> None:
     monkeypatch.setenv(variable, "http://aws:4566")
 
-    url = urlsplit(Wiring(settings.load(environment)).downloads.url("cup", KEY))
+    url = urlsplit(Assembly(settings.load(environment)).downloads.url("cup", KEY))
 
     assert (url.scheme, url.netloc) == ("http", "aws:4566")
     assert url.path == f"/cup-exports/{KEY}"
