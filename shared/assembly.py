@@ -480,12 +480,12 @@ class Assembly:
     @cached_property
     def closing(self) -> "Closing":
         """The use case of functions/close."""
-        from shared.closing.days import DaySealing  # noqa: PLC0415
         from shared.closing.finalizer import Finalizer  # noqa: PLC0415
+        from shared.closing.sealing import DaySealing  # noqa: PLC0415
         from shared.closing.service import Closing  # noqa: PLC0415 - as above
         from shared.closing.steps import ClosingSteps  # noqa: PLC0415
 
-        finishing = Finalizer(
+        finalizer = Finalizer(
             reads=self.reads,
             cache=self.cache,
             builder=self.window_builder,
@@ -502,8 +502,10 @@ class Assembly:
             work=self.work_list,
             audit_log=self.audit_log,
             disqualifications=self.disqualifications,
-            finishing=finishing,
-            notices=Notifications(self.sns, self.settings.result_topic_arn) if self.settings.result_topic_arn else None,
+            finalizer=finalizer,
+            notifications=Notifications(self.sns, self.settings.result_topic_arn)
+            if self.settings.result_topic_arn
+            else None,
         )
         return Closing(
             registry=self.registry,

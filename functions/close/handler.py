@@ -1,6 +1,6 @@
-"""Closing of buckets and windows. Triggered by a schedule; asks Kafka, reads Redis, writes DynamoDB and S3.
+"""Closing of days and windows. Triggered by a schedule; asks Kafka, reads Redis, writes DynamoDB and S3.
 
-Somebody may also invoke it by hand, to go on without records that the topic has lost.
+An operator may also invoke it by hand, to acknowledge records that the topic has lost.
 """
 
 from collections import Counter
@@ -12,46 +12,48 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
 from shared.assembly import Assembly, now_ms
-from shared.closing.runs import Cause, Run
+from shared.closing.runs import Cause, ClosingRun
 from shared.telemetry import logger, metrics, tracer
 
 WINDOW_TIME_MS: Final = 120_000
-"""Time that a window may take; with less of it left, the rest is for the next run."""
+"""Time that a window may take; with less than that left, the run ends and the next one does the rest."""
 
 assembly = Assembly(settings.load())
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Records that are lost for good: docs/runbook.md, records-lost."""
+    """Accepts that records are lost for good: docs/runbook.md, records-lost."""
 
     partition: Annotated[int, msgspec.Meta(ge=0)]
     until: Annotated[int, msgspec.Meta(ge=1)]
     """The first offset that the partition still has."""
     topic: str | None = None
-    """A former topic, where its records are meant."""
+    """A former topic; the current one if None."""
 
 
 @metrics.log_metrics
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Close what can be closed, finish what is due; or go on without the records that the event acknowledges as lost.
+    """Seal days and finalize windows that are due; or acknowledge the loss that the event names.
 
-    Notes how far the commits are behind and what is wrong with the topic's settings, for a scrape. Raises, at the end,
-    whatever kept a leaderboard from being looked after and will not pass by itself.
+    Also records, for metrics and `GET /health`, the lag of each partition and what is wrong with the topic's settings.
 
     Metrics: WindowsFinal, Blocked and for each cause Blocked_<cause>, ClosingDelay in ms of what has waited longest,
-    Lost: 1 while records are noted as lost, TopicMisconfigured: how many settings of the topic are wrong,
+    Lost: 1 while a loss is recorded, TopicMisconfigured: how many settings of the topic are wrong,
     BoardsUnchecked: leaderboards for which the run had no time.
+
+    Raises:
+        ExceptionGroup: at the end of the run, with the unexpected error of each leaderboard that had one.
     """
     if "acknowledge" in event:
         lost = msgspec.convert(event["acknowledge"], Acknowledgement)
         assembly.coverage.acknowledge(lost.partition, lost.until, lost.topic)
-        logger.warning("went on without lost records", extra={"partition": lost.partition, "until": lost.until})
+        logger.warning("loss acknowledged", extra={"partition": lost.partition, "until": lost.until})
         return {"partition": lost.partition, "until": lost.until}
-    assembly.lag.note()
+    assembly.lag.record()
     if assembly.settings.kafka_timestamp_type != "LOG_APPEND_TIME":
-        logger.warning("nothing is closed on the word of producers' clocks")
+        logger.warning("no day is sealed: records carry producers' timestamps")
         return {"final": 0, "blocked": 0}
     wrong = assembly.lag.check_settings()
     metrics.add_metric("TopicMisconfigured", MetricUnit.Count, len(wrong))
@@ -60,13 +62,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     run = assembly.closing.run(lambda: context.get_remaining_time_in_millis() > WINDOW_TIME_MS)
     _measure(run)
     if run.errors:
-        raise ExceptionGroup(f"{len(run.errors)} leaderboards were not looked after", run.errors)
-    return {"final": len(run.finals), "blocked": len(run.blocked)}
+        raise ExceptionGroup(f"{len(run.errors)} leaderboards failed", run.errors)
+    return {"final": len(run.final_results), "blocked": len(run.blocked)}
 
 
-def _measure(run: Run) -> None:
+def _measure(run: ClosingRun) -> None:
     causes = Counter(one.cause for one in run.blocked)
-    metrics.add_metric("WindowsFinal", MetricUnit.Count, len(run.finals))
+    metrics.add_metric("WindowsFinal", MetricUnit.Count, len(run.final_results))
     metrics.add_metric("Blocked", MetricUnit.Count, len(run.blocked))
     for cause in Cause:
         metrics.add_metric(f"Blocked_{cause}", MetricUnit.Count, causes[cause])
@@ -75,13 +77,13 @@ def _measure(run: Run) -> None:
     metrics.add_metric("ClosingDelay", MetricUnit.Milliseconds, run.delay_ms(now_ms()))
     if run.lost is not None:
         logger.error("records lost", extra={"detail": run.lost.detail})
-    for final in run.finals:
+    for final in run.final_results:
         logger.info(
             "window final",
             extra={"leaderboard": final.leaderboard_id, "window": final.window_id, "players": final.players},
         )
     for one in run.blocked:
         logger.warning(
-            "not closed",
+            "blocked",
             extra={"leaderboard": one.leaderboard_id, "what": one.what, "cause": one.cause, "detail": one.detail},
         )

@@ -86,7 +86,7 @@ def finish(redis_url: str, players: int) -> tuple[float, float, float]:
             disqualified_players=nobody, now_ms=now_ms, new_token=lambda: "token",
         )  # fmt: skip
         finals: Any = SimpleNamespace(final=lambda *_: None, write=lambda _: None)
-        finishing = Finalizer(
+        finalizer = Finalizer(
             reads=assembly.reads, cache=assembly.cache, builder=builder, finals=finals, registry=registry,
             disqualified_players=nobody, s3=_sink(), bucket="bucket", now_ms=now_ms,
         )  # fmt: skip
@@ -94,7 +94,7 @@ def finish(redis_url: str, players: int) -> tuple[float, float, float]:
         if not builder.rebuild_window(board, WEEK):
             raise RuntimeError("the cache could not be built")
         built, of_stub = time.perf_counter(), stub.cpu_s
-        final = finishing.finish(board, WEEK)
+        final = finalizer.finalize(board, WEEK)
         if final is None or final.players != players:
             raise RuntimeError(f"{msgspec.json.encode(final)!r} is not the result of {players} players")
         return built - start - of_stub, time.perf_counter() - built - (stub.cpu_s - of_stub), peak_mb()

@@ -130,7 +130,7 @@ class Disqualifications:
             return act
         raise AuditLogConflict(f"others act on {leaderboard_id} again and again")
 
-    def carry_out(self, leaderboard: Leaderboard, user_id: str) -> None:
+    def apply(self, leaderboard: Leaderboard, user_id: str) -> None:
         """Make every live window show or leave out a player, as the log says. Harmless twice.
 
         Raises:
@@ -194,7 +194,7 @@ class Disqualifications:
                     self._audit_log.append(leaderboard.id, act)
                 except AuditLogConflict:
                     continue
-            self._try_to_carry_out(leaderboard, user_id)
+            self._try_to_apply(leaderboard, user_id)
             return act, not done
         raise AuditLogConflict(f"others act on {leaderboard.id} again and again")
 
@@ -217,8 +217,8 @@ class Disqualifications:
             number=number, kind=kind, actor=actor, reason=reason, at_ms=at_ms, user_id=user_id, subject=subject
         )
 
-    def _try_to_carry_out(self, leaderboard: Leaderboard, user_id: str) -> None:
+    def _try_to_apply(self, leaderboard: Leaderboard, user_id: str) -> None:
         try:
-            self.carry_out(leaderboard, user_id)
+            self.apply(leaderboard, user_id)
         except (CacheUnavailable, Unavailable) as error:
             logger.warning("live windows follow later", extra={"leaderboard": leaderboard.id, "error": str(error)})

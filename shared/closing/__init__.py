@@ -1,1 +1,1 @@
-"""Days are sealed and windows get final results, whatever fails meanwhile. Asks Kafka, writes DynamoDB and S3."""
+"""Seals days and writes final results, whatever fails. Asks Kafka, reads the cache, writes DynamoDB and S3."""

@@ -1,4 +1,13 @@
-"""Write the result of a window whose buckets are closed, once cache and truth were compared and are equal."""
+"""Write the final result of a window whose days are sealed, once the cache equals the truth.
+
+Step 6 of closing, see shared/closing/service.py. In detail:
+
+1. Fold the window from the truth and rank it without the disqualified players.
+2. Compare the ranking with the cache, entry for entry. If they differ, repair the cache and compare again.
+3. Of a revision, stop if the result before says the same: the window is due no more.
+4. Store the files: ranking, awards and manifest; of a revision also the differences and the award changes.
+5. Write the result. That fails if an audit entry has followed the one as of which it was ranked.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -39,19 +48,19 @@ if TYPE_CHECKING:
 
 CSV: Final = "text/csv; charset=utf-8"
 PAGE_ENTRIES: Final = 2_000
-"""Entries of the cache that one round trip compares."""
+"""Entries of the cache that one round trip reads for the comparison."""
 
 
 class NotComparable(Exception):
-    """The cache can't vouch for the window: it is being rebuilt."""
+    """The window is not complete in the cache: it is being rebuilt."""
 
 
 class Drift(Exception):
-    """The window in the cache is not what the truth says, even after it was brought up to it."""
+    """The window in the cache differs from the truth, even after a repair."""
 
 
 class Finalizer:
-    """Compares a window entry for entry and writes its ranking: once, and once more for each act that changes it."""
+    """Writes the result of a window: version 1 once, and another version for each disqualification that changes it."""
 
     def __init__(
         self,
@@ -76,29 +85,30 @@ class Finalizer:
         self._bucket = bucket
         self._now_ms = now_ms
 
-    def finish(self, leaderboard: Leaderboard, window: Window, *, again: bool = False) -> FinalResult | None:
+    def finalize(self, leaderboard: Leaderboard, window: Window, *, revise: bool = False) -> FinalResult | None:
         """Write the result of a window.
 
         Args:
             leaderboard: whose window.
-            window: all its buckets are closed.
-            again: whether a result that is there may have to be followed by another version: it is ranked anew, by the
-                rules that it was ranked by, without those who are disqualified now.
+            window: all its days are sealed.
+            revise: whether a result that is there is ranked again, by the rules of its first version and without those
+                who are disqualified now; another version is written if that changes it.
 
         Returns:
             The result; None if there is nothing new to be written.
 
         Raises:
-            ValueError: if a bucket of the window is still open.
-            NotComparable, Drift: then nothing was written.
-            AlreadyDone: if somebody was disqualified meanwhile; the next run sees to it.
+            ValueError: if a day of the window is not sealed.
+            NotComparable: if the window is not complete in the cache. Nothing is written.
+            Drift: if the cache differs from the truth even after a repair. Nothing is written.
+            AlreadyDone: if a player was disqualified or reinstated meanwhile; the next run ranks again.
             CacheUnavailable: if Redis fails.
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB or S3 throttles or is out of reach.
         """
         if not leaderboard.is_sealed(window):
             raise ValueError(f"{window.id} of {leaderboard.id} can still change")
         before = self._finals.final(leaderboard.id, window.id)
-        if before is not None and not again:
+        if before is not None and not revise:
             return None
         rules = leaderboard if before is None else self._rules(leaderboard, before)
         with scratch() as directory:
@@ -106,7 +116,7 @@ class Finalizer:
         if final is None:
             return None
         try:
-            self._finals.write(final)
+            self._finals.write(final)  # step 5
         except AlreadyDone:
             return None
         return final
@@ -114,7 +124,7 @@ class Finalizer:
     def _rank(
         self, rules: Leaderboard, window: Window, before: FinalResult | None, directory: Path
     ) -> FinalResult | None:
-        """Rank and compare the window and store its files; None if the result before says the same."""
+        """Steps 1 to 4; None if the result before says the same."""
         out = self._disqualified_players.now(rules.id)
         with closing(self._reads.players(rules, _days(window))) as players:
             folded = FoldedWindow(rules, players, directory)
@@ -124,7 +134,7 @@ class Finalizer:
             return self._store(rules, window, 1, ranking)
         ranking_before = WindowRanking(folded, self._disqualified_players.as_of(rules.id, before.audit_sequence))
         if all(was == now for was, now in ranking.changes_since(ranking_before)):
-            self._finals.strike(rules.id, window.id, out.audit_sequence)
+            self._finals.clear_due(rules.id, window.id, out.audit_sequence)
             return None
         final = self._store(rules, window, before.version + 1, ranking)
         return self._add_changes(final, lambda: ranking.changes_since(ranking_before))
@@ -133,33 +143,34 @@ class Finalizer:
         rules = self._registry.rules(leaderboard.id, final.rules_version)
         if rules is None:
             raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
-        # how long its windows are kept live goes by the lateness of now
+        # the current lateness decides how long the cache keeps its windows
         now = {"sealed_through": leaderboard.sealed_through, "lateness_ms": leaderboard.lateness_ms}
         return replace(rules, has_events=True, **now)
 
     def _compare(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> None:
+        """Step 2."""
         kept = is_kept(window, leaderboard.lateness_ms, self._now_ms())
         if not kept and not self._is_complete(leaderboard, window):
             self._builder.rebuild_window(leaderboard, window)
-        if not self._differences(leaderboard, window, ranking):
+        if not self._drift(leaderboard, window, ranking):
             return
         if kept:
             with closing(self._reads.buckets(leaderboard, _days(window))) as lines:
                 self._builder.reapply_standings(leaderboard, lines)
         else:
             self._builder.rebuild_window(leaderboard, window)
-        differences = self._differences(leaderboard, window, ranking)
-        if differences:
+        drift = self._drift(leaderboard, window, ranking)
+        if drift:
             if self._disqualified_players.now(leaderboard.id).audit_sequence != ranking.out.audit_sequence:
-                raise AlreadyDone(f"somebody was disqualified while {window.id} of {leaderboard.id} was compared")
+                raise AlreadyDone(f"the audit log of {leaderboard.id} has grown while {window.id} was compared")
             self._cache.withdraw(leaderboard, window, self._now_ms())
-            raise Drift(f"{differences} entries of {window.id} differ; the cache is built anew")
+            raise Drift(f"{drift} entries of {window.id} differ; the cache is rebuilt")
 
     def _is_complete(self, leaderboard: Leaderboard, window: Window) -> bool:
         return self._cache.page(leaderboard, window, 0, 1, self._now_ms()).complete
 
-    def _differences(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> int:
-        """Positions at which the cache has another entry than the truth, or only one of them has any; so of labels."""
+    def _drift(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> int:
+        """How many entries and labels of the cache differ from the ranking, or are in only one of them."""
 
         def page(start: int) -> tuple[bool, int, Sequence[object]]:
             found = self._cache.page(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
@@ -169,15 +180,15 @@ class Finalizer:
             found = self._cache.labels(leaderboard, window, start, PAGE_ENTRIES, self._now_ms())
             return found.complete, found.total, found.members
 
-        differences = _differ(page, ranking.scores())
+        drift = _count_differing(page, ranking.scores())
         if leaderboard.filters:
-            differences += _differ(labels, ranking.label_members())
-        return differences
+            drift += _count_differing(labels, ranking.label_members())
+        return drift
 
     def _store(self, leaderboard: Leaderboard, window: Window, version: int, ranking: WindowRanking) -> FinalResult:
-        # named by all that decides its content: nobody who ranked it otherwise overwrites what a result points to
-        acts, of = ranking.out.audit_sequence, (leaderboard.id, window.id, version)
-        name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-audit-{acts}"
+        """Step 4. The names hold all that decides the content, so no other ranking overwrites a result's files."""
+        audit_sequence, of = ranking.out.audit_sequence, (leaderboard.id, window.id, version)
+        name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-audit-{audit_sequence}"
         lines = self._upload(f"{name}.csv", ranking_file(ranking.entries()))
         awarded = Counted(entry for entry in ranking.entries() if entry.tier is not None)
         awards = self._upload(f"{name}.awards.csv", awards_file(*of, awarded))
@@ -186,7 +197,7 @@ class Finalizer:
             window_id=window.id,
             rules_version=leaderboard.version,
             version=version,
-            audit_sequence=acts,
+            audit_sequence=audit_sequence,
             players=ranking.players,
             sum_of_points=str(ranking.sum_of_points),
             object_key=f"{name}.csv",
@@ -203,7 +214,7 @@ class Finalizer:
         return final
 
     def _add_changes(self, final: FinalResult, changes: Callable[[], Iterable[Change]]) -> FinalResult:
-        """The difference to the version before, and what of it a payer books."""
+        """Step 4 of a revision: the differences from the version before, and the awards that they revoke and grant."""
         name, of = final.object_key.removesuffix(".csv"), (final.leaderboard_id, final.window_id, final.version)
         difference_key, awards_key = f"{name}.difference.csv", f"{name}.award-changes.csv"
         difference = self._upload(difference_key, difference_file(*of, changes()))
@@ -232,30 +243,30 @@ def _days(window: Window) -> list[Day]:
     return [Day(bucket) for bucket in window.buckets]
 
 
-def _differ(read: Callable[[int], tuple[bool, int, Sequence[object]]], expected: Iterable[object]) -> int:
-    """Positions at which pages of the cache are not what is expected.
+def _count_differing(read: Callable[[int], tuple[bool, int, Sequence[object]]], expected: Iterable[object]) -> int:
+    """How many lines of the cache are not the expected ones.
 
     Args:
-        read: the page from a position on: whether the cache holds it completely, how many lines there are, and its own.
+        read: returns the page from an index on: whether the window is complete, how many lines it has, and the page's.
         expected: all lines.
 
     Raises:
-        NotComparable: if the cache does not vouch for a page.
+        NotComparable: if the window is not complete in the cache.
     """
-    source, start, differences = iter(expected), 0, 0
+    source, start, differing = iter(expected), 0, 0
     while True:
-        is_complete, total, shown = read(start)
+        is_complete, total, found = read(start)
         if not is_complete:
             raise NotComparable("the window is being rebuilt")
         wanted = list(islice(source, PAGE_ENTRIES))
-        differences += sum(one != other for one, other in zip_longest(shown, wanted))
+        differing += sum(one != other for one, other in zip_longest(found, wanted))
         start += PAGE_ENTRIES
         if len(wanted) < PAGE_ENTRIES:
-            return differences + max(0, total - start)
+            return differing + max(0, total - start)
 
 
 def _manifest(final: FinalResult, window: Window) -> Manifest:
-    """As an export of the window has it: its file is the result's."""
+    """The manifest that an export of the whole window has, too: its file is the result's."""
     return Manifest(
         leaderboard_id=final.leaderboard_id,
         window=describe(window),

@@ -1,4 +1,4 @@
-"""The first day of which a leaderboard can have events."""
+"""The first day on which a leaderboard can have events."""
 
 from typing import Final
 
@@ -11,10 +11,10 @@ BACKLOG_MS: Final = 7 * DAY_MS
 
 
 def first_possible_day(registry: Registry, leaderboard: Leaderboard) -> Day:
-    """The first bucket that a record can have counted for, by any rules since the creation.
+    """The first day that a record can have counted for, by any rules since the leaderboard's creation.
 
     Raises:
-        Unavailable: if the registry is out of reach.
+        Unavailable: if DynamoDB throttles or is out of reach.
     """
     versions = (registry.rules(leaderboard.id, number) for number in range(1, leaderboard.version))
     earlier_ms = [one.lateness_ms for one in versions if one is not None]

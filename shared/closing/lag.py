@@ -1,4 +1,4 @@
-"""What the topic looks like, noted for a scrape and for `/health`: the API can't ask the broker itself."""
+"""How far ingest is behind the topic, recorded for metrics and `GET /health`: the API can't ask the broker itself."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from shared.truth.progress import Progress
 
 
 class Lag:
-    """Looks at a topic and at what is committed of it."""
+    """Compares a topic with what is committed of it, and its settings with what they must be."""
 
     def __init__(
         self, topic: Topic, progress: Progress, telemetry: FunctionCounters, now_ms: Callable[[], int]
@@ -20,30 +20,30 @@ class Lag:
         self._telemetry = telemetry
         self._now_ms = now_ms
 
-    def note(self) -> None:
-        """Note the lag of each partition as of now; where that can't be had, the last one stands, with its time."""
+    def record(self) -> None:
+        """Record the lag of each partition; if it can't be read, the last one stays, with its time."""
         now_ms = self._now_ms()
         try:
             committed = {one.partition: one.next_offset for one in self._progress.positions(self._topic.name)}
-            # the ends come after what is committed, so that what is appended meanwhile is rather shown than hidden
+            # the ends are read last, so that records appended meanwhile count as lag
             lags = {
                 one.partition: max(0, one.newest - committed.get(one.partition, one.first))
                 for one in self._topic.reach(now_ms)
             }
-            self._telemetry.note_lag(self._topic.name, TopicLag(now_ms, lags))
+            self._telemetry.record_lag(self._topic.name, TopicLag(now_ms, lags))
         except (TopicUnavailable, Unavailable) as error:
-            logger.warning("lag not noted", extra={"error": str(error)})
+            logger.warning("lag not recorded", extra={"error": str(error)})
 
     def check_settings(self) -> list[str]:
-        """Look at the topic's settings and note what is wrong with them; where they can't be had, the last look stands.
+        """Check the topic's settings and record what is wrong; if they can't be read, the last check stands.
 
         Returns:
             What is wrong, in words; nothing if that is not known.
         """
         try:
             wrong = wrong_settings(self._topic.settings())
-            self._telemetry.note_settings(self._topic.name, TopicSettings(self._now_ms(), wrong))
+            self._telemetry.record_settings(self._topic.name, TopicSettings(self._now_ms(), wrong))
         except (TopicUnavailable, Unavailable) as error:
-            logger.warning("settings of the topic not noted", extra={"error": str(error)})
+            logger.warning("topic settings not recorded", extra={"error": str(error)})
             return []
         return wrong

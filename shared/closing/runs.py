@@ -1,4 +1,4 @@
-"""What a run of closing did, and what has to wait and why."""
+"""What one run of closing did, and what is blocked and why."""
 
 from enum import StrEnum
 
@@ -9,51 +9,53 @@ from shared.truth.finals import FinalResult
 
 
 class Cause(StrEnum):
-    """What keeps a bucket from being closed or a window from becoming final."""
+    """What keeps a day from being sealed or a window from becoming final."""
 
     LAG = "lag"
-    """A partition has not passed the offset that the cutoff falls on."""
+    """A partition is not committed past the offset that the cutoff falls on."""
     LOST = "lost"
-    """The topic does not fit what is committed: its retention took records before, or it was made anew."""
-    DIFFERENCE = "difference"
-    """Cache and truth disagree."""
+    """The topic has lost records that were not committed: to its retention, or because it was recreated."""
+    DRIFT = "drift"
+    """The cache differs from the truth."""
     CACHE = "cache"
-    """The cache can't be compared now: it is out of reach or being rebuilt."""
+    """The cache can't be compared: it is out of reach or being rebuilt."""
     TRUTH = "truth"
+    """DynamoDB throttles or is out of reach."""
     TOPIC = "topic"
-    NOTICE = "notice"
-    """A result is there, but nobody could be told."""
+    """The broker does not answer."""
+    NOTIFICATION = "notification"
+    """A result is written, but SNS did not take its notification."""
     TIME = "time"
-    """The run had no time left; the next one goes on there."""
+    """The run had no time left; the next one resumes there."""
     ERROR = "error"
-    """Something that is for people to mend; the log has it in full."""
+    """A fault that does not pass by itself; the log has it in full."""
 
 
 class Blocked(Struct, frozen=True):
-    """A day or window that has to wait."""
+    """A day, window, audit entry or notification that has to wait."""
 
     leaderboard_id: str
     what: str
-    """Id of the window, or the day."""
+    """The day, the window's id, `audit entry <number>`, `notifications`, or `all` of the leaderboard."""
     cause: Cause
     detail: str
     since_ms: int | None = None
-    """Since when it could be closed or final."""
+    """Since when nothing but the cause has kept it waiting; None if unknown."""
 
 
-class Run:
-    """What one run did."""
+class ClosingRun:
+    """Collects what one run did."""
 
     def __init__(self) -> None:
-        self.finals: list[FinalResult] = []
+        self.final_results: list[FinalResult] = []
         self.blocked: list[Blocked] = []
         self.lost: Missing | None = None
-        """What the topic has lost, though no day may be due that it would block."""
+        """What the topic has lost, even if no day is due that it would block."""
         self.errors: list[Exception] = []
-        """What nobody expected, once for each leaderboard that was not looked after for it."""
+        """Unexpected errors, one for each leaderboard whose work ended with it."""
         self.unchecked = 0
-        """Leaderboards that there was no time for."""
+        """Leaderboards that the run had no time for."""
 
     def delay_ms(self, now_ms: int) -> int:
-        """How long what is blocked has waited, at the most; 0 if nothing is."""
+        """How long the longest-blocked item has waited; 0 if nothing is blocked."""
         return max((now_ms - one.since_ms for one in self.blocked if one.since_ms is not None), default=0)

@@ -1,12 +1,27 @@
-"""Close buckets once every record that counts for them is committed, and finish the windows that are due then."""
+"""Closing: seal the days of all leaderboards, then write and announce the final results of their windows. One run:
+
+1. Check what the topic has lost, and record it: no day is sealed over lost records.
+2. Start sealing a day once every record that the broker appended by its cutoff is committed. From then on the day
+   rejects events (`open → sealing`).
+3. Seal it once no ingest call is left that began before step 2 (`sealing → sealed`). The same transaction marks the
+   windows as due that end with it.
+4. Apply audit entries that the cache missed: live windows follow, and final results that they touch are due again.
+5. Publish the notifications that an earlier run left in the outbox.
+6. Finalize each due window: rank it from the truth, compare the cache with that, and write the result. The same
+   transaction puts the notification into the outbox.
+7. Publish that notification, then mark it as published.
+
+Steps 2 and 3 go over all leaderboards (sealing.py), steps 4 to 7 over those with work, in turn (steps.py). Every step
+is idempotent; the next run tries again what is blocked.
+"""
 
 from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-from shared.closing.coverage import Coverage
-from shared.closing.days import Answers, DaySealing
-from shared.closing.runs import Blocked, Cause, Run
+from shared.closing.coverage import CachedCoverage, Coverage
+from shared.closing.runs import Blocked, Cause, ClosingRun
+from shared.closing.sealing import DaySealing
 from shared.closing.steps import ClosingSteps
 from shared.domain.rules import Leaderboard
 from shared.messaging.notifications import NotificationUnavailable
@@ -24,14 +39,11 @@ DAYS: Final = "closing-days"
 WORK: Final = "closing-work"
 """Names of its rounds."""
 WAITING_MAX: Final = 100
-"""Leaderboards that had no time, of which a run finds out how long they have waited."""
+"""Leaderboards without a turn for which a run finds out how long they have waited."""
 
 
 class Closing:
-    """Goes over the days of all leaderboards, then over the work of those that have any, in turn.
-
-    Whatever is blocked is tried again by the next run.
-    """
+    """The use case of functions/close."""
 
     def __init__(
         self,
@@ -55,42 +67,44 @@ class Closing:
         self._turns = Turns(rounds, WORK)
         self._now_ms = now_ms
 
-    def run(self, has_time: HasTime = always) -> Run:
-        """Close what can be closed and finish what is due.
+    def run(self, has_time: HasTime = always) -> ClosingRun:
+        """Seal what can be sealed and finalize what is due.
 
         Args:
-            has_time: asked before each leaderboard and each window; what is left when it says no comes first in the
-                next run.
+            has_time: asked before each leaderboard and each step of its work; once it says no, the rest comes first in
+                the next run.
 
         Raises:
-            Unavailable: if the registry is out of reach.
+            Unavailable: if DynamoDB throttles or is out of reach while the list of leaderboards or work is read.
         """
-        run = Run()
-        try:
-            run.lost = self._coverage.look()
+        run = ClosingRun()
+        try:  # step 1
+            run.lost = self._coverage.check()
         except (TopicUnavailable, Unavailable) as error:
-            logger.warning("not looked for losses", extra={"error": str(error)})
-        parts = [self._close_days, self._do_work]
+            logger.warning("losses not checked", extra={"error": str(error)})
+        phases = [self._seal_days, self._do_work]
         if self._rounds.read(DAYS).after is not None:
-            parts.reverse()  # the days took all of the last run
-        for part in parts:
-            part(run, has_time)
+            phases.reverse()  # the days took all of the last run
+        for phase in phases:
+            phase(run, has_time)
         return run
 
-    def _close_days(self, run: Run, has_time: HasTime) -> None:
-        answers = Answers(self._coverage)
+    def _seal_days(self, run: ClosingRun, has_time: HasTime) -> None:
+        """Steps 2 and 3, for every leaderboard that has events."""
+        coverage = CachedCoverage(self._coverage)
 
-        def close(leaderboard: Leaderboard) -> None:
+        def seal(leaderboard: Leaderboard) -> None:
             if not leaderboard.has_events:
-                return  # it has no events
+                return
             try:
-                self._days.close(leaderboard, answers, run)
+                self._days.seal(leaderboard, coverage, run)
             except Exception as error:  # noqa: BLE001 - one leaderboard keeps no other waiting
                 _failed(run, leaderboard.id, error)
 
-        run.unchecked += self._rotation.go(close, has_time)
+        run.unchecked += self._rotation.go(seal, has_time)
 
-    def _do_work(self, run: Run, has_time: HasTime) -> None:
+    def _do_work(self, run: ClosingRun, has_time: HasTime) -> None:
+        """Steps 4 to 7, for every leaderboard on the work list."""
         self._older_work.move(self._now_ms())
         work = self._work_list.all()
         steps = {one: self._work.steps(one, work[one], run) for one in work}
@@ -101,17 +115,17 @@ class Closing:
             run.blocked.append(Blocked(one, "all", Cause.TIME, "its turn is in the next run", since_ms))
 
 
-def _failed(run: Run, leaderboard_id: str, error: Exception) -> None:
+def _failed(run: ClosingRun, leaderboard_id: str, error: Exception) -> None:
     match error:
         case AlreadyDone():
-            pass  # another run has closed more, or the rules have just changed
+            pass  # another run has done more, or the rules have just changed
         case Unavailable():
             run.blocked.append(Blocked(leaderboard_id, "all", Cause.TRUTH, str(error)))
         case TopicUnavailable():
             run.blocked.append(Blocked(leaderboard_id, "all", Cause.TOPIC, str(error)))
         case NotificationUnavailable():
-            run.blocked.append(Blocked(leaderboard_id, "notices", Cause.NOTICE, str(error)))
+            run.blocked.append(Blocked(leaderboard_id, "notifications", Cause.NOTIFICATION, str(error)))
         case _:
-            logger.error("leaderboard not looked after", exc_info=error, extra={"leaderboard": leaderboard_id})
+            logger.error("leaderboard failed", exc_info=error, extra={"leaderboard": leaderboard_id})
             run.errors.append(error)
             run.blocked.append(Blocked(leaderboard_id, "all", Cause.ERROR, repr(error)))

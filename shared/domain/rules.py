@@ -54,15 +54,15 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool = False
     """Deleted: it takes no more events and is no longer shown. Ledger and standings stay."""
     sealing_through: Day | None = None
-    """The last bucket that admits no event any more, whatever becomes of the rules."""
-    closes_at_ms: int | None = None
-    """When the buckets that refuse events may be closed: no ingest call that has not seen the refusal goes on then.
-    None until it is known that the refusal is written."""
+    """The last day that rejects events, whatever becomes of the rules: it is sealing or sealed."""
+    seals_at_ms: int | None = None
+    """When the days that are sealing may be sealed: no ingest call that began before they rejected events runs then.
+    None until it is known that they reject events."""
     sealed_through: Day | None = None
-    """The last bucket that is closed: the standings of none up to it ever change again."""
+    """The last day that is sealed: the standings of none up to it ever change again."""
     owed_from: Day | None = None
-    """The first bucket that results are owed for: no event is in those before it, and none can come there. Past
-    `sealed_through` while no bucket has had any; None until the first bucket is closed."""
+    """The first day that results are owed for: no event is in those before it, and none can come there. Past
+    `sealed_through` while no day has had any; None until the first day is sealed."""
     days_noted: bool = False
     """Whether each of its days is noted before its first event is written, so that any other day has none. Not so for a
     leaderboard from before days were noted: all of its days may have events."""
@@ -79,17 +79,17 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_sealing(self) -> bool:
-        """Whether there are buckets that refuse events and are not closed yet."""
+        """Whether there are days that reject events and are not sealed yet."""
         if self.sealing_through is None:
             return False
         return self.sealed_through is None or self.sealed_through < self.sealing_through
 
-    def refuses(self, day: Day) -> bool:
-        """Whether a day admits no event any more."""
+    def rejects(self, day: Day) -> bool:
+        """Whether a day rejects events: it is sealing or sealed."""
         return self.sealing_through is not None and day <= self.sealing_through
 
     def is_sealed(self, window: Window) -> bool:
-        """Whether no event can change a window any more: all its buckets are closed."""
+        """Whether no event can change a window any more: all its days are sealed."""
         return window.end_ms is not None and self.sealed_through is not None and window.last <= self.sealed_through
 
     def owes(self, window: Window) -> bool:
@@ -118,6 +118,6 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
                 Reason.TOO_LATE,
                 f"appended at {format_instant(appended_at_ms)}; its day took records until {format_instant(cutoff_ms)}",
             )
-        if self.refuses(day):
+        if self.rejects(day):
             through = format_day(self.sealing_through or day)
             raise Rejection(Reason.TOO_LATE, f"the days of {self.id} up to {through} are sealed")

@@ -61,8 +61,8 @@ class AuditLog:
         first, last = keys.audit_entry_sort(after + 1), keys.audit_entry_sort(keys.ACT_NUMBER_MAX)
         return self._query(leaderboard_id, "sk BETWEEN :first AND :last", limit, first=first, last=last)
 
-    def carried_out(self, leaderboard_id: str, number: int) -> None:
-        """Strike an act from those that are to be carried out.
+    def mark_applied(self, leaderboard_id: str, number: int) -> None:
+        """Remove an entry from those that are to be applied.
 
         Raises:
             Unavailable: as above.

@@ -49,7 +49,7 @@ class FunctionCounters:
         self._client = client
         self._table = table
 
-    def note_lag(self, topic: str, lag: TopicLag) -> None:
+    def record_lag(self, topic: str, lag: TopicLag) -> None:
         """Replace what is known of a topic's lag.
 
         Raises:
@@ -61,7 +61,7 @@ class FunctionCounters:
                 TableName=self._table, Item={**_key(keys.telemetry_lag_sort(topic)), "body": {"S": body}}
             )
 
-    def note_settings(self, topic: str, settings: TopicSettings) -> None:
+    def record_settings(self, topic: str, settings: TopicSettings) -> None:
         """Replace what is known of a topic's settings.
 
         Raises:

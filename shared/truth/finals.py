@@ -1,4 +1,4 @@
-"""Closed buckets, windows that become due, and their final results, in the registry table."""
+"""Sealed days, windows that are due, their final results, and the outbox of notifications, in the registry table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -22,9 +22,9 @@ DUE_MAX: Final = TRANSACTION_ITEMS_MAX - 1
 
 _NOT_YET = "attribute_not_exists(pk)"
 _PRESENT = "attribute_exists(pk)"
-_REFUSABLE = "version = :version AND (attribute_not_exists(sealing_through) OR sealing_through < :through)"
-_REFUSED = "sealing_through = :through AND attribute_not_exists(seals_at)"
-_CLOSABLE = "attribute_not_exists(sealed_through) OR sealed_through < :through"
+_STARTABLE = "version = :version AND (attribute_not_exists(sealing_through) OR sealing_through < :through)"
+_SEALING = "sealing_through = :through AND attribute_not_exists(seals_at)"
+_SEALABLE = "attribute_not_exists(sealed_through) OR sealed_through < :through"
 
 
 class FinalResult(Struct, frozen=True, kw_only=True):
@@ -34,9 +34,9 @@ class FinalResult(Struct, frozen=True, kw_only=True):
     window_id: str
     rules_version: int
     version: int = 1
-    """Of the result. Another one follows when who is disqualified has changed for the window; this one stays."""
+    """Counts the results of the window: another follows when a disqualification changes it, and this one stays."""
     audit_sequence: int = 0
-    """The act as of which players were disqualified."""
+    """The audit entry as of which players were disqualified."""
     players: int
     sum_of_points: str
     """A decimal integer; as text, since it may be past what a double holds."""
@@ -63,69 +63,67 @@ class FinalResult(Struct, frozen=True, kw_only=True):
 
 
 class AlreadyDone(Exception):
-    """Somebody else has closed these buckets or written this result, or has changed the rules or disqualified somebody
-    since that was read."""
+    """Another run has sealed these days or written this result, or the rules or the audit log have changed since they
+    were read."""
 
 
 class FinalResults:
-    """Reads and conditional writes; what is closed or final stays so."""
+    """Reads and conditional writes; what is sealed or final stays so."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
-    def refuse(self, leaderboard: Leaderboard, through: Day) -> None:
-        """Let no bucket up to a day admit an event any more, by the rules as they were read.
+    def start_sealing(self, leaderboard: Leaderboard, through: Day) -> None:
+        """Let every day up to `through` reject events, if the rules are still as they were read.
 
         Args:
             leaderboard: as it was read.
-            through: the last day to refuse events.
+            through: the last day to reject events.
 
         Raises:
-            AlreadyDone: if the rules were changed, or that day refuses events already.
+            AlreadyDone: if the rules were changed, or that day rejects events already.
             Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
         """
         change = "SET sealing_through = :through REMOVE seals_at"
-        self._transact([self._update(leaderboard, change, _REFUSABLE, version=leaderboard.version, through=through)])
+        self._transact([self._update(leaderboard, change, _STARTABLE, version=leaderboard.version, through=through)])
 
-    def close_at(self, leaderboard: Leaderboard, through: Day, at_ms: int) -> None:
-        """Note when the buckets that refuse events may be closed, once that was read or written.
+    def seal_at(self, leaderboard: Leaderboard, through: Day, at_ms: int) -> None:
+        """Record when the days that are sealing may be sealed, once it is known that they reject events.
 
         Raises:
-            AlreadyDone: if it is noted already, or other buckets refuse events now.
-            Unavailable: as above.
+            AlreadyDone: if it is recorded already, or other days are sealing now.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         change = "SET seals_at = :at"
-        self._transact([self._update(leaderboard, change, _REFUSED, through=through, at=at_ms)])
+        self._transact([self._update(leaderboard, change, _SEALING, through=through, at=at_ms)])
 
-    def close(
-        self, leaderboard: Leaderboard, through: Day, due: Sequence[Window], owed_from: Day | None = None
-    ) -> None:
-        """Close buckets that refuse events, up to a day, and note which windows are due for it.
+    def seal(self, leaderboard: Leaderboard, through: Day, due: Sequence[Window], owed_from: Day | None = None) -> None:
+        """Seal days that are sealing, up to `through`, and mark the windows as due that end with them.
 
         Args:
             leaderboard: as it was read.
-            through: the last day to close.
+            through: the last day to seal.
             due: at most DUE_MAX windows.
             owed_from: see Leaderboard.owed_from; None leaves it as it is.
 
         Raises:
-            AlreadyDone: if the day was closed since.
-            Unavailable: as above.
+            AlreadyDone: if the day was sealed since.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
-        assert leaderboard.refuses(through)  # noqa: S101
+        assert leaderboard.rejects(through)  # noqa: S101
         change, values = "SET sealed_through = :through", {"through": int(through)}
         if owed_from is not None:
             change, values = f"{change}, owed_from = :owed", values | {"owed": int(owed_from)}
-        close = self._update(leaderboard, change, _CLOSABLE, **values)
-        notes = [{"Put": {"TableName": self._table, "Item": due_item(leaderboard.id, window.id)}} for window in due]
-        self._transact([close, *notes])
+        seal = self._update(leaderboard, change, _SEALABLE, **values)
+        marks = [{"Put": {"TableName": self._table, "Item": due_item(leaderboard.id, window.id)}} for window in due]
+        self._transact([seal, *marks])
 
-    def told(self, leaderboard_id: str, window_id: str, version: int) -> None:
-        """Strike a version of a result from those that are to be told.
+    def mark_published(self, leaderboard_id: str, window_id: str, version: int) -> None:
+        """Take a result's notification out of the outbox.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         key: Any = work_key(keys.notice_sort(leaderboard_id, window_id, version))
         with passing_as_unavailable():
@@ -139,7 +137,7 @@ class FinalResults:
         """The latest version of a window's result; None while it has none.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         item = self._get(leaderboard_id, keys.final_sort(window_id))
         if item is not None and "versions" in item:
@@ -150,7 +148,7 @@ class FinalResults:
         """One version of a window's result; None if there is none.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         sort = keys.final_sort(window_id) if version == 1 else keys.version_sort(window_id, version)
         item = self._get(leaderboard_id, sort)
@@ -160,7 +158,7 @@ class FinalResults:
         """Every version of a window's result, the first one first.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         first = self._get(leaderboard_id, keys.final_sort(window_id))
         later = self._query(leaderboard_id, keys.version_sort(window_id, None))
@@ -170,16 +168,16 @@ class FinalResults:
         """Windows that have a result.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         prefix = keys.final_sort("")
         return [parse_id(item["sk"]["S"].removeprefix(prefix)) for item in self._query(leaderboard_id, prefix)]
 
-    def note_due(self, leaderboard_id: str, windows: Iterable[Window]) -> None:
-        """Note that windows are due, or due again, as soon as their buckets are closed; harmless twice.
+    def mark_due(self, leaderboard_id: str, windows: Iterable[Window]) -> None:
+        """Mark windows as due, or due again, for when their days are sealed; harmless twice.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         for window in windows:
             item: Any = due_item(leaderboard_id, window.id)
@@ -187,11 +185,11 @@ class FinalResults:
                 self._client.put_item(TableName=self._table, Item=item)
 
     def write(self, final: FinalResult) -> None:
-        """Write a version of a window's result, strike it from those that are due, and note that it is to be told.
+        """Write a version of a window's result, put its notification into the outbox, and clear that it is due.
 
         Raises:
-            AlreadyDone: if it has that version, or an act has followed the one as of which it was ranked.
-            Unavailable: as above; it may have been written.
+            AlreadyDone: if it has that version, or an audit entry has followed the one as of which it was ranked.
+            Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
         """
         body = {"body": {"S": msgspec.json.encode(final).decode()}}
         key = self._key(final.leaderboard_id, keys.final_sort(final.window_id))
@@ -208,20 +206,20 @@ class FinalResults:
             }
             put = {"TableName": self._table, "Item": version, "ConditionExpression": _NOT_YET}
             result = [{"Update": count}, {"Put": put}]
-        notice = work_key(keys.notice_sort(final.leaderboard_id, final.window_id, final.version))
-        due = self._strike_due(final.leaderboard_id, final.window_id, final.audit_sequence)
-        self._transact([*result, *due, {"Put": {"TableName": self._table, "Item": notice}}])
+        notification = work_key(keys.notice_sort(final.leaderboard_id, final.window_id, final.version))
+        due = self._clear_due(final.leaderboard_id, final.window_id, final.audit_sequence)
+        self._transact([*result, *due, {"Put": {"TableName": self._table, "Item": notification}}])
 
-    def strike(self, leaderboard_id: str, window_id: str, audit_sequence: int) -> None:
-        """Strike a window from those that are due: as of an act, its result is what it should be.
+    def clear_due(self, leaderboard_id: str, window_id: str, audit_sequence: int) -> None:
+        """Mark a window as due no more: as of an audit entry, its result is what it should be.
 
         Raises:
-            AlreadyDone: if another act has followed.
-            Unavailable: as above.
+            AlreadyDone: if another audit entry has followed.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
-        self._transact(self._strike_due(leaderboard_id, window_id, audit_sequence))
+        self._transact(self._clear_due(leaderboard_id, window_id, audit_sequence))
 
-    def _strike_due(self, leaderboard_id: str, window_id: str, audit_sequence: int) -> list[dict[str, Any]]:
+    def _clear_due(self, leaderboard_id: str, window_id: str, audit_sequence: int) -> list[dict[str, Any]]:
         """Audit entries are numbered without gaps, so that none has followed if there is none of the next number."""
         due = work_key(keys.due_sort(leaderboard_id, window_id))
         following = self._key(leaderboard_id, keys.audit_entry_sort(audit_sequence + 1))

@@ -1,7 +1,7 @@
-"""Records that the topic lost before they were committed, noted until somebody goes on without them; and how far each
-topic was seen, since what a former one held is known from nowhere else.
+"""Records that the topic lost before they were committed, kept until an operator acknowledges them; and the ends of
+each topic, since nothing else shows what a former topic held.
 
-What is committed says so only for as long as nothing is read on: the next record passes the gap.
+Positions alone show a loss only until ingest reads on: the next record passes it.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from shared.truth.queries import items
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_NOTE: Final = "SET lost_until = :until"
+_EXTEND: Final = "SET lost_until = :until"
 _FURTHER: Final = "attribute_not_exists(pk) OR lost_until < :until"
 _UP_TO: Final = "lost_until <= :until"
 
@@ -26,7 +26,7 @@ _UP_TO: Final = "lost_until <= :until"
 class Loss(Struct, frozen=True):
     """Offsets of a partition that were not committed and are not there any more, from `first` to before `until`.
 
-    Where both are the same, the topic was made anew, and nobody knows what its former self held from there on.
+    Where both are the same, the topic was recreated, and it is not known what it held before from there on.
     """
 
     partition: int
@@ -35,55 +35,55 @@ class Loss(Struct, frozen=True):
 
 
 class Losses:
-    """One item for each place from which on a partition has lost records, one for each topic; in the registry table."""
+    """One item for each loss, by its first offset, and one for each topic; in the registry table."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
-    def note(self, topic: str, loss: Loss) -> None:
-        """Note a loss, which makes one from the same offset on reach further; harmless twice.
+    def record(self, topic: str, loss: Loss) -> None:
+        """Record a loss, or extend the one that begins at the same offset; harmless twice.
 
         Raises:
-            Unavailable: if DynamoDB throttles or is out of reach; it may have been noted.
+            Unavailable: if DynamoDB throttles or is out of reach; it may have been recorded.
         """
-        update_if(self._client, self._table, _key(topic, loss), _NOTE, _FURTHER, values={":until": loss.until})
+        update_if(self._client, self._table, _key(topic, loss), _EXTEND, _FURTHER, values={":until": loss.until})
 
     def of(self, topic: str) -> list[Loss]:
         """What a topic has lost, by partition and offset.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         return [_to_loss(item) for item in items(self._client, self._table, keys.losses_partition(topic))]
 
-    def strike(self, topic: str, loss: Loss) -> None:
-        """Strike a loss, unless it has been noted as larger meanwhile.
+    def remove(self, topic: str, loss: Loss) -> None:
+        """Remove a loss, unless it has been extended meanwhile.
 
         Raises:
-            Unavailable: as above; it may have been struck.
+            Unavailable: if DynamoDB throttles or is out of reach; it may have been removed.
         """
         delete_if(self._client, self._table, _key(topic, loss), _UP_TO, values={":until": loss.until})
 
-    def note_ends(self, topic: str, ends: Mapping[int, int]) -> None:
-        """Replace what is known of a topic's ends.
+    def record_ends(self, topic: str, ends: Mapping[int, int]) -> None:
+        """Replace the ends of a topic.
 
         Args:
             topic: its name.
             ends: partition → the offset that its next record will have.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         body = msgspec.json.encode(ends).decode()
         with passing_as_unavailable():
             self._client.put_item(TableName=self._table, Item={**_topic_key(topic), "ends": {"S": body}})
 
     def ends(self) -> dict[str, dict[int, int]]:
-        """Every topic that was seen, and its ends as of the last look; without those that were forgotten.
+        """Topic → its ends when it was read last; without those that were forgotten.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         found = items(self._client, self._table, keys.TOPICS)
         return {item["sk"]["S"]: msgspec.json.decode(item["ends"]["S"], type=dict[int, int]) for item in found}
@@ -92,7 +92,7 @@ class Losses:
         """Forget a former topic, of which nothing is missing.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=_topic_key(topic))

@@ -71,7 +71,7 @@ class OlderWork:
         over = dict.fromkeys(period.window for period in periods if period.last <= through)
         if over:
             known = {*self._finals.windows(leaderboard_id)}
-            self._finals.note_due(leaderboard_id, [window for window in over if window not in known])
+            self._finals.mark_due(leaderboard_id, [window for window in over if window not in known])
 
     def _of(self, leaderboard_id: str, kind: str) -> Iterator[Mapping[str, Any]]:
         partition = keys.leaderboard_partition(leaderboard_id)

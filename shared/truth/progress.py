@@ -142,8 +142,8 @@ class Progress:
         found = items(self._client, self._table, keys.gaps_partition(topic))
         return [_to_gap(item) for item in found]
 
-    def strike(self, topic: str, gap: Gap) -> None:
-        """Strike a gap of which it is known what it held, unless it has been noted as larger meanwhile.
+    def remove_gap(self, topic: str, gap: Gap) -> None:
+        """Remove a gap that is resolved, unless it has been extended meanwhile.
 
         Raises:
             Unavailable: as above; it may have been struck.

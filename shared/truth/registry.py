@@ -216,7 +216,7 @@ def _to_leaderboard(record: _Record) -> Leaderboard:
         definition,
         has_events=bool(record.has_events),
         sealing_through=sealed_through if record.sealing_through is None else _day(record.sealing_through),
-        closes_at_ms=None if record.seals_at is None else int(record.seals_at),
+        seals_at_ms=None if record.seals_at is None else int(record.seals_at),
         sealed_through=sealed_through,
         owed_from=_day(record.owed_from),
     )

@@ -1,6 +1,6 @@
 """What functions/close has to do: one list for all leaderboards, so that those with nothing to do cost nothing.
 
-A piece of work is noted in the transaction that makes it necessary, and struck in the one that does it.
+The transaction that makes a piece of work necessary adds it; the one that does it removes it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,18 +27,18 @@ class Due(Struct, frozen=True):
 
     window: Window
     stamp: int
-    """Another one each time that it is noted."""
+    """A new one each time that the window is marked as due."""
 
 
 class Work(Struct, frozen=True):
     """What there is to be done for one leaderboard."""
 
     due: list[Due] = field(default_factory=list)
-    """By window id. The buckets of some may still have to be closed."""
-    untold: list[tuple[str, int]] = field(default_factory=list)
-    """Window ids and versions of results that nobody was told of yet; of a window the first version first."""
+    """By window id. The days of some may still have to be sealed."""
+    pending_notifications: list[tuple[str, int]] = field(default_factory=list)
+    """The outbox: window ids and versions of results that are not published yet; a window's first version first."""
     audit_entries: list[AuditEntry] = field(default_factory=list)
-    """Audit entries of players that live windows and results may not follow yet, in their order."""
+    """Audit entries of players that are not applied to live windows and results yet, in their order."""
 
 
 class WorkList:
@@ -54,23 +54,23 @@ class WorkList:
         Raises:
             Unavailable: if DynamoDB throttles or is out of reach.
         """
-        return _sorted_out(items(self._client, self._table, keys.WORK, "sk > :moved", moved=keys.WORK_MOVED))
+        return _by_leaderboard(items(self._client, self._table, keys.WORK, "sk > :moved", moved=keys.WORK_MOVED))
 
     def of(self, leaderboard_id: str) -> Work:
         """What there is to be done for one leaderboard.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         prefix = keys.work_sort(leaderboard_id)
         found = items(self._client, self._table, keys.WORK, "begins_with(sk, :sk)", sk=prefix)
-        return _sorted_out(found).get(leaderboard_id, Work())
+        return _by_leaderboard(found).get(leaderboard_id, Work())
 
     def drop(self, leaderboard_id: str, due: Due) -> None:
-        """Strike a window that needs no result, unless it was noted again since.
+        """Remove a window that needs no result, unless it was marked as due again since.
 
         Raises:
-            Unavailable: as above; it may have been struck.
+            Unavailable: if DynamoDB throttles or is out of reach; it may have been removed.
         """
         key = work_key(keys.due_sort(leaderboard_id, due.window.id))
         delete_if(self._client, self._table, key, "stamp = :stamp", values={":stamp": due.stamp})
@@ -82,16 +82,16 @@ def work_key(sort: str) -> dict[str, Any]:
 
 
 def due_item(leaderboard_id: str, window_id: str) -> dict[str, Any]:
-    """The note that a window is due."""
+    """The item that marks a window as due."""
     return work_key(keys.due_sort(leaderboard_id, window_id)) | {"stamp": {"N": str(new_stamp())}}
 
 
 def new_stamp() -> int:
-    """A number that no other note has; DynamoDB keeps 38 digits."""
+    """A number that no other item has; DynamoDB keeps 38 digits."""
     return uuid4().int >> 64
 
 
-def _sorted_out(found: Iterable[Mapping[str, Any]]) -> dict[str, Work]:
+def _by_leaderboard(found: Iterable[Mapping[str, Any]]) -> dict[str, Work]:
     work: dict[str, Work] = {}
     for item in found:
         leaderboard_id, kind, rest = item["sk"]["S"].split("#", 2)
@@ -101,9 +101,9 @@ def _sorted_out(found: Iterable[Mapping[str, Any]]) -> dict[str, Work]:
                 one.due.append(Due(parse_id(rest), int(item["stamp"]["N"])))
             case "notice":
                 window_id, _, version = rest.partition("#")
-                one.untold.append((window_id, int(version)))
+                one.pending_notifications.append((window_id, int(version)))
             case "open-act":
                 one.audit_entries.append(_decoder.decode(item["body"]["S"]))
             case _:
-                raise ValueError(f"{kind} is no work that is known")
+                raise ValueError(f"{kind} is not a known kind of work")
     return work

@@ -23,7 +23,7 @@ from redis import Redis
 
 from infra.local.config import RESULTS
 from infra.local.stack import Stack
-from shared.closing.days import LAST_CALLS_MS
+from shared.closing.sealing import LAST_CALLS_MS
 from tests.support import oracle, verdicts
 from tests.support.boards import Boards
 from tests.support.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, until

@@ -171,7 +171,7 @@ class Board:
         """Close the week's days and write its result."""
         parts = self.assembly
         close(parts.finals, self.leaderboard, WEEK.last, [WEEK])
-        finishing = Finalizer(
+        finalizer = Finalizer(
             reads=parts.reads,
             cache=parts.cache,
             builder=parts.window_builder,
@@ -182,7 +182,7 @@ class Board:
             bucket=parts.settings.export_bucket,
             now_ms=lambda: self.now_ms,
         )
-        final = finishing.finish(self.leaderboard, WEEK)
+        final = finalizer.finalize(self.leaderboard, WEEK)
         assert final is not None
         self.now_ms += DAY_MS
         return final

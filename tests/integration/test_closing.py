@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from shared.cache import keys
 from shared.cache.leases import Builds
 from shared.closing.coverage import CLOCK_SKEW_MS
-from shared.closing.days import LAST_CALLS_MS
 from shared.closing.runs import Cause
+from shared.closing.sealing import LAST_CALLS_MS
 from shared.closing.service import DAYS
 from shared.domain.calendar import DAY_MS, Day, custom, daily, day_of, weekly
 from shared.domain.periods import Period
@@ -55,7 +55,7 @@ def test_a_result_is_written_once(scene: Scene) -> None:
     before = scene.finals.final(scene.id, daily(MONDAY).id)
 
     scene.now_ms += 1_000
-    assert scene.run().finals == []
+    assert scene.run().final_results == []
 
     assert scene.finals.final(scene.id, daily(MONDAY).id) == before
     assert before is not None
@@ -65,7 +65,7 @@ def test_a_result_is_written_once(scene: Scene) -> None:
 
 
 def test_uploads_that_a_killed_run_has_left_go_with_the_next(scene: Scene) -> None:
-    name = f"finals/{scene.id}/{daily(MONDAY).id}/v1-rules-{scene.leaderboard.version}-acts-0"
+    name = f"finals/{scene.id}/{daily(MONDAY).id}/v1-rules-{scene.leaderboard.version}-audit-0"
     for key in (f"{name}.csv", f"{name}.awards.csv"):
         scene.s3.create_multipart_upload(Bucket=BUCKET, Key=key)
 
@@ -182,7 +182,7 @@ def test_a_loss_is_noted_while_another_partition_lags(scene: Scene) -> None:
     (blocked,) = scene.run().blocked
     assert (blocked.cause, blocked.detail) == (
         Cause.LOST,
-        f"partition 1 of {scene.broker.name} was made anew: what it held from offset 10 on is not known",
+        f"partition 1 of {scene.broker.name} was recreated: what it held from offset 10 on is not known",
     )
 
 
@@ -254,7 +254,7 @@ def test_a_new_topic_name_does_not_pass_over_what_the_former_one_lost(scene: Sce
 
 def test_a_former_topic_that_was_committed_to_its_end_keeps_nothing_waiting(scene: Scene) -> None:
     scene.pass_partition(12, first=10)
-    scene.coverage.look()
+    scene.coverage.check()
     scene.broker.name += "-anew"
     scene.broker.reached = Reach(0, 0, 0, 0)
 
@@ -264,7 +264,7 @@ def test_a_former_topic_that_was_committed_to_its_end_keeps_nothing_waiting(scen
 
 def test_of_a_former_topic_nothing_is_acknowledged_but_what_it_was_seen_to_hold(scene: Scene) -> None:
     former = scene.broker.name
-    scene.coverage.look()
+    scene.coverage.check()
     scene.broker.name += "-anew"
 
     for partition, until, name in ((0, 13, former), (1, 1, former), (0, 1, "nobody-knows-it")):
@@ -289,7 +289,7 @@ def test_all_that_is_lost_has_to_be_acknowledged(scene: Scene) -> None:
         scene.coverage.acknowledge(0, 12)
     assert [one.cause for one in scene.run().blocked] == [Cause.LOST]
 
-    scene.losses.strike(scene.broker.name, Loss(0, 10, 12))  # by somebody who had not seen the rest
+    scene.losses.remove(scene.broker.name, Loss(0, 10, 12))  # by somebody who had not seen the rest
     assert [one.until for one in scene.losses.of(scene.broker.name)] == [14]
 
 
@@ -341,14 +341,14 @@ def test_a_broker_that_is_away_blocks(scene: Scene) -> None:
 def test_a_leaderboard_that_fails_as_nobody_expected_keeps_none_after_it_waiting(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse = scene.finals.refuse
+    start_sealing = scene.finals.start_sealing
 
     def fail(leaderboard: Leaderboard, through: Day) -> None:
         if leaderboard.id == "broken":
             raise RuntimeError("its rules are gone")
-        refuse(leaderboard, through)
+        start_sealing(leaderboard, through)
 
-    monkeypatch.setattr(scene.finals, "refuse", fail)
+    monkeypatch.setattr(scene.finals, "start_sealing", fail)
     run = scene.run([replace(scene.leaderboard, id="broken")])
 
     assert [str(one) for one in run.errors] == ["its rules are gone"]
@@ -374,7 +374,7 @@ def test_a_cache_that_shows_what_the_truth_does_not_blocks_until_it_is_built_ane
     ghost = (1).to_bytes(6, "big") + b"ghost"
     scene.redis.zadd(keys.ranking(scene.id, daily(MONDAY).id), {ghost: -9})
 
-    assert cause_of(scene.run(), daily(MONDAY)) is Cause.DIFFERENCE
+    assert cause_of(scene.run(), daily(MONDAY)) is Cause.DRIFT
     assert scene.stored(daily(MONDAY)) is None
     assert not scene.cache.page(scene.leaderboard, daily(MONDAY), 0, 10, scene.now_ms).complete
 
@@ -407,7 +407,7 @@ def test_a_period_becomes_final_with_its_last_day_also_when_it_is_registered_lat
     scene.registry.save_period(scene.id, period)
     assert scene.stored(period.window) is None
 
-    assert len(scene.run().finals) == 1
+    assert len(scene.run().final_results) == 1
 
     assert scene.stored(period.window) == RANKING
     assert period.window == custom(Day(MONDAY - 2), MONDAY)
@@ -428,7 +428,7 @@ def test_a_period_is_noted_as_due_when_its_last_day_is_closed(scene: Scene) -> N
 def test_a_period_that_is_registered_while_its_last_day_is_closing_becomes_final(scene: Scene) -> None:
     period = Period(id="launch", name="Launch", first=Day(MONDAY - 2), last=MONDAY)
     scene.closing().run()
-    assert scene.leaderboard.refuses(MONDAY)
+    assert scene.leaderboard.rejects(MONDAY)
     scene.registry.save_period(scene.id, period)
 
     scene.run()
@@ -521,10 +521,10 @@ def test_a_window_for_which_a_run_has_no_time_waits_for_the_next_and_counts_as_d
 
     run = scene.closing().run(lambda: next(time, False))
 
-    assert [one.window_id for one in run.finals] == [daily(Day(MONDAY - 2)).id]
+    assert [one.window_id for one in run.final_results] == [daily(Day(MONDAY - 2)).id]
     assert [(one.cause, one.since_ms) for one in run.blocked] == [(Cause.TIME, SETTLED_MS - DAY_MS - 1)]
     assert run.unchecked == 0
-    assert len(scene.closing().run().finals) == 3, "Sunday, its week, Monday"
+    assert len(scene.closing().run().final_results) == 3, "Sunday, its week, Monday"
 
 
 def test_a_run_whose_time_was_taken_by_the_days_is_followed_by_one_that_begins_with_the_windows(scene: Scene) -> None:
@@ -535,7 +535,7 @@ def test_a_run_whose_time_was_taken_by_the_days_is_followed_by_one_that_begins_w
 
     run = scene.closing().run(lambda: next(time, False))
 
-    assert [one.window_id for one in run.finals] == [daily(MONDAY).id]
+    assert [one.window_id for one in run.final_results] == [daily(MONDAY).id]
     assert run.unchecked == 1, "its next day was not looked at"
 
 
@@ -552,7 +552,7 @@ def test_days_for_which_records_may_have_waited_when_the_leaderboard_was_created
 def test_nothing_is_owed_for_days_before_the_first_event(scene: Scene) -> None:
     run = scene.run()
 
-    assert {one.window_id for one in run.finals} == {daily(MONDAY).id}
+    assert {one.window_id for one in run.final_results} == {daily(MONDAY).id}
     assert [one.window_id for one in scene.told] == [daily(MONDAY).id]
     assert scene.leaderboard.owed_from == MONDAY
     assert not scene.leaderboard.owes(daily(Day(MONDAY - 1)))
@@ -577,7 +577,7 @@ def test_nothing_is_owed_while_there_are_no_events_until_the_first_one_comes(sce
     )  # and the call died before it wrote an event
     scene.id = empty
     scene.builder.rebuild_leaderboard(scene.leaderboard)
-    assert not scene.run().finals
+    assert not scene.run().final_results
     assert (scene.leaderboard.owed_from, scene.leaderboard.sealed_through) == (MONDAY + 1, MONDAY)
 
     scene.play("ann", 3, Day(MONDAY + 2))
@@ -618,7 +618,7 @@ def test_by_rules_that_were_changed_meanwhile_no_day_refuses_events(scene: Scene
     scene.registry.save(replace(as_read, version=2, lateness_ms=DAY_MS))
 
     with pytest.raises(AlreadyDone):
-        scene.finals.refuse(as_read, MONDAY)
+        scene.finals.start_sealing(as_read, MONDAY)
 
     assert scene.leaderboard.sealing_through is None
 
@@ -628,9 +628,9 @@ def test_days_that_are_closed_are_never_opened_again(scene: Scene) -> None:
 
     for through in (MONDAY, Day(MONDAY - 1)):
         with pytest.raises(AlreadyDone):
-            scene.finals.refuse(scene.leaderboard, through)
+            scene.finals.start_sealing(scene.leaderboard, through)
         with pytest.raises(AlreadyDone):
-            scene.finals.close(scene.leaderboard, through, [])
+            scene.finals.seal(scene.leaderboard, through, [])
 
     assert (scene.leaderboard.sealing_through, scene.leaderboard.sealed_through) == (MONDAY, MONDAY)
 
@@ -640,11 +640,11 @@ def test_nobody_notes_a_time_for_days_that_have_begun_to_refuse_events_since(sce
     as_read = scene.leaderboard
     scene.now_ms = SETTLED_MS + DAY_MS
     scene.run()
-    scene.finals.refuse(scene.leaderboard, Day(MONDAY + 2))
+    scene.finals.start_sealing(scene.leaderboard, Day(MONDAY + 2))
 
     with pytest.raises(AlreadyDone):
-        scene.finals.close_at(as_read, MONDAY, scene.now_ms)
-    assert scene.leaderboard.closes_at_ms is None
+        scene.finals.seal_at(as_read, MONDAY, scene.now_ms)
+    assert scene.leaderboard.seals_at_ms is None
 
 
 @pytest.mark.parametrize("lateness_ms", [0, 2 * HOUR_MS], ids=["less lateness", "more lateness"])
@@ -675,12 +675,12 @@ def test_an_ingest_call_that_began_before_a_day_refuses_events_gets_them_into_it
 
 
 def test_a_run_that_died_before_it_noted_the_time_delays_closing_and_no_more(scene: Scene) -> None:
-    scene.finals.refuse(scene.leaderboard, MONDAY)
+    scene.finals.start_sealing(scene.leaderboard, MONDAY)
     scene.now_ms += DAY_MS // 2
 
     scene.closing().run()
 
-    assert scene.leaderboard.closes_at_ms == scene.now_ms + LAST_CALLS_MS
+    assert scene.leaderboard.seals_at_ms == scene.now_ms + LAST_CALLS_MS
     scene.run()
     assert scene.stored(daily(MONDAY)) == RANKING
 
@@ -690,7 +690,7 @@ def test_windows_of_days_that_are_closed_do_not_wait_for_those_that_are_closing(
     scene.now_ms = SETTLED_MS + DAY_MS
     scene.registry.save_period(scene.id, Period(id="monday", name="Monday", first=Day(MONDAY - 1), last=MONDAY))
 
-    assert [one.window_id for one in scene.closing().run().finals] == [custom(Day(MONDAY - 1), MONDAY).id]
+    assert [one.window_id for one in scene.closing().run().final_results] == [custom(Day(MONDAY - 1), MONDAY).id]
     assert scene.leaderboard.is_sealing
 
 
@@ -763,11 +763,11 @@ def test_a_result_is_told_until_somebody_has_taken_it(scene: Scene) -> None:
     def away(_notice: WindowFinal) -> None:
         raise NotificationUnavailable("away")
 
-    scene.notices.send = away
-    assert [one.cause for one in scene.run().blocked] == [Cause.NOTICE]
+    scene.notifications.send = away
+    assert [one.cause for one in scene.run().blocked] == [Cause.NOTIFICATION]
     assert scene.stored(daily(MONDAY)) == RANKING
 
-    scene.notices.send = scene.told.append
+    scene.notifications.send = scene.told.append
     assert not scene.run().blocked
     scene.run()
 

@@ -46,7 +46,7 @@ def test_final_periods_cost_nothing(scene: Scene) -> None:
         scene.closing().run()
     for back in range(5):
         scene.registry.save_period(scene.id, Period(id=f"p{back}", name="p", first=Day(MONDAY - back), last=MONDAY))
-    assert len(scene.run().finals) == 5
+    assert len(scene.run().final_results) == 5
 
     with counted() as after:
         scene.closing().run()
@@ -70,7 +70,7 @@ def test_what_older_versions_noted_beside_a_leaderboard_is_moved(scene: Scene, d
     scene.run()
     scene.disqualifications.disqualify(scene.leaderboard, "ann", "somebody", "for a reason")
     (act,) = scene.work.of(scene.id).audit_entries
-    scene.audit_log.carried_out(scene.id, act.number)
+    scene.audit_log.mark_applied(scene.id, act.number)
     assert scene.work.of(scene.id) == Work()
     over = Period(id="over", name="p", first=Day(MONDAY - 1), last=MONDAY)
     for sort in ("due#2099-01-05", "notice#2099-01-05#00000001", f"open-act#{act.number:08d}", "period#over"):
@@ -84,7 +84,7 @@ def test_what_older_versions_noted_beside_a_leaderboard_is_moved(scene: Scene, d
 
     work = scene.work.of(scene.id)
     assert {one.window for one in work.due} == {daily(MONDAY), custom(Day(MONDAY - 1), MONDAY)}
-    assert work.untold == [("2099-01-05", 1)]
+    assert work.pending_notifications == [("2099-01-05", 1)]
     assert [(one.kind, one.user_id) for one in work.audit_entries] == [(AuditAction.DISQUALIFY, "ann")]
     scene.told.clear()
     scene.run()

@@ -205,8 +205,8 @@ def test_a_gap_that_is_larger_than_it_was_known_to_be_is_not_struck(service: Ser
     service.ingest(service.record(0))
     for until in (5, 8, 6):  # of two owners the one that was handed the later record may note it first
         service.progress._note(service.topic, Gap(0, 1, until))
-    service.progress.strike(service.topic, Gap(0, 1, 5))
+    service.progress.remove_gap(service.topic, Gap(0, 1, 5))
     assert service.progress.gaps(service.topic) == [Gap(0, 1, 8)]
 
-    service.progress.strike(service.topic, Gap(0, 1, 8))
+    service.progress.remove_gap(service.topic, Gap(0, 1, 8))
     assert service.progress.gaps(service.topic) == []

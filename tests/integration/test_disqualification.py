@@ -218,7 +218,7 @@ def test_a_disqualification_writes_a_second_version_beside_the_first_and_the_dif
 
     second = scene.finals.final(scene.id, window.id)
     assert second is not None
-    assert run.finals == [second]
+    assert run.final_results == [second]
     assert (second.version, second.audit_sequence, second.rules_version) == (2, 1, 2), "by the rules of the first"
     assert scene.stored(window) == WITHOUT_BOB
     assert scene.finals.versions(scene.id, window.id) == [first, second]
@@ -240,7 +240,7 @@ def test_a_disqualification_writes_a_second_version_beside_the_first_and_the_dif
     ]
     assert second.award_changes == len(changes)
     assert [notice.version for notice in scene.told if notice.window_id == window.id] == [1, 2]
-    assert scene.run().finals == []
+    assert scene.run().final_results == []
 
 
 def test_a_reinstatement_writes_a_third_version(scene: Scene) -> None:
@@ -260,7 +260,7 @@ def test_a_window_that_an_act_does_not_change_keeps_its_result(scene: Scene) -> 
     scene.disqualifications.disqualify(scene.leaderboard, "dan", "admin", "has no points on Monday")
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "in and out again")
     scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "before anybody looked")
-    assert scene.run().finals == []
+    assert scene.run().final_results == []
 
     assert [one.version for one in scene.finals.versions(scene.id, daily(MONDAY).id)] == [1]
     assert scene.work.of(scene.id).due == []
@@ -306,7 +306,7 @@ def test_a_result_is_not_written_if_somebody_was_disqualified_since_it_was_ranke
     with pytest.raises(AlreadyDone):
         scene.finals.write(replace(first, version=2))
     with pytest.raises(AlreadyDone):
-        scene.finals.strike(scene.id, daily(MONDAY).id, first.audit_sequence)
+        scene.finals.clear_due(scene.id, daily(MONDAY).id, first.audit_sequence)
 
     assert scene.finals.versions(scene.id, daily(MONDAY).id) == [first]
     assert scene.finals.final(scene.id, weekly(MONDAY).id) is None
@@ -318,7 +318,7 @@ def test_each_version_of_a_result_is_told_once_also_when_nobody_was_there_to_be_
     def away(_notice: WindowFinal) -> None:
         raise NotificationUnavailable("away")
 
-    monkeypatch.setattr(scene.notices, "send", away)
+    monkeypatch.setattr(scene.notifications, "send", away)
     scene.run()
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()
@@ -329,22 +329,22 @@ def test_each_version_of_a_result_is_told_once_also_when_nobody_was_there_to_be_
 
     told = [one for one in scene.told if one.window_id == daily(MONDAY).id]
     assert [(one.version, one.players) for one in told] == [(1, 3), (2, 2)]
-    assert not scene.work.of(scene.id).untold
+    assert not scene.work.of(scene.id).pending_notifications
 
 
 def test_who_has_told_a_version_strikes_no_later_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(_notice: WindowFinal) -> None:
         raise NotificationUnavailable("away")
 
-    monkeypatch.setattr(scene.notices, "send", away)
+    monkeypatch.setattr(scene.notifications, "send", away)
     scene.run()
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()
 
-    scene.finals.told(scene.id, daily(MONDAY).id, 1)
+    scene.finals.mark_published(scene.id, daily(MONDAY).id, 1)
 
-    assert (daily(MONDAY).id, 1) not in scene.work.of(scene.id).untold
-    assert (daily(MONDAY).id, 2) in scene.work.of(scene.id).untold
+    assert (daily(MONDAY).id, 1) not in scene.work.of(scene.id).pending_notifications
+    assert (daily(MONDAY).id, 2) in scene.work.of(scene.id).pending_notifications
 
 
 def test_an_act_while_a_window_is_compared_makes_no_difference_between_cache_and_truth(
@@ -387,7 +387,7 @@ def test_an_act_that_can_t_be_carried_out_waits_and_is_told(scene: Scene, monkey
 
     run = scene.run()
 
-    assert (run.blocked[0].what, run.blocked[0].cause) == ("act 1", Cause.CACHE)
+    assert (run.blocked[0].what, run.blocked[0].cause) == ("audit entry 1", Cause.CACHE)
     assert [act.number for act in scene.work.of(scene.id).audit_entries] == [1]
 
 

@@ -447,7 +447,7 @@ def test_labels_that_the_truth_does_not_know_block_until_the_window_is_built_ane
         if harm == "at another score":
             labelled.redis.zadd(key, {first[:11] + b"\0" + first[12:]: 0})
 
-    assert cause_of(labelled.run(), daily(MONDAY)) is Cause.DIFFERENCE
+    assert cause_of(labelled.run(), daily(MONDAY)) is Cause.DRIFT
     assert labelled.stored(daily(MONDAY)) is None
 
     labelled.builder.rebuild_leaderboard(labelled.leaderboard)

@@ -16,7 +16,7 @@ from infra.local import resources
 from infra.local.config import Config, Ports, free_port
 from infra.local.servers import ministack
 from shared.assembly import now_ms
-from shared.closing.runs import Run
+from shared.closing.runs import ClosingRun
 from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
@@ -221,7 +221,7 @@ def test_each_run_of_closing_notes_how_far_the_commits_are_behind(
     close = load("close")
     topic = SimpleNamespace(name=leaderboard_id, settings=dict, reach=lambda _: [Reach(0, 2, 2, 9)])
     monkeypatch.setitem(vars(close.assembly), "topic", topic)
-    monkeypatch.setitem(vars(close.assembly), "closing", SimpleNamespace(run=lambda _: Run()))
+    monkeypatch.setitem(vars(close.assembly), "closing", SimpleNamespace(run=lambda _: ClosingRun()))
 
     assert close.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT) == {
         "final": 0,

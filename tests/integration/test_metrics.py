@@ -88,7 +88,7 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
     module.assembly.progress.advance(
         Position("score-events", 77, 1_000_123, 1_795_430_000_123), 1_795_430_001_000, offsets
     )
-    module.assembly.telemetry.note_lag("score-events", TopicLag(1_795_430_002_500, {77: 5}))
+    module.assembly.telemetry.record_lag("score-events", TopicLag(1_795_430_002_500, {77: 5}))
     module.assembly.telemetry.count_repaired(3)
 
     found = scrape()

@@ -21,7 +21,7 @@ from infra.local.function import Context
 from infra.local.servers import ministack
 from shared.assembly import now_ms
 from shared.cache.windows import CacheUnavailable
-from shared.closing.days import LAST_CALLS_MS
+from shared.closing.sealing import LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS, Day, day_of, format_day
 from shared.domain.events import POINTS_MAX, format_instant
 from shared.files import upload as uploads
@@ -252,7 +252,7 @@ def skip_an_offset(system: System) -> None:
 
 def leave_a_topic(system: System) -> None:
     """All of which was committed, so that closing forgets it."""
-    system.modules["close"].assembly.coverage._losses.note_ends("former", {})
+    system.modules["close"].assembly.coverage._losses.record_ends("former", {})
 
 
 def finish(system: System) -> None:

@@ -73,22 +73,22 @@ def test_the_lag_is_what_each_partition_holds_past_its_position(
     assert telemetry.noted(broker.name).lag is None
     progress.advance(Position(broker.name, 0, 7, NOW_MS), NOW_MS, {6: APPLIED})
 
-    Lag(broker, progress, telemetry, lambda: NOW_MS).note()
+    Lag(broker, progress, telemetry, lambda: NOW_MS).record()
 
     assert telemetry.noted(broker.name).lag == TopicLag(NOW_MS, {0: 3, 1: 5}), "of the other one nothing was read"
     progress.advance(Position(broker.name, 0, 12, NOW_MS), NOW_MS, {11: DUPLICATE})
-    Lag(broker, progress, telemetry, lambda: NOW_MS + 60_000).note()
+    Lag(broker, progress, telemetry, lambda: NOW_MS + 60_000).record()
     assert telemetry.noted(broker.name).lag == TopicLag(NOW_MS + 60_000, {0: 0, 1: 5})
 
 
 def test_while_the_broker_is_away_the_last_look_stands_with_its_time(
     progress: Progress, telemetry: FunctionCounters, broker: Any
 ) -> None:
-    Lag(broker, progress, telemetry, lambda: NOW_MS).note()
+    Lag(broker, progress, telemetry, lambda: NOW_MS).record()
     before = telemetry.noted(broker.name).lag
 
     broker.reached = None
-    Lag(broker, progress, telemetry, lambda: NOW_MS + 60_000).note()
+    Lag(broker, progress, telemetry, lambda: NOW_MS + 60_000).record()
 
     assert before is not None
     assert telemetry.noted(broker.name).lag == before

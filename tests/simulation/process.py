@@ -19,8 +19,8 @@ from shared.cache.range_budget import RangeBudget, RangeLimits
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
 from shared.closing.coverage import Coverage
-from shared.closing.days import DaySealing
 from shared.closing.finalizer import Finalizer
+from shared.closing.sealing import DaySealing
 from shared.closing.service import Closing
 from shared.closing.steps import ClosingSteps
 from shared.ingest.committer import Committer
@@ -177,9 +177,9 @@ class Process:
     def closing(self) -> Closing:
         """The closing function."""
         s3: Any = self._world.s3
-        notices: Any = Notifications(self._world)
+        notifications: Any = Notifications(self._world)
         finals = WatchedFinals(self._world.accounts, self._dynamo, "registry")
-        finishing = Finalizer(
+        finalizer = Finalizer(
             reads=self.reads,
             cache=self.cache,
             builder=self._builder(),
@@ -197,8 +197,8 @@ class Process:
             work=work_list,
             audit_log=self.audit_log(),
             disqualifications=self.disqualifications(),
-            finishing=finishing,
-            notices=notices,
+            finalizer=finalizer,
+            notifications=notifications,
         )
         return Closing(
             registry=self._registry,

@@ -102,7 +102,7 @@ class WatchedFinals(FinalResults):
         super().__init__(client, table)
         self._accounts = accounts
 
-    def refuse(self, leaderboard: Leaderboard, through: Day) -> None:
+    def start_sealing(self, leaderboard: Leaderboard, through: Day) -> None:
         """As the product's."""
         assert self._accounts.uncounted(leaderboard.cutoff_ms(through)) == [], "no day refuses what is not counted"
-        super().refuse(leaderboard, through)
+        super().start_sealing(leaderboard, through)

@@ -75,7 +75,7 @@ class Registry:
         """In one transaction, as in the product: with a note of work if its last day refuses events already."""
         self._reach()
         self.known_periods.setdefault(leaderboard_id, {})[period.id] = period
-        if self.current(leaderboard_id).refuses(period.last):
+        if self.current(leaderboard_id).rejects(period.last):
             item = due_item(leaderboard_id, period.window.id)
             self._items[item["pk"]["S"], item["sk"]["S"]] = item
         self._scheduler.pause()
@@ -107,7 +107,7 @@ class Registry:
         return replace(
             self.history[leaderboard_id][-1],
             sealing_through=None if refusing is None else Day(refusing),
-            closes_at_ms=at,
+            seals_at_ms=at,
             sealed_through=None if closed is None else Day(closed),
             owed_from=None if owed is None else Day(owed),
         )

@@ -20,7 +20,7 @@ from shared.cache.leases import LEASE_MS
 from shared.cache.range_budget import RangeRefused
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import CacheRefused, CacheUnavailable, Page, WindowCache
-from shared.closing.days import INGEST_CALL_MS, LAST_CALLS_MS
+from shared.closing.sealing import INGEST_CALL_MS, LAST_CALLS_MS
 from shared.domain.audit import AuditEntry
 from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, custom, day_of
 from shared.domain.periods import Period
@@ -645,7 +645,7 @@ class World:
             assert not run.blocked, run.blocked
             assert not run.unchecked
             is_sealing = any(one.is_sealing for one in map(self.registry.current, self.open))
-            if not run.finals and not is_sealing and not self._work():
+            if not run.final_results and not is_sealing and not self._work():
                 return
             self.scheduler.now_ms += LAST_CALLS_MS
 

@@ -15,9 +15,9 @@ from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayer
 from shared.cache.leases import Builds
 from shared.cache.windows import WindowCache
 from shared.closing.coverage import CLOCK_SKEW_MS, Coverage
-from shared.closing.days import DaySealing
 from shared.closing.finalizer import Finalizer
-from shared.closing.runs import Cause, Run
+from shared.closing.runs import Cause, ClosingRun
+from shared.closing.sealing import DaySealing
 from shared.closing.service import Closing
 from shared.closing.steps import ClosingSteps
 from shared.domain.calendar import DAY_MS, Day, Window
@@ -124,7 +124,7 @@ class Scene:
             self.losses.forget(name)
         self.broker = Broker()
         self.told: list[WindowFinal] = []
-        self.notices: Any = SimpleNamespace(send=self.told.append)
+        self.notifications: Any = SimpleNamespace(send=self.told.append)
         self.committer = Committer(Commits(dynamodb, tables), self.reads, threads, backoff)
         self.projector = Projector(self.cache, None, threads, self.clock)  # type: ignore[arg-type]
         created = (MONDAY - 1) * DAY_MS
@@ -191,22 +191,22 @@ class Scene:
         position = Position(self.broker.name, partition, offset, 0)
         self.progress.advance(position, self.now_ms, dict.fromkeys(handed, APPLIED))
 
-    def run(self, before: Iterable[Leaderboard] = ()) -> Run:
+    def run(self, before: Iterable[Leaderboard] = ()) -> ClosingRun:
         """Run over other leaderboards, if any are given, and this one, until none of its days is closing any more.
 
         Returns:
             What the last run did.
         """
         run = self.closing(before).run()
-        closes_at_ms = self.leaderboard.closes_at_ms
-        if not self.leaderboard.is_sealing or closes_at_ms is None:
+        seals_at_ms = self.leaderboard.seals_at_ms
+        if not self.leaderboard.is_sealing or seals_at_ms is None:
             return run
-        self.now_ms = max(self.now_ms, closes_at_ms)
+        self.now_ms = max(self.now_ms, seals_at_ms)
         return self.closing(before).run()
 
     def closing(self, before: Iterable[Leaderboard] = ()) -> Closing:
         """Of other leaderboards, if any are given, and this one."""
-        finishing = Finalizer(
+        finalizer = Finalizer(
             reads=self.reads,
             cache=self.cache,
             builder=self.builder,
@@ -226,8 +226,8 @@ class Scene:
             work=self.work,
             audit_log=self.audit_log,
             disqualifications=self.disqualifications,
-            finishing=finishing,
-            notices=self.notices,
+            finalizer=finalizer,
+            notifications=self.notifications,
         )
         return Closing(
             registry=registry,
@@ -268,8 +268,8 @@ class Scene:
 
 def close(finals: FinalResults, leaderboard: Leaderboard, through: Day, due: Sequence[Window]) -> None:
     """Close the days of a leaderboard at once, as its closing does when time has gone by."""
-    finals.refuse(leaderboard, through)
-    finals.close(replace(leaderboard, sealing_through=through), through, due)
+    finals.start_sealing(leaderboard, through)
+    finals.seal(replace(leaderboard, sealing_through=through), through, due)
 
 
 def to_lines(content: bytes) -> list[dict[str, str]]:
@@ -310,7 +310,7 @@ class KeptRounds:
         self.rounds[name] = Round(after, ended)
 
 
-def cause_of(run: Run, window: Window) -> Cause | None:
+def cause_of(run: ClosingRun, window: Window) -> Cause | None:
     """What kept a window from becoming final."""
     return next((one.cause for one in run.blocked if one.what == window.id), None)
 

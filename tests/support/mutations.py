@@ -410,7 +410,7 @@ MUTATIONS = (
     Mutation(
         "what the topic lost is not noted",
         "shared/closing/coverage.py",
-        "                self._losses.note(name, loss)\n",
+        "                self._losses.record(name, loss)\n",
         "                pass\n",
         SIMULATION,
     ),
@@ -424,7 +424,7 @@ MUTATIONS = (
     Mutation(
         "what ingest was never handed does not keep days from closing",
         "shared/closing/coverage.py",
-        "            self._losses.note(self._topic.name, Loss(*offsets))\n",
+        "            self._losses.record(self._topic.name, Loss(*offsets))\n",
         "            pass\n",
         CLOSING,
     ),
@@ -445,7 +445,7 @@ MUTATIONS = (
     Mutation(
         "losses are looked for only while a day is due",
         "shared/closing/service.py",
-        "            run.lost = self._coverage.look()\n",
+        "            run.lost = self._coverage.check()\n",
         "            pass\n",
         CLOSING,
     ),
@@ -493,8 +493,8 @@ MUTATIONS = (
     ),
     Mutation(
         "no period is noted as due when its last day is closed",
-        "shared/closing/days.py",
-        "        self._finals.note_due(leaderboard.id, dict.fromkeys(over))\n",
+        "shared/closing/sealing.py",
+        "        self._finals.mark_due(leaderboard.id, dict.fromkeys(over))\n",
         "",
         CLOSING,
     ),
@@ -513,30 +513,30 @@ MUTATIONS = (
         CLOSING,
     ),
     Mutation(
-        "the broker is asked anew for every leaderboard",
-        "shared/closing/days.py",
+        "the broker is asked again for every leaderboard",
+        "shared/closing/coverage.py",
         "        if moment_ms not in self._known:",
         "        if True:",
         CLOSING,
     ),
     Mutation(
         "results are owed for days before the first event",
-        "shared/closing/days.py",
+        "shared/closing/sealing.py",
         "range(max(start, owed_from or start), last + 1)",
         "range(start, last + 1)",
         CLOSING,
     ),
     Mutation(
         "nothing is owed for days without events after the first one",
-        "shared/closing/days.py",
-        "        if closed is not None and (known is None or known <= closed):",
-        "        if closed is not None and known is None:",
+        "shared/closing/sealing.py",
+        "        if sealed is not None and (known is None or known <= sealed):",
+        "        if sealed is not None and known is None:",
         CLOSING,
     ),
     Mutation(
         "a day closes while ingest calls may go on that began before it refused events",
-        "shared/closing/days.py",
-        "if now_ms < leaderboard.closes_at_ms:",
+        "shared/closing/sealing.py",
+        "if now_ms < leaderboard.seals_at_ms:",
         "if False:",
         CLOSING,
     ),
@@ -557,8 +557,8 @@ MUTATIONS = (
     Mutation(
         "a day refuses events by rules that were changed since they were read",
         "shared/truth/finals.py",
-        '_REFUSABLE = "version = :version AND (attribute_not_exists',
-        '_REFUSABLE = "(version = :version OR version <> :version) AND (attribute_not_exists',
+        '_STARTABLE = "version = :version AND (attribute_not_exists',
+        '_STARTABLE = "(version = :version OR version <> :version) AND (attribute_not_exists',
         CLOSING,
     ),
     Mutation(
@@ -620,7 +620,7 @@ MUTATIONS = (
     Mutation(
         "a closed day takes an event whose rules were changed",
         "shared/domain/rules.py",
-        "if self.refuses(day):",
+        "if self.rejects(day):",
         "if False:",
         CLOSING,
     ),
@@ -690,7 +690,7 @@ MUTATIONS = (
     Mutation(
         "an act that the live windows missed is not carried out later",
         "shared/closing/steps.py",
-        "                self._disqualifications.carry_out(leaderboard, act.user_id)\n",
+        "                self._disqualifications.apply(leaderboard, entry.user_id)\n",
         "",
         DISQUALIFICATION,
     ),
@@ -851,8 +851,8 @@ MUTATIONS = (
     Mutation(
         "labels are not compared before a window becomes final",
         "shared/closing/finalizer.py",
-        "        if leaderboard.filters:\n            differences",
-        "        if False:\n            differences",
+        "        if leaderboard.filters:\n            drift",
+        "        if False:\n            drift",
         FILTERS,
     ),
     Mutation(

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from shared.closing.coverage import Missing
-from shared.closing.runs import Blocked, Cause, Run
+from shared.closing.runs import Blocked, Cause, ClosingRun
 
 EVENTS = Path(__file__).parents[2] / "events"
 NAMES = ("STAGE", "LEDGER_TABLE", "STANDINGS_TABLE", "REGISTRY_TABLE", "EXPORT_BUCKET", "KAFKA_TOPIC")
@@ -47,15 +47,15 @@ def module() -> Iterator[Any]:
 
 
 def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    run = Run()
+    run = ClosingRun()
     run.unchecked = 3
     run.errors.append(RuntimeError("its rules are gone"))
     run.blocked.append(Blocked("cup", "all", Cause.ERROR, "its rules are gone"))
 
-    def finished(_has_time: Callable[[], bool]) -> Run:
+    def finished(_has_time: Callable[[], bool]) -> ClosingRun:
         return run
 
-    module.assembly.lag = SimpleNamespace(note=lambda: None, check_settings=list)
+    module.assembly.lag = SimpleNamespace(record=lambda: None, check_settings=list)
     module.assembly.closing = SimpleNamespace(run=finished)
     with pytest.raises(ExceptionGroup):
         module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
@@ -69,9 +69,9 @@ def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pyt
 def test_what_is_lost_is_told_though_it_blocks_nothing_yet(
     module: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = Run()
+    run = ClosingRun()
     run.lost = Missing(True, "partition 3 of score-events lost the records from 8 to 10")
-    module.assembly.lag = SimpleNamespace(note=lambda: None, check_settings=list)
+    module.assembly.lag = SimpleNamespace(record=lambda: None, check_settings=list)
     module.assembly.closing = SimpleNamespace(run=lambda _: run)
 
     module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
@@ -85,8 +85,8 @@ def test_wrong_settings_of_the_topic_are_measured_and_told(
     module: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong = ["cleanup.policy must be delete, not compact: compaction removes events"]
-    module.assembly.lag = SimpleNamespace(note=lambda: None, check_settings=lambda: wrong)
-    module.assembly.closing = SimpleNamespace(run=lambda _: Run())
+    module.assembly.lag = SimpleNamespace(record=lambda: None, check_settings=lambda: wrong)
+    module.assembly.closing = SimpleNamespace(run=lambda _: ClosingRun())
 
     module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
 

@@ -31,7 +31,10 @@ TRANSIENT = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExc
 LASTING = ["ValidationError", "ItemCollectionSizeLimitExceeded", "AccessDenied", "SomethingNew"]
 
 WRITES: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
-    "a mark of a result": (lambda client: FinalResults(client, "registry").strike("cup", "2026-W48", 0), AlreadyDone),
+    "a mark of a result": (
+        lambda client: FinalResults(client, "registry").clear_due("cup", "2026-W48", 0),
+        AlreadyDone,
+    ),
     "an act": (lambda client: AuditLog(client, "registry").append("cup", ACT), AuditLogConflict),
     "an export job": (lambda client: ExportJobs(client, "registry").start(JOB, None), JobTaken),
     "an export job in place of another": (lambda client: ExportJobs(client, "registry").start(JOB, JOB), JobTaken),

@@ -1,0 +1,125 @@
+"""Seal days (`open → sealing → sealed`): steps 2 and 3 of closing, see shared/closing/service.py."""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import replace
+
+from shared.closing.coverage import CLOCK_SKEW_MS, CachedCoverage
+from shared.closing.first_days import first_possible_day
+from shared.closing.runs import Blocked, Cause, ClosingRun
+from shared.domain.calendar import DAY_MS, Day, format_day, windows_ending
+from shared.domain.rules import Leaderboard
+from shared.lookups.leaderboards import KEEP_MS
+from shared.truth.finals import DUE_MAX, FinalResults
+from shared.truth.reads import Reads
+from shared.truth.registry import Registry
+
+INGEST_CALL_MS: Final = 60_000
+"""How long an ingest call may run: the time limit of its function in template.yaml."""
+FUNCTIONS_SKEW_MS: Final = 10_000
+"""How far the clocks of two functions may lie apart; AWS holds its own to milliseconds."""
+LAST_CALLS_MS: Final = KEEP_MS + INGEST_CALL_MS + FUNCTIONS_SKEW_MS
+"""How long after a day becomes `sealing` an ingest call may still commit an event to it: the call began with a cached
+definition, and its commit is not conditional on that. Such an event was rejected before, by other rules or another sum,
+and was delivered again; or a longer lateness of before admits it."""
+DAYS_BACK_MAX: Final = 8
+"""How many days before the newest one past its cutoff are tried, where a backlog reaches over several days."""
+DAYS_AT_ONCE: Final = 80
+"""Days that one transaction seals, with the windows, weeks included, that become due with them."""
+
+
+class DaySealing:
+    """Moves days from open to sealing and from sealing to sealed; the next run tries again what is blocked."""
+
+    def __init__(self, *, registry: Registry, finals: FinalResults, reads: Reads, now_ms: Callable[[], int]) -> None:
+        self._registry = registry
+        self._finals = finals
+        self._reads = reads
+        self._now_ms = now_ms
+
+    def seal(self, leaderboard: Leaderboard, coverage: CachedCoverage, run: ClosingRun) -> Leaderboard:
+        """Seal every day that can be sealed, and start sealing the days whose records are all committed.
+
+        Returns:
+            The leaderboard as it is then.
+
+        Raises:
+            AlreadyDone: if another run has sealed more, or the rules have just changed.
+            TopicUnavailable: if the broker does not answer.
+            Unavailable: if DynamoDB throttles or is out of reach.
+        """
+        if leaderboard.is_sealing:
+            leaderboard = self._finish_sealing(leaderboard)
+        before = leaderboard.sealing_through
+        if before is None:
+            before = Day(first_possible_day(self._registry, leaderboard) - 1)
+        newest = _newest_past_cutoff(leaderboard, self._now_ms())
+        for number in range(newest, max(before, newest - DAYS_BACK_MAX), -1):
+            day = Day(number)
+            missing = coverage.missing(leaderboard.cutoff_ms(day))
+            if missing is None:
+                return leaderboard if leaderboard.is_sealing else self._start_sealing(leaderboard, day)
+            if number == newest:
+                due_ms = leaderboard.cutoff_ms(Day(before + 1)) + 2 * CLOCK_SKEW_MS
+                since_ms = max(due_ms, leaderboard.created_at_ms)
+                cause = Cause.LOST if missing.is_lost else Cause.LAG
+                run.blocked.append(Blocked(leaderboard.id, format_day(day), cause, missing.detail, since_ms))
+        return leaderboard
+
+    def _start_sealing(self, leaderboard: Leaderboard, through: Day) -> Leaderboard:
+        """Step 2: let the days up to `through` reject every event that is not in the ledger."""
+        self._finals.start_sealing(leaderboard, through)
+        return self._finish_sealing(replace(leaderboard, sealing_through=through, seals_at_ms=None))
+
+    def _finish_sealing(self, leaderboard: Leaderboard) -> Leaderboard:
+        """Step 3: seal the days that are sealing, once no ingest call is left that began before they were."""
+        through = leaderboard.sealing_through
+        assert through is not None  # noqa: S101 - a leaderboard with days that are sealing
+        now_ms = self._now_ms()  # later than the start of sealing, which was read or written
+        if leaderboard.seals_at_ms is None:
+            seals_at_ms = now_ms + LAST_CALLS_MS
+            self._finals.seal_at(leaderboard, through, seals_at_ms)
+            return replace(leaderboard, seals_at_ms=seals_at_ms)
+        if now_ms < leaderboard.seals_at_ms:
+            return leaderboard
+        self._mark_periods_due(leaderboard, through)
+        before = leaderboard.sealed_through
+        if before is None:
+            before = Day(first_possible_day(self._registry, leaderboard) - 1)
+        owed_from = self._owed_from(leaderboard, before, through)
+        for start in range(before + 1, through + 1, DAYS_AT_ONCE):
+            last = Day(min(start + DAYS_AT_ONCE - 1, through))
+            days = range(max(start, owed_from or start), last + 1)
+            windows = [window for day in days for window in windows_ending(Day(day))]
+            assert len(windows) <= DUE_MAX  # noqa: S101 - a week for every seven days
+            self._finals.seal(leaderboard, last, windows, owed_from)
+            leaderboard = replace(leaderboard, sealed_through=last, owed_from=owed_from)
+        return leaderboard
+
+    def _mark_periods_due(self, leaderboard: Leaderboard, through: Day) -> None:
+        """Mark the periods as due whose last day is about to be sealed.
+
+        All that were registered before that day became `sealing` are read here; a later registration marks its own.
+        """
+        sealed = leaderboard.sealed_through
+        periods = self._registry.periods(leaderboard.id)
+        over = [one.window for one in periods if one.last <= through and (sealed is None or one.last > sealed)]
+        self._finals.mark_due(leaderboard.id, dict.fromkeys(over))
+
+    def _owed_from(self, leaderboard: Leaderboard, before: Day, through: Day) -> Day | None:
+        """The first day that results are owed for; None for all that are sealed from now on.
+
+        No event can be added to these days any more, so their first day with events is searched once, until there is
+        one. Later days get results even without events.
+        """
+        known, sealed = leaderboard.owed_from, leaderboard.sealed_through
+        if sealed is not None and (known is None or known <= sealed):
+            return known  # its first days were sealed before this was recorded, or it has had events
+        found = self._reads.first_day(leaderboard, (Day(day) for day in range(before + 1, through + 1)))
+        return Day(through + 1) if found is None else found
+
+
+def _newest_past_cutoff(leaderboard: Leaderboard, now_ms: int) -> Day:
+    """The last day for which no broker's clock can stamp a record in time any more."""
+    return Day((now_ms - leaderboard.lateness_ms - 2 * CLOCK_SKEW_MS - 1) // DAY_MS - 1)
