@@ -225,7 +225,7 @@ class Assembly:
         return Waits(self.cache, self.settings.waits_max, lambda: uuid4().hex)
 
     @cached_property
-    def queries(self) -> WindowSearches:
+    def searches(self) -> WindowSearches:
         """Searches in the live windows."""
         return WindowSearches(self.cache)
 
@@ -386,7 +386,7 @@ class Assembly:
         fallback = Fallback(self.snapshots, self.reads, self.disqualified_players, now_ms)
         return Rankings(
             cache=self.cache,
-            queries=self.queries,
+            searches=self.searches,
             on_demand=self.on_demand_builds,
             repairs=self.repairs,
             results=self.results,
@@ -399,7 +399,7 @@ class Assembly:
         """Reads of one player."""
         return Players(
             rankings=self.rankings,
-            queries=self.queries,
+            searches=self.searches,
             reads=self.reads,
             registry=self.registry,
             results=self.results,

@@ -239,7 +239,7 @@ class Finder:
             raise InvalidRequest("belongs to another window", "cursor")
         if cursor.filters != filters_of(selection):
             raise InvalidRequest("belongs to a page with other filters", "cursor")
-        return window, replace(selection, place=cursor.place, backward=cursor.backward)
+        return window, replace(selection, key=cursor.key, backward=cursor.backward)
 
     def _cursor(self, leaderboard: Leaderboard, text: str) -> Cursor:
         try:

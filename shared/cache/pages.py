@@ -22,7 +22,7 @@ class Page(Struct, frozen=True):
     """Grows with every change of the window, also across a flush; 0 while nobody is in it."""
     total: int
     first: int
-    """Position of the first line, from 0."""
+    """Index of the first line, from 0."""
     lines: Sequence[tuple[str, Score]]
     """User id and score, in ranking order."""
 
@@ -37,14 +37,15 @@ class Labels(Struct, frozen=True):
     """As shared/cache/labels.py makes them, in their order."""
 
 
-class Position(Struct, frozen=True):
-    """Where a player stands: the entries around him, and his position in the window from 0; None if he is not in it."""
+class PlayerPage(Struct, frozen=True):
+    """A player's entry with the entries around it."""
 
     page: Page
-    position: int | None
+    index: int | None
+    """Of the player's entry in the window, from 0; None if the player is not in it."""
     cutoffs: Mapping[str, int]
     """Tier → score of the last entry it takes now, for the tiers that go by rank."""
-    better: int = 0
+    players_ahead: int = 0
     """How many players have a strictly better score than the page's first line."""
 
 

@@ -1,6 +1,6 @@
-"""Reads of live windows that look for something: a run of entries, some players, one player everywhere.
+"""Searches in windows: a slice of entries, some players, or one player in many windows.
 
-One round trip each, at any depth.
+Each is one round trip, at any depth.
 """
 
 from collections.abc import Sequence
@@ -12,34 +12,34 @@ from shared.cache import keys, labels
 from shared.cache.windows import HEAD_BYTES, Page, WindowCache, to_lines, to_page
 from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard, Order
-from shared.domain.selections import Place, Selection
+from shared.domain.selections import RankingKey, Selection
 from shared.domain.standings import Score
 from shared.domain.tiers import Tier, TierRule
 
 _BY_RANK: Final = (TierRule.TOP_N, TierRule.TOP_PERCENT)
 
 
-class Run(Struct, frozen=True):
-    """A page of a run of entries, all of it seen at one instant."""
+class Slice(Struct, frozen=True):
+    """A page of a slice of the ranking, as of one instant."""
 
     page: Page
     first: int
-    """Position of the run's first entry, from 0; an empty run begins where it would stand."""
-    past: int
-    """Position past its last entry."""
-    better: int
-    """How many players have a strictly better score than the page's first line."""
+    """Index of the slice's first entry, from 0; of an empty slice, where it would be."""
+    stop: int
+    """Index past its last entry."""
+    players_ahead: int
+    """How many players have a better score than the page's first line."""
     found: Sequence["Found"] = ()
-    """With a label the players of the page, in place of its lines; `first` and `past` count who carries it alone."""
+    """With a label: the players of the page, instead of its lines. `first` and `stop` count only who carries it."""
 
 
 class Found(Struct, frozen=True):
     """A player who is in the window."""
 
-    position: int
+    index: int
     """From 0."""
-    better: int
-    """How many players have a strictly better score."""
+    players_ahead: int
+    """How many players have a better score."""
     user_id: str
     score: Score
 
@@ -61,13 +61,13 @@ class WindowSearches:
             cache.register(name) for name in ("select.lua", "players.lua", "player_windows.lua")
         )
 
-    def select(self, leaderboard: Leaderboard, window: Window, selection: Selection, now_ms: int) -> Run:
+    def select(self, leaderboard: Leaderboard, window: Window, selection: Selection, now_ms: int) -> Slice:
         """A page of the entries that a selection takes; its tier is one of the leaderboard's.
 
         Raises:
             CacheUnavailable: if Redis fails.
         """
-        args = (selection.limit, selection.offset, *_place(leaderboard, selection), *_bounds(leaderboard, selection))
+        args = (selection.limit, selection.offset, *_key(leaderboard, selection), *_bounds(leaderboard, selection))
         tiers = [part for tier in _up_to(leaderboard, selection.tier) for part in _rule(leaderboard, tier)]
         read: tuple[str, ...] = self._cache.read_keys(leaderboard, window)
         label: list[bytes] = []
@@ -76,10 +76,10 @@ class WindowSearches:
             label = [labels.prefix(leaderboard.filters, *selection.label)]
         answer = self._cache.read(self._select, read, (*args, *tiers, *label))
         page = to_page(leaderboard, window, now_ms, answer, answer[5])
-        return Run(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[9]) if label else ())
+        return Slice(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[9]) if label else ())
 
     def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], now_ms: int) -> Players:
-        """Where some players stand, best first; who has no points is not among them.
+        """The entries of some players, best first, without those who have no points.
 
         Raises:
             CacheUnavailable: if Redis fails.
@@ -90,7 +90,7 @@ class WindowSearches:
     def player_windows(
         self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str, now_ms: int
     ) -> list[Players]:
-        """Where a player stands in each of the windows; in each he is found, or nobody.
+        """A player's entry in each of the windows; none where the player has no points.
 
         Raises:
             CacheUnavailable: if Redis fails.
@@ -104,14 +104,14 @@ class WindowSearches:
 
 def _to_players(leaderboard: Leaderboard, window: Window, answer: Sequence[Any], now_ms: int) -> Players:
     page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), 0)
-    return Players(page, sorted(_to_found(leaderboard, answer[4]), key=lambda one: one.position))
+    return Players(page, sorted(_to_found(leaderboard, answer[4]), key=lambda one: one.index))
 
 
 def _to_found(leaderboard: Leaderboard, flat: Sequence[Any]) -> list[Found]:
     lines = to_lines(leaderboard, flat[2::4], flat[3::4])
     return [
-        Found(position, better, user_id, score)
-        for position, better, (user_id, score) in zip(flat[::4], flat[1::4], lines, strict=True)
+        Found(index, ahead, user_id, score)
+        for index, ahead, (user_id, score) in zip(flat[::4], flat[1::4], lines, strict=True)
     ]
 
 
@@ -120,19 +120,19 @@ def _set_score(leaderboard: Leaderboard, points: int) -> int:
     return -points if leaderboard.order is Order.DESC else points
 
 
-def _place(leaderboard: Leaderboard, selection: Selection) -> tuple[str, int, bytes]:
-    place = selection.place
-    if place is None:
+def _key(leaderboard: Leaderboard, selection: Selection) -> tuple[str, int, bytes]:
+    key = selection.key
+    if key is None:
         return "", 0, b""
-    return "prev" if selection.backward else "next", _set_score(leaderboard, place.score.points), _member(place)
+    return "prev" if selection.backward else "next", _set_score(leaderboard, key.score.points), _member(key)
 
 
-def _member(place: Place) -> bytes:
-    return place.score.reached_at_ms.to_bytes(HEAD_BYTES, "big") + place.user_id.encode()
+def _member(key: RankingKey) -> bytes:
+    return key.score.reached_at_ms.to_bytes(HEAD_BYTES, "big") + key.user_id.encode()
 
 
 def _bounds(leaderboard: Leaderboard, selection: Selection) -> tuple[int | str, int | str]:
-    """The lowest and the highest score of the run, as the sorted set has them."""
+    """The lowest and the highest score of the slice, as the sorted set has them."""
     low, high = selection.min_score, selection.max_score
     if leaderboard.order is Order.DESC:
         low, high = high, low

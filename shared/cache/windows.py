@@ -19,7 +19,7 @@ from shared.cache.pages import (
     HEAD_BYTES,
     Labels,
     Page,
-    Position,
+    PlayerPage,
     to_lines,
     to_page,
     to_points,
@@ -39,7 +39,7 @@ __all__ = [
     "CacheUnavailable",
     "Labels",
     "Page",
-    "Position",
+    "PlayerPage",
     "Standings",
     "WindowCache",
     "to_lines",
@@ -167,7 +167,7 @@ class WindowCache:
         page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), offset)
         return Labels(page.complete, page.total, answer[4][::2])
 
-    def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, now_ms: int) -> Position:
+    def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, now_ms: int) -> PlayerPage:
         """Where a player stands, with up to `context` entries above him and below.
 
         Raises:
@@ -179,7 +179,7 @@ class WindowCache:
         page = to_page(leaderboard, window, now_ms, answer, answer[6])
         scores = zip(by_rank, answer[7], strict=False)  # none are looked up for a player who is not there
         cutoffs = {tier.name: to_points(leaderboard, score) for tier, score in scores if score is not None}
-        return Position(page, answer[5], cutoffs, answer[8])
+        return PlayerPage(page, answer[5], cutoffs, answer[8])
 
     def snapshot(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> tuple[bool, Snapshot]:
         """The top of a window and samples of the rest; and whether the cache holds it completely.

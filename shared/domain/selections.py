@@ -1,35 +1,34 @@
-"""Which entries of a ranking are asked for: a place to begin at, and what they must have in common."""
+"""Selections: which entries of a ranking a read returns."""
 
 from msgspec import Struct
 
 from shared.domain.standings import Score
 
 
-class Place(Struct, frozen=True):
-    """A position in the ranking order, whether an entry stands there or not: so it never moves."""
+class RankingKey(Struct, frozen=True):
+    """What the ranking order compares. It stays where it is, whether an entry has this key or not."""
 
     user_id: str
     score: Score
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """A page of the entries that meet all that is given; they are a contiguous run of the ranking.
+    """One page of the entries that meet all given conditions.
 
-    But for a label: then they are those of such a run who carry it.
+    Without a label these entries are a slice of the ranking; with a label, the entries of that slice that carry it.
     """
 
     limit: int
     offset: int = 0
-    """Entries of the run to skip; only without `place`."""
-    place: Place | None = None
-    """Begin at the first entry past it; `backward`: end at the last entry ahead of it."""
+    """Entries of the slice to skip; only without `key`."""
+    key: RankingKey | None = None
+    """The page starts after this key; with `backward` it ends before it."""
     backward: bool = False
     min_score: int | None = None
     """Inclusive."""
     max_score: int | None = None
     """Inclusive."""
     tier: str | None = None
-    """Only the entries that this tier takes after the tiers before it."""
-
+    """Only the entries of this tier."""
     label: tuple[str, str] | None = None
-    """Only the entries of players who carry this value of this filter: one of the leaderboard's, and its value."""
+    """A filter of the leaderboard and a value: only the entries of players who carry it."""

@@ -1,4 +1,4 @@
-"""What reads of rankings answer, and how far it can be relied on."""
+"""Answers of reads, and where they come from."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -15,18 +15,18 @@ from shared.truth.items import LedgerEntry
 
 
 class RankingSource(StrEnum):
-    """Where an answer comes from, and so what it is worth."""
+    """Where an answer comes from."""
 
     LIVE = "live"
-    """The cache, which vouches for all of it."""
+    """The cache, which holds all of the truth."""
     SNAPSHOT = "snapshot"
-    """The truth: a page is one of `as_of_ms`; a player who is asked for has the score of now and an estimated rank."""
+    """A snapshot: a page is as of `as_of_ms`; a requested player has the score of now and an estimated rank."""
     FINAL = "final"
-    """The cache, for a window that never changes again."""
+    """The cache, for a window whose result is written."""
 
 
 class Ranking(Struct, frozen=True):
-    """A run of entries, as of one instant."""
+    """A slice of a ranking, as of one instant."""
 
     window: Window
     status: WindowStatus
@@ -36,15 +36,15 @@ class Ranking(Struct, frozen=True):
     entries: Sequence[Entry]
     source: RankingSource = RankingSource.LIVE
     matched: int = 0
-    """How many entries of the window meet what was asked for, on this page or not."""
+    """How many entries of the window the selection takes, on this page or not."""
     has_previous: bool = False
-    """Whether some of them stand ahead of this page."""
+    """Whether some of them are ahead of this page."""
     has_next: bool = False
-    """Whether some of them stand behind it."""
+    """Whether some of them are behind it."""
     truncated: bool = False
-    """With source `snapshot`: entries that belong on this page stand below those that the snapshot has."""
+    """With source `snapshot`: entries of this page are missing, since they are below the snapshot's top."""
     rank_is_approximate: bool = False
-    """With source `snapshot`: the scores are of now, the ranks estimates among the others of `as_of_ms`."""
+    """With source `snapshot`: the scores are of now, the ranks are estimates among the entries of `as_of_ms`."""
 
 
 class PlayerRanking(Struct, frozen=True):
@@ -54,76 +54,76 @@ class PlayerRanking(Struct, frozen=True):
     """Without entries."""
     player: Entry
     points_to_next_rank: int | None
-    """Points to gain (to lose where the lowest ranks first) to pass the entry above; None at rank 1."""
+    """Points to gain (to lose if the lowest score ranks first) to pass the entry above; None at rank 1."""
     points_to_next_tier: int | None
-    """Likewise to a better tier, as things stand; None if there is none."""
+    """Points to gain (to lose if the lowest score ranks first) for a better tier; None if there is none."""
     above: Sequence[Entry]
     below: Sequence[Entry]
     rank_is_approximate: bool = False
-    """With source `snapshot`: the player's score is of now, the others' of when the snapshot was taken."""
+    """With source `snapshot`: the player's score is of now, the other scores are of the snapshot."""
     cutoffs: Mapping[str, int] = {}
-    """Tier → score of the last entry it takes now, for the tiers that go by rank, as far as it is known."""
+    """Tier → score of its last entry now, for tiers by rank, as far as it is known."""
 
 
 class PlayerWindow(Struct, frozen=True):
-    """Where a player stands in a window that is going on."""
+    """A player's entry in an open window."""
 
     ranking: Ranking
-    """With the player's entry, or with none."""
+    """With the player's entry, or without entries."""
     period_ids: Sequence[str]
-    """The registered periods over its dates."""
+    """Registered periods with the dates of the window."""
 
 
 class PendingWindow(Struct, frozen=True):
-    """A window that is going on and can't be told yet: it is being built, or nothing vouches for it."""
+    """An open window that can't be read yet: it is incomplete in the cache, or being built."""
 
     window: Window
     period_ids: Sequence[str]
     progress: BuildProgress
-    """How far its build is, as far as that is known."""
+    """How far its build is, if that is known."""
 
 
 class PlayerWindows(Struct, frozen=True):
-    """Where a player stands in all windows that are going on."""
+    """A player's entries in all open windows."""
 
     windows: Sequence[PlayerWindow]
     pending: Sequence[PendingWindow]
 
 
 class TierMatch(Struct, frozen=True):
-    """How a player meets a tier's rule."""
+    """A tier's rule, applied to a player."""
 
     tier: Tier
     met: bool
-    """Whether the rule takes the player; the first that does names their tier."""
+    """Whether the player meets the rule; the first tier of which this is true is the player's."""
     cutoff_rank: int | None
-    """The last rank that the rule takes; None for a rule on the score."""
+    """The last rank of the tier; None for a rule on the score."""
     cutoff_score: int | None
-    """The score of the last entry that the rule takes, or the score that it asks for; None if it is not known."""
+    """The score of the tier's last entry, or the score that the rule requires; None if it is not known."""
     points_to_reach: int | None
-    """For tiers ahead of their own: what they lack for it."""
+    """Points that the player lacks for a better tier than their own; None for the others."""
 
 
 class CountedEvent(Struct, frozen=True):
-    """An event behind a score."""
+    """An event of a player."""
 
     entry: LedgerEntry
     counts: bool
-    """Whether it is in the score; with `best` and `latest` only the events that decide are."""
+    """Whether it is in the score: with `best` and `latest`, only the events that decide it are."""
 
 
 class Explanation(Struct, frozen=True):
-    """Why a player stands where they stand."""
+    """Why a player has their rank."""
 
     player: PlayerRanking
     """With one entry above and one below."""
     rules: Leaderboard
     buckets: Sequence[tuple[Day, Standing]]
-    """His standings in the window's buckets, oldest first."""
+    """The player's standings in the window, oldest first."""
     events: Sequence[CountedEvent]
-    """Those that count first, then the latest."""
+    """Those that count first, then by time, the latest first."""
     events_complete: bool
-    """Whether these are all of the window's."""
+    """Whether these are all events of the window."""
     agrees: bool | None
-    """Whether buckets and events add up to the score; None if the buckets do and the events are too many to be read."""
+    """Whether buckets and events fold to the score; None if the buckets do and the events are too many to read."""
     tiers: Sequence[TierMatch]

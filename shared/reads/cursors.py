@@ -1,4 +1,4 @@
-"""Cursors: positions in a ranking that a client holds and can't make himself."""
+"""Cursors: signed positions in a ranking, which only this service can make."""
 
 import base64
 import binascii
@@ -10,24 +10,24 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.calendar import Window, parse_id
-from shared.domain.selections import Place, Selection
+from shared.domain.selections import RankingKey, Selection
 from shared.domain.standings import Score
 
 FILTERS_BYTES: Final = 8
-"""Of the digest by which a cursor tells the filters that it belongs to: it is signed, so nobody can look for another
-choice of filters with the same one."""
+"""Bytes of the digest of the filters that a cursor belongs to. The digest is signed, so that a client can't search for
+other filters with the same one."""
 SIGNATURE_BYTES: Final = 16
 """HMAC-SHA-256 cut to 128 bits (RFC 2104, section 5: at least half of the hash)."""
 _FORMAT: Final = 2
-"""Raised whenever the content changes, so that an older cursor is refused rather than misread."""
+"""Incremented when the content changes, so that an older cursor is rejected."""
 
 
 class InvalidCursor(ValueError):
-    """A cursor that was not made here, or for another ranking."""
+    """A cursor that this service did not make, or made for another leaderboard."""
 
 
 class Cursor(Struct, frozen=True, array_like=True):
-    """A position, and which way to read from it. It belongs to one window of one leaderboard, and to some filters."""
+    """A key and the direction to read from it, for one window of one leaderboard and one choice of filters."""
 
     leaderboard_id: str
     window_id: str
@@ -36,13 +36,13 @@ class Cursor(Struct, frozen=True, array_like=True):
     points: int
     reached_at_ms: int
     filters: bytes = b""
-    """As `filters_of` tells them."""
+    """As `filters_of` returns it."""
     format: int = _FORMAT
 
     @property
-    def place(self) -> Place:
-        """The position, as a selection takes it."""
-        return Place(self.user_id, Score(self.points, self.reached_at_ms))
+    def key(self) -> RankingKey:
+        """The key that the next page starts after, or ends before."""
+        return RankingKey(self.user_id, Score(self.points, self.reached_at_ms))
 
     @property
     def window(self) -> Window:
@@ -51,7 +51,7 @@ class Cursor(Struct, frozen=True, array_like=True):
 
 
 def filters_of(selection: Selection) -> bytes:
-    """What a selection takes of the window, in short; empty for the whole window."""
+    """A digest of a selection's filters; empty without filters."""
     filters = (selection.min_score, selection.max_score, selection.tier, selection.label)
     if filters == (None,) * len(filters):
         return b""
@@ -78,17 +78,17 @@ class Cursors:
         try:
             signed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except (ValueError, binascii.Error):
-            raise InvalidCursor("is no cursor of this service") from None
+            raise InvalidCursor("is not a cursor of this service") from None
         content, signature = signed[:-SIGNATURE_BYTES], signed[-SIGNATURE_BYTES:]
-        # a text that is not the one written can decode to the same bytes: bits that base64 leaves over
+        # other texts decode to the same bytes, since base64 has spare bits
         if not hmac.compare_digest(self._signature(content), signature) or _to_text(signed) != text:
-            raise InvalidCursor("is no cursor of this service")
+            raise InvalidCursor("is not a cursor of this service")
         try:
             cursor = msgspec.msgpack.decode(content, type=Cursor)
         except msgspec.DecodeError:
-            raise InvalidCursor("is no cursor of this release") from None
+            raise InvalidCursor("is not a cursor of this release") from None
         if cursor.format != _FORMAT:
-            raise InvalidCursor("is no cursor of this release")
+            raise InvalidCursor("is not a cursor of this release")
         if cursor.leaderboard_id != leaderboard_id:
             raise InvalidCursor("belongs to another leaderboard")
         return cursor

@@ -1,4 +1,4 @@
-"""Answers from the truth, for as long as the cache can't be asked or can't vouch for a window."""
+"""Answers from snapshots and standings while the cache is away or a window is incomplete in it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -22,12 +22,12 @@ from shared.truth.reads import Reads
 STANDINGS_MAX: Final = 3_100
 """Standings that one answer reads: a hundred players over a month, or eight over a year; 31 requests to DynamoDB."""
 
-Count = tuple[int, int]
-"""How many entries, at least and at most; the same where the snapshot tells."""
+Bounds = tuple[int, int]
+"""An index or a count, at least and at most; both are equal where the snapshot is exact."""
 
 
 class Fallback:
-    """Pages from the window's snapshot, players by their own standings."""
+    """Reads pages from the window's snapshot, and players by their own standings."""
 
     def __init__(
         self,
@@ -42,22 +42,22 @@ class Fallback:
         self._now_ms = now_ms
 
     def select(self, leaderboard: Leaderboard, window: Window, selection: Selection, *, final: bool) -> Ranking | None:
-        """A page as it was when the snapshot was taken, as far as the snapshot's top reaches.
+        """A page as of the snapshot, as far as the snapshot's top reaches.
 
         Returns:
-            None if there is no snapshot, if the page begins below the snapshot's top (an empty page would say that the
-            ranking ends there), or for a label: snapshots have none.
+            None if there is no snapshot, if the page begins below its top (an empty page would say that the ranking
+            ends there), or for a label, which snapshots do not have.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
         """
         snapshot = None if selection.label is not None else self._snapshots.find(leaderboard, window)
         if snapshot is None:
             return None
-        run = _run_of(leaderboard, snapshot, selection)
-        begin, end = _page_of(leaderboard, snapshot, selection, run)
+        selected = _slice_of(leaderboard, snapshot, selection)
+        begin, end = _page_of(leaderboard, snapshot, selection, selected)
         reach = len(snapshot.top)
-        # backward the page has to end where it was asked to
+        # a backward page has to end where it is asked to
         shown = range(begin, min(end, reach)) if end <= reach or not selection.backward else range(0)
         truncated = begin < end and end > reach
         if truncated and not shown:
@@ -65,22 +65,22 @@ class Fallback:
         lines = to_entries(leaderboard.tiers, snapshot.total, 0, 0, snapshot.top[: shown.stop])
         return replace(
             self._ranking(window, snapshot, list(islice(lines, shown.start, None)), final=final),
-            matched=_middle(run.past) - _middle(run.first),
-            has_previous=bool(shown) and shown.start > run.first[1],
-            has_next=bool(shown) and shown.stop < run.past[1],
+            matched=_middle(selected.stop) - _middle(selected.first),
+            has_previous=bool(shown) and shown.start > selected.first[1],
+            has_next=bool(shown) and shown.stop < selected.stop[1],
             truncated=truncated,
         )
 
     def player(
         self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, *, final: bool
     ) -> tuple[bool, PlayerRanking | None]:
-        """A player with their exact score of now and an estimate of their rank.
+        """A player with the exact score of now and an estimate of the rank.
 
         Returns:
-            Whether anything can be said, and the player; None if they have no points in the window.
+            Whether there is a snapshot, and the player; None if the player has no points in the window.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
         """
         snapshot = self._snapshots.find(leaderboard, window)
         if snapshot is None:
@@ -96,15 +96,14 @@ class Fallback:
             entries = list(to_entries(leaderboard.tiers, total, 0, 0, lines))
             above, player, below = entries[max(0, rank - 1 - context) : rank - 1], entries[rank - 1], entries[rank:]
         else:
-            player = _estimated(leaderboard, snapshot, total, (rank, user_id, score))
-            above = below = []
+            player, above, below = _estimated(leaderboard, snapshot, total, (rank, user_id, score)), [], []
         descending = leaderboard.order is Order.DESC
-        better = others[rank - 2][1].points if 2 <= rank <= len(others) + 1 else None
+        next_above = others[rank - 2][1].points if 2 <= rank <= len(others) + 1 else None
         cutoffs = _cutoffs(leaderboard, snapshot)
         return True, PlayerRanking(
             self._ranking(window, snapshot, (), final=final),
             player,
-            None if better is None else points_to_pass(better, score.points, descending=descending),
+            None if next_above is None else points_to_pass(next_above, score.points, descending=descending),
             points_to_next_tier(leaderboard.tiers, player.tier, score.points, cutoffs, descending=descending),
             above,
             below,
@@ -121,7 +120,7 @@ class Fallback:
             None if there is no snapshot, or if more than STANDINGS_MAX standings would have to be read.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
         """
         if len(user_ids) * len(window.buckets) > STANDINGS_MAX:
             return None
@@ -139,14 +138,14 @@ class Fallback:
         return replace(ranking, total=total, matched=len(entries), rank_is_approximate=True)
 
     def _scores(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]) -> dict[str, Score]:
-        """The scores of now, of those of the players who have one and are not disqualified."""
-        out = self._disqualified_players.now(leaderboard.id).user_ids
-        wanted = [user_id for user_id in user_ids if user_id not in out]
+        """The scores of now, without players who have none or are disqualified."""
+        disqualified = self._disqualified_players.now(leaderboard.id).user_ids
+        wanted = [user_id for user_id in user_ids if user_id not in disqualified]
         found = self._reads.standings(
             (leaderboard, user_id, Day(bucket)) for user_id in wanted for bucket in window.buckets
         )
         parts: dict[str, list[Score]] = {}
-        for (_, user_id, _), standing in sorted(found.items()):  # of each player by bucket
+        for (_, user_id, _), standing in sorted(found.items()):  # by player, then by bucket
             parts.setdefault(user_id, []).append(Score(standing.points, standing.reached_at_ms))
         return {user_id: combine(leaderboard.aggregation, leaderboard.order, own) for user_id, own in parts.items()}
 
@@ -162,73 +161,72 @@ class Fallback:
         )
 
 
-class _Run(Struct, frozen=True):
-    """The entries that a selection takes, whether the snapshot has them or not."""
+class _Slice(Struct, frozen=True):
+    """The entries that a selection takes, whether they are in the snapshot or not."""
 
-    first: Count
-    """Position of the first one, from 0."""
-    past: Count
-    """Position past the last one."""
+    first: Bounds
+    """Index of the first one, from 0."""
+    stop: Bounds
+    """Index past the last one."""
 
 
-def _run_of(leaderboard: Leaderboard, snapshot: Snapshot, selection: Selection) -> _Run:
+def _slice_of(leaderboard: Leaderboard, snapshot: Snapshot, selection: Selection) -> _Slice:
     descending = leaderboard.order is Order.DESC
 
-    def up_to(points: int, *, inclusive: bool) -> Count:
-        """How many entries have a better score, or this one."""
+    def up_to(points: int, *, inclusive: bool) -> Bounds:
+        """How many entries have a better score, or with `inclusive` this one."""
         bound = -points if descending else points
         return snapshot.ahead_of(leaderboard.order, (bound + 1 if inclusive else bound,))
 
-    def cutoff(tier: Tier) -> Count:
+    def cutoff(tier: Tier) -> Bounds:
         rank = tier.cutoff_rank(snapshot.total)
         return up_to(tier.value, inclusive=True) if rank is None else (rank, rank)
 
     best, worst = selection.min_score, selection.max_score
     if descending:
         best, worst = worst, best
-    first: Count = (0, 0) if best is None else up_to(best, inclusive=False)
-    past: Count = (snapshot.total, snapshot.total) if worst is None else up_to(worst, inclusive=True)
+    first: Bounds = (0, 0) if best is None else up_to(best, inclusive=False)
+    stop: Bounds = (snapshot.total, snapshot.total) if worst is None else up_to(worst, inclusive=True)
     for tier in leaderboard.tiers if selection.tier is not None else ():
         if tier.name == selection.tier:
-            past = _each(min, past, cutoff(tier))
+            stop = _each(min, stop, cutoff(tier))
             break
         first = _each(max, first, cutoff(tier))
-    return _Run(first, _each(max, first, past))
+    return _Slice(first, _each(max, first, stop))
 
 
-def _page_of(leaderboard: Leaderboard, snapshot: Snapshot, selection: Selection, run: _Run) -> Count:
-    """Positions of the first entry of a page, at least, and past its last, at most."""
-    first, past = run.first[0], run.past[1]
-    place = selection.place
-    if place is None:
+def _page_of(leaderboard: Leaderboard, snapshot: Snapshot, selection: Selection, selected: _Slice) -> tuple[int, int]:
+    """Index of a page's first entry, at least, and index past its last entry, at most."""
+    first, stop = selected.first[0], selected.stop[1]
+    if selection.key is None:
         begin = first + selection.offset
-        return begin, min(past, begin + selection.limit)
-    key = order_key(leaderboard.order, place.user_id, place.score)
+        return begin, min(stop, begin + selection.limit)
+    key = order_key(leaderboard.order, selection.key.user_id, selection.key.score)
     if selection.backward:
-        end = min(past, snapshot.ahead_of(leaderboard.order, key)[1])
+        end = min(stop, snapshot.ahead_of(leaderboard.order, key)[1])
         return max(first, end - selection.limit), end
-    on_it = (*key[:2], key[2] + b"\0")  # past whoever stands there
-    begin = max(first, snapshot.ahead_of(leaderboard.order, on_it)[0])
-    return begin, min(past, begin + selection.limit)
+    after = (*key[:2], key[2] + b"\0")  # the first key after that of an entry
+    begin = max(first, snapshot.ahead_of(leaderboard.order, after)[0])
+    return begin, min(stop, begin + selection.limit)
 
 
-def _each(choose: Callable[[int, int], int], one: Count, other: Count) -> Count:
+def _each(choose: Callable[[int, int], int], one: Bounds, other: Bounds) -> Bounds:
     return choose(one[0], other[0]), choose(one[1], other[1])
 
 
-def _middle(count: Count) -> int:
-    return (count[0] + count[1]) // 2
+def _middle(bounds: Bounds) -> int:
+    return sum(bounds) // 2
 
 
 def _estimated(leaderboard: Leaderboard, snapshot: Snapshot, total: int, line: tuple[int, str, Score]) -> Entry:
     rank, user_id, score = line
-    # ahead of everybody with the same score: as if it had been reached before time began
+    # ahead of every entry with the same score: as if it had been reached before all of them
     competition_rank = snapshot.estimate_rank(leaderboard.order, user_id, Score(score.points, -1))
     return to_entry(leaderboard.tiers, total, rank, user_id, score, competition_rank=competition_rank)
 
 
 def _cutoffs(leaderboard: Leaderboard, snapshot: Snapshot) -> Mapping[str, int]:
-    """Tier → score of the last entry that it takes, for the tiers by rank that end within the top."""
+    """Tier → score of its last entry, for tiers by rank that end within the snapshot's top."""
     ranks = {tier.name: tier.cutoff_rank(snapshot.total) for tier in leaderboard.tiers}
     return {
         name: snapshot.top[rank - 1][1].points for name, rank in ranks.items() if rank and rank <= len(snapshot.top)

@@ -1,16 +1,22 @@
-"""Reads of rankings: from the live windows, in one round trip; a window that is not kept is built first.
+"""Reads of rankings: from the cache in one round trip, or from a snapshot while the cache is away or incomplete.
 
-Where the cache can't be asked or can't vouch for a window, the answer comes from what the truth knows, and says so.
+Each read goes through the same steps:
+
+1. Find the rules that the window is ranked by: of a final window, those of its result.
+2. Read the cache. If the window is complete there, the answer is `live` or `final`.
+3. Otherwise request a rebuild; a window that the cache does not keep is built at once, and read again.
+4. While that is under way, answer from a snapshot and the player's standings: the answer is `snapshot`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
-from shared.cache.searches import Players, Run, WindowSearches
-from shared.cache.windows import CacheUnavailable, Page, Position, WindowCache
+from shared.cache.searches import Players, Slice, WindowSearches
+from shared.cache.windows import CacheUnavailable, Page, PlayerPage, WindowCache
 from shared.domain.calendar import Window, is_kept
 from shared.domain.ranking import points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order
@@ -25,12 +31,12 @@ from shared.rebuild.requests import RebuildLeaderboard
 
 T = TypeVar("T")
 
-ASK_AGAIN_MS: Final = 10_000
-"""How often one function asks for the rebuild of a leaderboard; one that is done or under way is not started twice."""
+REQUEST_EVERY_MS: Final = 10_000
+"""How often one function requests the rebuild of a leaderboard; one that is done or under way is not started again."""
 
 
 class Rebuilding(Exception):
-    """The cache can't vouch for the window: it was flushed and is being filled again."""
+    """The window is incomplete in the cache, which was flushed and is being rebuilt."""
 
 
 class UnknownTier(ValueError):
@@ -44,18 +50,18 @@ class UnknownFilter(ValueError):
 
     def __init__(self, name: str, filters: Sequence[str]) -> None:
         declared = f"its filters are {', '.join(filters)}" if filters else "it has none"
-        super().__init__(f"is no filter of this leaderboard: {declared}")
+        super().__init__(f"is not a filter of this leaderboard: {declared}")
         self.field = f"attr.{name}"
 
 
 class Rankings:
-    """Ranks, percentiles and tiers of live windows."""
+    """Reads pages, players and their neighbours."""
 
     def __init__(
         self,
         *,
         cache: WindowCache,
-        queries: WindowSearches,
+        searches: WindowSearches,
         on_demand: OnDemandBuilds,
         repairs: Queue,
         results: Results,
@@ -63,23 +69,16 @@ class Rankings:
         now_ms: Callable[[], int],
     ) -> None:
         self._cache = cache
-        self._queries = queries
+        self._searches = searches
         self._on_demand = on_demand
         self._repairs = repairs
         self._results = results
         self._fallback = fallback
         self._now_ms = now_ms
-        self._asked_ms: dict[str, int] = {}
+        self._requested_ms: dict[str, int] = {}
 
     def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int) -> Ranking:
-        """Entries at ranks `offset + 1` to `offset + limit`.
-
-        Raises:
-            Rebuilding: if the cache can't vouch for the window, and there is no snapshot of it.
-            Building: if the window is not kept for everybody and takes a while to be built.
-            CacheUnavailable: if Redis fails, likewise.
-            Unavailable: if the truth is needed and out of reach.
-        """
+        """Entries at ranks `offset + 1` to `offset + limit`; raises what `select` raises."""
         return self.select(leaderboard, window, Selection(offset=offset, limit=limit))
 
     def select(self, leaderboard: Leaderboard, window: Window, selection: Selection) -> Ranking:
@@ -87,80 +86,79 @@ class Rankings:
 
         Raises:
             UnknownTier: if the leaderboard has no such tier.
-            UnknownFilter: if it is not filtered by such an attribute.
-            TooManyRanges: if it would have to be built, and there is no room.
-            Rebuilding, CacheUnavailable: as above; for a label whether there is a snapshot or not, since it has none.
-            Building, Unavailable: as above.
+            UnknownFilter: if it does not declare such a filter.
+            Rebuilding: if the window is incomplete in the cache, and no snapshot has the page; none has labels.
+            CacheUnavailable: if Redis fails, and no snapshot has the page.
+            Building: if the window is built on demand, and that takes a while.
+            TooManyRanges: if the window would have to be built, and there is no room.
+            Unavailable: if DynamoDB is needed and out of reach.
         """
         now_ms = self._now_ms()
-        ranked_by = self._results.rules(leaderboard, window)
-        board, final = ranked_by or leaderboard, ranked_by is not None
-        check_tier(board, selection.tier)
-        check_label(board, selection.label)
+        rules, final = self._rules(leaderboard, window)  # 1
+        check_tier(rules, selection.tier)
+        check_label(rules, selection.label)
 
-        def read() -> Run:
-            return self._queries.select(board, window, selection, now_ms)
+        def read() -> Slice:
+            return self._searches.select(rules, window, selection, now_ms)
 
         try:
-            run = self._read_if_complete(board, window, now_ms, read, lambda run: run.page)
+            found = self._read_if_complete(rules, window, now_ms, read, lambda found: found.page)
         except (Rebuilding, CacheUnavailable):
-            ranking = self._fallback.select(board, window, selection, final=final)
+            ranking = self._fallback.select(rules, window, selection, final=final)  # 4
             if ranking is None:
                 raise
             return ranking
         if selection.label is None:
-            ranking = self._ranking(board, window, now_ms, run.page, run.better, final=final)
+            ranking = self._ranking(rules, window, now_ms, found.page, found.players_ahead, final=final)
         else:
-            ranking = self.ranking_of(board, window, now_ms, Players(run.page, run.found), final=final)
-        begin, end = run.page.first, run.page.first + len(ranking.entries)
-        return msgspec.structs.replace(
+            ranking = self.ranking_of(rules, window, now_ms, Players(found.page, found.found), final=final)
+        begin, end = found.page.first, found.page.first + len(ranking.entries)
+        return replace(
             ranking,
-            matched=run.past - run.first,
-            has_previous=begin < end and begin > run.first,
-            has_next=begin < end < run.past,
+            matched=found.stop - found.first,
+            has_previous=begin < end and begin > found.first,
+            has_next=begin < end < found.stop,
         )
 
     def players(
-        self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], *, at_once_ms: int | None = None
+        self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], *, wait_ms: int | None = None
     ) -> Ranking:
-        """The entries of some players, best first; who has no points in the window is not among them.
+        """The entries of some players, best first, without those who have no points in the window.
 
         Args:
             leaderboard: whose window.
             window: which one.
             user_ids: of the players.
-            at_once_ms: how long to wait for the window, if it has to be built; as long as for a page for None.
+            wait_ms: how long to wait for the window if it has to be built; BUILD_WAIT_MS by default.
 
         Raises:
-            Rebuilding, CacheUnavailable: as above, or if more standings would have to be read than one answer may.
-            Building, Unavailable: as above.
+            Rebuilding: if the window is incomplete in the cache, and there is no snapshot or too much to read.
+            CacheUnavailable: if Redis fails, and there is no snapshot or too much to read.
+            Building: if the window is built on demand, and that takes a while.
+            Unavailable: if DynamoDB is needed and out of reach.
         """
         now_ms = self._now_ms()
-        ranked_by = self._results.rules(leaderboard, window)
-        board, final = ranked_by or leaderboard, ranked_by is not None
+        rules, final = self._rules(leaderboard, window)  # 1
+
+        def read() -> Players:
+            return self._searches.players(rules, window, user_ids, now_ms)
+
         try:
-            players = self._read_if_complete(
-                board,
-                window,
-                now_ms,
-                lambda: self._queries.players(board, window, user_ids, now_ms),
-                lambda players: players.page,
-                at_once_ms=at_once_ms,
-            )
+            players = self._read_if_complete(rules, window, now_ms, read, lambda players: players.page, wait_ms=wait_ms)
         except (Rebuilding, CacheUnavailable):
-            ranking = self._fallback.players(board, window, user_ids, final=final)
+            ranking = self._fallback.players(rules, window, user_ids, final=final)  # 4
             if ranking is None:
                 raise
             return ranking
-        return self.ranking_of(board, window, now_ms, players, final=final)
+        return self.ranking_of(rules, window, now_ms, players, final=final)
 
     def players_without_cache(
         self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]
     ) -> Ranking | None:
-        """The same of a window that is going on, without asking the cache; None if nothing can be said.
+        """The entries of some players of an open window, from a snapshot and their standings; None without a snapshot.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
         """
         return self._fallback.players(leaderboard, window, user_ids, final=False)
 
@@ -171,54 +169,44 @@ class Rankings:
         total = players.page.total
         tiers = leaderboard.tiers
         entries = [
-            to_entry(tiers, total, one.position + 1, one.user_id, one.score, competition_rank=one.better + 1)
+            to_entry(tiers, total, one.index + 1, one.user_id, one.score, competition_rank=one.players_ahead + 1)
             for one in players.found
         ]
         ranking = self._ranking(leaderboard, window, as_of_ms, players.page, 0, final=final)
-        return msgspec.structs.replace(ranking, entries=entries, matched=len(entries))
+        return replace(ranking, entries=entries, matched=len(entries))
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int) -> PlayerRanking | None:
-        """A player's entry with up to `context` entries above and below; None if they are not in the window.
+        """A player's entry with up to `context` entries above and below; None if the player is not in the window.
 
         Raises:
-            Rebuilding, Building, CacheUnavailable, Unavailable: as above.
+            Rebuilding: if the window is incomplete in the cache, and there is no snapshot of it.
+            CacheUnavailable: if Redis fails, and there is no snapshot of the window.
+            Building: if the window is built on demand, and that takes a while.
+            Unavailable: if DynamoDB is needed and out of reach.
         """
         now_ms = self._now_ms()
-        ranked_by = self._results.rules(leaderboard, window)
-        board, final = ranked_by or leaderboard, ranked_by is not None
+        rules, final = self._rules(leaderboard, window)  # 1
+
+        def read() -> PlayerPage:
+            at_least_one = max(context, 1)  # the points to the next rank need the entry above
+            return self._cache.player(rules, window, user_id, at_least_one, now_ms)
+
         try:
-            found = self._read_if_complete(
-                board,
-                window,
-                now_ms,
-                # the entry above is needed, asked for or not
-                lambda: self._cache.player(board, window, user_id, max(context, 1), now_ms),
-                lambda position: position.page,
-            )
+            found = self._read_if_complete(rules, window, now_ms, read, lambda found: found.page)
         except (Rebuilding, CacheUnavailable):
-            known, player = self._fallback.player(board, window, user_id, context, final=final)
+            known, player = self._fallback.player(rules, window, user_id, context, final=final)  # 4
             if not known:
                 raise
             return player
-        return None if found.position is None else self._around(board, window, now_ms, found, context, final=final)
+        if found.index is None:
+            return None
+        ranking = self._ranking(rules, window, now_ms, found.page, found.players_ahead, final=final)
+        return _around(rules, ranking, found.index - found.page.first, context, found.cutoffs)
 
-    def _around(
-        self, leaderboard: Leaderboard, window: Window, as_of_ms: int, found: Position, context: int, *, final: bool
-    ) -> PlayerRanking:
-        assert found.position is not None  # noqa: S101 - asked only of who is in the window
-        ranking = self._ranking(leaderboard, window, as_of_ms, found.page, found.better, final=final)
-        at = found.position - found.page.first
-        above, player, below = ranking.entries[:at], ranking.entries[at], ranking.entries[at + 1 :]
-        descending = leaderboard.order is Order.DESC
-        return PlayerRanking(
-            msgspec.structs.replace(ranking, entries=()),
-            player,
-            points_to_pass(above[-1].score, player.score, descending=descending) if above else None,
-            points_to_next_tier(leaderboard.tiers, player.tier, player.score, found.cutoffs, descending=descending),
-            above[-context:] if context else (),
-            below[:context],
-            cutoffs=found.cutoffs,
-        )
+    def _rules(self, leaderboard: Leaderboard, window: Window) -> tuple[Leaderboard, bool]:
+        """The rules that a window is ranked by, and whether it is final."""
+        final_rules = self._results.rules(leaderboard, window)
+        return final_rules or leaderboard, final_rules is not None
 
     def _read_if_complete(
         self,
@@ -228,49 +216,66 @@ class Rankings:
         read: Callable[[], T],
         page_of: Callable[[T], Page],
         *,
-        at_once_ms: int | None = None,
+        wait_ms: int | None = None,
     ) -> T:
-        answer = read()
+        answer = read()  # 2
         kept = is_kept(window, leaderboard.lateness_ms, now_ms)
         if page_of(answer).complete:
             if not kept:
                 self._on_demand.extend(leaderboard, window)
             return answer
-        if kept:
-            self._ask_for_rebuild(leaderboard.id)
+        if kept:  # 3
+            self._request_rebuild(leaderboard.id)
             raise Rebuilding(f"{leaderboard.id} is being rebuilt")
-        self._on_demand.build_for_reader(leaderboard, window, at_once_ms)
+        self._on_demand.build_for_reader(leaderboard, window, wait_ms)
         answer = read()
         if not page_of(answer).complete:
-            raise Rebuilding(f"{window.id} of {leaderboard.id} went while it was read")
+            raise Rebuilding(f"{window.id} of {leaderboard.id} was removed from the cache while it was read")
         return answer
 
-    def _ask_for_rebuild(self, leaderboard_id: str) -> None:
+    def _request_rebuild(self, leaderboard_id: str) -> None:
         now_ms = self._now_ms()
-        if now_ms - self._asked_ms.get(leaderboard_id, 0) < ASK_AGAIN_MS:
+        if now_ms - self._requested_ms.get(leaderboard_id, 0) < REQUEST_EVERY_MS:
             return
-        self._asked_ms[leaderboard_id] = now_ms
+        self._requested_ms[leaderboard_id] = now_ms
         request = RebuildLeaderboard(leaderboard_id=leaderboard_id)
-        with suppress(QueueUnavailable):  # the next read asks again
+        with suppress(QueueUnavailable):  # the next read requests it again
             self._repairs.send([msgspec.json.encode(request)])
 
     def _ranking(
-        self, leaderboard: Leaderboard, window: Window, as_of_ms: int, page: Page, better: int, *, final: bool
+        self, leaderboard: Leaderboard, window: Window, as_of_ms: int, page: Page, players_ahead: int, *, final: bool
     ) -> Ranking:
-        """`as_of_ms`: the time before the page was read. An answer that took long lacks no event of before then."""
-        entries = list(to_entries(leaderboard.tiers, page.total, page.first, better, page.lines))
+        """`as_of_ms` is before the page was read: an answer that took long lacks no event that was applied by then."""
+        entries = list(to_entries(leaderboard.tiers, page.total, page.first, players_ahead, page.lines))
         status = window.status(as_of_ms, final=final)
         source = RankingSource.FINAL if final else RankingSource.LIVE
         return Ranking(window, status, page.revision, page.total, as_of_ms, entries, source)
 
 
+def _around(
+    leaderboard: Leaderboard, ranking: Ranking, at: int, context: int, cutoffs: Mapping[str, int]
+) -> PlayerRanking:
+    """The entry at index `at` of a page, with up to `context` entries above and below."""
+    above, player, below = ranking.entries[:at], ranking.entries[at], ranking.entries[at + 1 :]
+    descending = leaderboard.order is Order.DESC
+    return PlayerRanking(
+        replace(ranking, entries=()),
+        player,
+        points_to_pass(above[-1].score, player.score, descending=descending) if above else None,
+        points_to_next_tier(leaderboard.tiers, player.tier, player.score, cutoffs, descending=descending),
+        above[-context:] if context else (),
+        below[:context],
+        cutoffs=cutoffs,
+    )
+
+
 def check_tier(leaderboard: Leaderboard, name: str | None) -> None:
-    """Raises UnknownTier unless the leaderboard has a tier of that name, or none is asked for."""
+    """Raise UnknownTier if a tier is named that the leaderboard does not have."""
     if name is not None and name not in {tier.name for tier in leaderboard.tiers}:
         raise UnknownTier(f"{leaderboard.id} has no such tier")
 
 
 def check_label(leaderboard: Leaderboard, label: tuple[str, str] | None) -> None:
-    """Raises UnknownFilter unless the leaderboard has the label's filter, or none is asked for."""
+    """Raise UnknownFilter if a label is given whose filter the leaderboard does not declare."""
     if label is not None and label[0] not in leaderboard.filters:
         raise UnknownFilter(label[0], leaderboard.filters)

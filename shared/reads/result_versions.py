@@ -1,4 +1,4 @@
-"""Every version of a window's result, with links to its files."""
+"""Versions of a window's result, with links to their files."""
 
 from msgspec import Struct
 
@@ -31,16 +31,16 @@ class ResultVersions:
         """The last version; None while the window is not final.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
         """
         final = self._finals.final(leaderboard.id, window.id)
         return None if final is None else self._linked(final)
 
     def find(self, leaderboard: Leaderboard, window: Window) -> list[ResultVersion]:
-        """Every version, the first one first; none while the window is not final.
+        """All versions, oldest first; none while the window is not final.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
         """
         return [self._linked(final) for final in self._finals.versions(leaderboard.id, window.id)]
 

@@ -297,7 +297,7 @@ def test_an_explanation_says_when_cache_and_truth_do_not_agree(
 def test_an_explanation_of_many_events_shows_some_and_says_so(
     call: Call, score: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.reads.players.EXPLAINED_EVENTS_MAX", 2)
+    monkeypatch.setattr("shared.reads.explain.EXPLAINED_EVENTS_MAX", 2)
     call("put-leaderboard", body=BODY)
     score(*(("u-42", one) for one in (1, 2, 3)))
 
@@ -448,7 +448,7 @@ def test_while_redis_is_down_reads_answer_and_soon_without_waiting_for_it(
     breaker = CircuitBreaker(2, 3_600, RedisTimeoutError)
     live = WindowCache(module.assembly.redis, breaker)
     monkeypatch.setattr(module.assembly.rankings, "_cache", live)
-    monkeypatch.setattr(module.assembly.rankings, "_queries", WindowSearches(live))
+    monkeypatch.setattr(module.assembly.rankings, "_searches", WindowSearches(live))
     monkeypatch.setattr(module.assembly.redis, "evalsha", hang)
 
     for _ in range(10):
@@ -640,7 +640,7 @@ def test_without_queues_and_s3_rankings_are_ready_but_not_all_is_well(call: Call
 
 def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as nobody:
-        for name in ("cache", "queries", "window_builder", "rankings"):
+        for name in ("cache", "searches", "window_builder", "rankings"):
             module.assembly.__dict__.pop(name, None)
         monkeypatch.setitem(module.assembly.__dict__, "redis", nobody)
         try:
@@ -651,5 +651,5 @@ def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, m
             assert (ready.status, ready.json["dependencies"]["redis"]["status"]) == (200, "down")
             assert call("health").status == 503
         finally:
-            for name in ("cache", "queries", "window_builder", "rankings"):
+            for name in ("cache", "searches", "window_builder", "rankings"):
                 module.assembly.__dict__.pop(name, None)

@@ -63,7 +63,7 @@ def test_a_disqualified_player_is_found_nowhere(scene: Scene) -> None:
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     board, now_ms = scene.leaderboard, scene.now_ms
-    assert scene.cache.player(board, ALL_TIME, "bob", 5, now_ms).position is None
+    assert scene.cache.player(board, ALL_TIME, "bob", 5, now_ms).index is None
     assert [one.user_id for one in queries.players(board, ALL_TIME, ["ann", "bob"], now_ms).found] == ["ann"]
     assert queries.player_windows(board, [ALL_TIME], "bob", now_ms)[0].found == []
 

@@ -33,12 +33,12 @@ from shared.domain.calendar import (
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.labels import FILTERS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.selections import Place, Selection
+from shared.domain.selections import RankingKey, Selection
 from shared.domain.standings import Score, Standing, add
 from shared.reads.answers import Ranking
 from shared.reads.rankings import UnknownFilter
 from shared.rebuild.builder import RebuildOutcome
-from tests.integration.test_queries import NOW_MS, Board, check_page, definitions, place_of, to_oracle
+from tests.integration.test_queries import NOW_MS, Board, check_page, definitions, key_of, to_oracle
 from tests.support import oracle
 from tests.support.closing import MONDAY, RANKING, Scene, cause_of
 
@@ -136,23 +136,23 @@ def test_every_filtered_selection_is_the_oracles(
         board.play(events)
     ranking = board.judge.ranking("cup")
     low, high = bounds
-    place = (rng.randint(-spread, spread), NOW_MS + rng.randrange(3), f"u{rng.randrange(max(size, 1))}")
+    key = (rng.randint(-spread, spread), NOW_MS + rng.randrange(3), f"u{rng.randrange(max(size, 1))}")
 
     for name, value in (("country", "DE"), ("platform", "FR"), ("platform", "nowhere")):
         for tier in (None, *(rule["name"] for rule in definition["tiers"])):
             asked: dict[str, Any] = {"limit": limit, "min_score": low, "max_score": high, "tier": tier, "name": name}
             run = oracle.selected(board.carriers(name, value), low, high, tier)
-            ahead = [entry for entry in run if oracle.ahead_of(definition, entry, place)]
-            behind = [e for e in run if e not in ahead and (e.score, e.reached_at_ms, e.user_id) != place]
+            ahead = [entry for entry in run if oracle.ahead_of(definition, entry, key)]
+            behind = [e for e in run if e not in ahead and (e.score, e.reached_at_ms, e.user_id) != key]
             for offset in {0, 1, len(run) // 2, max(0, len(run) - 1), len(run), len(run) + 1}:
                 page = board.carrying(value, offset=offset, **asked)
                 check_page(board, page, run[offset : offset + limit], ranking)
                 assert page.matched == len(run)
                 assert page.has_next == (bool(page.entries) and offset + limit < len(run))
                 assert page.has_previous == (bool(page.entries) and offset > 0)
-            forward = board.carrying(value, place=place_of(place), **asked)
+            forward = board.carrying(value, key=key_of(key), **asked)
             check_page(board, forward, behind[:limit], ranking)
-            backward = board.carrying(value, place=place_of(place), backward=True, **asked)
+            backward = board.carrying(value, key=key_of(key), backward=True, **asked)
             check_page(board, backward, ahead[-limit:], ranking)
             assert (forward.has_next, backward.has_previous) == (len(behind) > limit, len(ahead) > limit)
             assert (forward.matched, backward.matched) == (len(run), len(run))
@@ -168,9 +168,9 @@ def test_carriers_stand_in_order_to_the_ends_of_the_range_of_scores(redis: Redis
 
     assert to_oracle(board.carrying("DE").entries) == expected
     for at, entry in enumerate(expected):
-        place = Place(entry.user_id, Score(entry.score, entry.reached_at_ms))
-        assert to_oracle(board.carrying("DE", place=place).entries) == expected[at + 1 :]
-        assert to_oracle(board.carrying("DE", place=place, backward=True).entries) == expected[:at]
+        key = RankingKey(entry.user_id, Score(entry.score, entry.reached_at_ms))
+        assert to_oracle(board.carrying("DE", key=key).entries) == expected[at + 1 :]
+        assert to_oracle(board.carrying("DE", key=key, backward=True).entries) == expected[:at]
         assert to_oracle(board.carrying("DE", min_score=entry.score, max_score=entry.score).entries) == [entry]
 
 
@@ -276,7 +276,7 @@ def test_a_batch_of_any_size_is_one_command_for_each_250_players(redis: Redis, f
             queries.select(leaderboard, ALL_TIME, Selection(limit=1, label=(name, value)), NOW_MS)
             for value in ("DE", LONG)
         ]
-        assert [run.past for run in found] == [0, 1_300]
+        assert [run.stop for run in found] == [0, 1_300]
 
 
 DAYS = [Day(MONDAY + offset) for offset in (-1, 0, 2, 6, 7)]
@@ -351,7 +351,7 @@ def shown(cache: WindowCache, leaderboard: Leaderboard, window: Window) -> Carri
     for label in ((name, value) for name in leaderboard.filters for value in ("DE", "FR", "", LONG)):
         run = queries.select(leaderboard, window, Selection(limit=1_000, label=label), NOW_MS)
         if run.found:
-            found[label] = [(one.position + 1, one.user_id, one.score.points) for one in run.found]
+            found[label] = [(one.index + 1, one.user_id, one.score.points) for one in run.found]
     return found
 
 

@@ -143,7 +143,7 @@ def test_ten_thousand_players_on_one_score_have_one_order(cache: WindowCache) ->
     assert [user for user, _, _ in lines(cache, board(), daily(MONDAY))] == expected
     for position in (0, 4_999, 9_999):
         found = cache.player(board(), daily(MONDAY), expected[position], 1, NOW_MS)
-        assert found.position == position
+        assert found.index == position
         around = expected[max(0, position - 1) : position + 2]
         assert [user for user, _ in found.page.lines] == around
 
@@ -151,7 +151,7 @@ def test_ten_thousand_players_on_one_score_have_one_order(cache: WindowCache) ->
 def test_a_player_who_is_not_in_the_window_has_no_position(cache: WindowCache) -> None:
     cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
 
-    assert cache.player(board(), daily(MONDAY), "bob", 5, NOW_MS).position is None
+    assert cache.player(board(), daily(MONDAY), "bob", 5, NOW_MS).index is None
 
 
 def test_a_read_takes_one_command(cache: WindowCache, redis: Redis) -> None:

@@ -22,7 +22,7 @@ from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET
 from shared.domain.events import POINTS_MAX
 from shared.domain.ranking import Entry
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.selections import Place, Selection
+from shared.domain.selections import RankingKey, Selection
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import Tier, TierRule
 from shared.reads.answers import Ranking
@@ -55,7 +55,7 @@ class Board:
         parts: Any = SimpleNamespace(rules=lambda leaderboard, window: None)
         self.rankings = Rankings(
             cache=self.cache,
-            queries=WindowSearches(self.cache),
+            searches=WindowSearches(self.cache),
             on_demand=parts,
             repairs=parts,
             results=parts,
@@ -102,9 +102,9 @@ def to_oracle(entries: Sequence[Entry]) -> list[oracle.Entry]:
     ]
 
 
-def place_of(line: Line) -> Place:
+def key_of(line: Line) -> RankingKey:
     points, at_ms, user_id = line
-    return Place(user_id, Score(points, at_ms))
+    return RankingKey(user_id, Score(points, at_ms))
 
 
 @st.composite
@@ -157,22 +157,22 @@ def test_every_selection_is_the_oracles(
     board.apply(scores(rng, size, spread))
     ranking = board.ranking()
     low, high = bounds
-    place: Line = (rng.randint(-spread, spread), NOW_MS + rng.randrange(3), f"{rng.choice(USER_IDS)}{rng.randrange(9)}")
+    key: Line = (rng.randint(-spread, spread), NOW_MS + rng.randrange(3), f"{rng.choice(USER_IDS)}{rng.randrange(9)}")
 
     for tier in (None, *(rule["name"] for rule in definition["tiers"])):
         asked = {"limit": limit, "min_score": low, "max_score": high, "tier": tier}
         run = oracle.selected(ranking, low, high, tier)
-        ahead = [entry for entry in run if oracle.ahead_of(definition, entry, place)]
-        behind = [e for e in run if e not in ahead and (e.score, e.reached_at_ms, e.user_id) != place]
+        ahead = [entry for entry in run if oracle.ahead_of(definition, entry, key)]
+        behind = [e for e in run if e not in ahead and (e.score, e.reached_at_ms, e.user_id) != key]
         for offset in {0, 1, len(run) // 2, max(0, len(run) - 1), len(run), len(run) + 1}:
             page = board.select(offset=offset, **asked)
             check_page(board, page, run[offset : offset + limit], ranking)
             assert page.matched == len(run)
             assert page.has_next == (bool(page.entries) and offset + limit < len(run))
             assert page.has_previous == (bool(page.entries) and offset > 0)
-        forward = board.select(place=place_of(place), **asked)
+        forward = board.select(key=key_of(key), **asked)
         check_page(board, forward, behind[:limit], ranking)
-        backward = board.select(place=place_of(place), backward=True, **asked)
+        backward = board.select(key=key_of(key), backward=True, **asked)
         check_page(board, backward, ahead[-limit:], ranking)
         assert forward.has_next == (len(behind) > limit)
         assert backward.has_previous == (len(ahead) > limit)
@@ -217,9 +217,9 @@ def test_places_are_exact_at_the_ends_of_the_range_of_scores(redis: Redis, order
     ranking = board.ranking()
 
     for at, entry in enumerate(ranking):
-        place = Place(entry.user_id, Score(entry.score, entry.reached_at_ms))
-        behind = board.select(limit=9, place=place).entries
-        ahead = board.select(limit=9, place=place, backward=True).entries
+        key = RankingKey(entry.user_id, Score(entry.score, entry.reached_at_ms))
+        behind = board.select(limit=9, key=key).entries
+        ahead = board.select(limit=9, key=key, backward=True).entries
         only = board.select(limit=9, min_score=entry.score, max_score=entry.score).entries
         assert to_oracle(behind) == ranking[at + 1 :]
         assert to_oracle(ahead) == ranking[:at]
@@ -236,9 +236,9 @@ def test_a_place_among_ten_thousand_equal_scores_is_found_whatever_the_bytes(red
 
     for at in (0, 1, 4_999, 9_998, 9_999):
         entry = ranking[at]
-        place = Place(entry.user_id, Score(7, entry.reached_at_ms))
-        assert to_oracle(board.select(limit=2, place=place).entries) == ranking[at + 1 : at + 3]
-        assert to_oracle(board.select(limit=2, place=place, backward=True).entries) == ranking[max(0, at - 2) : at]
+        key = RankingKey(entry.user_id, Score(7, entry.reached_at_ms))
+        assert to_oracle(board.select(limit=2, key=key).entries) == ranking[at + 1 : at + 3]
+        assert to_oracle(board.select(limit=2, key=key, backward=True).entries) == ranking[max(0, at - 2) : at]
     assert {entry.competition_rank for entry in board.select(limit=1_000, offset=9_000).entries} == {1}
 
 
@@ -246,11 +246,11 @@ def test_every_query_is_one_command(redis: Redis) -> None:
     tiers = [{"name": "gold", "topN": 1}, {"name": "rest", "minScore": 0}]
     board = Board(redis, {"order": "desc", "tiers": tiers})
     board.apply([(at % 5, NOW_MS, f"u{at}") for at in range(500)])
-    place = Place("u7", Score(3, NOW_MS))
+    key = RankingKey("u7", Score(3, NOW_MS))
     reads: list[Callable[[], object]] = [
         lambda: board.select(limit=10, offset=400),
-        lambda: board.select(limit=10, place=place, backward=True, min_score=1, max_score=4),
-        lambda: board.select(limit=10, tier="rest", place=place),
+        lambda: board.select(limit=10, key=key, backward=True, min_score=1, max_score=4),
+        lambda: board.select(limit=10, tier="rest", key=key),
         lambda: board.rankings.players(board.leaderboard, ALL_TIME, [f"u{at}" for at in range(100)]),
     ]
     for read in reads:
@@ -279,12 +279,12 @@ def test_a_walk_by_place_meets_everybody_who_does_not_move_exactly_once(redis: R
 
     met: list[str] = []
     with movers:
-        place = Place("", Score(-1 if backward else 2_000, 0))
-        while entries := board.select(limit=100, place=place, backward=backward).entries:
+        key = RankingKey("", Score(-1 if backward else 2_000, 0))
+        while entries := board.select(limit=100, key=key, backward=backward).entries:
             shown = [entry.user_id for entry in entries if entry.user_id in still]
             met = [*shown, *met] if backward else [*met, *shown]
             last = entries[0 if backward else -1]
-            place = Place(last.user_id, Score(last.score, last.reached_at_ms))
+            key = RankingKey(last.user_id, Score(last.score, last.reached_at_ms))
             movers.move(20, last.user_id if last.user_id not in still else None)
 
     assert met == expected

@@ -156,7 +156,7 @@ class Process:
         """The API's reads of rankings."""
         return Rankings(
             cache=self.cache,
-            queries=WindowSearches(self.cache),
+            searches=WindowSearches(self.cache),
             on_demand=self._on_demand(),
             repairs=self.queue(REPAIRS),
             results=Results(FinalResults(self._dynamo, "registry"), self._registry, self.clock, self._lookup),

@@ -87,12 +87,12 @@ def carriers(
     redis: Redis, board: Leaderboard, window: Window, now_ms: int, labels: Iterable[tuple[str, str]]
 ) -> Carriers:
     """What the product answers for some values of filters."""
-    queries = WindowSearches(WindowCache(redis))
+    searches = WindowSearches(WindowCache(redis))
     found = {}
     for label in labels:
-        run = queries.select(board, window, Selection(limit=1_000, label=label), now_ms)
-        shown = [(one.position + 1, one.user_id, one.score.points, one.score.reached_at_ms) for one in run.found]
-        assert (run.first, run.past) == (0, len(shown))
+        chosen = searches.select(board, window, Selection(limit=1_000, label=label), now_ms)
+        shown = [(one.index + 1, one.user_id, one.score.points, one.score.reached_at_ms) for one in chosen.found]
+        assert (chosen.first, chosen.stop) == (0, len(shown))
         if shown:
             found[label] = shown
     return found

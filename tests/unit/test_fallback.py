@@ -12,7 +12,7 @@ from shared.domain.audit import Disqualified
 from shared.domain.calendar import ALL_TIME, Window, WindowKind, custom, parse_day
 from shared.domain.ranking import Entry, rank
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.selections import Place, Selection
+from shared.domain.selections import RankingKey, Selection
 from shared.domain.snapshots import Sample, Snapshot
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import Tier, TierRule
@@ -69,9 +69,9 @@ def run(leaderboard: Leaderboard, entries: Sequence[Entry], selection: Selection
 def page(leaderboard: Leaderboard, entries: Sequence[Entry], selection: Selection) -> list[Entry]:
     """Those of them that stand on the page."""
     taken = run(leaderboard, entries, selection)
-    if selection.place is None:
+    if selection.key is None:
         return taken[selection.offset : selection.offset + selection.limit]
-    at = next(one.rank for one in entries if one.user_id == selection.place.user_id)
+    at = next(one.rank for one in entries if one.user_id == selection.key.user_id)
     if selection.backward:
         return [one for one in taken if one.rank < at][-selection.limit :]
     return [one for one in taken if one.rank > at][: selection.limit]
@@ -96,8 +96,8 @@ def to_selection(entries: Sequence[Entry], chosen: dict[str, Any]) -> Selection:
     if at is None or not entries:
         return Selection(**chosen | {"backward": False})
     entry = entries[at % len(entries)]
-    place = Place(entry.user_id, Score(entry.score, entry.reached_at_ms))
-    return Selection(**chosen | {"place": place, "offset": 0})
+    key = RankingKey(entry.user_id, Score(entry.score, entry.reached_at_ms))
+    return Selection(**chosen | {"key": key, "offset": 0})
 
 
 @given(st.sampled_from(Order), POINTS, SELECTIONS)
@@ -113,7 +113,7 @@ def test_a_page_is_that_of_the_whole_ranking_as_far_as_the_top_reaches(
 
     reached = [one for one in expected if one.rank <= TOP]
     if selection.backward and len(reached) < len(expected):
-        reached = []  # the page ends below the top, so what stands at its beginning is not next to the place
+        reached = []  # the page ends below the top, so what stands at its beginning is not next to the key
     if expected and not reached:
         assert found is None, "an empty page would say that the ranking ends there"
     if found is None:
@@ -138,14 +138,14 @@ def test_the_way_by_cursor_never_ends_at_the_end_of_the_top(order: Order, points
     entries = whole(leaderboard, points)
     answers = fallback(entries)
     seen: list[Entry] = []
-    place: Place | None = None
+    key: RankingKey | None = None
     while True:
-        found = answers.select(leaderboard, ALL_TIME, Selection(limit=limit, place=place), final=False)
+        found = answers.select(leaderboard, ALL_TIME, Selection(limit=limit, key=key), final=False)
         if found is None:
             break
         seen += found.entries
         assert found.has_next
-        place = Place(seen[-1].user_id, Score(seen[-1].score, seen[-1].reached_at_ms))
+        key = RankingKey(seen[-1].user_id, Score(seen[-1].score, seen[-1].reached_at_ms))
 
     assert seen == entries[:TOP]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.cache.searches import Found, Players, Run
-from shared.cache.windows import Page, Position
+from shared.cache.searches import Found, Players, Slice
+from shared.cache.windows import Page, PlayerPage
 from shared.domain.calendar import ALL_TIME
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
@@ -31,11 +31,11 @@ class Cache:
     def page(self) -> Page:
         return Page(complete=True, revision=self.now_ms(), total=1, first=0, lines=[LINE])
 
-    def select(self, *_: Any) -> Run:
-        return Run(self.page(), 0, 1, 0)
+    def select(self, *_: Any) -> Slice:
+        return Slice(self.page(), 0, 1, 0)
 
-    def player(self, *_: Any) -> Position:
-        return Position(self.page(), 0, {})
+    def player(self, *_: Any) -> PlayerPage:
+        return PlayerPage(self.page(), 0, {})
 
     def players(self, *_: Any) -> Players:
         return Players(self.page(), [Found(0, 0, *LINE)])
@@ -54,7 +54,7 @@ def rankings(cache: Cache) -> Rankings:
     parts: Any = SimpleNamespace(rules=lambda *_: None)
     stub: Any = cache
     return Rankings(
-        cache=stub, queries=stub, on_demand=parts, repairs=parts, results=parts, fallback=parts, now_ms=cache.now_ms
+        cache=stub, searches=stub, on_demand=parts, repairs=parts, results=parts, fallback=parts, now_ms=cache.now_ms
     )
 
 
@@ -62,9 +62,9 @@ def test_as_of_is_never_later_than_what_was_read(cache: Cache, rankings: Ranking
     """An event between the read and the answer is not in it, so that the answer must not claim its instant."""
     registry: Any = SimpleNamespace(periods=lambda _: [])
     none: Any = None
-    queries: Any = cache
+    searches: Any = cache
     players = PlayerReads(
-        rankings=rankings, queries=queries, reads=none, registry=registry, results=none, now_ms=cache.now_ms
+        rankings=rankings, searches=searches, reads=none, registry=registry, results=none, now_ms=cache.now_ms
     )
     player = rankings.player(BOARD, ALL_TIME, "ann", 1)
     assert player is not None

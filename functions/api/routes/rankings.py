@@ -96,8 +96,8 @@ def _read_page(assembly: Assembly, leaderboard: Leaderboard, window: Window, sel
     filters = filters_of(selection)
 
     def cursor(entry: Entry, *, backward: bool) -> str:
-        place = (entry.user_id, entry.score, entry.reached_at_ms)
-        return assembly.cursors.write(Cursor(leaderboard.id, window.id, backward, *place, filters))
+        key = (entry.user_id, entry.score, entry.reached_at_ms)
+        return assembly.cursors.write(Cursor(leaderboard.id, window.id, backward, *key, filters))
 
     entries = ranking.entries
     following = cursor(entries[-1], backward=False) if ranking.has_next else None

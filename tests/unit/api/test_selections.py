@@ -28,8 +28,8 @@ def test_cursors_lead_on_and_back_from_the_entries_at_the_ends_of_a_page(api: Ap
     assert api.get(RANKINGS, window="daily", limit=2, cursor=page["prevCursor"]).status == 200
     before = asked(api)
 
-    assert (following.place and following.place.user_id, following.backward) == ("u-3", False)
-    assert (before.place and before.place.user_id, before.backward) == ("u-2", True)
+    assert (following.key and following.key.user_id, following.backward) == ("u-3", False)
+    assert (before.key and before.key.user_id, before.backward) == ("u-2", True)
 
 
 def test_a_whole_ranking_on_one_page_has_no_cursors(api: Api) -> None:
@@ -184,7 +184,7 @@ def test_an_attribute_given_twice_is_named(api: Api) -> None:
 def test_an_attribute_that_is_no_filter_is_named_beside_those_that_are(api: Api) -> None:
     api.rankings.failure = UnknownFilter("guild", ("country", "platform"))
     answer = api.get(RANKINGS, **{"attr.guild": "x"})
-    said = "is no filter of this leaderboard: its filters are country, platform"
+    said = "is not a filter of this leaderboard: its filters are country, platform"
     assert (answer.status, answer.errors) == (422, {"attr.guild": said})
 
 

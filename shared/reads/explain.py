@@ -1,0 +1,100 @@
+"""Explains a player's rank by their standings, their events and the leaderboard's tiers. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from shared.domain.calendar import Day, Window, WindowKind, day_of
+from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.standings import Score, Standing, combine
+from shared.domain.tiers import TierRule, points_to_tiers
+from shared.reads.answers import CountedEvent, Explanation, PlayerRanking, TierMatch
+from shared.truth.items import LedgerEntry
+
+EXPLAINED_EVENTS_MAX: Final = 100
+"""Events in one explanation."""
+
+
+def explain(
+    rules: Leaderboard,
+    window: Window,
+    found: PlayerRanking,
+    buckets: Sequence[tuple[Day, Standing]],
+    entries: Sequence[LedgerEntry],
+    *,
+    all_read: bool,
+) -> Explanation:
+    """Explain a player's rank.
+
+    Args:
+        rules: that the window is ranked by.
+        window: which one.
+        found: the player as the ranking shows them.
+        buckets: the player's standings in the window, oldest first.
+        entries: the player's ledger.
+        all_read: whether `entries` are all of it.
+    """
+    events = [one for one in entries if _is_in(window, one)]
+    score = Score(found.player.score, found.player.reached_at_ms)
+    agrees: bool | None = _fold_buckets(rules, buckets) == score
+    if agrees:
+        agrees = _fold_events(rules, events) == score if all_read else None
+    counted = _counted(rules, score, buckets, events)
+    complete = all_read and len(counted) <= EXPLAINED_EVENTS_MAX
+    shown = counted[:EXPLAINED_EVENTS_MAX]
+    return Explanation(found, rules, buckets, shown, complete, agrees, _tiers(rules, found))
+
+
+def _is_in(window: Window, entry: LedgerEntry) -> bool:
+    day = day_of(entry.event.occurred_at_ms)
+    return window.kind is WindowKind.ALL_TIME or window.first <= day <= window.last
+
+
+def _fold_buckets(rules: Leaderboard, buckets: Sequence[tuple[Day, Standing]]) -> Score | None:
+    parts = [Score(standing.points, standing.reached_at_ms) for _, standing in buckets]
+    return combine(rules.aggregation, rules.order, parts) if parts else None
+
+
+def _fold_events(rules: Leaderboard, events: Iterable[LedgerEntry]) -> Score | None:
+    """The score of events, whatever their order: a partial sum may leave the range of scores."""
+    ordered = sorted((one.event for one in events), key=lambda event: (event.occurred_at_ms, event.event_id))
+    parts = [Score(event.points, event.occurred_at_ms) for event in ordered]
+    return combine(rules.aggregation, rules.order, parts) if parts else None
+
+
+def _counted(
+    rules: Leaderboard, score: Score, buckets: Sequence[tuple[Day, Standing]], events: Sequence[LedgerEntry]
+) -> list[CountedEvent]:
+    """The events, those that are in the score first, then by time, the latest first."""
+    latest_id = buckets[-1][1].last_event_id if buckets else ""
+
+    def counts(entry: LedgerEntry) -> bool:
+        event = entry.event
+        decides = (event.points, event.occurred_at_ms) == (score.points, score.reached_at_ms)
+        match rules.aggregation:
+            case Aggregation.SUM:
+                return True
+            case Aggregation.BEST:
+                return decides
+            case Aggregation.LATEST:
+                return decides and event.event_id == latest_id
+
+    counted = [CountedEvent(entry, counts(entry)) for entry in events]
+    counted.sort(key=lambda one: (not one.counts, -one.entry.event.occurred_at_ms, one.entry.event.event_id))
+    return counted
+
+
+def _tiers(rules: Leaderboard, found: PlayerRanking) -> list[TierMatch]:
+    player, total = found.player, found.ranking.total
+    descending = rules.order is Order.DESC
+    gaps = points_to_tiers(rules.tiers, player.tier, player.score, found.cutoffs, descending=descending)
+    by_score = (TierRule.MIN_SCORE, TierRule.MAX_SCORE)
+    return [
+        TierMatch(
+            tier,
+            tier.takes(player.rank, player.score, total),
+            tier.cutoff_rank(total),
+            tier.value if tier.rule in by_score else found.cutoffs.get(tier.name),
+            gaps.get(tier.name),
+        )
+        for tier in rules.tiers
+    ]
