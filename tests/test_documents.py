@@ -15,7 +15,7 @@ from infra.diagrams import PICTURES, Diagram, all_diagrams, diagrams_in
 from infra.local.config import POSITIVE, Config, Ports
 from shared.closing.runs import Cause
 from shared.domain.rejections import Reason
-from shared.ingest.candidates import Disposition
+from shared.ingest.outcomes import OutcomeKind
 from shared.settings import Settings
 from tests.support.runnable import COVERED, DOCUMENTS, MARK, ROOT, command_blocks
 
@@ -95,7 +95,7 @@ def test_every_setting_that_is_named_is_read_by_something(document: Path) -> Non
 
 
 MANY = {
-    "disposition.capitalize()": [one.capitalize() for one in Disposition],
+    "kind.capitalize()": [one.capitalize() for one in OutcomeKind],
     "f'Rejected_{code}'": [f"Rejected_{reason}" for reason in Reason],
     "f'Blocked_{cause}'": [f"Blocked_{cause}" for cause in Cause],
     "f\"Answered_{answer['statusCode'] // 100}xx\"": [f"Answered_{hundreds}xx" for hundreds in range(2, 6)],

@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared import settings
 from shared.assembly import Assembly, now_ms
 from shared.domain.records import Record, Source
-from shared.ingest.candidates import Candidate, Disposition
+from shared.ingest.outcomes import Candidate, OutcomeKind, Rejected, Retry
 from shared.telemetry import logger, metrics, tracer
 
 RESERVE_MS: Final = 20_000
@@ -46,15 +46,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     """
     candidates = assembly.ingest.ingest(_records(event), lambda: context.get_remaining_time_in_millis() > RESERVE_MS)
     _measure(candidates)
-    failed_from: dict[tuple[str, int], Candidate] = {}
+    failed_from: dict[tuple[str, int], tuple[int, str]] = {}
     for candidate in candidates:  # those of a partition come in the order of their offsets
-        if candidate.disposition is Disposition.FAILED:
-            failed_from.setdefault(_place(candidate)[:2], candidate)
+        if isinstance(candidate.outcome, Retry):
+            source = candidate.record.source
+            failed_from.setdefault((source.topic, source.partition), (source.offset, candidate.outcome.cause))
 
     def check(record: KafkaEventRecord) -> None:
-        failed = failed_from.get((record.topic, record.partition))
-        if failed is not None and record.offset >= failed.record.source.offset:
-            raise NotSettled(failed.failure)
+        offset, cause = failed_from.get((record.topic, record.partition), (None, ""))
+        if offset is not None and record.offset >= offset:
+            raise NotSettled(cause)
 
     processor = BatchProcessor(event_type=EventType.Kafka, raise_on_entire_batch_failure=False)
     return process_partial_response(event, check, processor, context)
@@ -75,31 +76,27 @@ def _decode(encoded: str | None) -> bytes | None:
     return None if encoded is None else base64.b64decode(encoded)
 
 
-def _place(candidate: Candidate) -> tuple[str, int, int]:
-    source = candidate.record.source
-    return source.topic, source.partition, source.offset
-
-
 def _measure(candidates: list[Candidate]) -> None:
     """Metrics: Applied, Duplicate, Failed, Rejected (and by reason), CacheRefused, IngestDelay of the oldest one."""
-    counts = dict.fromkeys(Disposition, 0)
+    counts = dict.fromkeys(OutcomeKind, 0)
     rejected: dict[str, int] = {}
     failures: dict[str, int] = {}
     oldest_ms: int | None = None
     for candidate in candidates:
-        if candidate.disposition is None:
-            raise RuntimeError(f"record {_place(candidate)} was left without disposition")
-        counts[candidate.disposition] += 1
-        if candidate.disposition is Disposition.FAILED:
-            failures[candidate.failure or ""] = failures.get(candidate.failure or "", 0) + 1
-        elif candidate.rejection is not None:
-            code = str(candidate.rejection.reason)
+        outcome = candidate.outcome
+        if outcome is None:
+            raise RuntimeError(f"record {candidate.record.source} was left without outcome")
+        counts[outcome.kind] += 1
+        if isinstance(outcome, Retry):
+            failures[outcome.cause] = failures.get(outcome.cause, 0) + 1
+        elif isinstance(outcome, Rejected):
+            code = str(outcome.rejection.reason)
             rejected[code] = rejected.get(code, 0) + 1
-        elif candidate.disposition is Disposition.APPLIED:
+        elif outcome.kind is OutcomeKind.APPLIED:
             appended_at_ms = candidate.record.source.appended_at_ms
             oldest_ms = appended_at_ms if oldest_ms is None else min(oldest_ms, appended_at_ms)
-    for disposition, count in counts.items():
-        metrics.add_metric(disposition.capitalize(), MetricUnit.Count, count)
+    for kind, count in counts.items():
+        metrics.add_metric(kind.capitalize(), MetricUnit.Count, count)
     for code, count in rejected.items():
         metrics.add_metric(f"Rejected_{code}", MetricUnit.Count, count)
     metrics.add_metric("CacheRefused", MetricUnit.Count, assembly.projector.take_refusals())

@@ -1,4 +1,4 @@
-"""Commit candidates to the truth: read, fold, write, judge what failed, and again."""
+"""Commit candidates to the truth: read, fold, write, learn what failed, and again."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -9,8 +9,8 @@ from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import DaySums, Standing
 from shared.ingest.backpressure import TRIES_MAX, Pressure
-from shared.ingest.candidates import Candidate, Disposition
-from shared.ingest.planner import Plan, judge, pack, plan
+from shared.ingest.outcomes import Applied, Candidate, OutcomeKind, Rejected, Retry, outcome_of_known
+from shared.ingest.planner import Plan, pack, plan
 from shared.retries import Backoff, RunParallel
 from shared.truth.commits import Commits, Failed, Failure, PlayerKey, Unavailable
 from shared.truth.reads import BATCH_GET_KEYS_MAX, EventKey, Reads, StandingKey, event_key
@@ -32,28 +32,28 @@ class _Player:
         self.ledger: dict[str, ScoreEvent] = {}
         """Events known to be in the ledger, by id."""
         self.standings: dict[Day, Standing] | None = None
-        """All his touched standings, once they are known to hold all of his settled events."""
+        """The touched standings, once they are known to hold all settled events."""
         self.contended = False
 
     @property
     def pending(self) -> list[Candidate]:
-        return [candidate for candidate in self.candidates if candidate.disposition is None]
+        return [candidate for candidate in self.candidates if candidate.outcome is None]
 
     def touched(self, current: Mapping[StandingKey, Standing]) -> dict[Day, Standing]:
         found = {bucket: current.get((self.leaderboard.id, self.user_id, bucket)) for bucket in self.buckets}
         return {bucket: standing for bucket, standing in found.items() if standing is not None}
 
-    def judge_known(self) -> None:
+    def settle_known(self) -> None:
         for candidate in self.pending:
             existing = self.ledger.get(candidate.event.event_id)
             if existing is not None:
-                judge(candidate, existing)
+                candidate.outcome = outcome_of_known(candidate.event, existing)
 
-    def fail(self, failure: str) -> None:
-        """Also what is in the ledger comes again: the live windows have not been shown it."""
+    def retry(self, cause: str) -> None:
+        """Also what is in the ledger comes again: the cache has not been shown it."""
         for candidate in self.candidates:
-            if candidate.disposition is not Disposition.REJECTED:
-                candidate.fail(failure)
+            if candidate.kind is not OutcomeKind.REJECTED:
+                candidate.outcome = Retry(cause)
 
 
 class Committer:
@@ -68,17 +68,17 @@ class Committer:
     def commit(
         self, candidates: Iterable[Candidate], has_time: Callable[[], bool] = lambda: True
     ) -> dict[PlayerKey, dict[Day, Standing]]:
-        """Commit every candidate without disposition; afterwards each has one.
+        """Commit every candidate that is pending; afterwards each has an outcome.
 
         Args:
             candidates: those of one player in the order of the topic; those that the rules refuse are left alone.
             has_time: asked after each round; what is unsettled when it says no has to come again.
 
         Returns:
-            For each player with an event in the ledger, old or new, his standings in the buckets his events touched, at
-            least as new as those events: what the live windows are to show.
+            For each player with an event in the ledger, old or new, the standings that the events touched, at least as
+            new as those events: what the cache is to show.
         """
-        players = _by_player(one for one in candidates if one.disposition is None and one.refusal is None)
+        players = _by_player(one for one in candidates if one.outcome is None and one.refusal is None)
         unsettled = dict(players)
         failure: str | None = None
         tries = 0
@@ -95,7 +95,7 @@ class Committer:
                 break
             self._pressure.wait(tries)
         for player in unsettled.values():
-            player.fail(failure or f"not settled after {ROUNDS_MAX} rounds")
+            player.retry(failure or f"not settled after {ROUNDS_MAX} rounds")
         return {key: player.standings for key, player in players.items() if player.standings}
 
     def settle_refused(self, candidates: Sequence[Candidate]) -> dict[PlayerKey, dict[Day, Standing]]:
@@ -107,22 +107,22 @@ class Committer:
             candidates: all of the call.
 
         Returns:
-            For each player with a duplicate among them his standings in the buckets of those, unless his leaderboard is
+            For each player with a duplicate among them the standings in the buckets of those, unless the leaderboard is
             archived.
         """
-        refused = [one for one in candidates if one.disposition is None and one.refusal is not None]
+        refused = [one for one in candidates if one.outcome is None and one.refusal is not None]
         if not refused:
             return {}
-        unsettled = {event_key(one.event) for one in candidates if one.disposition is Disposition.FAILED}
+        unsettled = {event_key(one.event) for one in candidates if one.kind is OutcomeKind.FAILED}
         try:
             held = self._reads.held(one.event for one in refused)
             for candidate in refused:
                 _settle_refused(candidate, held.get(event_key(candidate.event)), unsettled)
-            players = _by_player(one for one in refused if one.disposition is Disposition.DUPLICATE)
+            players = _by_player(one for one in refused if one.kind is OutcomeKind.DUPLICATE)
             current = self._reads.standings(_touched_by(players.values()))
         except Unavailable as unavailable:
             for candidate in refused:
-                candidate.fail(str(unavailable))
+                candidate.outcome = Retry(str(unavailable))
             return {}
         return {key: player.touched(current) for key, player in players.items()}
 
@@ -150,14 +150,17 @@ class Committer:
         return None if progress else failure
 
     def _plan(self, player: _Player, current: Mapping[StandingKey, Standing]) -> Plan | None:
-        """What the player's pending events write. If none was left before the read, his standings are as read."""
-        player.judge_known()
+        """What the player's pending events write. If none was left before the read, the standings are as read."""
+        player.settle_known()
         standings = player.touched(current)
         if not player.pending:
             player.standings = standings
             return None
         lookups = _Lookups(self._reads, player.leaderboard, player.user_id)
-        return plan(player.leaderboard, player.user_id, player.pending, standings, lookups)
+        decisions = plan(player.leaderboard, player.user_id, player.pending, standings, lookups)
+        for candidate, outcome in decisions.settled:
+            candidate.outcome = outcome
+        return decisions.plan
 
     def _write_in_waves(self, groups: Sequence[list[Plan]]) -> Iterator[tuple[list[Plan], list[Failed] | Unavailable]]:
         """Write groups until a wave is refused; what is not written then waits for the next round."""
@@ -187,7 +190,7 @@ class _Lookups:
         self._user_id = user_id
 
     def sums(self, all_time: Standing) -> DaySums | None:
-        """Read from the standings of his days, from the last one back until they are all that all time holds."""
+        """Read from the standings of the days, from the last one back until they are all that all time holds."""
         days: dict[Day, Standing] = {}
         past = day_of(all_time.reached_at_ms) + 1
         while past > DAY_MIN and sum(standing.gross for standing in days.values()) < all_time.gross:
@@ -200,7 +203,7 @@ class _Lookups:
         return DaySums(days=tuple(sorted((day, standing.points) for day, standing in days.items())))
 
     def held(self, events: Sequence[ScoreEvent]) -> dict[str, ScoreEvent]:
-        """Read from his ledger."""
+        """Read from the player's ledger."""
         return {event_id: event for (_, _, event_id), event in self._reads.held(events).items()}
 
     def _standings(self, buckets: Iterable[Day]) -> dict[Day, Standing]:
@@ -210,11 +213,11 @@ class _Lookups:
 
 def _settle_refused(candidate: Candidate, existing: ScoreEvent | None, unsettled: Container[EventKey]) -> None:
     if existing is not None:
-        judge(candidate, existing)
+        candidate.outcome = outcome_of_known(candidate.event, existing)
     elif event_key(candidate.event) in unsettled:
-        candidate.fail("another record of its event has to come again")
+        candidate.outcome = Retry("another record of its event has to come again")
     elif candidate.refusal is not None:
-        candidate.reject(candidate.refusal)
+        candidate.outcome = Rejected(candidate.refusal)
 
 
 def _touched_by(players: Iterable[_Player]) -> Iterator[tuple[Leaderboard, str, Day]]:
@@ -244,9 +247,9 @@ def _count_pending(players: Mapping[PlayerKey, _Player]) -> int:
 
 def _committed(player: _Player, written: Plan, current: Mapping[StandingKey, Standing]) -> None:
     for candidate in written.candidates:
-        candidate.disposition = Disposition.APPLIED
+        candidate.outcome = Applied()
         player.ledger[candidate.event.event_id] = candidate.event
-    player.judge_known()
+    player.settle_known()
     if not player.pending:
         player.standings = dict(written.commit.standings)
         if len(player.standings) < len(player.buckets):

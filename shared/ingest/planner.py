@@ -7,10 +7,10 @@ import msgspec
 
 from shared.domain.calendar import ALL_TIME_BUCKET, Day, day_of
 from shared.domain.events import POINTS_MAX, ScoreEvent
-from shared.domain.rejections import Reason, Rejection
+from shared.domain.rejections import Rejection
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import DaySums, Standing, add
-from shared.ingest.candidates import Candidate, Disposition
+from shared.ingest.outcomes import Candidate, Outcome, Rejected, outcome_of_known
 from shared.truth.commits import TRANSACTION_ITEMS_MAX, PlayerCommit, PlayerKey
 from shared.truth.reads import BATCH_GET_KEYS_MAX
 
@@ -19,10 +19,10 @@ class Lookups(Protocol):
     """What the truth knows of one player; raises Unavailable if it is out of reach."""
 
     def sums(self, all_time: Standing, /) -> DaySums | None:
-        """Of his days, as of a standing of all time that was read; None if that has changed since."""
+        """Of the player's days, as of a standing of all time that was read; None if that has changed since."""
 
     def held(self, events: Sequence[ScoreEvent], /) -> Mapping[str, ScoreEvent]:
-        """What his ledger holds under the ids of events, by id."""
+        """What the player's ledger holds under the ids of events, by id."""
 
 
 class Plan(msgspec.Struct):
@@ -32,13 +32,11 @@ class Plan(msgspec.Struct):
     candidates: list[Candidate]
 
 
-def judge(candidate: Candidate, existing: ScoreEvent) -> None:
-    """Settle a candidate whose event id is in the player's ledger already."""
-    if candidate.event.same_content(existing):
-        candidate.disposition = Disposition.DUPLICATE
-    else:
-        detail = f"event {existing.event_id} of this player is in the ledger with other content"
-        candidate.reject(Rejection(Reason.CONFLICTING_DUPLICATE, detail))
+class Decisions(msgspec.Struct):
+    """What is to be written for a player, if anything, and the outcomes that are known without a write."""
+
+    plan: Plan | None
+    settled: list[tuple[Candidate, Outcome]]
 
 
 def plan(
@@ -47,25 +45,23 @@ def plan(
     candidates: Sequence[Candidate],
     current: Mapping[Day, Standing],
     lookups: Lookups,
-) -> Plan | None:
+) -> Decisions:
     """Fold candidates into the current standings, as many as one transaction takes.
 
-    Of several with one event id only the first is planned: the others are judged when that one is in the ledger. An
-    event with which a run of days would overflow is judged once those before it are committed: it may be in the ledger
+    Of several with one event id only the first is planned: the others are settled once that one is in the ledger. An
+    event with which a run of days would overflow is settled once those before it are committed: it may be in the ledger
     already, and so in the standings, or the standings may be older than the ledger; then it waits for the next try.
 
     Args:
         leaderboard: by whose rules.
         user_id: the player of all candidates.
-        candidates: without disposition, in the order of the topic.
-        current: his standings as read, without those that have no events.
-        lookups: what else the truth knows of him, asked only if sums have become enormous.
-
-    Returns:
-        None if nothing is left to write.
+        candidates: pending, in the order of the topic.
+        current: the player's standings as read, without those that have no events.
+        lookups: what else the truth knows of the player, read only if sums have become enormous.
     """
     folded: dict[Day, Standing] = {}
     planned: list[Candidate] = []
+    settled: list[tuple[Candidate, Outcome]] = []
     ids: set[str] = set()
     enormous = _Enormous(leaderboard, current.get(ALL_TIME_BUCKET), candidates, lookups)
     for candidate in candidates:
@@ -90,8 +86,9 @@ def plan(
         except Rejection:
             added = {}
         if not added or added[ALL_TIME_BUCKET].gross > POINTS_MAX:
-            sums = enormous.admit(candidate, planned)
-            if candidate.disposition is not None:
+            sums, outcome = enormous.admit(candidate, planned)
+            if outcome is not None:
+                settled.append((candidate, outcome))
                 continue
             if sums is None or not added:
                 break  # those behind it are not to come before it
@@ -100,12 +97,12 @@ def plan(
         folded.update(added)
         planned.append(candidate)
     if not planned:
-        return None
+        return Decisions(None, settled)
     standings = {
         bucket: msgspec.structs.replace(standing, version=standing.version + 1) for bucket, standing in folded.items()
     }
     entries = [candidate.entry for candidate in planned if candidate.entry is not None]
-    return Plan(PlayerCommit(leaderboard, user_id, entries, standings), planned)
+    return Decisions(Plan(PlayerCommit(leaderboard, user_id, entries, standings), planned), settled)
 
 
 def pack(plans: Sequence[Plan], alone: Container[PlayerKey]) -> list[list[Plan]]:
@@ -128,7 +125,7 @@ def pack(plans: Sequence[Plan], alone: Container[PlayerKey]) -> list[list[Plan]]
 
 
 class _Enormous:
-    """Judges the events of a player whose Σ|points| is past 2^53−1 by the sums of his days."""
+    """Validates the events of a player whose Σ|points| is past 2^53−1 by the sums of his days."""
 
     def __init__(
         self, leaderboard: Leaderboard, all_time: Standing | None, candidates: Sequence[Candidate], lookups: Lookups
@@ -139,48 +136,43 @@ class _Enormous:
         self._lookups = lookups
         self._sums: DaySums | None = None
         """With the planned events in it."""
-        self._asked: set[str] = set()
+        self._read_ids: set[str] = set()
         self._held: dict[str, ScoreEvent] = {}
 
-    def admit(self, candidate: Candidate, planned: Sequence[Candidate]) -> DaySums | None:
+    def admit(self, candidate: Candidate, planned: Sequence[Candidate]) -> tuple[DaySums | None, Outcome | None]:
         """Add an event to the sums of the player's days, or settle it: it is in the ledger or overflows.
 
         Returns:
-            None if it can't be added or judged yet.
+            The sums, or the outcome; neither if the event can't be added or settled yet.
         """
         if self._sums is None:
             self._sums = self._read()
             if self._sums is None:
-                return None
+                return None, None
             for one in planned:
                 self._sums = _plus(self._sums, one.event)
         sums = _plus(self._sums, candidate.event)
         try:
             sums.check()
         except Rejection as rejection:
-            if not planned:
-                self._settle(candidate, rejection)
-            return None
+            return None, None if planned else self._outcome(candidate, rejection)
         self._sums = sums
-        return sums.sealed_through(self._leaderboard.sealed_through)
+        return sums.sealed_through(self._leaderboard.sealed_through), None
 
     def _read(self) -> DaySums | None:
         if self._all_time is None:
             return DaySums()
         return self._all_time.sums or self._lookups.sums(self._all_time)
 
-    def _settle(self, candidate: Candidate, rejection: Rejection) -> None:
+    def _outcome(self, candidate: Candidate, rejection: Rejection) -> Outcome:
         event_id = candidate.event.event_id
-        if event_id not in self._asked:  # with those behind it, which are often handed over again together
+        if event_id not in self._read_ids:  # with those behind it, which are often delivered again together
             start = self._candidates.index(candidate)
             events = [one.event for one in self._candidates[start : start + BATCH_GET_KEYS_MAX]]
             self._held |= self._lookups.held(events)
-            self._asked |= {event.event_id for event in events}
+            self._read_ids |= {event.event_id for event in events}
         existing = self._held.get(event_id)
-        if existing is None:
-            candidate.reject(rejection)
-        else:
-            judge(candidate, existing)
+        return Rejected(rejection) if existing is None else outcome_of_known(candidate.event, existing)
 
 
 def _plus(sums: DaySums, event: ScoreEvent) -> DaySums:

@@ -6,8 +6,9 @@ from functools import partial
 from shared.domain.records import Record
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Leaderboard
-from shared.ingest.candidates import Candidate, Disposition, read
+from shared.ingest import outcomes
 from shared.ingest.committer import Committer
+from shared.ingest.outcomes import Candidate, OutcomeKind, Retry, read
 from shared.ingest.projector import Projector
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.queues import DeadLetterQueue, QueueUnavailable, Rejected
@@ -41,46 +42,54 @@ class Ingest:
     def ingest(self, records: Iterable[Record], has_time: Callable[[], bool] = lambda: True) -> list[Candidate]:
         """Process records, those of one partition in the order of their offsets.
 
+        1. Decode: what can't be decoded is rejected.
+        2. Validate by the rules of the leaderboard, whose rules are locked before its first event.
+        3. Commit to ledger and standings, in rounds of one read and one write.
+        4. Settle what the rules refuse: a duplicate if the ledger holds it, else rejected.
+        5. Project the standings to the cache, or queue their players for repair.
+        6. Send what is rejected to the dead-letter queue.
+        7. Record how far each partition is done.
+
         Args:
             records: of any partitions.
             has_time: whether this call may go on committing; what is left when it says no has to come again.
 
         Returns:
-            A candidate for each record, in their order, each with its disposition.
+            A candidate for each record, in their order, each with its outcome.
         """
-        candidates = read(records)
-        self._admit(candidates)
-        standings = self._committer.commit(candidates, has_time)
-        for key, touched in self._committer.settle_refused(candidates).items():
+        candidates = read(records)  # 1
+        self._admit(candidates)  # 2
+        standings = self._committer.commit(candidates, has_time)  # 3
+        for key, touched in self._committer.settle_refused(candidates).items():  # 4
             standings[key] = standings.get(key, {}) | touched
         leaderboards = {one.leaderboard.id: one.leaderboard for one in candidates if one.leaderboard is not None}
-        for leaderboard_id in self._projector.project(leaderboards, standings):
+        for leaderboard_id in self._projector.project(leaderboards, standings):  # 5
             _fail_unprojected(candidates, leaderboard_id)
-        self._dead_letter(candidates)
-        self._record_progress(candidates)
+        self._dead_letter(candidates)  # 6
+        self._record_progress(candidates)  # 7
         return candidates
 
     def _admit(self, candidates: Sequence[Candidate]) -> None:
         by_leaderboard: dict[str, list[Candidate]] = {}
         for candidate in candidates:
-            if candidate.disposition is None:
+            if candidate.outcome is None:
                 by_leaderboard.setdefault(candidate.event.leaderboard_id, []).append(candidate)
         for leaderboard_id, members in by_leaderboard.items():
             try:
                 leaderboard = self._leaderboards.find(leaderboard_id)
-                verdicts = _judge(leaderboard, members)
-                if any(verdicts):  # nothing is refused on the word of a kept definition
+                refusals = _validate(leaderboard, members)
+                if any(refusals):  # nothing is refused by a remembered definition
                     leaderboard = self._leaderboards.read(leaderboard_id)
-                    verdicts = _judge(leaderboard, members)
-                if leaderboard is not None and not all(verdicts):
+                    refusals = _validate(leaderboard, members)
+                if leaderboard is not None and not all(refusals):
                     leaderboard = self._leaderboards.lock_rules(leaderboard)
                     if leaderboard is None:
                         raise Unavailable(f"the rules of {leaderboard_id} have just changed")
-                for candidate, refusal in zip(members, verdicts, strict=True):
-                    _take(candidate, leaderboard, refusal)
+                for candidate, refusal in zip(members, refusals, strict=True):
+                    _admitted(candidate, leaderboard, refusal)
             except Unavailable as unavailable:
                 for candidate in members:
-                    candidate.fail(str(unavailable))
+                    candidate.outcome = Retry(str(unavailable))
 
     def _dead_letter(self, candidates: Iterable[Candidate]) -> None:
         rejected = [candidate for candidate in candidates if candidate.rejection is not None]
@@ -93,7 +102,7 @@ class Ingest:
             self._dead_letters.send(letters)
         except QueueUnavailable as unavailable:
             for candidate in rejected:
-                candidate.fail(str(unavailable))
+                candidate.outcome = Retry(str(unavailable))
 
     def _record_progress(self, candidates: Iterable[Candidate]) -> None:
         """Record up to where each partition is done: closing waits for it, and there may be no next record to tell."""
@@ -102,7 +111,7 @@ class Ingest:
         for candidate in candidates:
             source = candidate.record.source
             partition = (source.topic, source.partition)
-            if candidate.disposition is Disposition.FAILED:
+            if candidate.kind is OutcomeKind.FAILED:
                 stopped.add(partition)
             elif partition not in stopped:
                 done.setdefault(partition, []).append(candidate)
@@ -116,22 +125,22 @@ class Ingest:
         try:
             self._progress.advance(position, now_ms, outcomes)
         except Unavailable as unavailable:
-            settled[0].fail(str(unavailable))  # what comes next has to follow on what is recorded
+            settled[0].outcome = Retry(str(unavailable))  # what comes next has to follow on what is recorded
 
 
 def _outcome(settled: Candidate) -> str:
     """The counter of what a record has become."""
     if settled.rejection is not None:
         return REJECTED[settled.rejection.reason]
-    return APPLIED if settled.disposition is Disposition.APPLIED else DUPLICATE
+    return APPLIED if settled.kind is OutcomeKind.APPLIED else DUPLICATE
 
 
-def _judge(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> list[Rejection | None]:
+def _validate(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> list[Rejection | None]:
     """Why a definition refuses each candidate; None for those it admits."""
-    verdicts: list[Rejection | None] = []
+    refusals: list[Rejection | None] = []
     for candidate in candidates:
         if candidate.refusal is not None:
-            verdicts.append(candidate.refusal)
+            refusals.append(candidate.refusal)
             continue
         event = candidate.event
         try:
@@ -139,24 +148,24 @@ def _judge(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> 
                 raise Rejection(Reason.UNKNOWN_LEADERBOARD, f"there is no leaderboard {event.leaderboard_id}")
             leaderboard.admit(event, candidate.record.source.appended_at_ms)
         except Rejection as rejection:
-            verdicts.append(rejection)
+            refusals.append(rejection)
         else:
-            verdicts.append(None)
-    return verdicts
+            refusals.append(None)
+    return refusals
 
 
-def _take(candidate: Candidate, leaderboard: Leaderboard | None, refusal: Rejection | None) -> None:
-    """Note what the rules say of a candidate. A leaderboard that never was has accepted nothing."""
+def _admitted(candidate: Candidate, leaderboard: Leaderboard | None, refusal: Rejection | None) -> None:
+    """Record what the rules say of a candidate. A leaderboard that never existed has accepted nothing."""
     candidate.refusal = refusal
     if leaderboard is None:
         if refusal is not None:
-            candidate.reject(refusal)
-    elif not leaderboard.archived:  # the live windows of one that is archived are shown nothing more
+            candidate.outcome = outcomes.Rejected(refusal)
+    elif not leaderboard.archived:  # the cache of an archived one is shown nothing more
         candidate.leaderboard = leaderboard
 
 
 def _fail_unprojected(candidates: Iterable[Candidate], leaderboard_id: str) -> None:
     for candidate in candidates:
-        settled = candidate.disposition in (Disposition.APPLIED, Disposition.DUPLICATE)
+        settled = candidate.kind in (OutcomeKind.APPLIED, OutcomeKind.DUPLICATE)
         if settled and candidate.event.leaderboard_id == leaderboard_id:
-            candidate.fail("neither the cache nor the repair queue took the standings")
+            candidate.outcome = Retry("neither the cache nor the repair queue took the standings")

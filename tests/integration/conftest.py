@@ -115,7 +115,7 @@ def score(module: Any, leaderboard_id: str) -> Callable[..., None]:
             }
             source = Source("score-events", 0, number, start_ms + number)
             records.append(Record(source, None, msgspec.json.encode(event)))
-        assert {one.disposition for one in module.assembly.ingest.ingest(records)} == {"applied"}
+        assert {one.kind for one in module.assembly.ingest.ingest(records)} == {"applied"}
 
     return score
 

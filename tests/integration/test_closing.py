@@ -19,7 +19,7 @@ from shared.domain.periods import Period
 from shared.domain.rejections import Reason
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
-from shared.ingest.candidates import Disposition
+from shared.ingest.outcomes import OutcomeKind
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.messaging.topic import Reach, TopicUnavailable
 from shared.rebuild.builder import RebuildOutcome
@@ -659,7 +659,7 @@ def test_an_ingest_call_that_began_before_a_day_refuses_events_gets_them_into_it
 
     assert not scene.closing().run().blocked, "it is over soon, by itself"
     assert (scene.leaderboard.sealing_through, scene.leaderboard.sealed_through) == (MONDAY, None)
-    assert scene.play("ann", 3, leaderboard=kept).disposition is Disposition.APPLIED
+    assert scene.play("ann", 3, leaderboard=kept).kind is OutcomeKind.APPLIED
     late = scene.play("ann", 1_000)
     assert late.rejection is not None
     assert late.rejection.reason is Reason.TOO_LATE
@@ -728,8 +728,8 @@ def test_a_closed_day_stays_closed_whatever_becomes_of_the_lateness(scene: Scene
 
     assert late.rejection is not None
     assert late.rejection.reason is Reason.TOO_LATE
-    assert again.disposition is Disposition.DUPLICATE
-    assert scene.play("ann", 2, Day(MONDAY + 1)).disposition is Disposition.APPLIED
+    assert again.kind is OutcomeKind.DUPLICATE
+    assert scene.play("ann", 2, Day(MONDAY + 1)).kind is OutcomeKind.APPLIED
     standings = dict(scene.reads.bucket(scene.leaderboard, MONDAY, 0)) | dict(
         scene.reads.bucket(scene.leaderboard, MONDAY, 1)
     )

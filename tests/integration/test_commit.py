@@ -16,8 +16,8 @@ from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.ingest.candidates import Candidate, Disposition
 from shared.ingest.committer import Committer
+from shared.ingest.outcomes import Candidate, OutcomeKind, Retry
 from shared.retries import Backoff, Threads
 from shared.streams import ParallelReader
 from shared.truth.commits import Commits, PlayerKey, Unavailable
@@ -71,8 +71,8 @@ def candidate(leaderboard: Leaderboard, event_id: str, user: str = "ann", points
     return made
 
 
-def dispositions(candidates: Sequence[Candidate]) -> list[Disposition | None]:
-    return [one.disposition for one in candidates]
+def kinds(candidates: Sequence[Candidate]) -> list[OutcomeKind | None]:
+    return [one.kind for one in candidates]
 
 
 def assert_ledger_is_standings(reads: Reads, leaderboard: Leaderboard, users: Sequence[str]) -> dict[str, int]:
@@ -103,8 +103,8 @@ def test_a_redelivered_batch_is_all_duplicates_and_still_says_what_to_show(
     shown = committer(dynamodb, tables, reads).commit(first)
     again = committer(dynamodb, tables, reads).commit(second)
 
-    assert set(dispositions(first)) == {Disposition.APPLIED}
-    assert set(dispositions(second)) == {Disposition.DUPLICATE}
+    assert set(kinds(first)) == {OutcomeKind.APPLIED}
+    assert set(kinds(second)) == {OutcomeKind.DUPLICATE}
     assert shown == again
     totals = assert_ledger_is_standings(reads, leaderboard, [f"u{number}" for number in range(40)])
     assert sum(totals.values()) == sum(range(150))
@@ -119,7 +119,7 @@ def test_new_events_and_duplicates_of_one_player_show_every_day_they_touched_as_
     batch = [candidate(leaderboard, "e1", points=1, day=0), candidate(leaderboard, "e3", points=3, day=2)]
     shown = commit(batch)
 
-    assert dispositions(batch) == [Disposition.DUPLICATE, Disposition.APPLIED]
+    assert kinds(batch) == [OutcomeKind.DUPLICATE, OutcomeKind.APPLIED]
     buckets = [ALL_TIME_BUCKET, Day(MONDAY), Day(MONDAY + 2)]
     stored = reads.standings([(leaderboard, "ann", bucket) for bucket in buckets])
     assert shown == {(leaderboard.id, "ann"): {bucket: stored[leaderboard.id, "ann", bucket] for bucket in buckets}}
@@ -142,13 +142,13 @@ def test_the_same_id_with_other_content_is_a_conflict_wherever_the_first_one_is(
     ]
     commit(batch)
 
-    assert dispositions(batch) == [
-        Disposition.REJECTED,
-        Disposition.DUPLICATE,
-        Disposition.APPLIED,
-        Disposition.REJECTED,
-        Disposition.DUPLICATE,
-        Disposition.APPLIED,
+    assert kinds(batch) == [
+        OutcomeKind.REJECTED,
+        OutcomeKind.DUPLICATE,
+        OutcomeKind.APPLIED,
+        OutcomeKind.REJECTED,
+        OutcomeKind.DUPLICATE,
+        OutcomeKind.APPLIED,
     ]
     rejections = [one.rejection.reason for one in batch if one.rejection]
     assert rejections == [Reason.CONFLICTING_DUPLICATE] * 2
@@ -162,7 +162,7 @@ def test_a_player_with_more_events_than_a_transaction_takes_is_committed_in_seve
 
     shown = committer(dynamodb, tables, reads).commit(batch)
 
-    assert set(dispositions(batch)) == {Disposition.APPLIED}
+    assert set(kinds(batch)) == {OutcomeKind.APPLIED}
     assert assert_ledger_is_standings(reads, leaderboard, ["ann"]) == {"ann": 250}
     assert len(shown[leaderboard.id, "ann"]) == 31
 
@@ -181,8 +181,8 @@ def test_a_timeout_after_the_commit_is_a_duplicate_on_the_next_try(
     batch = [candidate(leaderboard, f"e{number}", f"u{number % 60}", number) for number in range(120)]
     shown = committer(Client(dynamodb, time_out_after), tables, reads).commit(batch)
 
-    assert set(dispositions(batch)) <= {Disposition.APPLIED, Disposition.DUPLICATE}
-    assert Disposition.DUPLICATE in dispositions(batch)
+    assert set(kinds(batch)) <= {OutcomeKind.APPLIED, OutcomeKind.DUPLICATE}
+    assert OutcomeKind.DUPLICATE in kinds(batch)
     totals = assert_ledger_is_standings(reads, leaderboard, [f"u{number}" for number in range(60)])
     assert {user: standings[ALL_TIME_BUCKET].points for (_, user), standings in shown.items()} == totals
     assert sum(totals.values()) == sum(range(120))
@@ -197,12 +197,12 @@ def test_when_dynamodb_stays_out_of_reach_everything_fails_and_nothing_is_lost(
     failed = [candidate(leaderboard, "e1"), candidate(leaderboard, "e2", "bob")]
     shown = committer(Client(dynamodb, refuse), tables, reads).commit(failed)
     assert shown == {}
-    assert dispositions(failed) == [Disposition.FAILED] * 2
-    assert all("dynamodb" in (one.failure or "") for one in failed)
+    assert kinds(failed) == [OutcomeKind.FAILED] * 2
+    assert all(isinstance(one.outcome, Retry) and "dynamodb" in one.outcome.cause for one in failed)
 
     again = [candidate(leaderboard, "e1"), candidate(leaderboard, "e2", "bob")]
     committer(dynamodb, tables, reads).commit(again)
-    assert dispositions(again) == [Disposition.APPLIED] * 2
+    assert kinds(again) == [OutcomeKind.APPLIED] * 2
 
 
 def test_what_is_committed_comes_again_if_its_standings_could_not_be_read_to_be_shown(
@@ -221,7 +221,7 @@ def test_what_is_committed_comes_again_if_its_standings_could_not_be_read_to_be_
 
     assert committer(dynamodb, tables, reads).commit(batch) == {}
 
-    assert dispositions(batch) == [Disposition.FAILED] * 150
+    assert kinds(batch) == [OutcomeKind.FAILED] * 150
     monkeypatch.undo()
     assert 0 < assert_ledger_is_standings(reads, leaderboard, ["ann"])["ann"] < 150
 
@@ -246,11 +246,9 @@ def test_two_owners_of_the_same_players_count_every_event_once(
     with ThreadPoolExecutor(3) as owners:
         outcomes = list(owners.map(own, range(3)))
 
-    by_event = Counter(
-        one.event.event_id for owner in outcomes for one in owner if one.disposition is Disposition.APPLIED
-    )
+    by_event = Counter(one.event.event_id for owner in outcomes for one in owner if one.kind is OutcomeKind.APPLIED)
     assert max(by_event.values()) == 1
-    failed = [one for owner in outcomes for one in owner if one.disposition is Disposition.FAILED]
+    failed = [one for owner in outcomes for one in owner if one.kind is OutcomeKind.FAILED]
     committer(dynamodb, tables, reads).commit(
         [candidate(leaderboard, one.event.event_id, one.event.user_id, one.event.points) for one in failed]
     )
@@ -274,7 +272,7 @@ def test_what_a_committer_says_to_show_is_never_older_than_the_events_it_was_giv
 
     shown = committer(Client(dynamodb, overtaken), tables, reads).commit([event])
 
-    assert event.disposition is Disposition.DUPLICATE
+    assert event.kind is OutcomeKind.DUPLICATE
     assert shown[leaderboard.id, "ann"][ALL_TIME_BUCKET].points == 7
     assert shown[leaderboard.id, "ann"][MONDAY].points == 7
 
@@ -297,8 +295,8 @@ def test_no_range_of_days_can_leave_the_exact_integers(
     ]
     commit(batch)
 
-    assert set(dispositions(fine)) == {Disposition.APPLIED}
-    assert dispositions(batch) == [Disposition.APPLIED, Disposition.REJECTED, Disposition.APPLIED]
+    assert set(kinds(fine)) == {OutcomeKind.APPLIED}
+    assert kinds(batch) == [OutcomeKind.APPLIED, OutcomeKind.REJECTED, OutcomeKind.APPLIED]
     assert batch[1].rejection is not None
     assert batch[1].rejection.reason is Reason.SCORE_OVERFLOW
     assert_ledger_is_standings(reads, leaderboard, ["ann"])

@@ -11,8 +11,8 @@ from botocore.exceptions import ReadTimeoutError
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.ingest.candidates import Candidate
 from shared.ingest.committer import Committer
+from shared.ingest.outcomes import Candidate
 from shared.ingest.service import Ingest
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.queues import QueueUnavailable, Rejected
@@ -113,7 +113,7 @@ def test_a_batch_that_comes_again_counts_nothing_again(service: Service) -> None
     batch = [service.record(0), service.record(1), service.malformed(2)]
     service.ingest(*batch)
 
-    assert [one.disposition for one in service.ingest(*batch)] == ["duplicate", "duplicate", "rejected"]
+    assert [one.kind for one in service.ingest(*batch)] == ["duplicate", "duplicate", "rejected"]
 
     assert service.counts == {"applied": 2, "rejected_malformed": 1}
 
@@ -127,7 +127,7 @@ def test_of_a_batch_that_failed_in_part_only_what_lies_before_the_failure_counts
 
     batch = [service.record(0), service.record(1), service.malformed(2), service.record(3)]
     service.dead_letters = away
-    assert [one.disposition for one in service.ingest(*batch)] == ["applied", "applied", "failed", "applied"]
+    assert [one.kind for one in service.ingest(*batch)] == ["applied", "applied", "failed", "applied"]
     assert service.counts == {"applied": 2}
 
     service.dead_letters = lambda _: None
@@ -168,7 +168,7 @@ def test_a_count_whose_answer_was_lost_is_not_repeated(service: Service, dynamod
     deaf: Any = Deaf()
     batch = [service.record(0), service.record(1)]
     done = service.ingest(*batch, progress=Progress(deaf, TABLES.registry))
-    assert [one.disposition for one in done] == ["failed", "applied"], "and both come again"
+    assert [one.kind for one in done] == ["failed", "applied"], "and both come again"
 
     service.ingest(*batch)
 

@@ -53,7 +53,7 @@ class Board:
             produced.append(Produced(0, self._offset, at_ms, value))
             records.append(Record(Source("score-events", 0, self._offset, at_ms), None, value))
             self._offset += 1
-        assert {one.disposition for one in self._assembly.ingest.ingest(records)} <= {"applied"}
+        assert {one.kind for one in self._assembly.ingest.ingest(records)} <= {"applied"}
         self._oracle.take(produced)
 
     def carriers(self, country: str, first: date | None = None, last: date | None = None) -> list[Entry]:

@@ -106,7 +106,7 @@ def _fill(assembly: Assembly) -> None:
             "occurredAt": format_instant(at_ms),
         }
         records.append(Record(Source("score-events", 0, number, at_ms), None, msgspec.json.encode(event)))
-    assert {one.disposition for one in assembly.ingest.ingest(records)} == {"applied"}
+    assert {one.kind for one in assembly.ingest.ingest(records)} == {"applied"}
     _finish(assembly, board)
 
 

@@ -85,7 +85,7 @@ def scene(
             "occurredAt": format_instant(now_ms()),
         }
         record = Record(Source("score-events", 0, 0, now_ms()), None, msgspec.json.encode(event))
-        assert [one.disposition for one in parts.ingest.ingest([record])] == ["applied"]
+        assert [one.kind for one in parts.ingest.ingest([record])] == ["applied"]
         yield Scene(parts, silence, board.id)
 
 

@@ -21,8 +21,8 @@ from shared.exports.jobs import Exports
 from shared.exports.runner import ExportRunner
 from shared.files.links import Downloads
 from shared.files.manifest import manifest_key
-from shared.ingest.candidates import Candidate
 from shared.ingest.committer import Committer
+from shared.ingest.outcomes import Candidate
 from shared.messaging.queues import Queue
 from shared.retries import Backoff, Threads
 from shared.streams import ParallelReader

@@ -24,8 +24,8 @@ from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing, combine
 from shared.domain.tiers import Tier, TierRule
-from shared.ingest.candidates import Candidate, Disposition, read
 from shared.ingest.committer import Committer
+from shared.ingest.outcomes import Candidate, OutcomeKind, read
 from shared.retries import Backoff
 from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
@@ -122,10 +122,10 @@ def deliver(
             return settled
         batch = candidates_of(leaderboard, records[at : at + next(sizes_left, 50)])
         commit(client, batch)
-        assert all(candidate.disposition is not None for candidate in batch)
-        failed = [number for number, one in enumerate(batch) if one.disposition is Disposition.FAILED]
+        assert all(candidate.kind is not None for candidate in batch)
+        failed = [number for number, one in enumerate(batch) if one.kind is OutcomeKind.FAILED]
         for number, candidate in enumerate(batch):
-            if candidate.disposition is not Disposition.FAILED:
+            if candidate.kind is not OutcomeKind.FAILED:
                 settled.setdefault(records[at + number].source.offset, []).append(candidate)
         at += failed[0] if failed else len(batch)
     raise AssertionError("the faults are used up, and still records fail")
@@ -226,8 +226,8 @@ def test_any_order_duplication_and_batching_of_the_same_events_gives_the_same_ra
     assert_every_window_is_the_oracles(database, leaderboard, judge)
     assert_ledger_is_standings(database, leaderboard)
     assert sorted(settled) == list(range(len(records)))
-    endings = {one.disposition for candidates in settled.values() for one in candidates}
-    assert endings <= {Disposition.APPLIED, Disposition.DUPLICATE}
+    endings = {one.kind for candidates in settled.values() for one in candidates}
+    assert endings <= {OutcomeKind.APPLIED, OutcomeKind.DUPLICATE}
 
 
 @settings(max_examples=150)
@@ -339,7 +339,7 @@ def test_two_committers_in_turn_count_every_event_once(
         for share in settled
         for candidates in share.values()
         for candidate in candidates
-        if candidate.disposition is Disposition.APPLIED
+        if candidate.kind is OutcomeKind.APPLIED
     ]
     assert len(applied) == len(set(applied))
     assert all(one.rejection is None for share in settled for candidates in share.values() for one in candidates)
@@ -361,7 +361,7 @@ def test_what_is_to_be_shown_is_at_least_as_new_as_what_was_settled(
 
         stored = truth(database, leaderboard)
         for candidate in candidates:
-            if candidate.disposition is Disposition.FAILED:
+            if candidate.kind is OutcomeKind.FAILED:
                 continue
             event = candidate.event
             standings = shown["cup", event.user_id]
@@ -394,9 +394,9 @@ def test_a_redelivered_event_whose_points_would_overflow_if_counted_again_is_a_d
     for _ in range(2):
         candidates = candidates_of(leaderboard, [record(0, value("e-1", "ann", POINTS_MAX, 0, 0))])
         commit(client, candidates)
-        outcomes.append((candidates[0].disposition, candidates[0].rejection))
+        outcomes.append((candidates[0].kind, candidates[0].rejection))
 
-    assert outcomes == [(Disposition.APPLIED, None), (Disposition.DUPLICATE, None)]
+    assert outcomes == [(OutcomeKind.APPLIED, None), (OutcomeKind.DUPLICATE, None)]
 
 
 def test_a_redelivered_event_that_cancels_out_another_is_a_duplicate() -> None:
@@ -408,7 +408,7 @@ def test_a_redelivered_event_that_cancels_out_another_is_a_duplicate() -> None:
     again = candidates_of(leaderboard, [record(1, values[1])])
     commit(client, again)
 
-    assert (again[0].disposition, again[0].rejection) == (Disposition.DUPLICATE, None)
+    assert (again[0].kind, again[0].rejection) == (OutcomeKind.DUPLICATE, None)
 
 
 def test_standings_that_a_read_left_over_are_asked_for_again() -> None:
@@ -433,7 +433,7 @@ def test_an_event_that_fits_behind_a_duplicate_counts_though_the_duplicate_would
     batch = candidates_of(leaderboard, [known[1], record(2, value("e-2", "ann", 1, 0, 0))])
     commit(client, batch)
 
-    assert [one.disposition for one in batch] == [Disposition.DUPLICATE, Disposition.APPLIED]
+    assert [one.kind for one in batch] == [OutcomeKind.DUPLICATE, OutcomeKind.APPLIED]
 
 
 def enormous(events: int, days: int, with_sums: bool = True) -> Database:
@@ -466,7 +466,7 @@ def test_an_event_of_an_enormous_player_costs_the_same_however_many_there_were(
     one = candidates_of(leaderboard, [record(events, value("new", "ann", points, 0, 0))])
     commit(client, one)
 
-    assert (one[0].disposition is Disposition.APPLIED) == (outcome == "applied")
+    assert (one[0].kind is OutcomeKind.APPLIED) == (outcome == "applied")
     noted = 1  # the day, by a process that sees it for the first time
     assert len(asked) == requests + noted * (outcome == "applied") + (0 if with_sums else 2)
 
@@ -492,7 +492,7 @@ def test_sums_that_were_read_while_others_went_on_refuse_nothing() -> None:
     one = candidates_of(leaderboard, [record(9, value("new", "ann", -5, 0, 0))])
     commit(database.client(before=others), one)
 
-    assert one[0].disposition is Disposition.APPLIED
+    assert one[0].kind is OutcomeKind.APPLIED
 
 
 @settings(max_examples=150)
@@ -550,13 +550,13 @@ def test_a_ledger_out_of_reach_fails_only_what_needs_it_and_for_now() -> None:
     candidates = candidates_of(leaderboard, [record(1, value("e-2", "ann", -2, 1, 0))])
     commit(client, candidates)
 
-    assert candidates[0].disposition is Disposition.FAILED
+    assert candidates[0].kind is OutcomeKind.FAILED
 
 
 def assert_settled_as_judged(settled: dict[int, list[Candidate]], judge: oracle.Oracle) -> None:
     """A record that was handed over again is settled once more: a duplicate of itself, or refused for the same."""
     for (_, offset), outcome in judge.outcomes.items():
         for candidate in settled[offset]:
-            found = str(candidate.rejection.reason if candidate.rejection else candidate.disposition)
-            same = {outcome, str(Disposition.DUPLICATE)} if outcome == oracle.APPLIED else {outcome}
+            found = str(candidate.rejection.reason if candidate.rejection else candidate.kind)
+            same = {outcome, str(OutcomeKind.DUPLICATE)} if outcome == oracle.APPLIED else {outcome}
             assert found in same, (offset, candidate.event, candidate.rejection)

@@ -13,8 +13,8 @@ from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
-from shared.ingest.candidates import Candidate, Disposition
 from shared.ingest.committer import Committer
+from shared.ingest.outcomes import Candidate, OutcomeKind
 from shared.ingest.service import Ingest
 from shared.messaging.queues import Rejected
 from shared.retries import Backoff
@@ -94,7 +94,7 @@ def record(
 
 
 def outcomes(candidates: Sequence[Candidate]) -> list[str]:
-    return [str(one.rejection.reason if one.rejection else one.disposition) for one in candidates]
+    return [str(one.rejection.reason if one.rejection else one.kind) for one in candidates]
 
 
 def test_the_day_of_these_tests_is_that_of_their_events() -> None:
@@ -208,4 +208,4 @@ def test_a_duplicate_of_a_sealed_day_beside_new_events_has_both_days_shown() -> 
     shown = scene.shown["cup", "ann"]
     assert shown.keys() == {DAY, Day(DAY + 1), ALL_TIME_BUCKET}
     assert shown[ALL_TIME_BUCKET].events == 2
-    assert found[0].disposition is Disposition.DUPLICATE
+    assert found[0].kind is OutcomeKind.DUPLICATE

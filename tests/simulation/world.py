@@ -28,7 +28,7 @@ from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
-from shared.ingest.candidates import Candidate, Disposition
+from shared.ingest.outcomes import Candidate, OutcomeKind
 from shared.messaging.queues import QueueUnavailable
 from shared.messaging.topic import TopicUnavailable
 from shared.reads.answers import RankingSource
@@ -249,9 +249,9 @@ class World:
             self._note_refused_though_held(candidates, accepted)
             self._hold_to(process)
             for candidate in candidates:
-                assert candidate.disposition is not None
+                assert candidate.kind is not None
                 source = candidate.record.source
-                if candidate.disposition is not Disposition.FAILED:
+                if candidate.kind is not OutcomeKind.FAILED:
                     self.settled.add((source.partition, source.offset))
                 else:
                     place = {"partition": f"{TOPIC}-{source.partition}", "offset": source.offset}

@@ -25,8 +25,8 @@ from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.ingest.candidates import Candidate
 from shared.ingest.committer import Committer
+from shared.ingest.outcomes import Candidate
 from shared.ingest.projector import Projector
 from shared.messaging.notifications import WindowFinal
 from shared.messaging.topic import Reach

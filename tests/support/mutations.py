@@ -65,8 +65,8 @@ MUTATIONS = (
     ),
     Mutation(
         "the content of a duplicate is not compared",
-        "shared/ingest/planner.py",
-        "if candidate.event.same_content(existing):",
+        "shared/ingest/outcomes.py",
+        "if event.same_content(existing):",
         "if True:",
         PROPERTY,
     ),
@@ -79,7 +79,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a producer's time is taken for the broker's",
-        "shared/ingest/candidates.py",
+        "shared/ingest/outcomes.py",
         "            if not record.is_stamped:\n",
         "            if False:\n",
         PROPERTY,
@@ -101,15 +101,15 @@ MUTATIONS = (
     Mutation(
         "an enormous event is not looked for in the ledger",
         "shared/ingest/planner.py",
-        "        if existing is None:\n            candidate.reject(rejection)",
-        "        if True:\n            candidate.reject(rejection)",
+        "return Rejected(rejection) if existing is None else",
+        "return Rejected(rejection) if True else",
         PROPERTY,
     ),
     Mutation(
         "an enormous event is refused for what is planned, though that may be a duplicate",
         "shared/ingest/planner.py",
-        "            if not planned:\n                self._settle(candidate, rejection)",
-        "            if True:\n                self._settle(candidate, rejection)",
+        "None if planned else self._outcome(candidate, rejection)",
+        "self._outcome(candidate, rejection)",
         PROPERTY,
     ),
     Mutation(
@@ -143,7 +143,9 @@ MUTATIONS = (
     Mutation(
         "what was accepted is refused by the rules of today",
         "shared/ingest/committer.py",
-        "    if existing is not None:\n        judge(candidate, existing)\n    elif event_key",
+        "    if existing is not None:\n"
+        "        candidate.outcome = outcome_of_known(candidate.event, existing)\n"
+        "    elif event_key",
         "    if False:\n        pass\n    elif event_key",
         SIMULATION,
     ),
@@ -213,15 +215,15 @@ MUTATIONS = (
     Mutation(
         "a record whose dead letter was not kept counts as rejected",
         "shared/ingest/service.py",
-        "            for candidate in rejected:\n                candidate.fail(str(unavailable))",
+        "            for candidate in rejected:\n                candidate.outcome = Retry(str(unavailable))",
         "            return",
         SIMULATION,
     ),
     Mutation(
         "what was committed but could not be shown counts as done",
         "shared/ingest/committer.py",
-        "            if candidate.disposition is not Disposition.REJECTED:",
-        "            if candidate.disposition is None:",
+        "            if candidate.kind is not OutcomeKind.REJECTED:",
+        "            if candidate.kind is None:",
         COMMIT,
     ),
     Mutation(
@@ -354,14 +356,14 @@ MUTATIONS = (
     Mutation(
         "a place is recorded before its records are committed",
         "shared/ingest/service.py",
-        "        self._admit(candidates)\n        standings",
-        "        self._record_progress(candidates)\n        self._admit(candidates)\n        standings",
+        "        self._admit(candidates)  # 2",
+        "        self._record_progress(candidates)\n        self._admit(candidates)",
         SIMULATION,
     ),
     Mutation(
         "a place is recorded past a record that failed",
         "shared/ingest/service.py",
-        "            if candidate.disposition is Disposition.FAILED:\n                stopped.add(partition)\n",
+        "            if candidate.kind is OutcomeKind.FAILED:\n                stopped.add(partition)\n",
         "            if False:\n                pass\n",
         SIMULATION,
     ),
@@ -431,15 +433,15 @@ MUTATIONS = (
     Mutation(
         "a call that can't record its progress has only its last record come again",
         "shared/ingest/service.py",
-        "settled[0].fail(",
-        "settled[-1].fail(",
+        "settled[0].outcome =",
+        "settled[-1].outcome =",
         SIMULATION,
     ),
     Mutation(
         "records behind one that failed are not asked for again",
         "functions/ingest/handler.py",
-        "record.offset >= failed.record.source.offset",
-        "record.offset == failed.record.source.offset",
+        "record.offset >= offset",
+        "record.offset == offset",
         PROPERTY,
     ),
     Mutation(
@@ -648,14 +650,14 @@ MUTATIONS = (
     Mutation(
         "a record that was applied is counted as a duplicate",
         "shared/ingest/service.py",
-        "return APPLIED if settled.disposition is Disposition.APPLIED else DUPLICATE",
+        "return APPLIED if settled.kind is OutcomeKind.APPLIED else DUPLICATE",
         "return DUPLICATE",
         SIMULATION,
     ),
     Mutation(
         "a batch is done though its place was not recorded",
         "shared/ingest/service.py",
-        "            settled[0].fail(str(unavailable))",
+        "            settled[0].outcome = Retry(str(unavailable))",
         "            return",
         SIMULATION,
     ),

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from shared.domain.calendar import Day
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.ingest.candidates import Candidate
 from shared.ingest.committer import Committer
+from shared.ingest.outcomes import Candidate, Retry
 from shared.ingest.service import Ingest
 from shared.messaging.queues import DeadLetterQueue
 from shared.retries import Backoff
@@ -165,7 +165,7 @@ def records_of(event: Any) -> list[dict[str, Any]]:
 
 
 def found(candidate: Candidate) -> str:
-    return str(candidate.rejection.reason if candidate.rejection else candidate.disposition)
+    return str(candidate.rejection.reason if candidate.rejection else candidate.kind)
 
 
 def test_there_is_a_sample_for_every_kind_of_record_and_an_outcome_for_every_sample() -> None:
@@ -308,7 +308,7 @@ def test_of_a_partition_all_from_the_first_that_failed_on_comes_again(
 
     def fail_one(*args: Any) -> list[Candidate]:
         candidates = ingest(*args)
-        next(one for one in candidates if one.record.source.offset == 100).fail("away")
+        next(one for one in candidates if one.record.source.offset == 100).outcome = Retry("away")
         return candidates
 
     monkeypatch.setattr(service, "ingest", fail_one)

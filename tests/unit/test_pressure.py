@@ -9,8 +9,8 @@ from shared.domain.calendar import DAY_MS
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.ingest.backpressure import TRIES_MAX, WIDTH_MAX, Pressure
-from shared.ingest.candidates import Candidate, Disposition, read
 from shared.ingest.committer import Committer
+from shared.ingest.outcomes import Candidate, OutcomeKind, Retry, read
 from shared.retries import Backoff
 from shared.streams import in_turn
 from shared.truth.commits import Commits
@@ -83,7 +83,7 @@ def test_all_goes_at_once_while_all_is_well() -> None:
 
     scene.committer.commit(batch)
 
-    assert {one.disposition for one in batch} == {Disposition.APPLIED}
+    assert {one.kind for one in batch} == {OutcomeKind.APPLIED}
     assert (scene.under_way, scene.asked, scene.waits) == ([13], 13, [])
 
 
@@ -92,7 +92,7 @@ def test_a_truth_that_throttles_is_asked_less_and_given_time_until_all_is_settle
 
     scene.committer.commit(batch)
 
-    assert {one.disposition for one in batch} == {Disposition.APPLIED}
+    assert {one.kind for one in batch} == {OutcomeKind.APPLIED}
     assert scene.under_way[:3] == [13, 6, 3]
     assert max(scene.under_way[3:]) <= 4
     assert len(scene.waits) >= 3
@@ -104,8 +104,9 @@ def test_a_truth_that_takes_nothing_gets_few_requests_and_the_batch_goes_back() 
 
     scene.committer.commit(batch)
 
-    assert {one.disposition for one in batch} == {Disposition.FAILED}
-    assert "ThrottlingException" in (batch[0].failure or "")
+    assert {one.kind for one in batch} == {OutcomeKind.FAILED}
+    assert isinstance(batch[0].outcome, Retry)
+    assert "ThrottlingException" in batch[0].outcome.cause
     assert len(scene.under_way) == TRIES_MAX
     assert scene.asked == 13 + 6 + 3 + 1 + 1 + 1 + 1 + 1
     assert scene.waits == sorted(scene.waits)
@@ -128,15 +129,15 @@ def test_when_the_time_of_the_call_is_up_what_is_left_goes_back_and_what_is_writ
 
     scene.committer.commit(batch, lambda: False)
 
-    outcomes = [one.disposition for one in batch]
-    assert outcomes.count(Disposition.APPLIED) == 99
-    assert outcomes.count(Disposition.FAILED) == PLAYERS - 99
+    outcomes = [one.kind for one in batch]
+    assert outcomes.count(OutcomeKind.APPLIED) == 99
+    assert outcomes.count(OutcomeKind.FAILED) == PLAYERS - 99
     assert scene.waits == []
 
     again = candidates()
     scene.capacity = 1_000
     scene.committer.commit(again)
-    assert [one.disposition for one in again].count(Disposition.DUPLICATE) == 99
+    assert [one.kind for one in again].count(OutcomeKind.DUPLICATE) == 99
 
 
 def test_the_width_stays_within_its_limits() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.domain.records import Record, Source
-from shared.ingest.candidates import Disposition
+from shared.ingest.outcomes import OutcomeKind
 from shared.ingest.service import Ingest
 from shared.retries import Threads
 from shared.truth.commits import Unavailable
@@ -66,5 +66,5 @@ def test_a_position_that_can_t_be_recorded_has_its_partition_alone_come_again(br
     candidates = ingest(progress).ingest(records())
 
     assert progress.recorded == {number: number + 4 for number in range(PARTITIONS) if number != broken}
-    failed = [one.record.source.offset for one in candidates if one.disposition is Disposition.FAILED]
+    failed = [one.record.source.offset for one in candidates if one.kind is OutcomeKind.FAILED]
     assert failed == [broken], "its first record: those behind it come with it"

@@ -1,0 +1,109 @@
+"""What a record can become, and the record on its way there."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import ClassVar, Final
+
+from msgspec import Struct
+
+from shared.domain.events import ScoreEvent, decode
+from shared.domain.records import Record
+from shared.domain.rejections import Reason, Rejection
+from shared.domain.rules import Leaderboard
+from shared.truth.items import LedgerEntry
+
+UNTRUSTED_DETAIL: Final = (
+    "the record carries its producer's time; message.timestamp.type of the topic must be LogAppendTime: "
+    "send the record again once it is"
+)
+
+
+class OutcomeKind(StrEnum):
+    """What a record becomes. Each ends as one of the first three, if need be at a later try."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class Applied(Struct, frozen=True):
+    """The event is in the ledger and the standings, written by this call."""
+
+    kind: ClassVar = OutcomeKind.APPLIED
+
+
+class Duplicate(Struct, frozen=True):
+    """The ledger holds the event already, with the same content."""
+
+    kind: ClassVar = OutcomeKind.DUPLICATE
+
+
+class Rejected(Struct, frozen=True):
+    """The record goes to the dead-letter queue and counts for nothing."""
+
+    rejection: Rejection
+    kind: ClassVar = OutcomeKind.REJECTED
+
+
+class Retry(Struct, frozen=True):
+    """The truth, the cache or a queue was out of reach: the trigger delivers the record again."""
+
+    cause: str
+    kind: ClassVar = OutcomeKind.FAILED
+
+
+Outcome = Applied | Duplicate | Rejected | Retry
+
+
+class Candidate:
+    """A record on its way through a call, and its outcome once that is known."""
+
+    __slots__ = ("entry", "leaderboard", "outcome", "record", "refusal")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.entry: LedgerEntry | None = None
+        self.leaderboard: Leaderboard | None = None
+        self.refusal: Rejection | None = None
+        """Why the rules don't admit the event: what it is rejected for unless the ledger holds it."""
+        self.outcome: Outcome | None = None
+
+    @property
+    def event(self) -> ScoreEvent:
+        """The event of a record that could be decoded."""
+        assert self.entry is not None  # noqa: S101 - asked only of what was decoded
+        return self.entry.event
+
+    @property
+    def kind(self) -> OutcomeKind | None:
+        """The kind of the outcome; None while it is pending."""
+        return None if self.outcome is None else self.outcome.kind
+
+    @property
+    def rejection(self) -> Rejection | None:
+        """Why the record was rejected, if it was."""
+        return self.outcome.rejection if isinstance(self.outcome, Rejected) else None
+
+
+def outcome_of_known(event: ScoreEvent, existing: ScoreEvent) -> Outcome:
+    """The outcome of an event whose id the player's ledger holds already, with `existing`."""
+    if event.same_content(existing):
+        return Duplicate()
+    detail = f"event {existing.event_id} of this player is in the ledger with other content"
+    return Rejected(Rejection(Reason.CONFLICTING_DUPLICATE, detail))
+
+
+def read(records: Iterable[Record]) -> list[Candidate]:
+    """Decode every record. What can't be decoded is rejected; what has no time of the broker's own is refused."""
+    candidates = []
+    for record in records:
+        candidate = Candidate(record)
+        try:
+            candidate.entry = LedgerEntry(decode(record.value), record.source)
+            if not record.is_stamped:
+                candidate.refusal = Rejection(Reason.UNTRUSTED_TIMESTAMP, UNTRUSTED_DETAIL)
+        except Rejection as rejection:
+            candidate.outcome = Rejected(rejection)
+        candidates.append(candidate)
+    return candidates
