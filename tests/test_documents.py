@@ -150,6 +150,15 @@ def test_every_metric_that_a_function_writes_is_in_the_design() -> None:
     assert {stem(one) for one in named} == {stem(one) for one in metrics()}
 
 
+def test_every_log_line_that_the_runbook_quotes_is_written_by_the_code() -> None:
+    quoted = set(re.findall(r"`((?!make |sam )[a-z]+(?: [a-z]+)+)`", (ROOT / "docs" / "runbook.md").read_text()))
+    written = "\n".join(
+        path.read_text() for folder in ("functions", "shared") for path in (ROOT / folder).rglob("*.py")
+    )
+    assert {one for one in quoted if f'"{one}' not in written} == set()
+    assert quoted
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_every_series_that_is_named_is_in_a_scrape(document: Path) -> None:
     named = set(re.findall(r"\b(leaderboards_\w+)", re.sub(r"^# .+$", "", document.read_text(), flags=re.MULTILINE)))

@@ -1,12 +1,12 @@
-"""An example of who pays by results: waits for notices of final windows, checks their files, and books each award once.
+"""A payer, as an example: waits for notifications of final windows, checks their files, and books each award once.
 
     python docs/examples/pay.py BOOK [--once]
 
-BOOK is an SQLite file: its table `awards` says what each player gets for a window, by award id; an award that a later
-version of the result took away has that version in `revoked_by`. With --once it ends when the queue is empty.
+BOOK is an SQLite file. Its table `awards` has what each player gets for a window, by award id; `revoked_by` is the
+version of the result that took an award away. With --once it ends when the queue is empty.
 
 Environment: API_URL; QUEUE_URL, an SQS queue that is subscribed to the topic of results with raw delivery; TOKEN with
-the scope exports:read, nothing where the API asks for none; and AWS's own variables.
+the scope exports:read, unless the API checks no tokens; and AWS's own variables.
 """
 
 import csv
@@ -35,11 +35,11 @@ LIMITS = Config(connect_timeout=2, read_timeout=WAIT_S + 10, retries={"mode": "s
 
 
 class WrongFile(Exception):
-    """A file is not what its result says. Nothing was booked of it."""
+    """A file differs from what its result says. Nothing of it was booked."""
 
 
 def main(book: str, *, once: bool) -> None:
-    """Settle every window that a notice comes for. A message is deleted only after that, so none is missed."""
+    """Settle the window of every notification. A message is deleted only after that, so none is missed."""
     sqs, queue = boto3.client("sqs", config=LIMITS), os.environ["QUEUE_URL"]
     with closing(sqlite3.connect(book)) as database:
         database.executescript(TABLES)
@@ -47,21 +47,21 @@ def main(book: str, *, once: bool) -> None:
             answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=0 if once else WAIT_S)
             messages = answer.get("Messages", [])
             for message in messages:
-                notice = json.loads(message["Body"])
-                if notice["type"] == "WindowFinal":
-                    settle(database, notice["leaderboardId"], notice["windowId"])
+                notification = json.loads(message["Body"])
+                if notification["type"] == "WindowFinal":
+                    settle(database, notification["leaderboardId"], notification["windowId"])
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
             if once and not messages:
                 return
 
 
 def settle(database: sqlite3.Connection, leaderboard: str, window: str) -> None:
-    """Book what a window's result says and is not booked yet, in one transaction. Harmless twice.
+    """Book what is not booked yet of a window's result, in one transaction. Idempotent.
 
-    Of a window that nothing is booked of, the awards of the last version; after that the award changes that followed.
+    For a window without bookings these are all awards of the last version; after that, the award changes.
 
     Raises:
-        WrongFile: if a file is not the one that the result speaks of, or an award id is there twice.
+        WrongFile: if a file is not the one of the result, or has an award id twice.
     """
     path = f"{os.environ['API_URL']}/leaderboards/{leaderboard}/result/versions"
     versions = fetch(path, params=query(window)).json()["versions"]
@@ -79,7 +79,7 @@ def settle(database: sqlite3.Connection, leaderboard: str, window: str) -> None:
                 if line["action"] == "grant":
                     grant(database, line["award_id"], leaderboard, window, line["user_id"], line["tier"])
                     continue
-                # by player, not by award id: what he holds may be of a version long before, if he stood still since
+                # by player, not by award id: an award that did not change since is of an earlier version
                 database.execute(
                     "UPDATE awards SET revoked_by = ? WHERE (leaderboard, window, user_id) = (?, ?, ?)"
                     " AND revoked_by IS NULL",
@@ -89,12 +89,12 @@ def settle(database: sqlite3.Connection, leaderboard: str, window: str) -> None:
 
 
 def grant(database: sqlite3.Connection, award_id: str, *of: str) -> None:
-    """Book an award, `of` leaderboard, window, player and tier. One that is there makes all of the window's fail."""
+    """Book an award, `of` leaderboard, window, player and tier. One that is booked already fails the window."""
     database.execute("INSERT INTO awards VALUES (?, ?, ?, ?, ?, NULL)", (award_id, *of))
 
 
 def lines(file: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """The lines of a file of a result, once it is known to be that."""
+    """The lines of a file of a result, once its SHA-256 is checked."""
     content = fetch(file["url"]).content
     if hashlib.sha256(content).hexdigest() != file["sha256"]:
         raise WrongFile(f"{file['url']} has another SHA-256 than the result says")
