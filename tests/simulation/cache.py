@@ -74,7 +74,7 @@ class Cache:
 
     def _apply(self, script: Any, keys: Any, args: Any) -> Any:
         try:
-            if keys[0].startswith(f"lb:{{{self._world.bewitched}}}:"):
+            if keys[0].startswith(f"lb:{{{self._world.failing_board}}}:"):
                 raise ResponseError("user_script:1: bad argument script: f_0, on @user_script:1.")
             answer = script(keys=keys, args=args)
         except ResponseError:

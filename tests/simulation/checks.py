@@ -35,7 +35,8 @@ from tests.simulation.accounts import assert_accounts, dead_letters
 from tests.simulation.boards import ARCHIVED
 from tests.simulation.course import Course, shrink
 from tests.simulation.outside import TOPIC
-from tests.simulation.world import Carriers, World, carriers
+from tests.simulation.readers import Carriers, carriers
+from tests.simulation.world import World
 from tests.support.oracle import Entry, Fact, Oracle, instant, score, tier
 
 START_MS: Final = parse_day("2099-01-03") * DAY_MS + 20 * 3_600_000

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 TOPIC = "score-events"
+PARTITIONS = 3
 
 
 class Notifications:

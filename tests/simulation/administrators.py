@@ -1,0 +1,103 @@
+"""Administrators and operators, who change the rules, disqualify players and acknowledge losses."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from shared.admin.disqualifications import Disqualifications
+from shared.domain.calendar import Day, day_of
+from shared.messaging.topic import TopicUnavailable
+from shared.truth.audit_log import AuditLogConflict
+from shared.truth.commits import Unavailable
+from shared.truth.registry import Conflict
+from tests.simulation.boards import LATENESS_MS, TIERS
+from tests.simulation.course import Fault
+from tests.simulation.outside import TOPIC
+from tests.simulation.process import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+def disqualify(world: "World") -> None:
+    """Administrators who disqualify and reinstate, and ask again where they were not answered."""
+    disqualifications = Process(world).disqualifications()
+    while not world.is_consumed():
+        world.scheduler.sleep(5)
+        with suppress(Unavailable, AuditLogConflict):
+            act(world, disqualifications)
+
+
+def act(world: "World", disqualifications: Disqualifications) -> None:
+    """Disqualify or reinstate any player."""
+    board = world.registry.history[world.rng.choice(world.open)][-1]
+    change = world.rng.choice([disqualifications.disqualify, disqualifications.disqualify, disqualifications.reinstate])
+    change(board, world.user(), "somebody", "for a reason")
+
+
+def redefine(world: "World") -> None:
+    """Administrators who change how late events may come, and tiers."""
+    process = Process(world)
+    while not world.is_consumed():
+        world.scheduler.sleep(1)
+        if world.scheduler.fails(Fault.RULES):
+            with suppress(Conflict, Unavailable):
+                _redefine(world, process)
+
+
+def _redefine(world: "World", process: Process) -> None:
+    now_ms = process.clock()
+    current = world.registry.leaderboard(world.rng.choice(world.open))
+    assert current is not None
+    world.scheduler.sleep(world.rng.uniform(0, 2))
+    lateness_ms, tiers = world.rng.choice(list(LATENESS_MS.values())), world.rng.choice(TIERS)
+    following = {"version": current.version + 1, "updated_at_ms": now_ms}
+    world.registry.save(replace(current, lateness_ms=lateness_ms, tiers=tiers, **following))
+
+
+def reschedule(world: "World") -> None:
+    """Administrators who register periods, change and delete them, whether their days are over or not."""
+    while not world.is_consumed():
+        world.scheduler.sleep(1)
+        if world.scheduler.fails(Fault.PERIODS):
+            with suppress(Unavailable):
+                _reschedule(world, world.rng.choice(world.open), f"p{world.rng.randrange(3)}")
+
+
+def _reschedule(world: "World", name: str, period: str) -> None:
+    if world.rng.random() < 0.3:
+        world.registry.delete_period(name, period)
+    else:
+        first = day_of(world.scheduler.now_ms) - world.rng.randrange(5)
+        world.register(name, period, Day(first), Day(first + world.rng.randrange(4)))
+
+
+def operate(world: "World") -> None:
+    """An operator who says, sooner or later, that what is lost is lost."""
+    process = Process(world)
+    while world.scheduler.has(Fault.RETENTION) and not world.is_quiet():
+        world.scheduler.sleep(30)
+        with suppress(Unavailable, TopicUnavailable):
+            acknowledge(world, process)
+
+
+def acknowledge(world: "World", process: Process) -> None:
+    """Acknowledge every loss that is known now."""
+    for loss in process.losses().of(TOPIC):
+        assert loss.first < loss.until <= world.removed[loss.partition], "is told with the right offsets"
+        before = world.acknowledged[loss.partition]
+        world.acknowledged[loss.partition] = max(before, loss.until)
+        try:
+            process.coverage().acknowledge(loss.partition, loss.until)
+        except ValueError:  # it is part of a larger one, which comes next
+            world.acknowledged[loss.partition] = before
+
+
+def acknowledge_all(world: "World", process: Process) -> None:
+    """Acknowledge until nothing is lost any more, and nothing uncounted."""
+    lost = process.closing().run().lost
+    assert lost is not None or not world.accounts.uncounted(), "what is lost is told"
+    while process.losses().of(TOPIC):
+        acknowledge(world, process)
+    assert not world.accounts.uncounted()

@@ -1,0 +1,163 @@
+"""Whoever reads rankings, and what may never be shown to them."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from greenlet import getcurrent
+from redis import Redis
+
+from shared.cache import keys as live_keys
+from shared.cache.range_budget import RangeRefused
+from shared.cache.searches import WindowSearches
+from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.domain.audit import AuditEntry
+from shared.domain.calendar import ALL_TIME, Window
+from shared.domain.rules import Leaderboard, Order
+from shared.domain.selections import Selection
+from shared.messaging.queues import QueueUnavailable
+from shared.reads.answers import Ranking, RankingSource
+from shared.reads.rankings import Rankings, Rebuilding
+from shared.rebuild.on_demand import Building
+from shared.truth.commits import Unavailable
+from shared.truth.keys import leaderboard_partition
+from tests.simulation.boards import VALUES
+from tests.simulation.process import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+Carriers = dict[tuple[str, str], list[tuple[int, str, int, int]]]
+"""(filter, value) → rank in the window, user, score and instant of those who carry it."""
+
+
+def every_label(board: Leaderboard) -> list[tuple[str, str]]:
+    """Every value of every filter, of those that events have."""
+    return [(name, value) for name in board.filters for value in VALUES]
+
+
+def carriers(
+    redis: Redis, board: Leaderboard, window: Window, now_ms: int, labels: Iterable[tuple[str, str]]
+) -> Carriers:
+    """What the product answers for some values of filters."""
+    searches = WindowSearches(WindowCache(redis))
+    found = {}
+    for label in labels:
+        chosen = searches.select(board, window, Selection(limit=1_000, label=label), now_ms)
+        shown = [(one.index + 1, one.user_id, one.score.points, one.score.reached_at_ms) for one in chosen.found]
+        assert (chosen.first, chosen.stop) == (0, len(shown))
+        if shown:
+            found[label] = shown
+    return found
+
+
+def read(world: "World") -> None:
+    """A reader: what it is shown is in order, lacks nothing that was shown to the cache, or says that it may."""
+    process = Process(world).api()
+    rankings, leaderboards = process.rankings(), process.leaderboards()
+    remembered: set[str] = set()
+    while not world.is_quiet():
+        world.scheduler.sleep(0.8)
+        name = world.rng.choice(world.open)
+        process.begin_request()
+        if name not in remembered:
+            with suppress(Unavailable):
+                leaderboards.find(name)
+                remembered.add(name)
+            continue
+        versions = dict(world.shown.versions)
+        hung, waited = world.dynamo.hangs, process.truth.unanswered[getcurrent()]
+        board = leaderboards.find(name, or_older=True)
+        assert board is not None
+        try:
+            page = rankings.page(board, ALL_TIME, 0, 1_000)
+        except (Rebuilding, CacheUnavailable):
+            continue
+        except Unavailable as error:
+            if not _while_handling(error, Rebuilding, CacheUnavailable):
+                raise  # the cache answers, and the truth was asked all the same
+            continue
+        if page.source is RankingSource.LIVE:
+            assert process.truth.unanswered[getcurrent()] == waited, "nobody waits for the truth beside the cache"
+            world.served_in_silence += hung and world.dynamo.hangs
+        world.served[page.source] += 1
+        _check_page(world, board, page, versions)
+        process.begin_request()
+        _read_player(world, rankings, board)
+        process.begin_request()
+        _read_range(world, rankings)
+
+
+def _check_page(world: "World", board: Leaderboard, page: Ranking, versions: dict[tuple[str, str], int]) -> None:
+    """Entries are in their order, and those of a live page are or were the truth's."""
+    sign = -1 if board.order is Order.DESC else 1
+    keys = [(sign * entry.score, entry.reached_at_ms, entry.user_id.encode()) for entry in page.entries]
+    assert keys == sorted(keys)
+    assert page.total == len(keys)
+    if page.source is RankingSource.LIVE:
+        shown = {one.user_id: (one.score, one.reached_at_ms) for one in page.entries}
+        for user, standing in shown.items():
+            assert standing in world.dynamo.all_time[board.id, user].values(), "the truth knows it"
+        if world.keeps_writes:
+            _check_versions(world, board, shown, versions)
+
+
+def _check_versions(
+    world: "World", board: Leaderboard, shown: dict[str, tuple[int, int]], versions: dict[tuple[str, str], int]
+) -> None:
+    """No live window shows an older standing than the cache was brought up to before it was read."""
+    for (name, user), version in versions.items():
+        if name != board.id:
+            continue
+        if user in shown:
+            known = world.dynamo.all_time[name, user]
+            assert shown[user] in [known[number] for number in known if number >= version], (name, user, version)
+        else:
+            assert user in _acted_upon(world, name), (name, user, "is missing")
+
+
+def _acted_upon(world: "World", name: str) -> set[str]:
+    registry = world.dynamo.tables["registry"]
+    log = leaderboard_partition(name)
+    bodies = [registry[of, sort]["body"]["S"] for of, sort in registry if of == log and sort.startswith("act#")]
+    return {msgspec.json.decode(body, type=AuditEntry).user_id or "" for body in bodies}
+
+
+def _read_player(world: "World", rankings: Rankings, board: Leaderboard) -> None:
+    with suppress(Rebuilding, CacheUnavailable, Unavailable):
+        found = rankings.player(board, ALL_TIME, world.user(), 2)
+        if found is not None:
+            ranks = [one.rank for one in (*found.above, found.player, *found.below)]
+            assert ranks == list(range(ranks[0], ranks[0] + len(ranks)))
+            assert found.rank_is_approximate == (found.ranking.source is RankingSource.SNAPSHOT)
+
+
+def _read_range(world: "World", rankings: Rankings) -> None:
+    let_range_go(world)
+    try:
+        page = rankings.page(world.ranged, world.range, 0, 1_000)
+    except Building:
+        world.built_behind += 1
+    except (Rebuilding, CacheUnavailable, RangeRefused, Unavailable, QueueUnavailable):
+        return
+    else:
+        assert [entry.rank for entry in page.entries] == list(range(1, page.total + 1))
+        world.ranges_served += 1
+
+
+def let_range_go(world: "World") -> None:
+    """What Redis does by its own clock, which is not the one of this world."""
+    kept: Any = world.redis.hget(live_keys.ranges(world.ranged.id), world.range.id)
+    if kept is None or int(kept.rpartition(b" ")[2]) <= world.scheduler.now_ms:
+        keys = (live_keys.parts, live_keys.ranking, live_keys.labels)
+        world.redis.delete(*(key(world.ranged.id, world.range.id) for key in keys))
+
+
+def _while_handling(error: BaseException | None, *kinds: type[Exception]) -> bool:
+    """Whether an error came up while another of these kinds was handled."""
+    while error is not None:
+        if isinstance(error, kinds):
+            return True
+        error = error.__context__
+    return False
