@@ -110,7 +110,7 @@ class Definitions:
             after, has_events_as_read = decide(current)
             if after is not current:
                 # before it is done: a change that nobody has noted is worse than a note of one that failed
-                self._assembly.disqualifications.note(leaderboard_id, kind, actor, subject=f"version {after.version}")
+                self._assembly.disqualifications.record(leaderboard_id, kind, actor, subject=f"version {after.version}")
                 try:
                     self._assembly.registry.save(after, has_events_as_read=has_events_as_read)
                 except Conflict:

@@ -26,7 +26,7 @@ from shared.domain.rejections import Reason
 from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule
 from shared.truth.export_jobs import Compression, ExportFormat
-from shared.truth.keys import ACT_NUMBER_MAX
+from shared.truth.keys import AUDIT_NUMBER_MAX
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000
@@ -219,7 +219,7 @@ class AuditLogQuery(_Sent):
     """A page of acts, by number."""
 
     limit: Annotated[QueryInt, Field(ge=1, le=ACTS_PAGE_MAX, description="Entries of a page")] = ACTS_PAGE_MAX
-    after: Annotated[QueryInt, Field(ge=0, le=ACT_NUMBER_MAX, description="`nextAfter` of the page before")] = 0
+    after: Annotated[QueryInt, Field(ge=0, le=AUDIT_NUMBER_MAX, description="`nextAfter` of the page before")] = 0
 
 
 class ListQuery(_Sent):

@@ -1,11 +1,11 @@
-"""Who is disqualified, and what follows from disqualifying and reinstating a player."""
+"""Disqualifies and reinstates players, and records audit entries."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import Final
 
 from shared.cache.windows import CacheUnavailable, WindowCache
-from shared.domain.audit import AuditAction, AuditEntry, Disqualified, disqualified
+from shared.domain.audit import AuditAction, AuditEntry, Disqualified
 from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MIN, Day, day_of, is_kept, windows_fed_by
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -14,63 +14,65 @@ from shared.truth.audit_log import AuditLog, AuditLogConflict
 from shared.truth.commits import Unavailable
 from shared.truth.reads import BATCH_GET_KEYS_MAX, Reads
 
-ACTS_MAX: Final = 20_000
-"""Entries of one audit log, some 300 bytes each: a function that starts reads all of them, in some six round trips."""
-ROUTINE_ACTS_MAX: Final = 15_000
-"""Past as many acts only players and the definition are acted on, so that what a timer or a script does every day never
-keeps anybody from being disqualified."""
+AUDIT_ENTRIES_MAX: Final = 20_000
+"""Entries of one audit log, some 300 bytes each. A function that starts reads all of them, in some six round trips."""
+ROUTINE_AUDIT_ENTRIES_MAX: Final = 15_000
+"""Above this number only entries about players and the definition are recorded, so that what a timer or a script does
+every day never prevents a disqualification."""
 _ROUTINE: Final = (AuditAction.REBUILD, AuditAction.REDRIVE, AuditAction.DEFINE_PERIOD, AuditAction.DELETE_PERIOD)
 DAYS_AT_ONCE: Final = BATCH_GET_KEYS_MAX
-"""Days of a player that are looked for in one request to DynamoDB."""
+"""Days of a player that one request to DynamoDB reads."""
 TRIES_MAX: Final = 8
-"""How often an act is numbered anew because others act on the leaderboard at the same time."""
+"""How often an entry gets another number because another caller's entry took its own."""
 
 
 class AuditLogFull(Exception):
-    """The log of the leaderboard is full."""
+    """The audit log of the leaderboard is full."""
 
 
 class DisqualifiedPlayers:
-    """Reads who is disqualified; what was read stays in memory, only what followed is read again."""
+    """Reads who is disqualified. What was read stays in memory; only later entries are read again."""
 
     def __init__(self, audit_log: AuditLog) -> None:
         self._audit_log = audit_log
         self._kept: dict[str, Disqualified] = {}
 
     def now(self, leaderboard_id: str) -> Disqualified:
-        """As of the last act that is written; strongly consistent.
+        """Who is disqualified as of the last entry; strongly consistent.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
         """
         before = self._kept.get(leaderboard_id, Disqualified())
-        found = disqualified(before, self._audit_log.read(leaderboard_id, before.audit_sequence))
+        found = before.after(self._audit_log.read(leaderboard_id, before.audit_sequence))
         self._kept[leaderboard_id] = found
         return found
 
     def as_of(self, leaderboard_id: str, audit_sequence: int) -> Disqualified:
-        """As of an act that is written.
+        """Who is disqualified as of an entry.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
         """
         kept = self._kept.get(leaderboard_id)
         if kept is not None and kept.audit_sequence == audit_sequence:
             return kept
         log = self._audit_log.read(leaderboard_id)
-        return disqualified(Disqualified(), takewhile(lambda act: act.number <= audit_sequence, log))
+        return Disqualified().after(takewhile(lambda entry: entry.number <= audit_sequence, log))
 
 
-def present(lines: Iterable[tuple[Day, str, Standing]], out: Disqualified) -> Iterator[tuple[Day, str, Standing]]:
-    """The standings of everybody who is not disqualified."""
-    return (line for line in lines if line[1] not in out.user_ids)
+def eligible(
+    lines: Iterable[tuple[Day, str, Standing]], disqualified: Disqualified
+) -> Iterator[tuple[Day, str, Standing]]:
+    """The standings of players who are not disqualified."""
+    return (line for line in lines if line[1] not in disqualified.user_ids)
 
 
 class Disqualifications:
-    """Disqualifies and reinstates, and makes the live windows follow.
+    """Disqualifies and reinstates players, and makes the windows follow.
 
-    The log in the truth decides. What is kept in Redis follows it at once where it can; an act that was not carried out
-    there stays noted as open, and the next run of closing carries it out, as well as what results it touches.
+    The audit log decides. The cache follows at once where it can. An entry that the cache could not follow stays in the
+    work list; the next run of closing applies it to the cache and to the results that it touches.
     """
 
     def __init__(
@@ -89,80 +91,85 @@ class Disqualifications:
         self._now_ms = now_ms
 
     def disqualify(self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str) -> tuple[AuditEntry, bool]:
-        """Take a player out of every ranking. Nothing happens if they are out: so it may be asked twice.
+        """Remove a player from every ranking; idempotent.
 
         Returns:
-            The act that took them out, and whether that was this one.
+            The entry by which the player is disqualified, and whether this call wrote it.
 
         Raises:
-            AuditLogConflict: if others keep acting on the leaderboard.
-            AuditLogFull: if its log is full.
-            Unavailable: if the truth is out of reach; it may be done all the same, so ask again.
+            AuditLogConflict: if other callers' entries keep taking the number.
+            AuditLogFull: if the audit log is full.
+            Unavailable: if DynamoDB is out of reach; the entry may be written, so call again.
         """
         return self._decide(leaderboard, user_id, AuditAction.DISQUALIFY, actor, reason)
 
     def reinstate(
         self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str
     ) -> tuple[AuditEntry | None, bool]:
-        """Put a player back, with every event that was accepted meanwhile; None if they never were out.
+        """Put a player back, with every event that was accepted meanwhile; idempotent.
+
+        Returns:
+            The entry by which the player is back, None if the player never was disqualified; and whether this call
+            wrote it.
 
         Raises:
-            AuditLogConflict, AuditLogFull, Unavailable: as above.
+            AuditLogConflict: if other callers' entries keep taking the number.
+            AuditLogFull: if the audit log is full.
+            Unavailable: if DynamoDB is out of reach; the entry may be written, so call again.
         """
-        if not any(act.user_id == user_id for act in self._audit_log.read(leaderboard.id)):
+        if not any(entry.user_id == user_id for entry in self._audit_log.read(leaderboard.id)):
             return None, False
         return self._decide(leaderboard, user_id, AuditAction.REINSTATE, actor, reason)
 
-    def note(
+    def record(
         self, leaderboard_id: str, kind: AuditAction, actor: str, *, reason: str = "", subject: str | None = None
     ) -> AuditEntry:
-        """Write down an act that concerns no player, before it is done.
+        """Write an entry that is about no player, before the action is done.
 
         Raises:
-            AuditLogConflict, AuditLogFull, Unavailable: as above.
+            AuditLogConflict: if other callers' entries keep taking the number.
+            AuditLogFull: if the audit log is full.
+            Unavailable: if DynamoDB is out of reach; the entry may be written.
         """
         for _ in range(TRIES_MAX):
-            act = self._next(leaderboard_id, kind, actor, reason, subject=subject)
+            entry = self._next(leaderboard_id, kind, actor, reason, subject=subject)
             try:
-                self._audit_log.append(leaderboard_id, act)
+                self._audit_log.append(leaderboard_id, entry)
             except AuditLogConflict:
                 continue
-            return act
-        raise AuditLogConflict(f"others act on {leaderboard_id} again and again")
+            return entry
+        raise AuditLogConflict(f"other entries of {leaderboard_id} took {TRIES_MAX} numbers")
 
     def apply(self, leaderboard: Leaderboard, user_id: str) -> None:
-        """Make every live window show or leave out a player, as the log says. Harmless twice.
+        """Make every window in the cache show or leave out a player, as the audit log says; idempotent.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
             CacheUnavailable: if Redis fails.
         """
-        out = self._disqualified_players.now(leaderboard.id)
-        # before their days are read: an event that is committed later is applied by who knows that they are out
-        self._cache.show_disqualified(leaderboard.id, out)
+        # before the days are read: the cache leaves out the player of an event that is committed later
+        self._cache.show_disqualified(leaderboard.id, self._disqualified_players.now(leaderboard.id))
         standings = self._standings(leaderboard, user_id)
         now_ms = self._now_ms()
         self._cache.apply(leaderboard, {user_id: standings}, now_ms)
         days = sorted(standings.keys() - {ALL_TIME_BUCKET})
         for window in dict.fromkeys(window for day in days for window in windows_fed_by(day)):
-            if not is_kept(
-                window, leaderboard.lateness_ms, now_ms
-            ):  # nobody feeds it any more: the next read builds it anew
+            if not is_kept(window, leaderboard.lateness_ms, now_ms):  # not fed any more: the next read builds it
                 self._cache.withdraw(leaderboard, window, now_ms)
 
     def days(self, leaderboard: Leaderboard, user_id: str) -> set[Day]:
         """Every day on which a player has events.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB is out of reach.
         """
         return self._standings(leaderboard, user_id).keys() - {ALL_TIME_BUCKET}
 
     def _standings(self, leaderboard: Leaderboard, user_id: str) -> dict[Day, Standing]:
-        """A player's standings of every bucket, however many events are behind them.
+        """All standings of a player, at a cost that does not depend on the number of events.
 
-        Days are looked for from the latest back, until they hold as many events as all time does. That one is read
-        last: events that are committed meanwhile make it greater, never less, so no day that is missing goes unnoticed.
+        Days are read from the latest back, until they hold as many events as all time does. All time is read last: an
+        event that is committed meanwhile can only raise its count, so that no day is missed.
         """
 
         def read(buckets: Iterable[Day]) -> dict[Day, Standing]:
@@ -170,33 +177,33 @@ class Disqualifications:
             return {bucket: standing for (_, _, bucket), standing in found.items()}
 
         days: dict[Day, Standing] = {}
-        past = day_of(self._now_ms()) + 2  # some producers' clocks have tomorrow
+        stop = day_of(self._now_ms()) + 2  # tomorrow, by some producers' clocks
         while True:
-            days |= read(Day(day) for day in range(max(DAY_MIN, past - DAYS_AT_ONCE), past))
+            days |= read(Day(day) for day in range(max(DAY_MIN, stop - DAYS_AT_ONCE), stop))
             all_time = read([ALL_TIME_BUCKET])
-            past -= DAYS_AT_ONCE
+            stop -= DAYS_AT_ONCE
             known = sum(standing.events for standing in days.values())
-            if past <= DAY_MIN or known >= sum(one.events for one in all_time.values()):
+            if stop <= DAY_MIN or known >= sum(one.events for one in all_time.values()):
                 return days | all_time
 
     def _decide(
         self, leaderboard: Leaderboard, user_id: str, kind: AuditAction, actor: str, reason: str
     ) -> tuple[AuditEntry, bool]:
         for _ in range(TRIES_MAX):
-            out = self._disqualified_players.now(leaderboard.id)
-            done = (user_id in out.user_ids) is (kind is AuditAction.DISQUALIFY)
+            disqualified = self._disqualified_players.now(leaderboard.id)
+            done = (user_id in disqualified.user_ids) is (kind is AuditAction.DISQUALIFY)
             if done:
-                on_them = (act for act in self._audit_log.read(leaderboard.id) if act.user_id == user_id)
-                act = max(on_them, key=lambda one: one.number)
+                of_player = (one for one in self._audit_log.read(leaderboard.id) if one.user_id == user_id)
+                entry = max(of_player, key=lambda one: one.number)
             else:
-                act = self._next(leaderboard.id, kind, actor, reason, user_id=user_id)
+                entry = self._next(leaderboard.id, kind, actor, reason, user_id=user_id)
                 try:
-                    self._audit_log.append(leaderboard.id, act)
+                    self._audit_log.append(leaderboard.id, entry)
                 except AuditLogConflict:
                     continue
             self._try_to_apply(leaderboard, user_id)
-            return act, not done
-        raise AuditLogConflict(f"others act on {leaderboard.id} again and again")
+            return entry, not done
+        raise AuditLogConflict(f"other entries of {leaderboard.id} took {TRIES_MAX} numbers")
 
     def _next(
         self,
@@ -209,9 +216,9 @@ class Disqualifications:
         subject: str | None = None,
     ) -> AuditEntry:
         number = self._disqualified_players.now(leaderboard_id).audit_sequence + 1
-        limit = min(ROUTINE_ACTS_MAX, ACTS_MAX) if kind in _ROUTINE else ACTS_MAX
+        limit = min(ROUTINE_AUDIT_ENTRIES_MAX, AUDIT_ENTRIES_MAX) if kind in _ROUTINE else AUDIT_ENTRIES_MAX
         if number > limit:
-            raise AuditLogFull(f"{leaderboard_id} has had {limit} acts")
+            raise AuditLogFull(f"{leaderboard_id} has {limit} audit entries")
         at_ms = self._now_ms()
         return AuditEntry(
             number=number, kind=kind, actor=actor, reason=reason, at_ms=at_ms, user_id=user_id, subject=subject
@@ -221,4 +228,4 @@ class Disqualifications:
         try:
             self.apply(leaderboard, user_id)
         except (CacheUnavailable, Unavailable) as error:
-            logger.warning("live windows follow later", extra={"leaderboard": leaderboard.id, "error": str(error)})
+            logger.warning("windows follow later", extra={"leaderboard": leaderboard.id, "error": str(error)})

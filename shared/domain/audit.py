@@ -1,6 +1,4 @@
-"""The audit log of a leaderboard: numbered entries that never change, so that it is the audit trail and says
-at once who is disqualified, now or as of any act before.
-"""
+"""The audit log of a leaderboard: numbered entries that never change. Who is disqualified follows from it alone."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -12,54 +10,57 @@ class AuditAction(StrEnum):
     """What was done."""
 
     DISQUALIFY = "disqualify"
-    """A player leaves every ranking; their events stay, and go on being counted in case they come back."""
+    """A player was removed from every ranking; their events stay and are still accepted."""
     REINSTATE = "reinstate"
-    """They come back with all their events."""
+    """A disqualified player was put back with all their events."""
     REBUILD = "rebuild"
-    """Live windows were ordered to be built anew."""
+    """A rebuild of the cache was requested."""
     REDRIVE = "redrive"
     """Dead letters of the leaderboard were sent back to the topic."""
     DEFINE = "define"
-    """The leaderboard was created, changed or reopened."""
+    """The leaderboard was created, changed or restored."""
     DELETE = "delete"
     DEFINE_PERIOD = "define-period"
     DELETE_PERIOD = "delete-period"
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True):
-    """One act: who, when, why."""
+    """Who did what, when and why."""
 
     number: int
-    """From 1, without gaps: the acts of a leaderboard have an order that nobody can dispute."""
+    """From 1, without gaps, for each leaderboard."""
     kind: AuditAction
     actor: str
-    """Who did it: the subject of their token."""
+    """The subject of the caller's token."""
     reason: str
     at_ms: int
     user_id: str | None = None
-    """Whom it concerns, for acts on a player."""
+    """The player whom the entry is about, if any."""
     subject: str | None = None
-    """What else it concerns: the id of a window, the reason code of dead letters."""
+    """What else it is about: the id of a window, the reason code of dead letters."""
 
 
 class Disqualified(Struct, frozen=True):
-    """Who is disqualified as of an act."""
+    """Who is disqualified as of an audit entry."""
 
     audit_sequence: int = 0
-    """Number of the last act that is taken into account; 0 before the first."""
+    """Number of the last entry that is taken into account; 0 before the first."""
     user_ids: frozenset[str] = frozenset()
 
+    def after(self, entries: Iterable[AuditEntry]) -> "Disqualified":
+        """Who is disqualified after the entries that follow, in their order.
 
-def disqualified(before: Disqualified, acts: Iterable[AuditEntry]) -> Disqualified:
-    """Who is disqualified once `acts` have followed, given in their order."""
-    number, user_ids = before.audit_sequence, set(before.user_ids)
-    for act in acts:
-        if act.number != number + 1:
-            raise ValueError(f"act {act.number} does not follow act {number}")
-        number = act.number
-        if act.user_id is not None:
-            if act.kind is AuditAction.DISQUALIFY:
-                user_ids.add(act.user_id)
-            elif act.kind is AuditAction.REINSTATE:
-                user_ids.discard(act.user_id)
-    return Disqualified(number, frozenset(user_ids))
+        Raises:
+            ValueError: if an entry is missing.
+        """
+        number, user_ids = self.audit_sequence, set(self.user_ids)
+        for entry in entries:
+            if entry.number != number + 1:
+                raise ValueError(f"audit entry {entry.number} does not follow entry {number}")
+            number = entry.number
+            if entry.user_id is not None:
+                if entry.kind is AuditAction.DISQUALIFY:
+                    user_ids.add(entry.user_id)
+                elif entry.kind is AuditAction.REINSTATE:
+                    user_ids.discard(entry.user_id)
+        return Disqualified(number, frozenset(user_ids))

@@ -9,7 +9,7 @@ import duckdb
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
-from shared.admin.disqualifications import DisqualifiedPlayers, present
+from shared.admin.disqualifications import DisqualifiedPlayers, eligible
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import Day, Window, parse_id
 from shared.domain.events import format_instant
@@ -183,7 +183,7 @@ class ExportRunner:
         """Write the file; returns its rows, the window's players, and the sum of the rows' points."""
         board, window, out, request = source.board, source.window, source.out, run.job.request
         with closing(self._reads.buckets(board, [Day(bucket) for bucket in window.buckets])) as standings:
-            lines = run.living(present(standings, out))
+            lines = run.living(eligible(standings, out))
             with RankedTable(board, lines, file.parent) as table:
                 run.check()
                 _check(source.result, table)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
-from shared.admin.disqualifications import DisqualifiedPlayers, present
+from shared.admin.disqualifications import DisqualifiedPlayers, eligible
 from shared.cache.windows import WindowCache
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import LONGEST_DAYS, Day, Window, day_of, kept_until_ms, recent_windows
@@ -103,7 +103,7 @@ class WindowSnapshots:
         lines = list(islice(source, SPOT_STANDINGS_MAX + 1))
         if len(lines) > SPOT_STANDINGS_MAX:
             return None
-        return snapshot_of(0, as_of_ms, rank_players(leaderboard, present(lines, out)))
+        return snapshot_of(0, as_of_ms, rank_players(leaderboard, eligible(lines, out)))
 
     def _moving(self, leaderboard: Leaderboard) -> Iterator[Window]:
         today = day_of(self._now_ms())

@@ -1,4 +1,4 @@
-"""The log of acts on leaderboards in the registry table: appended to, never changed."""
+"""The audit logs of leaderboards in the registry table: appended to, never changed."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -19,53 +19,53 @@ _decoder = msgspec.json.Decoder(AuditEntry)
 
 
 class AuditLogConflict(Exception):
-    """The number has been given to another act meanwhile. Read again and decide anew."""
+    """Another entry has the number. Read the log again and decide again."""
 
 
 class AuditLog:
-    """Appends and reads (strongly consistent)."""
+    """Appends entries and reads them, strongly consistent."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
-    def append(self, leaderboard_id: str, act: AuditEntry) -> None:
-        """Write an act; one on a player is also noted as not carried out yet, see WorkList.
+    def append(self, leaderboard_id: str, entry: AuditEntry) -> None:
+        """Write an entry; one about a player is also added to the work list, to be applied by closing.
 
         Raises:
-            AuditLogConflict: if there is an act of this number, or one is just being written.
+            AuditLogConflict: if there is an entry of this number, or one is being written.
             Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
         """
-        body = {"body": {"S": msgspec.json.encode(act).decode()}}
-        log = self._key(leaderboard_id, keys.audit_entry_sort(act.number)) | body
+        body = {"body": {"S": msgspec.json.encode(entry).decode()}}
+        log = self._key(leaderboard_id, keys.audit_entry_sort(entry.number)) | body
         actions: Any = [{"Put": {"TableName": self._table, "Item": log, "ConditionExpression": _NOT_YET}}]
-        if act.user_id is not None:
-            note = work_key(keys.open_audit_entry_sort(leaderboard_id, act.number)) | body
-            actions.append({"Put": {"TableName": self._table, "Item": note}})
+        if entry.user_id is not None:
+            work = work_key(keys.open_audit_entry_sort(leaderboard_id, entry.number)) | body
+            actions.append({"Put": {"TableName": self._table, "Item": work}})
         try:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=actions)
         except ConditionFailed as failed:
-            raise AuditLogConflict(str(act.number)) from failed
+            raise AuditLogConflict(str(entry.number)) from failed
         except Cancelled as cancelled:
             if cancelled.is_in_conflict:
-                raise AuditLogConflict(str(act.number)) from cancelled
+                raise AuditLogConflict(str(entry.number)) from cancelled
             raise
 
     def read(self, leaderboard_id: str, after: int = 0, limit: int | None = None) -> Iterator[AuditEntry]:
-        """The acts that follow number `after`, in their order; at most `limit` of them are read.
+        """The entries that follow number `after`, in their order, at most `limit` of them.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
-        first, last = keys.audit_entry_sort(after + 1), keys.audit_entry_sort(keys.ACT_NUMBER_MAX)
+        first, last = keys.audit_entry_sort(after + 1), keys.audit_entry_sort(keys.AUDIT_NUMBER_MAX)
         return self._query(leaderboard_id, "sk BETWEEN :first AND :last", limit, first=first, last=last)
 
     def mark_applied(self, leaderboard_id: str, number: int) -> None:
         """Remove an entry from those that are to be applied.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         key: Any = work_key(keys.open_audit_entry_sort(leaderboard_id, number))
         with passing_as_unavailable():

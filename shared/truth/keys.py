@@ -20,7 +20,7 @@ WORK_MOVED = "!moved"
 """Sort key in that partition, before every leaderboard's: whether older notes of work were moved there."""
 ROUNDS = "rounds"
 """Partition of how far runs over all leaderboards have come, e.g. `rounds` / `snapshots`."""
-ACT_NUMBER_MAX = 99_999_999
+AUDIT_NUMBER_MAX = 99_999_999
 """What the digits of a key hold."""
 
 
@@ -74,7 +74,7 @@ def export_request_sort(window_id: str, digest: str) -> str:
 
 
 def audit_entry_sort(number: int) -> str:
-    """An act of administration, e.g. `act#00000001`; in their order."""
+    """An audit entry, e.g. `act#00000001`; in their order."""
     return f"act#{number:08d}"
 
 
@@ -84,7 +84,7 @@ def work_sort(leaderboard_id: str, rest: str = "") -> str:
 
 
 def open_audit_entry_sort(leaderboard_id: str, number: int) -> str:
-    """An act that is still to be carried out, e.g. `autumn-cup#open-act#00000001`."""
+    """An audit entry that is still to be applied, e.g. `autumn-cup#open-act#00000001`."""
     return work_sort(leaderboard_id, f"open-act#{number:08d}")
 
 

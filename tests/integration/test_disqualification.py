@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from shared.admin.disqualifications import ACTS_MAX, ROUTINE_ACTS_MAX, AuditLogFull
+from shared.admin.disqualifications import AUDIT_ENTRIES_MAX, ROUTINE_AUDIT_ENTRIES_MAX, AuditLogFull
 from shared.cache import keys
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import CacheUnavailable, Page
@@ -93,8 +93,8 @@ def test_acts_at_the_same_time_get_numbers_of_their_own(scene: Scene) -> None:
 
 
 def test_a_log_that_is_full_takes_no_act_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ACTS_MAX > 1
-    monkeypatch.setattr("shared.admin.disqualifications.ACTS_MAX", 1)
+    assert AUDIT_ENTRIES_MAX > 1
+    monkeypatch.setattr("shared.admin.disqualifications.AUDIT_ENTRIES_MAX", 1)
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     with pytest.raises(AuditLogFull):
@@ -104,15 +104,15 @@ def test_a_log_that_is_full_takes_no_act_more(scene: Scene, monkeypatch: pytest.
 def test_routine_acts_leave_room_for_disqualifications_and_definitions(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ROUTINE_ACTS_MAX <= ACTS_MAX - 5_000
-    monkeypatch.setattr("shared.admin.disqualifications.ROUTINE_ACTS_MAX", 1)
-    scene.disqualifications.note(scene.id, AuditAction.REBUILD, "admin")
+    assert ROUTINE_AUDIT_ENTRIES_MAX <= AUDIT_ENTRIES_MAX - 5_000
+    monkeypatch.setattr("shared.admin.disqualifications.ROUTINE_AUDIT_ENTRIES_MAX", 1)
+    scene.disqualifications.record(scene.id, AuditAction.REBUILD, "admin")
 
     for kind in (AuditAction.REBUILD, AuditAction.REDRIVE, AuditAction.DEFINE_PERIOD, AuditAction.DELETE_PERIOD):
-        with pytest.raises(AuditLogFull, match="has had 1 acts"):
-            scene.disqualifications.note(scene.id, kind, "admin")
+        with pytest.raises(AuditLogFull, match="has 1 audit entries"):
+            scene.disqualifications.record(scene.id, kind, "admin")
 
-    scene.disqualifications.note(scene.id, AuditAction.DEFINE, "admin")
+    scene.disqualifications.record(scene.id, AuditAction.DEFINE, "admin")
     assert scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")[1]
     assert scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "why not")[1]
 

@@ -685,7 +685,7 @@ MUTATIONS = (
     Mutation(
         "exports hold the disqualified",
         "shared/exports/runner.py",
-        "lines = run.living(present(standings, out))",
+        "lines = run.living(eligible(standings, out))",
         "lines = run.living(standings)",
         EXPORTS,
     ),

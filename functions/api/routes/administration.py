@@ -123,7 +123,7 @@ def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         leaderboard = finder.leaderboard(request, now=True)
         window = body.to_window()
         subject = None if window is None else window.id
-        act = assembly.disqualifications.note(
+        act = assembly.disqualifications.record(
             leaderboard.id, AuditAction.REBUILD, caller(request).subject, reason=body.reason, subject=subject
         )
         assembly.rebuild_requests.request(leaderboard, window)
@@ -151,7 +151,7 @@ def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     async def redrive(request: Request, body: RedriveBody) -> Response:
         """Send dead letters of the leaderboard back to the topic; ask again until it is `complete`."""
         leaderboard = finder.leaderboard(request, now=True)
-        act = assembly.disqualifications.note(
+        act = assembly.disqualifications.record(
             leaderboard.id, AuditAction.REDRIVE, caller(request).subject, reason=body.reason, subject=body.rejected_as
         )
         started_ms = finder.now_ms()

@@ -95,7 +95,7 @@ def register_periods(app: FastAPI, assembly: Assembly, finder: Finder, definitio
         if before != period:
             if before is None:
                 definitions.check_room(leaderboard)
-            assembly.disqualifications.note(
+            assembly.disqualifications.record(
                 leaderboard.id, AuditAction.DEFINE_PERIOD, caller(request).subject, subject=period.id
             )
             assembly.registry.save_period(leaderboard.id, period)
@@ -131,7 +131,7 @@ def register_periods(app: FastAPI, assembly: Assembly, finder: Finder, definitio
         period_id = request.path_params["periodId"]
         found = assembly.registry.period(leaderboard.id, period_id) if is_id(period_id) else None
         if found is not None:
-            assembly.disqualifications.note(
+            assembly.disqualifications.record(
                 leaderboard.id, AuditAction.DELETE_PERIOD, caller(request).subject, subject=period_id
             )
         if found is None or not assembly.registry.delete_period(leaderboard.id, period_id):

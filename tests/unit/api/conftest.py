@@ -168,7 +168,7 @@ class Api:
             cursors=Cursors(b"key"),
             waits=SimpleNamespace(granted=self._granted),
             result_versions=SimpleNamespace(latest=lambda leaderboard, window: self.results.get(window.id)),
-            disqualifications=SimpleNamespace(note=lambda *noted, **more: self.noted.append((*noted, more))),
+            disqualifications=SimpleNamespace(record=lambda *noted, **more: self.noted.append((*noted, more))),
             window_builder=SimpleNamespace(rebuild_leaderboard=self._rebuild),
             rebuild_requests=SimpleNamespace(request=lambda leaderboard, window: self.ordered.append(leaderboard.id)),
             on_demand_builds=SimpleNamespace(build_for_reader=self._keep),
