@@ -1,19 +1,47 @@
-"""Clients of AWS. Each states how often it tries and how long it waits; botocore's defaults change between versions.
+"""Clients of AWS and Redis. Each states how often it tries and how long it waits.
 
-With botocore's own, a client waits 60 s for an answer and, in `standard` mode, gives up after three tries that lie
-0.3 s apart.
+botocore's defaults change between versions: with them a client waits 60 s for an answer and, in `standard` mode, gives
+up after three tries that lie 0.3 s apart. Kafka's client stands in shared/messaging/topic.py, which loads librdkafka.
 """
 
-from typing import Any, Final
+import os
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
+from circuitbreaker import CircuitBreaker
 from msgspec import Struct
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
 
 BACKOFF_MAX_S: Final = 20
 """Longest pause between two tries in botocore's `standard` mode; the first is up to 0.05 s, each next twice that."""
 ADDRESSES: Final = 8
 """How many addresses a name of S3 has at most; each is given the time to connect, one after the other."""
+
+USER_AGENT: Final = "exact-leaderboards"
+"""botocore otherwise composes its own for each request, which takes 4 % of the CPU time of ingest."""
+DYNAMODB_ATTEMPTS: Final = 3
+"""How often a request to DynamoDB is sent."""
+S3_ENDPOINTS: Final = frozenset({"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"})
+"""The variables that name a server other than AWS's as S3."""
+REDIS_CONNECTIONS_MAX: Final = 64
+REDIS_RETRIED: Final = (RedisConnectionError, ReadOnlyError)
+"""Errors after which the client sends a command again, on a new connection. redis-py's default includes timeouts."""
+REDIS_BREAKER_FAILURES: Final = 3
+"""Commands in a row without an answer after which the breaker opens."""
+REDIS_BREAKER_REST_S: Final = 2
+"""How long the breaker stays open; then it lets one command through."""
 
 
 class Limits(Struct, frozen=True):
@@ -60,3 +88,58 @@ def client(service: str, config: Config, session: boto3.Session | None = None, *
     """
     maker: Any = session or boto3
     return maker.client(service, config=config, **place)
+
+
+def dynamodb(session: boto3.Session, timeout_ms: int, connections_max: int) -> "DynamoDBClient":
+    """The low-level client of DynamoDB. It does not validate requests: our own code builds them."""
+    limits = Limits(connect_s=1, read_s=timeout_ms / 1000, tries=DYNAMODB_ATTEMPTS)
+    config = limits.config(max_pool_connections=connections_max, parameter_validation=False, user_agent=USER_AGENT)
+    made: DynamoDBClient = client("dynamodb", config, session)
+    return made
+
+
+def s3(session: boto3.Session, limits: Limits) -> "S3Client":
+    """A client of S3 that signs as presigned URLs need it.
+
+    botocore presigns for S3's global host, which redirects while a bucket is new, and a signature does not survive
+    that. Virtual-hosted style makes it the region's host; servers other than AWS's find buckets by path only.
+    """
+    style = "path" if S3_ENDPOINTS & os.environ.keys() else "virtual"
+    options: Any = {"addressing_style": style, "us_east_1_regional_endpoint": "regional"}
+    made: S3Client = client("s3", limits.config(signature_version="s3v4", s3=options), session)
+    return made
+
+
+def sqs(session: boto3.Session) -> "SQSClient":
+    """A client of SQS."""
+    made: SQSClient = client("sqs", QUEUES.config(), session)
+    return made
+
+
+def sns(session: boto3.Session) -> "SNSClient":
+    """A client of SNS."""
+    made: SNSClient = client("sns", QUEUES.config(), session)
+    return made
+
+
+def redis(url: str, password: str | None, timeout_ms: int) -> "Redis":
+    """A client of Redis that retries once, at once, after an error in REDIS_RETRIED.
+
+    Such an error means that the connection was closed while idle, or leads to a server that is a replica now. A timeout
+    is not retried: the caller would wait twice, and a slow Redis would get twice the work.
+    """
+    timeout_s = timeout_ms / 1000
+    return Redis.from_url(
+        url,
+        password=password,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 1, REDIS_RETRIED),
+        max_connections=REDIS_CONNECTIONS_MAX,
+    )
+
+
+def redis_breaker() -> CircuitBreaker:
+    """The breaker that keeps commands from a Redis that does not answer."""
+    silent = (RedisConnectionError, RedisTimeoutError)
+    return CircuitBreaker(REDIS_BREAKER_FAILURES, REDIS_BREAKER_REST_S, silent, name="redis")

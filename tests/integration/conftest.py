@@ -16,8 +16,7 @@ from redis import Redis
 from infra.local import packages
 from infra.local.config import InvalidConfiguration
 from infra.local.servers import PACKAGES, free_port, ministack
-from shared import assembly as assembly_module
-from shared.assembly import now_ms
+from shared.assembly import now_ms, parts
 from shared.domain.calendar import day_of, format_day
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
@@ -68,7 +67,7 @@ def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Ite
             patch.setenv(name, value)
         patch.setattr(on_demand, "BUILD_WAIT_MS", 600_000)  # however slow the machine is
         for limit in ("TRUTH_BUDGET_MS", "TRUTH_PATIENCE_MS"):
-            patch.setattr(assembly_module, limit, 600_000)
+            patch.setattr(parts, limit, 600_000)
         sys.modules.pop("functions.api.handler", None)
         yield importlib.import_module("functions.api.handler")
         sys.modules.pop("functions.api.handler", None)

@@ -13,9 +13,9 @@ from redis import Redis
 from functions.api.app import create_app
 from functions.api.gateway import HttpApi
 from infra.local.config import Config, Ports
-from shared import assembly as assembly_module
 from shared import settings
 from shared.assembly import Assembly, now_ms
+from shared.assembly.parts import TRUTH_BREAKER_FAILURES
 from shared.domain.calendar import Day, day_of
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
@@ -66,7 +66,7 @@ def scene(
         environment = Config(Path("state"), Path("packages"), ports).environment()
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(assembly_module, "TRUTH_BREAKER_REST_S", 3_600)
+        monkeypatch.setattr("shared.assembly.parts.TRUTH_BREAKER_REST_S", 3_600)
         monkeypatch.setattr(leaderboards, "KEEP_MS", 0)
         monkeypatch.setattr("functions.api.params.KEEP_MS", 0)
         for module in ("reads.players", "rebuild.on_demand"):
@@ -112,7 +112,7 @@ def test_what_is_warm_is_read_from_the_cache_while_the_truth_hangs(scene: Scene,
     for answer in answers:
         for one in (answer.json, *answer.json.get("windows", ())):
             assert one.get("source", "live") == "live"
-    assert scene.silence.swallowed <= assembly_module.TRUTH_BREAKER_FAILURES
+    assert scene.silence.swallowed <= TRUTH_BREAKER_FAILURES
 
 
 def test_a_hanging_truth_is_left_alone_by_who_knows_nothing(scene: Scene) -> None:
@@ -120,5 +120,5 @@ def test_a_hanging_truth_is_left_alone_by_who_knows_nothing(scene: Scene) -> Non
     for at in range(READS):
         answer = scene.get(f"/leaderboards/unknown-{at}/rankings")
         assert (answer.status, answer.json["type"]) == (503, "urn:leaderboards:problem:truth-unavailable")
-        assert scene.silence.swallowed <= assembly_module.TRUTH_BREAKER_FAILURES
-    assert scene.silence.swallowed == assembly_module.TRUTH_BREAKER_FAILURES
+        assert scene.silence.swallowed <= TRUTH_BREAKER_FAILURES
+    assert scene.silence.swallowed == TRUTH_BREAKER_FAILURES

@@ -12,9 +12,10 @@ from redis.retry import Retry
 
 from infra.local.config import Config, Ports, free_port
 from shared import settings
-from shared.assembly import BREAKER_FAILURES, RETRIED, Assembly
+from shared.assembly import Assembly
 from shared.cache.leases import Builds
 from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.clients import REDIS_BREAKER_FAILURES, REDIS_RETRIED
 from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
@@ -83,14 +84,14 @@ def test_a_redis_that_does_not_answer_is_asked_once_by_each_read_and_left_alone_
     proxy.asked.clear()
     proxy.silent = True
 
-    for _ in range(BREAKER_FAILURES + 2):
+    for _ in range(REDIS_BREAKER_FAILURES + 2):
         with pytest.raises(CacheUnavailable):
             assembly.cache.revision(CUP, ALL_TIME)
 
     asked = [request for request in proxy.asked if b"HGET" in request]
     connections = [request for request in proxy.asked if b"HGET" not in request]
-    assert len(asked) <= BREAKER_FAILURES, "each new connection waits for its greeting, once"
-    assert len(asked) + len(connections) == BREAKER_FAILURES
+    assert len(asked) <= REDIS_BREAKER_FAILURES, "each new connection waits for its greeting, once"
+    assert len(asked) + len(connections) == REDIS_BREAKER_FAILURES
 
 
 def test_a_command_whose_connection_was_closed_is_asked_again(assembly: Assembly, proxy: Proxy) -> None:
@@ -101,7 +102,7 @@ def test_a_command_whose_connection_was_closed_is_asked_again(assembly: Assembly
 
 
 def test_a_fill_that_is_asked_twice_counts_once(proxy: Proxy, redis: Redis) -> None:
-    with Redis("127.0.0.1", proxy.port, retry=Retry(NoBackoff(), 1, RETRIED)) as client:
+    with Redis("127.0.0.1", proxy.port, retry=Retry(NoBackoff(), 1, REDIS_RETRIED)) as client:
         live = WindowCache(client)
         builds = Builds(live)
         _, build = builds.begin_rebuild(CUP, "token", 0)

@@ -14,7 +14,6 @@ import pytest
 from botocore.exceptions import ClientError
 from redis import Redis
 
-import shared.assembly
 from infra.local import resources
 from infra.local.config import DLQ, EXPORTS, RANGES, REPAIRS, Config, Ports, free_port
 from infra.local.function import Context
@@ -72,8 +71,9 @@ class System:
         self.ahead_ms = 2 * DAY_MS
         """How far closing's clock is ahead, so that today can be closed."""
         with pytest.MonkeyPatch.context() as ahead:
-            ahead.setattr(shared.assembly, "now_ms", lambda: now_ms() + self.ahead_ms)
-            _ = self.modules["close"].assembly.closing
+            assembly = self.modules["close"].assembly
+            ahead.setattr(assembly, "now_ms", lambda: now_ms() + self.ahead_ms)
+            _ = assembly.closing
 
     def invoke(self, name: str, event: Any) -> Any:
         with self._calls.of(name):

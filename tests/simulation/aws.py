@@ -9,7 +9,8 @@ from typing import Any, Self
 from botocore.exceptions import ClientError, ReadTimeoutError
 from greenlet import getcurrent, greenlet
 
-from shared.assembly import TRUTH_ATTEMPTS, TRUTH_PATIENCE_MS
+from shared.assembly.parts import TRUTH_PATIENCE_MS
+from shared.clients import DYNAMODB_ATTEMPTS
 from shared.domain.calendar import parse_day
 from shared.truth.guard import Guard
 from shared.truth.items import to_standing
@@ -57,7 +58,7 @@ class Dynamo(MemoryDynamoDB):
 
     def wait_for_answer(self) -> None:
         """Where a request was sent: nothing, or all attempts of the client without an answer."""
-        for _ in range(TRUTH_ATTEMPTS):
+        for _ in range(DYNAMODB_ATTEMPTS):
             if self._guard is not None:
                 self._guard.before()
             if not self.hangs:

@@ -7,17 +7,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
-from shared.assembly import (
-    BREAKER_FAILURES,
-    BREAKER_REST_S,
-    TRUTH_BREAKER_FAILURES,
-    TRUTH_BREAKER_REST_S,
-    TRUTH_BUDGET_MS,
-)
+from shared.assembly.parts import TRUTH_BREAKER_FAILURES, TRUTH_BREAKER_REST_S, TRUTH_BUDGET_MS
 from shared.cache.leases import Builds
 from shared.cache.range_budget import RangeBudget, RangeLimits
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
+from shared.clients import REDIS_BREAKER_FAILURES, REDIS_BREAKER_REST_S
 from shared.closing.coverage import Coverage
 from shared.closing.finalizer import Finalizer
 from shared.closing.sealing import DaySealing
@@ -93,7 +88,9 @@ class Process:
         """The product's live windows, with its breaker."""
         redis: Any = self.redis
         expected = (RedisConnectionError, RedisTimeoutError)
-        return WindowCache(redis, Breaker(self._world.scheduler, BREAKER_FAILURES, BREAKER_REST_S, expected))
+        return WindowCache(
+            redis, Breaker(self._world.scheduler, REDIS_BREAKER_FAILURES, REDIS_BREAKER_REST_S, expected)
+        )
 
     @cached_property
     def reads(self) -> Reads:

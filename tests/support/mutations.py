@@ -775,8 +775,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a Redis that is late is asked again",
-        "shared/assembly.py",
-        "retry=Retry(NoBackoff(), 1, RETRIED)",
+        "shared/clients.py",
+        "retry=Retry(NoBackoff(), 1, REDIS_RETRIED)",
         "retry=Retry(NoBackoff(), 1)",
         LATE,
     ),

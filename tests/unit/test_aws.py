@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from shared import clients as aws
-from shared.assembly import TRUTH_ATTEMPTS, Assembly
+from shared.assembly import Assembly
+from shared.clients import DYNAMODB_ATTEMPTS
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
 from shared.files.upload import PART_BYTES, Upload
@@ -79,7 +80,7 @@ def test_the_registrys_retries_and_time_limits_are_stated() -> None:
     connection = registry._connection
 
     assert (connection._connect_timeout_seconds, connection._read_timeout_seconds) == (1, 5)
-    assert connection._max_retry_attempts_exception == TRUTH_ATTEMPTS - 1
+    assert connection._max_retry_attempts_exception == DYNAMODB_ATTEMPTS - 1
 
 
 def test_an_ingest_call_with_a_silent_s3_ends_within_its_functions_time() -> None:

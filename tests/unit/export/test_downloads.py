@@ -8,7 +8,8 @@ import pytest
 from infra.local.config import Config as LocalConfig
 from infra.local.config import free_ports
 from shared import settings
-from shared.assembly import S3_ENDPOINTS, Assembly
+from shared.assembly import Assembly
+from shared.clients import S3_ENDPOINTS
 
 KEY = "exports/cup/2026-W48/file.csv"
 

@@ -1,0 +1,301 @@
+"""One property per use case, put together from parts."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
+from shared.admin.gauges import Gauges
+from shared.assembly.parts import Parts
+from shared.cache.range_budget import RangeBudget, RangeLimits
+from shared.cache.searches import WindowSearches
+from shared.cache.waits import Waits
+from shared.exports.jobs import Exports
+from shared.ingest.committer import Committer
+from shared.ingest.projector import Projector
+from shared.ingest.service import Ingest
+from shared.lookups.results import Results
+from shared.reads.cursors import Cursors
+from shared.reads.fallback import Fallback
+from shared.reads.players import Players
+from shared.reads.rankings import Rankings
+from shared.reads.result_versions import ResultVersions
+from shared.rebuild.anti_entropy import Repair
+from shared.rebuild.builder import IDLE_MS, WindowBuilder
+from shared.rebuild.on_demand import OnDemandBuilds
+from shared.rebuild.requests import RebuildRequests
+from shared.rebuild.snapshots import WindowSnapshots
+from shared.truth.commits import Commits
+from shared.truth.older_work import OlderWork
+from shared.truth.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from shared.admin.redrive import Redrive
+    from shared.closing.coverage import Coverage
+    from shared.closing.lag import Lag
+    from shared.closing.service import Closing
+    from shared.exports.runner import ExportRunner
+
+
+class Assembly(Parts):
+    """Every use case of the service, each made when it is first used."""
+
+    @cached_property
+    def waits(self) -> Waits:
+        """Who may wait for a change."""
+        return Waits(self.cache, self.settings.waits_max, self.new_token)
+
+    @cached_property
+    def searches(self) -> WindowSearches:
+        """Searches in cached windows."""
+        return WindowSearches(self.cache)
+
+    @cached_property
+    def cursors(self) -> Cursors:
+        """Cursors of rankings.
+
+        Raises:
+            InvalidSettings: if there is no key to sign them with.
+        """
+        return Cursors(self.settings.cursor_signing_key)
+
+    @cached_property
+    def result_versions(self) -> ResultVersions:
+        """Versions of results."""
+        return ResultVersions(self.finals, self.downloads)
+
+    @cached_property
+    def rebuild_requests(self) -> RebuildRequests:
+        """Rebuilds that an operator requests."""
+        return RebuildRequests(self.cache, self.repairs, self.now_ms)
+
+    @cached_property
+    def gauges(self) -> Gauges:
+        """What a scrape shows."""
+        return Gauges(
+            topic=self.settings.kafka_topic,
+            progress=self.progress,
+            telemetry=self.telemetry,
+            registry=self.registry,
+            work=self.work_list,
+            cache=self.cache,
+            dead_letters=self.dead_letters,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def window_builder(self) -> WindowBuilder:
+        """Windows from the truth."""
+        return WindowBuilder(
+            reads=self.reads,
+            cache=self.cache,
+            leases=self.builds,
+            registry=self.registry,
+            disqualified_players=self.disqualified_players,
+            now_ms=self.now_ms,
+            new_token=self.new_token,
+        )
+
+    @cached_property
+    def range_budget(self) -> RangeBudget:
+        """What ranges that are built on demand may take."""
+        settings = self.settings
+        memory_bytes = settings.ranges_memory_mb << 20
+        limits = RangeLimits(memory_bytes, settings.ranges_cache_percent, settings.ranges_caller_reads)
+        return RangeBudget(self.cache, limits, IDLE_MS)
+
+    @cached_property
+    def on_demand_builds(self) -> OnDemandBuilds:
+        """Windows that are built when somebody asks for them."""
+        return OnDemandBuilds(
+            builder=self.window_builder,
+            leases=self.builds,
+            cache=self.cache,
+            registry=self.registry,
+            reads=self.reads,
+            budget=self.range_budget,
+            queue=self.range_builds,
+            now_ms=self.now_ms,
+            new_token=self.new_token,
+        )
+
+    @cached_property
+    def disqualified_players(self) -> DisqualifiedPlayers:
+        """Who is disqualified."""
+        return DisqualifiedPlayers(self.audit_log)
+
+    @cached_property
+    def disqualifications(self) -> Disqualifications:
+        """Disqualifies and reinstates."""
+        return Disqualifications(
+            audit_log=self.audit_log,
+            disqualified_players=self.disqualified_players,
+            reads=self.reads,
+            cache=self.cache,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def rankings(self) -> Rankings:
+        """Reads of rankings."""
+        fallback = Fallback(self.snapshots, self.reads, self.disqualified_players, self.now_ms)
+        return Rankings(
+            cache=self.cache,
+            searches=self.searches,
+            on_demand=self.on_demand_builds,
+            repairs=self.repairs,
+            results=self.results,
+            fallback=fallback,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def players(self) -> Players:
+        """Reads of one player."""
+        return Players(
+            rankings=self.rankings,
+            searches=self.searches,
+            reads=self.reads,
+            registry=self.registry,
+            results=self.results,
+            now_ms=self.now_ms,
+            lookup=self.lookup,
+        )
+
+    @cached_property
+    def results(self) -> Results:
+        """Which windows are final."""
+        return Results(self.finals, self.registry, self.now_ms, self.lookup)
+
+    @cached_property
+    def snapshots(self) -> WindowSnapshots:
+        """Snapshots of windows."""
+        store = Snapshots(self.dynamodb, self.tables.registry)
+        return WindowSnapshots(
+            cache=self.cache,
+            store=store,
+            reads=self.reads,
+            registry=self.registry,
+            disqualified_players=self.disqualified_players,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def exports(self) -> Exports:
+        """Exports, as functions/api starts and shows them."""
+        return Exports(
+            jobs=self.export_jobs,
+            results=self.results,
+            downloads=self.downloads,
+            queue=self.export_queue,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def export_runs(self) -> "ExportRunner":
+        """Exports, as functions/export makes them."""
+        from shared.exports.runner import ExportRunner  # noqa: PLC0415 - loads DuckDB
+
+        return ExportRunner(
+            jobs=self.export_jobs,
+            leaderboards=self.leaderboards,
+            results=self.results,
+            disqualified_players=self.disqualified_players,
+            reads=self.reads,
+            s3=self.s3,
+            bucket=self.settings.export_bucket,
+            now_ms=self.now_ms,
+            new_token=self.new_token,
+        )
+
+    @cached_property
+    def coverage(self) -> "Coverage":
+        """What is committed of the topic, for functions/close."""
+        from shared.closing.coverage import Coverage  # noqa: PLC0415 - as above
+
+        return Coverage(self.progress, self.losses, self.topic, self.now_ms)
+
+    @cached_property
+    def closing(self) -> "Closing":
+        """The use case of functions/close."""
+        from shared.closing.finalizer import Finalizer  # noqa: PLC0415
+        from shared.closing.sealing import DaySealing  # noqa: PLC0415
+        from shared.closing.service import Closing  # noqa: PLC0415 - as above
+        from shared.closing.steps import ClosingSteps  # noqa: PLC0415
+
+        finalizer = Finalizer(
+            reads=self.reads,
+            cache=self.cache,
+            builder=self.window_builder,
+            finals=self.finals,
+            registry=self.registry,
+            disqualified_players=self.disqualified_players,
+            s3=self.s3,
+            bucket=self.settings.export_bucket,
+            now_ms=self.now_ms,
+        )
+        work = ClosingSteps(
+            registry=self.registry,
+            finals=self.finals,
+            work=self.work_list,
+            audit_log=self.audit_log,
+            disqualifications=self.disqualifications,
+            finalizer=finalizer,
+            notifications=self.notifications,
+        )
+        return Closing(
+            registry=self.registry,
+            coverage=self.coverage,
+            days=DaySealing(registry=self.registry, finals=self.finals, reads=self.reads, now_ms=self.now_ms),
+            work=work,
+            work_list=self.work_list,
+            older_work=OlderWork(self.dynamodb, self.tables.registry, self.finals),
+            rounds=self.rounds,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def lag(self) -> "Lag":
+        """What functions/close notes for a scrape."""
+        from shared.closing.lag import Lag  # noqa: PLC0415 - as above
+
+        return Lag(self.topic, self.progress, self.telemetry, self.now_ms)
+
+    @cached_property
+    def redrive(self) -> "Redrive":
+        """The use case of functions/redrive."""
+        from shared.admin.redrive import Redrive  # noqa: PLC0415 - as above
+
+        return Redrive(self.dead_letters, self.topic, self.now_ms)
+
+    @cached_property
+    def repair(self) -> Repair:
+        """The use case of functions/repair."""
+        return Repair(
+            registry=self.registry,
+            leaderboards=self.leaderboards,
+            reads=self.reads,
+            cache=self.cache,
+            builder=self.window_builder,
+            on_demand=self.on_demand_builds,
+            snapshots=self.snapshots,
+            rounds=self.rounds,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def projector(self) -> Projector:
+        """From the truth to the live windows."""
+        return Projector(self.cache, self.repairs, self.run_parallel, self.now_ms)
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        """The use case of functions/ingest."""
+        return Ingest(
+            leaderboards=self.leaderboards,
+            committer=Committer(Commits(self.dynamodb, self.tables), self.reads, self.run_parallel, self.backoff),
+            projector=self.projector,
+            dead_letters=self.dead_letters,
+            progress=self.progress,
+            run_parallel=self.run_parallel,
+            now_ms=self.now_ms,
+        )
