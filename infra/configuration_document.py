@@ -87,7 +87,7 @@ NUMBERS: Final = {
 PORTS: Final = {
     "api": "the HTTP API",
     "kafka": "Kafka",
-    "kafka_controller": "Kafka's controller, which nobody else asks",
+    "kafka_controller": "Kafka's controller, used by the broker alone",
     "redis": "Redis",
     "dynamodb": "DynamoDB",
     "aws": "S3, SQS and SNS",

@@ -154,4 +154,4 @@ if __name__ == "__main__":
         draw(stale)
     for path in set(PICTURES.glob("*.svg")) - {one.path for one in wanted}:
         path.unlink()
-    print(f"{len(wanted)} diagrams, {len(stale)} drawn anew")
+    print(f"{len(wanted)} diagrams, {len(stale)} drawn again")

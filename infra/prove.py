@@ -66,7 +66,7 @@ LINE_CHARACTERS_MAX: Final = 300
 
 
 def main() -> int:
-    """Prove one file; 0 if every line is as the ledger says, 1 if not, 2 if that can't be told."""
+    """Prove one file; 0 if every line agrees with the ledger, 1 if not, 2 if it can't be compared."""
     if len(sys.argv) != 3:
         console.print("usage: make prove EXPORT=<file> MANIFEST=<file>.manifest.json")
         return 2
@@ -90,7 +90,7 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     """What in an export or its manifest contradicts the ledger.
 
     Raises:
-        CannotProve: if there is no such leaderboard or version of its rules.
+        CannotProve: if the leaderboard or this version of its rules doesn't exist.
     """
     manifest = json.loads(manifest_file.read_text())
     content = export.read_bytes()
@@ -144,16 +144,16 @@ def disqualified(dynamodb: Any, table: str, leaderboard_id: str, audit_sequence:
     if len(log) != audit_sequence:
         raise CannotProve(f"{leaderboard_id} has {len(log)} of {audit_sequence} audit log entries")
     out: set[str] = set()
-    for act in log:
-        if act["kind"] == "disqualify":
-            out.add(act["user_id"])
-        elif act["kind"] == "reinstate":
-            out.discard(act["user_id"])
+    for entry in log:
+        if entry["kind"] == "disqualify":
+            out.add(entry["user_id"])
+        elif entry["kind"] == "reinstate":
+            out.discard(entry["user_id"])
     return out
 
 
 def ledger(dynamodb: Any, table: str, leaderboard_id: str) -> dict[str, list[tuple[int, str, int]]]:
-    """User id → (when it occurred in ms, event id, points) of each of his events."""
+    """User id → (when it occurred in ms, event id, points) of each of the player's events."""
     events: dict[str, list[tuple[int, str, int]]] = {}
     prefix = f"{leaderboard_id}#"
     with ThreadPoolExecutor(SEGMENTS) as pool:
@@ -265,7 +265,7 @@ def lines(file: Path, file_format: str, compression: str) -> Iterator[Line]:
 
 def _as_text(row: Sequence[Any]) -> Line:
     rank, user_id, score, at, percentile, tier = row
-    if PERCENTILE.fullmatch(str(percentile)):  # else it is no number, and shown as it is
+    if PERCENTILE.fullmatch(str(percentile)):  # else it is not a number, and shown unchanged
         percentile = Decimal(str(percentile)).quantize(Decimal("0.01"))
     return str(rank), str(user_id), str(score), str(at), str(percentile), tier or ""
 

@@ -31,5 +31,5 @@ def _of_git() -> str:
     except FileNotFoundError:
         done = None
     if done is None or done.returncode != 0:
-        raise UnknownRevision(f"this is no git repository: set {VARIABLE} to the revision that the source is of")
+        raise UnknownRevision(f"this is not a git repository: set {VARIABLE} to the revision that the source is of")
     return done.stdout.strip()

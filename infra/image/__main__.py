@@ -33,7 +33,7 @@ def build(tag: str, part: str, base: str = "") -> None:
 
     Raises:
         CalledProcessError: if it can't be built; Docker has said why.
-        UnknownRevision: if nobody knows of which revision it would be.
+        UnknownRevision: if neither the environment nor git has the revision.
     """
     arguments = {"VERSION": version(NAME), "REVISION": revision(), "BASE_IMAGE": base}
     command = ["docker", "build", "--quiet", "--network", "host", "--file", "infra/Dockerfile"]

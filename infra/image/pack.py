@@ -23,7 +23,7 @@ NEEDLESS = (
 )
 """Programs, and how, when and from where a package was installed."""
 SERVICES = ("dynamodb", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts", "xray")
-"""What botocore is asked for, here and by what signs for MSK and traces; it knows 400 others, 27 MB of them."""
+"""Services that the functions, the signer for MSK and traces use; botocore has 400 others, 27 MB of them."""
 
 MOMENT = 315_532_800
 """When everything was changed: 1980, in seconds, the earliest that every archive can say."""
@@ -43,7 +43,7 @@ def pack(directory: Path, other: Path | None = None) -> None:
             shutil.rmtree(path)
     if other is not None:
         _drop_shared(directory, other)
-    # not the time stamp of the source is what such bytecode goes by: nobody changes a source in an image
+    # bytecode is never checked against its source: an image's sources don't change
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     if not compileall.compile_dir(directory, quiet=1, stripdir=str(directory), invalidation_mode=mode):
         raise SystemExit(f"{directory} does not compile")

@@ -139,7 +139,7 @@ def redrive() -> None:
 
 
 def _stack() -> Stack:
-    """The stack of this environment, as far as it can be told without fetching anything."""
+    """The stack of this environment, without fetching anything."""
     return Stack(configuration.from_environment())
 
 

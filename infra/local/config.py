@@ -176,7 +176,7 @@ def api_workers(environment: Mapping[str, str] | None = None) -> int:
 
 
 def free_ports() -> Ports:
-    """Ports that nobody listens on now, for a stack of a test's own."""
+    """Ports without a listener now, for a stack of a test's own."""
     chosen: set[int] = set()
     while len(chosen) < len(Ports.__struct_fields__):
         chosen.add(free_port())
@@ -184,7 +184,7 @@ def free_ports() -> Ports:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, nor any outgoing connection is given.
+    """A port without a listener now, outside the range of outgoing connections.
 
     A server that is killed gets such a port back. One of the kernel's own choice may meanwhile have become the local
     end of a client, even of one that waits for that very server and so is connected to itself.

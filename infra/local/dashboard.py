@@ -103,7 +103,7 @@ class Dashboard:
         down = [process.name for process in self._stack.processes if not process.is_alive()]
         self._console.print(
             f"{self._figures} · {self._counts or 'not counted'} · "
-            f"{'down: ' + ', '.join(down) if down else 'all up'} · top: {top or 'nobody yet'}"
+            f"{'down: ' + ', '.join(down) if down else 'all up'} · top: {top or 'no players yet'}"
         )
 
     def _status(self) -> Panel:
@@ -151,7 +151,7 @@ class _Rate:
         self._seen: deque[tuple[float, int]] = deque()
 
     def of(self, count: int | None) -> str:
-        """The rate of a counter that stands at `count` now; it may have started anew."""
+        """The rate of a counter that stands at `count` now; it may have restarted from 0."""
         if count is None:
             return "–"
         now_s = time.monotonic()

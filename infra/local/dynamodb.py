@@ -46,10 +46,10 @@ def dynoxide_binary(packages: Path) -> Path:
 
 
 def engine_of(directory: Path, packages: Path = PACKAGES) -> Engine:
-    """The engine for a state directory: the one asked for, else the one that made the state, else what is there.
+    """The engine for a state directory: the configured one, else the one that made the state, else an installed one.
 
     Raises:
-        InvalidConfiguration: if the state is another engine's than the one asked for: its tables would seem empty.
+        InvalidConfiguration: if another engine than the configured one made the state: its tables would seem empty.
     """
     asked = chosen()
     made_by = next((engine for engine, name in STATE.items() if (directory / name).exists()), None)

@@ -41,5 +41,5 @@ class Function:
         self._timeout_ms = timeout_ms
 
     def __call__(self, event: Any) -> Any:
-        """Invoke it; raises what the handler raises. The timeout is told, not enforced."""
+        """Invoke it; raises what the handler raises. The context reports the timeout; it is not enforced."""
         return self._handler(event, Context(self.name, self._timeout_ms))

@@ -301,7 +301,7 @@ def _problem_body(status: int, title: str, detail: str) -> str:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's, but what is no HTTP, or a URL longer than the parser takes, is answered with a problem, too."""
+    """uvicorn's protocol, which also answers invalid HTTP and overlong URLs with a problem."""
 
     def send_400_response(self, msg: str) -> None:
         """Answer and close; the connection can't be made sense of any more."""

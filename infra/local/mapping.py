@@ -69,7 +69,7 @@ class _Chunk:
 class EventSourceMapping:
     """Hands records to a function, each partition in order, and says which offsets are done.
 
-    A failing partition waits for its next try while the others go on.
+    A failing partition waits for its next try while the others continue.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class EventSourceMapping:
             rest = [message for message in chunk.messages if message.offset >= failed]
             if len(rest) < len(chunk.messages):
                 done[partition] = failed
-                chunk.failures = chunk.retries = 0  # it got further: what is left starts counting anew
+                chunk.failures = chunk.retries = 0  # it made progress: the rest counts from 0 again
             chunk.messages = rest
             done |= self._retry(partition, chunk, "the function reported the record as failed", now_ms)
         return done

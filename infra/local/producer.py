@@ -82,7 +82,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     while not stopping and not make_leaderboard(os.environ["API_URL"]):
-        time.sleep(RETRY_EVERY_S)  # an event that came before its leaderboard would be refused
+        time.sleep(RETRY_EVERY_S)  # an event that came before its leaderboard would be rejected
     rng = random.Random()  # noqa: S311 - demo traffic
     names = players()
     weights = [1 / (place + 3) for place in range(len(names))]  # a few play a lot, many a little

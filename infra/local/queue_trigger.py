@@ -162,7 +162,7 @@ def _function(name: str) -> ProcessFunction:
 
 
 def _run(trigger: QueueTrigger | Schedule, function: ProcessFunction | None) -> None:
-    """Run a trigger; the function that somebody waits for when a message comes is started beforehand."""
+    """Run a trigger; a function whose callers wait is started before its first message."""
     if function is not None:
         try:
             function.start()

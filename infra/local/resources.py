@@ -37,7 +37,7 @@ def create(environment: Mapping[str, str], *, topic: bool = True) -> None:
 
     Args:
         environment: of the functions; names the endpoints, tables, queues and the bucket.
-        topic: whether the broker can be asked for topics.
+        topic: whether to create the topic, too.
     """
     names = Tables(environment["LEDGER_TABLE"], environment["STANDINGS_TABLE"], environment["REGISTRY_TABLE"])
     create_tables(client(environment, "dynamodb"), names)
@@ -91,7 +91,7 @@ def _create_queues(sqs: Any) -> None:
 
 
 def _create_result_topic(sns: Any, sqs: Any) -> None:
-    """The topic, and a queue that shows what it is told: what a rewards pipeline would read."""
+    """The topic of results, and a queue that is subscribed to it, as a rewards pipeline would be."""
     sqs.create_queue(QueueName=RESULTS, Attributes={"MessageRetentionPeriod": DAYS_14_S})
     topic = sns.create_topic(Name=RESULTS)["TopicArn"]
     queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{RESULTS}"

@@ -72,7 +72,7 @@ class Server:
         self.wait_ready(timeout_s)
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S, waiting: Callable[[str], None] = lambda _: None) -> None:
-        """Wait until a launched process answers; `waiting` is told every ten seconds that it does not yet.
+        """Wait until a launched process answers; `waiting` is called every ten seconds until then.
 
         Raises:
             InvalidConfiguration: if it dies or stays silent.
@@ -190,7 +190,7 @@ class Server:
             self._process.wait()
 
     def cause_of_death(self) -> str:
-        """How it ended, for whoever asks why."""
+        """Its exit code and the end of its log."""
         status = self._process.returncode if self._process is not None else None
         if status is not None and status < 0:
             return f"killed by {signal.Signals(-status).name}"
@@ -284,7 +284,7 @@ def kafka(directory: Path, port: int, controller_port: int, packages: Path = PAC
             raise InvalidConfiguration(f"Kafka's storage could not be formatted: {done.stderr.strip()[-300:]}")
 
     def ready() -> bool:
-        if not _listens(port):  # the client would try for as long as its timeout, and hold up whoever asks
+        if not _listens(port):  # the client would try for as long as its timeout, and block the caller
             return False
         try:
             admin = AdminClient({"bootstrap.servers": f"{HOST}:{port}", "log_level": 0})

@@ -50,7 +50,7 @@ class Stack:
         return self.config.api_url
 
     def start(self, starting: Say = lambda _: None, waiting: Say = lambda _: None) -> None:
-        """Start everything; `starting` is told the name of each, `waiting` what takes its time.
+        """Start everything; `starting` is called with the name of each process, `waiting` with that of a slow one.
 
         Raises:
             InvalidConfiguration: if a port is taken or a server does not come up; what was started is stopped again.

@@ -28,7 +28,7 @@ PROBE_EVERY_S: Final = 10
 SILENT_MAX_S: Final = 300
 """How long a living process may leave its probe without an answer; the trigger is silent while it invokes."""
 AWAY_S: Final = 15
-"""After a longer pause between two looks it was we who were stopped, and nobody had a chance to answer."""
+"""After a longer pause between two checks the supervisor itself was stopped, so no process could answer."""
 STOPPED_WITHIN_S: Final = 300
 """Every process is asked to end and then killed; on a busy machine that takes its time."""
 
@@ -163,7 +163,7 @@ def _probe(supervisor: Supervisor, ended: threading.Event) -> None:
 def up(config: Config, say: Say = lambda _: None) -> bool:
     """Start a supervisor in the background and wait until its stack answers. False if one runs already.
 
-    `say` is told what the supervisor says meanwhile: what it starts, and what it waits for.
+    `say` is called with each line of the supervisor: what it starts, and what it waits for.
 
     Raises:
         InvalidConfiguration: if it does not come up.
@@ -188,14 +188,14 @@ def up(config: Config, say: Say = lambda _: None) -> bool:
 
 def _wait_up(process: "subprocess.Popen[bytes]", log: Path, say: Say) -> None:
     """Wait as long as the supervisor does: it knows what lives, and ends if something does not come up."""
-    told = 0
+    printed = 0
     while True:
         has_ended = process.poll() is not None
         lines = log.read_text().splitlines(keepends=True)
         whole = [line.strip() for line in lines if line.endswith("\n")]
-        for line in whole[told:]:
+        for line in whole[printed:]:
             say(line)
-        told = len(whole)
+        printed = len(whole)
         if any(line.startswith("ready: ") for line in whole):
             return
         if has_ended:

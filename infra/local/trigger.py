@@ -102,7 +102,7 @@ class Trigger:
             taken = self._consumer.commit(offsets=offsets, asynchronous=False) or offsets
         except KafkaException as error:
             # A rebalance took a partition, or the broker is away. What is not revoked is tried again with the next
-            # step; what is comes again to whoever has the partition then, as duplicates.
+            # step; what is comes again to the next owner of the partition, as duplicates.
             log.warning("offsets not committed: %s", error)
             return
         for one in taken:
@@ -129,7 +129,7 @@ class Trigger:
             self._committed.pop(partition, None)
 
     def _report(self, path: Path) -> None:
-        """How far each partition is, for whoever watches; written whole or not at all."""
+        """The position of each partition, written atomically for other processes."""
         now_s = time.monotonic()
         assigned = self._consumer.assignment()
         lag: dict[str, int] = {}
@@ -238,7 +238,7 @@ def _consumer(bootstrap_servers: str) -> Consumer:
 
 
 def _logged(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """What Lambda's runtime does with a function's error: it stands in the log, whoever retries."""
+    """Log a function's error, as Lambda's runtime does whether the event is retried or not."""
 
     def invoke(event: Any) -> Any:
         try:

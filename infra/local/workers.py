@@ -168,7 +168,7 @@ class Pool:
             self._launch_soon(0)
 
     async def close(self) -> None:
-        """End the workers; whoever still waits for one is told that it died."""
+        """End the workers; a caller that still waits for one gets an error."""
         self._is_closing = True
         for launching in self._launches:
             launching.cancel()
