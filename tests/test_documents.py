@@ -165,7 +165,7 @@ def test_every_series_that_is_named_is_in_a_scrape(document: Path) -> None:
     assert named <= {one for one, *_ in api_series.series()}
 
 
-def test_the_example_that_the_table_of_series_is_made_from_shows_every_family_of_a_scrape() -> None:
+def test_the_example_behind_the_table_of_series_shows_every_family_of_a_scrape() -> None:
     source = (ROOT / "functions" / "api" / "exposition.py").read_text()
     families = set(re.findall(r'"(leaderboards_\w+)"', source))
     assert {re.sub(r"_total$", "", one) for one, *_ in api_series.series()} == families
@@ -190,7 +190,7 @@ def test_every_decision_is_one_page_in_one_shape() -> None:
         assert len(text.split()) <= WORDS_MAX, path.name
 
 
-def test_every_decision_is_in_the_index_by_its_title_with_its_status_and_what_follows() -> None:
+def test_every_decision_is_in_the_index_with_its_title_status_and_consequence() -> None:
     folder = ROOT / "docs" / "adr"
     row = re.compile(
         r"^\| \[(\d+)\]\((\d{4}-[\w-]+\.md)\) (.+?) \| (in force|replaced by \d+) \| (\S.+) \|$", re.MULTILINE

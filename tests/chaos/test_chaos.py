@@ -41,7 +41,7 @@ def test_the_run_is_what_the_tests_are_about(result: Result) -> None:
     assert to_json(result)["kills"] == SETTINGS.kills
 
 
-def test_readers_are_answered_in_order_and_without_ranks_only_while_a_dependency_is_away(result: Result) -> None:
+def test_readers_get_ordered_entries_and_lack_ranks_only_while_a_dependency_is_away(result: Result) -> None:
     assert result.timeline.complaints == []
     assert sum(answers["200 live"] for answers in result.timeline.answers.values()) > 500
 

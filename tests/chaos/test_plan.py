@@ -39,7 +39,7 @@ def test_no_process_is_killed_so_often_that_it_mostly_waits_for_its_next_start(s
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_the_last_strike_at_redis_leaves_its_data_so_that_no_rebuild_hides_what_was_not_repaired(seed: int) -> None:
+def test_the_last_fault_of_redis_keeps_its_data_so_that_no_rebuild_hides_drift(seed: int) -> None:
     strikes = plan(Random(seed), 28, 600)
 
     at_redis = [strike for strike in strikes if VICTIMS[strike.kind] == "redis"]

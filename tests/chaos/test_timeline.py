@@ -62,7 +62,7 @@ def test_a_fault_is_a_complaint_whatever_the_phase(timeline: Timeline) -> None:
     assert timeline.complaints == ["at 1.1 s, one: out of order"]
 
 
-def test_a_disturbance_lasts_until_its_victim_is_back_and_every_target_was_read_live_since(
+def test_a_disturbance_lasts_until_its_victim_is_back_and_all_targets_are_live(
     timeline: Timeline,
 ) -> None:
     disturbance = timeline.begin(Kind.REDIS)

@@ -94,9 +94,7 @@ def test_every_entry_of_every_window_is_the_oracles(system: System, sent: Boards
     assert assert_every_window_is_the_oracles(system, sent, "", judging) > 3_000
 
 
-def test_the_dead_letter_queue_holds_exactly_the_bad_records_with_reason_and_original(
-    system: System, sent: Boards
-) -> None:
+def test_the_dead_letter_queue_holds_exactly_the_bad_records_and_their_reasons(system: System, sent: Boards) -> None:
     records = system.records()
 
     assert_dead_letters_are_the_refused(system, sent.judge(records), records)
@@ -194,9 +192,7 @@ def test_a_trigger_killed_in_the_middle_leaves_the_same_result(
     assert_dead_letters_are_the_refused(system, judging, records)
 
 
-def test_the_whole_topic_sent_again_changes_nothing_and_every_record_is_accounted_for(
-    system: System, sent: Boards
-) -> None:
+def test_the_whole_topic_sent_again_changes_nothing_and_every_record_is_counted(system: System, sent: Boards) -> None:
     records = system.records()
     once = sent.judge(records)
 

@@ -56,7 +56,7 @@ def end(stack: Stack, name: str) -> str:
     return process.cause_of_death()
 
 
-def test_a_trigger_that_is_stopped_in_a_batch_commits_what_it_has_done_and_nothing_else(
+def test_a_trigger_that_is_stopped_in_a_batch_commits_exactly_what_it_has_done(
     quick_stack: Stack, system: System
 ) -> None:
     system.settle()

@@ -384,7 +384,7 @@ def test_while_the_cache_is_flushed_the_snapshot_answers(
     assert page.json["revision"] < live.json["revision"]
 
 
-def test_without_a_cache_a_player_has_his_score_of_now_and_a_rank_that_says_it_is_none(
+def test_without_a_cache_a_player_has_the_score_of_now_and_no_rank(
     call: Call, score: Callable[..., None], redis: Redis, module: Any, leaderboard_id: str
 ) -> None:
     call("put-leaderboard", body=BODY)

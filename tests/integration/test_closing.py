@@ -120,7 +120,7 @@ def test_a_partition_that_was_never_read_blocks_only_if_it_has_had_records(scene
     assert not scene.run().blocked
 
 
-def test_what_a_partition_lost_before_it_was_first_read_blocks_though_ingest_reads_on(scene: Scene) -> None:
+def test_records_lost_before_a_partition_was_first_read_block_closing(scene: Scene) -> None:
     scene.broker.name += "-other"  # no position is known of it
     scene.pass_partition(5, first=4)
     scene.broker.reached = Reach(0, 4, 5, 5)
@@ -314,7 +314,7 @@ def test_a_topic_that_does_not_fit_what_was_committed_blocks(scene: Scene, reach
     assert scene.stored(daily(MONDAY)) is None
 
 
-def test_a_record_in_time_by_the_clock_of_a_new_leader_counts_though_one_before_it_was_late(scene: Scene) -> None:
+def test_a_record_in_time_by_a_new_leaders_clock_counts_after_one_that_was_late(scene: Scene) -> None:
     cutoff_ms = (MONDAY + 1) * DAY_MS + HOUR_MS
     appended_ms = {10: cutoff_ms + 50_000, 11: cutoff_ms - 5_000}
 
@@ -436,7 +436,7 @@ def test_a_period_that_is_registered_while_its_last_day_is_closing_becomes_final
     assert scene.stored(period.window) == RANKING
 
 
-def test_a_period_that_is_registered_by_who_has_not_seen_that_its_day_refuses_events_becomes_final(
+def test_a_period_registered_without_knowing_that_its_day_is_sealing_becomes_final(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     period = Period(id="launch", name="Launch", first=Day(MONDAY - 2), last=MONDAY)
@@ -513,7 +513,7 @@ def test_a_broker_that_is_away_is_not_waited_for_once_more_for_every_leaderboard
     assert len(asked) == 2, "for losses and for the first one"
 
 
-def test_a_window_for_which_a_run_has_no_time_waits_for_the_next_and_counts_as_delayed(scene: Scene) -> None:
+def test_a_window_for_which_a_run_has_no_time_waits_and_counts_as_delayed(scene: Scene) -> None:
     scene.play("ann", 1, Day(MONDAY - 2))
     scene.closing().run()
     scene.now_ms += LAST_CALLS_MS
@@ -527,7 +527,7 @@ def test_a_window_for_which_a_run_has_no_time_waits_for_the_next_and_counts_as_d
     assert len(scene.closing().run().final_results) == 3, "Sunday, its week, Monday"
 
 
-def test_a_run_whose_time_was_taken_by_the_days_is_followed_by_one_that_begins_with_the_windows(scene: Scene) -> None:
+def test_a_run_that_spent_its_time_on_days_is_followed_by_one_for_windows_first(scene: Scene) -> None:
     close(scene.finals, scene.leaderboard, MONDAY, [daily(MONDAY)])
     scene.now_ms += DAY_MS
     scene.rounds.note(DAYS, "0", ended=True)
@@ -539,7 +539,7 @@ def test_a_run_whose_time_was_taken_by_the_days_is_followed_by_one_that_begins_w
     assert run.unchecked == 1, "its next day was not looked at"
 
 
-def test_days_for_which_records_may_have_waited_when_the_leaderboard_was_created_get_results_too(scene: Scene) -> None:
+def test_days_whose_records_may_have_waited_for_the_leaderboard_get_results_too(scene: Scene) -> None:
     scene.play("ann", 1, Day(MONDAY - 3))
 
     scene.run()
@@ -648,9 +648,7 @@ def test_nobody_notes_a_time_for_days_that_have_begun_to_refuse_events_since(sce
 
 
 @pytest.mark.parametrize("lateness_ms", [0, 2 * HOUR_MS], ids=["less lateness", "more lateness"])
-def test_an_ingest_call_that_began_before_a_day_refuses_events_gets_them_into_its_result(
-    scene: Scene, lateness_ms: int
-) -> None:
+def test_an_ingest_call_that_began_before_a_day_is_sealing_is_in_its_result(scene: Scene, lateness_ms: int) -> None:
     """It admits what other rules refuse, or what they have refused and comes again."""
     scene.registry.save(replace(scene.leaderboard, version=2, lateness_ms=lateness_ms, updated_at_ms=scene.now_ms))
     kept = scene.leaderboard
@@ -706,7 +704,7 @@ def test_a_closed_day_stays_closed_when_a_deleted_leaderboard_is_opened_again(sc
     assert scene.leaderboard.sealed_through == MONDAY
 
 
-def test_a_day_that_took_events_by_more_lateness_closes_though_there_was_less_before_any_closed(scene: Scene) -> None:
+def test_a_day_closes_though_its_lateness_was_shorter_before_any_day_closed(scene: Scene) -> None:
     long_ago = Day(MONDAY - 20)
     scene.registry.save(replace(scene.leaderboard, version=2, lateness_ms=30 * DAY_MS))
     scene.play("dan", 3, long_ago)

@@ -110,7 +110,7 @@ def test_a_redelivered_batch_is_all_duplicates_and_still_says_what_to_show(
     assert sum(totals.values()) == sum(range(150))
 
 
-def test_new_events_and_duplicates_of_one_player_show_every_day_they_touched_as_it_is_then(
+def test_new_events_and_duplicates_of_one_player_show_every_day_they_touched(
     dynamodb: "DynamoDBClient", tables: Tables, reads: Reads, leaderboard: Leaderboard
 ) -> None:
     commit = committer(dynamodb, tables, reads).commit
@@ -205,7 +205,7 @@ def test_when_dynamodb_stays_out_of_reach_everything_fails_and_nothing_is_lost(
     assert kinds(again) == [OutcomeKind.APPLIED] * 2
 
 
-def test_what_is_committed_comes_again_if_its_standings_could_not_be_read_to_be_shown(
+def test_a_committed_record_comes_again_if_its_standings_could_not_be_read(
     dynamodb: "DynamoDBClient", tables: Tables, reads: Reads, leaderboard: Leaderboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More events than one transaction takes: the first of them are in, then the truth is out of reach."""

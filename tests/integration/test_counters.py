@@ -118,7 +118,7 @@ def test_a_batch_that_comes_again_counts_nothing_again(service: Service) -> None
     assert service.counts == {"applied": 2, "rejected_malformed": 1}
 
 
-def test_of_a_batch_that_failed_in_part_only_what_lies_before_the_failure_counts_until_the_rest_comes(
+def test_of_a_batch_that_failed_in_part_only_records_before_the_failure_count(
     service: Service,
 ) -> None:
     def away(letters: Sequence[Rejected]) -> None:
@@ -146,7 +146,7 @@ def test_two_owners_of_a_partition_count_each_record_once(service: Service) -> N
     assert service.counts == {"applied": 6}
 
 
-def test_a_record_that_was_committed_but_not_recorded_is_counted_as_the_duplicate_that_it_is_then(
+def test_a_record_committed_without_its_progress_counts_as_a_duplicate_next_time(
     service: Service,
 ) -> None:
     batch = [service.record(0), service.record(1)]

@@ -37,7 +37,7 @@ def shown(scene: Scene, window: Window) -> list[str]:
     return [user_id for user_id, _ in page.lines]
 
 
-def test_a_disqualified_player_leaves_every_live_window_and_comes_back_with_what_he_scored_meanwhile(
+def test_a_disqualified_player_leaves_every_window_and_returns_with_all_points(
     scene: Scene,
 ) -> None:
     scene.builder.rebuild_window(scene.leaderboard, RANGE)
@@ -204,7 +204,7 @@ def test_a_day_is_ranked_without_who_was_disqualified_before(scene: Scene) -> No
     assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
 
 
-def test_a_disqualification_writes_a_second_version_beside_the_first_and_the_difference(scene: Scene) -> None:
+def test_a_disqualification_writes_a_second_version_and_the_difference(scene: Scene) -> None:
     scene.registry.save(replace(scene.leaderboard, tiers=(Tier("gold", TierRule.TOP_N, 1),), version=2))
     scene.run()
     window = daily(MONDAY)
@@ -347,7 +347,7 @@ def test_who_has_told_a_version_strikes_no_later_one(scene: Scene, monkeypatch: 
     assert (daily(MONDAY).id, 2) in scene.work.of(scene.id).pending_notifications
 
 
-def test_an_act_while_a_window_is_compared_makes_no_difference_between_cache_and_truth(
+def test_an_audit_entry_during_the_comparison_of_a_window_is_no_drift(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = scene.cache.page

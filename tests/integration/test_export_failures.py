@@ -52,7 +52,7 @@ def bench(dynamodb: "DynamoDBClient", aws: Any, leaderboard_id: str) -> Bench:
     return Bench(dynamodb, aws, leaderboard_id)
 
 
-def test_a_failure_in_the_middle_leaves_neither_object_nor_upload_and_the_next_ask_succeeds(
+def test_a_failure_midway_leaves_no_object_or_upload_and_the_next_request_succeeds(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.fill(200)
@@ -236,7 +236,7 @@ def test_a_file_that_another_process_has_finished_stays_as_it_is(bench: Bench, m
     assert hashlib.sha256(content).hexdigest() == done.sha256
 
 
-def test_a_job_whose_process_is_dead_is_shown_as_failed_until_somebody_goes_on_with_it(bench: Bench) -> None:
+def test_a_job_whose_process_is_dead_is_shown_as_failed_until_it_is_resumed(bench: Bench) -> None:
     job = bench.ask()
     bench.jobs.update(replace(job, state=ExportState.RUNNING, runner="killed"), job)
 
@@ -352,7 +352,7 @@ def test_what_is_left_of_several_jobs_in_a_row_goes_with_the_first_that_is_done(
 
 
 @pytest.mark.parametrize("next_is", ["its message again", "another ask"])
-def test_an_exporter_that_is_killed_before_any_of_its_requests_leaves_nothing_behind_once_the_next_is_done(
+def test_an_exporter_killed_before_any_request_leaves_nothing_once_the_next_is_done(
     bench: Bench, dynamodb_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, next_is: str
 ) -> None:
     bench.fill(200)

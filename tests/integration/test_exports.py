@@ -187,7 +187,7 @@ def test_a_tier_of_a_window_that_moves_is_one_of_today(bench: Bench) -> None:
     assert bench.objects() == []
 
 
-def test_who_knows_the_version_of_a_result_before_makes_the_export_of_the_latest_all_the_same(bench: Bench) -> None:
+def test_a_process_that_knows_an_older_result_exports_the_latest_version(bench: Bench) -> None:
     bench.fill(20)
     bench.kept_result = result_of(bench, 20)
     final = replace(bench.kept_result.final, version=2)

@@ -111,7 +111,7 @@ def test_cursors_lead_through_a_snapshot_and_back(call: Call, score: Score, away
     assert back["entries"] == live["entries"]
 
 
-def test_a_cursor_that_leads_below_the_snapshot_is_asked_again_until_the_cache_is_back(
+def test_a_cursor_that_leads_below_the_snapshot_waits_until_the_cache_is_back(
     call: Call, score: Score, redis: Redis, module: Any, leaderboard_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.domain.snapshots.TOP_ENTRIES", 5)

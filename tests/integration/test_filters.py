@@ -414,7 +414,7 @@ def test_labels_survive_the_cache_and_a_range_that_nobody_registered_has_its_own
     assert day_of(labelled.now_ms) > MONDAY
 
 
-def test_who_is_disqualified_carries_nothing_until_he_is_reinstated_and_then_what_he_carries_by_then(
+def test_a_disqualified_player_carries_no_label_until_reinstated_and_then_the_latest(
     labelled: Scene,
 ) -> None:
     board = labelled.leaderboard

@@ -189,7 +189,7 @@ def test_the_schedule_rebuilds_what_was_flushed_and_mends_what_drifted(
     assert repair.assembly.repair.anti_entropy()[0][leaderboard.id] == 0
 
 
-def test_what_is_mended_is_counted_for_a_scrape_and_a_count_that_fails_fails_no_repair(
+def test_repaired_entries_are_counted_and_a_count_that_fails_fails_no_repair(
     redis: Redis, repair: Any, leaderboard: Leaderboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mended() -> int:

@@ -77,7 +77,7 @@ def assembly(proxy: Proxy, tmp_path: Path) -> Assembly:
     return Assembly(settings.load(config.environment() | {"REDIS_TIMEOUT_MS": "200"}))
 
 
-def test_a_redis_that_does_not_answer_is_asked_once_by_each_read_and_left_alone_after_three(
+def test_a_redis_without_an_answer_is_asked_once_a_read_and_left_alone_after_three(
     assembly: Assembly, proxy: Proxy
 ) -> None:
     assembly.redis.ping()  # the connection is there

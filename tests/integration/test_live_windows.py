@@ -229,7 +229,7 @@ def test_a_window_is_complete_only_if_nothing_was_flushed_while_it_was_built(cac
     assert builds.begin_window("cup", window, "three", NOW_MS, FAR_MS)[0] is Grant.BUILT
 
 
-def test_kept_windows_are_complete_only_if_nothing_was_flushed_while_they_were_rebuilt(
+def test_kept_windows_are_complete_only_if_nothing_was_flushed_during_the_rebuild(
     cache: WindowCache, redis: Redis
 ) -> None:
     builds = Builds(cache)
@@ -283,9 +283,7 @@ def test_a_marker_of_a_shorter_lateness_does_not_stand_for_what_has_gone_by_it(c
     assert cache.page(longer, ALL_TIME, 0, 1, gone_ms).complete
 
 
-def test_a_longer_lateness_keeps_a_window_longer_and_nothing_new_has_to_be_written_for_it(
-    cache: WindowCache, redis: Redis
-) -> None:
+def test_a_longer_lateness_keeps_a_window_longer_without_another_write(cache: WindowCache, redis: Redis) -> None:
     shorter, longer = (replace(board(), lateness_ms=lateness_ms) for lateness_ms in (0, DAY_MS))
     for leaderboard in (shorter, longer, shorter):  # a function that is warm may go by the one before
         cache.apply(leaderboard, {"ann": {MONDAY: standing(1)}}, NOW_MS)

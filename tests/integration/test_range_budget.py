@@ -173,7 +173,7 @@ def asked_by(subject: str) -> Iterator[None]:
         CALLER.reset(token)
 
 
-def test_who_has_spent_their_budget_is_told_when_they_get_more_while_others_get_theirs(scene: Scene) -> None:
+def test_a_caller_whose_budget_is_spent_learns_when_it_refills_and_others_go_on(scene: Scene) -> None:
     builders = Builders(scene, replace(AMPLE, caller_reads=3 * READS))
     with asked_by("greedy"):
         for window in RANGES[:3]:

@@ -148,7 +148,7 @@ def test_what_the_retention_has_removed_is_never_taken_for_no_records(servers: s
     assert topic.reach(2**41)[0] == Reach(0, 60, 100, 100)
 
 
-def test_what_the_retention_removes_while_a_partition_is_read_is_never_taken_for_no_records(
+def test_records_removed_while_a_partition_is_read_are_never_taken_for_none(
     servers: str, topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a fetch may just have been answered: the watermarks tell."""

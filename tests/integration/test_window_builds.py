@@ -349,7 +349,7 @@ def test_a_range_stays_for_as_long_as_it_is_read(builders: Builders) -> None:
     assert builders.shown == [("cat", 10), *TRUTH[:2]], "and goes on being fed"
 
 
-def test_a_registered_period_stays_as_long_as_a_day_does_and_is_built_again_after_a_flush(builders: Builders) -> None:
+def test_a_registered_period_stays_as_long_as_a_day_and_is_rebuilt_after_a_flush(builders: Builders) -> None:
     scene = builders.scene
     scene.registry.save_period(scene.id, Period(id="p", name="p", first=RANGE.first, last=RANGE.last))
     builders.build()
@@ -364,7 +364,7 @@ def test_a_registered_period_stays_as_long_as_a_day_does_and_is_built_again_afte
     assert builders.shown == TRUTH
 
 
-def test_only_so_many_ranges_that_still_change_are_built_on_demand_but_every_registered_period(
+def test_ranges_that_still_change_are_limited_but_registered_periods_are_not(
     builders: Builders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.rebuild.on_demand.OPEN_RANGES_MAX", 2)

@@ -211,7 +211,7 @@ def assert_ledger_is_standings(database: Database, leaderboard: Leaderboard) -> 
 
 @settings(max_examples=150)
 @given(boards, st.lists(facts, min_size=1, max_size=30), st.data())
-def test_any_order_duplication_and_batching_of_the_same_events_gives_the_same_rankings(
+def test_any_order_duplication_and_batching_of_events_gives_the_same_rankings(
     leaderboard: Leaderboard, drawn: list[tuple[str, int, int, int]], data: st.DataObject
 ) -> None:
     values = [value(f"e-{number}", *fact) for number, fact in enumerate(drawn)]
@@ -232,7 +232,7 @@ def test_any_order_duplication_and_batching_of_the_same_events_gives_the_same_ra
 
 @settings(max_examples=150)
 @given(boards, st.lists(facts, min_size=1, max_size=30), st.data())
-def test_of_events_with_one_id_the_first_of_the_partition_wins_whatever_fails_in_between(
+def test_of_events_with_one_id_the_first_of_the_partition_wins_whatever_fails(
     leaderboard: Leaderboard, drawn: list[tuple[str, int, int, int]], data: st.DataObject
 ) -> None:
     ids = data.draw(st.lists(st.integers(0, 6), min_size=len(drawn), max_size=len(drawn)))
@@ -263,7 +263,7 @@ def test_of_events_with_one_id_the_first_of_the_partition_wins_whatever_fails_in
     ),
     st.data(),
 )
-def test_what_would_overflow_is_refused_and_a_redelivery_of_what_counted_is_a_duplicate(
+def test_an_overflow_is_rejected_and_a_redelivery_of_what_counted_is_a_duplicate(
     drawn: list[tuple[str, int, int, int]], data: st.DataObject
 ) -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2, tiers=TIERS)
@@ -293,7 +293,7 @@ def test_what_would_overflow_is_refused_and_a_redelivery_of_what_counted_is_a_du
     ),
     batch_sizes,
 )
-def test_sums_that_cancel_out_are_refused_as_soon_as_any_range_of_days_would_overflow(
+def test_sums_that_cancel_out_are_rejected_once_any_range_of_days_would_overflow(
     drawn: list[tuple[str, int, int, int]], sizes: list[int]
 ) -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, shards=2, tiers=TIERS)
@@ -387,7 +387,7 @@ def test_many_players_of_many_days_fit_their_transactions() -> None:
     assert database.transactions < 100
 
 
-def test_a_redelivered_event_whose_points_would_overflow_if_counted_again_is_a_duplicate() -> None:
+def test_a_redelivered_event_that_would_overflow_if_counted_again_is_a_duplicate() -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
     client = Database().client()
     outcomes = []
@@ -424,7 +424,7 @@ def test_standings_that_a_read_left_over_are_asked_for_again() -> None:
     assert set(found) == {("cup", user, ALL_TIME_BUCKET) for user in users}
 
 
-def test_an_event_that_fits_behind_a_duplicate_counts_though_the_duplicate_would_not_fit_twice() -> None:
+def test_an_event_behind_a_duplicate_counts_though_the_duplicate_would_not_fit_twice() -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
     client = Database().client()
     known = [record(0, value("e-0", "ann", POINTS_MAX - 2, 0, 0)), record(1, value("e-1", "ann", 1, 0, 0))]
@@ -509,7 +509,7 @@ def test_sums_that_were_read_while_others_went_on_refuse_nothing() -> None:
     ),
     st.data(),
 )
-def test_the_sums_that_are_kept_decide_as_all_events_do_whatever_fails_is_sealed_or_was_not_kept(
+def test_kept_sums_decide_as_all_events_do_whatever_fails_or_is_sealed(
     drawn: list[tuple[str, int, int, int]], data: st.DataObject
 ) -> None:
     """Days are sealed behind the events, older standings lack the sums, and records come again."""

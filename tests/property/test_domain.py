@@ -152,7 +152,7 @@ def test_labels_of_days_fold_into_those_of_all_events_however_they_are_grouped(
     st.lists(st.tuples(st.integers(0, 9), st.one_of(near, small, exact), st.integers(0, 3)), max_size=12),
     st.sampled_from([None, -1, 0, 1]),
 )
-def test_every_range_is_known_as_if_one_had_added_each_of_them_up_though_days_are_sealed(
+def test_every_range_has_the_sum_of_its_days_though_days_are_sealed(
     drawn: list[tuple[int, int, int]], ahead: int | None
 ) -> None:
     """Days come in any order as long as they are open; the sealed ones follow behind."""
@@ -312,7 +312,7 @@ names = st.sampled_from([*fields, "country"])
 
 @settings(max_examples=300)
 @given(st.lists(st.tuples(names, values), max_size=2), st.data())
-def test_an_event_with_names_twice_escaped_or_spaced_is_read_or_refused_as_the_oracle_does(
+def test_an_event_with_repeated_escaped_or_spaced_names_is_read_as_the_oracle_does(
     more: list[tuple[str, object]], data: st.DataObject
 ) -> None:
     def name(text: str) -> str:

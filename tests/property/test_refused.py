@@ -131,7 +131,7 @@ def test_what_the_ledger_does_not_hold_is_refused_and_other_content_is_a_conflic
     assert [one.rejection.reason for one in scene.letters] == [reason, Reason.CONFLICTING_DUPLICATE]
 
 
-def test_a_record_that_came_before_its_time_is_a_duplicate_once_its_event_has_counted() -> None:
+def test_a_record_from_the_future_is_a_duplicate_once_its_event_has_counted() -> None:
     scene = Scene()
     early = record("e", 0, appended_ms=NOON_MS - HOUR_MS)
     assert outcomes(scene.ingest(early)) == ["from_the_future"]
@@ -140,7 +140,7 @@ def test_a_record_that_came_before_its_time_is_a_duplicate_once_its_event_has_co
     assert outcomes(scene.ingest(early)) == ["duplicate"]
 
 
-def test_a_record_of_its_producers_time_is_a_duplicate_once_it_was_sent_again_and_counted() -> None:
+def test_a_record_with_its_producers_time_is_a_duplicate_once_its_event_has_counted() -> None:
     scene = Scene()
     untrusted = msgspec.structs.replace(record("e"), is_stamped=False)
     assert outcomes(scene.ingest(untrusted)) == ["untrusted_timestamp"]
@@ -149,7 +149,7 @@ def test_a_record_of_its_producers_time_is_a_duplicate_once_it_was_sent_again_an
     assert outcomes(scene.ingest(untrusted)) == ["duplicate"]
 
 
-def test_a_late_record_behind_one_of_its_event_that_is_in_time_is_a_duplicate_within_a_batch_too() -> None:
+def test_a_late_record_behind_one_in_time_is_a_duplicate_within_a_batch_too() -> None:
     late_ms = NOON_MS + 3 * DAY_MS
     batch = [record("e", 0), record("e", 1, appended_ms=late_ms), record("f", 2, appended_ms=late_ms)]
 

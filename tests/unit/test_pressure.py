@@ -124,7 +124,7 @@ def test_the_next_batch_begins_with_as_little_as_was_taken_last() -> None:
     assert scene.under_way == [1, 2, 4, 6]
 
 
-def test_when_the_time_of_the_call_is_up_what_is_left_goes_back_and_what_is_written_stays() -> None:
+def test_when_a_calls_time_is_up_the_rest_goes_back_and_what_is_written_stays() -> None:
     scene, batch = Scene(capacity=3), candidates()
 
     scene.committer.commit(batch, lambda: False)

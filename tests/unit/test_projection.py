@@ -64,7 +64,7 @@ def test_what_the_cache_takes_needs_no_repair() -> None:
     assert repairs.requests == []
 
 
-def test_players_whose_cache_write_failed_are_queued_with_their_buckets_and_the_others_go_on() -> None:
+def test_players_whose_cache_write_failed_are_queued_and_the_others_go_on() -> None:
     cache, repairs = Live("cup"), Repairs()
 
     assert project(cache, repairs) == set()
@@ -78,7 +78,7 @@ def test_a_leaderboard_that_neither_cache_nor_queue_took_is_handed_back(away: tu
     assert project(Live(*away), Repairs(up=False)) == set(away)
 
 
-def test_a_leaderboard_whose_cache_refuses_standings_is_withdrawn_and_fails_no_event_even_without_a_queue() -> None:
+def test_a_leaderboard_whose_cache_rejects_standings_is_withdrawn_and_fails_no_event() -> None:
     cache, repairs = Live("cup", error=CacheRefused, withdrawn=True), Repairs(up=False)
     projecting = projector(cache, repairs)
 

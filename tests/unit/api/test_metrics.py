@@ -80,7 +80,7 @@ def samples(truth: TruthGauges) -> dict[str, dict[tuple[str, ...], float]]:
     return found
 
 
-def test_counters_of_a_partition_are_shown_by_result_and_every_reason_also_before_the_first() -> None:
+def test_counters_are_shown_by_result_and_for_every_reason_from_the_start() -> None:
     assert EXAMPLE.truth is not None
     counts = {"applied": 5, "duplicate": 2, "rejected_too_late": 3}
     positions = [Position("score-events", 0, 10, 1_000, 1_250, counts), Position("score-events", 1, 1, 0, 0)]

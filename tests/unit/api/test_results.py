@@ -104,7 +104,7 @@ def test_a_window_that_never_becomes_final_is_422_and_says_what_does(api: Api, q
         ("weekly", "2026-W46", True),
     ],
 )
-def test_a_day_or_week_before_the_first_event_is_422_and_says_that_there_will_be_none(
+def test_a_window_before_the_first_event_is_422_and_says_that_there_will_be_none(
     api: Api, window: str, date: str, has_closed: bool
 ) -> None:
     known = {"sealed_through": parse_day("2026-11-22"), "owed_from": parse_day("2026-11-20")} if has_closed else {}

@@ -47,7 +47,7 @@ def test_the_command_measures_without_an_environment_of_its_own(tmp_path: Path) 
     assert json.loads((tmp_path / "results.json").read_text())["ingest_us_per_event"] > 0
 
 
-def test_ingest_writes_three_items_an_event_of_different_players_and_calls_redis_once() -> None:
+def test_ingest_writes_three_items_an_event_and_calls_redis_once() -> None:
     ingest = importlib.import_module("infra.bench.ingest")
 
     figures = {figure.key: figure.value for figure in ingest.run(ingest.TINY, lambda _: None)}

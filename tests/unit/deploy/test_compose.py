@@ -54,7 +54,7 @@ def test_a_service_is_watched_bounded_and_comes_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_process_of_ours_is_a_module_of_the_local_stack_with_the_settings_that_it_has_there(name: str) -> None:
+def test_a_service_of_ours_runs_a_module_of_the_local_stack_with_its_settings(name: str) -> None:
     service = SERVICES[name]
     assert importlib.util.find_spec(service["command"]) is not None
     assert service["build"]["target"] == "local"

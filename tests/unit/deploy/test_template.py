@@ -244,7 +244,7 @@ COSTLY = {
 }
 
 
-def test_a_route_that_starts_work_has_a_throttle_of_its_own_and_needs_a_token_like_the_others() -> None:
+def test_a_route_that_starts_work_has_its_own_throttle_and_needs_a_token() -> None:
     routes = {}
     for event in FUNCTIONS["ApiFunction"]["Events"].values():
         one = event["Properties"]
@@ -257,7 +257,7 @@ def test_a_route_that_starts_work_has_a_throttle_of_its_own_and_needs_a_token_li
     assert open_routes == {"GET /health", "GET /health/{what}", "GET /openapi.json", "OPTIONS /{proxy+}"}
 
 
-def test_browsers_may_send_and_read_what_following_a_ranking_takes_where_origins_are_named() -> None:
+def test_browsers_of_named_origins_may_send_and_read_all_that_a_ranking_takes() -> None:
     condition, cors, otherwise = STACK["Resources"]["HttpApi"]["Properties"]["CorsConfiguration"]["If"]
     assert STACK["Conditions"][condition] == {"Not": [{"Equals": [{"Ref": "AllowedOrigins"}, ""]}]}
     assert PARAMETERS["AllowedOrigins"]["Default"] == ""

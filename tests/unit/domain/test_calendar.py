@@ -246,7 +246,7 @@ def test_an_id_that_no_window_has_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("window", [daily(MONDAY), weekly(MONDAY), custom(MONDAY, Day(MONDAY + 3))], ids=lambda w: w.id)
-def test_a_window_is_open_until_its_end_then_closing_and_final_only_once_that_is_written(window: Window) -> None:
+def test_a_window_is_open_until_its_end_then_closing_and_final_once_that_is_written(window: Window) -> None:
     end_ms = day_end_ms(window.last)
 
     assert window.status(end_ms - 1) is WindowStatus.OPEN
@@ -274,7 +274,7 @@ def ids(windows: Iterable[Window]) -> list[str]:
     return [window.id for window in windows]
 
 
-def test_a_day_feeds_its_day_and_its_week_and_the_standing_over_all_days_feeds_all_time() -> None:
+def test_a_day_feeds_its_day_and_week_and_the_overall_standing_feeds_all_time() -> None:
     assert ids(windows_fed_by(SUNDAY)) == ["2026-11-29", "2026-W48"]
     assert windows_fed_by(ALL_TIME_BUCKET) == [ALL_TIME]
 
@@ -319,9 +319,7 @@ def test_all_time_is_kept_for_ever_and_a_range_never() -> None:
 
 @pytest.mark.parametrize("at_ms", [SUNDAY * DAY_MS, SUNDAY * DAY_MS - 1, MONDAY * DAY_MS + HOUR_MS, 0, 40 * DAY_MS])
 @pytest.mark.parametrize("lateness_ms", [0, HOUR_MS, 9 * DAY_MS])
-def test_every_day_of_a_kept_window_is_a_kept_bucket_and_every_kept_window_may_be_in_redis(
-    at_ms: int, lateness_ms: int
-) -> None:
+def test_every_day_of_a_kept_window_is_kept_and_every_kept_window_may_be_in_redis(at_ms: int, lateness_ms: int) -> None:
     today = day_of(at_ms)
     all_time, *days = kept_buckets(lateness_ms, at_ms)
     kept = {

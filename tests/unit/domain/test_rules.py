@@ -62,7 +62,7 @@ def test_a_closed_leaderboard_takes_nothing_whatever_else_is_wrong() -> None:
     assert refusal(board(archived=True), START_MS, END_MS + LATENESS_MAX_MS) is Reason.LEADERBOARD_ARCHIVED
 
 
-def test_what_is_said_of_a_late_record_names_when_it_came_and_until_when_it_would_have_counted() -> None:
+def test_the_rejection_of_a_late_record_names_when_it_came_and_the_cutoff() -> None:
     with pytest.raises(Rejection) as caught:
         board(0).admit(event(START_MS), END_MS + 1)
 

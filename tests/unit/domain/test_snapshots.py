@@ -31,7 +31,7 @@ def test_where_a_player_stood_does_not_count_once_he_has_moved() -> None:
     assert snapshot.estimate_rank(DESC, "nobody-knew-him", Score(-100, 0)) == 11
 
 
-def test_an_earlier_time_stands_before_a_later_one_and_the_lowest_first_on_ascending_boards() -> None:
+def test_earlier_times_rank_first_and_lowest_scores_rank_first_on_ascending_boards() -> None:
     snapshot = Snapshot(1, 2, 0, [("a", Score(5, 10)), ("b", Score(7, 20))])
 
     assert snapshot.estimate_rank(Order.ASC, "c", Score(7, 19)) == 2

@@ -51,7 +51,7 @@ def test_a_page_of_an_allowed_origin_may_read_the_answer_and_its_tag() -> None:
     assert {"etag", "preference-applied"} <= set(headers["access-control-expose-headers"].split(","))
 
 
-def test_a_browser_that_asks_beforehand_is_answered_without_the_function_and_without_a_token() -> None:
+def test_a_preflight_request_is_answered_without_the_function_and_without_a_token() -> None:
     status, headers, asked = ask([ORIGIN], "OPTIONS", Origin=ORIGIN, Access_Control_Request_Method="GET")
 
     assert (status, asked) == (204, [])

@@ -50,7 +50,7 @@ def mapping(function: Any, destination: Any = None, **policy: Any) -> EventSourc
     return EventSourceMapping(Policy(**policy), function, destination or Destination(), lambda low, high: high)
 
 
-def test_one_invocation_takes_the_records_of_all_partitions_and_its_success_commits_them() -> None:
+def test_one_invocation_takes_records_of_all_partitions_and_commits_on_success() -> None:
     function = Function()
     trigger = mapping(function)
     trigger.add([message(4), message(5), message(9, partition=1)])
@@ -88,7 +88,7 @@ def test_records_have_the_shape_that_lambda_gives_them() -> None:
     assert "key" not in tombstone
 
 
-def test_a_partition_is_retried_from_its_lowest_failed_offset_and_the_others_are_done() -> None:
+def test_a_partition_is_retried_from_its_lowest_failed_offset_and_no_other_is() -> None:
     function = Function(lambda _: {"batchItemFailures": [failure(6), failure(5)]})
     trigger = mapping(function)
     trigger.add([message(4), message(5), message(6), message(7), message(1, partition=1)])
@@ -123,7 +123,7 @@ def _is_due(trigger: EventSourceMapping, now_ms: int) -> bool:
     return trigger._chunks[TOPIC, 0][0].not_before_ms <= now_ms
 
 
-def test_a_function_error_bisects_until_the_poison_record_stands_alone_and_order_is_kept() -> None:
+def test_a_function_error_bisects_in_order_until_the_poison_record_stands_alone() -> None:
     def behave(offsets: list[int]) -> Any:
         if 5 in offsets:
             raise RuntimeError("poison")
@@ -243,7 +243,7 @@ def test_an_invocation_never_takes_more_than_the_batch_size_or_the_payload() -> 
     flaky=st.lists(st.sampled_from(["ok", "raise", "fail"]), max_size=30),
     batch_size=st.integers(1, 12),
 )
-def test_whatever_fails_every_record_ends_committed_in_order_and_poison_at_its_destination(
+def test_whatever_fails_all_records_are_committed_in_order_and_poison_is_sent_away(
     poisons: set[int], flaky: list[str], batch_size: int
 ) -> None:
     moods = iter(flaky)

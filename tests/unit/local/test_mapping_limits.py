@@ -63,7 +63,7 @@ def test_a_poison_in_one_partition_costs_the_others_no_record_even_without_retri
     assert run.committed == {0: 1, 1: 2, 2: 1}
 
 
-def test_without_splitting_a_batch_of_several_partitions_uses_up_its_retries_together() -> None:
+def test_without_splitting_a_batch_of_many_partitions_uses_up_its_retries_together() -> None:
     run = Run({(1, 0)}, maximum_retry_attempts=0, bisect_batch_on_function_error=False)
     run.mapping.add([message(0), message(0, partition=1)])
     run.settle()
@@ -71,7 +71,7 @@ def test_without_splitting_a_batch_of_several_partitions_uses_up_its_retries_tog
     assert sorted(run.given_up) == [(0, 0, "RetryAttemptsExhausted"), (1, 0, "RetryAttemptsExhausted")]
 
 
-def test_only_the_records_past_their_age_are_given_up_not_the_younger_ones_behind_them() -> None:
+def test_only_records_past_their_age_are_given_up_not_younger_ones_behind_them() -> None:
     run = Run(set(), maximum_record_age_s=60)
     run.mapping.add([message(0, at_ms=0), message(1, at_ms=4_999), message(2, at_ms=5_000), message(3, at_ms=64_000)])
 

@@ -62,7 +62,7 @@ def test_what_dies_is_reported_and_started_again_after_a_wait(
     assert news == ["redis died (killed by SIGKILL); again in 0.5 s", "redis was started again"]
 
 
-def test_what_dies_again_and_again_is_started_again_after_pauses_that_grow_up_to_a_bound(
+def test_a_process_that_keeps_dying_restarts_after_pauses_that_grow_up_to_a_bound(
     supervisor: Supervisor, process: Process, news: list[str]
 ) -> None:
     now_s = 0.0

@@ -16,7 +16,7 @@ def test_a_standing_reads_back_with_its_labels() -> None:
     assert to_standing(standing_item(BOARD, "ann", Day(20_000), standing)) == standing
 
 
-def test_an_item_of_before_there_were_labels_reads_as_one_without_and_is_written_as_it_was() -> None:
+def test_an_item_from_before_labels_reads_as_one_without_and_is_written_unchanged() -> None:
     standing = Standing(-7, 5, 3, "", 9, 4)
     item = {
         "pk": {"S": "cup#2024-10-04#2"},
