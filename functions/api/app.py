@@ -1,7 +1,7 @@
 """The HTTP API as an ASGI application."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -12,9 +12,9 @@ from starlette.routing import Match
 
 from functions.api import building
 from functions.api.conditional import ConditionalReads
+from functions.api.contract import operation_id
 from functions.api.definitions import Definitions
 from functions.api.edge import Edge
-from functions.api.openapi import complete, operation_id
 from functions.api.params import Finder
 from functions.api.problems import KINDS, respond
 from functions.api.routes import administration, exports, health, leaderboards, metrics, players, rankings, results
@@ -65,8 +65,21 @@ def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms) -> FastAPI
         now_ms=clock,
         truth_guard=assembly.truth_guard,
     )
-    app.openapi = complete(app)  # type: ignore[method-assign]
+    app.openapi = _document(app)  # type: ignore[method-assign]
     return app
+
+
+def _document(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    declared = app.openapi
+
+    def document() -> dict[str, Any]:
+        from functions.api.openapi import complete  # noqa: PLC0415 - examples and schemas are of no use to requests
+
+        if app.openapi_schema is None:
+            app.openapi_schema = complete(app, declared())
+        return app.openapi_schema
+
+    return document
 
 
 def _building(clock: Callable[[], int]) -> Callable[[Request, Exception], Awaitable[Response]]:

@@ -5,13 +5,14 @@ from typing import Final, Literal
 from fastapi import Response
 from msgspec import Struct
 
-from functions.api.views import WindowView, answer, window_view
+from functions.api.views import answer
+from functions.api.views.rankings import WindowView, window_view
 from shared.rebuild.on_demand import Building
 
 ASK_AGAIN_S: Final = 1
 
 
-class BuildingView(Struct, rename="camel"):
+class BuildingView(Struct, rename="camel", kw_only=True):
     """A window that is being built: `daysRead` of `days`, oldest first, are in it so far."""
 
     leaderboard_id: str
@@ -27,11 +28,11 @@ def respond(now_ms: int, building: Building) -> Response:
     """How far the build is, and when to ask again."""
     window, progress = building.window, building.progress
     view = BuildingView(
-        building.leaderboard_id,
-        window_view(window, window.status(now_ms)),
-        "building",
-        progress.position,
-        len(window.buckets),
-        progress.standings,
+        leaderboard_id=building.leaderboard_id,
+        window=window_view(window, window.status(now_ms)),
+        state="building",
+        days_read=progress.position,
+        days=len(window.buckets),
+        standings_read=progress.standings,
     )
     return answer(view, 202, {"retry-after": str(ASK_AGAIN_S), "cache-control": "no-store"})

@@ -1,24 +1,53 @@
-"""OpenAPI of routes that read their parameters themselves, for the price of one pydantic call a request."""
+"""The OpenAPI document, made of what the routes declare. Only who asks for the document pays for it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from msgspec import Struct
-from pydantic import BaseModel
 
-from functions.api import audit_views, examples, views
+from functions.api import examples
 from functions.api.building import BuildingView
+from functions.api.contract import Answered, Operation, operation_of
 from functions.api.models import ID_PATTERN
 from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
 from functions.api.security import required_scope
 from functions.api.views import JSON
+from functions.api.views.audit import AuditEntryView, AuditLogView, DisqualifiedView, RebuildView, RedrivenView
+from functions.api.views.exports import ExportView
+from functions.api.views.health import HealthView
+from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, PeriodsView, PeriodView
+from functions.api.views.players import EventsView, ExplanationView, PlayerWindowsView
+from functions.api.views.rankings import NeighboursView, RankingView
+from functions.api.views.results import ResultFileView, ResultVersionsView, ResultVersionView, ResultView
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, USER_ID_BYTES_MAX
 
-VIEWS: Final = (*views.VIEWS, *audit_views.VIEWS, BuildingView)
+VIEWS: Final = (
+    RankingView,
+    NeighboursView,
+    PlayerWindowsView,
+    EventsView,
+    ExplanationView,
+    LeaderboardView,
+    LeaderboardsView,
+    PeriodView,
+    PeriodsView,
+    ExportView,
+    HealthView,
+    Problem,
+    AuditEntryView,
+    AuditLogView,
+    DisqualifiedView,
+    RebuildView,
+    RedrivenView,
+    ResultFileView,
+    ResultView,
+    ResultVersionView,
+    ResultVersionsView,
+    BuildingView,
+)
 """Everything that is answered with."""
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _REF: Final = "#/components/schemas/{name}"
@@ -63,28 +92,21 @@ _FRESHNESS: Final = {
 }
 
 
-def operation(
-    path: str,
-    query: type[BaseModel] | None = None,
-    *,
-    conditional: bool = False,
-    waits: bool = False,
-    labelled: bool = False,
-) -> dict[str, Any]:
+def _parameters(path: str, operation: Operation) -> list[dict[str, Any]]:
     """The parameters of a route: those of its path, of its query by the model that reads it, and its headers."""
     parameters = [_parameter(name, "path", _PATH[name], required=True) for name in _PATH_PARAMETER.findall(path)]
-    if query is not None:
-        schema = query.model_json_schema()
+    if operation.query is not None:
+        schema = operation.query.model_json_schema()
         definitions = schema.get("$defs", {})
         for name, declared in schema["properties"].items():
             required = name in schema.get("required", ())
             parameters.append(_parameter(name, "query", _present(declared, definitions), required=required))
-    if labelled:
+    if operation.labelled:
         parameters.append(_parameter(_ATTRIBUTE, "query", dict(_ATTRIBUTE_VALUE)))
-    headers = _CONDITIONAL if conditional else _WAITING if waits else {}
+    headers = _CONDITIONAL if operation.conditional else _WAITING if operation.waits else {}
     for name, description in headers.items():
         parameters.append(_parameter(name, "header", dict(_TEXT)) | {"description": description})
-    return {"parameters": parameters}
+    return parameters
 
 
 def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
@@ -112,26 +134,29 @@ def _present(declared: Mapping[str, Any], definitions: Mapping[str, Any]) -> dic
     return schema
 
 
-def described(
-    view: type[Struct], description: str, *, conditional: bool = False, example: str | None = None
-) -> dict[str, Any]:
-    """A response by its view; `example` is the name of another example than the view's own."""
-    schema = {"$ref": _REF.format(name=view.__name__)}
-    response: dict[str, Any] = {"description": description}
-    if conditional:
-        response["headers"] = _FRESHNESS
-    return response | {"content": {JSON: {"schema": schema, "example": examples.VIEWS[example or view.__name__]}}}
+def _response(answered: Answered) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": answered.description}
+    if answered.conditional or answered.retry:
+        response["headers"] = _FRESHNESS if answered.conditional else _RETRY_AFTER
+    if answered.content is not None:
+        response["content"] = answered.content
+    elif answered.view is not None:
+        name = answered.view.__name__
+        example = examples.VIEWS[answered.example or name]
+        response["content"] = {JSON: {"schema": {"$ref": _REF.format(name=name)}, "example": example}}
+    return response
 
 
-def building() -> dict[str, Any]:
-    """202 of a read."""
-    response = described(BuildingView, "The window is not kept, and takes a while to be built: ask again")
-    return response | {"headers": _RETRY_AFTER}
-
-
-def not_modified() -> dict[str, Any]:
-    """304."""
-    return {"description": "Nothing has changed since the answer that If-None-Match names", "headers": _FRESHNESS}
+def _declare(app: FastAPI, document: dict[str, Any]) -> None:
+    """Add what the routes declare of themselves."""
+    for route in app.routes:
+        if not isinstance(route, APIRoute) or (operation := operation_of(route)) is None:
+            continue
+        for method in route.methods or ():
+            item = document["paths"][route.path_format][method.lower()]
+            if parameters := _parameters(route.path, operation):
+                item["parameters"] = parameters
+            item["responses"] |= {str(status): _response(one) for status, one in operation.responses.items()}
 
 
 def problems(kinds: Mapping[str, Kind]) -> dict[str, Any]:
@@ -181,36 +206,24 @@ def _add_problems(path: str, method: str, responses: dict[str, Any]) -> None:
     responses["default"] = {"$ref": _RESPONSE_REF.format(status=UNEXPECTED.status)}
 
 
-def operation_id(route: APIRoute) -> str:
-    """`rankings_ranking`: what a generated client calls the function."""
-    return f"{route.tags[0]}_{route.name}"
-
-
-def complete(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """The app's `openapi` with the schemas of the views, the errors and the bodies' examples added."""
-    declared = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is not None:
-            return app.openapi_schema
-        document = declared()
-        document["components"]["responses"] = _all_problems()
-        document["components"]["securitySchemes"] = {"token": _TOKEN}
-        components = document["components"]["schemas"]
-        for name in ("HTTPValidationError", "ValidationError"):
-            components.pop(name, None)
-        components.update(_schemas())
-        for name, example in examples.BODIES.items():
-            components[name]["examples"] = [example]
-        for path, routes in document["paths"].items():
-            for method, route in routes.items():
-                _add_problems(path, method, route["responses"])
-                scope = required_scope(method.upper(), path)
-                if scope is not None:
-                    route["security"] = [{"token": [scope]}]
-        return document
-
-    return openapi
+def complete(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
+    """FastAPI's document with parameters, responses, errors, schemas and examples added."""
+    _declare(app, document)
+    document["components"]["responses"] = _all_problems()
+    document["components"]["securitySchemes"] = {"token": _TOKEN}
+    components = document["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        components.pop(name, None)
+    components.update(_schemas())
+    for name, example in examples.BODIES.items():
+        components[name]["examples"] = [example]
+    for path, routes in document["paths"].items():
+        for method, route in routes.items():
+            _add_problems(path, method, route["responses"])
+            scope = required_scope(method.upper(), path)
+            if scope is not None:
+                route["security"] = [{"token": [scope]}]
+    return document
 
 
 def _schemas() -> dict[str, Any]:

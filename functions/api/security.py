@@ -13,6 +13,8 @@ from fastapi.routing import APIRoute
 from msgspec import Struct
 from starlette.routing import BaseRoute, Route
 
+from functions.api.contract import operation_of
+
 SUBJECT_CHARACTERS_MAX: Final = 256
 LOCAL_SUBJECT: Final = "local"
 """Who acts where nobody is asked for a token."""
@@ -110,8 +112,8 @@ class Guard:
 def _takes_parameters(route: Route) -> bool:
     if not isinstance(route, APIRoute):  # the framework's own pages
         return True
-    parameters = (route.openapi_extra or {}).get("parameters", ())
-    return any(one["in"] == "query" for one in parameters)
+    operation = operation_of(route)
+    return operation is not None and operation.query is not None and bool(operation.query.model_fields)
 
 
 def caller_of(event: Mapping[str, Any] | None, now_ms: int) -> Caller:

@@ -5,7 +5,13 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
-from functions.api.audit_views import (
+from functions.api.contract import described, operation
+from functions.api.edge import caller
+from functions.api.models import AuditLogQuery, ReasonBody, RebuildBody, RedriveBody
+from functions.api.params import Finder, read_query, to_user_id
+from functions.api.problems import NeverDisqualified
+from functions.api.views import answer
+from functions.api.views.audit import (
     AuditEntryView,
     AuditLogView,
     DisqualifiedView,
@@ -14,12 +20,6 @@ from functions.api.audit_views import (
     to_audit_entry_view,
     to_rebuild_view,
 )
-from functions.api.edge import caller
-from functions.api.models import AuditLogQuery, ReasonBody, RebuildBody, RedriveBody
-from functions.api.openapi import described, operation
-from functions.api.params import Finder, read_query, to_user_id
-from functions.api.problems import NeverDisqualified
-from functions.api.views import answer
 from shared.assembly import Assembly
 from shared.domain.audit import AuditAction
 from shared.messaging.queues import RedriveFilter
@@ -39,12 +39,8 @@ _TAGS: Final[list[str | Enum]] = ["administration"]
 def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """Audit entries of players."""
 
-    @app.post(
-        _DISQUALIFY,
-        tags=_TAGS,
-        responses={200: described(AuditEntryView, "They are disqualified, by this act or by one before")},
-        openapi_extra=operation(_DISQUALIFY),
-    )
+    @app.post(_DISQUALIFY, tags=_TAGS)
+    @operation(responses={200: described(AuditEntryView, "They are disqualified, by this act or by one before")})
     async def disqualify(request: Request, body: ReasonBody) -> Response:
         """Take a player out of every ranking. Their events stay; a result that they stand in gets another version."""
         user_id = to_user_id(request.path_params["userId"])
@@ -52,15 +48,13 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         act, _ = assembly.disqualifications.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
         return answer(to_audit_entry_view(act), 200, _FRESH)
 
-    @app.post(
-        _REINSTATE,
-        tags=_TAGS,
+    @app.post(_REINSTATE, tags=_TAGS)
+    @operation(
         responses={
             200: described(
                 AuditEntryView, "They are back, by this act or by one before", example="AuditEntryView of reinstate"
             )
-        },
-        openapi_extra=operation(_REINSTATE),
+        }
     )
     async def reinstate(request: Request, body: ReasonBody) -> Response:
         """Put a disqualified player back, with everything that they have scored meanwhile."""
@@ -75,24 +69,22 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
 def register_trail(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """What is known of acts."""
 
-    @app.get(
-        _DISQUALIFIED,
-        tags=_TAGS,
-        responses={200: described(DisqualifiedView, "All of them, by id")},
-        openapi_extra=operation(_DISQUALIFIED),
-    )
+    @app.get(_DISQUALIFIED, tags=_TAGS)
+    @operation(responses={200: described(DisqualifiedView, "All of them, by id")})
     async def disqualified(request: Request) -> Response:
         """Who is disqualified now."""
         leaderboard = finder.leaderboard(request)
         out = assembly.disqualified_players.now(leaderboard.id)
-        return answer(DisqualifiedView(leaderboard.id, out.audit_sequence, sorted(out.user_ids)), 200, _FRESH)
+        return answer(
+            DisqualifiedView(
+                leaderboard_id=leaderboard.id, audit_sequence=out.audit_sequence, user_ids=sorted(out.user_ids)
+            ),
+            200,
+            _FRESH,
+        )
 
-    @app.get(
-        _ACTS,
-        tags=_TAGS,
-        responses={200: described(AuditLogView, "A page of the audit trail, the first act first")},
-        openapi_extra=operation(_ACTS, AuditLogQuery),
-    )
+    @app.get(_ACTS, tags=_TAGS)
+    @operation(AuditLogQuery, {200: described(AuditLogView, "A page of the audit trail, the first act first")})
     async def acts(request: Request) -> Response:
         """The audit trail of administration: who did what, when and why."""
         query = read_query(request, AuditLogQuery)
@@ -100,20 +92,17 @@ def register_trail(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         found = list(assembly.audit_log.read(leaderboard_id, query.after, query.limit + 1))
         page = [to_audit_entry_view(act) for act in found[: query.limit]]
         following = page[-1].number if len(found) > len(page) else None
-        return answer(AuditLogView(leaderboard_id, page, following), 200, _FRESH)
+        return answer(AuditLogView(leaderboard_id=leaderboard_id, entries=page, next_after=following), 200, _FRESH)
 
 
 def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """What is done when something went wrong."""
 
-    @app.post(
-        _REBUILD,
-        tags=_TAGS,
-        status_code=202,
+    @app.post(_REBUILD, tags=_TAGS, status_code=202)
+    @operation(
         responses={
             202: described(AuditEntryView, "It will be done within moments", example="AuditEntryView of rebuild")
-        },
-        openapi_extra=operation(_REBUILD),
+        }
     )
     async def rebuild(request: Request, body: RebuildBody) -> Response:
         """Forget what the cache holds of the leaderboard, so that it is built anew; with `window` that window alone.
@@ -129,12 +118,8 @@ def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         assembly.rebuild_requests.request(leaderboard, window)
         return answer(to_audit_entry_view(act), 202, _FRESH)
 
-    @app.get(
-        _REBUILD,
-        tags=_TAGS,
-        responses={200: described(RebuildView, "How far they are")},
-        openapi_extra=operation(_REBUILD),
-    )
+    @app.get(_REBUILD, tags=_TAGS)
+    @operation(responses={200: described(RebuildView, "How far they are")})
     async def rebuild_progress(request: Request) -> Response:
         """Whether the live windows hold all of the truth, or how far their rebuild is."""
         leaderboard = finder.leaderboard(request, now=True)
@@ -142,12 +127,8 @@ def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
             to_rebuild_view(leaderboard.id, assembly.window_builder.rebuild_progress(leaderboard)), 200, _FRESH
         )
 
-    @app.post(
-        _REDRIVE,
-        tags=_TAGS,
-        responses={200: described(RedrivenView, "What became of them")},
-        openapi_extra=operation(_REDRIVE),
-    )
+    @app.post(_REDRIVE, tags=_TAGS)
+    @operation(responses={200: described(RedrivenView, "What became of them")})
     async def redrive(request: Request, body: RedriveBody) -> Response:
         """Send dead letters of the leaderboard back to the topic; ask again until it is `complete`."""
         leaderboard = finder.leaderboard(request, now=True)
@@ -159,5 +140,9 @@ def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
             RedriveFilter(body.rejected_as, leaderboard.id), lambda: finder.now_ms() - started_ms < REDRIVE_TIME_MS
         )
         return answer(
-            RedrivenView(to_audit_entry_view(act), done.sent, done.failed, done.left, done.complete), 200, _FRESH
+            RedrivenView(
+                act=to_audit_entry_view(act), sent=done.sent, failed=done.failed, left=done.left, complete=done.complete
+            ),
+            200,
+            _FRESH,
         )

@@ -8,14 +8,14 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 
 from functions.api.conditional import affordable_ms, applied, willing_ms
+from functions.api.contract import Answered, described, operation
 from functions.api.models import ExportQuery
-from functions.api.openapi import described, operation
 from functions.api.params import Finder, is_export_id, read_query
 from functions.api.problems import InvalidRequest, UnknownExport
-from functions.api.views import ExportView, answer
+from functions.api.views import answer
+from functions.api.views.exports import ExportView, to_export_view
 from shared.assembly import Assembly
 from shared.domain.calendar import Window
-from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.truth.export_jobs import Compression, ExportFormat, ExportJob, ExportPart, ExportRequest
 
@@ -30,11 +30,9 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """Export jobs."""
     tags: list[str | Enum] = ["exports"]
 
-    @app.get(
-        _ASK,
-        tags=tags,
-        responses={202: described(ExportView, "Being made"), 303: {"description": "Made: Location is the file"}},
-        openapi_extra=operation(_ASK, ExportQuery, waits=True),
+    @app.get(_ASK, tags=tags)
+    @operation(
+        ExportQuery, {202: described(ExportView, "Being made"), 303: Answered("Made: Location is the file")}, waits=True
     )
     async def ask(request: Request) -> Response:
         """The file of a window, or the job that makes it. With `Prefer: wait=20`, `curl -L` follows to most files."""
@@ -50,11 +48,12 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
                     headers |= applied(wait_ms)
                     job = await _ended(assembly, leaderboard, job, affordable_ms(request, wait_ms))
         if job.state == "done" and job.url is not None:
-            return answer(_to_view(leaderboard.id, job), 303, headers | {"location": job.url})
+            return answer(to_export_view(leaderboard.id, job), 303, headers | {"location": job.url})
         headers["location"] = f"/leaderboards/{leaderboard.id}/exports/{job.id}"
-        return answer(_to_view(leaderboard.id, job), 202, headers | {"retry-after": str(ASK_AGAIN_S)})
+        return answer(to_export_view(leaderboard.id, job), 202, headers | {"retry-after": str(ASK_AGAIN_S)})
 
-    @app.get(_JOB, tags=tags, responses={200: described(ExportView, "The job")}, openapi_extra=operation(_JOB))
+    @app.get(_JOB, tags=tags)
+    @operation(responses={200: described(ExportView, "The job")})
     async def job(request: Request) -> Response:
         """How far an export is; with `url` and `manifest` once it is done."""
         leaderboard = finder.leaderboard(request)
@@ -62,7 +61,7 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         found = assembly.exports.job(leaderboard.id, export_id) if is_export_id(export_id) else None
         if found is None:
             raise UnknownExport(f"{leaderboard.id} has no such export")
-        return answer(_to_view(leaderboard.id, found))
+        return answer(to_export_view(leaderboard.id, found))
 
 
 async def _ended(assembly: Assembly, leaderboard: Leaderboard, job: ExportJob, wait_ms: int) -> ExportJob:
@@ -81,20 +80,3 @@ def _to_request(window: Window, query: ExportQuery) -> ExportRequest:
     usual = Compression.ZSTD if query.format is ExportFormat.PARQUET else Compression.NONE
     part = ExportPart(query.tier, query.top_n, query.top_percent)
     return ExportRequest(window.id, query.format, query.compression or usual, part)
-
-
-def _to_view(leaderboard_id: str, job: ExportJob) -> ExportView:
-    return ExportView(
-        job.id,
-        leaderboard_id,
-        job.request.window_id,
-        job.request.format,
-        job.state,
-        job.rows_written,
-        job.rows,
-        job.url,
-        job.manifest_url,
-        job.sha256,
-        job.error,
-        format_instant(job.created_at_ms),
-    )

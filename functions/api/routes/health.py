@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Response
 from msgspec import UNSET
 
-from functions.api.openapi import described
-from functions.api.views import DependencyView, HealthView, answer
+from functions.api.contract import described, operation
+from functions.api.views import answer
+from functions.api.views.health import DependencyView, HealthView
 from shared.assembly import Assembly
 from shared.telemetry import logger
 
@@ -47,7 +48,7 @@ class Probes:
             view = future.result(max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             self._hanging[name] = future
-            return DependencyView(DOWN, float(self._timeout_ms), "no answer in time")
+            return DependencyView(status=DOWN, latency_ms=float(self._timeout_ms), detail="no answer in time")
         self._hanging.pop(name, None)
         return view
 
@@ -59,8 +60,8 @@ def _run(name: str, probe: Probe) -> DependencyView:
     except Exception as error:  # noqa: BLE001 - whatever it is, the dependency can't be used
         logger.warning("dependency down", extra={"dependency": name, "error": str(error)})
         detail = str(error) if isinstance(error, WrongSettings) else type(error).__name__
-        return DependencyView(DOWN, _since_ms(start), detail)
-    return DependencyView(UP, _since_ms(start), UNSET)
+        return DependencyView(status=DOWN, latency_ms=_since_ms(start), detail=detail)
+    return DependencyView(status=UP, latency_ms=_since_ms(start), detail=UNSET)
 
 
 def _since_ms(start: float) -> float:
@@ -111,25 +112,28 @@ def register(app: FastAPI, assembly: Assembly, probes: Probes | None = None) -> 
     def respond(*names: str, not_needed: str | None = None) -> Response:
         dependencies = asked.ask(names)
         healthy = all(one.status == UP for name, one in dependencies.items() if name != not_needed)
-        view = HealthView(UP if healthy else DOWN, dependencies)
+        view = HealthView(status=UP if healthy else DOWN, dependencies=dependencies)
         return answer(view, 200 if healthy else 503, {"cache-control": "no-store"})
 
-    states: dict[int | str, dict[str, Any]] = {
+    states = {
         200: described(HealthView, "Up"),
         503: described(HealthView, "Something that is needed is down", example="HealthView of a failure"),
     }
 
-    @app.get("/health", tags=tags, responses=states)
+    @app.get("/health", tags=tags)
+    @operation(responses=states)
     async def health() -> Response:
         """Every dependency; `topic` is down while its settings are wrong, as of the close function's last look."""
         return respond("dynamodb", "redis", "queues", "s3", "topic")
 
-    @app.get("/health/live", tags=tags, responses={200: states[200]})
+    @app.get("/health/live", tags=tags)
+    @operation(responses={200: states[200]})
     async def live() -> Response:
         """Whether the process answers at all."""
         return respond()
 
-    @app.get("/health/ready", tags=tags, responses=states)
+    @app.get("/health/ready", tags=tags)
+    @operation(responses=states)
     async def ready() -> Response:
         """Whether rankings can be read: without Redis from snapshots, and they say so."""
         return respond("dynamodb", "redis", not_needed="redis")

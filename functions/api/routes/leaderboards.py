@@ -6,18 +6,18 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
+from functions.api.contract import described, operation
 from functions.api.definitions import Definitions
 from functions.api.edge import caller
 from functions.api.models import LeaderboardBody, ListQuery, PeriodBody
-from functions.api.openapi import described, operation
 from functions.api.params import Finder, check_id, is_id, read_period, read_query
 from functions.api.problems import UnknownPeriod
-from functions.api.views import (
+from functions.api.views import answer
+from functions.api.views.leaderboards import (
     LeaderboardsView,
     LeaderboardView,
     PeriodsView,
     PeriodView,
-    answer,
     to_leaderboard_view,
     to_period_view,
 )
@@ -36,12 +36,8 @@ def register(
     """Leaderboards."""
     tags: list[str | Enum] = ["leaderboards"]
 
-    @app.put(
-        _ONE,
-        tags=tags,
-        responses={200: described(LeaderboardView, "Changed"), 201: described(LeaderboardView, "Created")},
-        openapi_extra=operation(_ONE),
-    )
+    @app.put(_ONE, tags=tags)
+    @operation(responses={200: described(LeaderboardView, "Changed"), 201: described(LeaderboardView, "Created")})
     async def put(request: Request, body: LeaderboardBody) -> Response:
         """Create, change or reopen a leaderboard."""
         leaderboard_id = check_id(request.path_params["id"], "id")
@@ -49,28 +45,24 @@ def register(
         view = to_leaderboard_view(leaderboard)
         return answer(view, 201, {"location": f"/leaderboards/{leaderboard_id}"}) if created else answer(view)
 
-    @app.get(
-        _ALL,
-        tags=tags,
-        responses={200: described(LeaderboardsView, "A page of leaderboards, by id")},
-        openapi_extra=operation(_ALL, ListQuery),
-    )
+    @app.get(_ALL, tags=tags)
+    @operation(ListQuery, {200: described(LeaderboardsView, "A page of leaderboards, by id")})
     async def listing(request: Request) -> Response:
         """All leaderboards that are not deleted."""
         query = read_query(request, ListQuery)
         found = list(assembly.registry.leaderboards(query.limit + 1, query.after))
         page = found[: query.limit]
         following = page[-1].id if len(found) > len(page) else None
-        return answer(LeaderboardsView([to_leaderboard_view(one) for one in page], following))
+        return answer(LeaderboardsView(leaderboards=[to_leaderboard_view(one) for one in page], next_after=following))
 
-    @app.get(
-        _ONE, tags=tags, responses={200: described(LeaderboardView, "The definition")}, openapi_extra=operation(_ONE)
-    )
+    @app.get(_ONE, tags=tags)
+    @operation(responses={200: described(LeaderboardView, "The definition")})
     async def get(request: Request) -> Response:
         """A leaderboard's definition, as it is now."""
         return answer(to_leaderboard_view(finder.leaderboard(request, now=True)))
 
-    @app.delete(_ONE, tags=tags, status_code=204, response_description="Deleted", openapi_extra=operation(_ONE))
+    @app.delete(_ONE, tags=tags, status_code=204, response_description="Deleted")
+    @operation()
     async def delete(request: Request) -> Response:
         """Delete a leaderboard: it takes no more events and is not shown. Nothing that was counted is lost."""
         definitions.close(finder.leaderboard(request, now=True).id, caller(request).subject)
@@ -81,12 +73,8 @@ def register_periods(app: FastAPI, assembly: Assembly, finder: Finder, definitio
     """Periods of a leaderboard."""
     tags: list[str | Enum] = ["periods"]
 
-    @app.put(
-        _PERIOD,
-        tags=tags,
-        responses={200: described(PeriodView, "Changed"), 201: described(PeriodView, "Created")},
-        openapi_extra=operation(_PERIOD),
-    )
+    @app.put(_PERIOD, tags=tags)
+    @operation(responses={200: described(PeriodView, "Changed"), 201: described(PeriodView, "Created")})
     async def put(request: Request, body: PeriodBody) -> Response:
         """Register or change a period."""
         period = body.to_period(check_id(request.path_params["periodId"], "periodId"))
@@ -107,24 +95,22 @@ def register_periods(app: FastAPI, assembly: Assembly, finder: Finder, definitio
         view = to_period_view(period)
         return answer(view) if before else answer(view, 201, {"location": location})
 
-    @app.get(
-        _PERIODS,
-        tags=tags,
-        responses={200: described(PeriodsView, "All periods, by id")},
-        openapi_extra=operation(_PERIODS),
-    )
+    @app.get(_PERIODS, tags=tags)
+    @operation(responses={200: described(PeriodsView, "All periods, by id")})
     async def listing(request: Request) -> Response:
         """All periods of a leaderboard."""
         leaderboard = finder.leaderboard(request)
-        return answer(PeriodsView([to_period_view(one) for one in assembly.registry.periods(leaderboard.id)]))
+        return answer(PeriodsView(periods=[to_period_view(one) for one in assembly.registry.periods(leaderboard.id)]))
 
-    @app.get(_PERIOD, tags=tags, responses={200: described(PeriodView, "The period")}, openapi_extra=operation(_PERIOD))
+    @app.get(_PERIOD, tags=tags)
+    @operation(responses={200: described(PeriodView, "The period")})
     async def get(request: Request) -> Response:
         """A period, as it is now."""
         leaderboard = finder.leaderboard(request)
         return answer(to_period_view(read_period(assembly.registry, leaderboard.id, request.path_params["periodId"])))
 
-    @app.delete(_PERIOD, tags=tags, status_code=204, response_description="Forgotten", openapi_extra=operation(_PERIOD))
+    @app.delete(_PERIOD, tags=tags, status_code=204, response_description="Forgotten")
+    @operation()
     async def delete(request: Request) -> Response:
         """Forget a period. Its dates can still be ranked as a custom range."""
         leaderboard = finder.leaderboard(request)

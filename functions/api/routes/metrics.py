@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Response
 
+from functions.api.contract import Answered, operation
 from shared.admin.gauges import Gauges
 from shared.assembly import Assembly
 from shared.telemetry import logger
@@ -65,9 +66,9 @@ def register(app: FastAPI, assembly: Assembly, bounded: Bounded | None = None) -
     tags: list[str | Enum] = ["metrics"]
     runs = bounded or Bounded()
     content = {_OPENMETRICS: {"schema": {"type": "string"}, "example": _EXAMPLE}}
-    described: dict[int | str, dict[str, Any]] = {200: {"description": "OpenMetrics text", "content": content}}
 
-    @app.get("/metrics", tags=tags, responses=described, response_class=Response)
+    @app.get("/metrics", tags=tags, response_class=Response)
+    @operation(responses={200: Answered("OpenMetrics text", content=content)})
     async def metrics() -> Response:
         """Counts and state of the service, of the first 100 leaderboards by id; what is out of reach is left out."""
         from functions.api.exposition import CONTENT_TYPE, Scrape, to_text  # noqa: PLC0415 - cold starts don't pay

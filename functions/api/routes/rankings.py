@@ -1,26 +1,31 @@
 """Reads of rankings: one round trip to Redis each, the leaderboard's definition being at hand."""
 
-from collections.abc import Mapping
 from enum import Enum
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from msgspec import UNSET
 
 from functions.api.conditional import ConditionalAnswer, ConditionalReads
+from functions.api.contract import BUILDING, NOT_MODIFIED, described, operation
 from functions.api.models import PlayerOfQuery, PlayerQuery, RankingQuery
-from functions.api.openapi import building, described, not_modified, operation
 from functions.api.params import Finder, check_combination, read_query, read_ranking_query, to_user_id
 from functions.api.problems import UnknownPlayer
-from functions.api.views import NeighboursView, PlayerView, RankingView, to_entry_views, to_window_view
+from functions.api.views.rankings import (
+    NeighboursView,
+    RankingView,
+    to_entry_views,
+    to_player_view,
+    to_window_view,
+)
 from shared.assembly import Assembly
 from shared.domain.calendar import Window
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.selections import Selection
-from shared.reads.answers import PlayerRanking, Ranking
+from shared.reads.answers import Ranking
 from shared.reads.cursors import Cursor, filters_of
 
 _RANKINGS: Final = "/leaderboards/{id}/rankings"
@@ -34,15 +39,12 @@ _TAGS: Final[list[str | Enum]] = ["rankings"]
 def register(app: FastAPI, assembly: Assembly, finder: Finder, conditional: ConditionalReads) -> None:
     """Pages."""
 
-    @app.get(
-        _RANKINGS,
-        tags=_TAGS,
-        responses={
-            200: described(RankingView, "A page of the ranking", conditional=True),
-            202: building(),
-            304: not_modified(),
-        },
-        openapi_extra=operation(_RANKINGS, RankingQuery, conditional=True, labelled=True),
+    @app.get(_RANKINGS, tags=_TAGS)
+    @operation(
+        RankingQuery,
+        {200: described(RankingView, "A page of the ranking", conditional=True), 202: BUILDING, 304: NOT_MODIFIED},
+        conditional=True,
+        labelled=True,
     )
     async def ranking(request: Request) -> Response:
         """Entries of a window, best first; with `userIds` those of some players."""
@@ -58,10 +60,10 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder, conditional: Cond
 
 def register_player(app: FastAPI, assembly: Assembly, finder: Finder, conditional: ConditionalReads) -> None:
     """One player. Their route takes all that follows `players/`, so whatever stands below it is registered before."""
-    found: Mapping[int | str, dict[str, Any]] = {
+    found = {
         200: described(NeighboursView, "The player and the entries around theirs", conditional=True),
-        202: building(),
-        304: not_modified(),
+        202: BUILDING,
+        304: NOT_MODIFIED,
     }
 
     async def respond(request: Request, query: PlayerQuery, user_id: str) -> Response:
@@ -71,20 +73,15 @@ def register_player(app: FastAPI, assembly: Assembly, finder: Finder, conditiona
             request, leaderboard, partial(_read_player, assembly, leaderboard, window, user_id, query.context)
         )
 
-    @app.get(
-        _PLAYER_OF,
-        tags=_TAGS,
-        responses=dict(found),
-        openapi_extra=operation(_PLAYER_OF, PlayerOfQuery, conditional=True),
-    )
+    @app.get(_PLAYER_OF, tags=_TAGS)
+    @operation(PlayerOfQuery, found, conditional=True)
     async def player_of(request: Request) -> Response:
         """The same for any user id, also one that ends as another route does: `x/events`."""
         query = read_query(request, PlayerOfQuery)
         return await respond(request, query, to_user_id(query.user_id))
 
-    @app.get(
-        _PLAYER, tags=_TAGS, responses=dict(found), openapi_extra=operation(_PLAYER, PlayerQuery, conditional=True)
-    )
+    @app.get(_PLAYER, tags=_TAGS)
+    @operation(PlayerQuery, found, conditional=True)
     async def player(request: Request) -> Response:
         """A player's entry, the entries around it, and what they lack for better."""
         query = read_query(request, PlayerQuery)
@@ -123,49 +120,32 @@ def _read_player(
         raise UnknownPlayer(f"{user_id!r} has no points in {window.id} of {leaderboard.id}")
     ranking = found.ranking
     view = NeighboursView(
-        leaderboard.id,
-        to_window_view(ranking),
-        ranking.revision,
-        ranking.total,
-        format_instant(ranking.as_of_ms),
-        ranking.source,
-        to_player_view(found),
-        to_entry_views(found.above),
-        to_entry_views(found.below),
+        leaderboard_id=leaderboard.id,
+        window=to_window_view(ranking),
+        revision=ranking.revision,
+        total=ranking.total,
+        as_of=format_instant(ranking.as_of_ms),
+        source=ranking.source,
+        player=to_player_view(found),
+        above=to_entry_views(found.above),
+        below=to_entry_views(found.below),
     )
     return ConditionalAnswer(ranking, view, (found.player.score, found.player.reached_at_ms))
 
 
 def _to_view(leaderboard: Leaderboard, ranking: Ranking, following: str | None, previous: str | None) -> RankingView:
     return RankingView(
-        leaderboard.id,
-        to_window_view(ranking),
-        ranking.revision,
-        ranking.total,
-        format_instant(ranking.as_of_ms),
-        ranking.source,
-        ranking.matched,
-        to_entry_views(ranking.entries),
-        following,
-        previous,
-        ranking.truncated,
-        ranking.rank_is_approximate,
-        UNSET,
-    )
-
-
-def to_player_view(found: PlayerRanking) -> PlayerView:
-    """A player, as they are sent."""
-    player = found.player
-    return PlayerView(
-        player.rank,
-        player.competition_rank,
-        player.user_id,
-        player.score,
-        format_instant(player.reached_at_ms),
-        player.percentile_hundredths / 100,
-        player.tier,
-        found.points_to_next_rank,
-        found.points_to_next_tier,
-        found.rank_is_approximate,
+        leaderboard_id=leaderboard.id,
+        window=to_window_view(ranking),
+        revision=ranking.revision,
+        total=ranking.total,
+        as_of=format_instant(ranking.as_of_ms),
+        source=ranking.source,
+        matched=ranking.matched,
+        entries=to_entry_views(ranking.entries),
+        next_cursor=following,
+        prev_cursor=previous,
+        truncated=ranking.truncated,
+        rank_approximate=ranking.rank_is_approximate,
+        missing=UNSET,
     )

@@ -5,12 +5,12 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
-from functions.api.audit_views import ResultVersionsView, ResultView, to_result_version_view, to_result_view
+from functions.api.contract import described, operation
 from functions.api.models import WindowQuery
-from functions.api.openapi import described, operation
 from functions.api.params import Finder, read_query
 from functions.api.problems import NeverFinal, NotFinal
 from functions.api.views import answer
+from functions.api.views.results import ResultVersionsView, ResultView, to_result_version_view, to_result_view
 from shared.assembly import Assembly
 from shared.closing.first_days import first_possible_day
 from shared.domain.calendar import Window, WindowKind
@@ -26,12 +26,8 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     """Results."""
     tags: list[str | Enum] = ["exports"]
 
-    @app.get(
-        _RESULT,
-        tags=tags,
-        responses={200: described(ResultView, "The result, with links to its files")},
-        openapi_extra=operation(_RESULT, WindowQuery),
-    )
+    @app.get(_RESULT, tags=tags)
+    @operation(WindowQuery, {200: described(ResultView, "The result, with links to its files")})
     async def result(request: Request) -> Response:
         """The result of a window, once it is final: its ranking and its awards as files that never change.
 
@@ -46,11 +42,9 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
             raise NotFinal(f"{window.id} of {leaderboard.id} is not final; a notice tells when it is")
         return answer(to_result_view(leaderboard.id, window, found), headers=_HEADERS)
 
-    @app.get(
-        _VERSIONS,
-        tags=tags,
-        responses={200: described(ResultVersionsView, "The first one first; none while the window is not final")},
-        openapi_extra=operation(_VERSIONS, WindowQuery),
+    @app.get(_VERSIONS, tags=tags)
+    @operation(
+        WindowQuery, {200: described(ResultVersionsView, "The first one first; none while the window is not final")}
     )
     async def versions(request: Request) -> Response:
         """Every version of a window's result, each with its files and what differs from the one before."""
@@ -58,7 +52,9 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         leaderboard = finder.leaderboard(request, or_deleted=True)
         window = finder.window(leaderboard, query)
         found = [to_result_version_view(one) for one in assembly.result_versions.find(leaderboard, window)]
-        return answer(ResultVersionsView(leaderboard.id, window.id, found), headers=_HEADERS)
+        return answer(
+            ResultVersionsView(leaderboard_id=leaderboard.id, window_id=window.id, versions=found), headers=_HEADERS
+        )
 
 
 def _check_becomes_final(assembly: Assembly, leaderboard: Leaderboard, window: Window) -> None:

@@ -1,0 +1,82 @@
+"""What a route takes and answers, declared at the route.
+
+This is all that the function needs of its contract: `openapi.py` makes the document of it, with examples and schemas,
+when somebody asks for that.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from fastapi.routing import APIRoute
+from msgspec import Struct
+from pydantic import BaseModel
+
+from functions.api.building import BuildingView
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class Answered(Struct, frozen=True):
+    """One response of a route."""
+
+    description: str
+    view: type[Struct] | None = None
+    conditional: bool = False
+    """Whether it has an ETag."""
+    retry: bool = False
+    """Whether it says when to ask again."""
+    example: str | None = None
+    """The name of another example than the view's own."""
+    content: Mapping[str, Any] | None = None
+    """What there is in place of a view."""
+
+
+class Operation(Struct, frozen=True):
+    """What a route takes beside its path, and what it answers by status."""
+
+    query: type[BaseModel] | None
+    responses: Mapping[int, Answered]
+    conditional: bool
+    """Whether it takes If-None-Match, and waits for a change."""
+    waits: bool
+    """Whether it waits for a job."""
+    labelled: bool
+    """Whether it takes `attr.*`."""
+
+
+BUILDING: Final = Answered("The window is not kept, and takes a while to be built: ask again", BuildingView, retry=True)
+NOT_MODIFIED: Final = Answered("Nothing has changed since the answer that If-None-Match names", conditional=True)
+
+
+def operation(
+    query: type[BaseModel] | None = None,
+    responses: Mapping[int, Answered] | None = None,
+    *,
+    conditional: bool = False,
+    waits: bool = False,
+    labelled: bool = False,
+) -> Callable[[Endpoint], Endpoint]:
+    """Declare the contract of the endpoint below."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        endpoint.operation = Operation(query, responses or {}, conditional, waits, labelled)  # type: ignore[attr-defined]
+        return endpoint
+
+    return declare
+
+
+def operation_of(route: APIRoute) -> Operation | None:
+    """The declared contract of a route, if it has one."""
+    return getattr(route.endpoint, "operation", None)
+
+
+def described(
+    view: type[Struct], description: str, *, conditional: bool = False, example: str | None = None
+) -> Answered:
+    """A response by its view; `example` is the name of another example than the view's own."""
+    return Answered(description, view, conditional=conditional, example=example)
+
+
+def operation_id(route: APIRoute) -> str:
+    """`rankings_ranking`: what a generated client calls the function."""
+    return f"{route.tags[0]}_{route.name}"

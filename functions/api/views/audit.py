@@ -1,0 +1,88 @@
+"""Views of administration: the audit log, disqualifications, rebuilds and redrives."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from shared.cache.leases import RebuildState
+from shared.domain.audit import AuditEntry
+from shared.domain.events import format_instant
+from shared.rebuild.builder import RebuildProgress
+
+
+class AuditEntryView(Struct, rename="camel", kw_only=True):
+    """One act of administration."""
+
+    number: int
+    """From 1, without gaps, in the order in which they were done."""
+    kind: str
+    actor: str
+    reason: str
+    at: str
+    user_id: str | None
+    subject: str | None
+
+
+class AuditLogView(Struct, rename="camel", kw_only=True):
+    """A page of the audit trail."""
+
+    leaderboard_id: str
+    entries: Sequence[AuditEntryView]
+    next_after: int | None
+
+
+class DisqualifiedView(Struct, rename="camel", kw_only=True):
+    """Who is disqualified, and the act as of which that is so."""
+
+    leaderboard_id: str
+    audit_sequence: int
+    user_ids: Sequence[str]
+
+
+class RedrivenView(Struct, rename="camel", kw_only=True):
+    """What became of dead letters."""
+
+    act: AuditEntryView
+    sent: int
+    failed: int
+    """Chosen, but the broker did not take them: they stay."""
+    left: int
+    """Chosen, but refused once more meanwhile: they stay, until what is wrong with them is mended."""
+    complete: bool
+    """Whether every letter was looked at; if not, the time was over: ask again."""
+
+
+class RebuildView(Struct, rename="camel", kw_only=True):
+    """How far the live windows of a leaderboard are rebuilt: all time and each day that is kept are a bucket."""
+
+    leaderboard_id: str
+    state: RebuildState
+    """`complete`: they hold all of the truth; `running`: they are being rebuilt; `waiting`: that is about to begin."""
+    buckets_read: int
+    buckets: int
+    standings_read: int
+    """What one player's events of one bucket add up to is one standing; 0 once it is complete."""
+
+
+def to_rebuild_view(leaderboard_id: str, progress: RebuildProgress) -> RebuildView:
+    """How far a rebuild is, as it is sent."""
+    return RebuildView(
+        leaderboard_id=leaderboard_id,
+        state=progress.state,
+        buckets_read=progress.buckets_read,
+        buckets=progress.buckets,
+        standings_read=progress.standings_read,
+    )
+
+
+def to_audit_entry_view(act: AuditEntry) -> AuditEntryView:
+    """An act, as it is sent."""
+    return AuditEntryView(
+        number=act.number,
+        kind=act.kind,
+        actor=act.actor,
+        reason=act.reason,
+        at=format_instant(act.at_ms),
+        user_id=act.user_id,
+        subject=act.subject,
+    )

@@ -1,0 +1,103 @@
+"""Views of definitions: leaderboards, tiers and periods."""
+
+from msgspec import UNSET, Struct, UnsetType
+
+from functions.api.durations import format_duration
+from shared.domain.calendar import format_day
+from shared.domain.events import format_instant
+from shared.domain.periods import Period
+from shared.domain.rules import Leaderboard
+from shared.domain.tiers import Tier, TierRule
+
+
+class TierView(
+    Struct,
+    rename={"top_n": "topN", "top_percent": "topPercent", "min_score": "minScore", "max_score": "maxScore"},
+    omit_defaults=True,
+    kw_only=True,
+):
+    """A reward tier: its name and its one rule."""
+
+    name: str
+    top_n: int | UnsetType = UNSET
+    top_percent: float | UnsetType = UNSET
+    min_score: int | UnsetType = UNSET
+    max_score: int | UnsetType = UNSET
+
+
+class LeaderboardView(Struct, rename="camel", kw_only=True):
+    """The definition of a leaderboard."""
+
+    id: str
+    name: str
+    aggregation: str
+    order: str
+    lateness: str
+    shards: int
+    tiers: list[TierView]
+    filters: list[str]
+    """Attributes of events that `attr.*` takes."""
+    version: int
+    has_events: bool
+    """Whether it has events: then aggregation, order, shards and filters cannot change."""
+    created_at: str
+    updated_at: str
+
+
+class LeaderboardsView(Struct, rename="camel", kw_only=True):
+    """A page of definitions; `nextAfter` asks for the next one, null on the last."""
+
+    leaderboards: list[LeaderboardView]
+    next_after: str | None
+
+
+class PeriodView(Struct, rename={"first": "from", "last": "to"}):
+    """A registered period; both dates are inclusive."""
+
+    id: str
+    name: str
+    first: str
+    last: str
+
+
+class PeriodsView(Struct, kw_only=True):
+    """All periods of a leaderboard, by id."""
+
+    periods: list[PeriodView]
+
+
+def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
+    """A definition, as it is sent."""
+    return LeaderboardView(
+        id=leaderboard.id,
+        name=leaderboard.name,
+        aggregation=leaderboard.aggregation,
+        order=leaderboard.order,
+        lateness=format_duration(leaderboard.lateness_ms),
+        shards=leaderboard.shards,
+        tiers=[to_tier_view(tier) for tier in leaderboard.tiers],
+        filters=list(leaderboard.filters),
+        version=leaderboard.version,
+        has_events=leaderboard.has_events,
+        created_at=format_instant(leaderboard.created_at_ms),
+        updated_at=format_instant(leaderboard.updated_at_ms),
+    )
+
+
+def to_tier_view(tier: Tier) -> TierView:
+    """A tier's rule, as it was sent."""
+    match tier.rule:
+        case TierRule.TOP_N:
+            return TierView(name=tier.name, top_n=tier.value)
+        case TierRule.TOP_PERCENT:
+            whole, rest = divmod(tier.value, 100)
+            return TierView(name=tier.name, top_percent=tier.value / 100 if rest else whole)
+        case TierRule.MIN_SCORE:
+            return TierView(name=tier.name, min_score=tier.value)
+        case TierRule.MAX_SCORE:
+            return TierView(name=tier.name, max_score=tier.value)
+
+
+def to_period_view(period: Period) -> PeriodView:
+    """A registered period, as it is sent."""
+    return PeriodView(id=period.id, name=period.name, first=format_day(period.first), last=format_day(period.last))

@@ -1,0 +1,232 @@
+"""Views of one player: every window, the events, and why the player stands there."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from functions.api.views.leaderboards import TierView, to_tier_view
+from functions.api.views.rankings import (
+    EntryView,
+    PlayerView,
+    WindowView,
+    to_entry_view,
+    to_player_view,
+    to_window_view,
+    window_view,
+)
+from shared.domain.calendar import format_day
+from shared.domain.events import format_instant
+from shared.domain.ranking import Entry
+from shared.reads.answers import Explanation, PendingWindow, PlayerWindow
+from shared.truth.items import LedgerEntry
+
+
+class PlayerWindowView(Struct, rename="camel", kw_only=True):
+    """A player in one window, as of one instant."""
+
+    window: WindowView
+    periods: list[str]
+    """Ids of the registered periods over these dates."""
+    revision: int
+    total: int
+    as_of: str
+    source: str
+    rank_approximate: bool
+    """As for a player: with source `snapshot` the rank is an estimate."""
+    entry: EntryView | None
+    """Null without points in the window."""
+
+
+class PendingWindowView(Struct, rename="camel", kw_only=True):
+    """A window that can't be told yet: `daysRead` of `days` are in it so far."""
+
+    window: WindowView
+    periods: list[str]
+    """Ids of the registered periods over these dates."""
+    days_read: int
+    days: int
+
+
+class PlayerWindowsView(Struct, rename="camel", kw_only=True):
+    """A player in every window that is going on."""
+
+    leaderboard_id: str
+    user_id: str
+    windows: list[PlayerWindowView]
+    pending: list[PendingWindowView]
+    """Windows that are being built from the truth: ask again after the seconds in `Retry-After`."""
+
+
+class EventView(Struct, rename="camel", gc=False, kw_only=True):
+    """An accepted event, and the record that it came in."""
+
+    event_id: str
+    points: int
+    occurred_at: str
+    attributes: dict[str, str]
+    topic: str
+    partition: int
+    offset: int
+    appended_at: str
+    """When the broker appended the record: what decides whether an event was late."""
+
+
+class EventsView(Struct, rename="camel", kw_only=True):
+    """A page of a player's accepted events, by event id; `nextAfter` asks for the next one, null on the last."""
+
+    leaderboard_id: str
+    user_id: str
+    events: list[EventView]
+    next_after: str | None
+
+
+class BucketView(Struct, rename="camel", kw_only=True):
+    """What a player's events in one bucket add up to."""
+
+    bucket: str
+    """A date, or `all-time` for the standing that is kept over all days."""
+    points: int
+    reached_at: str
+    events: int
+
+
+class CountedEventView(Struct, rename="camel", kw_only=True):
+    """An event behind a score."""
+
+    event: EventView
+    counts: bool
+    """Whether it is in the score; with `best` and `latest` only the events that decide are."""
+
+
+class NeighbourView(Struct, rename="camel", kw_only=True):
+    """The entry next to a player's, and what decided between the two."""
+
+    entry: EntryView
+    decided_by: Literal["score", "reachedAt", "userId"]
+
+
+class TierMatchView(Struct, rename="camel", kw_only=True):
+    """How a player meets a tier's rule."""
+
+    rule: TierView
+    met: bool
+    """Whether the rule takes the player; the first that does names their tier."""
+    cutoff_rank: int | None
+    """The last rank that the rule takes; null for a rule on the score."""
+    cutoff_score: int | None
+    """The score of the last entry that the rule takes, or the score that it asks for; null if that is not known."""
+    points_to_reach: int | None
+    """For tiers ahead of their own: points to gain (to lose, where the lowest ranks first) to be in it."""
+
+
+class ExplanationView(Struct, rename="camel", kw_only=True):
+    """Why a player stands where they stand."""
+
+    leaderboard_id: str
+    window: WindowView
+    revision: int
+    total: int
+    as_of: str
+    source: str
+    aggregation: str
+    order: str
+    rules_version: int
+    player: PlayerView
+    buckets: list[BucketView]
+    events: list[CountedEventView]
+    """Those that count first, then the latest; up to 100."""
+    events_complete: bool
+    """Whether these are all of the window's; the others are in the player's events."""
+    agrees: bool | None
+    """Whether the buckets and the events add up to the score that is shown; null where the buckets do, and the player's
+    events are too many (over 5,000) to be added up while somebody waits."""
+    above: NeighbourView | None
+    below: NeighbourView | None
+    tiers: list[TierMatchView]
+
+
+def to_player_window_view(found: PlayerWindow) -> PlayerWindowView:
+    ranking = found.ranking
+    return PlayerWindowView(
+        window=to_window_view(ranking),
+        periods=list(found.period_ids),
+        revision=ranking.revision,
+        total=ranking.total,
+        as_of=format_instant(ranking.as_of_ms),
+        source=ranking.source,
+        rank_approximate=ranking.rank_is_approximate,
+        entry=to_entry_view(ranking.entries[0]) if ranking.entries else None,
+    )
+
+
+def to_pending_window_view(found: PendingWindow, now_ms: int) -> PendingWindowView:
+    window = found.window
+    return PendingWindowView(
+        window=window_view(window, window.status(now_ms)),
+        periods=list(found.period_ids),
+        days_read=found.progress.position,
+        days=len(window.buckets),
+    )
+
+
+def to_event_view(entry: LedgerEntry) -> EventView:
+    event, source = entry.event, entry.source
+    return EventView(
+        event_id=event.event_id,
+        points=event.points,
+        occurred_at=format_instant(event.occurred_at_ms),
+        attributes=event.attributes,
+        topic=source.topic,
+        partition=source.partition,
+        offset=source.offset,
+        appended_at=format_instant(source.appended_at_ms),
+    )
+
+
+def to_explanation_view(found: Explanation) -> ExplanationView:
+    player, ranking, rules = found.player, found.player.ranking, found.rules
+    return ExplanationView(
+        leaderboard_id=rules.id,
+        window=to_window_view(ranking),
+        revision=ranking.revision,
+        total=ranking.total,
+        as_of=format_instant(ranking.as_of_ms),
+        source=ranking.source,
+        aggregation=rules.aggregation,
+        order=rules.order,
+        rules_version=rules.version,
+        player=to_player_view(player),
+        buckets=[
+            BucketView(
+                bucket=format_day(day),
+                points=standing.points,
+                reached_at=format_instant(standing.reached_at_ms),
+                events=standing.events,
+            )
+            for day, standing in found.buckets
+        ],
+        events=[CountedEventView(event=to_event_view(one.entry), counts=one.counts) for one in found.events],
+        events_complete=found.events_complete,
+        agrees=found.agrees,
+        above=_to_neighbour_view(player.player, player.above[-1]) if player.above else None,
+        below=_to_neighbour_view(player.player, player.below[0]) if player.below else None,
+        tiers=[
+            TierMatchView(
+                rule=to_tier_view(one.tier),
+                met=one.met,
+                cutoff_rank=one.cutoff_rank,
+                cutoff_score=one.cutoff_score,
+                points_to_reach=one.points_to_reach,
+            )
+            for one in found.tiers
+        ],
+    )
+
+
+def _to_neighbour_view(player: Entry, neighbour: Entry) -> NeighbourView:
+    decided_by: Literal["score", "reachedAt", "userId"] = "userId"
+    if player.score != neighbour.score:
+        decided_by = "score"
+    elif player.reached_at_ms != neighbour.reached_at_ms:
+        decided_by = "reachedAt"
+    return NeighbourView(entry=to_entry_view(neighbour), decided_by=decided_by)

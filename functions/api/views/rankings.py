@@ -1,0 +1,154 @@
+"""Views of rankings: windows, entries, and players among others."""
+
+from collections.abc import Sequence
+
+from msgspec import UNSET, Struct, UnsetType
+
+from shared.domain.calendar import Window, WindowKind, WindowStatus, format_day
+from shared.domain.events import format_instant
+from shared.domain.ranking import Entry
+from shared.reads.answers import PlayerRanking, Ranking
+
+
+class WindowView(Struct, rename={"first": "from", "last": "to"}, gc=False):
+    """Both dates are inclusive; null for all time."""
+
+    kind: str
+    id: str
+    first: str | None
+    last: str | None
+    status: str
+    """`open`: going on; `closing`: over, late events may still count; `final`: it will never change again. A custom
+    range that is no registered period stays `closing`, and so does a day or week before the first event."""
+
+
+class EntryView(Struct, rename="camel", gc=False, kw_only=True):
+    """One line of a ranking."""
+
+    rank: int
+    """Its own: no two entries tie."""
+    competition_rank: int
+    """1 + how many entries have a strictly better score ("1224"): equal scores share it."""
+    user_id: str
+    score: int
+    reached_at: str
+    """When the score was reached: `occurredAt` of the latest event with `sum`, of the earliest event with these points
+    with `best`, of the event that decides with `latest`. Of equal scores the earlier one ranks first, then the lower
+    user id by bytes."""
+    percentile: float
+    """Share of players ranked strictly below, in percent, two decimals, cut off."""
+    tier: str | None
+    """Name of the first reward tier whose rule takes the entry; null if none does."""
+
+
+class PlayerView(Struct, rename="camel", gc=False, kw_only=True):
+    """A player's entry and what they lack."""
+
+    rank: int
+    competition_rank: int
+    user_id: str
+    score: int
+    reached_at: str
+    percentile: float
+    tier: str | None
+    points_to_next_rank: int | None
+    """Points to gain (to lose, where the lowest ranks first) to stand ahead of the entry above; null at rank 1."""
+    points_to_next_tier: int | None
+    """Likewise to a better tier, as things stand; null if there is none."""
+    rank_approximate: bool
+    """With source `snapshot`: the score is the player's of now, the rank an estimate among the others of `asOf`."""
+
+
+class RankingView(Struct, rename="camel", gc=False, kw_only=True):
+    """A page of a ranking, all of it as of one instant."""
+
+    leaderboard_id: str
+    window: WindowView
+    revision: int
+    """Grows with every change of the window."""
+    total: int
+    """Players in the window."""
+    as_of: str
+    """The instant that all of the answer is of."""
+    source: str
+    """`live`; `snapshot` where the cache can't answer: how it was at `asOf`; or `final`."""
+    matched: int
+    """How many entries of the window meet the filters, on this page or not; `total` without any."""
+    entries: list[EntryView]
+    next_cursor: str | None
+    """Asks for the entries behind this page; null if there are none."""
+    prev_cursor: str | None
+    """Asks for the entries ahead of this page; null if there are none, or no entries on it."""
+    truncated: bool
+    """With source `snapshot`: entries that belong on this page stand below the first 1,000, which are all that it has;
+    `nextCursor` leads on to them. A page that begins there is a 503 with `Retry-After` until the source is `live`."""
+    rank_approximate: bool
+    """With source `snapshot` and `userIds`: the scores are of now, the ranks estimates among the others of `asOf`."""
+    missing: list[str] | UnsetType = UNSET
+    """With `userIds`: those without points in the window."""
+
+
+class NeighboursView(Struct, rename="camel", gc=False, kw_only=True):
+    """A player with the entries around theirs, all of it as of one instant."""
+
+    leaderboard_id: str
+    window: WindowView
+    revision: int
+    total: int
+    as_of: str
+    source: str
+    player: PlayerView
+    above: list[EntryView]
+    below: list[EntryView]
+
+
+def to_entry_view(entry: Entry) -> EntryView:
+    """A line of a ranking, as it is sent."""
+    return EntryView(
+        rank=entry.rank,
+        competition_rank=entry.competition_rank,
+        user_id=entry.user_id,
+        score=entry.score,
+        reached_at=format_instant(entry.reached_at_ms),
+        percentile=entry.percentile_hundredths / 100,
+        tier=entry.tier,
+    )
+
+
+def to_entry_views(entries: Sequence[Entry]) -> list[EntryView]:
+    """Lines of a ranking, as they are sent."""
+    return [to_entry_view(entry) for entry in entries]
+
+
+def to_window_view(ranking: Ranking) -> WindowView:
+    """The window of a ranking with its status."""
+    return window_view(ranking.window, ranking.status)
+
+
+def window_view(window: Window, status: WindowStatus) -> WindowView:
+    """A window, as it is sent."""
+    first, last = _dates(window)
+    return WindowView(kind=window.kind, id=window.id, first=first, last=last, status=status)
+
+
+def _dates(window: Window) -> tuple[str | None, str | None]:
+    if window.kind is WindowKind.ALL_TIME:
+        return None, None
+    return format_day(window.first), format_day(window.last)
+
+
+def to_player_view(found: PlayerRanking) -> PlayerView:
+    """A player, as they are sent."""
+    player = found.player
+    return PlayerView(
+        rank=player.rank,
+        competition_rank=player.competition_rank,
+        user_id=player.user_id,
+        score=player.score,
+        reached_at=format_instant(player.reached_at_ms),
+        percentile=player.percentile_hundredths / 100,
+        tier=player.tier,
+        points_to_next_rank=found.points_to_next_rank,
+        points_to_next_tier=found.points_to_next_tier,
+        rank_approximate=found.rank_is_approximate,
+    )

@@ -1,0 +1,93 @@
+"""Views of final results."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from functions.api.views.rankings import WindowView, window_view
+from shared.domain.calendar import Window, WindowStatus
+from shared.domain.events import format_instant
+from shared.reads.result_versions import ResultVersion
+
+
+class ResultFileView(Struct, kw_only=True):
+    """A file of a result; the URL is good for some minutes."""
+
+    url: str
+    sha256: str | None
+    rows: int | UnsetType = UNSET
+    """Without the header; not told of a difference."""
+
+
+class ResultVersionView(Struct, rename="camel", kw_only=True):
+    """One version of a result."""
+
+    version: int
+    audit_sequence: int
+    """The act as of which players were disqualified."""
+    rules_version: int
+    players: int
+    sum_of_points: str
+    """A decimal integer, as text: it may be past what a double holds."""
+    finalised_at: str
+    code_version: str
+    """Git revision of the code that ranked it."""
+    ranking: ResultFileView
+    manifest: str
+    """URL of what the ranking's file has to be, as beside every export."""
+    awards: ResultFileView
+    difference: ResultFileView | None
+    """What differs from the version before; null for the first."""
+    award_changes: ResultFileView | None
+    """Awards that are revoked and granted by it, alone; null for the first."""
+
+
+class ResultView(ResultVersionView, rename="camel", kw_only=True):
+    """The latest version of a window's result."""
+
+    leaderboard_id: str
+    window: WindowView
+
+
+class ResultVersionsView(Struct, rename="camel", kw_only=True):
+    """Every version of a window's result, the first one first; none while it is not final."""
+
+    leaderboard_id: str
+    window_id: str
+    versions: Sequence[ResultVersionView]
+
+
+def to_result_version_view(found: ResultVersion) -> ResultVersionView:
+    """A version of a result, as it is sent."""
+    return ResultVersionView(**_version(found))
+
+
+def to_result_view(leaderboard_id: str, window: Window, found: ResultVersion) -> ResultView:
+    """The latest version of a result, as it is sent."""
+    shown = window_view(window, WindowStatus.FINAL)
+    return ResultView(leaderboard_id=leaderboard_id, window=shown, **_version(found))
+
+
+def _version(found: ResultVersion) -> dict[str, Any]:
+    final, difference, changes = found.final, None, None
+    if found.difference_url is not None:
+        difference = ResultFileView(url=found.difference_url, sha256=final.difference_sha256)
+    if found.award_changes_url is not None:
+        changes = ResultFileView(
+            url=found.award_changes_url, sha256=final.award_changes_sha256, rows=final.award_changes
+        )
+    return {
+        "version": final.version,
+        "audit_sequence": final.audit_sequence,
+        "rules_version": final.rules_version,
+        "players": final.players,
+        "sum_of_points": final.sum_of_points,
+        "finalised_at": format_instant(final.finalised_at_ms),
+        "code_version": final.code_version,
+        "ranking": ResultFileView(url=found.ranking_url, sha256=final.sha256, rows=final.players),
+        "manifest": found.manifest_url,
+        "awards": ResultFileView(url=found.awards_url, sha256=final.awards_sha256, rows=final.award_count),
+        "difference": difference,
+        "award_changes": changes,
+    }
