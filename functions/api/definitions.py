@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from typing import Final
 
-from msgspec.structs import replace
-
-from functions.api.problems import LockedRule, TooManyPeriods, UnknownLeaderboard
+from functions.api.problems import TooManyPeriods, UnknownLeaderboard
 from shared.assembly import Assembly
 from shared.cache.windows import CacheUnavailable
 from shared.domain.audit import AuditAction
 from shared.domain.periods import Period
-from shared.domain.rules import Leaderboard
+from shared.domain.rules import Leaderboard, archive, revise
 from shared.messaging.queues import QueueUnavailable
 from shared.rebuild.on_demand import Building
 from shared.telemetry import logger
@@ -21,8 +19,6 @@ TRIES_MAX: Final = 4
 """How often a change is decided anew because somebody else changed the leaderboard in between."""
 PERIODS_MAX: Final = 500
 """Periods of one leaderboard: each event within one that is open costs one more update of Redis."""
-_FIXED: Final = ("aggregation", "order", "shards", "filters")
-_FREE: Final = ("name", "lateness_ms", "tiers")
 
 
 class Definitions:
@@ -50,7 +46,7 @@ class Definitions:
                 return wanted, False
             if current.archived:  # what came again meanwhile was not shown: not even what a crash had left out before
                 self._assembly.cache.mark_incomplete(current.id)
-            return _changed(current, wanted)
+            return revise(current, wanted)
 
         before, after = self._save(wanted.id, decide, AuditAction.DEFINE, actor)
         created = before is None or before.archived
@@ -69,8 +65,7 @@ class Definitions:
         def decide(current: Leaderboard | None) -> tuple[Leaderboard, bool]:
             if current is None or current.archived:
                 raise UnknownLeaderboard(f"no leaderboard is called {leaderboard_id!r}")
-            now_ms = self._now_ms()
-            return replace(current, archived=True, version=current.version + 1, updated_at_ms=now_ms), False
+            return archive(current, self._now_ms()), False
 
         self._save(leaderboard_id, decide, AuditAction.DELETE, actor)
 
@@ -131,19 +126,3 @@ class Definitions:
                 self._assembly.window_builder.rebuild_leaderboard(leaderboard)
         except (CacheUnavailable, QueueUnavailable, Unavailable) as error:
             logger.warning("cache not marked as complete", extra={"leaderboard": leaderboard.id, "error": str(error)})
-
-
-def _changed(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool]:
-    """The next version, or `current` itself if nothing changes; and whether it may only be written while unsealed."""
-    fixed = [name for name in _FIXED if getattr(current, name) != getattr(wanted, name)]
-    if fixed and current.has_events:
-        was = getattr(current, fixed[0])
-        if isinstance(was, tuple):
-            was = f"[{', '.join(was)}]"
-        raise LockedRule(f"stays {was}: {current.id} has events", fixed[0])
-    free = [name for name in _FREE if getattr(current, name) != getattr(wanted, name)]
-    if not fixed and not free and not current.archived:
-        return current, False
-    rules = {name: getattr(wanted, name) for name in _FIXED + _FREE}
-    change = {"version": current.version + 1, "updated_at_ms": wanted.updated_at_ms, "archived": False}
-    return replace(current, **rules, **change), bool(fixed)

@@ -16,6 +16,7 @@ from shared.admin.disqualifications import AuditLogFull
 from shared.cache.range_budget import FULL_RETRY_S, NoRoomForRanges, RangeBudgetSpent, RangeRefused
 from shared.cache.windows import CacheUnavailable
 from shared.domain.calendar import InvalidWindow
+from shared.domain.rules import LockedRule
 from shared.messaging.queues import QueueUnavailable
 from shared.reads.rankings import Rebuilding, UnknownFilter, UnknownTier
 from shared.rebuild.on_demand import TooManyRanges
@@ -82,10 +83,6 @@ class NeverDisqualified(ApiError):
 
 class TooManyPeriods(Exception):
     """The leaderboard has as many periods as it may have."""
-
-
-class LockedRule(ApiError):
-    """A rule that cannot change any more."""
 
 
 class Kind(Struct, frozen=True):

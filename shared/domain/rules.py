@@ -1,10 +1,11 @@
-"""A leaderboard: what it is called and by which rules its players are ranked."""
+"""A leaderboard: its rules, which of them may change when, and which events it admits."""
 
 from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from shared.domain.calendar import Day, Window, day_end_ms, day_of, format_day
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
@@ -18,6 +19,19 @@ LATENESS_DEFAULT_MS: Final = 3_600_000
 SHARDS_MAX: Final = 256
 """Write shards of one bucket: at 1,000 writes a second each, far past what one leaderboard takes."""
 SHARDS_DEFAULT: Final = 16
+
+LOCKED_RULES: Final = ("aggregation", "order", "shards", "filters")
+"""Rules that cannot change once there are events: standings were written by them."""
+FREE_RULES: Final = ("name", "lateness_ms", "tiers")
+"""Rules that may change at any time."""
+
+
+class LockedRule(ValueError):
+    """A rule cannot change because the leaderboard has events. `field` names the rule."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class Aggregation(StrEnum):
@@ -121,3 +135,33 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         if self.rejects(day):
             through = format_day(self.sealing_through or day)
             raise Rejection(Reason.TOO_LATE, f"the days of {self.id} up to {through} are sealed")
+
+
+def revise(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool]:
+    """The next version of a leaderboard, with the rules of `wanted`; it restores an archived one.
+
+    Returns:
+        The next version, or `current` itself if nothing changes; and whether the change is valid only without events,
+        so that writing it is conditional on there being none.
+
+    Raises:
+        LockedRule: if one of LOCKED_RULES would change though the leaderboard has events.
+    """
+    locked, free = (
+        [name for name in names if getattr(current, name) != getattr(wanted, name)]
+        for names in (LOCKED_RULES, FREE_RULES)
+    )
+    if locked and current.has_events:
+        value = getattr(current, locked[0])
+        shown = f"[{', '.join(value)}]" if isinstance(value, tuple) else value
+        raise LockedRule(f"stays {shown}: {current.id} has events", locked[0])
+    if not (locked or free or current.archived):
+        return current, False
+    rules = {name: getattr(wanted, name) for name in LOCKED_RULES + FREE_RULES}
+    version = current.version + 1
+    return replace(current, **rules, version=version, updated_at_ms=wanted.updated_at_ms, archived=False), bool(locked)
+
+
+def archive(current: Leaderboard, now_ms: int) -> Leaderboard:
+    """The next version of a leaderboard, which admits no events and is not shown."""
+    return replace(current, archived=True, version=current.version + 1, updated_at_ms=now_ms)

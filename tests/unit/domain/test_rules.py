@@ -1,14 +1,28 @@
-"""Which events a leaderboard admits: judged by when the broker appended their records."""
+"""Which events a leaderboard admits, by when the broker appended their records, and which rules may change when."""
 
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar import ALL_TIME, Day, custom, daily, day_end_ms, parse_day, weekly
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.rejections import Reason, Rejection
-from shared.domain.rules import LATENESS_DEFAULT_MS, LATENESS_MAX_MS, SHARDS_MAX, Aggregation, Leaderboard
+from shared.domain.rules import (
+    FREE_RULES,
+    LATENESS_DEFAULT_MS,
+    LATENESS_MAX_MS,
+    LOCKED_RULES,
+    SHARDS_MAX,
+    Aggregation,
+    Leaderboard,
+    LockedRule,
+    Order,
+    archive,
+    revise,
+)
+from shared.domain.tiers import Tier, TierRule
 from tests.simulation import boards as simulated
 from tests.support import traffic
 
@@ -105,3 +119,59 @@ def test_a_stored_definition_is_read_within_its_limits_only(field: str, value: i
 @pytest.mark.parametrize("boards", [traffic.BOARDS, simulated.BOARDS], ids=["end to end", "simulation"])
 def test_every_aggregation_is_played(boards: dict[str, dict[str, Any]]) -> None:
     assert {board["aggregation"] for board in boards.values()} == set(Aggregation)
+
+
+CHANGES: dict[str, Any] = {
+    "aggregation": Aggregation.BEST,
+    "order": Order.ASC,
+    "shards": 4,
+    "filters": ("country",),
+    "name": "Winter Cup",
+    "lateness_ms": 0,
+    "tiers": (Tier("gold", TierRule.TOP_N, 1),),
+}
+NOT_RULES = {
+    "id", "version", "has_events", "archived", "sealing_through", "seals_at_ms", "sealed_through", "owed_from",
+    "days_noted", "created_at_ms", "updated_at_ms",
+}  # fmt: skip
+
+
+def test_every_field_of_a_leaderboard_is_a_locked_rule_a_free_one_or_none() -> None:
+    assert set(LOCKED_RULES + FREE_RULES) == CHANGES.keys()
+    assert CHANGES.keys() | NOT_RULES == set(Leaderboard.__struct_fields__)
+
+
+@pytest.mark.parametrize("rule", CHANGES)
+def test_every_rule_may_change_before_the_first_event_and_each_change_is_a_version(rule: str) -> None:
+    wanted = replace(board(), **{rule: CHANGES[rule]}, updated_at_ms=5)
+
+    assert revise(board(), wanted) == (replace(wanted, version=2), rule in LOCKED_RULES)
+
+
+@pytest.mark.parametrize("rule", LOCKED_RULES)
+def test_a_locked_rule_stays_once_there_are_events(rule: str) -> None:
+    current = replace(board(), has_events=True)
+
+    with pytest.raises(LockedRule, match=r"^stays .+: cup has events$") as caught:
+        revise(current, replace(board(), **{rule: CHANGES[rule]}))
+    assert caught.value.field == rule
+
+
+@pytest.mark.parametrize("rule", FREE_RULES)
+def test_a_free_rule_changes_though_there_are_events_and_what_closing_wrote_stays(rule: str) -> None:
+    current = replace(board(), has_events=True, sealing_through=MONDAY, sealed_through=MONDAY, created_at_ms=3)
+    after, without_events_only = revise(current, replace(board(), **{rule: CHANGES[rule]}))
+
+    assert after == replace(current, **{rule: CHANGES[rule]}, version=2)
+    assert not without_events_only
+
+
+def test_a_put_of_the_same_rules_makes_no_version_unless_it_restores_the_leaderboard() -> None:
+    current, wanted = board(), replace(board(), updated_at_ms=5)
+
+    assert revise(current, wanted) == (current, False)
+    assert revise(archive(current, 4), wanted) == (replace(wanted, version=3), False)
+
+
+def test_an_archived_leaderboard_is_a_version_of_its_own() -> None:
+    assert archive(board(), 4) == replace(board(), archived=True, version=2, updated_at_ms=4)
