@@ -22,7 +22,10 @@ assembly = Assembly(settings.load())
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Make the files that are asked for. What has failed comes again, and what another process has, in case it dies."""
+    """Make the files of export jobs. A failed job is delivered again; so is one that another process runs: it may die.
+
+    Metrics: ExportedRows.
+    """
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event, _export, processor, context)
 
@@ -30,9 +33,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 def _export(record: SQSRecord) -> None:
     message = msgspec.json.decode(record.body, type=ExportMessage)
     try:
-        job = assembly.export_runs.run(message.leaderboard_id, message.export_id)
+        job = assembly.export_runner.run(message.leaderboard_id, message.export_id)
     except JobTaken:
-        logger.info("another process has the export", extra={"export": message.export_id})
+        logger.info("another process runs the export", extra={"export": message.export_id})
         raise
     except Exception:
         logger.exception("export failed", extra={"export": message.export_id})

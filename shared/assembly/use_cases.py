@@ -191,7 +191,7 @@ class Assembly(Parts):
         )
 
     @cached_property
-    def export_runs(self) -> "ExportRunner":
+    def export_runner(self) -> "ExportRunner":
         """Exports, as functions/export makes them."""
         from shared.exports.runner import ExportRunner  # noqa: PLC0415 - loads DuckDB
 

@@ -1,4 +1,4 @@
-"""An export job in the hands of this process, which says for it that it lives."""
+"""The heartbeat of an export job that this process runs."""
 
 from collections.abc import Callable
 from threading import Event, Lock, Thread
@@ -11,17 +11,16 @@ from shared.exports.table import Lines
 from shared.truth.commits import Unavailable
 from shared.truth.export_jobs import ExportJob, ExportJobs, JobTaken
 
-BEAT_EVERY_S: Final = 15
-"""How often a running job says that it lives: three times before it counts as dead (DEAD_AFTER_MS)."""
-LOOK_EVERY_LINES: Final = 1_000
-"""How often who reads looks whether the job is still his."""
+HEARTBEAT_EVERY_S: Final = 15
+"""How often a running job sends a heartbeat: three times before it counts as dead (DEAD_AFTER_MS)."""
+CHECK_EVERY_LINES: Final = 1_000
+"""After how many lines that are read it is checked that the job still belongs to this process."""
 
 
 class JobHeartbeat:
-    """Writes of a job; each fails once the job is another process's, or another job has taken its place.
+    """Writes a job's state; each write fails once another process has the job, or another job has replaced it.
 
-    Used as a context manager: inside it a thread says every BEAT_EVERY_S that the job lives, however long one step of
-    it takes.
+    Used as a context manager: inside it a thread sends a heartbeat every HEARTBEAT_EVERY_S, however long a step takes.
     """
 
     def __init__(self, jobs: ExportJobs, job: ExportJob, now_ms: Callable[[], int]) -> None:
@@ -31,7 +30,7 @@ class JobHeartbeat:
         self._lock = Lock()
         self._ended = Event()
         self._taken = Event()
-        self._thread = Thread(target=self._beat_on, name="beat", daemon=True)
+        self._thread = Thread(target=self._send_heartbeats, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -44,14 +43,14 @@ class JobHeartbeat:
         self._thread.join()
 
     def write(self, **changes: object) -> ExportJob:
-        """Change the job, and say that it lives.
+        """Change the job, and send a heartbeat.
 
         Raises:
-            JobTaken: if it is somebody else's.
-            Unavailable: if the registry is out of reach; it may have been written.
+            JobTaken: if another process has the job, or another job has replaced it.
+            Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
         """
         with self._lock:
-            job = replace(self.job, beat_at_ms=self._now_ms(), **changes)
+            job = replace(self.job, heartbeat_at_ms=self._now_ms(), **changes)
             try:
                 self._jobs.update(job, self.job)
             except JobTaken:
@@ -60,19 +59,19 @@ class JobHeartbeat:
             return job
 
     def check(self) -> None:
-        """Raises JobTaken if it is known that the job is somebody else's; asks nobody."""
+        """Raises JobTaken if a heartbeat has found that another process has the job; reads nothing."""
         if self._taken.is_set():
             raise JobTaken(self.job.id)
 
-    def living(self, lines: Lines) -> Lines:
-        """The lines, as long as the job is this process's. Raises JobTaken once it is not."""
+    def while_owned(self, lines: Lines) -> Lines:
+        """The lines, for as long as the job belongs to this process. Raises JobTaken once it does not."""
         for number, line in enumerate(lines):
-            if number % LOOK_EVERY_LINES == 0:
+            if number % CHECK_EVERY_LINES == 0:
                 self.check()
             yield line
 
     def _write_over_own(self, job: ExportJob) -> None:
-        """The job is not as it was read: an earlier write of ours may have been taken though its answer was lost."""
+        """The job is not as it was read: an earlier write of ours may have been stored though its answer was lost."""
         stored = self._jobs.job(job.leaderboard_id, job.id)
         if stored is None or stored.runner != job.runner:
             self._taken.set()
@@ -80,14 +79,14 @@ class JobHeartbeat:
         if stored != job:
             self._jobs.update(job, stored)
 
-    def _beat_on(self) -> None:
-        while not self._ended.wait(BEAT_EVERY_S):
+    def _send_heartbeats(self) -> None:
+        while not self._ended.wait(HEARTBEAT_EVERY_S):
             try:
                 self.write()
             except JobTaken:
                 self._taken.set()
                 return
             except Unavailable:
-                continue  # for as long as it lasts; then it counts as dead, as it should
-            except Exception:  # noqa: BLE001 - what is wrong here is wrong for the next write, too, which tells of it
+                continue  # if it lasts, the job counts as dead, as it should
+            except Exception:  # noqa: BLE001 - the next write of the job fails in the same way and raises it
                 return

@@ -1,4 +1,4 @@
-"""Exports asked for: whole rankings as files, made once for everybody who asks at a time."""
+"""Export jobs: requests for rankings as files. Requests for the same file share one job."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,13 +26,13 @@ from shared.truth.export_jobs import (
     JobTaken,
 )
 
-FRESH_MS: Final = 60_000
-"""How long a finished export of a window that still moves is given to who asks next."""
+REUSE_MS: Final = 60_000
+"""How long a finished export of a window that is not final is reused for further requests."""
 KEPT: Final = "finals/"
-"""Where exports of final windows are, beside their results: the bucket's lifecycle takes nothing away there, so that
-each is made once, and nobody ever gets other bytes from a later version of what writes them."""
-PASSING: Final = "exports/"
-"""Where all others are; the bucket's lifecycle takes them away after 30 days."""
+"""Folder of exports of final windows, beside their results. The bucket's lifecycle removes nothing there, so each is
+made once, and a later version of the code can't give a reader other bytes."""
+EXPIRING: Final = "exports/"
+"""Folder of all others; the bucket's lifecycle removes them after 30 days."""
 START_TRIES_MAX: Final = 3
 
 EXTENSIONS: Final = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
@@ -63,60 +63,60 @@ class Exports:
         self._queue = queue
         self._now_ms = now_ms
 
-    def ask(self, leaderboard: Leaderboard, window: Window, request: ExportRequest) -> ExportJob:
-        """The job that makes, or has made, this file: started if there is none.
+    def request(self, leaderboard: Leaderboard, window: Window, request: ExportRequest) -> ExportJob:
+        """The job that makes, or has made, this file; a new one is started if there is none.
 
         Raises:
             UnknownTier: if the window is not ranked with the tier that the request names: by its result's rules if it
                 is final, by the leaderboard's if not.
-            Unavailable: if the registry is out of reach.
-            QueueUnavailable: if a new job could not be queued; the next ask starts another.
+            Unavailable: if DynamoDB throttles or is out of reach.
+            QueueUnavailable: if a new job could not be queued; the next request starts another.
         """
         for _ in range(START_TRIES_MAX):
             now_ms = self._now_ms()
             latest = self._jobs.latest(leaderboard.id, request)
-            # as it is now: a file of the version before, if that is remembered, is not what a result says any more
+            # read, not cached: a file of an earlier version is not the result any more
             result = self._results.latest(leaderboard, window)
             check_tier(leaderboard if result is None else result.rules, request.part.tier)
             if latest is not None and _is_current(latest, now_ms, result):
-                return self._shown(latest)
+                return self._with_links(latest)
             job = _new_job(leaderboard, request, result, latest, now_ms)
             try:
                 self._jobs.start(job, instead_of=latest)
             except JobTaken:
-                continue  # somebody else asked at the same time: theirs is ours, too
+                continue  # another caller has started one at the same time: share it
             if job.state is ExportState.QUEUED:
                 self._enqueue(job)
-            return self._shown(job)
-        raise Unavailable("others start this export again and again")
+            return self._with_links(job)
+        raise Unavailable("other requests kept starting this export")
 
     def job(self, leaderboard_id: str, export_id: str) -> ExportJob | None:
-        """A job by its id: with a presigned URL if it is done, as failed if nobody is at work on it any more.
+        """A job by its id: with a presigned URL if it is done, as failed if its process has died.
 
         Raises:
-            Unavailable: as above.
+            Unavailable: if DynamoDB throttles or is out of reach.
         """
         job = self._jobs.job(leaderboard_id, export_id)
-        return None if job is None else self._shown(job)
+        return None if job is None else self._with_links(job)
 
     def _enqueue(self, job: ExportJob) -> None:
         try:
             self._queue.send([msgspec.json.encode(ExportMessage(job.leaderboard_id, job.id))])
         except QueueUnavailable:
-            with suppress(JobTaken):  # the queue took it all the same, and somebody is at work on it
-                self._jobs.update(replace(job, state=ExportState.FAILED, error="the queue did not take it"), job)
+            with suppress(JobTaken):  # the queue has it all the same, and a process runs it
+                self._jobs.update(replace(job, state=ExportState.FAILED, error="it could not be queued"), job)
             raise
-        # it may have been taken from the queue already; and who asks in a minute at worst starts another one
+        # a process may have it already; if this is not stored, a request in a minute starts another job at worst
         with suppress(JobTaken, Unavailable):
             self._jobs.update(replace(job, is_sent=True), job)
 
-    def _shown(self, job: ExportJob) -> ExportJob:
+    def _with_links(self, job: ExportJob) -> ExportJob:
         if job.state is ExportState.DONE:
             keys = job.object_key, manifest_key(job.object_key)
             url, manifest_url = (self._downloads.url(job.leaderboard_id, key) for key in keys)
             return replace(job, url=url, manifest_url=manifest_url)
         if job.state is not ExportState.FAILED and not job.is_alive(self._now_ms()):
-            return replace(job, state=ExportState.FAILED, error="nobody is at work on it any more; ask for it again")
+            return replace(job, state=ExportState.FAILED, error="its process has died; request it again")
         return job
 
 
@@ -124,7 +124,7 @@ def _is_current(job: ExportJob, now_ms: int, result: Result | None) -> bool:
     if job.result_version != _version(result):
         return False
     if job.state is ExportState.DONE:
-        return (result is not None and job.object_key.startswith(KEPT)) or now_ms - job.beat_at_ms < FRESH_MS
+        return (result is not None and job.object_key.startswith(KEPT)) or now_ms - job.heartbeat_at_ms < REUSE_MS
     return job.is_alive(now_ms)
 
 
@@ -137,21 +137,21 @@ def _new_job(
 ) -> ExportJob:
     name = f"{request.window_id}-{request.digest}-{now_ms}"
     of_window = f"{leaderboard.id}/{request.window_id}"
-    folder = f"{PASSING}{of_window}" if result is None else f"{KEPT}{of_window}/exports"
+    folder = f"{EXPIRING}{of_window}" if result is None else f"{KEPT}{of_window}/exports"
     job = ExportJob(
         id=name,
         leaderboard_id=leaderboard.id,
         request=request,
         object_key=f"{folder}/{name}.{extension(request)}",
         created_at_ms=now_ms,
-        beat_at_ms=now_ms,
+        heartbeat_at_ms=now_ms,
         final=result is not None,
         result_version=_version(result),
         abandoned=() if before is None or before.state is ExportState.DONE else before.with_abandoned,
     )
     if result is None or request != ExportRequest(request.window_id):
         return job
-    final = result.final  # the file is there already: it is the result itself
+    final = result.final  # the file exists already: it is the result itself
     return replace(
         job,
         object_key=final.object_key,

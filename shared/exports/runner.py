@@ -1,4 +1,16 @@
-"""Exports made: folded and sorted from the truth in a file, checked, uploaded with their manifest."""
+"""Runs an export job: from the truth, through DuckDB, to a file in S3 with a manifest.
+
+1. Claim the job: it is `running` now, with this process as its runner, whose heartbeat keeps it.
+2. Remove what earlier attempts abandoned in S3.
+3. Determine what the file is made of: the rules, the disqualified players and, of a final window, its result.
+4. Fold and rank the window in DuckDB. Of a final window, check that players and points are those of its result.
+5. Write the selected entries to a local file.
+6. Upload the file, then its manifest.
+7. Mark the job as done. Only from now on it has a URL.
+
+Each attempt has an object of its own. If it ends early, it removes that object and marks the job as failed; if another
+process has claimed the job, it only removes the object.
+"""
 
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -38,7 +50,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 READ_BYTES: Final = 8 * 1024 * 1024
-"""What is read of the file before the job's progress is written."""
+"""How much of the file is uploaded between two writes of the job's progress."""
 
 CONTENT_TYPES: Final = {
     ExportFormat.CSV: "text/csv; charset=utf-8",
@@ -49,25 +61,25 @@ COMPRESSED_TYPES: Final = {Compression.GZIP: "application/gzip", Compression.ZST
 
 
 class StillRunning(JobTaken):
-    """Another process has the job; if that one has died, a later try takes over."""
+    """Another process runs the job; if that one has died, a later attempt takes over."""
 
 
 class Contradiction(Exception):
-    """The export of a final window is not what its result says."""
+    """The export of a final window differs from its result."""
 
 
 class Outdated(Exception):
-    """What was asked for is not there any more: another version of the result has followed, the leaderboard is gone."""
+    """What was requested is gone: a later version of the result has replaced it, or the leaderboard is deleted."""
 
 
 class _Source(Struct, frozen=True):
-    """What a file is made of: a window, the rules that it is ranked by, and who is not in it."""
+    """What a file is made of: a window, the rules that rank it, and who is disqualified."""
 
     window: Window
     board: Leaderboard
     out: Disqualified
     result: Result | None = None
-    """If the file is of that, and not of the window as it is now."""
+    """Of a final window; None if the file shows the window as it is now."""
 
 
 class ExportRunner:
@@ -100,63 +112,63 @@ class ExportRunner:
         """Make the file of a job, unless that is done already.
 
         Returns:
-            The job as it ended, also as failed if nothing would be otherwise at another try; None if there is none of
-            this id.
+            The job as it ended, also as failed if another attempt would fail, too; None if there is no such job.
 
         Raises:
-            StillRunning: if another process has it, or another job has taken its place.
-            Exception: whatever else ended it. The job has failed, says so, and is tried again when it is run again.
+            StillRunning: if another process runs it, or another job has replaced it.
+            Exception: any other error that ended it. The job is stored as failed; running it again tries again.
         """
         job = self._jobs.job(leaderboard_id, export_id)
         if job is None or job.state is ExportState.DONE or (job.state is ExportState.FAILED and not job.tries_again):
             return job
         if job.state is ExportState.RUNNING and job.is_alive(self._now_ms()):
             raise StillRunning(job.id)
-        run = JobHeartbeat(self._jobs, job, self._now_ms)
+        heartbeat = JobHeartbeat(self._jobs, job, self._now_ms)
         try:
-            self._take(run)
-            with run:
-                return self._make(run)
+            self._claim(heartbeat)
+            with heartbeat:
+                return self._make(heartbeat)
         except JobTaken as error:
-            self._leave(run.job)
+            self._abandon(heartbeat.job)
             raise StillRunning(job.id) from error
         except Exception as error:
-            refused = isinstance(error, Outdated | UnknownTier)
-            failed = self._fail(run, error, tries_again=not refused)
-            if refused:
+            lasting = isinstance(error, Outdated | UnknownTier)
+            failed = self._fail(heartbeat, error, tries_again=not lasting)
+            if lasting:
                 return failed
             raise
 
-    def _take(self, run: JobHeartbeat) -> None:
-        """Make the job this process's. What others have begun is theirs: each try has an object of its own."""
-        job, token = run.job, self._new_token()
-        fresh: dict[str, Any] = {"rows_written": 0, "error": None, "tries_again": False}
+    def _claim(self, heartbeat: JobHeartbeat) -> None:
+        """Step 1. An attempt after another one writes to another object, since the other process may still run."""
+        job, token = heartbeat.job, self._new_token()
+        first: dict[str, Any] = {"rows_written": 0, "error": None, "tries_again": False}
         if job.state is not ExportState.QUEUED:
             folder, _, name = job.object_key.rpartition("/")
-            fresh["object_key"] = f"{folder}/{token}/{name}"
-            fresh["abandoned"] = job.with_abandoned
-        run.write(state=ExportState.RUNNING, runner=token, **fresh)
+            first["object_key"] = f"{folder}/{token}/{name}"
+            first["abandoned"] = job.with_abandoned
+        heartbeat.write(state=ExportState.RUNNING, runner=token, **first)
 
-    def _make(self, run: JobHeartbeat) -> ExportJob:
-        created_at_ms, window = self._now_ms(), parse_id(run.job.request.window_id)
-        for key in run.job.abandoned:
-            remove(self._s3, self._bucket, key)
-        source = self._source(run.job, window)
+    def _make(self, heartbeat: JobHeartbeat) -> ExportJob:
+        """Steps 2 to 7."""
+        created_at_ms, window = self._now_ms(), parse_id(heartbeat.job.request.window_id)
+        for key in heartbeat.job.abandoned:
+            remove(self._s3, self._bucket, key)  # step 2
+        source = self._source(heartbeat.job, window)
         with scratch() as directory:
             file = directory / "export"
-            rows, players, points = self._write(run, source, file)
-            upload = self._upload(run, file, rows)
-        Manifest(
+            rows, players, points = self._write(heartbeat, source, file)
+            upload = self._upload(heartbeat, file, rows)
+        Manifest(  # step 6
             leaderboard_id=source.board.id,
             window=describe(window),
             status=window.status(created_at_ms, final=source.result is not None),
             rules_version=source.board.version,
-            result_version=run.job.result_version,
+            result_version=heartbeat.job.result_version,
             audit_sequence=source.out.audit_sequence,
-            format=run.job.request.format,
-            compression=run.job.request.compression,
-            part=run.job.request.part,
-            object=run.job.object_key,
+            format=heartbeat.job.request.format,
+            compression=heartbeat.job.request.compression,
+            part=heartbeat.job.request.part,
+            object=heartbeat.job.object_key,
             rows=rows,
             players=players,
             sum_of_points=str(points),
@@ -165,57 +177,59 @@ class ExportRunner:
             code_version=code_version(),
             created_at=format_instant(created_at_ms),
         ).put(self._s3, self._bucket)
-        return run.write(state=ExportState.DONE, rows_written=rows, sha256=upload.sha256)
+        return heartbeat.write(state=ExportState.DONE, rows_written=rows, sha256=upload.sha256)  # step 7
 
     def _source(self, job: ExportJob, window: Window) -> _Source:
+        """Step 3."""
         leaderboard = self._leaderboards.read(job.leaderboard_id)
         if leaderboard is None:
             raise Outdated("the leaderboard is gone")
         if not job.final:
             return _Source(window, leaderboard, self._disqualified_players.now(leaderboard.id))
-        result = self._results.latest(leaderboard, window)  # one that was kept may be the version before
+        result = self._results.latest(leaderboard, window)  # a cached one may be an earlier version
         if result is None or result.final.version != job.result_version:
-            raise Outdated(f"another version of the result has followed {job.result_version}; ask for it again")
+            raise Outdated(f"version {job.result_version} of the result has been replaced; request the export again")
         out = self._disqualified_players.as_of(leaderboard.id, result.final.audit_sequence)
         return _Source(window, result.rules, out, result)
 
-    def _write(self, run: JobHeartbeat, source: _Source, file: Path) -> tuple[int, int, int]:
-        """Write the file; returns its rows, the window's players, and the sum of the rows' points."""
-        board, window, out, request = source.board, source.window, source.out, run.job.request
+    def _write(self, heartbeat: JobHeartbeat, source: _Source, file: Path) -> tuple[int, int, int]:
+        """Steps 4 and 5; returns the file's rows, the window's players, and the sum of the rows' points."""
+        board, window, out, request = source.board, source.window, source.out, heartbeat.job.request
         with closing(self._reads.buckets(board, [Day(bucket) for bucket in window.buckets])) as standings:
-            lines = run.living(eligible(standings, out))
+            lines = heartbeat.while_owned(eligible(standings, out))
             with RankedTable(board, lines, file.parent) as table:
-                run.check()
+                heartbeat.check()
                 _check(source.result, table)
                 rows, points = table.selected(request.part)
-                run.write(rows=rows)
+                heartbeat.write(rows=rows)
                 table.write(file, request.format, request.compression, request.part)
-                run.check()
+                heartbeat.check()
                 return rows, table.rows, points
 
-    def _upload(self, run: JobHeartbeat, file: Path, rows: int) -> Upload:
-        request, size = run.job.request, max(1, file.stat().st_size)
+    def _upload(self, heartbeat: JobHeartbeat, file: Path, rows: int) -> Upload:
+        """Step 6: the file."""
+        request, size = heartbeat.job.request, max(1, file.stat().st_size)
         kind = CONTENT_TYPES[request.format]
         if request.format is not ExportFormat.PARQUET:
             kind = COMPRESSED_TYPES.get(request.compression, kind)
-        with file.open("rb") as content, Upload(self._s3, self._bucket, run.job.object_key, kind) as upload:
+        with file.open("rb") as content, Upload(self._s3, self._bucket, heartbeat.job.object_key, kind) as upload:
             while data := content.read(READ_BYTES):
                 upload.write(data)
-                run.write(rows_written=rows * upload.bytes // size)
+                heartbeat.write(rows_written=rows * upload.bytes // size)
             upload.finish()
         return upload
 
-    def _fail(self, run: JobHeartbeat, error: Exception, *, tries_again: bool) -> ExportJob | None:
-        """Write that the job has failed; then nobody will be given what it may have uploaded, and that goes."""
+    def _fail(self, heartbeat: JobHeartbeat, error: Exception, *, tries_again: bool) -> ExportJob | None:
+        """Mark the job as failed, then remove what it may have uploaded: no URL of it will be given out."""
         try:
-            failed = run.write(state=ExportState.FAILED, error=_told(error), tries_again=tries_again)
+            failed = heartbeat.write(state=ExportState.FAILED, error=_reason(error), tries_again=tries_again)
         except (JobTaken, Unavailable):
-            return self._leave(run.job)
+            return self._abandon(heartbeat.job)
         self._remove(failed.object_key)
         return failed
 
-    def _leave(self, job: ExportJob) -> ExportJob | None:
-        """Take away what was uploaded in vain: the job is given up, or it is another try that makes its file."""
+    def _abandon(self, job: ExportJob) -> ExportJob | None:
+        """Remove this attempt's object if another attempt or job makes the file."""
         with suppress(Unavailable):
             stored = self._jobs.job(job.leaderboard_id, job.id)
             if stored is not None and (
@@ -226,27 +240,27 @@ class ExportRunner:
         return None
 
     def _remove(self, key: str) -> None:
-        with suppress(ClientError, BotoCoreError):  # the next ask's job tries again, see `abandoned`
+        with suppress(ClientError, BotoCoreError):  # the next job tries again, see `abandoned`
             remove(self._s3, self._bucket, key)
 
 
 def _check(result: Result | None, table: RankedTable) -> None:
-    """Raises Contradiction if a final window does not add up to its result."""
+    """Raises Contradiction if players or points of a final window differ from its result."""
     if result is None:
         return
-    said, found = (result.final.players, result.final.sum_of_points), (table.rows, str(table.sum_of_points))
-    if said != found:
-        raise Contradiction(f"players and points are {found} in the truth and {said} in the result")
+    expected, found = (result.final.players, result.final.sum_of_points), (table.rows, str(table.sum_of_points))
+    if found != expected:
+        raise Contradiction(f"players and points are {found} in the truth and {expected} in the result")
 
 
-def _told(error: Exception) -> str:
-    """Why a job has failed, in words for who asked; the error itself is in the log."""
+def _reason(error: Exception) -> str:
+    """Why a job has failed, for the caller; the error itself is in the log."""
     match error:
         case Outdated() | UnknownTier() | Contradiction():
             return str(error)
         case ClientError() | BotoCoreError() | Unavailable():
-            return "a service that it takes was out of reach"
+            return "a service that the export needs was out of reach"
         case MemoryError() | OSError() | duckdb.OutOfMemoryException() | duckdb.IOException():
             return "there was not enough memory or disk"
         case _:
-            return "something went wrong on our side"
+            return "an internal error occurred"

@@ -1,4 +1,4 @@
-"""Export jobs in the registry table: one under way for each request, whoever asks."""
+"""Export jobs in the registry table: one under way for each request."""
 
 from enum import StrEnum
 from hashlib import sha256
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 DEAD_AFTER_MS: Final = 60_000
-"""A running job that has not said so for this long has died with its process, and so has who was to queue one."""
+"""A running job without a heartbeat for this long has died with its process; so has a job that was not queued in it."""
 QUEUED_MS: Final = 8 * 3_600_000
-"""How long a queued job may wait for its turn: five tries, 90 minutes apart, are the most that its message takes before
-it is a dead letter (template.yaml). Behind a backlog nobody starts another one of it."""
+"""How long a queued job may wait: its message is delivered at most five times, 90 minutes apart, before it is a dead
+letter (template.yaml). Until then no other job replaces it."""
 ABANDONED_MAX: Final = 100
 """Keys that a job is to clean up after, some 100 bytes each. So many in a row come to nothing only if all do."""
 
@@ -63,7 +63,7 @@ class ExportRequest(Struct, frozen=True):
 
 
 class ExportState(StrEnum):
-    """A job is queued, then running, then done or failed. After a failed one the next ask starts another."""
+    """A job is queued, then running, then done or failed. After a failed one the next request starts another."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -80,8 +80,8 @@ class ExportJob(Struct, frozen=True, kw_only=True):
     object_key: str
     created_at_ms: int
     state: ExportState = ExportState.QUEUED
-    beat_at_ms: int = 0
-    """When it was last heard of."""
+    heartbeat_at_ms: int = 0
+    """When its last heartbeat was."""
     is_sent: bool = False
     """Whether its message is on the queue."""
     runner: str = ""
@@ -94,7 +94,7 @@ class ExportJob(Struct, frozen=True, kw_only=True):
     """Which version of it; 0 while there is none."""
     sha256: str | None = None
     error: str | None = None
-    """Why it failed, in words for who asked."""
+    """Why it failed, for the caller."""
     tries_again: bool = False
     """Whether its message makes a failed one run again; not once another job has taken its place."""
     abandoned: tuple[str, ...] = ()
@@ -113,11 +113,11 @@ class ExportJob(Struct, frozen=True, kw_only=True):
         if self.state not in (ExportState.QUEUED, ExportState.RUNNING):
             return False
         waits = self.state is ExportState.QUEUED and self.is_sent
-        return now_ms - self.beat_at_ms < (QUEUED_MS if waits else DEAD_AFTER_MS)
+        return now_ms - self.heartbeat_at_ms < (QUEUED_MS if waits else DEAD_AFTER_MS)
 
 
 class JobTaken(Exception):
-    """Somebody else has the job, or the place of the request, since it was read."""
+    """Another process has the job, or another job is the request's latest, since it was read."""
 
 
 class ExportJobs:
@@ -214,12 +214,12 @@ def _given_up(job: ExportJob, now_ms: int) -> ExportJob:
         job,
         state=ExportState.FAILED,
         runner="",
-        beat_at_ms=now_ms,
+        heartbeat_at_ms=now_ms,
         tries_again=False,
-        error=job.error or "its process ended before it; another job has taken its place",
+        error=job.error or "its process has died; another job has replaced it",
     )
 
 
 def _version(job: ExportJob) -> str:
     """What tells two states of a job apart."""
-    return f"{job.state}:{job.runner}:{job.beat_at_ms}:{job.rows_written}"
+    return f"{job.state}:{job.runner}:{job.heartbeat_at_ms}:{job.rows_written}"

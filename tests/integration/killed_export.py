@@ -27,7 +27,7 @@ def main(leaderboard_id: str, export_id: str, request: int, part_bytes: int) -> 
             os.kill(os.getpid(), signal.SIGKILL)
 
     assembly.s3.meta.events.register("before-call.s3", count)
-    assembly.export_runs.run(leaderboard_id, export_id)
+    assembly.export_runner.run(leaderboard_id, export_id)
 
 
 if __name__ == "__main__":

@@ -146,8 +146,8 @@ class Board:
 
     def export(self, export_format: ExportFormat = ExportFormat.CSV) -> ExportJob:
         """An export of the week, made anew unless a file of it is there that is good for who asks now."""
-        job = self.assembly.exports.ask(self.leaderboard, WEEK, ExportRequest(WEEK.id, export_format))
-        done = self.assembly.export_runs.run(self.id, job.id)
+        job = self.assembly.exports.request(self.leaderboard, WEEK, ExportRequest(WEEK.id, export_format))
+        done = self.assembly.export_runner.run(self.id, job.id)
         assert done is not None
         assert (done.state, done.error) == (ExportState.DONE, None)
         assert done.rows_written == self.players

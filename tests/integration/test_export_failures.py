@@ -23,7 +23,7 @@ from shared.assembly import Assembly
 from shared.domain.calendar import ALL_TIME_BUCKET
 from shared.domain.standings import Standing
 from shared.exports import heartbeat as running_jobs
-from shared.exports.jobs import FRESH_MS
+from shared.exports.jobs import REUSE_MS
 from shared.exports.runner import Contradiction, StillRunning
 from shared.exports.table import RankedTable
 from shared.files import upload as uploads
@@ -154,7 +154,7 @@ def test_a_running_job_says_so_however_long_a_step_of_it_takes(bench: Bench, mon
     def slow(*of: Any) -> Iterator[Any]:
         for _ in range(3):
             bench.now_ms += DEAD_AFTER_MS - 1
-            until(lambda: bench.stored(job).beat_at_ms == bench.now_ms, "the job says that it lives")
+            until(lambda: bench.stored(job).heartbeat_at_ms == bench.now_ms, "the job says that it lives")
         bench.now_ms += DEAD_AFTER_MS - 1
         assert bench.ask().id == job.id
         with pytest.raises(StillRunning):
@@ -162,7 +162,7 @@ def test_a_running_job_says_so_however_long_a_step_of_it_takes(bench: Bench, mon
         yield from read(*of)
 
     bench.source = slow
-    monkeypatch.setattr(running_jobs, "BEAT_EVERY_S", 0.01)
+    monkeypatch.setattr(running_jobs, "HEARTBEAT_EVERY_S", 0.01)
 
     assert bench.run(job).state is ExportState.DONE
 
@@ -178,12 +178,12 @@ def test_a_run_ends_once_another_job_has_taken_the_place_of_its_own(
         yield ALL_TIME_BUCKET, "u0", Standing(1, 1, 1)
         bench.now_ms += DEAD_AFTER_MS
         others.append(bench.ask())
-        monkeypatch.setattr(running_jobs, "BEAT_EVERY_S", 0.01)
+        monkeypatch.setattr(running_jobs, "HEARTBEAT_EVERY_S", 0.01)
         for number in count(1):
             yield ALL_TIME_BUCKET, f"u{number}", Standing(1, 1, 1)
 
     bench.source = endless
-    monkeypatch.setattr(running_jobs, "BEAT_EVERY_S", 0.2)
+    monkeypatch.setattr(running_jobs, "HEARTBEAT_EVERY_S", 0.2)
     with pytest.raises(StillRunning):
         bench.run(job)
 
@@ -254,10 +254,10 @@ def test_a_job_whose_process_is_dead_is_shown_as_failed_until_it_is_resumed(benc
         (OSError(errno.ENOSPC, "/tmp/secret"), "there was not enough memory or disk"),
         (MemoryError("secret"), "there was not enough memory or disk"),
         (duckdb.OutOfMemoryException("secret"), "there was not enough memory or disk"),
-        (duckdb.ConversionException("secret"), "something went wrong on our side"),
-        (ZeroDivisionError("secret"), "something went wrong on our side"),
-        (EndpointConnectionError(endpoint_url="secret"), "a service that it takes was out of reach"),
-        (Unavailable("secret"), "a service that it takes was out of reach"),
+        (duckdb.ConversionException("secret"), "an internal error occurred"),
+        (ZeroDivisionError("secret"), "an internal error occurred"),
+        (EndpointConnectionError(endpoint_url="secret"), "a service that the export needs was out of reach"),
+        (Unavailable("secret"), "a service that the export needs was out of reach"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -347,7 +347,7 @@ def test_what_is_left_of_several_jobs_in_a_row_goes_with_the_first_that_is_done(
 
     assert bench.uploads() == []
     assert sorted(bench.objects()) == [done.object_key, manifest_key(done.object_key)]
-    bench.now_ms += FRESH_MS
+    bench.now_ms += REUSE_MS
     assert bench.ask().abandoned == ()
 
 
@@ -370,7 +370,7 @@ def test_an_exporter_killed_before_any_request_leaves_nothing_once_the_next_is_d
     finished = {expected.object_key}
     killed = 0
     for request in count(1):
-        bench.now_ms += FRESH_MS
+        bench.now_ms += REUSE_MS
         job = bench.ask()
         command = [sys.executable, "-m", "tests.integration.killed_export", bench.leaderboard.id, job.id]
         ended = subprocess.run([*command, str(request), "3000"], check=False)
@@ -381,7 +381,7 @@ def test_an_exporter_killed_before_any_request_leaves_nothing_once_the_next_is_d
         killed += 1
         left = bench.stored(job)
         assert left.state is ExportState.RUNNING
-        bench.now_ms = left.beat_at_ms + DEAD_AFTER_MS
+        bench.now_ms = left.heartbeat_at_ms + DEAD_AFTER_MS
         following = job if next_is == "its message again" else bench.ask()
         assert (following.id == job.id) == (next_is == "its message again")
         done = bench.run(following)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.calendar import ALL_TIME
 from shared.domain.tiers import Tier, TierRule
-from shared.exports.jobs import FRESH_MS
+from shared.exports.jobs import REUSE_MS
 from shared.files import upload as uploads
 from shared.files.manifest import manifest_key
 from shared.reads.rankings import UnknownTier
@@ -61,7 +61,7 @@ def test_a_large_file_goes_up_in_parts_and_is_the_same(bench: Bench, monkeypatch
     bench.fill(200)
     whole = bench.run(bench.ask())
     monkeypatch.setattr(uploads, "PART_BYTES", 1_000)
-    bench.now_ms += FRESH_MS
+    bench.now_ms += REUSE_MS
 
     parts = bench.run(bench.ask())
 
@@ -77,7 +77,7 @@ def test_everybody_who_asks_at_a_time_gets_one_job(bench: Bench) -> None:
     assert bench.ask().id == first.id
 
     done = bench.run(first)
-    bench.now_ms += FRESH_MS - 1
+    bench.now_ms += REUSE_MS - 1
     again = bench.ask()
     assert (again.id, again.state) == (done.id, ExportState.DONE)
     assert again.url is not None

@@ -241,7 +241,7 @@ def test_a_message_that_cannot_be_read_fails_alone(redis: Redis, repair: Any, le
 
 def test_an_export_that_was_asked_for_is_made(load: Any, leaderboard: Leaderboard) -> None:
     export = load("export")
-    job = export.assembly.exports.ask(leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id))
+    job = export.assembly.exports.request(leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id))
     event = sample("export-job", leaderboard.id)
     event["Records"][0]["body"] = event["Records"][0]["body"].replace("all-time-csv-1795430507000", job.id)
 
@@ -253,7 +253,7 @@ def test_an_export_that_was_asked_for_is_made(load: Any, leaderboard: Leaderboar
 
 def test_an_export_that_fails_comes_again(load: Any, leaderboard: Leaderboard, monkeypatch: pytest.MonkeyPatch) -> None:
     export = load("export")
-    job = export.assembly.exports.ask(leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id, ExportFormat.PARQUET))
+    job = export.assembly.exports.request(leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id, ExportFormat.PARQUET))
     event = sample("export-job", leaderboard.id)
     event["Records"][0]["body"] = event["Records"][0]["body"].replace("all-time-csv-1795430507000", job.id)
     with monkeypatch.context() as patch:

@@ -154,7 +154,7 @@ def schema(assembly: Assembly) -> Any:
 def export_id(assembly: Assembly) -> str:
     board = assembly.registry.leaderboard(BOARD)
     assert board is not None
-    return assembly.exports.ask(board, ALL_TIME, ExportRequest(ALL_TIME.id)).id
+    return assembly.exports.request(board, ALL_TIME, ExportRequest(ALL_TIME.id)).id
 
 
 @pytest.fixture(scope="module")

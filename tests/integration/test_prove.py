@@ -94,7 +94,7 @@ def exported(
     )
 
     def export(window: Window = ALL_TIME, **asked: Any) -> tuple[Path, Path]:
-        job = runs.run(board.id, exports.ask(board, window, ExportRequest(window.id, **asked)).id)
+        job = runs.run(board.id, exports.request(board, window, ExportRequest(window.id, **asked)).id)
         assert job is not None
         assert job.state is ExportState.DONE
         file, manifest = tmp_path / "export", tmp_path / "manifest"

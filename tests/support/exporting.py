@@ -12,7 +12,7 @@ from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
-from shared.exports.jobs import KEPT, PASSING, Exports
+from shared.exports.jobs import EXPIRING, KEPT, Exports
 from shared.exports.runner import ExportRunner
 from shared.files.links import Downloads
 from shared.lookups.results import Result
@@ -101,7 +101,7 @@ class Bench:
             assert self.commits.commit(group) == []
 
     def ask(self, **request: Any) -> ExportJob:
-        return self.exports.ask(self.leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id, **request))
+        return self.exports.request(self.leaderboard, ALL_TIME, ExportRequest(ALL_TIME.id, **request))
 
     def run(self, job: ExportJob) -> ExportJob:
         ended = self.runs.run(self.leaderboard.id, job.id)
@@ -119,7 +119,7 @@ class Bench:
         return found
 
     def objects(self) -> list[str]:
-        folders = [f"{PASSING}{self.leaderboard.id}/", f"{KEPT}{self.leaderboard.id}/{ALL_TIME.id}/exports/"]
+        folders = [f"{EXPIRING}{self.leaderboard.id}/", f"{KEPT}{self.leaderboard.id}/{ALL_TIME.id}/exports/"]
         pages = [self.aws.s3.list_objects_v2(Bucket=BUCKET, Prefix=folder) for folder in folders]
         return [one["Key"] for page in pages for one in page.get("Contents", [])]
 

@@ -685,8 +685,8 @@ MUTATIONS = (
     Mutation(
         "exports hold the disqualified",
         "shared/exports/runner.py",
-        "lines = run.living(eligible(standings, out))",
-        "lines = run.living(standings)",
+        "lines = heartbeat.while_owned(eligible(standings, out))",
+        "lines = heartbeat.while_owned(standings)",
         EXPORTS,
     ),
     Mutation(

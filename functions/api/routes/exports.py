@@ -39,7 +39,7 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         query = read_query(request, ExportQuery)
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
-        job = assembly.exports.ask(leaderboard, window, _to_request(window, query))
+        job = assembly.exports.request(leaderboard, window, _to_request(window, query))
         headers: dict[str, str] = {}
         wait_ms = willing_ms(request)
         if wait_ms is not None:

@@ -173,7 +173,7 @@ class Api:
             rebuild_requests=SimpleNamespace(request=lambda leaderboard, window: self.ordered.append(leaderboard.id)),
             on_demand_builds=SimpleNamespace(build_for_reader=self._keep),
             exports=SimpleNamespace(
-                ask=lambda leaderboard, window, format: self.jobs["asked"],
+                request=lambda leaderboard, window, format: self.jobs["asked"],
                 job=lambda leaderboard_id, export_id: self.jobs.get(export_id),
             ),
         )

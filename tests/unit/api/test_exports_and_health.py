@@ -118,7 +118,7 @@ def test_a_tier_that_the_window_is_not_ranked_with_is_422(api: Api) -> None:
     def refuse(*_: Any) -> None:
         raise UnknownTier("cup has no such tier")
 
-    api.parts.exports.ask = refuse
+    api.parts.exports.request = refuse
     answer = api.get("/leaderboards/cup/export", tier="platinum")
     assert (answer.status, answer.errors) == (422, {"tier": "cup has no such tier"})
 
@@ -145,7 +145,7 @@ def test_what_is_to_be_exported_is_taken_as_it_was_asked(api: Api, query: str, r
         asked.append(one)
         return job()
 
-    api.parts.exports.ask = ask
+    api.parts.exports.request = ask
     assert api.call("GET", "/leaderboards/cup/export", query).status == 202
     assert asked == [request_]
 
