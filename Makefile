@@ -86,7 +86,7 @@ check: $(STAMPS)/venv ## Lint, formatting, types, import directions, retired wor
 			--requirement requirements.lock; \
 	else echo "audit of dependencies skipped: AUDIT=no, or $(ADVISORIES) can't be reached"; fi
 
-format: $(STAMPS)/venv ## Format the code and mend what the linter can mend
+format: $(STAMPS)/venv ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

@@ -122,7 +122,7 @@ COUNTERS: Final = """\
 far it is settled, in the same write. They tell how things go; the ledger is the account. Each record counts once, in
 the call that records its partition as settled past it, as what it was in that call: an event that a call applied before
 it crashed is a duplicate in the next. Records that have to come again are not counted yet. Those of a call that could
-not record how far it came, because DynamoDB was out of reach, may never be. What is mended may count twice after a
+not record how far it came, because DynamoDB was out of reach, may never be. Repaired entries may count twice after a
 timeout. Counters never go back, not even with a new version.
 
 *Lag* is looked at once a minute; `time() - leaderboards_partition_lag_timestamp_seconds` is its age. Not every offset

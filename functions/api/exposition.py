@@ -118,10 +118,12 @@ def _of_noted(noted: Noted) -> Iterator[Metric]:
         looked.add_metric([noted.topic], noted.lag.at_ms / 1000)
         for partition, records in noted.lag.records.items():
             lag.add_metric([noted.topic, str(partition)], records)
-    mended = CounterMetricFamily(
-        "leaderboards_parts_mended", "Parts of live windows that were older than the truth, and mended", noted.mended
+    repaired = CounterMetricFamily(
+        "leaderboards_entries_repaired",
+        "Entries of the cache that differed from the truth and were repaired",
+        noted.repaired,
     )
-    yield from (lag, looked, mended)
+    yield from (lag, looked, repaired)
 
 
 def _of_leaderboards(truth: TruthGauges) -> Iterator[Metric]:

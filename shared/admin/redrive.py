@@ -1,4 +1,4 @@
-"""Send dead letters back to the topic, once what was wrong is mended."""
+"""Send dead letters back to the topic, once the cause of their rejection is corrected."""
 
 from collections.abc import Callable, Iterator
 from typing import Final

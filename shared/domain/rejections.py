@@ -8,7 +8,7 @@ DETAIL_CHARACTERS_MAX: Final = 500
 
 
 class Reason(StrEnum):
-    """Reason codes of the dead-letter queue. All of them are the sender's to mend; none passes by itself."""
+    """Reason codes of the dead-letter queue. The sender has to correct all of them; none passes by itself."""
 
     MALFORMED = "malformed"
     """The value is not a JSON object in UTF-8."""
@@ -30,7 +30,7 @@ class Reason(StrEnum):
 
 
 class Rejection(Exception):
-    """Raised where a rule refuses an event. `detail` names the field or the figures, for the person who mends it."""
+    """Raised where a rule refuses an event. `detail` names the field or the figures, for the person who corrects it."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

@@ -34,7 +34,7 @@ class Noted(Struct, frozen=True):
     """All that was left."""
 
     topic: str
-    mended: int
+    repaired: int
     """Parts of live windows that were older than the truth and brought up to it, since counting began."""
     lag: TopicLag | None
     """As of the last look; None before the first."""
@@ -74,7 +74,7 @@ class FunctionCounters:
             )
 
     def count_repaired(self, count: int) -> None:
-        """Count parts of windows that were mended. A request that is repeated after a timeout may count twice.
+        """Count repaired entries. A request that is repeated after a timeout may count twice.
 
         Raises:
             Unavailable: as above.
@@ -82,9 +82,9 @@ class FunctionCounters:
         with passing_as_unavailable():
             self._client.update_item(
                 TableName=self._table,
-                Key=_key(keys.TELEMETRY_MENDED),
-                UpdateExpression="ADD mended :mended",
-                ExpressionAttributeValues={":mended": {"N": str(count)}},
+                Key=_key(keys.TELEMETRY_REPAIRED),
+                UpdateExpression="ADD repaired :repaired",
+                ExpressionAttributeValues={":repaired": {"N": str(count)}},
             )
 
     def noted(self, topic: str) -> Noted:
@@ -94,11 +94,11 @@ class FunctionCounters:
             Unavailable: as above.
         """
         found = {item["sk"]["S"]: item for item in items(self._client, self._table, keys.TELEMETRY)}
-        mended, lag = found.get(keys.TELEMETRY_MENDED), found.get(keys.telemetry_lag_sort(topic))
+        repaired, lag = found.get(keys.TELEMETRY_REPAIRED), found.get(keys.telemetry_lag_sort(topic))
         settings = found.get(keys.telemetry_settings_sort(topic))
         return Noted(
             topic,
-            0 if mended is None else int(mended["mended"]["N"]),
+            0 if repaired is None else int(repaired["repaired"]["N"]),
             None if lag is None else msgspec.json.decode(lag["body"]["S"], type=TopicLag),
             None if settings is None else msgspec.json.decode(settings["body"]["S"], type=TopicSettings),
         )

@@ -44,7 +44,7 @@ PEACE_MAX_S: Final = 180
 """How long a strike waits for peace; where none comes by itself, the end of the run tells what stands in its way."""
 SETTLE_MAX_S: Final = 420
 """Until the system must have come to rest. A repair message whose function was killed comes again after a visibility
-timeout of 60 s, and what is given up there is mended by the next anti-entropy, every 300 s."""
+timeout of 60 s, and what is given up there is repaired by the next anti-entropy, every 300 s."""
 SETTLE_LOOK_S: Final = 0.5
 
 

@@ -60,7 +60,7 @@ def test_all_is_carried_both_ways(line: tuple[Line, int]) -> None:
         assert ask(one, b"second\n") == b"second\n"
 
 
-def test_a_cut_ends_every_connection_and_each_new_one_until_it_is_mended(line: tuple[Line, int]) -> None:
+def test_a_cut_ends_every_connection_and_each_new_one_until_it_is_restored(line: tuple[Line, int]) -> None:
     cable, port = line
     with connect(port) as before:
         assert ask(before, b"before\n") == b"before\n"

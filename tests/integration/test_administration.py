@@ -179,7 +179,7 @@ def test_a_redrive_takes_the_leaderboards_letters_alone(
 
     monkeypatch.setitem(module.assembly.__dict__, "redrive", SimpleNamespace(run=run))
 
-    answer = call("redrive", body={"reason": "mended", "rejectedAs": "too_late"})
+    answer = call("redrive", body={"reason": "corrected", "rejectedAs": "too_late"})
 
     assert asked == [RedriveFilter(Reason.TOO_LATE, leaderboard_id)]
     assert [answer.json[name] for name in ("sent", "failed", "left", "complete")] == [2, 0, 1, True]

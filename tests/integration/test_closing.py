@@ -356,7 +356,7 @@ def test_a_leaderboard_that_fails_as_nobody_expected_keeps_none_after_it_waiting
     assert scene.stored(daily(MONDAY)) == RANKING
 
 
-def test_a_cache_that_has_missed_a_standing_is_mended_first(scene: Scene) -> None:
+def test_a_cache_that_has_missed_a_standing_is_repaired_first(scene: Scene) -> None:
     before = {name: scene.redis.dump(name) for name in scene.redis.scan_iter()}
     scene.play("ann", 100)
     for name, dump in before.items():  # as a failover loses the last writes

@@ -369,7 +369,7 @@ def test_an_audit_entry_during_the_comparison_of_a_window_is_no_drift(
 
 
 def test_an_act_that_was_not_carried_out_is_by_the_next_run(scene: Scene) -> None:
-    scene.now_ms -= HOUR_MS  # Monday is not compared yet, which would mend it, too
+    scene.now_ms -= HOUR_MS  # Monday is not compared yet, which would repair it, too
     scene.audit_log.append(scene.id, bob_out())
 
     scene.run()

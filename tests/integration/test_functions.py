@@ -176,7 +176,7 @@ def set_back(dynamodb: "DynamoDBClient", backup: dict[str, list[Any]]) -> None:
             dynamodb.put_item(TableName=table, Item=item)
 
 
-def test_the_schedule_rebuilds_what_was_flushed_and_mends_what_drifted(
+def test_the_schedule_rebuilds_what_was_flushed_and_repairs_what_drifted(
     redis: Redis, repair: Any, leaderboard: Leaderboard
 ) -> None:
     assert repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT) == NOTHING_FAILED
@@ -192,15 +192,15 @@ def test_the_schedule_rebuilds_what_was_flushed_and_mends_what_drifted(
 def test_repaired_entries_are_counted_and_a_count_that_fails_fails_no_repair(
     redis: Redis, repair: Any, leaderboard: Leaderboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def mended() -> int:
-        count: int = repair.assembly.telemetry.noted("any").mended
+    def repaired() -> int:
+        count: int = repair.assembly.telemetry.noted("any").repaired
         return count
 
     repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT)
-    before = mended()
+    before = repaired()
     redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
     repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT)
-    assert mended() == before + 2
+    assert repaired() == before + 2
 
     refused: list[int] = []
 

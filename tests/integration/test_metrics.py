@@ -100,7 +100,7 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
     assert found["leaderboards_events_rejected"]["77", "invalid", "score-events"] == 1
     assert found["leaderboards_partition_lag_records"] == {("77", "score-events"): 5}
     assert found["leaderboards_partition_lag_timestamp_seconds"] == {("score-events",): 1_795_430_002.5}
-    assert found["leaderboards_parts_mended"][()] >= 3
+    assert found["leaderboards_entries_repaired"][()] >= 3
     assert found["leaderboards_cache_complete"][leaderboard_id,] == 1
     sizes = {
         labels[1]: value

@@ -94,10 +94,10 @@ def test_while_the_broker_is_away_the_last_look_stands_with_its_time(
     assert telemetry.noted(broker.name).lag == before
 
 
-def test_what_is_mended_adds_up(telemetry: FunctionCounters) -> None:
-    before = telemetry.noted("any").mended
+def test_what_is_repaired_adds_up(telemetry: FunctionCounters) -> None:
+    before = telemetry.noted("any").repaired
 
     telemetry.count_repaired(3)
     telemetry.count_repaired(4)
 
-    assert telemetry.noted("any").mended == before + 7
+    assert telemetry.noted("any").repaired == before + 7

@@ -122,8 +122,8 @@ def test_the_lag_is_shown_with_when_it_was_looked_at_and_not_before() -> None:
 
     assert found["leaderboards_partition_lag_records"] == {("0",): 4, ("1",): 0}
     assert found["leaderboards_partition_lag_timestamp_seconds"] == {(): 3.5}
-    assert found["leaderboards_parts_mended_total"] == {(): 7}
-    assert before["leaderboards_parts_mended_total"] == {(): 0}
+    assert found["leaderboards_entries_repaired_total"] == {(): 7}
+    assert before["leaderboards_entries_repaired_total"] == {(): 0}
     assert not {"leaderboards_partition_lag_records", "leaderboards_partition_lag_timestamp_seconds"} & set(before)
 
 
