@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.local.config import TOPIC
-from tests.support import oracle, verdicts
+from tests.support import oracle, rejections
 from tests.support.boards import Boards
 from tests.support.stack import System, TopicRecord
 from tests.support.windows import read_window
@@ -22,7 +22,7 @@ class Aftermath:
     system: System
     boards: Boards
     records: list[TopicRecord]
-    judging: oracle.Oracle
+    reference: oracle.Oracle
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def ledger(aftermath: Aftermath) -> Check:
     """The ledger holds exactly the accepted events, each with the record it first came in."""
     expected: dict[Any, Any] = {}
     for record in aftermath.records:
-        if aftermath.judging.outcomes[record.partition, record.offset] == oracle.APPLIED:
+        if aftermath.reference.outcomes[record.partition, record.offset] == oracle.APPLIED:
             event = oracle.parse(record.value)
             expected[event["leaderboardId"], event["userId"], event["eventId"]] = (
                 event["points"],
@@ -68,8 +68,8 @@ def ledger(aftermath: Aftermath) -> Check:
 def standings(aftermath: Aftermath) -> Check:
     """The standings are the oracle's fold of every player's events: of all time, and of each of their days."""
     expected: dict[Any, Any] = {}
-    for (board, user_id), facts in aftermath.judging.facts.items():
-        definition = aftermath.judging.leaderboards[board]
+    for (board, user_id), facts in aftermath.reference.facts.items():
+        definition = aftermath.reference.leaderboards[board]
         expected[board, ALL_TIME, user_id] = (*oracle.score(definition, facts), len(facts))
         for day in {fact.day for fact in facts}:
             of_day = [fact for fact in facts if fact.day == day]
@@ -91,7 +91,7 @@ def windows(aftermath: Aftermath) -> Check:
     compared, differences = 0, []
     for board in aftermath.boards.definitions:
         for window in aftermath.boards.windows(board):
-            expected = aftermath.judging.ranking(board, window.first, window.last)
+            expected = aftermath.reference.ranking(board, window.first, window.last)
             compared += len(expected)
             try:
                 found = read_window(aftermath.system, board, window, PAGE)
@@ -107,8 +107,8 @@ def windows(aftermath: Aftermath) -> Check:
 
 def dead_letters(aftermath: Aftermath) -> Check:
     """The dead-letter queue holds exactly the refused records, each with its reason and its original bytes."""
-    expected = verdicts.refused(aftermath.judging, aftermath.records)
-    found = verdicts.refusals(aftermath.system.letters())
+    expected = rejections.expected_rejections(aftermath.reference, aftermath.records)
+    found = rejections.to_rejections(aftermath.system.letters())
     return _compared("dead letters", expected, found)
 
 

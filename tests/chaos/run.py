@@ -230,13 +230,13 @@ class _Run:
     def _conclude(self, settled_after_s: float, unsettled: str | None) -> Result:
         self._tell("comparing with the oracle …")
         records = self._system.records()
-        judging = self._boards.judge(records)
-        checks = run_parallel(Aftermath(self._system, self._boards, records, judging))
+        reference = self._boards.reference(records)
+        checks = run_parallel(Aftermath(self._system, self._boards, records, reference))
         return Result(
             self._settings,
             self._timeline,
             self._load.outcomes,
-            Counter(judging.outcomes.values()),
+            Counter(reference.outcomes.values()),
             settled_after_s,
             unsettled,
             self._system.queued(f"{REPAIRS}-dlq"),

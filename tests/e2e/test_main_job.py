@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.support import oracle, verdicts
+from tests.support import oracle, rejections
 from tests.support.boards import Boards
 from tests.support.stack import HTTP_TIMEOUT_S, System, TopicRecord, until
 from tests.support.traffic import BOARDS, Traffic
@@ -29,19 +29,21 @@ REASONS = {
 }
 
 
-def assert_every_window_is_the_oracles(system: System, boards: Boards, prefix: str, judging: oracle.Oracle) -> int:
+def assert_every_window_is_the_oracles(system: System, boards: Boards, prefix: str, reference: oracle.Oracle) -> int:
     """Returns how many entries were compared."""
     compared = 0
     for board in (f"{prefix}{name}" for name in (*BOARDS, "strict")):
         for window in boards.windows(board):
-            expected = judging.ranking(board, window.first, window.last)
+            expected = reference.ranking(board, window.first, window.last)
             assert read_window(system, board, window) == expected, (board, window.query)
             compared += len(expected)
     return compared
 
 
-def assert_dead_letters_are_the_refused(system: System, judging: oracle.Oracle, records: Sequence[TopicRecord]) -> None:
-    refused, found = verdicts.refused(judging, records), verdicts.refusals(system.letters())
+def assert_dead_letters_are_the_refused(
+    system: System, reference: oracle.Oracle, records: Sequence[TopicRecord]
+) -> None:
+    refused, found = rejections.expected_rejections(reference, records), rejections.to_rejections(system.letters())
     assert Counter(reason for reason, _, _ in found.values()) == Counter(reason for reason, _, _ in refused.values())
     assert found == refused
 
@@ -73,36 +75,36 @@ def sent(system: System, boards: Boards, traffic: Traffic) -> Boards:
 
 def test_the_traffic_is_what_the_tests_are_about(system: System, sent: Boards) -> None:
     records = system.records()
-    judging = sent.judge(records)
+    reference = sent.reference(records)
 
-    counts = Counter(judging.outcomes.values())
+    counts = Counter(reference.outcomes.values())
     assert counts.keys() == {*REASONS, oracle.APPLIED, oracle.DUPLICATE}
     assert counts[oracle.APPLIED] > 5_000
     assert counts[oracle.DUPLICATE] >= 500
     assert sum(counts[reason] for reason in REASONS) >= 100
     for board in BOARDS:
-        lines = judging.ranking(board)
+        lines = reference.ranking(board)
         assert min(line.score for line in lines) < 0
-        points = Counter(line.score for line in judging.ranking(board, sent.days[0], sent.days[0]))
+        points = Counter(line.score for line in reference.ranking(board, sent.days[0], sent.days[0]))
         assert points.most_common(1)[0][1] > 3, "many tie"
         assert len({line.tier for line in lines}) >= 3
 
 
 def test_every_entry_of_every_window_is_the_oracles(system: System, sent: Boards) -> None:
-    judging = sent.judge(system.records())
+    reference = sent.reference(system.records())
 
-    assert assert_every_window_is_the_oracles(system, sent, "", judging) > 3_000
+    assert assert_every_window_is_the_oracles(system, sent, "", reference) > 3_000
 
 
 def test_the_dead_letter_queue_holds_exactly_the_bad_records_and_their_reasons(system: System, sent: Boards) -> None:
     records = system.records()
 
-    assert_dead_letters_are_the_refused(system, sent.judge(records), records)
+    assert_dead_letters_are_the_refused(system, sent.reference(records), records)
 
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_every_player_is_found_with_his_neighbours(system: System, sent: Boards, board: str) -> None:
-    ranking = sent.judge(system.records()).ranking(board)
+    ranking = sent.reference(system.records()).ranking(board)
 
     for at, entry in enumerate(ranking):
         found = system.get(f"/leaderboards/{board}/players/{quote(entry.user_id, safe='')}", context=2)
@@ -115,12 +117,12 @@ def test_every_player_is_found_with_his_neighbours(system: System, sent: Boards,
 @pytest.mark.parametrize("file_format", ["csv", "ndjson", "parquet"])
 @pytest.mark.parametrize("board", BOARDS)
 def test_every_line_of_an_export_is_the_oracles(system: System, sent: Boards, board: str, file_format: str) -> None:
-    judging = sent.judge(system.records())
+    reference = sent.reference(system.records())
     windows = [window for window in sent.windows(board) if window.query["window"] in ("all-time", "weekly", "custom")]
 
     for window in windows:
         lines = read_export(system, board, window, file_format)
-        assert lines == judging.ranking(board, window.first, window.last), window.query
+        assert lines == reference.ranking(board, window.first, window.last), window.query
 
 
 def read_export(system: System, board: str, window: Window, file_format: str, **part: str) -> list[oracle.Entry]:
@@ -133,9 +135,9 @@ def read_export(system: System, board: str, window: Window, file_format: str, **
 
 
 def test_a_part_of_a_ranking_is_exported_with_the_ranks_of_the_whole(system: System, sent: Boards) -> None:
-    judging = sent.judge(system.records())
+    reference = sent.reference(system.records())
     window = next(window for window in sent.windows("sum") if window.query["window"] == "all-time")
-    whole = judging.ranking("sum", window.first, window.last)
+    whole = reference.ranking("sum", window.first, window.last)
 
     assert read_export(system, "sum", window, "csv", topN="7", compression="gzip") == whole[:7]
     assert read_export(system, "sum", window, "ndjson", topPercent="10") == whole[: -(-len(whole) // 10)]
@@ -149,7 +151,7 @@ def test_one_request_of_a_client_that_waits_and_follows_ends_at_the_file(system:
     answer = system.session.get(system.url + path, headers={"Prefer": "wait=20"}, timeout=HTTP_TIMEOUT_S)
 
     assert (answer.status_code, [one.status_code for one in answer.history]) == (200, [303])
-    assert from_ndjson(answer.content.decode()) == sent.judge(system.records()).ranking("sum")[:3]
+    assert from_ndjson(answer.content.decode()) == sent.reference(system.records()).ranking("sum")[:3]
 
 
 def export(system: System, board: str, window: Window, **query: str) -> bytes:
@@ -187,14 +189,14 @@ def test_a_trigger_killed_in_the_middle_leaves_the_same_result(
     system.settle()
 
     records = system.records()
-    judging = boards.judge(records)
-    assert assert_every_window_is_the_oracles(system, boards, "crash-", judging) > 2_000
-    assert_dead_letters_are_the_refused(system, judging, records)
+    reference = boards.reference(records)
+    assert assert_every_window_is_the_oracles(system, boards, "crash-", reference) > 2_000
+    assert_dead_letters_are_the_refused(system, reference, records)
 
 
 def test_the_whole_topic_sent_again_changes_nothing_and_every_record_is_counted(system: System, sent: Boards) -> None:
     records = system.records()
-    once = sent.judge(records)
+    once = sent.reference(records)
 
     system.produce((one.key, one.value) for one in records)
     system.settle()
@@ -203,7 +205,7 @@ def test_the_whole_topic_sent_again_changes_nothing_and_every_record_is_counted(
         assert_every_window_is_the_oracles(system, sent, prefix, once)
     everything = system.records()
     assert len(everything) == 2 * len(records)
-    twice = sent.judge(everything)
+    twice = sent.reference(everything)
     assert Counter(twice.outcomes.values())[oracle.APPLIED] == Counter(once.outcomes.values())[oracle.APPLIED]
     assert_dead_letters_are_the_refused(system, twice, everything)
 

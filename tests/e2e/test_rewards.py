@@ -24,7 +24,7 @@ from redis import Redis
 from infra.local.config import RESULTS
 from infra.local.stack import Stack
 from shared.closing.sealing import LAST_CALLS_MS
-from tests.support import oracle, verdicts
+from tests.support import oracle, rejections
 from tests.support.boards import Boards
 from tests.support.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, until
 from tests.support.traffic import BOARDS, Traffic
@@ -107,10 +107,10 @@ def test_while_the_cache_is_flushed_under_load_reads_go_on_and_it_heals_by_itsel
 
     assert {status for status, _ in seen} <= {200, 404}, "404 is for a player without points in a day"
     system.settle()
-    judging = boards.judge(system.records())
+    reference = boards.reference(system.records())
     for board in BOARDS:
         for window in boards.windows(board):
-            assert read_window(system, board, window) == judging.ranking(board, window.first, window.last)
+            assert read_window(system, board, window) == reference.ranking(board, window.first, window.last)
 
 
 def is_live(system: System) -> bool:
@@ -153,8 +153,10 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
     for board, definition in BOARDS.items():
         assert statuses(system, board, closed(boards.windows(board))).keys() == {"closing"}
         system.put(f"/leaderboards/{board}", definition | NO_LATENESS)  # from now on their days are past their cutoff
-    judging = boards.judge(system.records())
-    final = {board: [one for one in closed(boards.windows(board)) if is_owed(judging, board, one)] for board in BOARDS}
+    reference = boards.reference(system.records())
+    final = {
+        board: [one for one in closed(boards.windows(board)) if is_owed(reference, board, one)] for board in BOARDS
+    }
     assert sum(map(len, final.values())) > 60
 
     seen: list[dict[str, Counter[str]]] = []
@@ -168,15 +170,15 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
     assert_nothing_is_owed_for_the_others(system, boards, final)
     for board, windows in final.items():
         for window in windows:
-            assert read_window(system, board, window) == judging.ranking(board, window.first, window.last)
+            assert read_window(system, board, window) == reference.ranking(board, window.first, window.last)
     results = stored(stack, system)
     for board, windows in final.items():
         for window in windows:
-            ranking = judging.ranking(board, window.first, window.last)
+            ranking = reference.ranking(board, window.first, window.last)
             assert results[board, window_id(system, board, window)] == ranking
-        assert_result_is_served(system, board, windows[0], judging.ranking(board, windows[0].first, windows[0].last))
+        assert_result_is_served(system, board, windows[0], reference.ranking(board, windows[0].first, windows[0].last))
 
-    assert_payments_are_right(stack, system, judging, final, tmp_path / "book")
+    assert_payments_are_right(stack, system, reference, final, tmp_path / "book")
 
     late = traffic.good("sum", 40)
     system.produce(late)
@@ -184,16 +186,18 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
         system.put(f"/leaderboards/{board}", BOARDS[board])
     system.produce(traffic.good("sum", 40))
     system.settle()
-    until(lambda: len(verdicts.refusals(system.letters())) >= 80, "what came too late is on the dead-letter queue")
-    assert {reason for reason, _, _ in list(verdicts.refusals(system.letters()).values())[-80:]} == {"too_late"}
+    until(
+        lambda: len(rejections.to_rejections(system.letters())) >= 80, "what came too late is on the dead-letter queue"
+    )
+    assert {reason for reason, _, _ in list(rejections.to_rejections(system.letters()).values())[-80:]} == {"too_late"}
     for board, windows in final.items():
         for window in windows:
-            assert read_window(system, board, window) == judging.ranking(board, window.first, window.last)
+            assert read_window(system, board, window) == reference.ranking(board, window.first, window.last)
 
 
-def is_owed(judging: oracle.Oracle, board: str, window: Window) -> bool:
+def is_owed(reference: oracle.Oracle, board: str, window: Window) -> bool:
     """A day or week that was over before the leaderboard's first event gets no result; a registered period does."""
-    return "period" in window.query or window.last is None or window.last >= judging.days(board)[0]
+    return "period" in window.query or window.last is None or window.last >= reference.days(board)[0]
 
 
 def assert_nothing_is_owed_for_the_others(system: System, boards: Boards, final: Mapping[str, list[Window]]) -> None:
@@ -222,22 +226,22 @@ def assert_result_is_served(system: System, board: str, window: Window, ranking:
 
 
 def assert_payments_are_right(
-    stack: Stack, system: System, judging: oracle.Oracle, final: dict[str, list[Window]], book: Path
+    stack: Stack, system: System, reference: oracle.Oracle, final: dict[str, list[Window]], book: Path
 ) -> None:
     """The example of a payer books what the oracle would, also after a disqualification, however often it runs."""
     days = {(board, window_id(system, board, one)): (one.first, one.last) for board in final for one in final[board]}
 
     def expected() -> set[tuple[str, ...]]:
-        rankings = {place: judging.ranking(place[0], *of) for place, of in days.items()}
+        rankings = {place: reference.ranking(place[0], *of) for place, of in days.items()}
         return {(*at, one.user_id, one.tier) for at, entries in rankings.items() for one in entries if one.tier}
 
     until(lambda: pay(stack, book) == expected(), "every award is booked")
     winner = next(
-        entries[0] for place, of in days.items() if place[0] == "sum" and (entries := judging.ranking("sum", *of))
+        entries[0] for place, of in days.items() if place[0] == "sum" and (entries := reference.ranking("sum", *of))
     )
     path = f"/leaderboards/sum/players/{quote(winner.user_id, safe='')}/disqualify"
     assert system.request("POST", path, json={"reason": "bought points"}).status_code == 200
-    judging.audit_log = {"sum": [("disqualify", winner.user_id)]}
+    reference.audit_log = {"sum": [("disqualify", winner.user_id)]}
 
     until(lambda: pay(stack, book) == expected(), "what the disqualified got is taken back, and who moved up got his")
     assert pay(stack, book) == expected()

@@ -71,13 +71,13 @@ class Labelled(Board):
     def __init__(self, redis: Redis, definition: Mapping[str, Any]) -> None:
         super().__init__(redis, definition)
         self.leaderboard = replace(self.leaderboard, filters=FILTERS)
-        self.judge = oracle.Oracle({"cup": {**definition, "aggregation": "latest"}})
+        self.reference = oracle.Oracle({"cup": {**definition, "aggregation": "latest"}})
         self.standings: dict[str, Standing] = {}
 
     def play(self, events: Mapping[str, tuple[int, int, Mapping[str, str]]]) -> None:
         """Take one event of each player: points, when it occurred, attributes."""
         for user_id, (points, at_ms, attributes) in events.items():
-            facts = self.judge.facts.setdefault(("cup", user_id), [])
+            facts = self.reference.facts.setdefault(("cup", user_id), [])
             event_id = f"e-{len(facts)}"
             facts.append(oracle.Fact(event_id, points, at_ms, tuple(sorted(attributes.items()))))
             event = ScoreEvent(event_id, "cup", user_id, points, at_ms, dict(attributes))
@@ -87,7 +87,7 @@ class Labelled(Board):
         self.cache.apply(self.leaderboard, changed, NOW_MS)
 
     def carriers(self, name: str, value: str) -> list[oracle.Entry]:
-        return self.judge.carriers("cup", name).get(value, [])
+        return self.reference.carriers("cup", name).get(value, [])
 
     def carrying(self, value: str, name: str = "country", **asked: Any) -> Ranking:
         return self.select(**{"limit": 1_000, **asked}, label=(name, value))
@@ -134,7 +134,7 @@ def test_every_filtered_selection_is_the_oracles(
     board = Labelled(redis, definition)
     for events in random_events(rng, size, spread):
         board.play(events)
-    ranking = board.judge.ranking("cup")
+    ranking = board.reference.ranking("cup")
     low, high = bounds
     key = (rng.randint(-spread, spread), NOW_MS + rng.randrange(3), f"u{rng.randrange(max(size, 1))}")
 
@@ -309,15 +309,15 @@ def test_any_order_repetition_and_batching_of_versions_ends_with_the_newest_labe
 ) -> None:
     redis.flushall()
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=aggregation, order=order, filters=FILTERS)
-    judge = oracle.Oracle({"cup": {"aggregation": str(aggregation), "order": str(order)}})
-    judge.audit_log = {"cup": [("disqualify", user) for user in out]}
+    reference = oracle.Oracle({"cup": {"aggregation": str(aggregation), "order": str(order)}})
+    reference.audit_log = {"cup": [("disqualify", user) for user in out]}
     live = WindowCache(redis)
     Builds(live).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     newest: dict[tuple[str, Day], Standing] = {}
     history: list[tuple[str, Day, Standing]] = []
     for number, (user, day, ms, points, attributes) in enumerate(events):
         fact = ScoreEvent(f"e-{(number * 7) % 25:02}", "cup", user, points, day * DAY_MS + ms, attributes)
-        judge.facts.setdefault(("cup", user), []).append(
+        reference.facts.setdefault(("cup", user), []).append(
             oracle.Fact(fact.event_id, points, fact.occurred_at_ms, tuple(attributes.items()))
         )
         standing = add(aggregation, order, newest.get((user, day)), fact, FILTERS)
@@ -336,7 +336,7 @@ def test_any_order_repetition_and_batching_of_versions_ends_with_the_newest_labe
         live.apply(leaderboard, {user: {day: standing}}, NOW_MS)
 
     for window in (daily(MONDAY), weekly(MONDAY), weekly(DAYS[0]), RANGE):
-        assert shown(live, leaderboard, window) == expected(judge, to_date(window.first), to_date(window.last))
+        assert shown(live, leaderboard, window) == expected(reference, to_date(window.first), to_date(window.last))
         total = live.labels(leaderboard, window, 0, 1, NOW_MS).total
         assert total == sum(map(len, shown(live, leaderboard, window).values()))
 
@@ -355,11 +355,11 @@ def shown(cache: WindowCache, leaderboard: Leaderboard, window: Window) -> Carri
     return found
 
 
-def expected(judge: oracle.Oracle, first: date | None = None, last: date | None = None) -> Carriers:
+def expected(reference: oracle.Oracle, first: date | None = None, last: date | None = None) -> Carriers:
     return {
         (name, value): [(one.rank, one.user_id, one.score) for one in entries]
         for name in FILTERS
-        for value, entries in judge.carriers("cup", name, first, last).items()
+        for value, entries in reference.carriers("cup", name, first, last).items()
     }
 
 

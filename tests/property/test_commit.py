@@ -150,14 +150,16 @@ def ranking(standings: dict[Day, dict[str, Standing]], leaderboard: Leaderboard,
     return list(rank(leaderboard.order, leaderboard.tiers, scores.items()))
 
 
-def judged(leaderboard: Leaderboard, records: Iterable[Record]) -> oracle.Oracle:
+def reference_of(leaderboard: Leaderboard, records: Iterable[Record]) -> oracle.Oracle:
     definition = DEFINITION | {"aggregation": str(leaderboard.aggregation), "order": str(leaderboard.order)}
-    judge = oracle.Oracle({"cup": definition})
-    judge.take(oracle.Produced(r.source.partition, r.source.offset, r.source.appended_at_ms, r.value) for r in records)
-    return judge
+    reference = oracle.Oracle({"cup": definition})
+    reference.take(
+        oracle.Produced(r.source.partition, r.source.offset, r.source.appended_at_ms, r.value) for r in records
+    )
+    return reference
 
 
-def assert_every_window_is_the_oracles(database: Database, leaderboard: Leaderboard, judge: oracle.Oracle) -> None:
+def assert_every_window_is_the_oracles(database: Database, leaderboard: Leaderboard, reference: oracle.Oracle) -> None:
     standings = truth(database, leaderboard)
     days = sorted(bucket for bucket in standings if bucket != ALL_TIME_BUCKET)
     windows = [daily(day) for day in days] + [weekly(day) for day in days] + [custom(days[1], days[-1]), ALL_TIME]
@@ -168,11 +170,11 @@ def assert_every_window_is_the_oracles(database: Database, leaderboard: Leaderbo
             for one in ranking(standings, leaderboard, window)
         ] == [
             (one.rank, one.user_id, one.score, one.reached_at_ms, int(one.percentile * 100), one.tier)
-            for one in judge.ranking("cup", *bounds)
+            for one in reference.ranking("cup", *bounds)
         ], window.id
         assert carriers(standings, leaderboard, window) == {
             entry.user_id: carried
-            for carried, entries in judge.carriers("cup", "country", *bounds).items()
+            for carried, entries in reference.carriers("cup", "country", *bounds).items()
             for entry in entries
             if leaderboard.filters
         }, window.id
@@ -222,8 +224,8 @@ def test_any_order_duplication_and_batching_of_events_gives_the_same_rankings(
 
     settled = deliver(database.client(data.draw(faults)), leaderboard, records, data.draw(batch_sizes))
 
-    judge = judged(leaderboard, [record(offset, content) for offset, content in enumerate(values)])
-    assert_every_window_is_the_oracles(database, leaderboard, judge)
+    reference = reference_of(leaderboard, [record(offset, content) for offset, content in enumerate(values)])
+    assert_every_window_is_the_oracles(database, leaderboard, reference)
     assert_ledger_is_standings(database, leaderboard)
     assert sorted(settled) == list(range(len(records)))
     endings = {one.kind for candidates in settled.values() for one in candidates}
@@ -244,9 +246,9 @@ def test_of_events_with_one_id_the_first_of_the_partition_wins_whatever_fails(
 
     settled = deliver(database.client(data.draw(faults)), leaderboard, records, data.draw(batch_sizes))
 
-    judge = judged(leaderboard, records)
-    assert_every_window_is_the_oracles(database, leaderboard, judge)
-    assert_settled_as_judged(settled, judge)
+    reference = reference_of(leaderboard, records)
+    assert_every_window_is_the_oracles(database, leaderboard, reference)
+    assert_settled_as_judged(settled, reference)
 
 
 @settings(max_examples=150)
@@ -274,9 +276,9 @@ def test_an_overflow_is_rejected_and_a_redelivery_of_what_counted_is_a_duplicate
 
     settled = deliver(database.client(data.draw(faults)), leaderboard, records, data.draw(batch_sizes))
 
-    judge = judged(leaderboard, records)
-    assert_every_window_is_the_oracles(database, leaderboard, judge)
-    assert_settled_as_judged(settled, judge)
+    reference = reference_of(leaderboard, records)
+    assert_every_window_is_the_oracles(database, leaderboard, reference)
+    assert_settled_as_judged(settled, reference)
 
 
 @settings(max_examples=100)
@@ -302,9 +304,9 @@ def test_sums_that_cancel_out_are_rejected_once_any_range_of_days_would_overflow
 
     settled = deliver(database.client(), leaderboard, records, sizes)
 
-    judge = judged(leaderboard, records)
-    assert_settled_as_judged(settled, judge)
-    assert_every_window_is_the_oracles(database, leaderboard, judge)
+    reference = reference_of(leaderboard, records)
+    assert_settled_as_judged(settled, reference)
+    assert_every_window_is_the_oracles(database, leaderboard, reference)
 
 
 @settings(max_examples=100)
@@ -331,8 +333,8 @@ def test_two_committers_in_turn_count_every_event_once(
 
     turns.run([lambda: run(0), lambda: run(1)])
 
-    judge = judged(leaderboard, [record(offset, content) for offset, content in enumerate(values)])
-    assert_every_window_is_the_oracles(database, leaderboard, judge)
+    reference = reference_of(leaderboard, [record(offset, content) for offset, content in enumerate(values)])
+    assert_every_window_is_the_oracles(database, leaderboard, reference)
     assert_ledger_is_standings(database, leaderboard)
     applied = [
         candidate.event.event_id
@@ -381,9 +383,9 @@ def test_many_players_of_many_days_fit_their_transactions() -> None:
 
     settled = deliver(database.client(), leaderboard, records, [len(records)])
 
-    judge = judged(leaderboard, records)
-    assert_settled_as_judged(settled, judge)
-    assert_every_window_is_the_oracles(database, leaderboard, judge)
+    reference = reference_of(leaderboard, records)
+    assert_settled_as_judged(settled, reference)
+    assert_every_window_is_the_oracles(database, leaderboard, reference)
     assert database.transactions < 100
 
 
@@ -536,9 +538,9 @@ def test_kept_sums_decide_as_all_events_do_whatever_fails_or_is_sealed(
             for item in database.items.values():
                 item.pop("sums", None)
 
-    judge = judged(leaderboard, records)
-    assert_settled_as_judged(settled, judge)
-    assert_every_window_is_the_oracles(database, leaderboard, judge)
+    reference = reference_of(leaderboard, records)
+    assert_settled_as_judged(settled, reference)
+    assert_every_window_is_the_oracles(database, leaderboard, reference)
 
 
 def test_a_ledger_out_of_reach_fails_only_what_needs_it_and_for_now() -> None:
@@ -553,9 +555,9 @@ def test_a_ledger_out_of_reach_fails_only_what_needs_it_and_for_now() -> None:
     assert candidates[0].kind is OutcomeKind.FAILED
 
 
-def assert_settled_as_judged(settled: dict[int, list[Candidate]], judge: oracle.Oracle) -> None:
+def assert_settled_as_judged(settled: dict[int, list[Candidate]], reference: oracle.Oracle) -> None:
     """A record that was handed over again is settled once more: a duplicate of itself, or refused for the same."""
-    for (_, offset), outcome in judge.outcomes.items():
+    for (_, offset), outcome in reference.outcomes.items():
         for candidate in settled[offset]:
             found = str(candidate.rejection.reason if candidate.rejection else candidate.kind)
             same = {outcome, str(OutcomeKind.DUPLICATE)} if outcome == oracle.APPLIED else {outcome}

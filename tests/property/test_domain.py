@@ -344,5 +344,5 @@ def _outcome_of_decode(value: bytes) -> str:
 def _outcome_of_oracle(value: bytes) -> str:
     try:
         return str(oracle.parse(value)["points"])
-    except oracle.Refused as refused:
+    except oracle.Rejected as refused:
         return str(refused)

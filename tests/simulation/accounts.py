@@ -26,10 +26,10 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
     """Every record against the oracle, which then knows the facts that count.
 
     Of some players the oracle can't say what must become of them: an event overflows by what is in the ledger when it
-    is judged; of two with one id in two partitions the first one counts; of two with one id of which the rules admit
+    is checked; of two with one id in two partitions the first one counts; of two with one id of which the rules admit
     only one, the other is a duplicate if it comes later; what lateness allows at one time only counts at that time; and
-    a redelivery after a crash judges anew. Of these what the ledger says is taken over. Each of their records has to be
-    accounted for all the same, and no run of their days may overflow.
+    a redelivery after a crash is checked again. Of these what the ledger says is taken over. Each of their
+    records has to be accounted for all the same, and no run of their days may overflow.
     """
     records = [record for log in world.topic for record in log]
     oracle.take(records)

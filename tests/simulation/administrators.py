@@ -26,10 +26,10 @@ def disqualify(world: "World") -> None:
     while not world.is_consumed():
         world.scheduler.sleep(5)
         with suppress(Unavailable, AuditLogConflict):
-            act(world, disqualifications)
+            change_disqualification(world, disqualifications)
 
 
-def act(world: "World", disqualifications: Disqualifications) -> None:
+def change_disqualification(world: "World", disqualifications: Disqualifications) -> None:
     """Disqualify or reinstate any player."""
     board = world.registry.history[world.rng.choice(world.open)][-1]
     change = world.rng.choice([disqualifications.disqualify, disqualifications.disqualify, disqualifications.reinstate])

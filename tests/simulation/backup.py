@@ -59,5 +59,5 @@ class Backup:
         letters[:] = [body for body in letters if self._is_before(msgspec.json.decode(body, type=DeadLetter))]
 
     def _is_before(self, letter: DeadLetter) -> bool:
-        """Whether its record does not come again: those that do are judged anew."""
+        """Whether its record does not come again: those that do are checked again."""
         return letter.offset < self._world.committed[letter.partition]

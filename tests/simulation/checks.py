@@ -73,7 +73,7 @@ def fails(course: Course, redis: Redis) -> bool:
 def check(world: World) -> None:
     """Section 9 of the design, against the oracle."""
     oracle = Oracle(world.boards, archived=[ARCHIVED])
-    oracle.audit_log = acts(world)
+    oracle.audit_log = audit_logs(world)
     assert not world.dynamo.changed_after_close
     assert not [of for of, _ in world.dynamo.tables["registry"] if of.startswith(("gaps#", "losses#"))]
     assert not world.accounts.missing
@@ -86,7 +86,7 @@ def check(world: World) -> None:
     assert_counters(world, dead_letters(world))
 
 
-def acts(world: World) -> dict[str, list[tuple[str, str]]]:
+def audit_logs(world: World) -> dict[str, list[tuple[str, str]]]:
     """Leaderboard id → what was done to whom, in the order of the log, which has no gaps."""
     found: dict[str, list[AuditEntry]] = {}
     for (partition, sort), item in world.dynamo.tables["registry"].items():
@@ -94,14 +94,14 @@ def acts(world: World) -> dict[str, list[tuple[str, str]]]:
             found.setdefault(partition.removeprefix("leaderboard#"), []).append(
                 msgspec.json.decode(item["body"]["S"], type=AuditEntry)
             )
-    logs = {name: sorted(log, key=lambda act: act.number) for name, log in found.items()}
+    logs = {name: sorted(log, key=lambda entry: entry.number) for name, log in found.items()}
     for log in logs.values():
-        assert [act.number for act in log] == list(range(1, len(log) + 1))
+        assert [entry.number for entry in log] == list(range(1, len(log) + 1))
         last: dict[str | None, AuditAction] = {}
-        for act in log:
-            assert last.get(act.user_id, AuditAction.REINSTATE) != act.kind, "nothing is done twice"
-            last[act.user_id] = act.kind
-    return {name: [(act.kind, act.user_id or "") for act in log] for name, log in logs.items()}
+        for entry in log:
+            assert last.get(entry.user_id, AuditAction.REINSTATE) != entry.kind, "nothing is done twice"
+            last[entry.user_id] = entry.kind
+    return {name: [(entry.kind, entry.user_id or "") for entry in log] for name, log in logs.items()}
 
 
 def assert_standings(world: World, oracle: Oracle) -> None:
@@ -166,9 +166,9 @@ def assert_range(world: World, oracle: Oracle) -> None:
     if world.range_healed.complete:
         shown = [(user, one.points, one.reached_at_ms) for user, one in world.range_healed.lines]
         days = to_date(world.range.first), to_date(world.range.last)
-        ranking = oracle.ranking(world.ranged.id, *days, world.acts_by_then)
+        ranking = oracle.ranking(world.ranged.id, *days, world.audit_sequence_by_then)
         assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking]
-        assert world.range_carriers == expected_carriers(oracle, world.ranged.id, *days, world.acts_by_then)
+        assert world.range_carriers == expected_carriers(oracle, world.ranged.id, *days, world.audit_sequence_by_then)
 
 
 def assert_finals(world: World, oracle: Oracle) -> None:
@@ -229,7 +229,7 @@ def assert_counters(world: World, letters: Mapping[tuple[int, int], Set[str]]) -
 
 
 def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
-    """A version is what the oracle ranks without those who were disqualified as of its act."""
+    """A version is what the oracle ranks without those who were disqualified as of its audit sequence."""
     window = parse_id(final.window_id)
     days = to_date(window.first), to_date(window.last)
     ranking = oracle.ranking(final.leaderboard_id, *days, audit_sequence=final.audit_sequence)

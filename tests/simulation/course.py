@@ -136,7 +136,7 @@ def draw(seed: int) -> Course:
 def shrink(course: Course, fails: Callable[[Course], bool]) -> Course:
     """The smallest course that still fails: without the faults and boards that have no part in it, with few events.
 
-    Leaving something out makes all that follows another course, so every step is tried anew.
+    Leaving something out makes all that follows another course, so every step is tried from the start.
     """
     for fault in Fault:
         smaller = replace(course, without=course.without | {fault})

@@ -1,4 +1,4 @@
-"""The parts of the product, made anew for every process, on the stand-ins of one world."""
+"""The parts of the product, made for every process, on the stand-ins of one world."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -103,7 +103,7 @@ class Process:
         return Queue(sqs, url)
 
     def audit_log(self) -> AuditLog:
-        """The log of acts."""
+        """The audit log."""
         return AuditLog(self._dynamo, "registry")
 
     def ingest(self) -> Ingest:

@@ -10,7 +10,7 @@ from shared.messaging.queues import DeadLetter
 from shared.truth.finals import FinalResults
 from shared.truth.keys import ledger_partition
 from shared.truth.progress import Gap, Position, Progress
-from tests.support.oracle import Refused, parse
+from tests.support.oracle import Rejected, parse
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -72,7 +72,7 @@ class Accounts:
     def _is_in_ledger(self, partition: int, offset: int) -> bool:
         try:
             event = parse(self._world.topic[partition][offset].value)
-        except Refused:
+        except Rejected:
             return False
         place = ledger_partition(event["leaderboardId"], event["userId"]), event["eventId"]
         return place in self._world.dynamo.tables["leaderboard-ledger"]

@@ -21,7 +21,7 @@ TICK_MS_MAX = 40
 class Crash(BaseException):
     """The process of an actor ends here, as by kill -9; nothing in the product may catch it.
 
-    What the product would do on its way out, a process that is killed does not do: until the actor lives anew, each of
+    What the product would do on its way out, a process that is killed does not do: until the actor lives again, each of
     its calls to the outside ends as this one, without effect.
     """
 
@@ -48,7 +48,7 @@ class Scheduler:
         self.crashes = 0
         self.timeouts = 0
         """Calls that took longer than they may."""
-        self.struck: Counter[Fault] = Counter()
+        self.fault_counts: Counter[Fault] = Counter()
         self._ids = random.Random(f"ids {course.seed}")
         for module in (builds, work):
             module.uuid4 = self.new_id  # type: ignore[attr-defined]
@@ -78,7 +78,7 @@ class Scheduler:
         self._wake_ms[actor] = 0
 
     def stop(self) -> None:
-        """End the lives of all that can be stopped, at once; they begin anew."""
+        """End the lives of all that can be stopped, at once; they begin again."""
         for actor in self._stoppable & self._wake_ms.keys():
             self._killed.add(actor)
             self._wake_ms[actor] = 0
@@ -140,7 +140,7 @@ class Scheduler:
         """Whether a fault strikes here."""
         if self.calm or self.rng.random() >= self._shares.get(fault, 0):
             return False
-        self.struck[fault] += 1
+        self.fault_counts[fault] += 1
         return True
 
     def clock(self) -> int:

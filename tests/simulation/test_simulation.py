@@ -16,7 +16,7 @@ from redis import Redis
 from shared.messaging.queues import DeadLetter
 from tests.simulation.__main__ import changed
 from tests.simulation.boards import ARCHIVED, BOARDS
-from tests.simulation.checks import START_MS, acts, failure, take
+from tests.simulation.checks import START_MS, audit_logs, failure, take
 from tests.simulation.course import Course, Fault, draw, shrink
 from tests.simulation.progress import DLQ
 from tests.simulation.scheduler import Scheduler
@@ -49,9 +49,9 @@ def test_no_read_takes_for_live_what_the_cache_refused_or_what_a_restore_took_ba
     """Without the faults by which Redis itself takes back what it has said: then every read can be held to it."""
     for seed in range(first, first + CHUNK):
         drawn = draw(seed)
-        strikes = drawn.without - {Fault.FULL, Fault.SCRIPT_ERROR, Fault.RESTORE}
+        left_out = drawn.without - {Fault.FULL, Fault.SCRIPT_ERROR, Fault.RESTORE}
         assert (
-            failure(replace(drawn, without=strikes | {Fault.CACHE_LOSES, Fault.FAILOVER, Fault.RETENTION}), redis)
+            failure(replace(drawn, without=left_out | {Fault.CACHE_LOSES, Fault.FAILOVER, Fault.RETENTION}), redis)
             is None
         )
 
@@ -74,7 +74,7 @@ def test_the_same_seed_takes_the_same_course_in_every_process(redis_url: str) ->
 
 def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
-    struck: Counter[Fault] = Counter()
+    fault_counts: Counter[Fault] = Counter()
     lost = crashes = finished = done = revised = ranges = built_behind = healed = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
@@ -82,19 +82,19 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         world = World(Course(seed), redis, START_MS)
         world.run()
         crashes += world.scheduler.crashes
-        struck.update(world.scheduler.struck)
+        fault_counts.update(world.scheduler.fault_counts)
         served.update(world.served)
         finished += world.finished
         ranges += world.ranges_served
         built_behind += world.built_behind
         healed += world.range_healed.complete
         lost += len(world.lost())
-        done += sum(len(log) for log in acts(world).values())
+        done += sum(len(log) for log in audit_logs(world).values())
         revised += sum(sort.startswith("result-version#") for _, sort in world.dynamo.tables["registry"])
         reasons |= {msgspec.json.decode(body, type=DeadLetter).reason for body in world.sqs.messages[DLQ]}
 
     assert crashes > 50
-    assert all(struck[fault] > 5 for fault in Fault if fault not in (Fault.SKEW, Fault.RESTORE))
+    assert all(fault_counts[fault] > 5 for fault in Fault if fault not in (Fault.SKEW, Fault.RESTORE))
     assert served["live"] > 50
     assert served["snapshot"] > 50
     assert finished > 20, "before everything was over"

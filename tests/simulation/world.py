@@ -15,7 +15,14 @@ from shared.domain.periods import Period
 from shared.reads.answers import RankingSource
 from shared.rebuild.requests import RebuildLeaderboard
 from shared.truth.keys import WORK, WORK_MOVED, leaderboard_partition
-from tests.simulation.administrators import acknowledge_all, act, disqualify, operate, redefine, reschedule
+from tests.simulation.administrators import (
+    acknowledge_all,
+    change_disqualification,
+    disqualify,
+    operate,
+    redefine,
+    reschedule,
+)
 from tests.simulation.aws import S3, Dynamo, Sqs
 from tests.simulation.boards import ARCHIVED, BOARDS, LATENESS_MS, leaderboard
 from tests.simulation.cache import Shown
@@ -89,7 +96,7 @@ class World:
         """How it stands in the end, before time goes on and it goes."""
         self.range_carriers: Carriers = {}
         """Likewise who carries which value."""
-        self.acts_by_then = 0
+        self.audit_sequence_by_then = 0
         self.ranges_served = 0
         self.served_in_silence = 0
         """Live answers while DynamoDB answered nobody."""
@@ -203,7 +210,9 @@ class World:
         labels = every_label(self.ranged)
         self.range_carriers = carriers(self.redis, self.ranged, self.range, self.scheduler.now_ms, labels)
         log = leaderboard_partition(self.ranged.id)
-        self.acts_by_then = sum(of == log and sort.startswith("act#") for of, sort in self.dynamo.tables["registry"])
+        self.audit_sequence_by_then = sum(
+            of == log and sort.startswith("act#") for of, sort in self.dynamo.tables["registry"]
+        )
 
     def _end(self, process: Process) -> None:
         """Let all windows come to their end, and disqualify players once more after that."""
@@ -211,7 +220,7 @@ class World:
         acknowledge_all(self, process)
         self._close_all()
         for _ in range(self.rng.randrange(3)):
-            act(self, process.disqualifications())
+            change_disqualification(self, process.disqualifications())
         self._close_all()
 
     def _work(self) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from tests.support import oracle, verdicts
+from tests.support import oracle, rejections
 from tests.support.stack import System, TopicRecord
 from tests.support.traffic import BOARDS, DELETED, STRICT
 from tests.support.windows import Window, calendar
@@ -47,7 +47,7 @@ class Boards:
             found.append(Window({"window": "custom", "period": "fortnight"}, *self.period))
         return found
 
-    def judge(self, records: Sequence[TopicRecord]) -> oracle.Oracle:
+    def reference(self, records: Sequence[TopicRecord]) -> oracle.Oracle:
         """An oracle that has seen all of the records."""
         definitions = self.definitions | dict.fromkeys(self.deleted, DELETED)
-        return verdicts.judge(definitions, self.deleted, records)
+        return rejections.reference_of(definitions, self.deleted, records)

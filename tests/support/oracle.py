@@ -66,7 +66,7 @@ class Fact:
         return self.at_ms // 86_400_000
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The reason why a record is not applied."""
 
 
@@ -84,12 +84,12 @@ class Oracle:
         """(partition, offset) → applied, duplicate, or the reason why not."""
 
     def take(self, records: Iterable[Produced]) -> None:
-        """Judge records; all of one player's are in one partition."""
+        """Decide what becomes of records; all of one player's are in one partition."""
         for record in sorted(records, key=lambda one: (one.partition, one.offset)):
             try:
-                outcome = self._judge(record)
-            except Refused as refused:
-                outcome = str(refused)
+                outcome = self._outcome_of(record)
+            except Rejected as rejected:
+                outcome = str(rejected)
             self.outcomes[record.partition, record.offset] = outcome
 
     def ranking(
@@ -151,7 +151,7 @@ class Oracle:
         found = {fact.day for (board, _), facts in self.facts.items() if board == leaderboard_id for fact in facts}
         return [to_date(day) for day in sorted(found)]
 
-    def _judge(self, record: Produced) -> str:
+    def _outcome_of(self, record: Produced) -> str:
         event = parse(record.value)
         leaderboard_id, user_id = event["leaderboardId"], event["userId"]
         fact = to_fact(event)
@@ -160,20 +160,20 @@ class Oracle:
             if known.event_id == fact.event_id:
                 if known == fact:
                     return DUPLICATE
-                raise Refused("conflicting_duplicate")
+                raise Rejected("conflicting_duplicate")
         if not record.stamped:
-            raise Refused("untrusted_timestamp")
+            raise Rejected("untrusted_timestamp")
         if leaderboard_id not in self.leaderboards:
-            raise Refused("unknown_leaderboard")
+            raise Rejected("unknown_leaderboard")
         board = self.leaderboards[leaderboard_id]
         if leaderboard_id in self.archived:
-            raise Refused("leaderboard_archived")
+            raise Rejected("leaderboard_archived")
         if fact.at_ms - record.appended_at_ms > 5 * 60 * 1000:
-            raise Refused("from_the_future")
+            raise Rejected("from_the_future")
         if record.appended_at_ms > (fact.day + 1) * 86_400_000 + duration_ms(board.get("lateness", "PT1H")):
-            raise Refused("too_late")
+            raise Rejected("too_late")
         if board["aggregation"] == "sum" and overflows([*facts, fact]):
-            raise Refused("score_overflow")
+            raise Rejected("score_overflow")
         self.facts[leaderboard_id, user_id] = [*facts, fact]
         return APPLIED
 
@@ -181,16 +181,16 @@ class Oracle:
 def parse(value: bytes | None) -> dict[str, Any]:
     """The event in a record's value, every field checked."""
     if value is None:
-        raise Refused("malformed")
+        raise Rejected("malformed")
     try:
         event = json.loads(
             value.decode("utf-8"), parse_constant=_no_json, parse_int=_integer, object_pairs_hook=_object
         )
         json.dumps(event, ensure_ascii=False).encode()  # a surrogate on its own is no text
     except (ValueError, RecursionError):
-        raise Refused("malformed") from None
+        raise Rejected("malformed") from None
     if not isinstance(event, dict):
-        raise Refused("malformed")
+        raise Rejected("malformed")
     attributes = event.get("attributes", {})
     try:
         checks = [
@@ -207,9 +207,9 @@ def parse(value: bytes | None) -> dict[str, Any]:
             all(type(text) is str for text in attributes.values()),
         ]
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise Refused("invalid") from None
+        raise Rejected("invalid") from None
     if not all(checks):
-        raise Refused("invalid")
+        raise Rejected("invalid")
     return event
 
 

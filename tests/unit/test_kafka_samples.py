@@ -232,12 +232,12 @@ def test_the_detail_of_an_invalid_record_names_its_field(handle: Callable[[Any],
 
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_the_oracle_says_the_same_of_every_sample(name: str) -> None:
-    judge = oracle.Oracle(
+    reference = oracle.Oracle(
         {"autumn-cup": {"aggregation": "sum"}, "spring-cup": {"aggregation": "sum"}}, archived=["spring-cup"]
     )
     records = records_of(sample(name))
 
-    judge.take(
+    reference.take(
         oracle.Produced(
             record["partition"],
             record["offset"],
@@ -248,7 +248,7 @@ def test_the_oracle_says_the_same_of_every_sample(name: str) -> None:
         for record in records
     )
 
-    assert [judge.outcomes[record["partition"], record["offset"]] for record in records] == OUTCOMES[name]
+    assert [reference.outcomes[record["partition"], record["offset"]] for record in records] == OUTCOMES[name]
 
 
 def test_a_sample_handed_over_again_changes_nothing(handle: Callable[[Any], Any], service: Service) -> None:

@@ -179,7 +179,7 @@ def test_what_is_past_a_limit_is_invalid_by_name_and_by_the_schema(field: str, v
     assert refused.reason is Reason.INVALID
     assert field in refused.detail
     assert not VALIDATOR.is_valid(value)
-    with pytest.raises(oracle.Refused, match=r"^invalid$"):
+    with pytest.raises(oracle.Rejected, match=r"^invalid$"):
         oracle.parse(encode(value))
 
 
@@ -191,7 +191,7 @@ def test_what_the_schema_cannot_say_is_invalid_all_the_same(field: str, value: b
     assert field in refused.detail
     without_formats = Draft202012Validator(SCHEMA)
     assert without_formats.is_valid(json.loads(value)), "if the schema says it now, say so in its description"
-    with pytest.raises(oracle.Refused, match=r"^invalid$"):
+    with pytest.raises(oracle.Rejected, match=r"^invalid$"):
         oracle.parse(value)
 
 
@@ -201,7 +201,7 @@ def test_a_number_of_any_size_is_json_and_invalid_at_most(field: str, value: byt
 
     assert refused.reason is Reason.INVALID
     assert field in refused.detail
-    with pytest.raises(oracle.Refused, match=r"^invalid$"):
+    with pytest.raises(oracle.Rejected, match=r"^invalid$"):
         oracle.parse(value)
 
 
@@ -243,7 +243,7 @@ MALFORMED: dict[str, bytes | None] = {
 @pytest.mark.parametrize("value", MALFORMED.values(), ids=MALFORMED)
 def test_what_is_no_json_object_in_utf_8_is_malformed(value: bytes | None) -> None:
     assert rejection(value).reason is Reason.MALFORMED
-    with pytest.raises(oracle.Refused, match=r"^malformed$"):
+    with pytest.raises(oracle.Rejected, match=r"^malformed$"):
         oracle.parse(value)
 
 
@@ -273,7 +273,7 @@ TWICE = {
 def test_a_name_that_is_there_twice_makes_an_event_malformed(value: bytes) -> None:
     assert rejection(value).reason is Reason.MALFORMED
     assert "unique" in rejection(value).detail
-    with pytest.raises(oracle.Refused, match=r"^malformed$"):
+    with pytest.raises(oracle.Rejected, match=r"^malformed$"):
         oracle.parse(value)
 
 

@@ -8,28 +8,28 @@ from tests.support.stack import Letter, TopicRecord
 
 Place = tuple[int, int]
 """Partition and offset of a record."""
-Refusal = tuple[str, bytes | None, bytes | None]
+Rejection = tuple[str, bytes | None, bytes | None]
 """The reason, and the original key and value."""
 
 
-def judge(
+def reference_of(
     definitions: Mapping[str, Mapping[str, Any]], deleted: Iterable[str], records: Sequence[TopicRecord]
 ) -> oracle.Oracle:
     """An oracle that has seen all of the records; the definitions are those of deleted leaderboards, too."""
-    judging = oracle.Oracle(definitions, archived=deleted)
-    judging.take(oracle.Produced(one.partition, one.offset, one.appended_at_ms, one.value) for one in records)
-    return judging
+    reference = oracle.Oracle(definitions, archived=deleted)
+    reference.take(oracle.Produced(one.partition, one.offset, one.appended_at_ms, one.value) for one in records)
+    return reference
 
 
-def refused(judging: oracle.Oracle, records: Sequence[TopicRecord]) -> dict[Place, Refusal]:
+def expected_rejections(reference: oracle.Oracle, records: Sequence[TopicRecord]) -> dict[Place, Rejection]:
     """The records that have to be on the dead-letter queue."""
     return {
-        (one.partition, one.offset): (judging.outcomes[one.partition, one.offset], one.key, one.value)
+        (one.partition, one.offset): (reference.outcomes[one.partition, one.offset], one.key, one.value)
         for one in records
-        if judging.outcomes[one.partition, one.offset] not in (oracle.APPLIED, oracle.DUPLICATE)
+        if reference.outcomes[one.partition, one.offset] not in (oracle.APPLIED, oracle.DUPLICATE)
     }
 
 
-def refusals(letters: Mapping[Place, Letter]) -> dict[Place, Refusal]:
+def to_rejections(letters: Mapping[Place, Letter]) -> dict[Place, Rejection]:
     """Letters of the dead-letter queue, to be compared with those."""
     return {place: (letter.reason, letter.key, letter.value) for place, letter in letters.items()}
