@@ -1,13 +1,62 @@
-"""Logger, metrics and tracer, the same in every function. Powertools reads its own POWERTOOLS_* variables."""
+"""Logger, tracer and every metric, the same in every function. Powertools reads its own POWERTOOLS_* variables."""
 
 import os
 from collections.abc import Callable
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import Any, Final, Protocol
 
 from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.shared.functions import resolve_truthy_env_var_choice
 
 Handler = Callable[..., Any]
+
+
+class Metric(StrEnum):
+    """Every metric that functions write to CloudWatch: a count, or in ms where its line says so."""
+
+    APPLIED = "Applied"
+    """Ingest: records whose event counts since this call."""
+    DUPLICATE = "Duplicate"
+    """Ingest: records whose event counted before."""
+    REJECTED = "Rejected"
+    """Ingest: records sent to the dead-letter queue; also by reason."""
+    FAILED = "Failed"
+    """Ingest: records that come again."""
+    CACHE_REFUSED = "CacheRefused"
+    """Ingest, repair: writes that Redis refused."""
+    INGEST_DELAY = "IngestDelay"
+    """Ingest: ms from the append of the oldest applied record of a call to the end of the call."""
+    ANSWERED = "Answered"
+    """API: answers, by the class of their status, 2xx to 5xx."""
+    LATENCY = "Latency"
+    """API: ms that a request took, long polls aside."""
+    WAITED = "Waited"
+    """API: ms that a long poll took."""
+    REPAIRED = "Repaired"
+    """Repair: entries of windows that were older than the truth."""
+    SNAPSHOTS = "Snapshots"
+    """Repair: snapshots written."""
+    BOARDS_UNCHECKED = "BoardsUnchecked"
+    """Repair, close: leaderboards that a scheduled run had no time for."""
+    WINDOWS_FINAL = "WindowsFinal"
+    """Close: windows that became final."""
+    BLOCKED = "Blocked"
+    """Close: days and windows that are due and cannot be closed; also by cause."""
+    CLOSING_DELAY = "ClosingDelay"
+    """Close: ms that the longest of what is due has waited."""
+    LOST = "Lost"
+    """Close: 1 while a loss of records is recorded."""
+    TOPIC_MISCONFIGURED = "TopicMisconfigured"
+    """Close: settings of the topic that are wrong."""
+    EXPORTED_ROWS = "ExportedRows"
+    """Export: rows written."""
+    REDRIVEN = "Redriven"
+    """Redrive: records sent back to the topic."""
+
+
+DURATIONS: Final = frozenset({Metric.INGEST_DELAY, Metric.LATENCY, Metric.WAITED, Metric.CLOSING_DELAY})
+"""Metrics in ms."""
 
 
 class HandlerTracer(Protocol):
@@ -41,3 +90,9 @@ def _tracer() -> HandlerTracer:
 logger = Logger()
 metrics = Metrics()
 tracer = _tracer()
+
+
+def measure(metric: Metric, value: float, by: str | None = None) -> None:
+    """Write a value of a metric; `by` names the part of it that is counted apart, e.g. in `Rejected_too_late`."""
+    unit = MetricUnit.Milliseconds if metric in DURATIONS else MetricUnit.Count
+    metrics.add_metric(metric.value if by is None else f"{metric}_{by}", unit, value)

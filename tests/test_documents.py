@@ -17,6 +17,7 @@ from shared.closing.runs import Cause
 from shared.domain.rejections import Reason
 from shared.ingest.outcomes import OutcomeKind
 from shared.settings import Settings
+from shared.telemetry import Metric
 from tests.support.runnable import COVERED, DOCUMENTS, MARK, ROOT, command_blocks
 
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -94,13 +95,12 @@ def test_every_setting_that_is_named_is_read_by_something(document: Path) -> Non
     assert named <= settings() | other_names()
 
 
-MANY = {
-    "kind.capitalize()": [one.capitalize() for one in OutcomeKind],
-    "f'Rejected_{code}'": [f"Rejected_{reason}" for reason in Reason],
-    "f'Blocked_{cause}'": [f"Blocked_{cause}" for cause in Cause],
-    "f\"Answered_{answer['statusCode'] // 100}xx\"": [f"Answered_{hundreds}xx" for hundreds in range(2, 6)],
+BY = {
+    "code": [str(reason) for reason in Reason],
+    "cause": [str(cause) for cause in Cause],
+    "f\"{answer['statusCode'] // 100}xx\"": [f"{hundreds}xx" for hundreds in range(2, 6)],
 }
-"""Names that handlers put together → those that can come of it."""
+"""What handlers count a metric by → the parts that can come of it."""
 TELL_OF_METRICS = [ROOT / "README.md", *(ROOT / "docs" / f"{one}.md" for one in ("design", "runbook", "development"))]
 """There, what looks like a metric is one or something else that is known."""
 AWS_WORDS = {
@@ -114,10 +114,21 @@ def metrics() -> set[str]:
     written: set[str] = set()
     for path in (ROOT / "functions").glob("*/handler.py"):
         for call in ast.walk(ast.parse(path.read_text())):
-            if isinstance(call, ast.Call) and ast.unparse(call.func) == "metrics.add_metric":
-                name = call.args[0]
-                written.update([str(name.value)] if isinstance(name, ast.Constant) else MANY[ast.unparse(name)])
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "measure":
+                name = ast.unparse(call.args[0])
+                if name == "Metric(kind.capitalize())":
+                    written.update(Metric(kind.capitalize()) for kind in OutcomeKind)
+                    continue
+                metric = Metric[name.removeprefix("Metric.")]
+                by = [ast.unparse(keyword.value) for keyword in call.keywords]
+                written.update([f"{metric}_{part}" for part in BY[by[0]]] if by else [metric])
     return written
+
+
+def test_functions_write_every_metric_of_the_list_and_only_through_it() -> None:
+    assert {stem(one) for one in metrics()} == set(Metric)
+    sources = [path for folder in ("functions", "shared") for path in (ROOT / folder).rglob("*.py")]
+    assert [path.name for path in sources if "metrics.add_metric(" in path.read_text()] == ["telemetry.py"]
 
 
 def nouns() -> set[str]:

@@ -3,7 +3,6 @@
 import time
 from typing import Any, Final
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from mangum import Mangum
 
@@ -11,7 +10,7 @@ from functions.api.app import create_app
 from functions.api.gateway import HttpApi
 from shared import settings
 from shared.assembly import Assembly
-from shared.telemetry import logger, metrics, tracer
+from shared.telemetry import Metric, logger, measure, metrics, tracer
 
 WAITED: Final = "preference-applied"
 """Header of an answer that was held back because the client asked for it (RFC 7240)."""
@@ -28,9 +27,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     start = time.perf_counter()
     answer = _serve(event, context)  # type: ignore[arg-type]  # the two libraries type one object differently
     duration_ms = (time.perf_counter() - start) * 1000
-    metrics.add_metric(f"Answered_{answer['statusCode'] // 100}xx", MetricUnit.Count, 1)
+    measure(Metric.ANSWERED, 1, by=f"{answer['statusCode'] // 100}xx")
     if WAITED in answer["headers"]:
-        metrics.add_metric("Waited", MetricUnit.Milliseconds, duration_ms)
+        measure(Metric.WAITED, duration_ms)
     else:
-        metrics.add_metric("Latency", MetricUnit.Milliseconds, duration_ms)
+        measure(Metric.LATENCY, duration_ms)
     return answer

@@ -7,13 +7,12 @@ from collections import Counter
 from typing import Annotated, Any, Final
 
 import msgspec
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
 from shared.assembly import Assembly, now_ms
 from shared.closing.runs import Cause, ClosingRun
-from shared.telemetry import logger, metrics, tracer
+from shared.telemetry import Metric, logger, measure, metrics, tracer
 
 WINDOW_TIME_MS: Final = 120_000
 """Time that a window may take; with less than that left, the run ends and the next one does the rest."""
@@ -56,7 +55,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         logger.warning("no day is sealed: records carry producers' timestamps")
         return {"final": 0, "blocked": 0}
     wrong = assembly.lag.check_settings()
-    metrics.add_metric("TopicMisconfigured", MetricUnit.Count, len(wrong))
+    measure(Metric.TOPIC_MISCONFIGURED, len(wrong))
     if wrong:
         logger.error("settings of the topic are wrong", extra={"wrong": wrong})
     run = assembly.closing.run(lambda: context.get_remaining_time_in_millis() > WINDOW_TIME_MS)
@@ -68,13 +67,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 
 def _measure(run: ClosingRun) -> None:
     causes = Counter(one.cause for one in run.blocked)
-    metrics.add_metric("WindowsFinal", MetricUnit.Count, len(run.final_results))
-    metrics.add_metric("Blocked", MetricUnit.Count, len(run.blocked))
+    measure(Metric.WINDOWS_FINAL, len(run.final_results))
+    measure(Metric.BLOCKED, len(run.blocked))
     for cause in Cause:
-        metrics.add_metric(f"Blocked_{cause}", MetricUnit.Count, causes[cause])
-    metrics.add_metric("BoardsUnchecked", MetricUnit.Count, run.unchecked)
-    metrics.add_metric("Lost", MetricUnit.Count, int(run.lost is not None))
-    metrics.add_metric("ClosingDelay", MetricUnit.Milliseconds, run.delay_ms(now_ms()))
+        measure(Metric.BLOCKED, causes[cause], by=cause)
+    measure(Metric.BOARDS_UNCHECKED, run.unchecked)
+    measure(Metric.LOST, int(run.lost is not None))
+    measure(Metric.CLOSING_DELAY, run.delay_ms(now_ms()))
     if run.lost is not None:
         logger.error("records lost", extra={"detail": run.lost.detail})
     for final in run.final_results:

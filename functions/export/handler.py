@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -12,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared import settings
 from shared.assembly import Assembly
 from shared.exports.jobs import ExportMessage
-from shared.telemetry import logger, metrics, tracer
+from shared.telemetry import Metric, logger, measure, metrics, tracer
 from shared.truth.export_jobs import JobTaken
 
 assembly = Assembly(settings.load())
@@ -43,5 +42,5 @@ def _export(record: SQSRecord) -> None:
     if job is None:
         logger.warning("no such export", extra={"export": message.export_id})
         return
-    metrics.add_metric("ExportedRows", MetricUnit.Count, job.rows_written)
+    measure(Metric.EXPORTED_ROWS, job.rows_written)
     logger.info("export ended", extra={"export": job.id, "state": job.state, "rows": job.rows, "error": job.error})

@@ -7,7 +7,6 @@ import base64
 import gc
 from typing import Any, Final
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.kafka_event import KafkaEventRecord
@@ -17,7 +16,7 @@ from shared import settings
 from shared.assembly import Assembly, now_ms
 from shared.domain.records import Record, Source
 from shared.ingest.outcomes import Candidate, OutcomeKind, Rejected, Retry
-from shared.telemetry import logger, metrics, tracer
+from shared.telemetry import Metric, logger, measure, metrics, tracer
 
 RESERVE_MS: Final = 20_000
 """Time kept for one more round of the slowest kind, the cache, the dead-letter queue and the place in the topic."""
@@ -96,11 +95,11 @@ def _measure(candidates: list[Candidate]) -> None:
             appended_at_ms = candidate.record.source.appended_at_ms
             oldest_ms = appended_at_ms if oldest_ms is None else min(oldest_ms, appended_at_ms)
     for kind, count in counts.items():
-        metrics.add_metric(kind.capitalize(), MetricUnit.Count, count)
+        measure(Metric(kind.capitalize()), count)
     for code, count in rejected.items():
-        metrics.add_metric(f"Rejected_{code}", MetricUnit.Count, count)
-    metrics.add_metric("CacheRefused", MetricUnit.Count, assembly.projector.take_refusals())
+        measure(Metric.REJECTED, count, by=code)
+    measure(Metric.CACHE_REFUSED, assembly.projector.take_refusals())
     if oldest_ms is not None:
-        metrics.add_metric("IngestDelay", MetricUnit.Milliseconds, max(0, now_ms() - oldest_ms))
+        measure(Metric.INGEST_DELAY, max(0, now_ms() - oldest_ms))
     if rejected or failures:
         logger.warning("records not applied", extra={"rejected": rejected, "failures": failures})

@@ -3,13 +3,12 @@
 from typing import Any, Final
 
 import msgspec
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
 from shared.assembly import Assembly
 from shared.messaging.queues import RedriveFilter
-from shared.telemetry import logger, metrics, tracer
+from shared.telemetry import Metric, logger, measure, metrics, tracer
 
 BATCH_TIME_MS: Final = 90_000
 """Time that one batch may take; with less of it left, the rest stays for the next run."""
@@ -35,6 +34,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except msgspec.ValidationError as error:
         raise InvalidChoice(str(error)) from None
     done = assembly.redrive.run(choice, lambda: context.get_remaining_time_in_millis() > BATCH_TIME_MS)
-    metrics.add_metric("Redriven", MetricUnit.Count, done.sent)
+    measure(Metric.REDRIVEN, done.sent)
     logger.info("redriven", extra={"choice": msgspec.to_builtins(choice), "outcome": msgspec.to_builtins(done)})
     return msgspec.to_builtins(done)  # type: ignore[no-any-return]

@@ -5,7 +5,6 @@ Triggered by two queues and two schedules; reads and writes DynamoDB and Redis.
 
 from typing import Any, Final
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -17,7 +16,7 @@ from shared.cache.windows import CacheRefused
 from shared.rebuild.anti_entropy import Failed
 from shared.rebuild.requests import RepairPlayers, decode_request
 from shared.rotation import HasTime
-from shared.telemetry import logger, metrics, tracer
+from shared.telemetry import Metric, logger, measure, metrics, tracer
 from shared.truth.commits import Unavailable
 
 LEADERBOARD_TIME_MS: Final = 60_000
@@ -66,7 +65,7 @@ def _run(task: str | None, has_time: HasTime) -> None:
             left = _anti_entropy(failed, has_time)
         case _:
             left = _anti_entropy(failed, has_time)
-    metrics.add_metric("BoardsUnchecked", MetricUnit.Count, left)
+    measure(Metric.BOARDS_UNCHECKED, left)
     _count_refused(sum(isinstance(error, CacheRefused) for error in errors))
     if errors:
         raise ExceptionGroup(f"{len(errors)} leaderboards failed", errors)
@@ -90,7 +89,7 @@ def _repair(record: SQSRecord) -> None:
 
 def _take_snapshots(failed: Failed, has_time: HasTime) -> int:
     taken, left = assembly.repair.take_snapshots(failed, has_time)
-    metrics.add_metric("Snapshots", MetricUnit.Count, taken)
+    measure(Metric.SNAPSHOTS, taken)
     return left
 
 
@@ -103,11 +102,11 @@ def _anti_entropy(failed: Failed, has_time: HasTime) -> int:
 
 
 def _count_refused(refused: int) -> None:
-    metrics.add_metric("CacheRefused", MetricUnit.Count, refused)
+    measure(Metric.CACHE_REFUSED, refused)
 
 
 def _count_repaired(repaired: int) -> None:
-    metrics.add_metric("Repaired", MetricUnit.Count, repaired)
+    measure(Metric.REPAIRED, repaired)
     try:
         if repaired:
             assembly.telemetry.count_repaired(repaired)

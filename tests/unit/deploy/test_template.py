@@ -12,6 +12,7 @@ from msgspec import NODEFAULT
 from infra.local import gateway
 from shared.closing.sealing import INGEST_CALL_MS
 from shared.settings import Settings
+from shared.telemetry import Metric
 from shared.truth.tables import EXPIRY
 from tests.support.template import (
     FUNCTIONS,
@@ -310,8 +311,9 @@ def test_an_alarm_is_on_a_metric_that_its_function_writes(name: str) -> None:
     (dimension,) = ALARMS[name]["Dimensions"]
     handler = (ROOT / "functions" / dimension["Value"] / "handler.py").read_text()
     metric = ALARMS[name]["MetricName"]
-    stem = metric.partition("_")[0]
-    assert f'add_metric("{metric}"' in handler or f'add_metric(f"{stem}_{{' in handler
+    stem, _, part = metric.partition("_")
+    written = re.findall(rf"measure\(Metric\.{Metric(stem).name}, (.*)\)", handler)
+    assert any(("by=" in call) == bool(part) for call in written)
 
 
 @pytest.mark.parametrize("section", RUNBOOK)
