@@ -61,6 +61,11 @@ def test_texts_may_hold_a_retired_name_but_no_retired_phrase(tmp_path: Path) -> 
     assert words(tmp_path) == [("shared/one.py", 3, "at length"), ("shared/one.py", 7, "at length")]
 
 
+def test_texts_of_tests_are_free_but_their_names_are_not(tmp_path: Path) -> None:
+    write(tmp_path, "tests/test_one.py", '"""Said at length."""\n\ndef test_vouch() -> None: ...\n')
+    assert words(tmp_path) == [("tests/test_one.py", 3, "vouch")]
+
+
 def test_the_glossary_the_changelog_and_decisions_may_keep_old_words(tmp_path: Path) -> None:
     for path in ("docs/glossary.md", "CHANGELOG.md", "docs/adr/0001-old.md"):
         write(tmp_path, path, "`vouch` at length\n")
