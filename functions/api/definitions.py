@@ -1,19 +1,22 @@
 """Changes of leaderboards and periods: what may change, and what the cache has to be told."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from functions.api.problems import TooManyPeriods, UnknownLeaderboard
-from shared.assembly import Assembly
-from shared.cache.windows import CacheUnavailable
+from shared.admin.disqualifications import Disqualifications
+from shared.cache.windows import CacheUnavailable, WindowCache
 from shared.domain.audit import AuditAction
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard, archive, revise
+from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.queues import QueueUnavailable
-from shared.rebuild.on_demand import Building
+from shared.rebuild.builder import WindowBuilder
+from shared.rebuild.on_demand import Building, OnDemandBuilds
+from shared.rebuild.requests import RebuildRequests
 from shared.telemetry import logger
 from shared.truth.commits import Unavailable
-from shared.truth.registry import Conflict
+from shared.truth.registry import Conflict, Registry
 
 TRIES_MAX: Final = 4
 """How often a change is decided anew because somebody else changed the leaderboard in between."""
@@ -21,11 +24,30 @@ PERIODS_MAX: Final = 500
 """Periods of one leaderboard: each event within one that is open costs one more update of Redis."""
 
 
+class UseCases(Protocol):
+    """What is called here."""
+
+    @property
+    def cache(self) -> WindowCache: ...
+    @property
+    def disqualifications(self) -> Disqualifications: ...
+    @property
+    def leaderboards(self) -> Leaderboards: ...
+    @property
+    def on_demand_builds(self) -> OnDemandBuilds: ...
+    @property
+    def rebuild_requests(self) -> RebuildRequests: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def window_builder(self) -> WindowBuilder: ...
+
+
 class Definitions:
     """Writes definitions, each change a version."""
 
-    def __init__(self, assembly: Assembly, now_ms: Callable[[], int]) -> None:
-        self._assembly = assembly
+    def __init__(self, use_cases: UseCases, now_ms: Callable[[], int]) -> None:
+        self._use_cases = use_cases
         self._now_ms = now_ms
 
     def put(self, wanted: Leaderboard, actor: str) -> tuple[Leaderboard, bool]:
@@ -45,7 +67,7 @@ class Definitions:
             if current is None:
                 return wanted, False
             if current.archived:  # what came again meanwhile was not shown: not even what a crash had left out before
-                self._assembly.cache.mark_incomplete(current.id)
+                self._use_cases.cache.mark_incomplete(current.id)
             return revise(current, wanted)
 
         before, after = self._save(wanted.id, decide, AuditAction.DEFINE, actor)
@@ -71,7 +93,7 @@ class Definitions:
 
     def check_room(self, leaderboard: Leaderboard) -> None:
         """Raises TooManyPeriods if one more period would be too many."""
-        if sum(1 for _ in self._assembly.registry.periods(leaderboard.id)) >= PERIODS_MAX:
+        if sum(1 for _ in self._use_cases.registry.periods(leaderboard.id)) >= PERIODS_MAX:
             raise TooManyPeriods(f"{leaderboard.id} has {PERIODS_MAX} periods; delete those that are over")
 
     def keep(self, leaderboard: Leaderboard, period: Period) -> None:
@@ -79,17 +101,17 @@ class Definitions:
         this fails now.
         """
         try:
-            self._assembly.on_demand_builds.build_for_reader(leaderboard, period.window)
+            self._use_cases.on_demand_builds.build_for_reader(leaderboard, period.window)
         except (Building, CacheUnavailable, QueueUnavailable, Unavailable) as error:
             logger.info("period is built later", extra={"period": period.id, "error": str(error)})
 
     def forget(self, leaderboard: Leaderboard, period: Period) -> None:
         """Let the window of a period that was deleted go, unless another period has the same days."""
-        others = {other.window for other in self._assembly.registry.periods(leaderboard.id)}
+        others = {other.window for other in self._use_cases.registry.periods(leaderboard.id)}
         if period.window in others:
             return
         try:
-            self._assembly.cache.withdraw(leaderboard, period.window, self._now_ms())
+            self._use_cases.cache.withdraw(leaderboard, period.window, self._now_ms())
         except CacheUnavailable as error:  # it expires
             logger.warning("window not forgotten", extra={"period": period.id, "error": str(error)})
 
@@ -101,16 +123,18 @@ class Definitions:
         actor: str,
     ) -> tuple[Leaderboard | None, Leaderboard]:
         for _ in range(TRIES_MAX):
-            current = self._assembly.registry.leaderboard(leaderboard_id)
+            current = self._use_cases.registry.leaderboard(leaderboard_id)
             after, has_events_as_read = decide(current)
             if after is not current:
                 # before it is done: a change that nobody has noted is worse than a note of one that failed
-                self._assembly.disqualifications.record(leaderboard_id, kind, actor, subject=f"version {after.version}")
+                self._use_cases.disqualifications.record(
+                    leaderboard_id, kind, actor, subject=f"version {after.version}"
+                )
                 try:
-                    self._assembly.registry.save(after, has_events_as_read=has_events_as_read)
+                    self._use_cases.registry.save(after, has_events_as_read=has_events_as_read)
                 except Conflict:
                     continue
-            self._assembly.leaderboards.keep(after)
+            self._use_cases.leaderboards.keep(after)
             return current, after
         raise Conflict(f"{leaderboard_id} was changed {TRIES_MAX} times meanwhile")
 
@@ -121,8 +145,8 @@ class Definitions:
         """
         try:
             if leaderboard.has_events:
-                self._assembly.rebuild_requests.request(leaderboard, None)
+                self._use_cases.rebuild_requests.request(leaderboard, None)
             else:
-                self._assembly.window_builder.rebuild_leaderboard(leaderboard)
+                self._use_cases.window_builder.rebuild_leaderboard(leaderboard)
         except (CacheUnavailable, QueueUnavailable, Unavailable) as error:
             logger.warning("cache not marked as complete", extra={"leaderboard": leaderboard.id, "error": str(error)})

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from msgspec.structs import replace
@@ -13,7 +13,6 @@ from starlette.requests import Request
 from functions.api.models import ATTRIBUTE_PREFIX, LISTS, RankingQuery, WindowQuery
 from functions.api.problems import NAME_CHARACTERS_MAX, InvalidRequest, UnknownLeaderboard, UnknownPeriod
 from functions.api.query import pairs_of, value_of, values_of
-from shared.assembly import Assembly
 from shared.domain.calendar import (
     ALL_TIME,
     Day,
@@ -32,9 +31,9 @@ from shared.domain.periods import Period
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Leaderboard
 from shared.domain.selections import Selection
-from shared.lookups.leaderboards import KEEP_MS
-from shared.lookups.remembered import Remembered
-from shared.reads.cursors import Cursor, InvalidCursor, filters_of
+from shared.lookups.leaderboards import KEEP_MS, Leaderboards
+from shared.lookups.remembered import Lookup, Remembered
+from shared.reads.cursors import Cursor, Cursors, InvalidCursor, filters_of
 from shared.truth.registry import Registry
 
 Q = TypeVar("Q", bound=BaseModel)
@@ -49,6 +48,19 @@ _TAKES: Final = {
 _ALL_AT_ONCE: Final = "doesn't go with userIds, which takes all of them at once"
 PERIODS_KEPT_MAX: Final = 1_000
 """Periods that one function remembers, some 200 bytes each; past it, it forgets them all."""
+
+
+class UseCases(Protocol):
+    """What is called here."""
+
+    @property
+    def cursors(self) -> Cursors: ...
+    @property
+    def leaderboards(self) -> Leaderboards: ...
+    @property
+    def lookup(self) -> Lookup: ...
+    @property
+    def registry(self) -> Registry: ...
 
 
 def is_id(text: str) -> bool:
@@ -151,11 +163,11 @@ def check_combination(query: RankingQuery) -> None:
 class Finder:
     """Finds what parameters name."""
 
-    def __init__(self, assembly: Assembly, now_ms: Callable[[], int]) -> None:
-        self._assembly = assembly
+    def __init__(self, use_cases: UseCases, now_ms: Callable[[], int]) -> None:
+        self._use_cases = use_cases
         self.now_ms = now_ms
         self._periods: Remembered[tuple[str, str], Period] = Remembered(
-            KEEP_MS, PERIODS_KEPT_MAX, now_ms, assembly.lookup
+            KEEP_MS, PERIODS_KEPT_MAX, now_ms, use_cases.lookup
         )
 
     def leaderboard(self, request: Request, *, now: bool = False, or_deleted: bool = False) -> Leaderboard:
@@ -167,7 +179,7 @@ class Finder:
         """
         leaderboard_id = request.path_params["id"]
         if is_id(leaderboard_id):
-            known = self._assembly.leaderboards
+            known = self._use_cases.leaderboards
             leaderboard = known.read(leaderboard_id) if now else known.find(leaderboard_id, or_older=True)
             if leaderboard is not None and leaderboard.archived and not now:
                 leaderboard = known.read(leaderboard_id)
@@ -182,7 +194,7 @@ class Finder:
             UnknownPeriod: if there is none.
             Unavailable: as above.
         """
-        registry = self._assembly.registry
+        registry = self._use_cases.registry
         return self._periods.get((leaderboard_id, period_id), lambda: read_period(registry, leaderboard_id, period_id))
 
     def forget_period(self, leaderboard_id: str, period_id: str) -> None:
@@ -243,7 +255,7 @@ class Finder:
 
     def _cursor(self, leaderboard: Leaderboard, text: str) -> Cursor:
         try:
-            return self._assembly.cursors.read(text, leaderboard.id)
+            return self._use_cases.cursors.read(text, leaderboard.id)
         except InvalidCursor as error:
             raise InvalidRequest(str(error), "cursor") from None
 

@@ -1,7 +1,7 @@
 """Administration of players, live windows and dead letters; every act is in the audit trail with who, when and why."""
 
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 
@@ -20,9 +20,15 @@ from functions.api.views.audit import (
     to_audit_entry_view,
     to_rebuild_view,
 )
-from shared.assembly import Assembly
+from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.domain.audit import AuditAction
 from shared.messaging.queues import RedriveFilter
+from shared.rebuild.builder import WindowBuilder
+from shared.rebuild.requests import RebuildRequests
+from shared.truth.audit_log import AuditLog
+
+if TYPE_CHECKING:
+    from shared.admin.redrive import Redrive  # loads the Kafka client
 
 REDRIVE_TIME_MS: Final = 15_000
 """How long one request sends letters back; API Gateway gives up after 30 s."""
@@ -36,7 +42,24 @@ _FRESH: Final = {"cache-control": "no-store"}
 _TAGS: Final[list[str | Enum]] = ["administration"]
 
 
-def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
+class UseCases(Protocol):
+    """What is called here."""
+
+    @property
+    def audit_log(self) -> AuditLog: ...
+    @property
+    def disqualifications(self) -> Disqualifications: ...
+    @property
+    def disqualified_players(self) -> DisqualifiedPlayers: ...
+    @property
+    def rebuild_requests(self) -> RebuildRequests: ...
+    @property
+    def redrive(self) -> "Redrive": ...
+    @property
+    def window_builder(self) -> WindowBuilder: ...
+
+
+def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     """Audit entries of players."""
 
     @app.post(_DISQUALIFY, tags=_TAGS)
@@ -45,7 +68,7 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         """Take a player out of every ranking. Their events stay; a result that they stand in gets another version."""
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
-        act, _ = assembly.disqualifications.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
+        act, _ = use_cases.disqualifications.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
         return answer(to_audit_entry_view(act), 200, _FRESH)
 
     @app.post(_REINSTATE, tags=_TAGS)
@@ -60,13 +83,13 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         """Put a disqualified player back, with everything that they have scored meanwhile."""
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
-        act, _ = assembly.disqualifications.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
+        act, _ = use_cases.disqualifications.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
         if act is None:
             raise NeverDisqualified(f"{user_id!r} was never disqualified in {leaderboard.id}")
         return answer(to_audit_entry_view(act), 200, _FRESH)
 
 
-def register_trail(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
+def register_trail(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     """What is known of acts."""
 
     @app.get(_DISQUALIFIED, tags=_TAGS)
@@ -74,7 +97,7 @@ def register_trail(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     async def disqualified(request: Request) -> Response:
         """Who is disqualified now."""
         leaderboard = finder.leaderboard(request)
-        out = assembly.disqualified_players.now(leaderboard.id)
+        out = use_cases.disqualified_players.now(leaderboard.id)
         return answer(
             DisqualifiedView(
                 leaderboard_id=leaderboard.id, audit_sequence=out.audit_sequence, user_ids=sorted(out.user_ids)
@@ -89,13 +112,13 @@ def register_trail(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         """The audit trail of administration: who did what, when and why."""
         query = read_query(request, AuditLogQuery)
         leaderboard_id = finder.leaderboard(request).id
-        found = list(assembly.audit_log.read(leaderboard_id, query.after, query.limit + 1))
+        found = list(use_cases.audit_log.read(leaderboard_id, query.after, query.limit + 1))
         page = [to_audit_entry_view(act) for act in found[: query.limit]]
         following = page[-1].number if len(found) > len(page) else None
         return answer(AuditLogView(leaderboard_id=leaderboard_id, entries=page, next_after=following), 200, _FRESH)
 
 
-def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
+def register_repairs(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     """What is done when something went wrong."""
 
     @app.post(_REBUILD, tags=_TAGS, status_code=202)
@@ -112,10 +135,10 @@ def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         leaderboard = finder.leaderboard(request, now=True)
         window = body.to_window()
         subject = None if window is None else window.id
-        act = assembly.disqualifications.record(
+        act = use_cases.disqualifications.record(
             leaderboard.id, AuditAction.REBUILD, caller(request).subject, reason=body.reason, subject=subject
         )
-        assembly.rebuild_requests.request(leaderboard, window)
+        use_cases.rebuild_requests.request(leaderboard, window)
         return answer(to_audit_entry_view(act), 202, _FRESH)
 
     @app.get(_REBUILD, tags=_TAGS)
@@ -124,7 +147,7 @@ def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         """Whether the live windows hold all of the truth, or how far their rebuild is."""
         leaderboard = finder.leaderboard(request, now=True)
         return answer(
-            to_rebuild_view(leaderboard.id, assembly.window_builder.rebuild_progress(leaderboard)), 200, _FRESH
+            to_rebuild_view(leaderboard.id, use_cases.window_builder.rebuild_progress(leaderboard)), 200, _FRESH
         )
 
     @app.post(_REDRIVE, tags=_TAGS)
@@ -132,11 +155,11 @@ def register_repairs(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
     async def redrive(request: Request, body: RedriveBody) -> Response:
         """Send dead letters of the leaderboard back to the topic; ask again until it is `complete`."""
         leaderboard = finder.leaderboard(request, now=True)
-        act = assembly.disqualifications.record(
+        act = use_cases.disqualifications.record(
             leaderboard.id, AuditAction.REDRIVE, caller(request).subject, reason=body.reason, subject=body.rejected_as
         )
         started_ms = finder.now_ms()
-        done = assembly.redrive.run(
+        done = use_cases.redrive.run(
             RedriveFilter(body.rejected_as, leaderboard.id), lambda: finder.now_ms() - started_ms < REDRIVE_TIME_MS
         )
         return answer(

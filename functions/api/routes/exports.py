@@ -3,7 +3,7 @@
 import asyncio
 import time
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 
@@ -14,9 +14,10 @@ from functions.api.params import Finder, is_export_id, read_query
 from functions.api.problems import InvalidRequest, UnknownExport
 from functions.api.views import answer
 from functions.api.views.exports import ExportView, to_export_view
-from shared.assembly import Assembly
+from shared.cache.waits import Waits
 from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
+from shared.exports.jobs import Exports
 from shared.truth.export_jobs import Compression, ExportFormat, ExportJob, ExportPart, ExportRequest
 
 ASK_AGAIN_S: Final = 1
@@ -26,7 +27,16 @@ _ASK: Final = "/leaderboards/{id}/export"
 _JOB: Final = "/leaderboards/{id}/exports/{exportId}"
 
 
-def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
+class UseCases(Protocol):
+    """What is called here."""
+
+    @property
+    def exports(self) -> Exports: ...
+    @property
+    def waits(self) -> Waits: ...
+
+
+def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     """Export jobs."""
     tags: list[str | Enum] = ["exports"]
 
@@ -39,14 +49,14 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         query = read_query(request, ExportQuery)
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
-        job = assembly.exports.request(leaderboard, window, _to_request(window, query))
+        job = use_cases.exports.request(leaderboard, window, _to_request(window, query))
         headers: dict[str, str] = {}
         wait_ms = willing_ms(request)
         if wait_ms is not None:
-            with assembly.waits.granted(affordable_ms(request, wait_ms)) as granted:
+            with use_cases.waits.granted(affordable_ms(request, wait_ms)) as granted:
                 if granted:
                     headers |= applied(wait_ms)
-                    job = await _ended(assembly, leaderboard, job, affordable_ms(request, wait_ms))
+                    job = await _ended(use_cases, leaderboard, job, affordable_ms(request, wait_ms))
         if job.state == "done" and job.url is not None:
             return answer(to_export_view(leaderboard.id, job), 303, headers | {"location": job.url})
         headers["location"] = f"/leaderboards/{leaderboard.id}/exports/{job.id}"
@@ -58,18 +68,18 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         """How far an export is; with `url` and `manifest` once it is done."""
         leaderboard = finder.leaderboard(request)
         export_id = request.path_params["exportId"]
-        found = assembly.exports.job(leaderboard.id, export_id) if is_export_id(export_id) else None
+        found = use_cases.exports.job(leaderboard.id, export_id) if is_export_id(export_id) else None
         if found is None:
             raise UnknownExport(f"{leaderboard.id} has no such export")
         return answer(to_export_view(leaderboard.id, found))
 
 
-async def _ended(assembly: Assembly, leaderboard: Leaderboard, job: ExportJob, wait_ms: int) -> ExportJob:
+async def _ended(use_cases: UseCases, leaderboard: Leaderboard, job: ExportJob, wait_ms: int) -> ExportJob:
     """The job once it is done or failed, or when the time is over."""
     end_s = time.monotonic() + wait_ms / 1000
     while job.state in ("queued", "running") and time.monotonic() + LOOK_EVERY_S <= end_s:
         await asyncio.sleep(LOOK_EVERY_S)
-        job = assembly.exports.job(leaderboard.id, job.id) or job
+        job = use_cases.exports.job(leaderboard.id, job.id) or job
     return job
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from fastapi import FastAPI, Response
 from msgspec import UNSET
@@ -13,8 +13,13 @@ from msgspec import UNSET
 from functions.api.contract import described, operation
 from functions.api.views import answer
 from functions.api.views.health import DependencyView, HealthView
-from shared.assembly import Assembly
+from shared.cache.windows import WindowCache
+from shared.files.links import Downloads
+from shared.messaging.queues import DeadLetterQueue, Queue
+from shared.settings import Settings
 from shared.telemetry import logger
+from shared.truth.counters import FunctionCounters
+from shared.truth.registry import Registry
 
 PROBE_TIMEOUT_MS: Final = 1_500
 """How long a dependency may take to answer; past what any healthy one takes, within what a load balancer waits."""
@@ -24,6 +29,27 @@ UP: Final = "up"
 DOWN: Final = "down"
 
 Probe = Callable[[], object]
+
+
+class UseCases(Protocol):
+    """What is called here."""
+
+    @property
+    def cache(self) -> WindowCache: ...
+    @property
+    def dead_letters(self) -> DeadLetterQueue: ...
+    @property
+    def downloads(self) -> Downloads: ...
+    @property
+    def export_queue(self) -> Queue: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def repairs(self) -> Queue: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def telemetry(self) -> FunctionCounters: ...
 
 
 class Probes:
@@ -68,44 +94,44 @@ def _since_ms(start: float) -> float:
     return round((time.perf_counter() - start) * 1000, 1)
 
 
-def _read_registry(assembly: Assembly) -> None:
-    assembly.registry.leaderboard(PROBED_ID)
+def _read_registry(use_cases: UseCases) -> None:
+    use_cases.registry.leaderboard(PROBED_ID)
 
 
-def _ping_redis(assembly: Assembly) -> None:
-    assembly.cache.ping()
+def _ping_redis(use_cases: UseCases) -> None:
+    use_cases.cache.ping()
 
 
-def _ping_queues(assembly: Assembly) -> None:
-    for queue in (assembly.repairs, assembly.export_queue, assembly.dead_letters.queue):
+def _ping_queues(use_cases: UseCases) -> None:
+    for queue in (use_cases.repairs, use_cases.export_queue, use_cases.dead_letters.queue):
         queue.ping()
 
 
-def _ping_s3(assembly: Assembly) -> None:
-    assembly.downloads.ping()
+def _ping_s3(use_cases: UseCases) -> None:
+    use_cases.downloads.ping()
 
 
 class WrongSettings(Exception):
     """The topic has settings under which events may be lost or refused; the message says which."""
 
 
-def _look_at_topic(assembly: Assembly) -> None:
+def _look_at_topic(use_cases: UseCases) -> None:
     """The last look of the close function: this one may have no way to the broker."""
-    settings = assembly.telemetry.noted(assembly.settings.kafka_topic).settings
+    settings = use_cases.telemetry.noted(use_cases.settings.kafka_topic).settings
     if settings is not None and settings.wrong:
         raise WrongSettings("; ".join(settings.wrong))
 
 
-def register(app: FastAPI, assembly: Assembly, probes: Probes | None = None) -> None:
+def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) -> None:
     """The three questions that are asked of a service."""
     tags: list[str | Enum] = ["health"]
     asked = probes or Probes(
         {
-            "dynamodb": partial(_read_registry, assembly),
-            "redis": partial(_ping_redis, assembly),
-            "queues": partial(_ping_queues, assembly),
-            "s3": partial(_ping_s3, assembly),
-            "topic": partial(_look_at_topic, assembly),
+            "dynamodb": partial(_read_registry, use_cases),
+            "redis": partial(_ping_redis, use_cases),
+            "queues": partial(_ping_queues, use_cases),
+            "s3": partial(_ping_s3, use_cases),
+            "topic": partial(_look_at_topic, use_cases),
         }
     )
 

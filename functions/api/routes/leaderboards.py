@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 
@@ -21,8 +21,9 @@ from functions.api.views.leaderboards import (
     to_leaderboard_view,
     to_period_view,
 )
-from shared.assembly import Assembly
+from shared.admin.disqualifications import Disqualifications
 from shared.domain.audit import AuditAction
+from shared.truth.registry import Registry
 
 _ALL: Final = "/leaderboards"
 _ONE: Final = "/leaderboards/{id}"
@@ -30,8 +31,17 @@ _PERIODS: Final = "/leaderboards/{id}/periods"
 _PERIOD: Final = "/leaderboards/{id}/periods/{periodId}"
 
 
+class UseCases(Protocol):
+    """What is called here."""
+
+    @property
+    def disqualifications(self) -> Disqualifications: ...
+    @property
+    def registry(self) -> Registry: ...
+
+
 def register(
-    app: FastAPI, assembly: Assembly, finder: Finder, definitions: Definitions, now_ms: Callable[[], int]
+    app: FastAPI, use_cases: UseCases, finder: Finder, definitions: Definitions, now_ms: Callable[[], int]
 ) -> None:
     """Leaderboards."""
     tags: list[str | Enum] = ["leaderboards"]
@@ -50,7 +60,7 @@ def register(
     async def listing(request: Request) -> Response:
         """All leaderboards that are not deleted."""
         query = read_query(request, ListQuery)
-        found = list(assembly.registry.leaderboards(query.limit + 1, query.after))
+        found = list(use_cases.registry.leaderboards(query.limit + 1, query.after))
         page = found[: query.limit]
         following = page[-1].id if len(found) > len(page) else None
         return answer(LeaderboardsView(leaderboards=[to_leaderboard_view(one) for one in page], next_after=following))
@@ -69,7 +79,7 @@ def register(
         return Response(status_code=204)
 
 
-def register_periods(app: FastAPI, assembly: Assembly, finder: Finder, definitions: Definitions) -> None:
+def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, definitions: Definitions) -> None:
     """Periods of a leaderboard."""
     tags: list[str | Enum] = ["periods"]
 
@@ -79,14 +89,14 @@ def register_periods(app: FastAPI, assembly: Assembly, finder: Finder, definitio
         """Register or change a period."""
         period = body.to_period(check_id(request.path_params["periodId"], "periodId"))
         leaderboard = finder.leaderboard(request, now=True)
-        before = assembly.registry.period(leaderboard.id, period.id)
+        before = use_cases.registry.period(leaderboard.id, period.id)
         if before != period:
             if before is None:
                 definitions.check_room(leaderboard)
-            assembly.disqualifications.record(
+            use_cases.disqualifications.record(
                 leaderboard.id, AuditAction.DEFINE_PERIOD, caller(request).subject, subject=period.id
             )
-            assembly.registry.save_period(leaderboard.id, period)
+            use_cases.registry.save_period(leaderboard.id, period)
             finder.forget_period(leaderboard.id, period.id)
             if before is not None:
                 definitions.forget(leaderboard, before)
@@ -100,14 +110,14 @@ def register_periods(app: FastAPI, assembly: Assembly, finder: Finder, definitio
     async def listing(request: Request) -> Response:
         """All periods of a leaderboard."""
         leaderboard = finder.leaderboard(request)
-        return answer(PeriodsView(periods=[to_period_view(one) for one in assembly.registry.periods(leaderboard.id)]))
+        return answer(PeriodsView(periods=[to_period_view(one) for one in use_cases.registry.periods(leaderboard.id)]))
 
     @app.get(_PERIOD, tags=tags)
     @operation(responses={200: described(PeriodView, "The period")})
     async def get(request: Request) -> Response:
         """A period, as it is now."""
         leaderboard = finder.leaderboard(request)
-        return answer(to_period_view(read_period(assembly.registry, leaderboard.id, request.path_params["periodId"])))
+        return answer(to_period_view(read_period(use_cases.registry, leaderboard.id, request.path_params["periodId"])))
 
     @app.delete(_PERIOD, tags=tags, status_code=204, response_description="Forgotten")
     @operation()
@@ -115,12 +125,12 @@ def register_periods(app: FastAPI, assembly: Assembly, finder: Finder, definitio
         """Forget a period. Its dates can still be ranked as a custom range."""
         leaderboard = finder.leaderboard(request)
         period_id = request.path_params["periodId"]
-        found = assembly.registry.period(leaderboard.id, period_id) if is_id(period_id) else None
+        found = use_cases.registry.period(leaderboard.id, period_id) if is_id(period_id) else None
         if found is not None:
-            assembly.disqualifications.record(
+            use_cases.disqualifications.record(
                 leaderboard.id, AuditAction.DELETE_PERIOD, caller(request).subject, subject=period_id
             )
-        if found is None or not assembly.registry.delete_period(leaderboard.id, period_id):
+        if found is None or not use_cases.registry.delete_period(leaderboard.id, period_id):
             raise UnknownPeriod(f"{leaderboard.id} has no such period")
         finder.forget_period(leaderboard.id, period_id)
         definitions.forget(leaderboard, found)

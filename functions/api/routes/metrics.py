@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from fastapi import FastAPI, Response
 
 from functions.api.contract import Answered, operation
 from shared.admin.gauges import Gauges
-from shared.assembly import Assembly
 from shared.telemetry import logger
 
 GROUP_TIMEOUT_MS: Final = 2_000
@@ -32,6 +31,13 @@ leaderboards_window_players{leaderboard="autumn-cup",window="daily"} 120.0
 leaderboards_events_total{topic="score-events",partition="0",result="applied"} 1432.0
 # EOF
 """
+
+
+class UseCases(Protocol):
+    """What is called here."""
+
+    @property
+    def gauges(self) -> Gauges: ...
 
 
 class Bounded:
@@ -61,7 +67,7 @@ class Bounded:
         return before is not None and not before.done()
 
 
-def register(app: FastAPI, assembly: Assembly, bounded: Bounded | None = None) -> None:
+def register(app: FastAPI, use_cases: UseCases, bounded: Bounded | None = None) -> None:
     """The route that is scraped."""
     tags: list[str | Enum] = ["metrics"]
     runs = bounded or Bounded()
@@ -73,7 +79,7 @@ def register(app: FastAPI, assembly: Assembly, bounded: Bounded | None = None) -
         """Counts and state of the service, of the first 100 leaderboards by id; what is out of reach is left out."""
         from functions.api.exposition import CONTENT_TYPE, Scrape, to_text  # noqa: PLC0415 - cold starts don't pay
 
-        gauges: Gauges = assembly.gauges
+        gauges: Gauges = use_cases.gauges
         answers = runs.run({"dynamodb": gauges.truth, "queues": gauges.dead_letters_waiting})
         truth = answers.get("dynamodb")
         shown = () if truth is None else truth.leaderboards

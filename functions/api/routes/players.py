@@ -1,7 +1,7 @@
 """One player: all their windows, their events, and why they stand where they stand."""
 
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 
@@ -20,7 +20,7 @@ from functions.api.views.players import (
     to_pending_window_view,
     to_player_window_view,
 )
-from shared.assembly import Assembly
+from shared.reads.players import Players
 
 _WINDOWS: Final = "/leaderboards/{id}/players/{userId:path}/windows"
 _EVENTS: Final = "/leaderboards/{id}/players/{userId:path}/events"
@@ -30,7 +30,14 @@ _FRESH: Final = {"cache-control": "no-cache"}
 """These are read to check something: never from a cache."""
 
 
-def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
+class UseCases(Protocol):
+    """What is called here."""
+
+    @property
+    def players(self) -> Players: ...
+
+
+def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     """What stands below a player; before the player's own route, which takes all that follows `players/`."""
 
     @app.get(_WINDOWS, tags=_TAGS)
@@ -42,7 +49,7 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         read_query(request, NoQuery)
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)
-        found = assembly.players.windows(leaderboard, user_id)
+        found = use_cases.players.windows(leaderboard, user_id)
         told = [to_player_window_view(one) for one in found.windows]
         pending = [to_pending_window_view(one, finder.now_ms()) for one in found.pending]
         headers = _FRESH | ({"retry-after": str(ASK_AGAIN_S)} if pending else {})
@@ -59,7 +66,7 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         query = read_query(request, EventsQuery)
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)
-        found = assembly.players.events(leaderboard, user_id, query.after, query.limit + 1)
+        found = use_cases.players.events(leaderboard, user_id, query.after, query.limit + 1)
         if not found and query.after is None:
             raise UnknownPlayer(f"{user_id!r} has no events in {leaderboard.id}")
         page = [to_event_view(one) for one in found[: query.limit]]
@@ -69,7 +76,7 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         )
 
 
-def register_explanation(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
+def register_explanation(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     """Why a player stands where they stand; likewise before the player's own route."""
 
     @app.get(_EXPLAIN, tags=_TAGS)
@@ -80,7 +87,7 @@ def register_explanation(app: FastAPI, assembly: Assembly, finder: Finder) -> No
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
-        found = assembly.players.explain(leaderboard, window, user_id)
+        found = use_cases.players.explain(leaderboard, window, user_id)
         if found is None:
             raise UnknownPlayer(f"{user_id!r} has no points in {window.id} of {leaderboard.id}")
         return answer(to_explanation_view(found), 200, _FRESH)

@@ -1,7 +1,7 @@
 """Results of final windows: what is paid from."""
 
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 
@@ -11,10 +11,11 @@ from functions.api.params import Finder, read_query
 from functions.api.problems import NeverFinal, NotFinal
 from functions.api.views import answer
 from functions.api.views.results import ResultVersionsView, ResultView, to_result_version_view, to_result_view
-from shared.assembly import Assembly
 from shared.closing.first_days import first_possible_day
 from shared.domain.calendar import Window, WindowKind
 from shared.domain.rules import Leaderboard
+from shared.reads.result_versions import ResultVersions
+from shared.truth.registry import Registry
 
 _RESULT: Final = "/leaderboards/{id}/result"
 _VERSIONS: Final = "/leaderboards/{id}/result/versions"
@@ -22,7 +23,16 @@ _HEADERS: Final = {"cache-control": "private, no-store"}
 """Its links are as good as the files for a while."""
 
 
-def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
+class UseCases(Protocol):
+    """What is called here."""
+
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def result_versions(self) -> ResultVersions: ...
+
+
+def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     """Results."""
     tags: list[str | Enum] = ["exports"]
 
@@ -36,9 +46,9 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         query = read_query(request, WindowQuery)
         leaderboard = finder.leaderboard(request, or_deleted=True)
         window = finder.window(leaderboard, query)
-        found = assembly.result_versions.latest(leaderboard, window)
+        found = use_cases.result_versions.latest(leaderboard, window)
         if found is None:
-            _check_becomes_final(assembly, leaderboard, window)
+            _check_becomes_final(use_cases, leaderboard, window)
             raise NotFinal(f"{window.id} of {leaderboard.id} is not final; a notice tells when it is")
         return answer(to_result_view(leaderboard.id, window, found), headers=_HEADERS)
 
@@ -51,20 +61,20 @@ def register(app: FastAPI, assembly: Assembly, finder: Finder) -> None:
         query = read_query(request, WindowQuery)
         leaderboard = finder.leaderboard(request, or_deleted=True)
         window = finder.window(leaderboard, query)
-        found = [to_result_version_view(one) for one in assembly.result_versions.find(leaderboard, window)]
+        found = [to_result_version_view(one) for one in use_cases.result_versions.find(leaderboard, window)]
         return answer(
             ResultVersionsView(leaderboard_id=leaderboard.id, window_id=window.id, versions=found), headers=_HEADERS
         )
 
 
-def _check_becomes_final(assembly: Assembly, leaderboard: Leaderboard, window: Window) -> None:
+def _check_becomes_final(use_cases: UseCases, leaderboard: Leaderboard, window: Window) -> None:
     """Raises NeverFinal for a window that has no end, that nobody has registered, or that was over too early."""
     if window.kind is WindowKind.ALL_TIME:
         raise NeverFinal("all time never ends: ask for a day, a week or a registered period", "window")
     if window.kind is WindowKind.CUSTOM:
-        if all(period.window != window for period in assembly.registry.periods(leaderboard.id)):
+        if all(period.window != window for period in use_cases.registry.periods(leaderboard.id)):
             raise NeverFinal(f"no period of {window.id} is registered: register one, and it becomes final", "window")
-    elif not leaderboard.owes(window) or window.last < first_possible_day(assembly.registry, leaderboard):
+    elif not leaderboard.owes(window) or window.last < first_possible_day(use_cases.registry, leaderboard):
         raise NeverFinal(
             f"{window.id} was over before the first event of {leaderboard.id}: there will be no result", "window"
         )
