@@ -13,9 +13,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared import settings
 from shared.assembly import Assembly
 from shared.cache.windows import CacheRefused
-from shared.rebuild.anti_entropy import Failed
 from shared.rebuild.requests import RepairPlayers, decode_request
-from shared.rotation import HasTime
+from shared.rotation import Failed, HasTime
 from shared.telemetry import Metric, logger, measure, metrics, tracer
 from shared.truth.commits import Unavailable
 

@@ -101,14 +101,14 @@ class Closing:
             except Exception as error:  # noqa: BLE001 - one leaderboard keeps no other waiting
                 _failed(run, leaderboard.id, error)
 
-        run.unchecked += self._rotation.go(seal, has_time)
+        run.unchecked += self._rotation.run(seal, has_time)
 
     def _do_work(self, run: ClosingRun, has_time: HasTime) -> None:
         """Steps 4 to 7, for every leaderboard on the work list."""
         self._older_work.move(self._now_ms())
         work = self._work_list.all()
         steps = {one: self._work.steps(one, work[one], run) for one in work}
-        unserved, begun = self._turns.take(steps, has_time, lambda *what: _failed(run, *what))
+        unserved, begun = self._turns.run(steps, has_time, lambda *what: _failed(run, *what))
         run.unchecked += len(unserved)
         for one in islice(sorted(unserved | begun), WAITING_MAX):
             since_ms = self._work.waiting_since_ms(one)

@@ -1,1 +1,1 @@
-"""Rankings, players and results as the API answers them. Reads the cache, and the truth where it has to."""
+"""Reads rankings, players and results for the API: the cache, and the truth if it has to. May use rebuild, lookups."""

@@ -1,1 +1,1 @@
-"""The cache from the truth: windows built whole or on demand, repaired and kept as snapshots. Writes the cache only."""
+"""Builds and repairs windows in the cache from the truth, and writes their snapshots. May use admin and lookups."""

@@ -12,7 +12,7 @@ from shared.rebuild.builder import RebuildOutcome, WindowBuilder
 from shared.rebuild.on_demand import OnDemandBuilds
 from shared.rebuild.requests import BuildWindow, RebuildLeaderboard, RepairPlayers, RepairRequest
 from shared.rebuild.snapshots import WindowSnapshots
-from shared.rotation import HasTime, Rotation, always, pages
+from shared.rotation import Failed, HasTime, Rotation, always, pages
 from shared.truth.commits import Unavailable
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -25,10 +25,6 @@ SNAPSHOTS: Final = "snapshots"
 
 class Interrupted(Exception):
     """The cache was flushed during a rebuild, or another worker took the lease."""
-
-
-Failed = Callable[[str, Exception], None]
-"""Is called with a leaderboard id and what it raised."""
 
 
 def _raise(_leaderboard_id: str, error: Exception) -> None:
@@ -115,7 +111,7 @@ class Repair:
             except Exception as error:  # noqa: BLE001 - one leaderboard delays no other
                 failed(leaderboard.id, error)
 
-        return self._rotations[name].go(attempt, has_time)
+        return self._rotations[name].run(attempt, has_time)
 
     def forget(self) -> int:
         """Forget what the cache holds of every leaderboard, so that all of it is rebuilt; returns of how many.

@@ -1,4 +1,4 @@
-"""The ranking of a small window from its standings, by the domain's own rules, in memory."""
+"""Ranks a small window from its standings, in memory, by the rules of the domain."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +12,7 @@ Ranked = Sequence[tuple[str, Score]]
 
 
 def rank_players(leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> Ranked:
-    """The ranking that standings add up to, by the rules of the domain."""
+    """The ranking of the players of some standings."""
     parts: dict[str, list[tuple[Day, Score]]] = {}
     for day, user_id, standing in lines:
         parts.setdefault(user_id, []).append((day, Score(standing.points, standing.reached_at_ms)))

@@ -1,4 +1,4 @@
-"""Take snapshots of live windows while they can be trusted, and find what is known when they can't."""
+"""Takes snapshots of windows while they are complete, and finds the latest one of a window."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -17,17 +17,17 @@ from shared.truth.registry import Registry
 from shared.truth.snapshots import Confirmation, Snapshots
 
 KEEP_MS: Final = 2_000
-"""How long a function answers from a snapshot that it has read, before it looks for a newer one."""
-SPOT_STANDINGS_MAX: Final = 20_000
-"""Standings that are read to answer at once for a window of which there is no snapshot: some seconds of reading."""
-SPOT_BUCKETS_MAX: Final = LONGEST_DAYS
-"""Likewise buckets. Longer windows are not kept for everyone, and are built on demand."""
+"""How long a function answers from a snapshot before it reads the snapshot again."""
+FOLDED_STANDINGS_MAX: Final = 20_000
+"""Standings that one read folds for a window without a snapshot; they take some seconds to read."""
+FOLDED_BUCKETS_MAX: Final = LONGEST_DAYS
+"""Buckets of a window that one read folds. Longer windows are built on demand."""
 KNOWN_MAX: Final = 100
-"""Snapshots in the memory of a function, up to 300 KB each; past it, it forgets them all."""
+"""Snapshots in the memory of a function, up to 300 KB each; with one more it forgets them all."""
 
 
 class WindowSnapshots:
-    """Snapshots of the windows that people look at."""
+    """Snapshots of current windows and registered periods."""
 
     def __init__(
         self,
@@ -49,16 +49,14 @@ class WindowSnapshots:
         self._known: Remembered[tuple[str, str], Snapshot | None] = Remembered(KEEP_MS, KNOWN_MAX, now_ms)
 
     def take(self, leaderboard: Leaderboard) -> int:
-        """Write a snapshot of each window that can still change and has changed; returns how many.
-
-        Of those that have not it is noted that their snapshots are still true.
+        """Write a snapshot of each window that has changed, and confirm those of the others; returns how many it wrote.
 
         Raises:
             CacheUnavailable: if Redis fails.
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
         """
         taken, as_of_ms, revisions = 0, self._now_ms(), dict[str, int]()
-        for window in self._moving(leaderboard):
+        for window in self._changeable(leaderboard):
             complete, snapshot = self._cache.snapshot(leaderboard, window, self._now_ms())
             key = (leaderboard.id, window.id)
             if not complete:
@@ -74,15 +72,15 @@ class WindowSnapshots:
         return taken
 
     def find(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:
-        """The latest that is known of a window: its snapshot, or what the truth says now if that is little.
+        """The latest snapshot of a window, or its standings of now if there is none.
 
-        Who was disqualified since is left out; who was reinstated is there from the next snapshot on.
+        Players who were disqualified since are left out; those who were reinstated are in the next snapshot.
 
         Returns:
-            None for a window without snapshot that is too large to be folded while somebody waits.
+            None for a window without a snapshot that is too large to be folded.
 
         Raises:
-            Unavailable: if the truth is out of reach.
+            Unavailable: if DynamoDB is out of reach.
         """
         key = (leaderboard.id, window.id)
         return self._known.get(key, lambda: self._read(leaderboard, window), or_older=False)
@@ -94,18 +92,18 @@ class WindowSnapshots:
             return self._fold(leaderboard, window, disqualified)
         return stored.without(disqualified.user_ids)
 
-    def _fold(self, leaderboard: Leaderboard, window: Window, out: Disqualified) -> Snapshot | None:
-        if len(window.buckets) > SPOT_BUCKETS_MAX:
+    def _fold(self, leaderboard: Leaderboard, window: Window, disqualified: Disqualified) -> Snapshot | None:
+        if len(window.buckets) > FOLDED_BUCKETS_MAX:
             return None
         as_of_ms = self._now_ms()
         days = self._reads.days(leaderboard, [Day(bucket) for bucket in window.buckets])
         source = self._reads.buckets(leaderboard, days)
-        lines = list(islice(source, SPOT_STANDINGS_MAX + 1))
-        if len(lines) > SPOT_STANDINGS_MAX:
+        lines = list(islice(source, FOLDED_STANDINGS_MAX + 1))
+        if len(lines) > FOLDED_STANDINGS_MAX:
             return None
-        return snapshot_of(0, as_of_ms, rank_players(leaderboard, eligible(lines, out)))
+        return snapshot_of(0, as_of_ms, rank_players(leaderboard, eligible(lines, disqualified)))
 
-    def _moving(self, leaderboard: Leaderboard) -> Iterator[Window]:
+    def _changeable(self, leaderboard: Leaderboard) -> Iterator[Window]:
         today = day_of(self._now_ms())
         periods = [period.window for period in self._registry.periods(leaderboard.id) if period.first <= today]
         for window in dict.fromkeys(recent_windows(today) + periods):

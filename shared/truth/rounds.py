@@ -1,4 +1,4 @@
-"""How far runs over all leaderboards have come, in the registry table, so that each begins where the last one ended."""
+"""How far runs over leaderboards came, in the registry table, so that each begins where the last one ended."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +15,20 @@ class Round(Struct, frozen=True):
     """Where a run over all leaderboards is, or where the last one ended."""
 
     after: str | None = None
-    """The leaderboard that was looked after last; None if all of them were."""
+    """The leaderboard that the run worked on last; None if it came to all of them."""
     ended: bool = True
-    """Whether that run came to its own end; otherwise it goes on, or was killed."""
+    """Whether the run ended by itself; otherwise it is under way, or was killed."""
 
 
 class Rounds:
-    """One for each kind of run."""
+    """Reads and records one round for each kind of run."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
     def read(self, name: str) -> Round:
-        """Where the last run has come to.
+        """How far the last run came.
 
         Raises:
             Unavailable: if DynamoDB throttles or is out of reach.
@@ -38,11 +38,11 @@ class Rounds:
             item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
         return Round() if item is None else Round(item["after"]["S"] or None, bool(item["ended"]["BOOL"]))
 
-    def note(self, name: str, after: str | None, *, ended: bool) -> None:
-        """Note where a run has come to.
+    def record(self, name: str, after: str | None, *, ended: bool) -> None:
+        """Record how far a run is.
 
         Raises:
-            Unavailable: as above; it may have been noted.
+            Unavailable: if DynamoDB throttles or is out of reach; it may be recorded.
         """
         item: Any = self._key(name) | {"after": {"S": after or ""}, "ended": {"BOOL": ended}}
         with passing_as_unavailable():

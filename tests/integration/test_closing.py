@@ -530,7 +530,7 @@ def test_a_window_for_which_a_run_has_no_time_waits_and_counts_as_delayed(scene:
 def test_a_run_that_spent_its_time_on_days_is_followed_by_one_for_windows_first(scene: Scene) -> None:
     close(scene.finals, scene.leaderboard, MONDAY, [daily(MONDAY)])
     scene.now_ms += DAY_MS
-    scene.rounds.note(DAYS, "0", ended=True)
+    scene.rounds.record(DAYS, "0", ended=True)
     time = iter([True])
 
     run = scene.closing().run(lambda: next(time, False))

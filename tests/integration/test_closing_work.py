@@ -135,5 +135,5 @@ def test_a_round_is_kept(dynamodb: "DynamoDBClient", leaderboard_id: str) -> Non
     rounds = Rounds(dynamodb, TABLE)
     assert rounds.read(leaderboard_id) == Round(None, ended=True)
     for after, ended in (("cup", False), ("cup", True), (None, True), (None, False)):
-        rounds.note(leaderboard_id, after, ended=ended)
+        rounds.record(leaderboard_id, after, ended=ended)
         assert rounds.read(leaderboard_id) == Round(after, ended=ended)

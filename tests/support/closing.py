@@ -306,7 +306,7 @@ class KeptRounds:
     def read(self, name: str) -> Round:
         return self.rounds.get(name, Round())
 
-    def note(self, name: str, after: str | None, *, ended: bool) -> None:
+    def record(self, name: str, after: str | None, *, ended: bool) -> None:
         self.rounds[name] = Round(after, ended)
 
 

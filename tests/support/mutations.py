@@ -454,8 +454,8 @@ MUTATIONS = (
     Mutation(
         "a run begins with the first leaderboard again though the last one had no time for all",
         "shared/rotation.py",
-        "self._rounds.note(self._name, after if left else None, ended=True)",
-        "self._rounds.note(self._name, None, ended=True)",
+        "self._rounds.record(self._name, after if left else None, ended=True)",
+        "self._rounds.record(self._name, None, ended=True)",
         ROTATION,
     ),
     Mutation(

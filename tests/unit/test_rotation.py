@@ -50,7 +50,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_run_pages_on_until_it_has_looked_after_every_leaderboard(rounds: Any, registry: Any) -> None:
     seen: list[str] = []
 
-    left = Rotation(registry, rounds, "days").go(lambda one: seen.append(one.id))
+    left = Rotation(registry, rounds, "days").run(lambda one: seen.append(one.id))
 
     assert (seen, left) == (IDS, 0)
     assert rounds.read("days") == Round()
@@ -61,7 +61,7 @@ def test_a_run_begins_where_the_last_one_had_no_time_left(rounds: Any, registry:
     left = []
     for _ in range(3):
         runs.append([])
-        left.append(Rotation(registry, rounds, "days").go(lambda one: runs[-1].append(one.id), Clock(3).has_time))
+        left.append(Rotation(registry, rounds, "days").run(lambda one: runs[-1].append(one.id), Clock(3).has_time))
 
     assert runs == [["b-0", "b-1", "b-2"], ["b-3", "b-4", "b-5"], ["b-6", "b-0", "b-1"]]
     assert left == [4, 4, 4], "which the metric shows"
@@ -78,7 +78,7 @@ def test_a_leaderboard_at_which_every_run_is_killed_keeps_no_other_waiting(round
     for _ in range(6):
         looked_after.append(set())
         with pytest.raises(Killed):
-            Rotation(registry, rounds, "days").go(work)
+            Rotation(registry, rounds, "days").run(work)
 
     others = {*IDS} - {"b-2"}
     assert looked_after[2:] == [others] * 4, "once it is known that a run died there"
@@ -100,7 +100,7 @@ def refuse(name: str, error: Exception) -> None:
 def test_leaderboards_take_turns_window_by_window_however_many_one_has(rounds: Any) -> None:
     done: list[str] = []
 
-    left = Turns(rounds, "work").take(steps_of(done, a=500, b=2, c=1), lambda: True, refuse)
+    left = Turns(rounds, "work").run(steps_of(done, a=500, b=2, c=1), lambda: True, refuse)
 
     assert done[:5] == ["a", "b", "c", "a", "b"]
     assert len(done) == 503
@@ -111,8 +111,8 @@ def test_the_next_run_begins_behind_the_leaderboard_that_was_served_last(rounds:
     done: list[str] = []
     turns = Turns(rounds, "work")
 
-    assert turns.take(steps_of(done, a=2, b=2, c=2), Clock(2).has_time, refuse) == ({"c"}, {"a", "b"})
-    turns.take(steps_of(done, a=1, b=1, c=2), Clock(2).has_time, refuse)
+    assert turns.run(steps_of(done, a=2, b=2, c=2), Clock(2).has_time, refuse) == ({"c"}, {"a", "b"})
+    turns.run(steps_of(done, a=1, b=1, c=2), Clock(2).has_time, refuse)
 
     assert done == ["a", "b", "c", "a"]
 
@@ -138,7 +138,7 @@ def test_a_window_that_always_takes_the_whole_run_keeps_no_other_leaderboard_wai
 
         steps = {name: iter([finish(name) for _ in range(count)]) for name, count in todo.items() if count}
         try:
-            Turns(rounds, "work").take(steps, clock.has_time, refuse)
+            Turns(rounds, "work").run(steps, clock.has_time, refuse)
         except Killed:
             assert dies
 
@@ -149,7 +149,7 @@ def test_leaderboards_that_fill_every_run_leave_a_slow_one_its_turn(rounds: Any)
     done: list[str] = []
     for _ in range(6):
         steps = steps_of(done, a=50, slow=1)
-        Turns(rounds, "work").take(steps, Clock(1).has_time, refuse)
+        Turns(rounds, "work").run(steps, Clock(1).has_time, refuse)
 
     assert done == ["a", "slow"] * 3
 
@@ -163,7 +163,7 @@ def test_who_fails_keeps_no_other_waiting_and_is_not_asked_again_in_that_run(rou
         raise ValueError("its rules are gone")
 
     steps = steps_of(done, a=2) | {"broken": broken()}
-    left = Turns(rounds, "work").take(steps, lambda: True, lambda name, error: failed.append((name, str(error))))
+    left = Turns(rounds, "work").run(steps, lambda: True, lambda name, error: failed.append((name, str(error))))
 
     assert done == ["a", "first", "a"]
     assert failed == [("broken", "its rules are gone")]
@@ -171,4 +171,4 @@ def test_who_fails_keeps_no_other_waiting_and_is_not_asked_again_in_that_run(rou
 
 
 def test_idle_leaderboards_cost_no_look_at_the_round() -> None:
-    assert Turns(None, "work").take({}, lambda: True, refuse) == (set(), set())  # type: ignore[arg-type]
+    assert Turns(None, "work").run({}, lambda: True, refuse) == (set(), set())  # type: ignore[arg-type]
