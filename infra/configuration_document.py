@@ -22,24 +22,23 @@ DOCUMENT: Final = ROOT / "docs" / "configuration.md"
 HEAD: Final = """\
 # Configuration
 
-Everything is set by the environment. What is missing or wrong stops the start with one line that names the variable and
-what it takes:
+Everything is set by the environment. A missing or invalid variable stops the start with one line that names it:
 
     environment: set `REDIS_URL`
     environment: Expected `int` >= 10 - at `REDIS_TIMEOUT_MS`
 
-This page is written by `make configuration` from where the settings are declared
+`make configuration` writes this page from the declarations of the settings
 ([`shared/settings.py`](../shared/settings.py), [`infra/local/config.py`](../infra/local/config.py),
-[`template.yaml`](../template.yaml)); a test holds it to them. Locally nothing has to be set; on AWS the template sets
-the functions' environment from its parameters.
+[`template.yaml`](../template.yaml)); a test compares it with them. Locally nothing has to be set; on AWS the template
+sets the functions' environment from its parameters.
 """
 SETTINGS_HEAD: Final = """
 ## The functions
 
-Secrets may stand in the variable itself or be referred to, as the template does: `secretsmanager:<name or ARN>` or
-`ssm:<name>` is read once at the start, and the function needs the right to.
+A secret is the variable's value or a reference, as in the template: `secretsmanager:<name or ARN>` or
+`ssm:<name>` is read once at the start, for which the function needs the right.
 
-| variable | what for | takes | without it |
+| variable | what for | values | default |
 |---|---|---|---|
 """
 OTHERS: Final = """
@@ -51,38 +50,38 @@ likewise; and of [Powertools](https://docs.aws.amazon.com/powertools/python/late
 LOCAL_HEAD: Final = """
 ## The local stack
 
-For `make run`, `make up` and everything else here. Two stacks live side by side if neither ports nor directory are the
-same.
+For `make run`, `make up` and everything else here. Two stacks run side by side if they share neither ports nor
+directory.
 
-| variable | what for | takes | without it |
+| variable | what for | values | default |
 |---|---|---|---|
 """
 LOCAL: Final = {
     "LOCAL_DIR": ("State and logs of the stack; survives a restart", "a directory", "`.local/state`"),
     "LOCAL_PACKAGES_DIR": ("Downloaded servers; may be shared", "a directory", "`.local/packages`"),
     "DYNAMODB_ENGINE": (
-        "Which engine stands in for DynamoDB; otherwise the one that made the state, else dynoxide where it is there",
+        "Engine that stands in for DynamoDB; by default the one that made the state, else dynoxide if it is installed",
         "`dynoxide`, `dynamodb-local`",
         "",
     ),
     "ALLOWED_ORIGINS": (
         "Origins of web pages that may call the API, as the template's parameter AllowedOrigins",
-        "origins such as `http://localhost:5173`, parted by commas",
+        "origins such as `http://localhost:5173`, separated by commas",
         "",
     ),
     "API_WORKERS": (
-        "Processes that serve the API, each one request at a time, as the instances of the function do on AWS; those "
-        "that wait for a change (`Prefer: wait`) hold one each",
+        "Processes that serve the API, each one request at a time, as the instances of the function do on AWS; each "
+        "request that waits for a change (`Prefer: wait`) holds one",
         f"1 to {API_WORKERS_MAX}",
         "the number of cores and two",
     ),
-    "LOG_LEVEL": ("How much the functions say in their logs", "`DEBUG`, `INFO`, `WARNING`, `ERROR`", "`INFO`"),
+    "LOG_LEVEL": ("Level of the functions' logs", "`DEBUG`, `INFO`, `WARNING`, `ERROR`", "`INFO`"),
 }
 NUMBERS: Final = {
     "EVENTS_PER_SECOND": "Demo events that `make run` sends in a second",
-    "ANTI_ENTROPY_EVERY_S": "How often all live windows are brought up to the truth, s",
-    "SNAPSHOTS_EVERY_S": "How often snapshots are taken, s",
-    "CLOSE_EVERY_S": "How often what is over is closed, s",
+    "ANTI_ENTROPY_EVERY_S": "Interval of anti-entropy, s",
+    "SNAPSHOTS_EVERY_S": "Interval of snapshots, s",
+    "CLOSE_EVERY_S": "Interval of closing, s",
 }
 PORTS: Final = {
     "api": "the HTTP API",
@@ -97,7 +96,7 @@ PARAMETERS_HEAD: Final = """
 
 Parameters of `sam deploy` ([deployment](deployment.md)).
 
-| parameter | what for | takes | without it |
+| parameter | what for | values | default |
 |---|---|---|---|
 """
 
@@ -106,7 +105,7 @@ def text() -> str:
     """The document as it is checked in.
 
     Raises:
-        ValueError: if a setting is declared without saying what it is for.
+        ValueError: if a setting is declared without a description.
     """
     settings = "".join(map(_row, _settings()))
     local = "".join(map(_row, _local()))
@@ -144,7 +143,7 @@ def _docstrings(of: type) -> Mapping[str, str]:
 
 
 def _takes(hint: Any) -> str:
-    """What a type takes, in words."""
+    """Values of a type, in words."""
     if get_origin(hint) in (Union, types.UnionType):
         return _takes(next(one for one in get_args(hint) if one is not type(None)))
     if get_origin(hint) is Literal:
@@ -155,7 +154,7 @@ def _takes(hint: Any) -> str:
             return meta.description
         if meta.ge is not None and meta.le is not None:
             return f"{meta.ge:,} to {meta.le:,}"
-    raise ValueError(f"{hint} doesn't say what it takes")
+    raise ValueError(f"{hint} has no description of its values")
 
 
 def _local() -> Iterator[tuple[str, str, str, str]]:
@@ -180,13 +179,13 @@ def _parameters() -> Iterator[tuple[str, str, str, str]]:
 
 
 def _taken(declared: Mapping[str, Any]) -> str:
-    """What a parameter takes: a range, one of some values, what its constraint says, or its type."""
+    """Values of a parameter: a range, one of some values, what its constraint says, or its type."""
     if "MinValue" in declared:
         return f"{int(declared['MinValue']):,} to {int(declared['MaxValue']):,}"
     if "AllowedValues" in declared:
         return ", ".join(declared["AllowedValues"])
     if "ConstraintDescription" in declared:
-        return str(declared["ConstraintDescription"]).removeprefix("takes ")
+        return str(declared["ConstraintDescription"]).removeprefix("must be ")
     kinds = {"String": "text", "CommaDelimitedList": "a list", "AWS::EC2::VPC::Id": "an id"}
     return kinds.get(declared["Type"], "ids")
 

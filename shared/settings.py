@@ -33,9 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """Every setting by its environment variable: the field's name in upper case."""
 
     stage: Name
-    """Where this runs; `local` is the stack of one machine, which trusts everybody who reaches it."""
+    """Where this runs; `local` is the stack of one machine, which checks no tokens."""
     code_version: Annotated[str, Meta(min_length=7, description="a git revision")]
-    """Git revision that the code is of, as results and manifests name it; the image brings it along."""
+    """Git revision of the code, for results and manifests; the image sets it."""
     aws_region: Name
     """Region of every AWS service; Lambda sets it itself."""
     ledger_table: Name
@@ -43,17 +43,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     standings_table: Name
     """DynamoDB table of what each player's events add up to."""
     registry_table: Name
-    """DynamoDB table of leaderboards, periods, acts, results, export jobs and snapshots."""
+    """DynamoDB table of leaderboards, periods, audit logs, results, export jobs and snapshots."""
     redis_url: Annotated[str, Meta(pattern=r"^rediss?://", description="`redis://` or, with TLS, `rediss://`")]
-    """Redis of the live windows, without its password."""
+    """Redis of the cache, without its password."""
     redis_password: SecretText | None = None
     """Password of Redis; none is sent without it."""
     dlq_queue_url: QueueUrl
-    """SQS queue of dead letters: records that were refused."""
+    """SQS queue of dead letters: rejected records."""
     repair_queue_url: QueueUrl
-    """SQS queue of what has to be applied to the live windows again."""
+    """SQS queue of repairs and rebuilds of the cache."""
     range_queue_url: QueueUrl
-    """SQS queue of custom ranges that readers asked for and that take more than a second to build."""
+    """SQS queue of requested custom ranges that take more than a second to build."""
     export_queue_url: QueueUrl
     """SQS queue of export jobs."""
     export_bucket: Name
@@ -61,50 +61,50 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     result_topic_arn: Annotated[
         str, Meta(pattern=r"^(arn:[a-z-]+:sns:[^:]*:[^:]*:[^:]+)?$", description="ARN of an SNS topic, or nothing")
     ] = ""
-    """SNS topic that is told when a window is final; nobody is told if it is empty."""
+    """SNS topic of result notifications; none are published if it is empty."""
     kafka_bootstrap_servers: Annotated[
-        str, Meta(pattern=r"^[^,:\s]+:\d+(,[^,:\s]+:\d+)*$", description="`host:port`, several parted by commas")
+        str, Meta(pattern=r"^[^,:\s]+:\d+(,[^,:\s]+:\d+)*$", description="`host:port`, several separated by commas")
     ]
-    """Brokers, for the functions that ask them themselves."""
+    """Brokers, for the functions that connect to them themselves."""
     kafka_topic: Name
     """Topic of score events."""
     kafka_security: Literal["PLAINTEXT", "SSL", "AWS_MSK_IAM", "SASL_SCRAM"] = "PLAINTEXT"
-    """How functions that ask the broker themselves speak with it; SASL_SCRAM is SHA-512 over TLS."""
+    """Protocol of the functions that connect to brokers themselves; SASL_SCRAM is SHA-512 over TLS."""
     kafka_credentials: Annotated[str, Meta(description='`{"username": "…", "password": "…"}`')] | None = None
-    """Who functions are to Kafka, where KAFKA_SECURITY is SASL_SCRAM."""
+    """Credentials for Kafka, if KAFKA_SECURITY is SASL_SCRAM."""
     kafka_timestamp_type: Literal["LOG_APPEND_TIME", "CREATE_TIME"] = "LOG_APPEND_TIME"
-    """`message.timestamp.type` of the topic. CREATE_TIME, which trusts producers' clocks with what is late, is refused
+    """`message.timestamp.type` of the topic. CREATE_TIME, by which producers' clocks decide what is late, is an error
     outside the local stage."""
     authorization: Literal["jwt", "off"] = "jwt"
-    """Whether the API takes tokens; `off`, where everybody may do everything, is refused outside the local stage."""
+    """Whether the API checks tokens; `off` is an error outside the local stage."""
     scope_prefix: Annotated[str, Meta(pattern=r"^\S*$", description="text without spaces, or nothing")] = ""
-    """What tokens put before the API's scopes: a resource server of Amazon Cognito, `leaderboards/`."""
+    """Prefix of the API's scopes in tokens, such as `leaderboards/` of a resource server of Amazon Cognito."""
     redis_timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
     """How long one command of Redis may take, ms."""
     dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
     """How long one request to DynamoDB may take, ms, in the API no longer than 2,000; it is tried three times."""
     waits_max: Annotated[int, Meta(ge=0, le=10_000)] = 100
-    """Clients that the API lets wait for a change at a time, over all its instances; each holds one of them for up to
-    20 s. Whoever asks beyond that is answered at once."""
+    """Clients that may wait for a change at the same time, over all instances of the API; each holds one of them for up
+    to 20 s. Requests beyond that are answered at once."""
     ranges_memory_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
-    """Memory of Redis that custom ranges may take which were built because somebody asked for them, over all
-    leaderboards, MiB. Those that were not read for the longest time make room for others."""
+    """Memory of Redis for custom ranges that are built on demand, over all leaderboards, MiB. Those that were not read
+    for the longest time make room for others."""
     ranges_cache_percent: Annotated[int, Meta(ge=1, le=100)] = 75
     """How much of Redis' memory may be in use for one more such range to be built, percent."""
     ranges_caller_reads: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 100_000
-    """What one caller may have built in ten minutes: a new range costs 500, and its days with events times the
+    """Budget of one caller for ranges in ten minutes: a new range costs 500, and its days with events times the
     leaderboard's write shards."""
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
-    """Transactions that one ingest call has under way at once."""
+    """Transactions that one ingest call has in flight at once."""
     powertools_metrics_namespace: Name
-    """Namespace of all metrics in CloudWatch; alarms and dashboard look in `Leaderboards`."""
+    """Namespace of all metrics in CloudWatch; alarms and dashboard use `Leaderboards`."""
     cursor_key: Annotated[str, Meta(min_length=32, description="32 characters or more")] | None = None
-    """What the API signs its cursors with; another key makes all cursors before it void. The API needs it outside the
+    """Key that signs the API's cursors; changing it makes all earlier cursors void. The API needs it outside the
     local stage."""
 
     @property
     def cursor_signing_key(self) -> bytes:
-        """The key of the setting; locally, where nobody is kept out, one that everybody knows.
+        """The key of the setting; locally a public one.
 
         Raises:
             InvalidSettings: if it is missing outside the local stage.
@@ -120,7 +120,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         """Settings of a Kafka client (librdkafka's).
 
         Raises:
-            InvalidSettings: if credentials are needed, and missing or not to be understood.
+            InvalidSettings: if credentials are needed, and missing or malformed.
         """
         client: dict[str, Any] = {"bootstrap.servers": self.kafka_bootstrap_servers}
         match self.kafka_security:
