@@ -10,6 +10,7 @@ import msgspec
 from shared.domain.calendar import DAY_MS
 from shared.messaging.queues import DeadLetter
 from shared.truth.items import to_ledger_entry
+from tests.simulation.course import Fault
 from tests.simulation.progress import DLQ
 from tests.simulation.world import World
 from tests.support.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, overflows, parse, to_fact
@@ -43,7 +44,7 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
             by_order = {*BY_ORDER} if record.stamped else {*BY_ORDER, "untrusted_timestamp"}
             assert reasons <= (by_order if outcome in BY_ORDER else {outcome, "conflicting_duplicate"}), place
         elif not record.stamped and outcome in (*BY_ORDER, "untrusted_timestamp"):
-            assert_untrusted(record, reasons, stored)
+            assert_untrusted(record, reasons, stored, has_forgotten(world, reasons))
         elif outcome in BY_ORDER and (player := read(record.value)[0]) in undecided:
             assert_accounted(world, record, reasons, stored.get(player, []))
         else:
@@ -110,7 +111,7 @@ def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: l
         assert in_ledger == [fact]
     if "too_late" in reasons:  # or it was refused before, and comes again after its day was closed
         assert record.appended_at_ms > least_ms or len(reasons) > 1
-    if "conflicting_duplicate" in reasons:
+    if "conflicting_duplicate" in reasons and not has_forgotten(world, reasons):
         assert in_ledger
         assert in_ledger != [fact]
     if "score_overflow" in reasons:
@@ -121,13 +122,18 @@ def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: l
     assert reasons <= {"too_late", "from_the_future", "conflicting_duplicate", "score_overflow"} | untrusted
 
 
-def assert_untrusted(record: Produced, reasons: Set[str], stored: Mapping[Player, list[Fact]]) -> None:
+def has_forgotten(world: World, reasons: Set[str]) -> bool:
+    """Whether a restore may have taken back the event that a record contradicted, which is too late by later rules."""
+    return len(reasons) > 1 and world.scheduler.fault_counts[Fault.RESTORE] > 0
+
+
+def assert_untrusted(record: Produced, reasons: Set[str], stored: Mapping[Player, list[Fact]], forgotten: bool) -> None:
     """A producer's time is refused, unless the event has counted by another record, or its id with other content."""
     player, fact = read(record.value)
     in_ledger = [one for one in stored.get(player, []) if one.event_id == fact.event_id]
     assert reasons or in_ledger == [fact]
     assert reasons <= {"untrusted_timestamp", "conflicting_duplicate"}
-    assert "conflicting_duplicate" not in reasons or in_ledger not in ([], [fact])
+    assert "conflicting_duplicate" not in reasons or forgotten or in_ledger not in ([], [fact])
 
 
 def cutoffs_ms(world: World, player: Player, fact: Fact) -> tuple[int, int]:
