@@ -82,7 +82,7 @@ def test_who_never_was_out_can_t_be_reinstated(scene: Scene) -> None:
     assert list(scene.audit_log.read(scene.id)) == []
 
 
-def test_acts_at_the_same_time_get_numbers_of_their_own(scene: Scene) -> None:
+def test_entries_at_the_same_time_get_numbers_of_their_own(scene: Scene) -> None:
     act, _ = scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
 
     with pytest.raises(AuditLogConflict):
@@ -92,7 +92,7 @@ def test_acts_at_the_same_time_get_numbers_of_their_own(scene: Scene) -> None:
     assert (act.number, other.number) == (1, 2)
 
 
-def test_a_log_that_is_full_takes_no_act_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_audit_log_takes_no_more_entries(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     assert AUDIT_ENTRIES_MAX > 1
     monkeypatch.setattr("shared.admin.disqualifications.AUDIT_ENTRIES_MAX", 1)
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
@@ -101,7 +101,7 @@ def test_a_log_that_is_full_takes_no_act_more(scene: Scene, monkeypatch: pytest.
         scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "why")
 
 
-def test_routine_acts_leave_room_for_disqualifications_and_definitions(
+def test_routine_entries_leave_room_for_disqualifications_and_definitions(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ROUTINE_AUDIT_ENTRIES_MAX <= AUDIT_ENTRIES_MAX - 5_000
@@ -151,7 +151,7 @@ def test_events_of_now_are_not_taken_for_those_of_a_day_that_was_not_looked_at_y
 def test_a_flushed_cache_is_rebuilt_without_the_disqualified(scene: Scene, redis: "Redis") -> None:
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     redis.flushall()
-    scene.play("bob", 1)  # by somebody who can't know yet
+    scene.play("bob", 1)  # by a worker that does not know of it yet
 
     assert scene.builder.rebuild_leaderboard(scene.leaderboard) is RebuildOutcome.DONE
 
@@ -181,7 +181,7 @@ def test_a_stale_set_of_the_disqualified_is_ignored(scene: Scene) -> None:
     assert shown(scene, ALL_TIME) == ["cat", "ann"]
 
 
-def test_a_day_past_its_time_in_the_cache_that_was_built_for_a_query_is_built_anew(scene: Scene) -> None:
+def test_a_day_past_its_time_in_the_cache_that_was_built_for_a_query_is_rebuilt(scene: Scene) -> None:
     scene.now_ms += RETENTION_MS
     scene.builder.rebuild_window(scene.leaderboard, daily(MONDAY))
     assert shown(scene, daily(MONDAY)) == ["bob", "cat", "ann"]
@@ -378,7 +378,7 @@ def test_an_act_that_was_not_carried_out_is_by_the_next_run(scene: Scene) -> Non
     assert scene.work.of(scene.id).audit_entries == []
 
 
-def test_an_act_that_can_t_be_carried_out_waits_and_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_that_can_t_be_applied_waits_and_is_reported(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise CacheUnavailable("away")
 
@@ -408,6 +408,6 @@ def test_every_version_of_a_result_is_listed_with_its_files(scene: Scene, call: 
 
 
 def bob_out() -> AuditEntry:
-    """An act of which the cache was not told."""
+    """An audit entry that the cache has not got."""
     at_ms = MONDAY * DAY_MS + HOUR_MS
     return AuditEntry(number=1, kind=AuditAction.DISQUALIFY, actor="admin", reason="why", at_ms=at_ms, user_id="bob")

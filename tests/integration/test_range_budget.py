@@ -101,10 +101,10 @@ def test_ranges_that_were_just_read_are_not_evicted(scene: Scene, taken: int) ->
     for window in RANGES[:2]:
         builders.build(window)
 
-    with pytest.raises(NoRoomForRanges) as told:
+    with pytest.raises(NoRoomForRanges) as raised:
         builders.build(RANGES[2])
 
-    assert told.value.retry_after_s > 0
+    assert raised.value.retry_after_s > 0
     assert there(scene) == {window.id for window in RANGES[:2]}
 
 
@@ -178,14 +178,14 @@ def test_a_caller_whose_budget_is_spent_learns_when_it_refills_and_others_go_on(
     with asked_by("greedy"):
         for window in RANGES[:3]:
             builders.build(window)
-        with pytest.raises(RangeBudgetSpent) as told:
+        with pytest.raises(RangeBudgetSpent) as raised:
             builders.build(RANGES[3])
         builders.build(RANGES[0])  # what is built costs nothing
     with asked_by("modest"):
         builders.build(RANGES[3])
 
-    assert told.value.retry_after_s == ACCOUNT_MS // 3 // 1000
-    scene.now_ms += told.value.retry_after_s * 1000
+    assert raised.value.retry_after_s == ACCOUNT_MS // 3 // 1000
+    scene.now_ms += raised.value.retry_after_s * 1000
     with asked_by("greedy"):
         builders.build(RANGES[4])
         with pytest.raises(RangeBudgetSpent):
@@ -208,10 +208,10 @@ def test_a_range_costs_its_days_with_events_times_the_shards(scene: Scene) -> No
 def test_what_costs_more_than_a_whole_budget_is_built_for_who_owes_nothing(scene: Scene) -> None:
     builders = Builders(scene, replace(AMPLE, caller_reads=READS // 2))
     builders.build(RANGES[0])
-    with pytest.raises(RangeBudgetSpent) as told:
+    with pytest.raises(RangeBudgetSpent) as raised:
         builders.build(RANGES[1])
 
-    scene.now_ms += told.value.retry_after_s * 1000
+    scene.now_ms += raised.value.retry_after_s * 1000
     builders.build(RANGES[1])
 
 
@@ -230,9 +230,9 @@ def test_above_its_share_of_redis_no_range_is_added_and_ingest_goes_on(scene: Sc
     builders = Builders(scene)
     builders.build(RANGES[0])
     with share(scene.redis, 85):
-        with pytest.raises(NoRoomForRanges) as told:
+        with pytest.raises(NoRoomForRanges) as raised:
             builders.build(RANGES[1])
-        assert told.value.retry_after_s > 0
+        assert raised.value.retry_after_s > 0
         scene.play("ann", 4)
         page = scene.cache.page(scene.leaderboard, RANGES[0], 0, 9, scene.now_ms)
         assert page.complete

@@ -1,4 +1,4 @@
-"""Windows that are built because somebody asks: at once if that is quick, else behind the reader's back, once."""
+"""Windows that are built on demand: at once if that is quick, otherwise by the repair function, once."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -42,10 +42,10 @@ def test_a_build_that_is_quick_is_done_while_the_reader_waits(builders: Builders
 def test_a_build_that_takes_long_is_left_to_repair_and_says_how_far_it_is(builders: Builders) -> None:
     builders.step_ms = BUILD_WAIT_MS
 
-    with pytest.raises(Building) as told:
+    with pytest.raises(Building) as raised:
         builders.build()
 
-    assert told.value.progress.position <= len(RANGE.buckets)
+    assert raised.value.progress.position <= len(RANGE.buckets)
     shown = builders.shown
     assert shown is None
     assert len(builders.requests.bodies) == 1
@@ -57,18 +57,18 @@ def test_a_build_that_takes_long_is_left_to_repair_and_says_how_far_it_is(builde
     assert builders.lease_ms < 0
 
 
-def test_whoever_asks_meanwhile_is_told_the_builders_progress_and_starts_nothing(builders: Builders) -> None:
+def test_a_second_reader_gets_the_builders_progress_and_starts_nothing(builders: Builders) -> None:
     leaderboard = builders.scene.leaderboard
-    _, build = builders.scene.builder.begin_window(leaderboard, RANGE, "somebody")
+    _, build = builders.scene.builder.begin_window(leaderboard, RANGE, "another")
     build.progress = BuildProgress(2, 12_345)
-    builders.records.renew(build, builders.scene.now_ms)
+    builders.leases.renew(build, builders.scene.now_ms)
 
-    with pytest.raises(Building) as told:
+    with pytest.raises(Building) as raised:
         builders.build()
 
-    assert told.value.progress == BuildProgress(2, 12_345)
+    assert raised.value.progress == BuildProgress(2, 12_345)
     assert builders.requests.bodies == []
-    assert builders.scene.redis.hget(keys.parts(leaderboard.id, RANGE.id), "\0building") == b"somebody"
+    assert builders.scene.redis.hget(keys.parts(leaderboard.id, RANGE.id), "\0building") == b"another"
 
 
 def test_an_event_that_comes_while_a_range_is_built_counts(builders: Builders) -> None:
@@ -99,7 +99,7 @@ def test_a_request_that_comes_twice_builds_once(builders: Builders) -> None:
     assert builders.shown == TRUTH
 
 
-def test_a_flush_during_the_build_lets_nobody_vouch_for_what_is_left(
+def test_a_window_that_is_flushed_while_it_is_built_is_incomplete(
     builders: Builders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     builders.step_ms = BUILD_WAIT_MS
@@ -115,7 +115,7 @@ def test_a_flush_during_the_build_lets_nobody_vouch_for_what_is_left(
     assert builders.shown == TRUTH
 
 
-def test_a_failover_that_loses_what_was_filled_in_lets_nobody_vouch_for_what_is_left(
+def test_a_window_of_which_a_failover_loses_a_part_while_it_is_built_is_incomplete(
     builders: Builders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     builders.scene.now_ms += 40 * DAY_MS  # past what anti-entropy reaches
@@ -133,7 +133,7 @@ def test_a_failover_that_loses_what_was_filled_in_lets_nobody_vouch_for_what_is_
     assert [(user, score.points) for user, score in page.lines] == TRUTH
 
 
-def test_a_failover_just_before_the_end_lets_nobody_vouch_for_what_is_left(
+def test_a_failover_just_before_the_end_leaves_the_window_incomplete(
     builders: Builders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, build = builders.scene.builder.begin_window(builders.scene.leaderboard, RANGE, "builder")
@@ -194,7 +194,7 @@ def test_a_builder_that_follows_one_that_died_goes_on_where_that_one_was(builder
 
     def die() -> None:
         if build.progress.position >= 200:
-            builders.records.renew(build, builders.scene.now_ms)
+            builders.leases.renew(build, builders.scene.now_ms)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -346,7 +346,7 @@ def test_a_range_stays_for_as_long_as_it_is_read(builders: Builders) -> None:
     expires_ms = builders.scene.now_ms + IDLE_MS
     assert builders.scene.redis.pexpiretime(name) == expires_ms
     builders.scene.play("cat", 3, Day(MONDAY + 2))
-    assert builders.shown == [("cat", 10), *TRUTH[:2]], "and goes on being fed"
+    assert builders.shown == [("cat", 10), *TRUTH[:2]], "and is still fed"
 
 
 def test_a_registered_period_stays_as_long_as_a_day_and_is_rebuilt_after_a_flush(builders: Builders) -> None:

@@ -1,4 +1,4 @@
-"""A reader and the repair function, who build windows because somebody asks for them."""
+"""A reader and the repair function, which build windows on demand."""
 
 from itertools import count
 from typing import Any, Final
@@ -33,7 +33,7 @@ class Requests:
 
 
 class Builders:
-    """A reader and the repair function over one leaderboard; every look at the clock takes `step_ms`."""
+    """A reader and the repair function over one leaderboard; every read of the clock takes `step_ms`."""
 
     def __init__(self, scene: Scene, limits: RangeLimits = AMPLE) -> None:
         self.scene = scene
@@ -41,16 +41,16 @@ class Builders:
         self.requests = Requests()
         tokens = (f"builder-{number}" for number in count())
         repairs: Any = self.requests
-        self.records = Builds(scene.cache)
+        self.leases = Builds(scene.cache)
         self.on_demand = OnDemandBuilds(
             builder=scene.builder,
-            leases=self.records,
+            leases=self.leases,
             cache=scene.cache,
             registry=scene.registry,
             reads=scene.reads,
             budget=RangeBudget(scene.cache, limits, IDLE_MS),
             queue=repairs,
-            now_ms=self._look,
+            now_ms=self._clock,
             new_token=lambda: next(tokens),
         )
         nothing: Any = None
@@ -66,7 +66,7 @@ class Builders:
             now_ms=scene.clock,
         )
 
-    def _look(self) -> int:
+    def _clock(self) -> int:
         self.scene.now_ms += self.step_ms
         return self.scene.now_ms
 
@@ -74,14 +74,14 @@ class Builders:
         self.on_demand.build_for_reader(self.scene.leaderboard, window)
 
     def carry_out(self) -> None:
-        """What the repair function does with each message, in order; a message that fails stays."""
+        """Carry out all messages in their order, as the repair function does; one that fails stays."""
         while self.requests.bodies:
             self.repair.carry_out(decode_request(self.requests.bodies[0]))
             del self.requests.bodies[0]
 
     @property
     def lease_ms(self) -> int:
-        """What is left of the lease; below 0 if nobody holds one."""
+        """What is left of the lease; below 0 if no worker holds one."""
         until: Any = self.scene.redis.hget(keys.parts(self.scene.id, RANGE.id), "\0until")
         return int(until or 0) - self.scene.now_ms
 

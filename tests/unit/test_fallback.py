@@ -129,7 +129,7 @@ def test_a_page_is_that_of_the_whole_ranking_as_far_as_the_top_reaches(
         assert not found.truncated
         assert found.has_next is (bool(expected) and expected[-1] is not taken[-1])
     if reached and reached[-1] is not taken[-1]:
-        assert found.has_next, "nobody takes a page for the last that is not"
+        assert found.has_next, "a page that is not the last says so"
 
 
 @given(st.sampled_from(Order), POINTS.filter(lambda points: len(points) > TOP), st.integers(1, 5))
@@ -200,7 +200,7 @@ def test_no_more_standings_are_read_than_one_answer_may(users: int, answered: bo
     assert (found is not None) is answered
 
 
-def test_the_window_and_when_it_was_seen_are_told() -> None:
+def test_an_answer_has_the_window_and_the_time_of_its_snapshot() -> None:
     window = Window(WindowKind.DAILY, parse_day("2026-10-01"), parse_day("2026-10-01"))
     found = fallback([]).select(board(Order.DESC), window, Selection(limit=1), final=True)
     assert found is not None

@@ -14,7 +14,7 @@ BOARDS = [Leaderboard(id=name, name=name, aggregation=Aggregation.SUM) for name 
 
 
 def repairing(error: Exception, kept: list[str] | None = None) -> Repair:
-    def look_after(leaderboard: Leaderboard) -> int:
+    def work(leaderboard: Leaderboard) -> int:
         if leaderboard.id == "broken":
             raise error
         return 1
@@ -26,18 +26,18 @@ def repairing(error: Exception, kept: list[str] | None = None) -> Repair:
         "leaderboards": None,
         "reads": None,
         "cache": SimpleNamespace(is_complete=lambda _leaderboard: True),
-        "builder": SimpleNamespace(reapply=look_after),
+        "builder": SimpleNamespace(reapply=work),
         "on_demand": SimpleNamespace(
             build_periods=lambda leaderboard: [] if kept is None else kept.append(leaderboard.id)
         ),
-        "snapshots": SimpleNamespace(take=look_after),
+        "snapshots": SimpleNamespace(take=work),
         "rounds": KeptRounds(),
         "now_ms": lambda: 0,
     }
     return Repair(**parts)
 
 
-def test_a_leaderboard_that_fails_as_nobody_expected_keeps_none_after_it_waiting() -> None:
+def test_a_leaderboard_that_fails_unexpectedly_does_not_stop_the_others() -> None:
     error = RuntimeError("its standings can't be read")
     repair = repairing(error)
     failed: list[tuple[str, Exception]] = []
