@@ -31,29 +31,24 @@ class AuditLogFull(Exception):
 
 
 class DisqualifiedPlayers:
-    """Reads who is disqualified. What was read stays in memory; only later entries are read again."""
+    """Reads who is disqualified. What was read stays in memory; only later entries are read again.
+
+    Methods raise Unavailable if DynamoDB is out of reach.
+    """
 
     def __init__(self, audit_log: AuditLog) -> None:
         self._audit_log = audit_log
         self._kept: dict[str, Disqualified] = {}
 
     def now(self, leaderboard_id: str) -> Disqualified:
-        """Who is disqualified as of the last entry; strongly consistent.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-        """
+        """Who is disqualified as of the last entry; strongly consistent."""
         before = self._kept.get(leaderboard_id, Disqualified())
         found = before.after(self._audit_log.read(leaderboard_id, before.audit_sequence))
         self._kept[leaderboard_id] = found
         return found
 
     def as_of(self, leaderboard_id: str, audit_sequence: int) -> Disqualified:
-        """Who is disqualified as of an entry.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-        """
+        """Who is disqualified as of an entry."""
         kept = self._kept.get(leaderboard_id)
         if kept is not None and kept.audit_sequence == audit_sequence:
             return kept

@@ -27,7 +27,10 @@ Bounds = tuple[int, int]
 
 
 class Fallback:
-    """Reads pages from the window's snapshot, and players by their own standings."""
+    """Reads pages from the window's snapshot, and players by their own standings.
+
+    Methods raise Unavailable if DynamoDB is out of reach.
+    """
 
     def __init__(
         self,
@@ -47,9 +50,6 @@ class Fallback:
         Returns:
             None if there is no snapshot, if the page begins below its top (an empty page would say that the ranking
             ends there), or for a label, which snapshots do not have.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
         """
         snapshot = None if selection.label is not None else self._snapshots.find(leaderboard, window)
         if snapshot is None:
@@ -78,9 +78,6 @@ class Fallback:
 
         Returns:
             Whether there is a snapshot, and the player; None if the player has no points in the window.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
         """
         snapshot = self._snapshots.find(leaderboard, window)
         if snapshot is None:
@@ -118,9 +115,6 @@ class Fallback:
 
         Returns:
             None if there is no snapshot, or if more than STANDINGS_MAX standings would have to be read.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
         """
         if len(user_ids) * len(window.buckets) > STANDINGS_MAX:
             return None

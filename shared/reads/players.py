@@ -32,7 +32,10 @@ EXPLAIN_TRIES_MAX: Final = 3
 
 
 class Players:
-    """Reads of one player."""
+    """Reads of one player.
+
+    Methods raise Unavailable if DynamoDB is out of reach.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,6 @@ class Players:
 
         Raises:
             Rebuilding, Building, CacheUnavailable, QueueUnavailable: why the first window can't be read, if none can.
-            Unavailable: if DynamoDB is needed and out of reach.
         """
         now_ms = self._now_ms()
         today = day_of(now_ms)
@@ -114,11 +116,7 @@ class Players:
         return ranking
 
     def events(self, leaderboard: Leaderboard, user_id: str, after: str | None, limit: int) -> list[LedgerEntry]:
-        """Up to `limit` of a player's accepted events, by event id, from the one that follows `after`.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-        """
+        """Up to `limit` of a player's accepted events, by event id, from the one that follows `after`."""
         return list(self._reads.ledger(leaderboard.id, user_id, after, limit))
 
     def explain(self, leaderboard: Leaderboard, window: Window, user_id: str) -> Explanation | None:
@@ -126,7 +124,6 @@ class Players:
 
         Raises:
             Rebuilding, Building, CacheUnavailable: if `Rankings.player` raises it.
-            Unavailable: if DynamoDB is out of reach.
         """
         rules = self._results.rules(leaderboard, window) or leaderboard
         for _ in range(EXPLAIN_TRIES_MAX):

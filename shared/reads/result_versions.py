@@ -21,27 +21,22 @@ class ResultVersion(Struct, frozen=True):
 
 
 class ResultVersions:
-    """Reads the versions of results."""
+    """Reads the versions of results.
+
+    Methods raise Unavailable if DynamoDB is out of reach.
+    """
 
     def __init__(self, finals: FinalResults, downloads: Downloads) -> None:
         self._finals = finals
         self._downloads = downloads
 
     def latest(self, leaderboard: Leaderboard, window: Window) -> ResultVersion | None:
-        """The last version; None while the window is not final.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-        """
+        """The last version; None while the window is not final."""
         final = self._finals.final(leaderboard.id, window.id)
         return None if final is None else self._linked(final)
 
     def find(self, leaderboard: Leaderboard, window: Window) -> list[ResultVersion]:
-        """All versions, oldest first; none while the window is not final.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-        """
+        """All versions, oldest first; none while the window is not final."""
         return [self._linked(final) for final in self._finals.versions(leaderboard.id, window.id)]
 
     def _linked(self, final: FinalResult) -> ResultVersion:

@@ -32,7 +32,10 @@ def _raise(_leaderboard_id: str, error: Exception) -> None:
 
 
 class Repair:
-    """Carries out repair requests and schedules. All of them are idempotent."""
+    """Carries out repair requests and schedules. All of them are idempotent.
+
+    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if Redis fails.
+    """
 
     def __init__(
         self,
@@ -66,10 +69,6 @@ class Repair:
 
         Returns:
             How many entries were repaired, by leaderboard id, without rebuilds; how many leaderboards are left.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
         """
         repaired: dict[str, int] = {}
 
@@ -91,10 +90,6 @@ class Repair:
 
         Returns:
             How many snapshots were written, and how many leaderboards are left.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
         """
         taken: list[int] = []
         left = self._run(SNAPSHOTS, lambda one: taken.append(self._snapshots.take(one)), failed, has_time)
@@ -114,12 +109,7 @@ class Repair:
         return self._rotations[name].run(attempt, has_time)
 
     def forget(self) -> int:
-        """Forget what the cache holds of every leaderboard, so that all of it is rebuilt; returns of how many.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
-        """
+        """Forget what the cache holds of every leaderboard, so that all of it is rebuilt; returns of how many."""
         forgotten = 0
         for leaderboard in pages(self._registry):
             self._cache.forget(leaderboard, self._now_ms())
@@ -133,9 +123,7 @@ class Repair:
             How many entries were repaired; 0 for a rebuild and for the build of a window.
 
         Raises:
-            Unavailable: if DynamoDB is out of reach.
             CacheRefused: if Redis answers with an error.
-            CacheUnavailable: if Redis fails.
             Interrupted: if the request has to be carried out again.
         """
         leaderboard = self._leaderboards.find(request.leaderboard_id)

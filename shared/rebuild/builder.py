@@ -61,7 +61,10 @@ class RebuildProgress(Struct, frozen=True):
 
 
 class WindowBuilder:
-    """Builds windows and applies standings again."""
+    """Builds windows and applies standings again.
+
+    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if Redis fails.
+    """
 
     def __init__(
         self,
@@ -83,12 +86,7 @@ class WindowBuilder:
         self._new_token = new_token
 
     def rebuild_leaderboard(self, leaderboard: Leaderboard) -> RebuildOutcome:
-        """Build all time and every day and week that the cache keeps.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
-        """
+        """Build all time and every day and week that the cache keeps."""
         grant, build = self._leases.begin_rebuild(leaderboard, self._new_token(), self._now_ms())  # 1
         if grant is Grant.HELD:
             return RebuildOutcome.HELD
@@ -110,11 +108,7 @@ class WindowBuilder:
             self.release(build)  # 5
 
     def rebuild_progress(self, leaderboard: Leaderboard) -> RebuildProgress:
-        """How far the rebuild of a leaderboard is.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """How far the rebuild of a leaderboard is."""
         now_ms = self._now_ms()
         state, progress = self._leases.rebuild_state(leaderboard, now_ms)
         kept = kept_buckets(leaderboard.lateness_ms, now_ms)
@@ -131,10 +125,6 @@ class WindowBuilder:
 
         Returns:
             How many entries were repaired.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
         """
         rules = self._with_events(leaderboard)
         if rules is None:
@@ -149,10 +139,6 @@ class WindowBuilder:
         Args:
             leaderboard: whose.
             lines: disqualified players included, whom the windows then leave out.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
         """
         self._show_disqualified(leaderboard)
         return sum(self._cache.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
@@ -175,10 +161,6 @@ class WindowBuilder:
             registered: whether the window is a registered period, which is kept as long as a day; others are kept for
                 IDLE_MS. None to look it up.
             for_reader: whether a reader requests it.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
         """
         now_ms = self._now_ms()
         if registered is None:
@@ -187,20 +169,13 @@ class WindowBuilder:
         return self._leases.begin_window(leaderboard.id, window, token, now_ms, expires, asked=for_reader)
 
     def is_kept_period(self, leaderboard: Leaderboard, window: Window) -> bool:
-        """Whether a window is one of `kept_periods`.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-        """
+        """Whether a window is one of `kept_periods`."""
         return window in self.kept_periods(leaderboard)
 
     def kept_periods(self, leaderboard: Leaderboard) -> list[Window]:
         """The windows of registered periods that the cache keeps, each once, in the order of the registry.
 
         A period is kept as long as a daily window of its last day.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
         """
         windows = dict.fromkeys(period.window for period in self._registry.periods(leaderboard.id))
         return [window for window in windows if (kept_until_ms(window, leaderboard.lateness_ms) or 0) > self._now_ms()]
@@ -225,8 +200,6 @@ class WindowBuilder:
 
         Raises:
             NoReaders: if no reader asks for the window any more, and the build ends for that.
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
         """
         try:
             self._show_disqualified(leaderboard)  # 2
@@ -252,10 +225,6 @@ class WindowBuilder:
         Returns:
             Whether it is complete; False if another worker holds its lease, or the lease or some of what was applied is
             lost.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
         """
         grant, build = self.begin_window(leaderboard, window, self._new_token())
         if grant is Grant.BUILT:

@@ -53,7 +53,10 @@ class _TooSlow(Exception):
 
 
 class OnDemandBuilds:
-    """Builds custom ranges, and days and weeks past their time in the cache. Each window has one builder at a time."""
+    """Builds custom ranges, and days and weeks past their time in the cache. Each window has one builder at a time.
+
+    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if Redis fails.
+    """
 
     def __init__(
         self,
@@ -92,8 +95,6 @@ class OnDemandBuilds:
             RangeRefused: if Redis has no room for it, or the caller's budget is spent.
             Building: if another worker builds it, or it takes longer than `wait_ms` and functions/repair completes it.
             QueueUnavailable: if functions/repair can't be asked to complete it.
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
         """
         on_demand = self._admit(leaderboard, window)
         deadline_ms = self._now_ms() + (BUILD_WAIT_MS if wait_ms is None else wait_ms)
@@ -129,10 +130,6 @@ class OnDemandBuilds:
 
         Returns:
             False if the cache was flushed or failed over meanwhile.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
         """
         if registered is None:
             registered = self._builder.is_kept_period(leaderboard, window)
@@ -156,12 +153,7 @@ class OnDemandBuilds:
             self._builder.release(build)
 
     def build_periods(self, leaderboard: Leaderboard) -> None:
-        """Build the registered periods that the cache should keep and does not have, such as after a flush.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-            CacheUnavailable: if Redis fails.
-        """
+        """Build the registered periods that the cache should keep and does not have, such as after a flush."""
         for window in self._builder.kept_periods(leaderboard):
             self.build_or_resume(leaderboard, window, self._new_token(), registered=True)
 

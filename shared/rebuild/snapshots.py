@@ -27,7 +27,10 @@ KNOWN_MAX: Final = 100
 
 
 class WindowSnapshots:
-    """Snapshots of current windows and registered periods."""
+    """Snapshots of current windows and registered periods.
+
+    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if Redis fails.
+    """
 
     def __init__(
         self,
@@ -49,12 +52,7 @@ class WindowSnapshots:
         self._known: Remembered[tuple[str, str], Snapshot | None] = Remembered(KEEP_MS, KNOWN_MAX, now_ms)
 
     def take(self, leaderboard: Leaderboard) -> int:
-        """Write a snapshot of each window that has changed, and confirm those of the others; returns how many it wrote.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-            Unavailable: if DynamoDB is out of reach.
-        """
+        """Write snapshots of windows that have changed, and confirm those of the others; returns how many it wrote."""
         taken, as_of_ms, revisions = 0, self._now_ms(), dict[str, int]()
         for window in self._changeable(leaderboard):
             complete, snapshot = self._cache.snapshot(leaderboard, window, self._now_ms())
@@ -78,9 +76,6 @@ class WindowSnapshots:
 
         Returns:
             None for a window without a snapshot that is too large to be folded.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
         """
         key = (leaderboard.id, window.id)
         return self._known.get(key, lambda: self._read(leaderboard, window), or_older=False)
