@@ -337,7 +337,6 @@ class LeaderboardBody(_Sent):
             shards=self.shards,
             tiers=tuple(tier.to_tier() for tier in self.tiers),
             filters=self.filters,
-            days_noted=True,
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
         )

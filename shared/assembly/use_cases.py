@@ -25,7 +25,6 @@ from shared.rebuild.on_demand import OnDemandBuilds
 from shared.rebuild.requests import RebuildRequests
 from shared.rebuild.snapshots import WindowSnapshots
 from shared.truth.commits import Commits
-from shared.truth.older_work import OlderWork
 from shared.truth.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -248,7 +247,6 @@ class Assembly(Parts):
             days=DaySealing(registry=self.registry, finals=self.finals, reads=self.reads, now_ms=self.now_ms),
             work=work,
             work_list=self.work_list,
-            older_work=OlderWork(self.dynamodb, self.tables.registry, self.finals),
             rounds=self.rounds,
             now_ms=self.now_ms,
         )

@@ -30,7 +30,6 @@ from shared.rotation import HasTime, Rotation, Turns, always
 from shared.telemetry import logger
 from shared.truth.failures import Unavailable
 from shared.truth.finals import AlreadyDone
-from shared.truth.older_work import OlderWork
 from shared.truth.registry import Registry
 from shared.truth.rounds import Rounds
 from shared.truth.work import WorkList
@@ -53,7 +52,6 @@ class Closing:
         days: DaySealing,
         work: ClosingSteps,
         work_list: WorkList,
-        older_work: OlderWork,
         rounds: Rounds,
         now_ms: Callable[[], int],
     ) -> None:
@@ -61,7 +59,6 @@ class Closing:
         self._days = days
         self._work = work
         self._work_list = work_list
-        self._older_work = older_work
         self._rounds = rounds
         self._rotation = Rotation(registry, rounds, DAYS)
         self._turns = Turns(rounds, WORK)
@@ -105,7 +102,6 @@ class Closing:
 
     def _do_work(self, run: ClosingRun, has_time: HasTime) -> None:
         """Steps 4 to 7, for every leaderboard on the work list."""
-        self._older_work.move(self._now_ms())
         work = self._work_list.all()
         steps = {one: self._work.steps(one, work[one], run) for one in work}
         unserved, begun = self._turns.run(steps, has_time, lambda *what: _failed(run, *what))

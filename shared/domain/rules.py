@@ -77,9 +77,6 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     owed_from: Day | None = None
     """The first day that results are owed for: no event is in those before it, and none can come there. Past
     `sealed_through` while no day has had any; None until the first day is sealed."""
-    days_noted: bool = False
-    """Whether each of its days is noted before its first event is written, so that any other day has none. Not so for a
-    leaderboard from before days were noted: all of its days may have events."""
     created_at_ms: int = 0
     updated_at_ms: int = 0
 

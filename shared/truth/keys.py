@@ -16,8 +16,6 @@ TELEMETRY_REPAIRED = "repaired"
 WORK = "work"
 """Partition of what functions/close has to do for any leaderboard, e.g. `work` / `autumn-cup#due#2026-W48`: one query
 shows it for all of them, and those that are idle cost nothing."""
-WORK_MOVED = "!moved"
-"""Sort key in that partition, before every leaderboard's: whether older notes of work were moved there."""
 ROUNDS = "rounds"
 """Partition of how far runs over all leaderboards have come, e.g. `rounds` / `snapshots`."""
 AUDIT_NUMBER_MAX = 99_999_999

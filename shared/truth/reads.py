@@ -92,14 +92,13 @@ class Reads:
     def days(self, leaderboard: Leaderboard, buckets: Sequence[Day]) -> list[Day]:
         """Those of some buckets, in their order, that may have standings: any other has none, and need not be read.
 
-        All time is always among them, and all days of a leaderboard from before days were noted. One request, however
-        many shards the leaderboard has.
+        All time is always among them. One request, however many shards the leaderboard has.
 
         Raises:
             Unavailable: as above.
         """
         days = [bucket for bucket in buckets if bucket != ALL_TIME_BUCKET]
-        if not days or not leaderboard.days_noted:
+        if not days:
             return list(buckets)
         bounds = {":first": format_day(min(days)), ":last": format_day(max(days))}
         values = {":pk": keys.days_partition(leaderboard.id)} | bounds

@@ -54,7 +54,7 @@ class WorkList:
         Raises:
             Unavailable: if DynamoDB throttles or is out of reach.
         """
-        return _by_leaderboard(items(self._client, self._table, keys.WORK, "sk > :moved", moved=keys.WORK_MOVED))
+        return _by_leaderboard(items(self._client, self._table, keys.WORK))
 
     def of(self, leaderboard_id: str) -> Work:
         """What there is to be done for one leaderboard.

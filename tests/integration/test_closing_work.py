@@ -1,23 +1,19 @@
-"""The list of what closing has to do, on real DynamoDB: what idle leaderboards cost, and what older versions noted."""
+"""The list of what closing has to do, on real DynamoDB: what idle leaderboards cost."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from botocore.client import BaseClient
 
-from shared.domain.audit import AuditAction
-from shared.domain.calendar import Day, custom, daily
+from shared.domain.calendar import Day
 from shared.domain.periods import Period
 from shared.truth import keys
-from shared.truth.older_work import AGAIN_MS, OlderWork
 from shared.truth.rounds import Round, Rounds
 from shared.truth.tables import Tables
-from shared.truth.work import Work, work_key
-from tests.support.closing import MONDAY, RANKING, Scene
+from tests.support.closing import MONDAY, Scene
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -64,48 +60,6 @@ def test_idle_leaderboards_cost_nothing_but_their_definitions(scene: Scene) -> N
         scene.closing(others).run()
 
     assert after == before
-
-
-def test_what_older_versions_noted_beside_a_leaderboard_is_moved(scene: Scene, dynamodb: "DynamoDBClient") -> None:
-    scene.run()
-    scene.disqualifications.disqualify(scene.leaderboard, "ann", "somebody", "for a reason")
-    (act,) = scene.work.of(scene.id).audit_entries
-    scene.audit_log.mark_applied(scene.id, act.number)
-    assert scene.work.of(scene.id) == Work()
-    over = Period(id="over", name="p", first=Day(MONDAY - 1), last=MONDAY)
-    for sort in ("due#2099-01-05", "notice#2099-01-05#00000001", f"open-act#{act.number:08d}", "period#over"):
-        body = act if sort.startswith("open") else over
-        _put_beside(dynamodb, scene.id, sort, body)
-
-    table: Any = Only(dynamodb, scene.id)
-    dynamodb.delete_item(TableName=TABLE, Key=work_key(keys.WORK_MOVED))
-    older = OlderWork(table, TABLE, scene.finals)
-    older.move(scene.now_ms)
-
-    work = scene.work.of(scene.id)
-    assert {one.window for one in work.due} == {daily(MONDAY), custom(Day(MONDAY - 1), MONDAY)}
-    assert work.pending_notifications == [("2099-01-05", 1)]
-    assert [(one.kind, one.user_id) for one in work.audit_entries] == [(AuditAction.DISQUALIFY, "ann")]
-    scene.told.clear()
-    scene.run()
-    assert [(one.window_id, one.version) for one in scene.told][:1] == [("2099-01-05", 1)]
-    assert scene.stored(over.window) == [line for line in RANKING if line[1] != "ann"]
-    assert scene.work.of(scene.id) == Work()
-
-    for later_ms, moved in ((0, False), (AGAIN_MS, True), (2 * AGAIN_MS, False)):
-        _put_beside(dynamodb, scene.id, "due#2099-01-05", over)
-        older.move(scene.now_ms + later_ms)
-        assert bool(scene.work.of(scene.id).due) is moved
-        scene.run()
-
-
-def _put_beside(dynamodb: "DynamoDBClient", leaderboard_id: str, sort: str, body: Any) -> None:
-    item = {
-        "pk": {"S": keys.leaderboard_partition(leaderboard_id)},
-        "sk": {"S": sort},
-        "body": {"S": msgspec.json.encode(body).decode()},
-    }
-    dynamodb.put_item(TableName=TABLE, Item=item)
 
 
 class Only:

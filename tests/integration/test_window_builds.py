@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 from redis import Redis
 
 from shared.cache import keys
@@ -17,7 +16,6 @@ from shared.rebuild.anti_entropy import Interrupted
 from shared.rebuild.builder import IDLE_MS
 from shared.rebuild.on_demand import BUILD_WAIT_MS, Building, TooManyRanges
 from shared.rebuild.requests import RebuildLeaderboard, decode_request
-from shared.truth.keys import days_partition
 from tests.support.building import RANGE, Builders
 from tests.support.closing import MONDAY, Scene
 
@@ -278,21 +276,6 @@ def test_days_without_events_cost_a_build_nothing(builders: Builders, monkeypatc
     assert len(partitions) == len(days) * builders.scene.leaderboard.shards
     page = builders.scene.cache.page(builders.scene.leaderboard, window, 0, 9, builders.scene.now_ms)
     assert page.complete
-    assert [(user, score.points) for user, score in page.lines] == TRUTH
-
-
-def test_of_a_leaderboard_from_before_days_were_noted_every_day_is_read(builders: Builders) -> None:
-    scene, commits = builders.scene, builders.scene.committer._commits
-    for day in (MONDAY, MONDAY + 1):
-        place: Any = {"pk": {"S": days_partition(scene.id)}, "sk": {"S": format_day(Day(day))}}
-        commits._client.delete_item(TableName=commits._tables.standings, Key=place)  # as ingest of before left it
-    window = custom(Day(MONDAY - 9), Day(MONDAY + 9))
-    before = replace(scene.leaderboard, days_noted=False, version=scene.leaderboard.version + 1)
-    scene.registry.save(before)
-
-    builders.on_demand.build_for_reader(scene.leaderboard, window)
-
-    page = scene.cache.page(scene.leaderboard, window, 0, 9, scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == TRUTH
 
 

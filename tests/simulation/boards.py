@@ -41,6 +41,5 @@ def leaderboard(board_id: str) -> Leaderboard:
         shards=2,
         filters=board.get("filters", ()),
         has_events=True,
-        days_noted=True,
         archived=board_id == ARCHIVED,
     )

@@ -29,7 +29,7 @@ from shared.domain.calendar import (
 )
 from shared.truth.finals import FinalResult, FinalResults
 from shared.truth.items import to_standing
-from shared.truth.keys import WORK, WORK_MOVED
+from shared.truth.keys import WORK
 from shared.truth.progress import Progress
 from tests.simulation.accounts import assert_accounts, dead_letters
 from tests.simulation.boards import ARCHIVED
@@ -210,7 +210,7 @@ def assert_finals(world: World, oracle: Oracle) -> None:
             else:
                 assert window.last >= min(days_played), "nothing is owed before the first event"
     assert set(world.told) == told, "of each version"
-    assert not [sort for of, sort in world.dynamo.tables["registry"] if of == WORK and sort != WORK_MOVED]
+    assert not [sort for of, sort in world.dynamo.tables["registry"] if of == WORK]
 
 
 def assert_counters(world: World, letters: Mapping[tuple[int, int], Set[str]]) -> None:

@@ -38,7 +38,6 @@ from shared.truth.commits import Commits
 from shared.truth.finals import FinalResults
 from shared.truth.guard import SILENT, Guard
 from shared.truth.losses import Losses
-from shared.truth.older_work import OlderWork
 from shared.truth.progress import Progress
 from shared.truth.reads import Reads
 from shared.truth.rounds import Rounds
@@ -203,7 +202,6 @@ class Process:
             days=DaySealing(registry=self._registry, finals=finals, reads=self.reads, now_ms=self.clock),
             work=work,
             work_list=work_list,
-            older_work=OlderWork(self._dynamo, "registry", finals),
             rounds=Rounds(self._dynamo, "registry"),
             now_ms=self.clock,
         )

@@ -14,7 +14,7 @@ from shared.domain.calendar import DAY_MS, Day, Window, custom, day_of
 from shared.domain.periods import Period
 from shared.reads.answers import RankingSource
 from shared.rebuild.requests import RebuildLeaderboard
-from shared.truth.keys import WORK, WORK_MOVED, leaderboard_partition
+from shared.truth.keys import WORK, leaderboard_partition
 from tests.simulation.administrators import (
     acknowledge_all,
     change_disqualification,
@@ -224,7 +224,7 @@ class World:
         self._close_all()
 
     def _work(self) -> list[str]:
-        return [sort for of, sort in self.dynamo.tables["registry"] if of == WORK and sort != WORK_MOVED]
+        return [sort for of, sort in self.dynamo.tables["registry"] if of == WORK]
 
     def _close_all(self) -> None:
         while run := Process(self).closing().run():

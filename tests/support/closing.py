@@ -109,7 +109,6 @@ class Scene:
         )
         self.finals = FinalResults(dynamodb, tables.registry)
         self.work = WorkList(dynamodb, tables.registry)
-        self.older_work: Any = SimpleNamespace(move=lambda _now_ms: None)
         self.rounds: Any = KeptRounds()
         self.disqualifications = Disqualifications(
             audit_log=self.audit_log,
@@ -136,7 +135,6 @@ class Scene:
                 aggregation=Aggregation.SUM,
                 shards=2,
                 filters=filters,
-                days_noted=True,
                 created_at_ms=created,
             )
         )
@@ -235,7 +233,6 @@ class Scene:
             days=DaySealing(registry=registry, finals=self.finals, reads=self.reads, now_ms=self.clock),
             work=work,
             work_list=work_list,
-            older_work=self.older_work,
             rounds=self.rounds,
             now_ms=self.clock,
         )

@@ -1019,13 +1019,6 @@ MUTATIONS = (
         BUILDS,
     ),
     Mutation(
-        "a leaderboard from before days were noted seems to have none",
-        "shared/truth/reads.py",
-        "if not days or not leaderboard.days_noted:",
-        "if not days:",
-        BUILDS,
-    ),
-    Mutation(
         "a build reads days that have no events",
         "shared/rebuild/builder.py",
         "left = self._reads.days(rules, days[build.progress.position :])",

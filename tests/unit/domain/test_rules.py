@@ -132,7 +132,7 @@ CHANGES: dict[str, Any] = {
 }
 NOT_RULES = {
     "id", "version", "has_events", "archived", "sealing_through", "seals_at_ms", "sealed_through", "owed_from",
-    "days_noted", "created_at_ms", "updated_at_ms",
+    "created_at_ms", "updated_at_ms",
 }  # fmt: skip
 
 
