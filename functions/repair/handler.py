@@ -96,7 +96,7 @@ def _anti_entropy(failed: Failed, has_time: HasTime) -> int:
     repaired, left = assembly.repair.anti_entropy(failed, has_time)
     _count_repaired(sum(repaired.values()))
     if any(repaired.values()):
-        logger.warning("live windows had drifted", extra={"repaired": {name: n for name, n in repaired.items() if n}})
+        logger.warning("the cache had drifted", extra={"repaired": {name: n for name, n in repaired.items() if n}})
     return left
 
 
