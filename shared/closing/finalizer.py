@@ -34,7 +34,7 @@ from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.files.manifest import Manifest, describe
 from shared.files.scratch import scratch
-from shared.files.upload import Upload, abort_left_over
+from shared.files.upload import Stored, abort_left_over, store
 from shared.rebuild.builder import WindowBuilder
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.truth.failures import passing_as_unavailable
@@ -229,14 +229,10 @@ class Finalizer:
             award_changes_sha256=awards.sha256,
         )
 
-    def _upload(self, key: str, chunks: Iterable[bytes]) -> Upload:
+    def _upload(self, key: str, chunks: Iterable[bytes]) -> Stored:
         with passing_as_unavailable():
             abort_left_over(self._s3, self._bucket, key)
-            with Upload(self._s3, self._bucket, key, CSV) as upload:
-                for chunk in chunks:
-                    upload.write(chunk)
-                upload.finish()
-        return upload
+            return store(self._s3, self._bucket, key, CSV, chunks)
 
 
 def _days(window: Window) -> list[Day]:

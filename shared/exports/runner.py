@@ -12,10 +12,10 @@ Each attempt has an object of its own. If it ends early, it removes that object 
 process has claimed the job, it only removes the object.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import duckdb
 from botocore.exceptions import BotoCoreError, ClientError
@@ -30,7 +30,7 @@ from shared.exports.heartbeat import JobHeartbeat
 from shared.exports.table import RankedTable
 from shared.files.manifest import Manifest, describe
 from shared.files.scratch import scratch
-from shared.files.upload import Upload, remove
+from shared.files.upload import Stored, remove, store
 from shared.lookups.leaderboards import Leaderboards
 from shared.lookups.results import Result, Results
 from shared.reads.rankings import UnknownTier
@@ -206,18 +206,20 @@ class ExportRunner:
                 heartbeat.check()
                 return rows, table.rows, points
 
-    def _upload(self, heartbeat: JobHeartbeat, file: Path, rows: int) -> Upload:
+    def _upload(self, heartbeat: JobHeartbeat, file: Path, rows: int) -> Stored:
         """Step 6: the file."""
         request, size = heartbeat.job.request, max(1, file.stat().st_size)
         kind = CONTENT_TYPES[request.format]
         if request.format is not ExportFormat.PARQUET:
             kind = COMPRESSED_TYPES.get(request.compression, kind)
-        with file.open("rb") as content, Upload(self._s3, self._bucket, heartbeat.job.object_key, kind) as upload:
+
+        def chunks(content: BinaryIO) -> Iterator[bytes]:
             while data := content.read(READ_BYTES):
-                upload.write(data)
-                heartbeat.write(rows_written=rows * upload.bytes // size)
-            upload.finish()
-        return upload
+                yield data
+                heartbeat.write(rows_written=rows * content.tell() // size)
+
+        with file.open("rb") as content:
+            return store(self._s3, self._bucket, heartbeat.job.object_key, kind, chunks(content))
 
     def _fail(self, heartbeat: JobHeartbeat, error: Exception, *, tries_again: bool) -> ExportJob | None:
         """Mark the job as failed, then remove what it may have uploaded: no URL of it will be given out."""

@@ -1,8 +1,18 @@
-"""Streaming to S3: a file is there whole or not at all."""
+"""Streaming to S3: a file is there whole or not at all.
+
+boto3's transfer manager sends the parts. It works in the caller's thread here, so one part at a time is in memory. An
+error of S3 or of the iterable that yields the content aborts the upload. A killed process leaves its upload behind:
+`abort_left_over` ends it, or the bucket's lifecycle rule after a day.
+
+After an error of S3, s3transfer reads the content to its end before it aborts; that costs time, not memory.
+"""
 
 import hashlib
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from boto3.s3.transfer import TransferConfig
+from msgspec import Struct
 
 from shared.files.manifest import manifest_key
 
@@ -11,77 +21,54 @@ if TYPE_CHECKING:
 
 PART_BYTES: Final = 8 * 1024 * 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html: 5 MiB to 5 GiB, at most 10,000 parts, so a file
-takes up to 78 GiB."""
+takes up to 78 GiB. A file that is smaller than a part takes one request."""
 
 
-class Upload:
-    """One object, written in parts while its SHA-256 is taken; one request if it fits into a part.
+class Stored(Struct, frozen=True):
+    """A file in S3."""
 
-    Used as a context manager: whatever ends it early leaves neither an object nor an upload behind.
-    """
+    bytes: int
+    sha256: str
+    """In hex."""
 
-    def __init__(self, s3: "S3Client", bucket: str, key: str, content_type: str) -> None:
-        self._s3 = s3
-        self._place: Any = {"Bucket": bucket, "Key": key}
-        self._content_type = content_type
+
+class HashingReader:
+    """Reads an iterable of bytes as a file, and hashes what is read."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
         self._buffer = bytearray()
-        self._upload_id: str | None = None
-        self._parts: list[dict[str, Any]] = []
         self._hash = hashlib.sha256()
-        self.bytes = 0
+        self._bytes = 0
 
     @property
-    def sha256(self) -> str:
-        """Hex digest of all that was written."""
-        return self._hash.hexdigest()
+    def stored(self) -> Stored:
+        """Size and hash of all chunks that were read."""
+        return Stored(self._bytes, self._hash.hexdigest())
 
-    def write(self, data: bytes) -> None:
-        """Add data; at most one part of it waits in memory."""
-        self._hash.update(data)
-        self.bytes += len(data)
-        self._buffer += data
-        while len(self._buffer) >= PART_BYTES:
-            self._send_part(bytes(self._buffer[:PART_BYTES]))
-            del self._buffer[:PART_BYTES]
+    def read(self, size: int = -1) -> bytes:
+        """The next `size` bytes, fewer only at the end; all that are left if it is negative."""
+        while (size < 0 or len(self._buffer) < size) and (chunk := next(self._chunks, None)) is not None:
+            self._hash.update(chunk)
+            self._bytes += len(chunk)
+            self._buffer += chunk
+        data = bytes(self._buffer if size < 0 else self._buffer[:size])
+        del self._buffer[: len(data)]
+        return data
 
-    def finish(self) -> None:
-        """Make the object visible."""
-        if self._upload_id is None:
-            self._s3.put_object(**self._place, Body=bytes(self._buffer), ContentType=self._content_type)
-            return
-        if self._buffer:
-            self._send_part(bytes(self._buffer))
-        parts: Any = {"Parts": self._parts}
-        self._s3.complete_multipart_upload(**self._place, UploadId=self._upload_id, MultipartUpload=parts)
-        self._upload_id = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._upload_id is not None:
-            self._s3.abort_multipart_upload(**self._place, UploadId=self._upload_id)
-
-    def _send_part(self, data: bytes) -> None:
-        if self._upload_id is None:
-            upload = self._s3.create_multipart_upload(
-                **self._place, ContentType=self._content_type, ChecksumAlgorithm="SHA256"
-            )
-            self._upload_id = upload["UploadId"]
-        number = len(self._parts) + 1
-        part = self._s3.upload_part(
-            **self._place, UploadId=self._upload_id, PartNumber=number, Body=data, ChecksumAlgorithm="SHA256"
-        )
-        sent = {"PartNumber": number, "ETag": part["ETag"]}
-        if "ChecksumSHA256" in part:
-            sent["ChecksumSHA256"] = part["ChecksumSHA256"]
-        self._parts.append(sent)
+def store(s3: "S3Client", bucket: str, key: str, content_type: str, chunks: Iterable[bytes]) -> Stored:
+    """Upload an object, and return its size and hash. Raises what S3 or `chunks` raises; then there is no object."""
+    content: Any = HashingReader(chunks)
+    config = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False)
+    of: Any = {"ContentType": content_type, "ChecksumAlgorithm": "SHA256"}
+    s3.upload_fileobj(content, bucket, key, ExtraArgs=of, Config=config)
+    stored: Stored = content.stored
+    return stored
 
 
 def abort_left_over(s3: "S3Client", bucket: str, key: str) -> None:
-    """End the uploads of an object that a killed process has left behind."""
+    """Abort the uploads of an object that a killed process has left behind."""
     for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key):
         for upload in page.get("Uploads", []):
             if upload["Key"] == key:
@@ -89,7 +76,7 @@ def abort_left_over(s3: "S3Client", bucket: str, key: str) -> None:
 
 
 def remove(s3: "S3Client", bucket: str, key: str) -> None:
-    """Take away what a killed process may have left of a file: uploads of it, itself, its manifest. Harmless twice."""
+    """Remove what a killed process may have left of a file: uploads, the object, its manifest. Harmless twice."""
     abort_left_over(s3, bucket, key)
     for name in (key, manifest_key(key)):
         s3.delete_object(Bucket=bucket, Key=name)

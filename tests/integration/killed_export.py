@@ -9,14 +9,16 @@ import signal
 import sys
 from typing import Any
 
+import pytest
+
 from shared import settings
 from shared.assembly import Assembly
-from shared.files import upload as uploads
+from tests.support.parts import make_parts_small
 
 
 def main(leaderboard_id: str, export_id: str, request: int, part_bytes: int) -> None:
     """Make the export up to a request, counted from 1."""
-    uploads.PART_BYTES = part_bytes  # type: ignore[misc]
+    make_parts_small(pytest.MonkeyPatch(), part_bytes)
     assembly = Assembly(settings.load())
     requests = 0
 

@@ -26,8 +26,8 @@ from shared.exports import heartbeat as running_jobs
 from shared.exports.jobs import REUSE_MS
 from shared.exports.runner import Contradiction, StillRunning
 from shared.exports.table import RankedTable
-from shared.files import upload as uploads
 from shared.files.manifest import Manifest, manifest_key
+from shared.files.upload import HashingReader
 from shared.messaging.queues import Queue, QueueUnavailable
 from shared.truth.commits import Unavailable
 from shared.truth.export_jobs import (
@@ -41,6 +41,7 @@ from shared.truth.export_jobs import (
 )
 from tests.support.closing import BUCKET
 from tests.support.exporting import Bench, result_of
+from tests.support.parts import make_parts_small
 from tests.support.stack import until
 
 if TYPE_CHECKING:
@@ -56,16 +57,16 @@ def test_a_failure_midway_leaves_no_object_or_upload_and_the_next_request_succee
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.fill(200)
-    monkeypatch.setattr(uploads, "PART_BYTES", 1_000)
+    make_parts_small(monkeypatch, 1_000)
     sent = count()
-    real = uploads.Upload._send_part
+    real = bench.aws.s3.upload_part
 
-    def break_down(upload: uploads.Upload, data: bytes) -> None:
+    def break_down(**part: Any) -> Any:
         if next(sent) == 2:
             raise SystemExit("the process is asked to end")
-        real(upload, data)
+        return real(**part)
 
-    monkeypatch.setattr(uploads.Upload, "_send_part", break_down)
+    monkeypatch.setattr(bench.aws.s3, "upload_part", break_down)
     job = bench.ask()
     with pytest.raises(SystemExit):
         bench.run(job)
@@ -216,16 +217,16 @@ def test_a_file_that_was_finished_for_a_job_that_is_not_ones_own_any_more_goes(
 
 def test_a_file_that_another_process_has_finished_stays_as_it_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.fill(3)
-    job, read, real = bench.ask(), bench.source, uploads.Upload.finish
+    job, read, real = bench.ask(), bench.source, bench.aws.s3.put_object
 
-    def late(upload: uploads.Upload) -> None:
+    def late(**put: Any) -> Any:
         bench.now_ms += DEAD_AFTER_MS
-        monkeypatch.setattr(uploads.Upload, "finish", real)
+        monkeypatch.setattr(bench.aws.s3, "put_object", real)
         bench.source = lambda *of: (line for line in read(*of) if line[1] != "u0")
         assert bench.run(job).rows == 2
-        real(upload)
+        return real(**put)
 
-    monkeypatch.setattr(uploads.Upload, "finish", late)
+    monkeypatch.setattr(bench.aws.s3, "put_object", late)
     with pytest.raises(StillRunning):
         bench.run(job)
 
@@ -261,7 +262,7 @@ def test_a_job_whose_process_is_dead_is_shown_as_failed_until_it_is_resumed(benc
     ],
     ids=lambda value: type(value).__name__,
 )
-@pytest.mark.parametrize("place", [(RankedTable, "write"), (uploads.Upload, "finish"), (Manifest, "put")])
+@pytest.mark.parametrize("place", [(RankedTable, "write"), (HashingReader, "read"), (Manifest, "put")])
 def test_whatever_ends_an_export_its_job_says_so_and_is_tried_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: tuple[type, str], error: Exception, told: str
 ) -> None:
@@ -304,7 +305,7 @@ def test_a_failed_job_is_not_tried_again_once_somebody_has_asked_anew(
 
 def test_a_write_of_the_job_whose_answer_is_lost_does_not_end_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.fill(200)
-    monkeypatch.setattr(uploads, "PART_BYTES", 1_000)
+    make_parts_small(monkeypatch, 1_000)
     real = ExportJobs.update
 
     def lose_the_answer(jobs: ExportJobs, job: ExportJob, read: ExportJob) -> None:

@@ -14,7 +14,6 @@ from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.calendar import ALL_TIME
 from shared.domain.tiers import Tier, TierRule
 from shared.exports.jobs import REUSE_MS
-from shared.files import upload as uploads
 from shared.files.manifest import manifest_key
 from shared.reads.rankings import UnknownTier
 from shared.truth.export_jobs import (
@@ -25,6 +24,7 @@ from shared.truth.export_jobs import (
 )
 from tests.support.closing import BUCKET
 from tests.support.exporting import YEARS_MS, Bench, result_of
+from tests.support.parts import make_parts_small
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -60,7 +60,7 @@ def test_a_file_and_its_manifest_hold_every_player(bench: Bench, players: int) -
 def test_a_large_file_goes_up_in_parts_and_is_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.fill(200)
     whole = bench.run(bench.ask())
-    monkeypatch.setattr(uploads, "PART_BYTES", 1_000)
+    make_parts_small(monkeypatch, 1_000)
     bench.now_ms += REUSE_MS
 
     parts = bench.run(bench.ask())

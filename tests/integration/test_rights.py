@@ -23,11 +23,11 @@ from shared.cache.windows import CacheUnavailable
 from shared.closing.sealing import LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS, Day, day_of, format_day
 from shared.domain.events import POINTS_MAX, format_instant
-from shared.files import upload as uploads
 from shared.messaging.queues import INLINE_BYTES_MAX
 from shared.messaging.topic import Outgoing, Reach
 from shared.rebuild import on_demand
 from tests.support.aws_calls import Calls, recorded, written
+from tests.support.parts import make_parts_small
 from tests.support.template import FUNCTIONS, folder, rights
 
 ROOT = Path(__file__).parents[2]
@@ -231,7 +231,7 @@ def interrupted_uploads(system: System, name: str) -> Iterator[None]:
         raise ClientError(answer, "CompleteMultipartUpload")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uploads, "PART_BYTES", 10)
+        make_parts_small(patch, 10)
         patch.setattr(system.modules[name].assembly.s3, "complete_multipart_upload", fail)
         yield
 

@@ -154,6 +154,9 @@ class S3:
             raise ReadTimeoutError(endpoint_url="s3")
         yield {}
 
+    def upload_fileobj(self, Fileobj: Any, Bucket: str, Key: str, ExtraArgs: Any, Config: Any) -> None:
+        self.put_object(Bucket, Key, Fileobj.read(), ExtraArgs["ContentType"])
+
     def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> None:
         self._scheduler.pause()
         if self._scheduler.fails(Fault.REFUSE):

@@ -17,7 +17,7 @@ from shared.assembly import Assembly
 from shared.clients import DYNAMODB_ATTEMPTS
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
-from shared.files.upload import PART_BYTES, Upload
+from shared.files.upload import PART_BYTES, store
 from shared.messaging.queues import INLINE_BYTES_MAX, DeadLetterQueue, QueueUnavailable, Rejected
 from shared.settings import load
 from tests.support.template import FUNCTIONS, ROOT
@@ -133,9 +133,7 @@ def test_a_file_is_uploaded_though_s3_answers_with_errors_for_some_seconds(monke
 
     with server(failing) as url:
         s3 = aws.client("s3", aws.FILES.config(s3={"addressing_style": "path"}), endpoint_url=url, **KEYS)
-        with Upload(s3, "bucket", "key", "text/csv") as upload:
-            upload.write(b"x" * PART_BYTES)
-            upload.finish()
+        store(s3, "bucket", "key", "text/csv", [b"x" * PART_BYTES])
 
     assert [path for path, _ in stored] == [
         "/bucket/key?uploads",
