@@ -83,7 +83,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "administration_disqualify",
         "administration_disqualified",
         "administration_reinstate",
-        "administration_acts",
+        "administration_audit_log",
         "administration_rebuild",
         "administration_rebuild_progress",
         "administration_redrive",
@@ -204,7 +204,7 @@ curl -X POST $BOARD/players/u-7/disqualify {_JSON} -d '{{"reason": "bought point
     "administration_reinstate": f"""
 curl -X POST $BOARD/players/u-7/reinstate {_JSON} -d '{{"reason": "case 1234 was another player"}}'
 """,
-    "administration_acts": 'curl "$BOARD/audit-log?limit=10"',
+    "administration_audit_log": 'curl "$BOARD/audit-log?limit=10"',
     "administration_rebuild": f'curl -X POST $BOARD/rebuild {_JSON} -d \'{{"reason": "to be sure, case 1235"}}\'',
     "administration_rebuild_progress": "curl $BOARD/rebuild",
     "administration_redrive": f"""
@@ -246,7 +246,7 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "administration_disqualify": _ACT,
     "administration_disqualified": _BOARD,
     "administration_reinstate": (*_ACT, "never-disqualified"),
-    "administration_acts": _BOARD,
+    "administration_audit_log": _BOARD,
     "administration_rebuild": (*_ACT, "queue-unavailable"),
     "administration_rebuild_progress": (*_BOARD, "cache-unavailable"),
     "administration_redrive": (*_ACT, "queue-unavailable"),

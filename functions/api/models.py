@@ -46,7 +46,7 @@ PLAYERS_MAX: Final = 100
 EVENTS_MAX: Final = 100
 """Events of one page: up to 31 KB each with the longest attributes, together half of what a function may answer."""
 EVENT_ID_CHARACTERS_MAX: Final = 128
-ACTS_PAGE_MAX: Final = 100
+AUDIT_LOG_PAGE_MAX: Final = 100
 REASON_CHARACTERS_MAX: Final = 500
 """A sentence or two, and the number of a case."""
 PARAMETER_CHARACTERS_MAX: Final = 64
@@ -216,9 +216,9 @@ class ExportQuery(WindowQuery):
 
 
 class AuditLogQuery(_Sent):
-    """A page of acts, by number."""
+    """A page of audit entries, by number."""
 
-    limit: Annotated[QueryInt, Field(ge=1, le=ACTS_PAGE_MAX, description="Entries of a page")] = ACTS_PAGE_MAX
+    limit: Annotated[QueryInt, Field(ge=1, le=AUDIT_LOG_PAGE_MAX, description="Entries of a page")] = AUDIT_LOG_PAGE_MAX
     after: Annotated[QueryInt, Field(ge=0, le=AUDIT_NUMBER_MAX, description="`nextAfter` of the page before")] = 0
 
 

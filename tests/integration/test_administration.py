@@ -54,10 +54,10 @@ def test_a_player_is_disqualified_and_reinstated_with_who_when_and_why(call: Cal
     assert back.json["number"] == out.json["number"] + 1
     assert users(call) == ["u-42", "ann", "bob"]
     assert call("disqualified").json["userIds"] == []
-    acts = call("audit-log").json["entries"]
-    assert [one["kind"] for one in acts] == ["define", "disqualify", "reinstate"]
-    assert acts[1:] == [out.json, back.json]
-    assert acts[1]["at"] <= acts[2]["at"]
+    entries = call("audit-log").json["entries"]
+    assert [one["kind"] for one in entries] == ["define", "disqualify", "reinstate"]
+    assert entries[1:] == [out.json, back.json]
+    assert entries[1]["at"] <= entries[2]["at"]
 
 
 def test_a_disqualification_asked_for_twice_is_one_act(call: Call) -> None:
@@ -126,8 +126,8 @@ def test_definitions_and_periods_are_in_the_audit_trail(call: Call) -> None:
     call("delete-leaderboard")
     call("put-leaderboard", body=BODY)
 
-    acts = call("audit-log", query="").json["entries"]
-    assert [(one["kind"], one["subject"]) for one in acts] == [
+    entries = call("audit-log", query="").json["entries"]
+    assert [(one["kind"], one["subject"]) for one in entries] == [
         ("define", "version 1"),
         ("define", "version 2"),
         ("define-period", "launch-fortnight"),
@@ -135,7 +135,7 @@ def test_definitions_and_periods_are_in_the_audit_trail(call: Call) -> None:
         ("delete", "version 3"),
         ("define", "version 4"),
     ]
-    assert {one["actor"] for one in acts} == {"local"}
+    assert {one["actor"] for one in entries} == {"local"}
 
 
 def test_the_audit_trail_is_paged(call: Call) -> None:

@@ -370,7 +370,7 @@ def test_a_cache_that_has_missed_a_standing_is_repaired_first(scene: Scene) -> N
     assert [user for user, _ in page.lines] == ["ann", "bob", "cat"]
 
 
-def test_a_cache_that_shows_what_the_truth_does_not_blocks_until_it_is_built_anew(scene: Scene) -> None:
+def test_a_cache_that_shows_what_the_truth_does_not_blocks_until_it_is_rebuilt(scene: Scene) -> None:
     ghost = (1).to_bytes(6, "big") + b"ghost"
     scene.redis.zadd(keys.ranking(scene.id, daily(MONDAY).id), {ghost: -9})
 
@@ -384,7 +384,7 @@ def test_a_cache_that_shows_what_the_truth_does_not_blocks_until_it_is_built_ane
     assert scene.stored(daily(MONDAY)) == RANKING
 
 
-def test_a_rebuild_that_had_passed_the_withdrawn_window_does_not_vouch_for_it(scene: Scene) -> None:
+def test_a_rebuild_that_had_passed_the_withdrawn_window_does_not_complete_it(scene: Scene) -> None:
     builds = Builds(scene.cache)
     scene.redis.delete(keys.complete(scene.id))
     _, build = builds.begin_rebuild(scene.leaderboard, "under way", scene.now_ms)

@@ -286,9 +286,7 @@ def test_whatever_ends_an_export_its_job_says_so_and_is_tried_again(
     assert (done.state, done.rows, done.error) == (ExportState.DONE, 3, None)
 
 
-def test_a_failed_job_is_not_tried_again_once_somebody_has_asked_anew(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_job_is_not_retried_once_another_is_requested(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     job = bench.ask()
     with monkeypatch.context() as patch:
         patch.setattr(RankedTable, "write", lambda *_: 1 // 0)

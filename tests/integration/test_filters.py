@@ -434,7 +434,7 @@ def test_a_day_becomes_final_with_its_labels_compared(labelled: Scene) -> None:
 
 
 @pytest.mark.parametrize("harm", ["lost", "too many", "at another score", "all lost"])
-def test_labels_that_the_truth_does_not_know_block_until_the_window_is_built_anew(labelled: Scene, harm: str) -> None:
+def test_labels_that_the_truth_does_not_know_block_until_the_window_is_rebuilt(labelled: Scene, harm: str) -> None:
     key = keys.labels(labelled.id, daily(MONDAY).id)
     members: Any = labelled.redis.zrange(key, 0, -1)
     first: bytes = members[0]

@@ -112,7 +112,7 @@ def test_players_whose_cache_write_failed_are_applied_from_the_truth(
     assert not repair.assembly.cache.is_complete(leaderboard)
 
 
-def test_a_leaderboard_is_rebuilt_whole_and_vouched_for(redis: Redis, repair: Any, leaderboard: Leaderboard) -> None:
+def test_a_leaderboard_is_rebuilt_and_marked_as_complete(redis: Redis, repair: Any, leaderboard: Leaderboard) -> None:
     assert repair.handler(sample("repair-rebuild", leaderboard.id), CONTEXT) == NOTHING_FAILED
 
     assert repair.assembly.cache.is_complete(leaderboard)

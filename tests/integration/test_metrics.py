@@ -129,7 +129,7 @@ def test_a_day_that_is_closed_is_shown_with_the_windows_that_are_due(
     assert found["leaderboards_windows_due"][leaderboard_id,] == 1
 
 
-def test_sizes_that_the_cache_cannot_vouch_for_are_left_out(
+def test_sizes_of_incomplete_windows_are_left_out(
     call: Any, score: Any, scrape: Any, redis: Redis, leaderboard_id: str
 ) -> None:
     assert call("put-leaderboard", body=BODY).status == 201

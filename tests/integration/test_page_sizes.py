@@ -58,18 +58,18 @@ def test_a_page_of_events_reads_no_more_events(
     assert len(list(reads.ledger(leaderboard_id, "ann"))) == THERE
 
 
-def test_a_page_of_acts_reads_no_more_acts(
+def test_a_page_of_the_audit_log_reads_no_more_entries(
     dynamodb: "DynamoDBClient", tables: Tables, leaderboard_id: str, read: list[int]
 ) -> None:
-    acts = AuditLog(dynamodb, tables.registry)
+    audit_log = AuditLog(dynamodb, tables.registry)
     for number in range(1, THERE + 1):
-        acts.append(
+        audit_log.append(
             leaderboard_id, AuditEntry(number=number, kind=AuditAction.REBUILD, actor="a", reason="r", at_ms=number)
         )
 
-    assert [act.number for act in acts.read(leaderboard_id, 3, ASKED)] == list(range(4, 4 + ASKED))
+    assert [entry.number for entry in audit_log.read(leaderboard_id, 3, ASKED)] == list(range(4, 4 + ASKED))
     assert read == [ASKED]
-    assert len(list(acts.read(leaderboard_id))) == THERE
+    assert len(list(audit_log.read(leaderboard_id))) == THERE
 
 
 def test_a_page_of_leaderboards_reads_no_more_than_those_and_the_deleted_between(

@@ -81,13 +81,13 @@ def exported(
     shared: dict[str, Any] = {"jobs": jobs, "results": results}
     downloads, queue = Downloads(aws.s3, BUCKET), Queue(aws.sqs, aws.queue_url)
     exports = Exports(**shared, downloads=downloads, queue=queue, now_ms=lambda: next(now))
-    acts = AuditLog(dynamodb, tables.registry)
+    audit_log = AuditLog(dynamodb, tables.registry)
     runs = ExportRunner(
         **shared,
         s3=aws.s3,
         bucket=BUCKET,
         leaderboards=leaderboards,
-        disqualified_players=DisqualifiedPlayers(acts),
+        disqualified_players=DisqualifiedPlayers(audit_log),
         reads=reads,
         now_ms=lambda: next(now),
         new_token=lambda: "token",

@@ -152,7 +152,7 @@ def test_a_rebuild_that_is_ordered_heals_a_leaderboard_whatever_its_keys_hold(
     assert shown(call) == ("live", {"ann": 3})
 
 
-def test_a_leaderboard_is_reopened_only_once_redis_vouches_for_nothing_of_before(
+def test_a_leaderboard_is_restored_only_once_redis_has_nothing_complete_of_before(
     call: Call, cup: str, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash left ann out, and her record came again while the leaderboard was deleted, which shows it to nobody."""
@@ -242,7 +242,7 @@ def test_a_full_redis_is_a_snapshot_and_down_until_there_is_memory_again(
     assert call("health", path="/health/ready", query="").json["dependencies"]["redis"]["status"] == "up"
 
 
-def test_a_redis_that_takes_no_write_at_all_vouches_for_nothing(small: Redis) -> None:
+def test_a_redis_that_takes_no_write_at_all_is_complete_for_nothing(small: Redis) -> None:
     """Not even deletes, so that nobody can take back that it is complete."""
     clock = [0]
     ingest, api = WindowCache(small), WindowCache(small, None, lambda: clock[0])
@@ -318,7 +318,7 @@ def standings(first: int, points: int) -> dict[str, Any]:
     }
 
 
-def test_a_redis_that_fills_up_stops_vouching_at_the_first_write_that_it_refuses(small: Redis) -> None:
+def test_a_redis_that_fills_up_is_incomplete_from_the_first_refused_write(small: Redis) -> None:
     live = WindowCache(small)
     builds = Builds(live)
     _, build = builds.begin_rebuild(CUP, "token", 0)
@@ -348,7 +348,7 @@ def test_a_redis_that_fills_up_stops_vouching_at_the_first_write_that_it_refuses
     assert live.page(CUP, ALL_TIME, 0, 1, 0).total == applied + 200
 
 
-def test_a_build_that_is_under_way_when_a_write_is_refused_vouches_for_nothing(redis: Redis) -> None:
+def test_a_build_that_is_under_way_when_a_write_is_refused_completes_nothing(redis: Redis) -> None:
     """It may have read the player before."""
     live = WindowCache(redis)
     builds = Builds(live)

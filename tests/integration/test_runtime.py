@@ -101,7 +101,7 @@ def ranking(function: Function, **expected: Any) -> list[tuple[str, int]]:
     return [(entry["userId"], entry["score"]) for entry in body["entries"]]
 
 
-def test_what_ingest_commits_is_ranked_by_the_api_once_repair_vouches_for_it(function: Function) -> None:
+def test_what_ingest_commits_is_ranked_by_the_api_once_repair_completes_it(function: Function) -> None:
     assert function("ingest").invoke(sample("kafka-accepted")) == NOTHING_FAILED
     assert function("repair").invoke(sample("repair-rebuild")) == NOTHING_FAILED
 

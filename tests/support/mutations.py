@@ -1183,9 +1183,9 @@ def main() -> int:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as directory:
             caught = catcher(mutation.tests, mutation, Path(directory))
-        verdict = f"caught by {escape(caught)}" if caught else "[bold red]SURVIVED[/]"
+        outcome = f"caught by {escape(caught)}" if caught else "[bold red]SURVIVED[/]"
         console.print(
-            f"{mutation.name}: {verdict} in {time.monotonic() - start:.0f} s", highlight=False, soft_wrap=True
+            f"{mutation.name}: {outcome} in {time.monotonic() - start:.0f} s", highlight=False, soft_wrap=True
         )
         if caught is None:
             survivors.append(mutation)

@@ -25,7 +25,7 @@ class Scene:
         self.leaderboards = Leaderboards(registry, lambda: self.now_ms)
 
 
-def test_a_definition_is_read_anew_when_it_was_kept_long_enough() -> None:
+def test_a_definition_is_read_again_when_it_was_kept_long_enough() -> None:
     scene = Scene()
     scene.leaderboards.find("cup")
     scene.answer = REFUSING

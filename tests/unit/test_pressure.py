@@ -87,7 +87,7 @@ def test_all_goes_at_once_while_all_is_well() -> None:
     assert (scene.under_way, scene.asked, scene.waits) == ([13], 13, [])
 
 
-def test_a_truth_that_throttles_is_asked_less_and_given_time_until_all_is_settled() -> None:
+def test_a_truth_that_throttles_gets_fewer_requests_until_every_record_is_done() -> None:
     scene, batch = Scene(capacity=2), candidates()
 
     scene.committer.commit(batch)

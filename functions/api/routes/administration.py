@@ -35,7 +35,7 @@ REDRIVE_TIME_MS: Final = 15_000
 _DISQUALIFY: Final = "/leaderboards/{id}/players/{userId:path}/disqualify"
 _REINSTATE: Final = "/leaderboards/{id}/players/{userId:path}/reinstate"
 _DISQUALIFIED: Final = "/leaderboards/{id}/disqualified"
-_ACTS: Final = "/leaderboards/{id}/audit-log"
+_AUDIT_LOG: Final = "/leaderboards/{id}/audit-log"
 _REBUILD: Final = "/leaderboards/{id}/rebuild"
 _REDRIVE: Final = "/leaderboards/{id}/redrive"
 _FRESH: Final = {"cache-control": "no-store"}
@@ -90,7 +90,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
 
 def register_trail(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
-    """What is known of acts."""
+    """The audit log, and who is disqualified."""
 
     @app.get(_DISQUALIFIED, tags=_TAGS)
     @operation(responses={200: described(DisqualifiedView, "All of them, by id")})
@@ -106,10 +106,10 @@ def register_trail(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
             _FRESH,
         )
 
-    @app.get(_ACTS, tags=_TAGS)
-    @operation(AuditLogQuery, {200: described(AuditLogView, "A page of the audit trail, the first act first")})
-    async def acts(request: Request) -> Response:
-        """The audit trail of administration: who did what, when and why."""
+    @app.get(_AUDIT_LOG, tags=_TAGS)
+    @operation(AuditLogQuery, {200: described(AuditLogView, "A page of the audit log, the first entry first")})
+    async def audit_log(request: Request) -> Response:
+        """The audit log: who did what, when and why."""
         query = read_query(request, AuditLogQuery)
         leaderboard_id = finder.leaderboard(request).id
         found = list(use_cases.audit_log.read(leaderboard_id, query.after, query.limit + 1))

@@ -83,7 +83,7 @@ def test_an_event_that_comes_in_between_keeps_the_rules_it_was_counted_by(api: A
     assert api.registry.boards["new"].aggregation == "sum"
 
 
-def test_a_change_is_decided_anew_when_another_came_first(api: Api) -> None:
+def test_a_change_is_decided_again_when_another_came_first(api: Api) -> None:
     api.put(NEW, BODY)
 
     def interfere() -> None:

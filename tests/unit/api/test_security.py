@@ -194,7 +194,7 @@ def test_health_takes_no_token(guarded: Api) -> None:
     assert guarded.get("/health/live").status == 200
 
 
-def test_who_acts_is_the_tokens_subject(guarded: Api) -> None:
+def test_the_caller_is_the_tokens_subject(guarded: Api) -> None:
     guarded.claims = GOOD
     assert guarded.put("/leaderboards/new", {"name": "New", "aggregation": "sum"}).status == 201
     assert guarded.noted[0][2] == "admin@example.com"
