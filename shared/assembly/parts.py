@@ -74,7 +74,10 @@ class Parts:
         self.new_token = new_token
         self.backoff = Backoff()
         self._is_waited_for = is_waited_for
-        self._session = boto3.Session(region_name=settings.aws_region)
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session(region_name=self.settings.aws_region)
 
     @cached_property
     def tables(self) -> Tables:

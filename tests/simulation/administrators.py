@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def disqualify(world: "World") -> None:
     """Administrators who disqualify and reinstate, and ask again where they were not answered."""
-    disqualifications = Process(world).disqualifications()
+    disqualifications = Process(world).disqualifications
     while not world.is_consumed():
         world.scheduler.sleep(5)
         with suppress(Unavailable, AuditLogConflict):
@@ -47,7 +47,7 @@ def redefine(world: "World") -> None:
 
 
 def _redefine(world: "World", process: Process) -> None:
-    now_ms = process.clock()
+    now_ms = process.now_ms()
     current = world.registry.leaderboard(world.rng.choice(world.open))
     assert current is not None
     world.scheduler.sleep(world.rng.uniform(0, 2))
@@ -84,20 +84,20 @@ def operate(world: "World") -> None:
 
 def acknowledge(world: "World", process: Process) -> None:
     """Acknowledge every loss that is known now."""
-    for loss in process.losses().of(TOPIC):
+    for loss in process.losses.of(TOPIC):
         assert loss.first < loss.until <= world.removed[loss.partition], "is told with the right offsets"
         before = world.acknowledged[loss.partition]
         world.acknowledged[loss.partition] = max(before, loss.until)
         try:
-            process.coverage().acknowledge(loss.partition, loss.until)
+            process.coverage.acknowledge(loss.partition, loss.until)
         except ValueError:  # it is part of a larger one, which comes next
             world.acknowledged[loss.partition] = before
 
 
 def acknowledge_all(world: "World", process: Process) -> None:
     """Acknowledge until nothing is lost any more, and nothing uncounted."""
-    lost = process.closing().run().lost
+    lost = process.closing.run().lost
     assert lost is not None or not world.accounts.uncounted(), "what is lost is told"
-    while process.losses().of(TOPIC):
+    while process.losses.of(TOPIC):
         acknowledge(world, process)
     assert not world.accounts.uncounted()

@@ -25,7 +25,7 @@ FETCH = 12
 def consume(world: "World", name: str) -> None:
     """An owner of partitions, as a trigger with its function: from the committed offsets on, until all is done."""
     process = Process(world)
-    invoke = partial(_invoke, world, process, process.ingest())
+    invoke = partial(_invoke, world, process, process.ingest)
     mapping = EventSourceMapping(Policy(batch_size=FETCH), invoke, _never, world.rng.uniform)
     positions = dict(enumerate(world.committed))
     rewinds = list(world.rewinds)

@@ -89,7 +89,7 @@ def restore(world: "World") -> None:
 def _forget(world: "World") -> None:
     while True:
         try:
-            Process(world).repair().forget()
+            Process(world).repair.forget()
         except (Unavailable, CacheUnavailable):
             world.scheduler.sleep(1)
         else:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def repair(world: "World") -> None:
     """The repair function with its queue, and its schedule."""
     process = Process(world)
-    function = process.repair()
+    function = process.repair
     while not world.is_quiet():
         world.scheduler.sleep(0.5)
         messages = world.sqs.messages.setdefault(world.rng.choice([REPAIRS, RANGES]), [])
@@ -39,7 +39,7 @@ def repair(world: "World") -> None:
 
 def close(world: "World") -> None:
     """The closing function on its schedule."""
-    closing = Process(world).closing()
+    closing = Process(world).closing
     while not world.is_quiet():
         world.scheduler.sleep(3)
         with suppress(Unavailable):

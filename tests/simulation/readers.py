@@ -55,7 +55,7 @@ def carriers(
 def read(world: "World") -> None:
     """A reader: what it is shown is in order, lacks nothing that was shown to the cache, or says that it may."""
     process = Process(world).api()
-    rankings, leaderboards = process.rankings(), process.leaderboards()
+    rankings, leaderboards = process.rankings, process.leaderboards
     remembered: set[str] = set()
     while not world.is_quiet():
         world.scheduler.sleep(0.8)

@@ -202,9 +202,9 @@ class World:
         self.failing_board = ""
         self.redis.config_set("maxmemory", 0)
         self.scheduler.now_ms += LEASE_MS + 2 * SKEW_MS_MAX  # whoever died while building is waited for, by any clock
-        process.repair().anti_entropy()
+        process.repair.anti_entropy()
         for name in self.open:  # what is older than a few days has its turn after hours
-            process.repair().carry_out(RebuildLeaderboard(leaderboard_id=name, force=True))
+            process.repair.carry_out(RebuildLeaderboard(leaderboard_id=name, force=True))
         let_range_go(self)
         self.range_healed = WindowCache(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
         labels = every_label(self.ranged)
@@ -220,14 +220,14 @@ class World:
         acknowledge_all(self, process)
         self._close_all()
         for _ in range(self.rng.randrange(3)):
-            change_disqualification(self, process.disqualifications())
+            change_disqualification(self, process.disqualifications)
         self._close_all()
 
     def _work(self) -> list[str]:
         return [sort for of, sort in self.dynamo.tables["registry"] if of == WORK]
 
     def _close_all(self) -> None:
-        while run := Process(self).closing().run():
+        while run := Process(self).closing.run():
             assert not run.errors, run.errors
             assert not run.blocked, run.blocked
             assert not run.unchecked
