@@ -20,9 +20,10 @@ from shared import settings
 from shared.assembly import Assembly, now_ms
 from shared.closing.finalizer import Finalizer
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import Day, parse_day, weekly
+from shared.domain.calendar import Day, format_day, parse_day, weekly
 from shared.files.upload import PART_BYTES
 from shared.rebuild.builder import WindowBuilder
+from shared.truth.keys import days_partition
 
 WEEK: Final = weekly(Day(20_601))
 """A week in May 2026: it has left the cache, which is built for the comparison."""
@@ -48,6 +49,12 @@ class Week(Standings):
             (one for one in range(int(shard), 4 * BOARD.shards, BOARD.shards) if one // BOARD.shards == weekday), 0
         )
         return range(first, self.players, 4 * BOARD.shards)
+
+    def _query(self, body: bytes) -> tuple[int, bytes]:
+        if msgspec.json.decode(body)["ExpressionAttributeValues"][":pk"]["S"] != days_partition(BOARD.id):
+            return super()._query(body)
+        days = [{"sk": {"S": format_day(Day(day))}} for day in WEEK.buckets]
+        return 200, msgspec.json.encode({"Items": days, "Count": len(days)})
 
 
 def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
