@@ -1,4 +1,4 @@
-"""What a scrape of metrics shows: the service's state and what its functions have counted, from where it stands."""
+"""The gauges of `GET /metrics`: the service's state, and what its functions have counted."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -19,7 +19,7 @@ LEADERBOARDS_MAX: Final = 100
 
 
 class TruthGauges(Struct, frozen=True):
-    """What DynamoDB knows."""
+    """Gauges from DynamoDB."""
 
     positions: Sequence[Position]
     noted: Noted
@@ -28,11 +28,11 @@ class TruthGauges(Struct, frozen=True):
     truncated: bool
     """Whether there are more leaderboards."""
     due: Mapping[str, int]
-    """Leaderboard → windows whose days are closed and that have no result yet."""
+    """Leaderboard → how many windows are due: their days are sealed, and they have no result yet."""
 
 
 class CacheGauges(Struct, frozen=True):
-    """What Redis knows of some leaderboards."""
+    """Gauges of some leaderboards from Redis."""
 
     complete: Mapping[str, bool]
     players: Mapping[tuple[str, WindowKind], int]
@@ -89,5 +89,5 @@ class Gauges:
         return CacheGauges(complete, players)
 
     def dead_letters_waiting(self) -> int:
-        """About how many messages wait on the dead-letter queue. Raises QueueUnavailable if it does not answer."""
+        """Approximate number of messages on the dead-letter queue. Raises QueueUnavailable if it does not answer."""
         return self._dead_letters.queue.waiting()

@@ -21,7 +21,7 @@ PlayerStandings = tuple[str, Sequence[tuple[Day, Standing]]]
 
 
 class FoldedWindow:
-    """Scores of everybody who has played, in ranking order; disqualified players among them."""
+    """Scores of all players of a window, disqualified ones included, in ranking order."""
 
     def __init__(self, leaderboard: Leaderboard, players: Iterable[PlayerStandings], directory: Path) -> None:
         """`directory` takes what does not fit into memory: some 50 bytes a player, and 70 for each label."""
@@ -32,12 +32,12 @@ class FoldedWindow:
             self._fold(user_id, standings)
 
     def scores(self) -> Iterator[tuple[str, Score]]:
-        """User id and score of everybody, in ranking order."""
+        """User id and score of each player, in ranking order."""
         order = self.leaderboard.order
         return (from_order_bytes(order, line) for line in self._scores)
 
     def label_members(self) -> Iterator[bytes]:
-        """The label set of everybody, in its order; nothing without filters."""
+        """The label set of all players, in its order; nothing without filters."""
         return iter(self._labels)
 
     def _fold(self, user_id: str, standings: Sequence[tuple[Day, Standing]]) -> None:
@@ -54,7 +54,7 @@ class FoldedWindow:
 
 
 class WindowRanking:
-    """A folded window without those who are disqualified. Each of its methods goes through the window once."""
+    """A folded window without the disqualified players. Each method reads the window once."""
 
     def __init__(self, window: FoldedWindow, out: Disqualified) -> None:
         self._window = window
@@ -78,9 +78,9 @@ class WindowRanking:
         return (line for line in self._window.label_members() if user_of(line) not in self.out.user_ids)
 
     def changes_since(self, before: "WindowRanking") -> Iterator[tuple[Entry | None, Entry | None]]:
-        """Entries before and now of everybody who has one, in ranking order.
+        """Each player's entries before and now, in ranking order; None where the player has none.
 
-        Both are rankings of one folded window, so whoever is in both stands between the same others.
+        Both are rankings of one folded window, so players who are in both have the same order in both.
         """
         entries_before, entries_now = before.entries(), self.entries()
         for user_id, _ in self._window.scores():

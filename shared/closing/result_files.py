@@ -34,7 +34,7 @@ GRANT: Final = "grant"
 LINES_PER_CHUNK: Final = 2_000
 
 Change = tuple[Entry | None, Entry | None]
-"""A player's entry in the version before and in this one; None where he has none."""
+"""A player's entry in the version before and in this one; None where the player has none."""
 
 
 def ranking_file(entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -43,7 +43,7 @@ def ranking_file(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 def awards_file(leaderboard_id: str, window_id: str, version: int, entries: Iterable[Entry]) -> Iterator[bytes]:
-    """CSV with a line for each player in a tier, given as entries. Who pays by award id pays nobody twice."""
+    """CSV with a line for each player in a tier, given as entries. A payer that books by award id pays nobody twice."""
     return _csv(
         AWARD_COLUMNS,
         (
@@ -75,7 +75,7 @@ def difference_file(leaderboard_id: str, window_id: str, version: int, changes: 
     lines = (
         (_user(was, now), *_pairwise(was, now), award(was, version - 1), award(now, version))
         for was, now in leaving_last(changes)
-        if _told(was) != _told(now)
+        if _shown(was) != _shown(now)
     )
     return _csv(DIFFERENCE_COLUMNS, lines)
 
@@ -85,8 +85,8 @@ def award_changes(
 ) -> Iterator[tuple[str, str, str, str | None]]:
     """What happens to awards: for each player in another tier than before, the old award goes and the new one comes.
 
-    A revocation has no award id: the award that a player holds is of the version in which he came into the tier, or of
-    the one that his payer began with.
+    A revocation has no award id: the award that a player holds is of the version that put the player into the tier, or
+    of the one that the payer began with.
     """
     for was, now in leaving_last(changes):
         before, after = (None if one is None else one.tier for one in (was, now))
@@ -105,7 +105,7 @@ def award_changes_file(lines: Iterable[tuple[str, str, str, str | None]]) -> Ite
 
 
 class Counted(Iterable[T]):
-    """What is gone through once, and how much that was."""
+    """Counts items while they are iterated, once."""
 
     def __init__(self, items: Iterable[T]) -> None:
         self._items = items
@@ -118,7 +118,7 @@ class Counted(Iterable[T]):
 
 
 def leaving_last(changes: Iterable[Change]) -> Iterator[Change]:
-    """The same, those who left at the end: as few as are disqualified at a time."""
+    """The same changes, those of players who left at the end: they are as few as are disqualified at a time."""
     left = []
     for was, now in changes:
         if now is None:
@@ -134,12 +134,12 @@ def _user(was: Entry | None, now: Entry | None) -> str:
     return entry.user_id
 
 
-def _told(entry: Entry | None) -> tuple[Any, Any, Any]:
+def _shown(entry: Entry | None) -> tuple[Any, Any, Any]:
     return (None, None, None) if entry is None else (entry.rank, entry.score, entry.tier)
 
 
 def _pairwise(was: Entry | None, now: Entry | None) -> Iterator[Any]:
-    return (value for pair in zip(_told(was), _told(now), strict=True) for value in pair)
+    return (value for pair in zip(_shown(was), _shown(now), strict=True) for value in pair)
 
 
 def award_id(leaderboard_id: str, window_id: str, version: int, user_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Links to files, for whoever was given one."""
+"""Presigned URLs of files."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +9,7 @@ URL_LIFETIME_S: Final = 900
 
 
 class Downloads:
-    """Presigns URLs of one bucket's objects, for which S3 is not asked."""
+    """Presigns URLs of one bucket's objects, without a request to S3."""
 
     def __init__(self, s3: "S3Client", bucket: str) -> None:
         self._s3 = s3
@@ -20,8 +20,8 @@ class Downloads:
         self._s3.head_bucket(Bucket=self._bucket)
 
     def url(self, leaderboard_id: str, object_key: str) -> str:
-        """A URL of a leaderboard's object, valid for URL_LIFETIME_S; browsers save it by its name."""
-        place = {"Bucket": self._bucket, "Key": object_key}
+        """A URL of a leaderboard's object, valid for URL_LIFETIME_S; browsers save it under its own name."""
+        target = {"Bucket": self._bucket, "Key": object_key}
         name = object_key.rpartition("/")[2]
         disposition = {"ResponseContentDisposition": f'attachment; filename="{leaderboard_id}-{name}"'}
-        return self._s3.generate_presigned_url("get_object", Params=place | disposition, ExpiresIn=URL_LIFETIME_S)
+        return self._s3.generate_presigned_url("get_object", Params=target | disposition, ExpiresIn=URL_LIFETIME_S)

@@ -1,4 +1,4 @@
-"""What stands beside each file of a ranking."""
+"""The manifest that is stored beside each file of a ranking."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
-    """What stands beside the file of a ranking, so that who pays from it can check it."""
+    """Describes the file of a ranking, so that a payer can check it."""
 
     leaderboard_id: str
     window: dict[str, str | None]
@@ -29,7 +29,7 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     object: str
     rows: int
     players: int
-    """Of the whole window, of which ranks and percentiles are told."""
+    """Of the whole window, which ranks and percentiles refer to."""
     sum_of_points: str
     """Of the rows; a decimal integer, as text, since it may be past what a double holds."""
     bytes: int
@@ -44,12 +44,12 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 def manifest_key(object_key: str) -> str:
-    """Where the manifest of a file is."""
+    """The key of a file's manifest."""
     return f"{object_key}.manifest.json"
 
 
 def describe(window: Window) -> dict[str, str | None]:
-    """A window in a manifest."""
+    """A window, as a manifest describes it."""
     all_time = window.end_ms is None
     return {
         "kind": window.kind,

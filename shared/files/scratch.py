@@ -1,4 +1,4 @@
-"""A directory for one export or result, which goes with it."""
+"""A temporary directory for one export or result."""
 
 import fcntl
 import os
@@ -12,15 +12,15 @@ from typing import Final
 
 PREFIX: Final = "leaderboard-scratch-"
 YOUNG_S: Final = 60
-"""A directory younger than this may not have been locked yet by who has just made it."""
+"""A directory younger than this may not have been locked yet by its owner."""
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A directory, locked as long as the `with` block lasts; those of killed processes go first.
 
-    A lock ends with its process, so what is not locked is nobody's: a function that was killed with gigabytes of
-    scratch leaves the next one in its place all of the disk.
+    A lock ends with its process, so an unlocked directory belongs to a killed one: its gigabytes are freed for the
+    next.
     """
     for left_over in Path(gettempdir()).glob(f"{PREFIX}*"):
         with suppress(FileNotFoundError, BlockingIOError, NotADirectoryError):
@@ -31,7 +31,7 @@ def scratch() -> Iterator[Path]:
 
 
 def _remove(directory: Path) -> None:
-    """Raises BlockingIOError if somebody has it."""
+    """Raises BlockingIOError if another process has locked it."""
     with _locked(directory):
         shutil.rmtree(directory, ignore_errors=True)
 
