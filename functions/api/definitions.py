@@ -91,12 +91,36 @@ class Definitions:
 
         self._save(leaderboard_id, decide, AuditAction.DELETE, actor)
 
-    def check_room(self, leaderboard: Leaderboard) -> None:
-        """Raises TooManyPeriods if one more period would be too many."""
+    def put_period(self, leaderboard: Leaderboard, before: Period | None, period: Period, actor: str) -> None:
+        """Register a period, or change it from what it was before; the audit log has it first.
+
+        Raises:
+            TooManyPeriods: if it is one too many.
+            AuditLogConflict, AuditLogFull, Unavailable: if it can't be recorded or written.
+        """
+        if before is None:
+            self._check_room(leaderboard)
+        audit_log = self._use_cases.disqualifications
+        audit_log.record(leaderboard.id, AuditAction.DEFINE_PERIOD, actor, subject=period.id)
+        self._use_cases.registry.save_period(leaderboard.id, period)
+        if before is not None:
+            self._withdraw(leaderboard, before)
+        self._build(leaderboard, period)
+
+    def delete_period(self, leaderboard: Leaderboard, period: Period, actor: str) -> bool:
+        """Delete a period; False if another caller has. Raises as `put_period` does."""
+        audit_log = self._use_cases.disqualifications
+        audit_log.record(leaderboard.id, AuditAction.DELETE_PERIOD, actor, subject=period.id)
+        if not self._use_cases.registry.delete_period(leaderboard.id, period.id):
+            return False
+        self._withdraw(leaderboard, period)
+        return True
+
+    def _check_room(self, leaderboard: Leaderboard) -> None:
         if sum(1 for _ in self._use_cases.registry.periods(leaderboard.id)) >= PERIODS_MAX:
             raise TooManyPeriods(f"{leaderboard.id} has {PERIODS_MAX} periods; delete those that are over")
 
-    def keep(self, leaderboard: Leaderboard, period: Period) -> None:
+    def _build(self, leaderboard: Leaderboard, period: Period) -> None:
         """Build the window of a period that was registered, if that is quick; else functions/repair does, as it does if
         this fails now.
         """
@@ -105,7 +129,7 @@ class Definitions:
         except (Building, CacheUnavailable, QueueUnavailable, Unavailable) as error:
             logger.info("period is built later", extra={"period": period.id, "error": str(error)})
 
-    def forget(self, leaderboard: Leaderboard, period: Period) -> None:
+    def _withdraw(self, leaderboard: Leaderboard, period: Period) -> None:
         """Let the window of a period that was deleted go, unless another period has the same days."""
         others = {other.window for other in self._use_cases.registry.periods(leaderboard.id)}
         if period.window in others:

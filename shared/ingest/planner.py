@@ -72,19 +72,8 @@ def plan(
         items = len(planned) + 1 + len(folded.keys() | {day, ALL_TIME_BUCKET})
         if items > TRANSACTION_ITEMS_MAX:
             break
-        try:
-            added = {
-                bucket: add(
-                    leaderboard.aggregation,
-                    leaderboard.order,
-                    folded.get(bucket) or current.get(bucket),
-                    event,
-                    leaderboard.filters,
-                )
-                for bucket in (day, ALL_TIME_BUCKET)
-            }
-        except Rejection:
-            added = {}
+        touched = {bucket: folded.get(bucket) or current.get(bucket) for bucket in (day, ALL_TIME_BUCKET)}
+        added = _add(leaderboard, event, touched)
         if not added or added[ALL_TIME_BUCKET].gross > POINTS_MAX:
             sums, outcome = enormous.admit(candidate, planned)
             if outcome is not None:
@@ -96,13 +85,24 @@ def plan(
         ids.add(event.event_id)
         folded.update(added)
         planned.append(candidate)
-    if not planned:
-        return Decisions(None, settled)
+    return Decisions(_to_plan(leaderboard, user_id, folded, planned) if planned else None, settled)
+
+
+def _add(leaderboard: Leaderboard, event: ScoreEvent, standings: Mapping[Day, Standing | None]) -> dict[Day, Standing]:
+    """The standings with an event added; none if a score would overflow."""
+    rules = leaderboard.aggregation, leaderboard.order
+    try:
+        return {bucket: add(*rules, standing, event, leaderboard.filters) for bucket, standing in standings.items()}
+    except Rejection:
+        return {}
+
+
+def _to_plan(leaderboard: Leaderboard, user_id: str, folded: Mapping[Day, Standing], planned: list[Candidate]) -> Plan:
     standings = {
         bucket: msgspec.structs.replace(standing, version=standing.version + 1) for bucket, standing in folded.items()
     }
     entries = [candidate.entry for candidate in planned if candidate.entry is not None]
-    return Decisions(Plan(PlayerCommit(leaderboard, user_id, entries, standings), planned), settled)
+    return Plan(PlayerCommit(leaderboard, user_id, entries, standings), planned)
 
 
 def pack(plans: Sequence[Plan], alone: Container[PlayerKey]) -> list[list[Plan]]:

@@ -94,8 +94,9 @@ MUTATIONS = (
     Mutation(
         "the all-time standing is forgotten",
         "shared/ingest/planner.py",
-        "for bucket in (day, ALL_TIME_BUCKET)\n            }",
-        "for bucket in (day,)\n            } | {ALL_TIME_BUCKET: current.get(ALL_TIME_BUCKET) or Standing(0, 0, 0)}",
+        "        added = _add(leaderboard, event, touched)\n",
+        "        added = _add(leaderboard, event, touched)\n"
+        "        added[ALL_TIME_BUCKET] = current.get(ALL_TIME_BUCKET) or Standing(0, 0, 0)\n",
         PROPERTY,
     ),
     Mutation(

@@ -89,7 +89,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         return answer(to_audit_entry_view(act), 200, _FRESH)
 
 
-def register_trail(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+def register_audit_log(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     """The audit log, and who is disqualified."""
 
     @app.get(_DISQUALIFIED, tags=_TAGS)
@@ -118,8 +118,8 @@ def register_trail(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         return answer(AuditLogView(leaderboard_id=leaderboard_id, entries=page, next_after=following), 200, _FRESH)
 
 
-def register_repairs(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
-    """What is done when something went wrong."""
+def register_rebuild(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+    """The cache of a leaderboard."""
 
     @app.post(_REBUILD, tags=_TAGS, status_code=202)
     @operation(
@@ -149,6 +149,10 @@ def register_repairs(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         return answer(
             to_rebuild_view(leaderboard.id, use_cases.window_builder.rebuild_progress(leaderboard)), 200, _FRESH
         )
+
+
+def register_redrive(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+    """Dead letters."""
 
     @app.post(_REDRIVE, tags=_TAGS)
     @operation(responses={200: described(RedrivenView, "What became of them")})

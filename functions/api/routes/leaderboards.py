@@ -22,7 +22,6 @@ from functions.api.views.leaderboards import (
     to_period_view,
 )
 from shared.admin.disqualifications import Disqualifications
-from shared.domain.audit import AuditAction
 from shared.truth.registry import Registry
 
 _ALL: Final = "/leaderboards"
@@ -91,16 +90,8 @@ def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, definiti
         leaderboard = finder.leaderboard(request, now=True)
         before = use_cases.registry.period(leaderboard.id, period.id)
         if before != period:
-            if before is None:
-                definitions.check_room(leaderboard)
-            use_cases.disqualifications.record(
-                leaderboard.id, AuditAction.DEFINE_PERIOD, caller(request).subject, subject=period.id
-            )
-            use_cases.registry.save_period(leaderboard.id, period)
+            definitions.put_period(leaderboard, before, period, caller(request).subject)
             finder.forget_period(leaderboard.id, period.id)
-            if before is not None:
-                definitions.forget(leaderboard, before)
-            definitions.keep(leaderboard, period)
         location = f"/leaderboards/{leaderboard.id}/periods/{period.id}"
         view = to_period_view(period)
         return answer(view) if before else answer(view, 201, {"location": location})
@@ -126,12 +117,7 @@ def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, definiti
         leaderboard = finder.leaderboard(request)
         period_id = request.path_params["periodId"]
         found = use_cases.registry.period(leaderboard.id, period_id) if is_id(period_id) else None
-        if found is not None:
-            use_cases.disqualifications.record(
-                leaderboard.id, AuditAction.DELETE_PERIOD, caller(request).subject, subject=period_id
-            )
-        if found is None or not use_cases.registry.delete_period(leaderboard.id, period_id):
+        if found is None or not definitions.delete_period(leaderboard, found, caller(request).subject):
             raise UnknownPeriod(f"{leaderboard.id} has no such period")
         finder.forget_period(leaderboard.id, period_id)
-        definitions.forget(leaderboard, found)
         return Response(status_code=204)
