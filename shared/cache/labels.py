@@ -46,7 +46,7 @@ def prefix(filters: Sequence[str], name: str, value: str) -> bytes:
 
 
 def member(leaderboard: Leaderboard, name: str, value: str, user_id: str, score: Score) -> bytes:
-    """The member of a player who carries a value, given the score that the window ranks him by."""
+    """The member of a player who carries a value, given the score that the window ranks them by."""
     return prefix(leaderboard.filters, name, value) + order_bytes(leaderboard.order, user_id, score)
 
 

@@ -168,7 +168,7 @@ class WindowCache:
         return Labels(page.complete, page.total, answer[4][::2])
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, now_ms: int) -> PlayerPage:
-        """Where a player stands, with up to `context` entries above him and below.
+        """Where a player stands, with up to `context` entries above and below.
 
         Raises:
             CacheUnavailable: if Redis fails.

@@ -1,6 +1,6 @@
 """Labels: which value of each of a leaderboard's filters a player carries. Folded like scores, in any order.
 
-Of a bucket or a window a player carries the value of the latest of his accepted events in it that has the attribute:
+Of a bucket or a window a player carries the value of the latest of their accepted events in it that has the attribute:
 by `occurredAt`, then by event id. That is a maximum, so it is commutative, associative and idempotent.
 """
 
@@ -21,7 +21,7 @@ FilterName = Annotated[str, Meta(pattern=FILTER_NAME_PATTERN)]
 
 
 class Label(msgspec.Struct, frozen=True, gc=False):
-    """The value that a player carries of one filter, and the event that gave it to him."""
+    """The value that a player carries of one filter, and the event that gave it to them."""
 
     filter: str
     value: str

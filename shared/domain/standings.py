@@ -72,7 +72,7 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     version: int = 0
     """Counts the commits to this standing; 0 before the first."""
     labels: tuple[Label, ...] = ()
-    """Where the leaderboard has filters, the player's of each that his events carry, by its name."""
+    """Where the leaderboard has filters, the player's of each that their events carry, by its name."""
     sums: DaySums | None = None
     """Of all time, once `gross` is past 2^53−1; elsewhere, and on standings from before it was kept, None."""
 

@@ -61,12 +61,12 @@ def tier_of(tiers: Sequence[Tier], rank: int, score: int, total: int) -> str | N
 def points_to_tiers(
     tiers: Sequence[Tier], current: str | None, score: int, cutoffs: Mapping[str, int], *, descending: bool
 ) -> dict[str, int]:
-    """The fewest points that bring a player from his tier into each one listed before it, where any do.
+    """The fewest points that bring a player from their tier into each one listed before it, where any do.
 
     Args:
         tiers: the rules in their order.
-        current: the tier that takes him now, None if none does.
-        score: his score.
+        current: the player's tier now, None if none does.
+        score: the player's score.
         cutoffs: for the tiers that go by rank, the score of the last entry that each takes. A tie would not be
             enough: who reached the score first keeps it.
         descending: whether the highest score ranks first; if not, these are points to lose.
@@ -87,5 +87,5 @@ def points_to_tiers(
 def points_to_next_tier(
     tiers: Sequence[Tier], current: str | None, score: int, cutoffs: Mapping[str, int], *, descending: bool
 ) -> int | None:
-    """The fewest points that bring a player into any tier listed before his; None if there is none. As above."""
+    """The fewest points that bring a player into any tier listed before theirs; None if there is none."""
     return min(points_to_tiers(tiers, current, score, cutoffs, descending=descending).values(), default=None)

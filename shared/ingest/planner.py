@@ -125,7 +125,7 @@ def pack(plans: Sequence[Plan], alone: Container[PlayerKey]) -> list[list[Plan]]
 
 
 class _Enormous:
-    """Validates the events of a player whose Σ|points| is past 2^53−1 by the sums of his days."""
+    """Validates the events of a player whose Σ|points| is past 2^53−1 by the sums of their days."""
 
     def __init__(
         self, leaderboard: Leaderboard, all_time: Standing | None, candidates: Sequence[Candidate], lookups: Lookups

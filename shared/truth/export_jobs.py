@@ -147,7 +147,7 @@ class ExportJobs:
     def start(self, job: ExportJob, instead_of: ExportJob | None) -> None:
         """Write a new job and make it the request's latest.
 
-        Unless the one before is done, it is given up: whoever still has it finds that out by his next write.
+        Unless the one before is done, it is given up: whoever still has it finds that out by its next write.
 
         Raises:
             JobTaken: if another one became that, or somebody went on with the one before, since `instead_of` was read.

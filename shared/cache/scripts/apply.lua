@@ -6,8 +6,8 @@
 --           equal scores sort by their members, which is the order of the ranking
 --   field   user id -> <reached_at of the member, 6 bytes> then a part for each bucket, oldest first:
 --           bucket 2 bytes, version 4, points 8, reached_at 6, all big-endian. Of a disqualified player the first 6
---           bytes are OUT and the set has no member; his parts are kept up to date for the day he is reinstated
---   If the leaderboard has filters, a field's value ends with the player's labels: of each filter that he carries a value
+--           bytes are OUT and the set has no member; their parts are kept up to date for the day they are reinstated
+--   If the leaderboard has filters, a field's value ends with the player's labels: of each filter that they carry a value
 --           of, its number 1 byte, the bucket that it is of 2 bytes, a token for the value with its length 1 byte; then
 --           how many bytes these are, 2 bytes. Beside set and hash stands the label set, its members of score 0:
 --   member  <number of the filter><token with its length><score of the set, 8 bytes, sign flipped><member of the set>:
@@ -139,7 +139,7 @@ local function apply(bucket, updates, first, last, window_id)
     if not old then
       value = '000000' .. part
     elseif not value and is_out ~= (old_head == OUT) then
-      value = old -- nothing new of his score, but he was disqualified or reinstated since
+      value = old -- nothing new of the score, but the player was disqualified or reinstated since
     end
     if value then
       local head = OUT

@@ -1,7 +1,7 @@
 -- A player's position in a window, the entries around it, and the scores that tiers begin at.
 -- KEYS: the marker, the window's hash, its sorted set.
 -- ARGV: user id, how many entries above and below, then for each tier that goes by rank: its rule and value.
--- Returns as page.lua does, then the player's position from 0 (nil if he is not in the window), the position of the
+-- Returns as page.lua does, then the player's position from 0 (nil if not in the window), the position of the
 -- first entry that is returned, for each of those tiers the score of its last entry (false if it takes none), and how
 -- many entries have a better score than the first that is returned.
 local known = redis.call('HMGET', KEYS[2], '\0complete', '\0revision', ARGV[1])

@@ -1,7 +1,7 @@
 -- Where a player stands in several windows of a leaderboard.
 -- KEYS: the marker, then for each window its hash and its sorted set. ARGV: user id.
 -- Returns for each window {marker, "\0complete", "\0revision", entries in the window, {position from 0, how many have a
--- better score, member, score} or {} if he is not in it}.
+-- better score, member, score} or {} if the player is not in it}.
 local marker = redis.call('GET', KEYS[1])
 local windows = {}
 for i = 2, #KEYS, 2 do
