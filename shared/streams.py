@@ -59,7 +59,7 @@ class _BoundedBuffer(Generic[T]):
         self._changed = Condition()
 
     def fill(self) -> None:
-        """Read one source after the other until there is none left, one fails, or nobody takes any more."""
+        """Read one source after the other until there is none left, one fails, or the buffer is closed."""
         error: BaseException | None = None
         try:
             while (source := self._next()) is not None:
@@ -99,7 +99,7 @@ class _BoundedBuffer(Generic[T]):
             return None if self._closed or self._error else next(self._sources, None)
 
     def _put(self, one: T) -> bool:
-        """Wait for a place; False if nobody takes any more."""
+        """Wait for room and append; False once the buffer is closed or a source failed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._error or len(self._waiting) < AHEAD_MAX)
             if self._closed or self._error:

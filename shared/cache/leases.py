@@ -33,7 +33,7 @@ _UNASKED: Final = 2
 
 
 class Grant(StrEnum):
-    """What became of somebody's wish to build."""
+    """What became of a worker's request to build."""
 
     BUILT = "built"
     """Nothing is left to do."""
@@ -59,7 +59,7 @@ class RebuildState(StrEnum):
     RUNNING = "running"
     """They are being rebuilt."""
     WAITING = "waiting"
-    """They have to be rebuilt, and nobody is at it: the next read or schedule has it done."""
+    """They have to be rebuilt, and no worker is at it: the next read or schedule has it done."""
 
 
 class LeaseLost(Exception):
@@ -172,7 +172,7 @@ class Builds:
             raise LeaseLost(f"the build of {build.key} is another's, or not all there")
 
     def give_back(self, build: Build) -> None:
-        """Let somebody else go on at once, unless somebody does already.
+        """Let another worker resume at once, unless one has already.
 
         Raises:
             CacheUnavailable: if Redis fails.
@@ -180,7 +180,7 @@ class Builds:
         self._note(build, 0)
 
     def forget(self, leaderboard: "Leaderboard", window: Window, build: Build, now_ms: int) -> bool:
-        """Forget a window that nobody asks for any more; False if somebody just has, or it is another's by now.
+        """Forget a window that no reader requests any more; False if one just has, or the build is another's by now.
 
         Raises:
             CacheUnavailable: if Redis fails.

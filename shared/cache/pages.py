@@ -19,7 +19,7 @@ class Page(Struct, frozen=True):
     complete: bool
     """Whether the window holds all of the truth; if not, its ranks mean nothing."""
     revision: int
-    """Grows with every change of the window, also across a flush; 0 while nobody is in it."""
+    """Grows with every change of the window, also across a flush; 0 while it has no players."""
     total: int
     first: int
     """Index of the first line, from 0."""

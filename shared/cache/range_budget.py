@@ -1,4 +1,4 @@
-"""How much memory and reading the windows take that are built because somebody asks for them, over all leaderboards.
+"""How much memory and reading the windows take that are built because a caller requests them, over all leaderboards.
 
 Every such range stands in one sorted set by when it was read last, and in a hash with its bytes. Both have a hash tag
 of their own. What a range takes is a guess until it is built; what it turned out to take counts for the next one.
@@ -22,7 +22,7 @@ PROTECTED_MS: Final = 120_000
 """A range that was read since is not evicted: readers who take turns would build for ever. Each function notes a read
 once a minute."""
 ACCOUNT_MS: Final = 600_000
-"""In how long a caller gets their whole budget anew."""
+"""In how long a caller gets their whole budget again."""
 EVICTIONS_MAX: Final = 3
 """Times that room is made for one range; others may take it."""
 FULL_RETRY_S: Final = 60
@@ -129,7 +129,7 @@ class RangeBudget:
         """Count a range no longer: it is gone, or is a registered period.
 
         Raises:
-            CacheUnavailable: as above.
+            CacheUnavailable: if Redis fails.
         """
         self._cache.call(self._release, (READ, BYTES), (_member(leaderboard_id, window_id),))
 
@@ -137,7 +137,7 @@ class RangeBudget:
         """Note that a range is read, if it is counted.
 
         Raises:
-            CacheUnavailable: as above.
+            CacheUnavailable: if Redis fails.
         """
         self._cache.call(self._touch, (READ,), (_member(leaderboard_id, window_id), now_ms))
 
@@ -145,7 +145,7 @@ class RangeBudget:
         """Count what a range takes that was built.
 
         Raises:
-            CacheUnavailable: as above.
+            CacheUnavailable: if Redis fails.
         """
         taken, _ = self._sizes(leaderboard_id, window)
         self._cache.call(self._settle, (READ, BYTES), (_member(leaderboard_id, window.id), now_ms, taken))

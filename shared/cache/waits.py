@@ -1,6 +1,6 @@
 """How many clients wait for a change at a time, over all instances of the API.
 
-An instance serves one request at a time, so each wait holds one that nobody else can use. What is left must serve
+An instance serves one request at a time, so each wait holds one that no other client can use. What is left must serve
 everybody who does not wait.
 """
 
@@ -27,7 +27,7 @@ class Waits:
 
     @contextmanager
     def granted(self, wait_ms: int) -> Iterator[bool]:
-        """Whether a client may wait for so long; while Redis fails nobody may. It is given back at the end."""
+        """Whether a client may wait for so long; while Redis fails no client may. It is given back at the end."""
         token = self._new_token()
         try:
             is_granted = bool(self._cache.call(self._grant, (KEY,), (token, self._most, wait_ms)))

@@ -127,7 +127,8 @@ class WindowCache:
         """Apply standings to one window only, while it is being built from the truth.
 
         Raises:
-            LeaseLost, CacheUnavailable: as above.
+            LeaseLost: if the build is another's, or some of what it filled in is gone.
+            CacheUnavailable: if Redis fails; some standings may have been applied.
         """
         windows = [(window.id, build.expires_ms)]
         payload = self._to_apply(leaderboard, standings, now_ms, lambda _: windows, feed_ranges=False)
@@ -139,7 +140,9 @@ class WindowCache:
         A window follows when any standing of such a player is applied to it, be it one it has seen.
 
         Raises:
-            CacheRefused, CacheUnavailable: as above.
+            CacheRefused: if Redis answers with an error. Nothing of the leaderboard is marked as complete from then on,
+                if the error says that it is withdrawn.
+            CacheUnavailable: if Redis fails.
         """
         args = (out.audit_sequence, msgspec.msgpack.encode(sorted(out.user_ids)))
         with self._withdrawing(leaderboard_id):
@@ -194,7 +197,7 @@ class WindowCache:
         return page.complete, Snapshot(page.revision, page.total, now_ms, page.lines, samples)
 
     def revision(self, leaderboard: Leaderboard, window: Window) -> int:
-        """The window's revision as it is now; 0 if nobody is in it or it is not there. One cheap command.
+        """The window's revision as it is now; 0 if it has no players or is not there. One cheap command.
 
         Raises:
             CacheUnavailable: if Redis fails.
@@ -267,7 +270,7 @@ class WindowCache:
             self._probe()
 
     def _check_writable(self) -> None:
-        """Raise CacheUnavailable if Redis takes no write at all, so that nobody could take back that it is complete.
+        """Raise CacheUnavailable if Redis takes no write at all, so that no worker could take back that it is complete.
 
         So it is of one that can't save, lost its replicas, or is a replica itself. One that is only full takes deletes:
         there each leaderboard is withdrawn when a write for it is refused, and the others are still live.

@@ -16,11 +16,11 @@ PATIENCE_MS: Final = 100
 """How long who has something older waits for what is current: ten times what DynamoDB takes. Past it they take what
 they have, and what comes later is there for the next one."""
 LOOKUPS_AT_ONCE: Final = 4
-"""Lookups of one function side by side; more than that wait, and nobody waits for those."""
+"""Lookups of one function side by side; more than that are queued, and no caller waits for those."""
 
 
 class Lookup(Protocol):
-    """Looks something up for somebody who has something older."""
+    """Looks something up for a caller who has something older."""
 
     def __call__(self, key: Hashable, read: Callable[[], V], /) -> V:
         """What `read` returns. `key` tells it from other lookups.
@@ -31,7 +31,7 @@ class Lookup(Protocol):
 
 
 def at_once(_key: Hashable, read: Callable[[], V]) -> V:
-    """Look it up and wait for it, where nobody waits for the caller."""
+    """Look it up and wait for it, where no client waits for the caller."""
     return read()
 
 
