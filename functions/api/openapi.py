@@ -86,7 +86,7 @@ _WAITING: Final = {
     "unless too many others wait."
 }
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
-_FRESHNESS: Final = {
+_REVALIDATION: Final = {
     "ETag": {"description": "Changes with the window's revision and the leaderboard's rules", "schema": _TEXT},
     "Cache-Control": {"description": "Short while the window moves, some minutes once it is final", "schema": _TEXT},
 }
@@ -137,7 +137,7 @@ def _present(declared: Mapping[str, Any], definitions: Mapping[str, Any]) -> dic
 def _response(answered: Answered) -> dict[str, Any]:
     response: dict[str, Any] = {"description": answered.description}
     if answered.conditional or answered.retry:
-        response["headers"] = _FRESHNESS if answered.conditional else _RETRY_AFTER
+        response["headers"] = _REVALIDATION if answered.conditional else _RETRY_AFTER
     if answered.content is not None:
         response["content"] = answered.content
     elif answered.view is not None:
