@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import requests
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
@@ -22,6 +22,8 @@ TIMEOUT_S = 120
 HTTP_TIMEOUT_S = 30
 EMPTY_POLLS = 3
 """Polls in a row that must bring nothing until a queue counts as drained."""
+BUSY_TRIES: Final = 30
+"""Of a request that a busy machine leaves without an answer from the database."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,13 @@ class System:
         return answer.json()
 
     def put(self, path: str, body: Mapping[str, Any]) -> None:
-        """A PUT that has to succeed."""
+        """A PUT that has to succeed; as any client, it asks again after the seconds of a 503."""
         answer = self.request("PUT", path, json=body)
+        for _ in range(BUSY_TRIES):
+            if answer.status_code != 503:
+                break
+            time.sleep(int(answer.headers["retry-after"]))
+            answer = self.request("PUT", path, json=body)
         assert answer.status_code in (200, 201), answer.text
 
     def produce(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
