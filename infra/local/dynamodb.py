@@ -25,6 +25,9 @@ class Engine(StrEnum):
 
 STATE: Final = {Engine.DYNOXIDE: "dynoxide.sqlite", Engine.LOCAL: "shared-local-instance.db"}
 """The file in which each engine keeps its tables; neither can read the other's."""
+FORMAT: Final = "2"
+"""Of the tables. It changes when stored attributes get other names, since nothing here carries them over."""
+FORMAT_FILE: Final = "tables-format"
 
 
 def chosen(environment: Mapping[str, str] | None = None) -> Engine | None:
@@ -62,6 +65,22 @@ def engine_of(directory: Path, packages: Path = PACKAGES) -> Engine:
     return asked or made_by or there
 
 
+def check_format(directory: Path) -> None:
+    """Record the format of the tables in a state directory.
+
+    Raises:
+        InvalidConfiguration: if an older version made them: their leaderboards would seem to have no events.
+    """
+    made = directory / FORMAT_FILE
+    has_tables = any((directory / name).exists() for name in STATE.values())
+    if has_tables and (not made.exists() or made.read_text() != FORMAT):
+        raise InvalidConfiguration(
+            f"{directory} holds tables of an older version, whose attributes have other names: "
+            "forget the state with `make clean`"
+        )
+    made.write_text(FORMAT)
+
+
 def dynamodb_server(
     directory: Path, port: int, packages: Path = PACKAGES, *, in_memory: bool = False, engine: Engine | None = None
 ) -> Server:
@@ -75,10 +94,12 @@ def dynamodb_server(
         engine: which; None for `engine_of(directory)`.
 
     Raises:
-        InvalidConfiguration: as engine_of.
+        InvalidConfiguration: if another engine or an older version made the state.
     """
     directory.mkdir(parents=True, exist_ok=True)
     engine = engine or engine_of(directory, packages)
+    if not in_memory:
+        check_format(directory)
     start = _dynoxide if engine is Engine.DYNOXIDE else _dynamodb_local
     command = start(directory, port, packages, in_memory=in_memory)
     log, home = directory / "dynamodb.log", packages / engine

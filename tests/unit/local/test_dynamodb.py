@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from infra.local.config import InvalidConfiguration
-from infra.local.dynamodb import STATE, Engine, chosen, dynamodb_server, dynoxide_binary, engine_of
+from infra.local.dynamodb import (
+    FORMAT_FILE,
+    STATE,
+    Engine,
+    check_format,
+    chosen,
+    dynamodb_server,
+    dynoxide_binary,
+    engine_of,
+)
 
 
 def _built(packages: Path) -> Path:
@@ -48,3 +57,15 @@ def test_an_engine_that_does_not_exist_is_told_in_one_line() -> None:
         InvalidConfiguration, match=r"^DYNAMODB_ENGINE must be dynoxide or dynamodb-local, not 'mysql'$"
     ):
         chosen({"DYNAMODB_ENGINE": "mysql"})
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_tables_of_an_older_version_are_not_opened(tmp_path: Path, engine: Engine) -> None:
+    check_format(tmp_path)
+    (tmp_path / STATE[engine]).touch()
+    check_format(tmp_path)
+
+    (tmp_path / FORMAT_FILE).unlink()
+
+    with pytest.raises(InvalidConfiguration, match=r"older version.*make clean"):
+        check_format(tmp_path)
