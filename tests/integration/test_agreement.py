@@ -82,7 +82,7 @@ class Board:
         tiers = [{"name": "gold", "topN": 100}, {"name": "silver", "topPercent": 12.5}, as_defined]
         self.definition: dict[str, Any] = {"aggregation": self.aggregation, "order": order, "tiers": tiers}
         self.now_ms = SETTLED_MS
-        patch.setattr("shared.assembly.now_ms", lambda: self.now_ms)
+        patch.setattr(assembly, "now_ms", lambda: self.now_ms)
         self.id = f"agree-{order}-{players}"
         shards = SHARDS_DEFAULT if players > FEW else 2
         board = Leaderboard(
