@@ -32,7 +32,7 @@ def respond(now_ms: int, building: Building) -> Response:
         window=window_view(window, window.status(now_ms)),
         state="building",
         days_read=progress.position,
-        days=len(window.buckets),
+        days=len(window.days),
         standings_read=progress.standings,
     )
     return answer(view, 202, {"retry-after": str(ASK_AGAIN_S), "cache-control": "no-store"})

@@ -160,9 +160,9 @@ VIEWS: Final[dict[str, Any]] = {
         "order": "desc",
         "rulesVersion": 1,
         "player": _PLAYER,
-        "buckets": [
-            {"bucket": "2026-11-23", "points": 600, "reachedAt": "2026-11-23T20:01:02.003Z", "events": 31},
-            {"bucket": "2026-11-24", "points": 25, "reachedAt": "2026-11-24T18:00:00.000Z", "events": 1},
+        "days": [
+            {"day": "2026-11-23", "points": 600, "reachedAt": "2026-11-23T20:01:02.003Z", "events": 31},
+            {"day": "2026-11-24", "points": 25, "reachedAt": "2026-11-24T18:00:00.000Z", "events": 1},
         ],
         "events": [{"event": _EVENT, "counts": True}],
         "eventsComplete": False,
@@ -197,8 +197,8 @@ VIEWS: Final[dict[str, Any]] = {
     "RebuildView": {
         "leaderboardId": "autumn-cup",
         "state": "running",
-        "bucketsRead": 12,
-        "buckets": 46,
+        "daysRead": 12,
+        "days": 46,
         "standingsRead": 2310500,
     },
     "RedrivenView": {

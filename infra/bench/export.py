@@ -20,7 +20,7 @@ from infra.bench.results import Figure
 from infra.local.config import Config, Ports
 from shared import settings
 from shared.assembly import Assembly
-from shared.domain.calendar import ALL_TIME_BUCKET
+from shared.domain.calendar import ALL_TIME_DAY
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
@@ -81,7 +81,7 @@ class Standings(DynamoDBStub):
     def __init__(self, players: int) -> None:
         super().__init__()
         self.players = players
-        item = msgspec.json.encode(standing_item(BOARD, "u-", ALL_TIME_BUCKET, Standing(-1, -2, 1, "", -1, 1))).decode()
+        item = msgspec.json.encode(standing_item(BOARD, "u-", ALL_TIME_DAY, Standing(-1, -2, 1, "", -1, 1))).decode()
         self._item = re.sub(r'"(-1|-2|u-)"', lambda found: f'"{{{NAMES[found[1]]}}}"', re.sub(r"([{}])", r"\1\1", item))
 
     def numbers(self, partition: str) -> range:
@@ -169,7 +169,7 @@ def _truth(players: int) -> Iterator[tuple[DynamoDBStub, Lines]]:
     """The standings of a window as an export reads them."""
     environment = Config(Path("state"), Path("packages"), Ports()).environment()
     with mock.patch.dict(os.environ, environment), Standings(players).in_place_of_http() as stub:
-        yield stub, Assembly(settings.load()).reads.buckets(BOARD, [ALL_TIME_BUCKET])
+        yield stub, Assembly(settings.load()).reads.standings_on(BOARD, [ALL_TIME_DAY])
 
 
 def apart(work: Callable[..., T], *of: Any) -> T:

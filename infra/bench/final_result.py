@@ -53,7 +53,7 @@ class Week(Standings):
     def _query(self, body: bytes) -> tuple[int, bytes]:
         if msgspec.json.decode(body)["ExpressionAttributeValues"][":pk"]["S"] != days_partition(BOARD.id):
             return super()._query(body)
-        days = [{"sk": {"S": format_day(Day(day))}} for day in WEEK.buckets]
+        days = [{"sk": {"S": format_day(day)}} for day in WEEK.days]
         return 200, msgspec.json.encode({"Items": days, "Count": len(days)})
 
 

@@ -31,7 +31,7 @@ from shared.assembly import now_ms
 from shared.cache import keys
 from shared.cache.leases import Builds
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, day_of
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, day_of
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.truth.tables import create_tables
@@ -189,7 +189,7 @@ def _standings(rng: random.Random, players: Sequence[int], version: int) -> dict
     standings = {}
     for player in players:
         standing = Standing(rng.randrange(1_000_000), at_ms, version, "", 0, version)
-        standings[f"u-{player:07d}"] = {today: standing, ALL_TIME_BUCKET: standing}
+        standings[f"u-{player:07d}"] = {today: standing, ALL_TIME_DAY: standing}
     return standings
 
 

@@ -16,7 +16,7 @@ from infra.bench.ingest import environment, put_leaderboard
 from infra.bench.results import Figure
 from shared.assembly import now_ms
 from shared.cache import keys
-from shared.domain.calendar import ALL_TIME_BUCKET, Day, daily, day_of, format_day
+from shared.domain.calendar import ALL_TIME_DAY, daily, day_of, format_day
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.rebuild.builder import RebuildOutcome
@@ -80,13 +80,12 @@ def handler_of(function: str) -> Any:
 def fill(stub: DynamoDBStub, table: str, leaderboard: Leaderboard, players: int) -> int:
     """Standings of as many players, of today and all time, into the stub; when they were reached, ms."""
     rng, at_ms = random.Random(1), now_ms()
-    day = {"pk": {"S": days_partition(leaderboard.id)}, "sk": {"S": format_day(day_of(at_ms))}}
-    stub.put(table, day)
-    for bucket in (day_of(at_ms), ALL_TIME_BUCKET):
+    stub.put(table, {"pk": {"S": days_partition(leaderboard.id)}, "sk": {"S": format_day(day_of(at_ms))}})
+    for day in (day_of(at_ms), ALL_TIME_DAY):
         for player in range(players):
             points = rng.randrange(1_000_000)
             standing = Standing(points, at_ms - rng.randrange(1_000), 1, "", points, 1)
-            stub.put(table, standing_item(leaderboard, f"u-{player:07d}", Day(bucket), standing))
+            stub.put(table, standing_item(leaderboard, f"u-{player:07d}", day, standing))
     return at_ms
 
 

@@ -15,7 +15,7 @@ from infra.bench.ingest import environment
 from infra.bench.results import Figure
 from shared.assembly import now_ms
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of, weekly
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, Day, daily, day_of, weekly
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 
@@ -129,7 +129,7 @@ class _Windows:
             version = self._versions[player] = self._versions.get(player, 0) + 1
             points = self._points[player] = self._points.get(player, 0) + self._rng.randrange(INCREMENT)
             standing = Standing(points, at_ms, version, "", 0, version)
-            standings[f"u-{player:07d}"] = {self._today: standing, ALL_TIME_BUCKET: standing}
+            standings[f"u-{player:07d}"] = {self._today: standing, ALL_TIME_DAY: standing}
         changed = self.cache.apply(self.board, standings, at_ms)
         if changed != WINDOWS * len(standings):
             raise RuntimeError(f"{changed} parts of {WINDOWS * len(standings)} were new")

@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.cache.windows import CacheUnavailable, WindowCache
 from shared.domain.audit import AuditAction, AuditEntry, Disqualified
-from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MIN, Day, day_of, is_kept, windows_fed_by
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MIN, Day, day_of, is_kept, windows_fed_by
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.telemetry import logger
@@ -147,7 +147,7 @@ class Disqualifications:
         standings = self._standings(leaderboard, user_id)
         now_ms = self._now_ms()
         self._cache.apply(leaderboard, {user_id: standings}, now_ms)
-        days = sorted(standings.keys() - {ALL_TIME_BUCKET})
+        days = sorted(standings.keys() - {ALL_TIME_DAY})
         for window in dict.fromkeys(window for day in days for window in windows_fed_by(day)):
             if not is_kept(window, leaderboard.lateness_ms, now_ms):  # not fed any more: the next read builds it
                 self._cache.withdraw(leaderboard, window, now_ms)
@@ -158,7 +158,7 @@ class Disqualifications:
         Raises:
             Unavailable: if DynamoDB is out of reach.
         """
-        return self._standings(leaderboard, user_id).keys() - {ALL_TIME_BUCKET}
+        return self._standings(leaderboard, user_id).keys() - {ALL_TIME_DAY}
 
     def _standings(self, leaderboard: Leaderboard, user_id: str) -> dict[Day, Standing]:
         """All standings of a player, at a cost that does not depend on the number of events.
@@ -167,15 +167,15 @@ class Disqualifications:
         event that is committed meanwhile can only raise its count, so that no day is missed.
         """
 
-        def read(buckets: Iterable[Day]) -> dict[Day, Standing]:
-            found = self._reads.standings((leaderboard, user_id, bucket) for bucket in buckets)
-            return {bucket: standing for (_, _, bucket), standing in found.items()}
+        def read(days: Iterable[Day]) -> dict[Day, Standing]:
+            found = self._reads.standings((leaderboard, user_id, day) for day in days)
+            return {day: standing for (_, _, day), standing in found.items()}
 
         days: dict[Day, Standing] = {}
         stop = day_of(self._now_ms()) + 2  # tomorrow, by some producers' clocks
         while True:
             days |= read(Day(day) for day in range(max(DAY_MIN, stop - DAYS_AT_ONCE), stop))
-            all_time = read([ALL_TIME_BUCKET])
+            all_time = read([ALL_TIME_DAY])
             stop -= DAYS_AT_ONCE
             known = sum(standing.events for standing in days.values())
             if stop <= DAY_MIN or known >= sum(one.events for one in all_time.values()):

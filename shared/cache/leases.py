@@ -133,7 +133,7 @@ class Builds:
             CacheUnavailable: if Redis fails.
         """
         build_keys = keys.parts(leaderboard_id, window.id), keys.ranges(leaderboard_id)
-        entry = f"{window.buckets[0]} {window.buckets[-1]} {expires_ms}"  # no day from before there were any
+        entry = f"{window.days[0]} {window.days[-1]} {expires_ms}"  # no day from before there were any
         return self._take(build_keys, token, now_ms, expires_ms, "", window.id, entry, expires_ms, int(asked))
 
     def begin_rebuild(self, leaderboard: "Leaderboard", token: str, now_ms: int) -> tuple[Grant, Build]:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from shared.cache import keys
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import Day, Window, daily
+from shared.domain.calendar import Window, daily
 
 READ: Final = "{ranges}:read"
 BYTES: Final = "{ranges}:bytes"
@@ -153,7 +153,7 @@ class RangeBudget:
     def _sizes(self, leaderboard_id: str, window: Window) -> tuple[int, int]:
         """Bytes that a range takes, and those that it can be expected to take by what is in the cache of its days."""
         own = _own(leaderboard_id, window.id)
-        days = [keys.ranking(leaderboard_id, daily(Day(day)).id) for day in window.buckets]
+        days = [keys.ranking(leaderboard_id, daily(day).id) for day in window.days]
         sized = (*own, keys.ranking(leaderboard_id, "all-time"), *days)
         taken, expected = self._cache.call(self._size, sized, (len(own), ENTRY_BYTES))
         return taken, expected

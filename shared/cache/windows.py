@@ -58,7 +58,7 @@ PROBE_EVERY_MS: Final = 1_000
 """How often one function finds out whether Redis takes writes at all, before it trusts what Redis marks as complete."""
 
 Standings = Mapping[str, Mapping[Day, Standing]]
-"""User id → bucket → standing."""
+"""User id → day → standing."""
 
 
 @cache
@@ -113,8 +113,8 @@ class WindowCache:
             CacheUnavailable: if Redis fails; some windows may have been brought up.
         """
 
-        def windows_of(bucket: Day) -> list[tuple[str, int]]:
-            return [(window.id, expires_ms(window, leaderboard.lateness_ms)) for window in windows_fed_by(bucket)]
+        def windows_of(day: Day) -> list[tuple[str, int]]:
+            return [(window.id, expires_ms(window, leaderboard.lateness_ms)) for window in windows_fed_by(day)]
 
         chunks = _chunks(standings)
         calls = [self._to_apply(leaderboard, chunk, now_ms, windows_of, feed_ranges=True) for chunk in chunks]
@@ -321,8 +321,8 @@ class WindowCache:
         feed_ranges: bool,
     ) -> bytes:
         """What one call of the apply script is told."""
-        by_bucket = _by_bucket(leaderboard, standings)
-        groups = [(bucket, updates, windows_of(bucket)) for bucket, updates in by_bucket.items()]
+        by_day = _by_day(leaderboard, standings)
+        groups = [(day, updates, windows_of(day)) for day, updates in by_day.items()]
         rules = leaderboard.aggregation, leaderboard.order is Order.DESC
         told = (*rules, now_ms, feed_ranges, leaderboard.lateness_ms, groups)
         return msgspec.msgpack.encode((*told, len(leaderboard.filters)) if leaderboard.filters else told)
@@ -377,13 +377,13 @@ def _chunks(standings: Standings) -> Iterator[Standings]:
         yield chunk
 
 
-def _by_bucket(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list[Any]]:
-    """Bucket → user, version, points, reached_at, user, …, as apply.lua reads them."""
-    buckets: dict[Day, list[Any]] = {}
-    for user_id, by_bucket in standings.items():
-        for bucket, standing in by_bucket.items():
-            updates = buckets.setdefault(bucket, [])
+def _by_day(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list[Any]]:
+    """Day → user, version, points, reached_at, user, …, as apply.lua reads them."""
+    days: dict[Day, list[Any]] = {}
+    for user_id, by_day in standings.items():
+        for day, standing in by_day.items():
+            updates = days.setdefault(day, [])
             updates.extend((user_id, standing.version, standing.points, standing.reached_at_ms))
             if leaderboard.filters:
                 updates.append(tokens_of(leaderboard.filters, standing))
-    return buckets
+    return days

@@ -29,7 +29,7 @@ from shared.closing.result_files import (
     difference_file,
     ranking_file,
 )
-from shared.domain.calendar import Day, Window, WindowStatus, is_kept
+from shared.domain.calendar import Window, WindowStatus, is_kept
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.files.manifest import Manifest, describe
@@ -126,7 +126,7 @@ class Finalizer:
     ) -> FinalResult | None:
         """Steps 1 to 4; None if the result before says the same."""
         out = self._disqualified_players.now(rules.id)
-        with closing(self._reads.players(rules, _days(window))) as players:
+        with closing(self._reads.players(rules, window.days)) as players:
             folded = FoldedWindow(rules, players, directory)
         ranking = WindowRanking(folded, out)
         self._compare(rules, window, ranking)
@@ -155,7 +155,7 @@ class Finalizer:
         if not self._drift(leaderboard, window, ranking):
             return
         if kept:
-            with closing(self._reads.buckets(leaderboard, _days(window))) as lines:
+            with closing(self._reads.standings_on(leaderboard, window.days)) as lines:
                 self._builder.reapply_standings(leaderboard, lines)
         else:
             self._builder.rebuild_window(leaderboard, window)
@@ -233,10 +233,6 @@ class Finalizer:
         with passing_as_unavailable():
             abort_left_over(self._s3, self._bucket, key)
             return store(self._s3, self._bucket, key, CSV, chunks)
-
-
-def _days(window: Window) -> list[Day]:
-    return [Day(bucket) for bucket in window.buckets]
 
 
 def _count_differing(read: Callable[[int], tuple[bool, int, Sequence[object]]], expected: Iterable[object]) -> int:

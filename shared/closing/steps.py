@@ -84,7 +84,7 @@ class ClosingSteps:
                 self._disqualifications.apply(leaderboard, entry.user_id)
                 days = self._disqualifications.days(leaderboard, entry.user_id)
                 results = self._finals.windows(leaderboard.id)
-                self._finals.mark_due(leaderboard.id, [one for one in results if not days.isdisjoint(one.buckets)])
+                self._finals.mark_due(leaderboard.id, [one for one in results if not days.isdisjoint(one.days)])
                 self._audit_log.mark_applied(leaderboard.id, entry.number)
             except CacheUnavailable as error:
                 run.blocked.append(_not_applied(leaderboard, entry, Cause.CACHE, error))

@@ -1,24 +1,25 @@
 """Calendar: UTC days, the windows made of them, which windows a day feeds, and how long each is kept.
 
-A bucket is what standings are kept for: a day, or all time. Every instant and duration is in milliseconds.
+Standings are kept for each day, and for all time, which counts as a day of its own. Every instant and duration is in
+milliseconds.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from enum import StrEnum
 from itertools import chain
-from typing import Final, NewType
+from typing import Final, NewType, cast
 
 import msgspec
 
 Day = NewType("Day", int)
-"""A bucket: days since 1970-01-01 UTC."""
+"""Days since 1970-01-01 UTC, or ALL_TIME_DAY."""
 
 DAY_MS: Final = 86_400_000
 DAY_MIN: Final = Day(0)
 DAY_MAX: Final = Day((date(2100, 12, 31) - date(1970, 1, 1)).days)
-ALL_TIME_BUCKET: Final = Day(0xFFFF)
+ALL_TIME_DAY: Final = Day(0xFFFF)
 """Not a day: the standing that a player's events of every day add up to. Past every day, and fits two bytes."""
 CUSTOM_DAYS_MAX: Final = 366
 """Longest custom window: one leap year, the most days that one read of the truth folds."""
@@ -60,7 +61,7 @@ class InvalidWindow(ValueError):
 
 
 class Window(msgspec.Struct, frozen=True, gc=False):
-    """A run of whole buckets that is ranked. `first` and `last` are inclusive, and the same for all time."""
+    """A run of whole days that is ranked. `first` and `last` are inclusive, and the same for all time."""
 
     kind: WindowKind
     first: Day
@@ -91,9 +92,9 @@ class Window(msgspec.Struct, frozen=True, gc=False):
         return None if self.kind is WindowKind.ALL_TIME else day_end_ms(self.last)
 
     @property
-    def buckets(self) -> range:
+    def days(self) -> Sequence[Day]:
         """The days it is made of, oldest first; for all time the one standing that is kept for it."""
-        return range(max(self.first, DAY_MIN), self.last + 1)
+        return cast("Sequence[Day]", range(max(self.first, DAY_MIN), self.last + 1))
 
     def status(self, now_ms: int, *, final: bool = False) -> WindowStatus:
         """Status at `now_ms`. Only the ranking that was written once makes a window `final`, never the clock."""
@@ -104,11 +105,11 @@ class Window(msgspec.Struct, frozen=True, gc=False):
         return WindowStatus.CLOSING
 
 
-ALL_TIME: Final = Window(WindowKind.ALL_TIME, ALL_TIME_BUCKET, ALL_TIME_BUCKET)
+ALL_TIME: Final = Window(WindowKind.ALL_TIME, ALL_TIME_DAY, ALL_TIME_DAY)
 
 
 def day_of(milliseconds: int) -> Day:
-    """The bucket an instant falls into."""
+    """The day that an instant falls into."""
     return Day(milliseconds // DAY_MS)
 
 
@@ -118,17 +119,17 @@ def day_end_ms(day: Day) -> int:
 
 
 def to_date(day: Day) -> date:
-    """The calendar date of a bucket."""
+    """The calendar date of a day."""
     return date.fromordinal(_ORDINAL_EPOCH + day)
 
 
 def format_day(day: Day) -> str:
-    """ISO 8601 date of a bucket, or `all-time` for the standing over all days."""
-    return "all-time" if day == ALL_TIME_BUCKET else to_date(day).isoformat()
+    """ISO 8601 date of a day, or `all-time` for the standing over all days."""
+    return "all-time" if day == ALL_TIME_DAY else to_date(day).isoformat()
 
 
 def parse_day(text: str, field: str = "date") -> Day:
-    """The bucket of an ISO 8601 date `YYYY-MM-DD` from 1970 to 2100.
+    """The day of an ISO 8601 date `YYYY-MM-DD` from 1970 to 2100.
 
     Raises:
         InvalidWindow: naming `field`.
@@ -213,9 +214,9 @@ _KEPT: Final = (daily, weekly)
 """The kinds of window that every day feeds and the cache keeps for everyone. A custom window is built on demand."""
 
 
-def windows_fed_by(bucket: Day) -> list[Window]:
-    """The windows that a bucket feeds and the cache keeps for everyone: a day's day and week, or all time."""
-    return [ALL_TIME] if bucket == ALL_TIME_BUCKET else [make(bucket) for make in _KEPT]
+def windows_fed_by(day: Day) -> list[Window]:
+    """The windows that a day feeds and the cache keeps for everyone: a day's day and week, or all time."""
+    return [ALL_TIME] if day == ALL_TIME_DAY else [make(day) for make in _KEPT]
 
 
 def current_windows(today: Day) -> list[Window]:
@@ -253,12 +254,12 @@ def is_kept(window: Window, lateness_ms: int, now_ms: int) -> bool:
     return until_ms is None or now_ms < until_ms
 
 
-def kept_buckets(lateness_ms: int, now_ms: int) -> list[Day]:
+def kept_days(lateness_ms: int, now_ms: int) -> list[Day]:
     """All time, then every day that feeds a window which is kept, oldest first, tomorrow last.
 
     Tomorrow is among them because the clocks of producers may run ahead.
     """
-    return [ALL_TIME_BUCKET, *_days(now_ms - lateness_ms - RETENTION_MS, day_of(now_ms) + 2)]
+    return [ALL_TIME_DAY, *_days(now_ms - lateness_ms - RETENTION_MS, day_of(now_ms) + 2)]
 
 
 def cached_windows(lateness_ms: int, now_ms: int) -> set[Window]:

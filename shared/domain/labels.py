@@ -1,6 +1,6 @@
 """Labels: which value of each of a leaderboard's filters a player carries. Folded like scores, in any order.
 
-Of a bucket or a window a player carries the value of the latest of their accepted events in it that has the attribute:
+Of a day or a window a player carries the value of the latest of their accepted events in it that has the attribute:
 by `occurredAt`, then by event id. That is a maximum, so it is commutative, associative and idempotent.
 """
 

@@ -17,7 +17,7 @@ LATENESS_MAX_MS: Final = 366 * 86_400_000
 """Longest wait for late records. Longer would keep a year's windows from ever becoming final."""
 LATENESS_DEFAULT_MS: Final = 3_600_000
 SHARDS_MAX: Final = 256
-"""Write shards of one bucket: at 1,000 writes a second each, far past what one leaderboard takes."""
+"""Write shards of one day: at 1,000 writes a second each, far past what one leaderboard takes."""
 SHARDS_DEFAULT: Final = 16
 
 LOCKED_RULES: Final = ("aggregation", "order", "shards", "filters")

@@ -60,7 +60,7 @@ class DaySums(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
-    """What one player's events in one bucket add up to."""
+    """What one player's events in one day add up to."""
 
     points: int
     reached_at_ms: int
@@ -101,7 +101,7 @@ def add(
         aggregation: how points add up.
         order: which points rank first.
         standing: None before the first event.
-        event: of the same player and bucket.
+        event: of the same player and day.
         filters: of which the standing keeps a label each.
 
     Raises:
@@ -139,9 +139,9 @@ def _add_points(aggregation: Aggregation, order: Order, standing: Standing | Non
 
 
 def combine(aggregation: Aggregation, order: Order, parts: Sequence[Score]) -> Score:
-    """The score of a window from the scores of its buckets, given oldest first and at least one.
+    """The score of a window from the scores of its days, given oldest first and at least one.
 
-    Two buckets never share an instant, so the newest one decides `latest` without its event id.
+    Two days never share an instant, so the newest one decides `latest` without its event id.
     """
     match aggregation:
         case Aggregation.SUM:

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from shared.admin.disqualifications import DisqualifiedPlayers, eligible
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import Day, Window, parse_id
+from shared.domain.calendar import Window, parse_id
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.exports.heartbeat import JobHeartbeat
@@ -195,7 +195,7 @@ class ExportRunner:
     def _write(self, heartbeat: JobHeartbeat, source: _Source, file: Path) -> tuple[int, int, int]:
         """Steps 4 and 5; returns the file's rows, the window's players, and the sum of the rows' points."""
         board, window, out, request = source.board, source.window, source.out, heartbeat.job.request
-        with closing(self._reads.buckets(board, [Day(bucket) for bucket in window.buckets])) as standings:
+        with closing(self._reads.standings_on(board, window.days)) as standings:
             lines = heartbeat.while_owned(eligible(standings, out))
             with RankedTable(board, lines, file.parent) as table:
                 heartbeat.check()

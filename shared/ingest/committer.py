@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from functools import partial
 from typing import Final
 
-from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MIN, Day, day_of
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MIN, Day, day_of
 from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import DaySums, Standing
@@ -22,13 +22,13 @@ ROUNDS_MAX: Final = 1_000
 class _Player:
     """One player's way through the rounds."""
 
-    __slots__ = ("buckets", "candidates", "contended", "leaderboard", "ledger", "standings", "user_id")
+    __slots__ = ("candidates", "contended", "days", "leaderboard", "ledger", "standings", "user_id")
 
     def __init__(self, leaderboard: Leaderboard, user_id: str) -> None:
         self.leaderboard = leaderboard
         self.user_id = user_id
         self.candidates: list[Candidate] = []
-        self.buckets: set[Day] = {ALL_TIME_BUCKET}
+        self.days: set[Day] = {ALL_TIME_DAY}
         self.ledger: dict[str, ScoreEvent] = {}
         """Events known to be in the ledger, by id."""
         self.standings: dict[Day, Standing] | None = None
@@ -40,8 +40,8 @@ class _Player:
         return [candidate for candidate in self.candidates if candidate.outcome is None]
 
     def touched(self, current: Mapping[StandingKey, Standing]) -> dict[Day, Standing]:
-        found = {bucket: current.get((self.leaderboard.id, self.user_id, bucket)) for bucket in self.buckets}
-        return {bucket: standing for bucket, standing in found.items() if standing is not None}
+        found = {day: current.get((self.leaderboard.id, self.user_id, day)) for day in self.days}
+        return {day: standing for day, standing in found.items() if standing is not None}
 
     def settle_known(self) -> None:
         for candidate in self.pending:
@@ -107,7 +107,7 @@ class Committer:
             candidates: all of the call.
 
         Returns:
-            For each player with a duplicate among them the standings in the buckets of those, unless the leaderboard is
+            For each player with a duplicate among them the standings of those days, unless the leaderboard is
             archived.
         """
         refused = [one for one in candidates if one.outcome is None and one.refusal is not None]
@@ -197,7 +197,7 @@ class _Lookups:
             first = max(DAY_MIN, past - BATCH_GET_KEYS_MAX)
             days |= self._standings(Day(day) for day in range(first, past))
             past = first
-        now = self._standings([ALL_TIME_BUCKET]).get(ALL_TIME_BUCKET)
+        now = self._standings([ALL_TIME_DAY]).get(ALL_TIME_DAY)
         if now is None or now.version != all_time.version:
             return None
         return DaySums(days=tuple(sorted((day, standing.points) for day, standing in days.items())))
@@ -206,9 +206,9 @@ class _Lookups:
         """Read from the player's ledger."""
         return {event_id: event for (_, _, event_id), event in self._reads.held(events).items()}
 
-    def _standings(self, buckets: Iterable[Day]) -> dict[Day, Standing]:
-        found = self._reads.standings((self._leaderboard, self._user_id, bucket) for bucket in buckets)
-        return {bucket: standing for (_, _, bucket), standing in found.items()}
+    def _standings(self, days: Iterable[Day]) -> dict[Day, Standing]:
+        found = self._reads.standings((self._leaderboard, self._user_id, day) for day in days)
+        return {day: standing for (_, _, day), standing in found.items()}
 
 
 def _settle_refused(candidate: Candidate, existing: ScoreEvent | None, unsettled: Container[EventKey]) -> None:
@@ -222,8 +222,8 @@ def _settle_refused(candidate: Candidate, existing: ScoreEvent | None, unsettled
 
 def _touched_by(players: Iterable[_Player]) -> Iterator[tuple[Leaderboard, str, Day]]:
     for player in players:
-        for bucket in player.buckets:
-            yield player.leaderboard, player.user_id, bucket
+        for day in player.days:
+            yield player.leaderboard, player.user_id, day
 
 
 def _by_player(candidates: Iterable[Candidate]) -> dict[PlayerKey, _Player]:
@@ -237,7 +237,7 @@ def _by_player(candidates: Iterable[Candidate]) -> dict[PlayerKey, _Player]:
         if player is None:
             player = players[key] = _Player(candidate.leaderboard, event.user_id)
         player.candidates.append(candidate)
-        player.buckets.add(day_of(event.occurred_at_ms))
+        player.days.add(day_of(event.occurred_at_ms))
     return players
 
 
@@ -252,7 +252,7 @@ def _committed(player: _Player, written: Plan, current: Mapping[StandingKey, Sta
     player.settle_known()
     if not player.pending:
         player.standings = dict(written.commit.standings)
-        if len(player.standings) < len(player.buckets):
+        if len(player.standings) < len(player.days):
             player.standings = player.touched(current) | player.standings
 
 

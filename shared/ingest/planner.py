@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from shared.domain.calendar import ALL_TIME_BUCKET, Day, day_of
+from shared.domain.calendar import ALL_TIME_DAY, Day, day_of
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Leaderboard
@@ -63,25 +63,25 @@ def plan(
     planned: list[Candidate] = []
     settled: list[tuple[Candidate, Outcome]] = []
     ids: set[str] = set()
-    enormous = _Enormous(leaderboard, current.get(ALL_TIME_BUCKET), candidates, lookups)
+    enormous = _Enormous(leaderboard, current.get(ALL_TIME_DAY), candidates, lookups)
     for candidate in candidates:
         event = candidate.event
         if event.event_id in ids:
             continue
         day = day_of(event.occurred_at_ms)
-        items = len(planned) + 1 + len(folded.keys() | {day, ALL_TIME_BUCKET})
+        items = len(planned) + 1 + len(folded.keys() | {day, ALL_TIME_DAY})
         if items > TRANSACTION_ITEMS_MAX:
             break
-        touched = {bucket: folded.get(bucket) or current.get(bucket) for bucket in (day, ALL_TIME_BUCKET)}
+        touched = {day: folded.get(day) or current.get(day) for day in (day, ALL_TIME_DAY)}
         added = _add(leaderboard, event, touched)
-        if not added or added[ALL_TIME_BUCKET].gross > POINTS_MAX:
+        if not added or added[ALL_TIME_DAY].gross > POINTS_MAX:
             sums, outcome = enormous.admit(candidate, planned)
             if outcome is not None:
                 settled.append((candidate, outcome))
                 continue
             if sums is None or not added:
                 break  # those behind it are not to come before it
-            added[ALL_TIME_BUCKET] = msgspec.structs.replace(added[ALL_TIME_BUCKET], sums=sums)
+            added[ALL_TIME_DAY] = msgspec.structs.replace(added[ALL_TIME_DAY], sums=sums)
         ids.add(event.event_id)
         folded.update(added)
         planned.append(candidate)
@@ -92,14 +92,14 @@ def _add(leaderboard: Leaderboard, event: ScoreEvent, standings: Mapping[Day, St
     """The standings with an event added; none if a score would overflow."""
     rules = leaderboard.aggregation, leaderboard.order
     try:
-        return {bucket: add(*rules, standing, event, leaderboard.filters) for bucket, standing in standings.items()}
+        return {day: add(*rules, standing, event, leaderboard.filters) for day, standing in standings.items()}
     except Rejection:
         return {}
 
 
 def _to_plan(leaderboard: Leaderboard, user_id: str, folded: Mapping[Day, Standing], planned: list[Candidate]) -> Plan:
     standings = {
-        bucket: msgspec.structs.replace(standing, version=standing.version + 1) for bucket, standing in folded.items()
+        day: msgspec.structs.replace(standing, version=standing.version + 1) for day, standing in folded.items()
     }
     entries = [candidate.entry for candidate in planned if candidate.entry is not None]
     return Plan(PlayerCommit(leaderboard, user_id, entries, standings), planned)

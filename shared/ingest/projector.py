@@ -49,8 +49,8 @@ class Projector:
             take what the cache has for live.
         """
         by_leaderboard: dict[str, dict[str, Mapping[Day, Standing]]] = {}
-        for (leaderboard_id, user_id), buckets in standings.items():
-            by_leaderboard.setdefault(leaderboard_id, {})[user_id] = buckets
+        for (leaderboard_id, user_id), days in standings.items():
+            by_leaderboard.setdefault(leaderboard_id, {})[user_id] = days
         calls = [partial(self._apply, leaderboards[name], players) for name, players in by_leaderboard.items()]
         outcomes = dict(zip(by_leaderboard, self._run_parallel(calls), strict=True))
         self._refusals += sum(one in (_Outcome.WITHDRAWN, _Outcome.REFUSED) for one in outcomes.values())
@@ -77,9 +77,9 @@ class Projector:
         return _Outcome.SHOWN
 
     def _queue(self, leaderboard: Leaderboard, players: Standings) -> bool:
-        buckets = {user_id: sorted(by_bucket) for user_id, by_bucket in players.items()}
+        days = {user_id: sorted(by_day) for user_id, by_day in players.items()}
         try:
-            self._repairs.send(repair_messages(leaderboard.id, buckets))
+            self._repairs.send(repair_messages(leaderboard.id, days))
         except QueueUnavailable:
             return False
         return True

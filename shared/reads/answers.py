@@ -118,12 +118,12 @@ class Explanation(Struct, frozen=True):
     player: PlayerRanking
     """With one entry above and one below."""
     rules: Leaderboard
-    buckets: Sequence[tuple[Day, Standing]]
+    days: Sequence[tuple[Day, Standing]]
     """The player's standings in the window, oldest first."""
     events: Sequence[CountedEvent]
     """Those that count first, then by time, the latest first."""
     events_complete: bool
     """Whether these are all events of the window."""
     agrees: bool | None
-    """Whether buckets and events fold to the score; None if the buckets do and the events are too many to read."""
+    """Whether days and events fold to the score; None if the days do and the events are too many to read."""
     tiers: Sequence[TierMatch]

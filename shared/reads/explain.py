@@ -18,7 +18,7 @@ def explain(
     rules: Leaderboard,
     window: Window,
     found: PlayerRanking,
-    buckets: Sequence[tuple[Day, Standing]],
+    days: Sequence[tuple[Day, Standing]],
     entries: Sequence[LedgerEntry],
     *,
     all_read: bool,
@@ -29,19 +29,19 @@ def explain(
         rules: that the window is ranked by.
         window: which one.
         found: the player as the ranking shows them.
-        buckets: the player's standings in the window, oldest first.
+        days: the player's standings in the window, oldest first.
         entries: the player's ledger.
         all_read: whether `entries` are all of it.
     """
     events = [one for one in entries if _is_in(window, one)]
     score = Score(found.player.score, found.player.reached_at_ms)
-    agrees: bool | None = _fold_buckets(rules, buckets) == score
+    agrees: bool | None = _fold_days(rules, days) == score
     if agrees:
         agrees = _fold_events(rules, events) == score if all_read else None
-    counted = _counted(rules, score, buckets, events)
+    counted = _counted(rules, score, days, events)
     complete = all_read and len(counted) <= EXPLAINED_EVENTS_MAX
     shown = counted[:EXPLAINED_EVENTS_MAX]
-    return Explanation(found, rules, buckets, shown, complete, agrees, _tiers(rules, found))
+    return Explanation(found, rules, days, shown, complete, agrees, _tiers(rules, found))
 
 
 def _is_in(window: Window, entry: LedgerEntry) -> bool:
@@ -49,8 +49,8 @@ def _is_in(window: Window, entry: LedgerEntry) -> bool:
     return window.kind is WindowKind.ALL_TIME or window.first <= day <= window.last
 
 
-def _fold_buckets(rules: Leaderboard, buckets: Sequence[tuple[Day, Standing]]) -> Score | None:
-    parts = [Score(standing.points, standing.reached_at_ms) for _, standing in buckets]
+def _fold_days(rules: Leaderboard, days: Sequence[tuple[Day, Standing]]) -> Score | None:
+    parts = [Score(standing.points, standing.reached_at_ms) for _, standing in days]
     return combine(rules.aggregation, rules.order, parts) if parts else None
 
 
@@ -62,10 +62,10 @@ def _fold_events(rules: Leaderboard, events: Iterable[LedgerEntry]) -> Score | N
 
 
 def _counted(
-    rules: Leaderboard, score: Score, buckets: Sequence[tuple[Day, Standing]], events: Sequence[LedgerEntry]
+    rules: Leaderboard, score: Score, days: Sequence[tuple[Day, Standing]], events: Sequence[LedgerEntry]
 ) -> list[CountedEvent]:
     """The events, those that are in the score first, then by time, the latest first."""
-    latest_id = buckets[-1][1].last_event_id if buckets else ""
+    latest_id = days[-1][1].last_event_id if days else ""
 
     def counts(entry: LedgerEntry) -> bool:
         event = entry.event

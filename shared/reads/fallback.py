@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.admin.disqualifications import DisqualifiedPlayers
-from shared.domain.calendar import Day, Window
+from shared.domain.calendar import Window
 from shared.domain.ranking import Entry, order_key, points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
@@ -116,7 +116,7 @@ class Fallback:
         Returns:
             None if there is no snapshot, or if more than STANDINGS_MAX standings would have to be read.
         """
-        if len(user_ids) * len(window.buckets) > STANDINGS_MAX:
+        if len(user_ids) * len(window.days) > STANDINGS_MAX:
             return None
         snapshot = self._snapshots.find(leaderboard, window)
         if snapshot is None:
@@ -135,11 +135,9 @@ class Fallback:
         """The scores of now, without players who have none or are disqualified."""
         disqualified = self._disqualified_players.now(leaderboard.id).user_ids
         wanted = [user_id for user_id in user_ids if user_id not in disqualified]
-        found = self._reads.standings(
-            (leaderboard, user_id, Day(bucket)) for user_id in wanted for bucket in window.buckets
-        )
+        found = self._reads.standings((leaderboard, user_id, day) for user_id in wanted for day in window.days)
         parts: dict[str, list[Score]] = {}
-        for (_, user_id, _), standing in sorted(found.items()):  # by player, then by bucket
+        for (_, user_id, _), standing in sorted(found.items()):  # by player, then by day
             parts.setdefault(user_id, []).append(Score(standing.points, standing.reached_at_ms))
         return {user_id: combine(leaderboard.aggregation, leaderboard.order, own) for user_id, own in parts.items()}
 

@@ -7,7 +7,7 @@ from typing import Final
 from shared.cache.leases import BuildProgress
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import CacheUnavailable
-from shared.domain.calendar import Day, Window, current_windows, day_of
+from shared.domain.calendar import Window, current_windows, day_of
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.lookups.remembered import Lookup, Remembered, at_once
@@ -137,10 +137,10 @@ class Players:
 
     def _explain(self, rules: Leaderboard, window: Window, found: PlayerRanking) -> Explanation:
         user_id = found.player.user_id
-        standings = self._reads.standings((rules, user_id, Day(bucket)) for bucket in window.buckets)
-        buckets = sorted((bucket, standing) for (_, _, bucket), standing in standings.items())
+        standings = self._reads.standings((rules, user_id, day) for day in window.days)
+        days = sorted((day, standing) for (_, _, day), standing in standings.items())
         entries = list(self._reads.ledger(rules.id, user_id, limit=EXPLAINED_EVENTS_READ_MAX + 1))
-        return explain(rules, window, found, buckets, entries, all_read=len(entries) <= EXPLAINED_EVENTS_READ_MAX)
+        return explain(rules, window, found, days, entries, all_read=len(entries) <= EXPLAINED_EVENTS_READ_MAX)
 
 
 def _progress(error: Exception) -> BuildProgress:

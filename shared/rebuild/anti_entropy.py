@@ -142,10 +142,10 @@ class Repair:
                 return 0
 
     def _repair_players(self, leaderboard: Leaderboard, players: Mapping[str, Sequence[int]]) -> int:
-        requested = [(leaderboard, user_id, Day(bucket)) for user_id, buckets in players.items() for bucket in buckets]
+        requested = [(leaderboard, user_id, Day(day)) for user_id, days in players.items() for day in days]
         standings: dict[str, dict[Day, Standing]] = {}
-        for (_, user_id, bucket), standing in self._reads.standings(requested).items():
-            standings.setdefault(user_id, {})[bucket] = standing
+        for (_, user_id, day), standing in self._reads.standings(requested).items():
+            standings.setdefault(user_id, {})[day] = standing
         return self._cache.apply(leaderboard, standings, self._now_ms())
 
     def _rebuild_leaderboard(self, leaderboard: Leaderboard, *, force: bool) -> int:

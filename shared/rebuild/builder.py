@@ -4,7 +4,7 @@ A rebuild of a leaderboard and the build of one window follow the same steps:
 
 1. Take the lease. One that a builder left or lost is resumed at the progress that is recorded with it.
 2. Send the disqualified players to the cache, which leaves them out of the windows from then on.
-3. Read the standings of some buckets, oldest first, and apply them; renew the lease and record the progress.
+3. Read the standings of some days, oldest first, and apply them; renew the lease and record the progress.
 4. Mark what was built as complete, unless a flush, a failover or another builder removed some of it.
 5. Release the lease.
 
@@ -22,7 +22,7 @@ from msgspec import Struct
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.cache.leases import LEASE_MS, Build, BuildProgress, Builds, Grant, LeaseLost, RebuildState
 from shared.cache.windows import APPLY_PLAYERS, CacheUnavailable, Standings, WindowCache
-from shared.domain.calendar import ALL_TIME_BUCKET, Day, Window, expires_ms, kept_buckets, kept_until_ms
+from shared.domain.calendar import ALL_TIME_DAY, Day, Window, expires_ms, kept_days, kept_until_ms
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
@@ -53,10 +53,10 @@ class RebuildProgress(Struct, frozen=True):
     """How far the rebuild of a leaderboard is."""
 
     state: RebuildState
-    buckets_read: int
-    """Equal to `buckets` once the leaderboard is complete."""
-    buckets: int
-    """All time and each day that is kept in the cache are one bucket each."""
+    days_read: int
+    """Equal to `days` once the leaderboard is complete."""
+    days: int
+    """All days that are kept in the cache, and all time."""
     standings_read: int
 
 
@@ -94,13 +94,13 @@ class WindowBuilder:
             self._show_disqualified(leaderboard)  # 2
             rules = self._with_events(leaderboard)
             if rules is not None:  # 3
-                kept = self._reads.days(rules, kept_buckets(rules.lateness_ms, self._now_ms()))
-                left = [bucket for bucket in kept if rebuild_position(bucket) > build.progress.position]
+                kept = self._reads.recorded_days(rules, kept_days(rules.lateness_ms, self._now_ms()))
+                left = [day for day in kept if rebuild_position(day) > build.progress.position]
 
                 def apply(standings: Standings) -> None:
                     self._cache.apply(rules, standings, self._now_ms(), build)
 
-                self._apply_buckets(rules, left, build, apply, position=rebuild_position)
+                self._apply_days(rules, left, build, apply, position=rebuild_position)
             return RebuildOutcome.DONE if self._leases.finish_rebuild(leaderboard, build) else RebuildOutcome.LOST  # 4
         except LeaseLost:
             return RebuildOutcome.LOST
@@ -111,8 +111,8 @@ class WindowBuilder:
         """How far the rebuild of a leaderboard is."""
         now_ms = self._now_ms()
         state, progress = self._leases.rebuild_state(leaderboard, now_ms)
-        kept = kept_buckets(leaderboard.lateness_ms, now_ms)
-        read = sum(state is RebuildState.COMPLETE or rebuild_position(bucket) <= progress.position for bucket in kept)
+        kept = kept_days(leaderboard.lateness_ms, now_ms)
+        read = sum(state is RebuildState.COMPLETE or rebuild_position(day) <= progress.position for day in kept)
         return RebuildProgress(state, read, len(kept), progress.standings)
 
     def reapply(self, leaderboard: Leaderboard, *, everything: bool = False) -> int:
@@ -120,7 +120,7 @@ class WindowBuilder:
 
         Args:
             leaderboard: whose.
-            everything: all buckets that are kept; otherwise all time, the recent days and one of the older days, in
+            everything: all days that are kept; otherwise all time, the recent days and one of the older days, in
                 rotation.
 
         Returns:
@@ -130,8 +130,8 @@ class WindowBuilder:
         if rules is None:
             return 0
         now_ms = self._now_ms()
-        buckets = kept_buckets(rules.lateness_ms, now_ms) if everything else _due_buckets(rules, now_ms)
-        return self.reapply_standings(rules, self._reads.buckets(rules, self._reads.days(rules, buckets)))
+        days = kept_days(rules.lateness_ms, now_ms) if everything else _due_days(rules, now_ms)
+        return self.reapply_standings(rules, self._reads.standings_on(rules, self._reads.recorded_days(rules, days)))
 
     def reapply_standings(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
         """Apply the given standings again; returns how many entries were repaired.
@@ -205,8 +205,8 @@ class WindowBuilder:
             self._show_disqualified(leaderboard)  # 2
             rules = self._with_events(leaderboard)
             if rules is not None:  # 3
-                days = [Day(bucket) for bucket in window.buckets]
-                left = self._reads.days(rules, days[build.progress.position :])
+                days = window.days
+                left = self._reads.recorded_days(rules, days[build.progress.position :])
 
                 def apply(standings: Standings) -> None:
                     self._cache.fill(rules, window, standings, self._now_ms(), build=build)
@@ -214,7 +214,7 @@ class WindowBuilder:
                 def position(day: Day) -> int:
                     return len(days) if day == left[-1] else day - days[0] + 1
 
-                self._apply_buckets(rules, left, build, apply, position=position, progressed=progressed)
+                self._apply_days(rules, left, build, apply, position=position, progressed=progressed)
             return self._leases.finish_window(leaderboard, window, build)  # 4
         except LeaseLost:
             return False
@@ -242,23 +242,23 @@ class WindowBuilder:
         with suppress(CacheUnavailable):
             self._leases.give_back(build)
 
-    def _apply_buckets(
+    def _apply_days(
         self,
         leaderboard: Leaderboard,
-        buckets: Sequence[Day],
+        days: Sequence[Day],
         build: Build,
         apply: Callable[[Standings], object],
         *,
         position: Callable[[Day], int],
         progressed: Callable[[], None] | None = None,
     ) -> None:
-        """Read buckets in their order, some in parallel, apply them, and record the progress after each step."""
+        """Read days in their order, some in parallel, apply them, and record the progress after each step."""
         progressed = progressed or self._renewing(build)
         at_once = max(1, SHARDS_AT_ONCE // leaderboard.shards)
         standings = build.progress.standings
-        for start in range(0, len(buckets), at_once):
-            some = buckets[start : start + at_once]
-            for chunk in _chunks(self._reads.buckets(leaderboard, some)):
+        for start in range(0, len(days), at_once):
+            some = days[start : start + at_once]
+            for chunk in _chunks(self._reads.standings_on(leaderboard, some)):
                 apply(chunk)
                 standings += sum(map(len, chunk.values()))
                 build.progress = BuildProgress(build.progress.position, standings)
@@ -293,14 +293,14 @@ class WindowBuilder:
         self._cache.show_disqualified(leaderboard.id, self._disqualified_players.now(leaderboard.id))
 
 
-def rebuild_position(bucket: Day) -> int:
-    """The progress of a rebuild that has read a bucket: all time is first, then come the days, oldest first."""
-    return 1 if bucket == ALL_TIME_BUCKET else bucket + 2
+def rebuild_position(day: Day) -> int:
+    """The progress of a rebuild that has read a day: all time is first, then come the days, oldest first."""
+    return 1 if day == ALL_TIME_DAY else day + 2
 
 
-def _due_buckets(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
+def _due_days(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
     """All time, the recent days, and one of the older days: the next one every REAPPLY_EVERY_MS."""
-    all_time, *days = kept_buckets(leaderboard.lateness_ms, now_ms)
+    all_time, *days = kept_days(leaderboard.lateness_ms, now_ms)
     older, recent = days[:-RECENT_DAYS], days[-RECENT_DAYS:]
     return [all_time, *recent, older[now_ms // REAPPLY_EVERY_MS % len(older)]]
 
@@ -309,6 +309,6 @@ def _chunks(lines: Iterable[tuple[Day, str, Standing]]) -> Iterator[dict[str, di
     source = iter(lines)
     while chunk := list(islice(source, APPLY_PLAYERS)):
         standings: dict[str, dict[Day, Standing]] = {}
-        for bucket, user_id, standing in chunk:
-            standings.setdefault(user_id, {})[bucket] = standing
+        for day, user_id, standing in chunk:
+            standings.setdefault(user_id, {})[day] = standing
         yield standings

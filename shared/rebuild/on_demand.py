@@ -12,7 +12,7 @@ import msgspec
 from shared.cache.leases import Build, BuildProgress, Builds, Grant, LeaseLost, NoReaders
 from shared.cache.range_budget import EVICTIONS_MAX, FULL_RETRY_S, NoRoomForRanges, RangeBudget
 from shared.cache.windows import CacheUnavailable, WindowCache
-from shared.domain.calendar import Day, Window, is_kept, parse_id
+from shared.domain.calendar import Window, is_kept, parse_id
 from shared.domain.rules import Leaderboard
 from shared.messaging.queues import Queue
 from shared.rebuild.builder import IDLE_MS, WindowBuilder
@@ -106,7 +106,7 @@ class OnDemandBuilds:
             return
 
         def check_time() -> None:
-            if self._now_ms() >= deadline_ms and build.progress.position < len(window.buckets):
+            if self._now_ms() >= deadline_ms and build.progress.position < len(window.days):
                 raise _TooSlow
 
         handed_over = False
@@ -180,7 +180,7 @@ class OnDemandBuilds:
             self._budget.touch(leaderboard.id, window.id, self._now_ms())
             return True
         self._check_room(leaderboard, window, there - periods)
-        days = self._reads.days(leaderboard, [Day(bucket) for bucket in window.buckets])
+        days = self._reads.recorded_days(leaderboard, window.days)
         reads = RANGE_READS + len(days) * leaderboard.shards
         for _ in range(EVICTIONS_MAX):
             admission = self._budget.admit(leaderboard.id, window, CALLER.get(), reads, self._now_ms())

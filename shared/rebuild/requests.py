@@ -20,7 +20,7 @@ class RepairPlayers(Struct, frozen=True, rename="camel", tag_field="type", tag="
 
     leaderboard_id: str
     players: Mapping[str, Sequence[int]]
-    """User id → buckets."""
+    """User id → days."""
 
 
 class RebuildLeaderboard(Struct, frozen=True, rename="camel", tag_field="type", tag="rebuildLeaderboard", kw_only=True):

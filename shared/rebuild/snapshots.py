@@ -7,7 +7,7 @@ from typing import Final
 from shared.admin.disqualifications import DisqualifiedPlayers, eligible
 from shared.cache.windows import WindowCache
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import LONGEST_DAYS, Day, Window, day_of, kept_until_ms, recent_windows
+from shared.domain.calendar import LONGEST_DAYS, Window, day_of, kept_until_ms, recent_windows
 from shared.domain.rules import Leaderboard
 from shared.domain.snapshots import Snapshot, snapshot_of
 from shared.lookups.remembered import Remembered
@@ -20,8 +20,8 @@ KEEP_MS: Final = 2_000
 """How long a function answers from a snapshot before it reads the snapshot again."""
 FOLDED_STANDINGS_MAX: Final = 20_000
 """Standings that one read folds for a window without a snapshot; they take some seconds to read."""
-FOLDED_BUCKETS_MAX: Final = LONGEST_DAYS
-"""Buckets of a window that one read folds. Longer windows are built on demand."""
+FOLDED_DAYS_MAX: Final = LONGEST_DAYS
+"""Days of a window that one read folds. Longer windows are built on demand."""
 KNOWN_MAX: Final = 100
 """Snapshots in the memory of a function, up to 300 KB each; with one more it forgets them all."""
 
@@ -88,11 +88,11 @@ class WindowSnapshots:
         return stored.without(disqualified.user_ids)
 
     def _fold(self, leaderboard: Leaderboard, window: Window, disqualified: Disqualified) -> Snapshot | None:
-        if len(window.buckets) > FOLDED_BUCKETS_MAX:
+        if len(window.days) > FOLDED_DAYS_MAX:
             return None
         as_of_ms = self._now_ms()
-        days = self._reads.days(leaderboard, [Day(bucket) for bucket in window.buckets])
-        source = self._reads.buckets(leaderboard, days)
+        days = self._reads.recorded_days(leaderboard, window.days)
+        source = self._reads.standings_on(leaderboard, days)
         lines = list(islice(source, FOLDED_STANDINGS_MAX + 1))
         if len(lines) > FOLDED_STANDINGS_MAX:
             return None

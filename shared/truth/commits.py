@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from shared.domain.calendar import ALL_TIME_BUCKET, Day, format_day
+from shared.domain.calendar import ALL_TIME_DAY, Day, format_day
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.truth import keys
@@ -105,8 +105,8 @@ class Commits:
             for entry in player.entries:
                 actions.append(self._ledger_put(entry))
                 owners.append((player, entry))
-            for bucket, standing in player.standings.items():
-                actions.append(self._standing_put(player, bucket, standing))
+            for day, standing in player.standings.items():
+                actions.append(self._standing_put(player, day, standing))
                 owners.append((player, None))
         if len(actions) > TRANSACTION_ITEMS_MAX:
             raise ValueError(f"{len(actions)} items; a transaction takes {TRANSACTION_ITEMS_MAX}")
@@ -124,7 +124,7 @@ class Commits:
         A function notes a day once, so that all others of its transactions ask no more of DynamoDB than before.
         """
         touched = {(player.leaderboard.id, day) for player in players for day in player.standings} - self._noted
-        for leaderboard_id, day in sorted(one for one in touched if one[1] != ALL_TIME_BUCKET):
+        for leaderboard_id, day in sorted(one for one in touched if one[1] != ALL_TIME_DAY):
             item = {"pk": {"S": keys.days_partition(leaderboard_id)}, "sk": {"S": format_day(day)}}
             with passing_as_unavailable():
                 self._client.put_item(TableName=self._tables.standings, Item=item)
@@ -142,10 +142,10 @@ class Commits:
             }
         }
 
-    def _standing_put(self, player: PlayerCommit, bucket: Day, standing: Standing) -> Item:
+    def _standing_put(self, player: PlayerCommit, day: Day, standing: Standing) -> Item:
         put: Item = {
             "TableName": self._tables.standings,
-            "Item": standing_item(player.leaderboard, player.user_id, bucket, standing),
+            "Item": standing_item(player.leaderboard, player.user_id, day, standing),
             "ConditionExpression": _ABSENT,
         }
         if standing.version > 1:

@@ -61,14 +61,14 @@ def to_ledger_entry(item: Mapping[str, Any]) -> LedgerEntry:
     return LedgerEntry(event, source)
 
 
-def standing_place(leaderboard: Leaderboard, user_id: str, bucket: Day) -> tuple[str, str]:
-    """Partition and sort key of a player's standing in a bucket."""
-    return keys.standings_partition(leaderboard.id, bucket, keys.shard_of(user_id, leaderboard.shards)), user_id
+def standing_place(leaderboard: Leaderboard, user_id: str, day: Day) -> tuple[str, str]:
+    """Partition and sort key of a player's standing on a day."""
+    return keys.standings_partition(leaderboard.id, day, keys.shard_of(user_id, leaderboard.shards)), user_id
 
 
-def standing_item(leaderboard: Leaderboard, user_id: str, bucket: Day, standing: Standing) -> Item:
-    """The item of a player's standing in a bucket."""
-    partition, sort = standing_place(leaderboard, user_id, bucket)
+def standing_item(leaderboard: Leaderboard, user_id: str, day: Day, standing: Standing) -> Item:
+    """The item of a player's standing on a day."""
+    partition, sort = standing_place(leaderboard, user_id, day)
     item: Item = {
         "pk": {"S": partition},
         "sk": {"S": sort},

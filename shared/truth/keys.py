@@ -28,9 +28,9 @@ def ledger_partition(leaderboard_id: str, user_id: str) -> str:
 
 
 @lru_cache(4_096)
-def standings_partition(leaderboard_id: str, bucket: Day, shard: int) -> str:
-    """One write shard of a bucket, e.g. `autumn-cup#2026-11-23#7` or `autumn-cup#all-time#0`; sorted by user id."""
-    return f"{leaderboard_id}#{format_day(bucket)}#{shard}"
+def standings_partition(leaderboard_id: str, day: Day, shard: int) -> str:
+    """One write shard of a day, e.g. `autumn-cup#2026-11-23#7` or `autumn-cup#all-time#0`; sorted by user id."""
+    return f"{leaderboard_id}#{format_day(day)}#{shard}"
 
 
 def days_partition(leaderboard_id: str) -> str:
@@ -87,7 +87,7 @@ def open_audit_entry_sort(leaderboard_id: str, number: int) -> str:
 
 
 def due_sort(leaderboard_id: str, window_id: str) -> str:
-    """A window whose buckets are closed and whose ranking is still to be written, e.g. `autumn-cup#due#2026-W48`."""
+    """A window whose days are closed and whose ranking is still to be written, e.g. `autumn-cup#due#2026-W48`."""
     return work_sort(leaderboard_id, f"due#{window_id}")
 
 

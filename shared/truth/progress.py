@@ -1,4 +1,4 @@
-"""How far each partition of the topic is committed, and what became of its records: what closing a bucket waits for.
+"""How far each partition of the topic is committed, and what became of its records: what closing a day waits for.
 
 The counts are for watching, not for accounts; the ledger is the account. A record is counted with the call that records
 its partition as committed past it, so at most once, however often it is delivered and to how many owners:

@@ -6,7 +6,7 @@ from heapq import merge
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.domain.calendar import ALL_TIME_BUCKET, Day, format_day
+from shared.domain.calendar import ALL_TIME_DAY, Day, format_day
 from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -28,14 +28,14 @@ PAGE_STANDINGS: Final = 1_000
 """Standings that one request reads. A page of DynamoDB's own 1 MB is some 20 MB as it comes out of JSON, and as many of
 them stand in memory at once as shards are read; requests ten times as many take no more of its read units."""
 AHEAD_STANDINGS: Final = 64_000
-"""Standings that stand in memory while the buckets of write shards are merged, some 500 bytes each."""
+"""Standings that stand in memory while the days of write shards are merged, some 500 bytes each."""
 PAGE_MIN: Final = 100
 """A smaller page would pay for more than it reads: DynamoDB counts 4 KB of a query at least."""
 UNPROCESSED_ROUNDS_MAX: Final = 8
 """How often the keys that a BatchGetItem left over are asked for again."""
 
 StandingKey = tuple[str, str, Day]
-"""Leaderboard id, user id and bucket of a standing."""
+"""Leaderboard id, user id and day of a standing."""
 EventKey = tuple[str, str, str]
 """Leaderboard id, user id and event id."""
 
@@ -61,7 +61,7 @@ class Reads:
         self._merge = merge
 
     def standings(self, wanted: Iterable[tuple[Leaderboard, str, Day]]) -> dict[StandingKey, Standing]:
-        """The standings of (leaderboard, user id, bucket); those without events are not in the answer.
+        """The standings of (leaderboard, user id, day); those without events are not in the answer.
 
         Raises:
             Unavailable: if DynamoDB throttles or is out of reach beyond the retries.
@@ -89,17 +89,17 @@ class Reads:
                 found[event_key(event)] = event
         return found
 
-    def days(self, leaderboard: Leaderboard, buckets: Sequence[Day]) -> list[Day]:
-        """Those of some buckets, in their order, that may have standings: any other has none, and need not be read.
+    def recorded_days(self, leaderboard: Leaderboard, days: Sequence[Day]) -> list[Day]:
+        """Those of some days, in their order, that may have standings: any other has none, and need not be read.
 
         All time is always among them. One request, however many shards the leaderboard has.
 
         Raises:
             Unavailable: as above.
         """
-        days = [bucket for bucket in buckets if bucket != ALL_TIME_BUCKET]
+        days = [day for day in days if day != ALL_TIME_DAY]
         if not days:
-            return list(buckets)
+            return list(days)
         bounds = {":first": format_day(min(days)), ":last": format_day(max(days))}
         values = {":pk": keys.days_partition(leaderboard.id)} | bounds
         pages = self._client.get_paginator("query").paginate(
@@ -110,22 +110,22 @@ class Reads:
         )
         with passing_as_unavailable():
             found = {item["sk"]["S"] for page in pages for item in page["Items"]}
-        return [bucket for bucket in buckets if bucket == ALL_TIME_BUCKET or format_day(bucket) in found]
+        return [day for day in days if day == ALL_TIME_DAY or format_day(day) in found]
 
-    def bucket(self, leaderboard: Leaderboard, bucket: Day, shard: int) -> Iterator[tuple[str, Standing]]:
-        """Every standing of one write shard of a bucket, by user id.
+    def shard_standings(self, leaderboard: Leaderboard, day: Day, shard: int) -> Iterator[tuple[str, Standing]]:
+        """Every standing of one write shard of a day, by user id.
 
         Raises:
             Unavailable: as above.
         """
-        for page in self._bucket_pages(leaderboard, bucket, shard):
+        for page in self._day_pages(leaderboard, day, shard):
             for _, user_id, standing in page:
                 yield user_id, standing
 
-    def buckets(
-        self, leaderboard: Leaderboard, buckets: Sequence[Day]
+    def standings_on(
+        self, leaderboard: Leaderboard, days: Sequence[Day]
     ) -> Generator[tuple[Day, str, Standing], None, None]:
-        """Every standing of the buckets, their write shards read in parallel, in no particular order.
+        """Every standing of the days, their write shards read in parallel, in no particular order.
 
         They come as they are read, a few pages of each shard ahead of who takes them, so that however many there are no
         more than those stand in memory. Closing the generator ends the reading.
@@ -133,28 +133,28 @@ class Reads:
         Raises:
             Unavailable: as above.
         """
-        parts = ((bucket, shard) for bucket in buckets for shard in range(leaderboard.shards))
-        with closing(self._merge([self._bucket_pages(leaderboard, *part) for part in parts])) as pages:
+        parts = ((day, shard) for day in days for shard in range(leaderboard.shards))
+        with closing(self._merge([self._day_pages(leaderboard, *part) for part in parts])) as pages:
             for page in pages:
                 yield from page
 
     def players(
-        self, leaderboard: Leaderboard, buckets: Sequence[Day]
+        self, leaderboard: Leaderboard, days: Sequence[Day]
     ) -> Generator[tuple[str, list[tuple[Day, Standing]]], None, None]:
-        """Every player's standings of the buckets together, in the order of the buckets; players in no particular one.
+        """Every player's standings of the days together, in the order of the days; players in no particular one.
 
-        A write shard holds a player's standings of every bucket, by user id: so its buckets are merged as they are
+        A write shard holds a player's standings of every day, by user id: so its days are merged as they are
         read, and however many there are no more than some pages of each stand in memory. Closing the generator ends
         the reading.
 
         Raises:
             Unavailable: as above.
         """
-        at_once = max(1, min(leaderboard.shards, SHARDS_AT_ONCE, AHEAD_STANDINGS // (len(buckets) * PAGE_MIN)))
-        page_size = max(PAGE_MIN, min(PAGE_STANDINGS, AHEAD_STANDINGS // (len(buckets) * at_once)))
+        at_once = max(1, min(leaderboard.shards, SHARDS_AT_ONCE, AHEAD_STANDINGS // (len(days) * PAGE_MIN)))
+        page_size = max(PAGE_MIN, min(PAGE_STANDINGS, AHEAD_STANDINGS // (len(days) * at_once)))
         sources = [
             chain.from_iterable(
-                self._players(leaderboard, buckets, shard, page_size)
+                self._players(leaderboard, days, shard, page_size)
                 for shard in range(first, leaderboard.shards, at_once)
             )
             for first in range(at_once)
@@ -164,15 +164,15 @@ class Reads:
                 yield from group
 
     def _players(
-        self, leaderboard: Leaderboard, buckets: Sequence[Day], shard: int, page_size: int
+        self, leaderboard: Leaderboard, days: Sequence[Day], shard: int, page_size: int
     ) -> Iterator[list[tuple[str, list[tuple[Day, Standing]]]]]:
         """Players of one write shard, some at a time."""
-        runs = (self._bucket_pages(leaderboard, bucket, shard, page_size) for bucket in buckets)
+        runs = (self._day_pages(leaderboard, day, shard, page_size) for day in days)
         lines = merge(*(chain.from_iterable(run) for run in runs), key=_user)  # equal ones in the order of the runs
         players = (
             (user_id, [(day, standing) for day, _, standing in own]) for user_id, own in groupby(lines, key=_user)
         )
-        while group := list(islice(players, max(1, page_size // len(buckets)))):
+        while group := list(islice(players, max(1, page_size // len(days)))):
             yield group
 
     def first_day(self, leaderboard: Leaderboard, days: Iterable[Day]) -> Day | None:
@@ -188,17 +188,17 @@ class Reads:
                     return day
         return None
 
-    def _any(self, leaderboard: Leaderboard, bucket: Day, shard: int) -> Iterator[Sequence[Mapping[str, Any]]]:
-        partition = keys.standings_partition(leaderboard.id, bucket, shard)
+    def _any(self, leaderboard: Leaderboard, day: Day, shard: int) -> Iterator[Sequence[Mapping[str, Any]]]:
+        partition = keys.standings_partition(leaderboard.id, day, shard)
         first_pages = islice(self._pages(self._tables.standings, partition, page_size=1), 1)
         return (page for page in first_pages if page)
 
-    def _bucket_pages(
-        self, leaderboard: Leaderboard, bucket: Day, shard: int, page_size: int = PAGE_STANDINGS
+    def _day_pages(
+        self, leaderboard: Leaderboard, day: Day, shard: int, page_size: int = PAGE_STANDINGS
     ) -> Iterator[list[tuple[Day, str, Standing]]]:
-        partition = keys.standings_partition(leaderboard.id, bucket, shard)
+        partition = keys.standings_partition(leaderboard.id, day, shard)
         for items in self._pages(self._tables.standings, partition, page_size=page_size):
-            yield [(bucket, item["sk"]["S"], to_standing(item)) for item in items]
+            yield [(day, item["sk"]["S"], to_standing(item)) for item in items]
 
     def ledger(
         self, leaderboard_id: str, user_id: str, after: str | None = None, limit: int | None = None

@@ -77,9 +77,9 @@ def standings(aftermath: Aftermath) -> Check:
     items = [one for one in aftermath.system.items("STANDINGS_TABLE") if not one["pk"]["S"].endswith("#days")]
     found = {}
     for item in items:
-        board, bucket, _shard = item["pk"]["S"].split("#")
+        board, day, _shard = item["pk"]["S"].split("#")
         numbers = tuple(int(item[name]["N"]) for name in ("points", "reached_at", "events"))
-        found[board, bucket, item["sk"]["S"]] = numbers
+        found[board, day, item["sk"]["S"]] = numbers
     check = _compared("standings", expected, found)
     if len(items) != len(found):
         check.differences.append(f"{len(items) - len(found)} standings stand in two write shards")

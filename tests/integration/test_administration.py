@@ -10,7 +10,7 @@ from redis import Redis
 from shared.admin.redrive import Redriven
 from shared.assembly import now_ms
 from shared.cache.leases import BuildProgress
-from shared.domain.calendar import ALL_TIME_BUCKET, daily, day_of
+from shared.domain.calendar import ALL_TIME_DAY, daily, day_of
 from shared.domain.rejections import Reason
 from shared.messaging.queues import RedriveFilter
 from shared.rebuild.builder import rebuild_position
@@ -191,16 +191,16 @@ def test_a_rebuild_tells_how_far_it_is(call: Call, module: Any, leaderboard_id: 
     assert call("rebuild-progress").json["state"] == "complete"
     redis.flushall()
     asked = call("rebuild-progress").json
-    assert (asked["state"], asked["bucketsRead"]) == ("waiting", 0)
+    assert (asked["state"], asked["daysRead"]) == ("waiting", 0)
     leaderboard = module.assembly.registry.leaderboard(leaderboard_id)
     _, build = module.assembly.builds.begin_rebuild(leaderboard, "builder", now_ms())
-    build.progress = BuildProgress(rebuild_position(ALL_TIME_BUCKET), 3)
+    build.progress = BuildProgress(rebuild_position(ALL_TIME_DAY), 3)
     module.assembly.builds.renew(build, now_ms())
 
     asked = call("rebuild-progress").json
 
-    assert (asked["state"], asked["bucketsRead"], asked["standingsRead"]) == ("running", 1, 3)
-    assert asked["buckets"] > 40
+    assert (asked["state"], asked["daysRead"], asked["standingsRead"]) == ("running", 1, 3)
+    assert asked["days"] > 40
     module.assembly.builds.give_back(build)
     module.assembly.repair.carry_out(RebuildLeaderboard(leaderboard_id=leaderboard_id))
     assert call("rebuild-progress").json["state"] == "complete"

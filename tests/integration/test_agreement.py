@@ -21,7 +21,7 @@ from infra.local.servers import ministack
 from shared import settings
 from shared.assembly import Assembly
 from shared.closing.finalizer import Finalizer
-from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MS, Day, format_day, weekly
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MS, Day, format_day, weekly
 from shared.domain.rules import SHARDS_DEFAULT, Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule
@@ -116,7 +116,7 @@ class Board:
             {"PutRequest": {"Item": standing_item(board, user_id, day, Standing(points, at_ms, 1, version=1))}}
             for day, user_id, points, at_ms in lines
         ]
-        for day in {line[0] for line in lines} - {ALL_TIME_BUCKET}:
+        for day in {line[0] for line in lines} - {ALL_TIME_DAY}:
             item = {"pk": {"S": keys.days_partition(board.id)}, "sk": {"S": format_day(day)}}
             self.assembly.dynamodb.put_item(TableName=table, Item=item)
         return self.assembly.dynamodb.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]

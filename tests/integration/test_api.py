@@ -16,7 +16,7 @@ from redis.retry import Retry
 from shared.assembly import now_ms
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import ALL_TIME_BUCKET, Day, daily, day_of, format_day, weekly
+from shared.domain.calendar import ALL_TIME_DAY, Day, daily, day_of, format_day, weekly
 from shared.domain.events import POINTS_MAX
 from shared.domain.standings import Standing
 from shared.rebuild.requests import decode_request
@@ -256,7 +256,7 @@ def test_an_explanation_adds_up_from_the_events_to_the_score(
     assert {one["event"]["eventId"] for one in found["events"] if one["counts"]} == counting
     assert {one["event"]["eventId"] for one in found["events"]} == {"e-0", "e-1", "e-2"}
     assert (found["agrees"], found["eventsComplete"], found["aggregation"]) == (True, True, aggregation)
-    assert [(one["points"], one["events"]) for one in found["buckets"]] == [(score_of, 3)]
+    assert [(one["points"], one["events"]) for one in found["days"]] == [(score_of, 3)]
     assert call("player-explain", path=answer_path(call, "nobody/explain")).status == 404
 
 
@@ -285,13 +285,13 @@ def test_an_explanation_says_when_cache_and_truth_do_not_agree(
     call("put-leaderboard", body=BODY)
     score(("u-42", 7))
     leaderboard = module.assembly.registry.leaderboard(leaderboard_id)
-    wrong = {"u-42": {ALL_TIME_BUCKET: Standing(8, now_ms(), 1, version=99)}}
+    wrong = {"u-42": {ALL_TIME_DAY: Standing(8, now_ms(), 1, version=99)}}
     module.assembly.cache.apply(leaderboard, wrong, now_ms())
 
     found = call("player-explain").json
 
     assert (found["player"]["score"], found["agrees"]) == (8, False)
-    assert found["buckets"][0]["points"] == 7
+    assert found["days"][0]["points"] == 7
 
 
 def test_an_explanation_of_many_events_shows_some_and_says_so(

@@ -1,4 +1,4 @@
-"""Closing of buckets and windows on real DynamoDB, Redis and S3; the broker's answers are given."""
+"""Closing of days and windows on real DynamoDB, Redis and S3; the broker's answers are given."""
 
 import csv
 import hashlib
@@ -728,8 +728,8 @@ def test_a_closed_day_stays_closed_whatever_becomes_of_the_lateness(scene: Scene
     assert late.rejection.reason is Reason.TOO_LATE
     assert again.kind is OutcomeKind.DUPLICATE
     assert scene.play("ann", 2, Day(MONDAY + 1)).kind is OutcomeKind.APPLIED
-    standings = dict(scene.reads.bucket(scene.leaderboard, MONDAY, 0)) | dict(
-        scene.reads.bucket(scene.leaderboard, MONDAY, 1)
+    standings = dict(scene.reads.shard_standings(scene.leaderboard, MONDAY, 0)) | dict(
+        scene.reads.shard_standings(scene.leaderboard, MONDAY, 1)
     )
     assert standings["ann"].points == 6
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MS, Day, parse_day
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MS, Day, parse_day
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
@@ -81,15 +81,15 @@ def assert_ledger_is_standings(reads: Reads, leaderboard: Leaderboard, users: Se
     for user in users:
         entries = [entry.event for entry in reads.ledger(leaderboard.id, user)]
         days = {Day(event.occurred_at_ms // DAY_MS) for event in entries}
-        stored = reads.standings([(leaderboard, user, bucket) for bucket in [*days, ALL_TIME_BUCKET]])
-        by_bucket = {bucket: standing for (_, _, bucket), standing in stored.items()}
-        for bucket in [*days, ALL_TIME_BUCKET] if entries else []:
-            members = [one for one in entries if bucket in (ALL_TIME_BUCKET, one.occurred_at_ms // DAY_MS)]
-            assert by_bucket[bucket].points == sum(one.points for one in members)
-            assert by_bucket[bucket].events == len(members)
-            assert by_bucket[bucket].reached_at_ms == max(one.occurred_at_ms for one in members)
+        stored = reads.standings([(leaderboard, user, day) for day in [*days, ALL_TIME_DAY]])
+        by_day = {bucket: standing for (_, _, bucket), standing in stored.items()}
+        for day in [*days, ALL_TIME_DAY] if entries else []:
+            members = [one for one in entries if day in (ALL_TIME_DAY, one.occurred_at_ms // DAY_MS)]
+            assert by_day[day].points == sum(one.points for one in members)
+            assert by_day[day].events == len(members)
+            assert by_day[day].reached_at_ms == max(one.occurred_at_ms for one in members)
         if entries:
-            totals[user] = by_bucket[ALL_TIME_BUCKET].points
+            totals[user] = by_day[ALL_TIME_DAY].points
     return totals
 
 
@@ -120,10 +120,10 @@ def test_new_events_and_duplicates_of_one_player_show_every_day_they_touched(
     shown = commit(batch)
 
     assert kinds(batch) == [OutcomeKind.DUPLICATE, OutcomeKind.APPLIED]
-    buckets = [ALL_TIME_BUCKET, Day(MONDAY), Day(MONDAY + 2)]
-    stored = reads.standings([(leaderboard, "ann", bucket) for bucket in buckets])
-    assert shown == {(leaderboard.id, "ann"): {bucket: stored[leaderboard.id, "ann", bucket] for bucket in buckets}}
-    assert [shown[leaderboard.id, "ann"][bucket].points for bucket in buckets] == [6, 1, 3]
+    days = [ALL_TIME_DAY, Day(MONDAY), Day(MONDAY + 2)]
+    stored = reads.standings([(leaderboard, "ann", day) for day in days])
+    assert shown == {(leaderboard.id, "ann"): {day: stored[leaderboard.id, "ann", day] for day in days}}
+    assert [shown[leaderboard.id, "ann"][day].points for day in days] == [6, 1, 3]
 
 
 def test_the_same_id_with_other_content_is_a_conflict_wherever_the_first_one_is(
@@ -184,7 +184,7 @@ def test_a_timeout_after_the_commit_is_a_duplicate_on_the_next_try(
     assert set(kinds(batch)) <= {OutcomeKind.APPLIED, OutcomeKind.DUPLICATE}
     assert OutcomeKind.DUPLICATE in kinds(batch)
     totals = assert_ledger_is_standings(reads, leaderboard, [f"u{number}" for number in range(60)])
-    assert {user: standings[ALL_TIME_BUCKET].points for (_, user), standings in shown.items()} == totals
+    assert {user: standings[ALL_TIME_DAY].points for (_, user), standings in shown.items()} == totals
     assert sum(totals.values()) == sum(range(120))
 
 
@@ -273,7 +273,7 @@ def test_what_a_committer_says_to_show_is_never_older_than_the_events_it_was_giv
     shown = committer(Client(dynamodb, overtaken), tables, reads).commit([event])
 
     assert event.kind is OutcomeKind.DUPLICATE
-    assert shown[leaderboard.id, "ann"][ALL_TIME_BUCKET].points == 7
+    assert shown[leaderboard.id, "ann"][ALL_TIME_DAY].points == 7
     assert shown[leaderboard.id, "ann"][MONDAY].points == 7
 
 

@@ -139,7 +139,7 @@ def test_events_of_now_are_not_taken_for_those_of_a_day_that_was_not_looked_at_y
 
     def play_meanwhile(wanted: Any) -> Any:
         asked = list(wanted)
-        if MONDAY in {bucket for _, _, bucket in asked} and to_play:
+        if MONDAY in {day for _, _, day in asked} and to_play:
             scene.play("bob", to_play.pop())
         return standings(asked)
 

@@ -20,7 +20,7 @@ from infra.local.config import Config as LocalConfig
 from infra.local.config import Ports
 from shared import settings
 from shared.assembly import Assembly
-from shared.domain.calendar import ALL_TIME_BUCKET
+from shared.domain.calendar import ALL_TIME_DAY
 from shared.domain.standings import Standing
 from shared.exports import heartbeat as running_jobs
 from shared.exports.jobs import REUSE_MS
@@ -176,12 +176,12 @@ def test_a_run_ends_once_another_job_has_taken_the_place_of_its_own(
     read = bench.source
 
     def endless(*_: Any) -> Iterator[Any]:
-        yield ALL_TIME_BUCKET, "u0", Standing(1, 1, 1)
+        yield ALL_TIME_DAY, "u0", Standing(1, 1, 1)
         bench.now_ms += DEAD_AFTER_MS
         others.append(bench.ask())
         monkeypatch.setattr(running_jobs, "HEARTBEAT_EVERY_S", 0.01)
         for number in count(1):
-            yield ALL_TIME_BUCKET, f"u{number}", Standing(1, 1, 1)
+            yield ALL_TIME_DAY, f"u{number}", Standing(1, 1, 1)
 
     bench.source = endless
     monkeypatch.setattr(running_jobs, "HEARTBEAT_EVERY_S", 0.2)

@@ -20,7 +20,7 @@ from shared.cache.windows import WindowCache
 from shared.closing.runs import Cause
 from shared.domain.calendar import (
     ALL_TIME,
-    ALL_TIME_BUCKET,
+    ALL_TIME_DAY,
     DAY_MS,
     Day,
     Window,
@@ -83,7 +83,7 @@ class Labelled(Board):
             event = ScoreEvent(event_id, "cup", user_id, points, at_ms, dict(attributes))
             standing = add(Aggregation.LATEST, self.leaderboard.order, self.standings.get(user_id), event, FILTERS)
             self.standings[user_id] = replace(standing, version=standing.version + 1)
-        changed = {user_id: {ALL_TIME_BUCKET: self.standings[user_id]} for user_id in events}
+        changed = {user_id: {ALL_TIME_DAY: self.standings[user_id]} for user_id in events}
         self.cache.apply(self.leaderboard, changed, NOW_MS)
 
     def carriers(self, name: str, value: str) -> list[oracle.Entry]:
@@ -263,7 +263,7 @@ def test_a_batch_of_any_size_is_one_command_for_each_250_players(redis: Redis, f
     for version, value in enumerate(("DE", LONG), start=1):
         event = ScoreEvent("e", "cup", "u", version, NOW_MS, dict.fromkeys(names, value))
         standing = replace(add(Aggregation.SUM, Order.DESC, None, event, names), version=version)
-        rounds.append({f"u{number}": {ALL_TIME_BUCKET: standing} for number in range(1_300)})
+        rounds.append({f"u{number}": {ALL_TIME_DAY: standing} for number in range(1_300)})
     live.apply(leaderboard, rounds[0], NOW_MS)
     redis.config_resetstat()
 
@@ -370,7 +370,7 @@ def test_labels_go_when_their_window_goes(redis: Redis) -> None:
     standing = replace(add(Aggregation.SUM, Order.DESC, None, one, FILTERS), version=1)
     builds = Builds(live)
     _, build = builds.begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
-    live.apply(leaderboard, {"ann": {MONDAY: standing, ALL_TIME_BUCKET: standing}}, MONDAY * DAY_MS)
+    live.apply(leaderboard, {"ann": {MONDAY: standing, ALL_TIME_DAY: standing}}, MONDAY * DAY_MS)
     for window in (daily(MONDAY), weekly(MONDAY), RANGE, ALL_TIME):
         expiries = {redis.pexpiretime(key("cup", window.id)) for key in (keys.parts, keys.ranking, keys.labels)}
         assert len(expiries) == 1, window.id

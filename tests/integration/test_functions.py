@@ -17,7 +17,7 @@ from infra.local.config import Config, Ports, free_port
 from infra.local.servers import ministack
 from shared.assembly import now_ms
 from shared.closing.runs import ClosingRun
-from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, Day, daily, day_of
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, Day, daily, day_of
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
@@ -86,7 +86,7 @@ def leaderboard(repair: Any, dynamodb: "DynamoDBClient", leaderboard_id: str) ->
         event = ScoreEvent("e-1", leaderboard.id, user_id, 10 + number, at_ms)
         standing = Standing(10 + number, at_ms, 1, version=1)
         entry = LedgerEntry(event, Source("score-events", 0, number, at_ms))
-        players.append(PlayerCommit(sealed, user_id, [entry], {day_of(at_ms): standing, ALL_TIME_BUCKET: standing}))
+        players.append(PlayerCommit(sealed, user_id, [entry], {day_of(at_ms): standing, ALL_TIME_DAY: standing}))
     assert Commits(dynamodb, repair.assembly.tables).commit(players) == []
     return sealed
 
@@ -156,10 +156,10 @@ def at_version(repair: Any, dynamodb: "DynamoDBClient", leaderboard: Leaderboard
     """One more event of u-42, by which the score is what is given, in the truth and in the cache."""
     at_ms = now_ms()
     event = ScoreEvent(f"e-{version}", leaderboard.id, "u-42", points, at_ms)
-    buckets = {bucket: Standing(points, at_ms, version, version=version) for bucket in (day_of(at_ms), ALL_TIME_BUCKET)}
+    days = {day: Standing(points, at_ms, version, version=version) for day in (day_of(at_ms), ALL_TIME_DAY)}
     entry = LedgerEntry(event, Source("score-events", 0, version, at_ms))
-    assert Commits(dynamodb, repair.assembly.tables).commit([PlayerCommit(leaderboard, "u-42", [entry], buckets)]) == []
-    repair.assembly.cache.apply(leaderboard, {"u-42": buckets}, at_ms)
+    assert Commits(dynamodb, repair.assembly.tables).commit([PlayerCommit(leaderboard, "u-42", [entry], days)]) == []
+    repair.assembly.cache.apply(leaderboard, {"u-42": days}, at_ms)
 
 
 def items(dynamodb: "DynamoDBClient", table: str) -> list[Any]:

@@ -16,12 +16,12 @@ from shared.assembly import Assembly
 from shared.cache.leases import Builds
 from shared.cache.windows import CacheUnavailable, WindowCache
 from shared.clients import REDIS_BREAKER_FAILURES, REDIS_RETRIED
-from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 
 CUP = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, has_events=True)
-ANN = {"ann": {ALL_TIME_BUCKET: Standing(5, 1, 1, version=1)}}
+ANN = {"ann": {ALL_TIME_DAY: Standing(5, 1, 1, version=1)}}
 
 
 class Proxy:

@@ -16,7 +16,7 @@ from shared.cache.leases import LEASE_MS, Builds, Grant, LeaseLost
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import (
     ALL_TIME,
-    ALL_TIME_BUCKET,
+    ALL_TIME_DAY,
     DAY_MS,
     EXPIRY_MARGIN_MS,
     RETENTION_MS,
@@ -60,7 +60,7 @@ def lines(cache: WindowCache, leaderboard: Leaderboard, window: Window) -> list[
 
 
 def test_a_standing_shows_in_every_window_its_bucket_feeds(cache: WindowCache) -> None:
-    cache.apply(board(), {"ann": {MONDAY: standing(5), ALL_TIME_BUCKET: standing(9)}}, NOW_MS)
+    cache.apply(board(), {"ann": {MONDAY: standing(5), ALL_TIME_DAY: standing(9)}}, NOW_MS)
 
     assert lines(cache, board(), daily(MONDAY)) == [("ann", 5, NOW_MS)]
     assert lines(cache, board(), weekly(MONDAY)) == [("ann", 5, NOW_MS)]
@@ -173,7 +173,7 @@ def test_a_batch_for_three_windows_takes_one_command_for_each_250_players(cache:
     cache.apply(board(), {"warm": {MONDAY: standing(1)}}, NOW_MS)
     redis.config_resetstat()
 
-    standings = {f"u{number}": {MONDAY: standing(1), ALL_TIME_BUCKET: standing(1)} for number in range(1_500)}
+    standings = {f"u{number}": {MONDAY: standing(1), ALL_TIME_DAY: standing(1)} for number in range(1_500)}
     assert cache.apply(board(), standings, NOW_MS) == 4_500
 
     stats: Any = redis.info("commandstats")
@@ -194,7 +194,7 @@ def test_a_window_past_its_use_is_not_revived_by_a_late_standing(cache: WindowCa
 
 
 def test_windows_expire_and_all_time_does_not(cache: WindowCache, redis: Redis) -> None:
-    cache.apply(board(), {"ann": {MONDAY: standing(1), ALL_TIME_BUCKET: standing(1)}}, NOW_MS)
+    cache.apply(board(), {"ann": {MONDAY: standing(1), ALL_TIME_DAY: standing(1)}}, NOW_MS)
 
     for kind in ("z", "h"):
         day, week = (expires_ms(window, board().lateness_ms) for window in (daily(MONDAY), weekly(MONDAY)))
@@ -376,7 +376,7 @@ def expected_score(
 @pytest.mark.parametrize("order", Order)
 @pytest.mark.parametrize("total", [0, 1, 1_000, 1_001, 2_345])
 def test_a_snapshot_has_the_top_and_even_samples_of_the_rest(cache: WindowCache, order: Order, total: int) -> None:
-    standings = {f"u{number}": {ALL_TIME_BUCKET: standing(number % 700, number)} for number in range(total)}
+    standings = {f"u{number}": {ALL_TIME_DAY: standing(number % 700, number)} for number in range(total)}
     for chunk in (dict(list(standings.items())[at : at + 500]) for at in range(0, total, 500)):
         cache.apply(board(order=order), chunk, NOW_MS)
     ranked = cache.page(board(order=order), ALL_TIME, 0, total or 1, NOW_MS)

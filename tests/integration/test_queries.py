@@ -18,7 +18,7 @@ from redis import Redis
 from shared.cache.leases import Builds
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY
 from shared.domain.events import POINTS_MAX
 from shared.domain.ranking import Entry
 from shared.domain.rules import Aggregation, Leaderboard, Order
@@ -73,7 +73,7 @@ class Board:
         for points, at_ms, user_id in lines:
             self.versions[user_id] = self.versions.get(user_id, 0) + 1
             self.lines[user_id] = (points, at_ms, user_id)
-            standings[user_id] = {ALL_TIME_BUCKET: Standing(points, at_ms, 1, version=self.versions[user_id])}
+            standings[user_id] = {ALL_TIME_DAY: Standing(points, at_ms, 1, version=self.versions[user_id])}
         self.cache.apply(self.leaderboard, standings, NOW_MS)
 
     def ranking(self) -> list[oracle.Entry]:
@@ -309,7 +309,7 @@ class Movers:
         with self._lock:
             chosen = {*self._rng.sample(self._users, count), *([user_id] if user_id else [])}
             self._version += 1
-            standings = {user: {ALL_TIME_BUCKET: self._anywhere()} for user in chosen}
+            standings = {user: {ALL_TIME_DAY: self._anywhere()} for user in chosen}
         moved = self._board.cache.apply(self._board.leaderboard, standings, NOW_MS)
         with self._lock:
             self.moved += moved

@@ -28,15 +28,15 @@ def test_a_rebuild_that_died_is_gone_on_with_where_it_was(scene: Scene, monkeypa
         scene.play("ann", 1, Day(MONDAY - days))
     scene.redis.flushall()
     asked: list[list[Day]] = []
-    read = scene.reads.buckets
+    read = scene.reads.standings_on
 
-    def buckets(leaderboard: Leaderboard, some: Sequence[Day]) -> Any:
+    def standings_on(leaderboard: Leaderboard, some: Sequence[Day]) -> Any:
         asked.append([*some])
         if len(asked) == 3:
             raise Unavailable("throttled")
         return read(leaderboard, some)
 
-    monkeypatch.setattr(scene.reads, "buckets", buckets)
+    monkeypatch.setattr(scene.reads, "standings_on", standings_on)
     with pytest.raises(Unavailable):
         scene.builder.rebuild_leaderboard(scene.leaderboard)
     assert shown(scene, ALL_TIME) is None
@@ -44,7 +44,7 @@ def test_a_rebuild_that_died_is_gone_on_with_where_it_was(scene: Scene, monkeypa
     assert scene.builder.rebuild_leaderboard(scene.leaderboard) is RebuildOutcome.DONE
 
     assert asked[3] == asked[2], "what was read before is not read again"
-    assert len({bucket for some in asked for bucket in some}) == sum(map(len, asked)) - len(asked[2])
+    assert len({day for some in asked for day in some}) == sum(map(len, asked)) - len(asked[2])
     assert shown(scene, ALL_TIME) == ["ann", "bob", "cat"]
     assert shown(scene, daily(MONDAY)) is not None
 
@@ -65,13 +65,13 @@ def test_a_second_rebuild_leaves_the_first_one_alone(scene: Scene) -> None:
 def test_anti_entropy_comes_to_every_day_that_is_kept(scene: Scene) -> None:
     """All time and the recent days every time, the older ones by turns."""
     asked: list[Day] = []
-    read = scene.reads.buckets
+    read = scene.reads.standings_on
 
-    def noted(leaderboard: Leaderboard, buckets: Sequence[Day]) -> Generator[tuple[Day, str, Standing], None, None]:
-        asked.extend(buckets)
-        return read(leaderboard, buckets)
+    def noted(leaderboard: Leaderboard, days: Sequence[Day]) -> Generator[tuple[Day, str, Standing], None, None]:
+        asked.extend(days)
+        return read(leaderboard, days)
 
-    scene.reads.buckets = noted  # type: ignore[method-assign]
+    scene.reads.standings_on = noted  # type: ignore[method-assign]
     scene.builder.reapply(scene.leaderboard, everything=True)
     everything = set(asked)
     asked.clear()

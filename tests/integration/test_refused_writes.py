@@ -14,7 +14,7 @@ from shared.cache import keys
 from shared.cache.leases import Builds, LeaseLost
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import PROBE_EVERY_MS, CacheFull, CacheRefused, WindowCache
-from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, custom, daily, day_of, format_day, parse_day, weekly
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, custom, daily, day_of, format_day, parse_day, weekly
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Standing
@@ -314,7 +314,7 @@ def small(tmp_path: Any) -> Iterator[Redis]:
 
 def standings(first: int, points: int) -> dict[str, Any]:
     return {
-        f"u{number}": {ALL_TIME_BUCKET: Standing(points, 1, 1, version=points)} for number in range(first, first + 200)
+        f"u{number}": {ALL_TIME_DAY: Standing(points, 1, 1, version=points)} for number in range(first, first + 200)
     }
 
 

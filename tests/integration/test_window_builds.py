@@ -43,7 +43,7 @@ def test_a_build_that_takes_long_is_left_to_repair_and_says_how_far_it_is(builde
     with pytest.raises(Building) as raised:
         builders.build()
 
-    assert raised.value.progress.position <= len(RANGE.buckets)
+    assert raised.value.progress.position <= len(RANGE.days)
     shown = builders.shown
     assert shown is None
     assert len(builders.requests.bodies) == 1
@@ -213,7 +213,7 @@ def test_a_build_that_has_read_everything_is_not_left_to_repair_for_being_late(
 
     def slow_at_the_end(leaderboard: Any, window: Any, build: Any, progressed: Any) -> bool:
         builders.step_ms = BUILD_WAIT_MS
-        build.progress = BuildProgress(len(RANGE.buckets), 4)
+        build.progress = BuildProgress(len(RANGE.days), 4)
         progressed()
         build.progress = BuildProgress()
         return read(leaderboard, window, build)
@@ -254,7 +254,7 @@ def test_progress_counts_the_days_that_are_read_and_their_standings(builders: Bu
     assert [(user, score.points) for user, score in page.lines] == [("dan", 29), *TRUTH]
     assert [one.position for one in seen] == sorted(one.position for one in seen)
     assert len({one.position for one in seen}) > 3
-    assert seen[-1] == BuildProgress(len(long.buckets), 33)
+    assert seen[-1] == BuildProgress(len(long.days), 33)
 
 
 def test_days_without_events_cost_a_build_nothing(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,14 +282,14 @@ def test_days_without_events_cost_a_build_nothing(builders: Builders, monkeypatc
 def test_a_day_gets_its_first_event_while_a_range_is_built_and_counts(builders: Builders) -> None:
     window = custom(Day(MONDAY - 9), Day(MONDAY + 9))
     _, build = builders.scene.builder.begin_window(builders.scene.leaderboard, window, "builder")
-    days = builders.scene.reads.days
+    read = builders.scene.reads.recorded_days
 
-    def first_event_after(leaderboard: Leaderboard, buckets: Sequence[Day]) -> list[Day]:
-        there = days(leaderboard, buckets)
+    def first_event_after(leaderboard: Leaderboard, days: Sequence[Day]) -> list[Day]:
+        there = read(leaderboard, days)
         builders.scene.play("cat", 3, Day(MONDAY - 5))
         return there
 
-    builders.scene.reads.days = first_event_after  # type: ignore[method-assign]
+    builders.scene.reads.recorded_days = first_event_after  # type: ignore[method-assign]
 
     assert builders.scene.builder.build_window(builders.scene.leaderboard, window, build)
 

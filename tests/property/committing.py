@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from shared.closing.ranking import FoldedWindow
-from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, Day, Window, custom, daily, to_date, weekly
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, Day, Window, custom, daily, to_date, weekly
 from shared.domain.ranking import Entry, rank
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
@@ -127,16 +127,16 @@ def truth(database: Database, leaderboard: Leaderboard) -> dict[Day, dict[str, S
     reads = reads_of(database.client())
     days = [Day((MONDAY - date(1970, 1, 1)).days + offset) for offset in range(-40, 1)]
     found: dict[Day, dict[str, Standing]] = {}
-    for bucket in [*days, ALL_TIME_BUCKET]:
+    for day in [*days, ALL_TIME_DAY]:
         for shard in range(leaderboard.shards):
-            found.setdefault(bucket, {}).update(dict(reads.bucket(leaderboard, bucket, shard)))
+            found.setdefault(day, {}).update(dict(reads.shard_standings(leaderboard, day, shard)))
     return found
 
 
 def ranking(standings: dict[Day, dict[str, Standing]], leaderboard: Leaderboard, window: Window) -> list[Entry]:
     parts: dict[str, list[Score]] = {}
-    for bucket in window.buckets:
-        for user, one in standings.get(Day(bucket), {}).items():
+    for day in window.days:
+        for user, one in standings.get(day, {}).items():
             parts.setdefault(user, []).append(Score(one.points, one.reached_at_ms))
     scores = {user: combine(leaderboard.aggregation, leaderboard.order, own) for user, own in parts.items()}
     return list(rank(leaderboard.order, leaderboard.tiers, scores.items()))
@@ -153,7 +153,7 @@ def reference_of(leaderboard: Leaderboard, records: Iterable[Record]) -> oracle.
 
 def assert_every_window_is_the_oracles(database: Database, leaderboard: Leaderboard, reference: oracle.Oracle) -> None:
     standings = truth(database, leaderboard)
-    days = sorted(bucket for bucket in standings if bucket != ALL_TIME_BUCKET)
+    days = sorted(day for day in standings if day != ALL_TIME_DAY)
     windows = [daily(day) for day in days] + [weekly(day) for day in days] + [custom(days[1], days[-1]), ALL_TIME]
     for window in windows:
         bounds = () if window is ALL_TIME else (to_date(window.first), to_date(window.last))
@@ -174,9 +174,7 @@ def assert_every_window_is_the_oracles(database: Database, leaderboard: Leaderbo
 
 def carriers(standings: dict[Day, dict[str, Standing]], leaderboard: Leaderboard, window: Window) -> dict[str, str]:
     """Who carries which country in a window, by the label set that the cache is compared with at closing."""
-    lines = [
-        (Day(bucket), user, one) for bucket in window.buckets for user, one in standings.get(Day(bucket), {}).items()
-    ]
+    lines = [(day, user, one) for day in window.days for user, one in standings.get(day, {}).items()]
     found = {}
     with TemporaryDirectory() as directory:
         for member in FoldedWindow(leaderboard, by_player(lines), Path(directory)).label_members():
@@ -191,11 +189,11 @@ def assert_ledger_is_standings(database: Database, leaderboard: Leaderboard) -> 
     reads = reads_of(database.client())
     standings = truth(database, leaderboard)
     users = {place[1].partition("#")[2] for place in database.items if place[0] == Tables().ledger}
-    assert users == set(standings[ALL_TIME_BUCKET])
+    assert users == set(standings[ALL_TIME_DAY])
     for user in users:
         events = [entry.event for entry in reads.ledger("cup", user)]
-        for bucket, by_user in standings.items():
-            members = [one for one in events if bucket in (ALL_TIME_BUCKET, one.occurred_at_ms // 86_400_000)]
+        for day, by_user in standings.items():
+            members = [one for one in events if day in (ALL_TIME_DAY, one.occurred_at_ms // 86_400_000)]
             if not members:
                 assert user not in by_user
                 continue

@@ -8,7 +8,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.calendar import ALL_TIME_BUCKET, Day
+from shared.domain.calendar import ALL_TIME_DAY, Day
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.ingest.outcomes import Candidate, OutcomeKind
 from tests.property.committing import (
@@ -130,8 +130,8 @@ def test_what_is_to_be_shown_is_at_least_as_new_as_what_was_settled(
                 continue
             event = candidate.event
             standings = shown["cup", event.user_id]
-            for bucket in (Day(event.occurred_at_ms // 86_400_000), ALL_TIME_BUCKET):
-                assert standings[bucket] == stored[bucket][event.user_id]
+            for day in (Day(event.occurred_at_ms // 86_400_000), ALL_TIME_DAY):
+                assert standings[day] == stored[day][event.user_id]
 
 
 def test_many_players_of_many_days_fit_their_transactions() -> None:
@@ -160,6 +160,6 @@ def test_standings_that_a_read_left_over_are_asked_for_again() -> None:
     commit(database.client(), candidates_of(leaderboard, [record(number, one) for number, one in enumerate(values)]))
     reads = reads_of(database.client([Fault.UNPROCESSED, Fault.UNPROCESSED, None] * 3))
 
-    found = reads.standings((leaderboard, user, ALL_TIME_BUCKET) for user in users)
+    found = reads.standings((leaderboard, user, ALL_TIME_DAY) for user in users)
 
-    assert set(found) == {("cup", user, ALL_TIME_BUCKET) for user in users}
+    assert set(found) == {("cup", user, ALL_TIME_DAY) for user in users}

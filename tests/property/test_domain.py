@@ -230,7 +230,7 @@ def test_an_instant_falls_into_one_day_and_one_week_that_hold_it(at_ms: int) -> 
         assert window.start_ms is not None
         assert window.end_ms is not None
         assert window.start_ms <= at_ms < window.end_ms
-        assert day in window.buckets
+        assert day in window.days
         assert parse_id(window.id) == window
 
 
@@ -259,9 +259,9 @@ def test_a_range_holds_its_days_and_reads_back(first: Day, more: int) -> None:
     last = Day(min(first + more, DAY_MAX))
     window: Window = custom(first, last)
 
-    assert list(window.buckets) == list(range(first, last + 1))
+    assert list(window.days) == list(range(first, last + 1))
     assert parse_id(window.id) == window
-    assert to_date(last) - to_date(first) == timedelta(days=len(window.buckets) - 1)
+    assert to_date(last) - to_date(first) == timedelta(days=len(window.days) - 1)
 
 
 def test_every_week_from_1970_to_2100_is_the_calendars() -> None:

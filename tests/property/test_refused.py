@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.calendar import ALL_TIME_BUCKET, DAY_MS, Day, day_of
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MS, Day, day_of
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
@@ -192,7 +192,7 @@ def test_a_batch_whose_records_are_all_admitted_asks_no_more_than_before() -> No
     scene.ingest(*[record(f"e-{number}", number) for number in range(50)])
 
     assert scene.requests == 3, "the standings, the note of the day, once, and the transaction"
-    assert {bucket for _, days in scene.shown.items() for bucket in days} == {DAY, ALL_TIME_BUCKET}
+    assert {day for _, days in scene.shown.items() for day in days} == {DAY, ALL_TIME_DAY}
 
 
 def test_a_duplicate_of_a_sealed_day_beside_new_events_has_both_days_shown() -> None:
@@ -206,6 +206,6 @@ def test_a_duplicate_of_a_sealed_day_beside_new_events_has_both_days_shown() -> 
 
     assert outcomes(found) == ["duplicate", "applied"]
     shown = scene.shown["cup", "ann"]
-    assert shown.keys() == {DAY, Day(DAY + 1), ALL_TIME_BUCKET}
-    assert shown[ALL_TIME_BUCKET].events == 2
+    assert shown.keys() == {DAY, Day(DAY + 1), ALL_TIME_DAY}
+    assert shown[ALL_TIME_DAY].events == 2
     assert found[0].kind is OutcomeKind.DUPLICATE

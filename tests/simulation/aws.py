@@ -104,17 +104,17 @@ class Dynamo(MemoryDynamoDB):
             self._note_standing(*place, item)
 
     def _note_standing(self, partition: str, user: str, item: dict[str, Any]) -> None:
-        board, bucket, *shard = partition.split("#")
+        board, day, *shard = partition.split("#")
         if not shard:  # which days have standings
             return
-        if bucket == "all-time":
+        if day == "all-time":
             standing = to_standing(item)
             versions = self.all_time.setdefault((board, user), {})
             versions[standing.version] = (standing.points, standing.reached_at_ms)
             return
         sealed_through = self.tables["registry"][LEADERBOARDS, board].get("sealed_through")
-        if sealed_through is not None and parse_day(bucket) <= int(sealed_through["N"]):
-            self.changed_after_close.append((board, bucket, user))
+        if sealed_through is not None and parse_day(day) <= int(sealed_through["N"]):
+            self.changed_after_close.append((board, day, user))
 
 
 class Sqs:

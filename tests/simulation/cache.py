@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.domain.calendar import ALL_TIME_BUCKET
+from shared.domain.calendar import ALL_TIME_DAY
 from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
 
@@ -177,8 +177,8 @@ class Shown:
         board = prefix.removeprefix("lb:{").removesuffix("}:")
         groups, *filters = msgspec.msgpack.decode(payload)[5:]
         stride = 5 if filters else 4
-        for bucket, updates, _ in groups:
-            if bucket == ALL_TIME_BUCKET:
+        for day, updates, _ in groups:
+            if day == ALL_TIME_DAY:
                 for user, version in zip(updates[::stride], updates[1::stride], strict=True):
                     place = (board, user)
                     self.versions[place] = max(version, self.versions.get(place, 0))

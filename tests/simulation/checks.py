@@ -107,12 +107,12 @@ def audit_logs(world: World) -> dict[str, list[tuple[str, str]]]:
 def assert_standings(world: World, oracle: Oracle) -> None:
     stored = {}
     for (partition, user), item in world.dynamo.tables["leaderboard-standings"].items():
-        board, bucket, *shard = partition.split("#")
+        board, date, *shard = partition.split("#")
         if not shard:  # which days have standings
             continue
         standing = to_standing(item)
         labels = {label.filter: label.value for label in standing.labels}
-        stored[board, bucket, user] = (standing.points, standing.reached_at_ms, standing.events, labels)
+        stored[board, date, user] = (standing.points, standing.reached_at_ms, standing.events, labels)
     expected = {}
     for (board, user), facts in oracle.facts.items():
         for day in {fact.day for fact in facts}:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from shared.admin.disqualifications import DisqualifiedPlayers
-from shared.domain.calendar import ALL_TIME, ALL_TIME_BUCKET, Window
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, Window
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
@@ -55,8 +55,8 @@ class Bench:
         self.jobs = ExportJobs(dynamodb, Tables().registry)
         self.commits = Commits(dynamodb, Tables())
         self.audit_log = AuditLog(dynamodb, Tables().registry)
-        reads: Any = SimpleNamespace(buckets=self._buckets)
-        self.source: Any = Reads(dynamodb, Tables(), ParallelReader(4), Backoff()).buckets
+        reads: Any = SimpleNamespace(standings_on=self._standings_on)
+        self.source: Any = Reads(dynamodb, Tables(), ParallelReader(4), Backoff()).standings_on
         """Where exports read standings."""
         tokens = count()
         registry: Any = SimpleNamespace(read=lambda _: self.leaderboard)
@@ -83,8 +83,8 @@ class Bench:
             new_token=lambda: f"token-{next(tokens)}",
         )
 
-    def _buckets(self, leaderboard: Leaderboard, buckets: Any) -> Any:
-        return self.source(leaderboard, buckets)
+    def _standings_on(self, leaderboard: Leaderboard, days: Any) -> Any:
+        return self.source(leaderboard, days)
 
     def _find(self, _leaderboard: Leaderboard, _window: Window) -> Result | None:
         return self.kept_result or self.result
@@ -97,7 +97,7 @@ class Bench:
                 event = ScoreEvent(f"e{number}", self.leaderboard.id, f"u{number}", number % 7, number)
                 entry = LedgerEntry(event, Source("score-events", 0, number, 0))
                 standing = Standing(number % 7, number, 1, version=1)
-                group.append(PlayerCommit(self.leaderboard, f"u{number}", [entry], {ALL_TIME_BUCKET: standing}))
+                group.append(PlayerCommit(self.leaderboard, f"u{number}", [entry], {ALL_TIME_DAY: standing}))
             assert self.commits.commit(group) == []
 
     def ask(self, **request: Any) -> ExportJob:

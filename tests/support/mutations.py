@@ -96,7 +96,7 @@ MUTATIONS = (
         "shared/ingest/planner.py",
         "        added = _add(leaderboard, event, touched)\n",
         "        added = _add(leaderboard, event, touched)\n"
-        "        added[ALL_TIME_BUCKET] = current.get(ALL_TIME_BUCKET) or Standing(0, 0, 0)\n",
+        "        added[ALL_TIME_DAY] = current.get(ALL_TIME_DAY) or Standing(0, 0, 0)\n",
         PROPERTY,
     ),
     Mutation(
@@ -181,7 +181,7 @@ MUTATIONS = (
     Mutation(
         "days of duplicates beside new events are not shown",
         "shared/ingest/committer.py",
-        "if len(player.standings) < len(player.buckets):",
+        "if len(player.standings) < len(player.days):",
         "if len(player.standings) < 0:",
         COMMIT,
     ),
@@ -202,7 +202,7 @@ MUTATIONS = (
     Mutation(
         "the cache is not told when its write failed",
         "shared/ingest/projector.py",
-        "            self._repairs.send(repair_messages(leaderboard.id, buckets))\n",
+        "            self._repairs.send(repair_messages(leaderboard.id, days))\n",
         "            return True\n",
         PROPERTY,
     ),
@@ -300,8 +300,8 @@ MUTATIONS = (
     Mutation(
         "custom ranges are fed only their first day",
         "shared/cache/scripts/apply.lua",
-        "if range[2] <= bucket and bucket <= range[3]",
-        "if range[2] == bucket",
+        "if range[2] <= day and day <= range[3]",
+        "if range[2] == day",
         LIVE,
     ),
     Mutation(
@@ -700,7 +700,7 @@ MUTATIONS = (
     Mutation(
         "no result is revised after a disqualification",
         "shared/closing/steps.py",
-        "if not days.isdisjoint(one.buckets)]",
+        "if not days.isdisjoint(one.days)]",
         "if False]",
         SIMULATION,
     ),
@@ -805,8 +805,8 @@ MUTATIONS = (
     Mutation(
         "a build passes its last days over",
         "shared/rebuild/builder.py",
-        "for start in range(0, len(buckets), at_once):",
-        "for start in range(0, len(buckets) - at_once, at_once):",
+        "for start in range(0, len(days), at_once):",
+        "for start in range(0, len(days) - at_once, at_once):",
         BUILDS,
     ),
     Mutation(
@@ -833,7 +833,7 @@ MUTATIONS = (
     Mutation(
         "an older day's value replaces that of a newer day",
         "shared/cache/scripts/apply.lua",
-        "if token and (not label or bucket >= label[1]) then",
+        "if token and (not label or day >= label[1]) then",
         "if token then",
         FILTERS,
     ),
@@ -1022,7 +1022,7 @@ MUTATIONS = (
     Mutation(
         "a build reads days that have no events",
         "shared/rebuild/builder.py",
-        "left = self._reads.days(rules, days[build.progress.position :])",
+        "left = self._reads.recorded_days(rules, days[build.progress.position :])",
         "left = days[build.progress.position :]",
         BUILDS,
     ),

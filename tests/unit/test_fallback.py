@@ -171,9 +171,7 @@ def test_players_have_their_scores_of_now_and_ranks_of_their_own() -> None:
     now = {"u29": 40, "u20": 28, "u3": 28, "new": 1, "out": 50}
 
     def standings(wanted: Any) -> Any:
-        return {
-            ("cup", user_id, bucket): Standing(now[user_id], 99, 1) for _, user_id, bucket in wanted if user_id in now
-        }
+        return {("cup", user_id, day): Standing(now[user_id], 99, 1) for _, user_id, day in wanted if user_id in now}
 
     asked = ("new", "u3", "nobody", "u29", "out", "u20")
     found = fallback(entries, standings, frozenset({"out"})).players(leaderboard, ALL_TIME, asked, final=False)

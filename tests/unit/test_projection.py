@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.cache.windows import CacheRefused, CacheUnavailable
-from shared.domain.calendar import ALL_TIME_BUCKET, Day
+from shared.domain.calendar import ALL_TIME_DAY, Day
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.ingest.projector import Projector
@@ -17,7 +17,7 @@ RACE = Leaderboard(id="race", name="Race", aggregation=Aggregation.BEST)
 BOARDS = {"cup": CUP, "race": RACE}
 DAY = Day(20_780)
 ONE = Standing(1, 5, 1, version=1)
-STANDINGS = {("cup", "ann"): {DAY: ONE, ALL_TIME_BUCKET: ONE}, ("race", "bob"): {ALL_TIME_BUCKET: ONE}}
+STANDINGS = {("cup", "ann"): {DAY: ONE, ALL_TIME_DAY: ONE}, ("race", "bob"): {ALL_TIME_DAY: ONE}}
 
 
 class Live:
@@ -70,7 +70,7 @@ def test_players_whose_cache_write_failed_are_queued_and_the_others_go_on() -> N
     assert project(cache, repairs) == set()
 
     assert cache.applied == ["race"]
-    assert repairs.requests == [RepairPlayers(leaderboard_id="cup", players={"ann": [DAY, ALL_TIME_BUCKET]})]
+    assert repairs.requests == [RepairPlayers(leaderboard_id="cup", players={"ann": [DAY, ALL_TIME_DAY]})]
 
 
 @pytest.mark.parametrize("away", [("cup",), ("cup", "race")])

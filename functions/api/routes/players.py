@@ -82,7 +82,7 @@ def register_explanation(app: FastAPI, use_cases: UseCases, finder: Finder) -> N
     @app.get(_EXPLAIN, tags=_TAGS)
     @operation(WindowQuery, {200: described(ExplanationView, "Why the player stands where they stand"), 202: BUILDING})
     async def explain(request: Request) -> Response:
-        """The buckets and events behind a score, what decided against the neighbours, and the tiers' cutoffs."""
+        """The days and events behind a score, what decided against the neighbours, and the tiers' cutoffs."""
         query = read_query(request, WindowQuery)
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)

@@ -53,15 +53,15 @@ class RedrivenView(Struct, rename="camel", kw_only=True):
 
 
 class RebuildView(Struct, rename="camel", kw_only=True):
-    """How far the live windows of a leaderboard are rebuilt: all time and each day that is kept are a bucket."""
+    """How far the live windows of a leaderboard are rebuilt: `days` counts each day that is kept, and all time."""
 
     leaderboard_id: str
     state: RebuildState
     """`complete`: they hold all of the truth; `running`: they are being rebuilt; `waiting`: that is about to begin."""
-    buckets_read: int
-    buckets: int
+    days_read: int
+    days: int
     standings_read: int
-    """What one player's events of one bucket add up to is one standing; 0 once it is complete."""
+    """What one player's events of one day add up to is one standing; 0 once it is complete."""
 
 
 def to_rebuild_view(leaderboard_id: str, progress: RebuildProgress) -> RebuildView:
@@ -69,8 +69,8 @@ def to_rebuild_view(leaderboard_id: str, progress: RebuildProgress) -> RebuildVi
     return RebuildView(
         leaderboard_id=leaderboard_id,
         state=progress.state,
-        buckets_read=progress.buckets_read,
-        buckets=progress.buckets,
+        days_read=progress.days_read,
+        days=progress.days,
         standings_read=progress.standings_read,
     )
 

@@ -80,10 +80,10 @@ class EventsView(Struct, rename="camel", kw_only=True):
     next_after: str | None
 
 
-class BucketView(Struct, rename="camel", kw_only=True):
-    """What a player's events in one bucket add up to."""
+class DayView(Struct, rename="camel", kw_only=True):
+    """What a player's events of one day, or of all days, add up to."""
 
-    bucket: str
+    day: str
     """A date, or `all-time` for the standing that is kept over all days."""
     points: int
     reached_at: str
@@ -132,13 +132,13 @@ class ExplanationView(Struct, rename="camel", kw_only=True):
     order: str
     rules_version: int
     player: PlayerView
-    buckets: list[BucketView]
+    days: list[DayView]
     events: list[CountedEventView]
     """Those that count first, then the latest; up to 100."""
     events_complete: bool
     """Whether these are all of the window's; the others are in the player's events."""
     agrees: bool | None
-    """Whether the buckets and the events add up to the score that is shown; null where the buckets do, and the player's
+    """Whether the days and the events add up to the score that is shown; null where the days do, and the player's
     events are too many (over 5,000) to be added up while somebody waits."""
     above: NeighbourView | None
     below: NeighbourView | None
@@ -165,7 +165,7 @@ def to_pending_window_view(found: PendingWindow, now_ms: int) -> PendingWindowVi
         window=window_view(window, window.status(now_ms)),
         periods=list(found.period_ids),
         days_read=found.progress.position,
-        days=len(window.buckets),
+        days=len(window.days),
     )
 
 
@@ -196,14 +196,14 @@ def to_explanation_view(found: Explanation) -> ExplanationView:
         order=rules.order,
         rules_version=rules.version,
         player=to_player_view(player),
-        buckets=[
-            BucketView(
-                bucket=format_day(day),
+        days=[
+            DayView(
+                day=format_day(day),
                 points=standing.points,
                 reached_at=format_instant(standing.reached_at_ms),
                 events=standing.events,
             )
-            for day, standing in found.buckets
+            for day, standing in found.days
         ],
         events=[CountedEventView(event=to_event_view(one.entry), counts=one.counts) for one in found.events],
         events_complete=found.events_complete,

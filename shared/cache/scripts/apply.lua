@@ -1,14 +1,14 @@
--- Applies standings to every window their bucket feeds. Sets absolute values and ignores versions it has seen, so
+-- Applies standings to every window their day feeds. Sets absolute values and ignores versions it has seen, so
 -- applying anything twice, late or out of order changes nothing.
 --
 -- A window is a sorted set and a hash:
 --   member  <reached_at, 6 bytes big-endian><user id>, score -points (points where the lowest ranks first):
 --           equal scores sort by their members, which is the order of the ranking
---   field   user id -> <reached_at of the member, 6 bytes> then a part for each bucket, oldest first:
---           bucket 2 bytes, version 4, points 8, reached_at 6, all big-endian. Of a disqualified player the first 6
+--   field   user id -> <reached_at of the member, 6 bytes> then a part for each day, oldest first:
+--           day 2 bytes, version 4, points 8, reached_at 6, all big-endian. Of a disqualified player the first 6
 --           bytes are OUT and the set has no member; their parts are kept up to date for the day they are reinstated
 --   If the leaderboard has filters, a field's value ends with the player's labels: of each filter that they carry a value
---           of, its number 1 byte, the bucket that it is of 2 bytes, a token for the value with its length 1 byte; then
+--           of, its number 1 byte, the day that it is of 2 bytes, a token for the value with its length 1 byte; then
 --           how many bytes these are, 2 bytes. Beside set and hash stands the label set, its members of score 0:
 --   member  <number of the filter><token with its length><score of the set, 8 bytes, sign flipped><member of the set>:
 --           so those who carry a value are a run of it, in the order of the ranking (shared/cache/labels.py)
@@ -19,7 +19,7 @@
 -- KEYS[1] the hash of ranges, KEYS[2] the hash of disqualified players; for a build (builds.py) KEYS[3] the hash that it is
 -- noted in. ARGV[1] the prefix of every key; for a build ARGV[3] its token and ARGV[4] the id of this call, by which one that
 -- is asked twice counts once; ARGV[2] in MessagePack:
---   {aggregation, descending, now_ms, feed_ranges, lateness_ms, {{bucket, {user, version, points, reached_at, ...},
+--   {aggregation, descending, now_ms, feed_ranges, lateness_ms, {{day, {user, version, points, reached_at, ...},
 --     {{window id, expires_ms or 0}, ...}}, ...}}
 -- and for a leaderboard with filters, how many; then after each reached_at {token or false, ...}, or false for none.
 -- Returns how many parts were new and, for a build, how many calls have filled it by now; nil if it is another's.
@@ -61,29 +61,29 @@ local function fold(value)
   return points, reached_at
 end
 
--- the value with one bucket's part put in its place; nil if its version was seen
-local function merge(value, bucket, version, part)
+-- the value with one day's part put in its place; nil if its version was seen
+local function merge(value, day, version, part)
   for at = HEAD_BYTES + 1, #value, PART_BYTES do
     local b, v = struct.unpack('>I2I4', value, at)
-    if b == bucket then
+    if b == day then
       if v >= version then return nil end
       return string.sub(value, 1, at - 1) .. part .. string.sub(value, at + PART_BYTES)
-    elseif b > bucket then
+    elseif b > day then
       return string.sub(value, 1, at - 1) .. part .. string.sub(value, at)
     end
   end
   return value .. part
 end
 
--- a field's value without its labels, and those: filter -> {bucket, token}
+-- a field's value without its labels, and those: filter -> {day, token}
 local function split(value)
   local past = #value - 1
   local at = past - struct.unpack('>I2', value, past)
   local parts, labels = string.sub(value, 1, at - 1), {}
   while at < past do
-    local filter, bucket, token
-    filter, bucket, token, at = struct.unpack(LABEL, value, at)
-    labels[filter] = {bucket, token}
+    local filter, day, token
+    filter, day, token, at = struct.unpack(LABEL, value, at)
+    labels[filter] = {day, token}
   end
   return parts, labels
 end
@@ -109,15 +109,15 @@ local function label_members(labels, points, member)
   return members
 end
 
--- the newest bucket with an event that carries the attribute decides, and of that bucket its newest version
-local function relabel(labels, bucket, tokens)
+-- the newest day with an event that carries the attribute decides, and of that day its newest version
+local function relabel(labels, day, tokens)
   for filter = 1, filters do
     local token, label = tokens and tokens[filter], labels[filter]
-    if token and (not label or bucket >= label[1]) then labels[filter] = {bucket, token} end
+    if token and (not label or day >= label[1]) then labels[filter] = {day, token} end
   end
 end
 
-local function apply(bucket, updates, first, last, window_id)
+local function apply(day, updates, first, last, window_id)
   local set, hash = prefix .. 'z:' .. window_id, prefix .. 'h:' .. window_id
   local users, moved, left = {}, {}, {}
   for i = first, last, stride do users[#users + 1] = updates[i] end
@@ -127,7 +127,7 @@ local function apply(bucket, updates, first, last, window_id)
   for n, user in ipairs(users) do
     local i = first + (n - 1) * stride
     local version, points, reached_at = updates[i + 1], updates[i + 2], updates[i + 3]
-    local part = struct.pack(PART, bucket, version, points, reached_at)
+    local part = struct.pack(PART, day, version, points, reached_at)
     local old, is_out = values[n], outs[n] and true or false
     local old_head = old and string.sub(old, 1, HEAD_BYTES)
     local labels
@@ -135,7 +135,7 @@ local function apply(bucket, updates, first, last, window_id)
       labels = {}
       if old then old, labels = split(old) end
     end
-    local value = old and merge(old, bucket, version, part)
+    local value = old and merge(old, day, version, part)
     if not old then
       value = '000000' .. part
     elseif not value and is_out ~= (old_head == OUT) then
@@ -152,7 +152,7 @@ local function apply(bucket, updates, first, last, window_id)
       local packed = ''
       if filters > 0 then
         local before = old and old_head ~= OUT and label_members(labels, fold(old), old_head .. user) or {}
-        if value ~= old then relabel(labels, bucket, updates[i + 4]) end
+        if value ~= old then relabel(labels, day, updates[i + 4]) end
         local after = is_out and {} or label_members(labels, points, head .. user)
         for filter = 1, filters do
           if before[filter] ~= after[filter] then
@@ -192,13 +192,13 @@ local function keep_until(window_id, expires_ms)
   end
 end
 
-local function feed(bucket, updates, window_id, expires_ms)
+local function feed(day, updates, window_id, expires_ms)
   if expires_ms > 0 and expires_ms <= now_ms then
     -- past use: its keys are gone or about to go, and a few players must not stand there as if they were all
     return
   end
   for first = 1, #updates, CHUNK * stride do
-    apply(bucket, updates, first, math.min(first + CHUNK * stride - 1, #updates), window_id)
+    apply(day, updates, first, math.min(first + CHUNK * stride - 1, #updates), window_id)
   end
   if expires_ms > 0 then keep_until(window_id, expires_ms) end
 end
@@ -222,10 +222,10 @@ if feed_ranges then
 end
 
 for _, group in ipairs(groups) do
-  local bucket, updates, windows = unpack(group)
-  for _, window in ipairs(windows) do feed(bucket, updates, window[1], window[2]) end
+  local day, updates, windows = unpack(group)
+  for _, window in ipairs(windows) do feed(day, updates, window[1], window[2]) end
   for _, range in ipairs(ranges) do
-    if range[2] <= bucket and bucket <= range[3] then feed(bucket, updates, range[1], range[4]) end
+    if range[2] <= day and day <= range[3] then feed(day, updates, range[1], range[4]) end
   end
 end
 -- what is written now is kept by this lateness: the marker must not stand for it any longer

@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.calendar import (
     ALL_TIME,
-    ALL_TIME_BUCKET,
+    ALL_TIME_DAY,
     CUSTOM_DAYS_MAX,
     DAY_MAX,
     DAY_MIN,
@@ -28,7 +28,7 @@ from shared.domain.calendar import (
     expires_ms,
     format_day,
     is_kept,
-    kept_buckets,
+    kept_days,
     kept_until_ms,
     monday_of,
     parse_day,
@@ -50,7 +50,7 @@ def ms(text: str) -> int:
 def test_the_days_reach_from_1970_to_2100() -> None:
     assert (parse_day("1970-01-01"), parse_day("2100-12-31")) == (DAY_MIN, DAY_MAX)
     assert (DAY_MIN, format_day(DAY_MAX)) == (0, "2100-12-31")
-    assert DAY_MAX + 7 < ALL_TIME_BUCKET < 2**16
+    assert DAY_MAX + 7 < ALL_TIME_DAY < 2**16
 
 
 @pytest.mark.parametrize("text", ["1969-12-31", "2101-01-01", "0001-01-01", "9999-12-31"])
@@ -153,8 +153,8 @@ def test_sunday_midnight_divides_two_weeks() -> None:
     assert weekly(sunday).end_ms == weekly(monday).start_ms
 
 
-def test_the_week_that_began_before_1970_has_only_buckets_since() -> None:
-    assert list(weekly(DAY_MIN).buckets) == [0, 1, 2, 3]
+def test_the_week_that_began_before_1970_has_only_days_since() -> None:
+    assert list(weekly(DAY_MIN).days) == [0, 1, 2, 3]
     assert monday_of(DAY_MIN) == -3
 
 
@@ -178,7 +178,7 @@ def test_a_range_takes_a_leap_year_and_not_a_day_more() -> None:
     first = parse_day("2028-01-01")
     leap_year = custom(first, parse_day("2028-12-31"))
 
-    assert len(leap_year.buckets) == CUSTOM_DAYS_MAX == 366
+    assert len(leap_year.days) == CUSTOM_DAYS_MAX == 366
     with pytest.raises(InvalidWindow, match="at most 366 days") as caught:
         custom(first, parse_day("2029-01-01"))
     assert caught.value.field == "to"
@@ -187,7 +187,7 @@ def test_a_range_takes_a_leap_year_and_not_a_day_more() -> None:
 def test_a_range_takes_a_single_day_and_none_that_ends_before_it_starts() -> None:
     day = parse_day("2026-11-23")
 
-    assert list(custom(day, day).buckets) == [day]
+    assert list(custom(day, day).days) == [day]
     with pytest.raises(InvalidWindow, match="on or after from") as caught:
         custom(day, Day(day - 1))
     assert caught.value.field == "to"
@@ -197,12 +197,12 @@ def test_both_days_of_a_range_are_in_it() -> None:
     window = custom(parse_day("2026-11-01"), parse_day("2026-11-15"))
 
     assert (window.start_ms, window.end_ms) == (ms("2026-11-01"), ms("2026-11-16"))
-    assert len(window.buckets) == 15
+    assert len(window.days) == 15
 
 
 def test_all_time_has_no_bounds_and_one_standing() -> None:
-    assert (ALL_TIME.start_ms, ALL_TIME.end_ms, list(ALL_TIME.buckets)) == (None, None, [ALL_TIME_BUCKET])
-    assert format_day(ALL_TIME_BUCKET) == ALL_TIME.id == "all-time"
+    assert (ALL_TIME.start_ms, ALL_TIME.end_ms, list(ALL_TIME.days)) == (None, None, [ALL_TIME_DAY])
+    assert format_day(ALL_TIME_DAY) == ALL_TIME.id == "all-time"
 
 
 MONDAY = parse_day("2026-11-23")
@@ -276,7 +276,7 @@ def ids(windows: Iterable[Window]) -> list[str]:
 
 def test_a_day_feeds_its_day_and_week_and_the_overall_standing_feeds_all_time() -> None:
     assert ids(windows_fed_by(SUNDAY)) == ["2026-11-29", "2026-W48"]
-    assert windows_fed_by(ALL_TIME_BUCKET) == [ALL_TIME]
+    assert windows_fed_by(ALL_TIME_DAY) == [ALL_TIME]
 
 
 def test_the_current_windows_are_the_day_the_week_and_all_time() -> None:
@@ -321,7 +321,7 @@ def test_all_time_is_kept_for_ever_and_a_range_never() -> None:
 @pytest.mark.parametrize("lateness_ms", [0, HOUR_MS, 9 * DAY_MS])
 def test_every_day_of_a_kept_window_is_kept_and_every_kept_window_may_be_in_redis(at_ms: int, lateness_ms: int) -> None:
     today = day_of(at_ms)
-    all_time, *days = kept_buckets(lateness_ms, at_ms)
+    all_time, *days = kept_days(lateness_ms, at_ms)
     kept = {
         window
         for day in range(max(DAY_MIN, today - 60), today + 2)
@@ -329,14 +329,14 @@ def test_every_day_of_a_kept_window_is_kept_and_every_kept_window_may_be_in_redi
         if is_kept(window, lateness_ms, at_ms)
     }
 
-    assert all_time == ALL_TIME_BUCKET
+    assert all_time == ALL_TIME_DAY
     assert days == list(range(days[0], today + 2)), "oldest first, tomorrow last"
-    assert {day for window in kept for day in window.buckets if day <= today + 1} <= set(days)
+    assert {day for window in kept for day in window.days if day <= today + 1} <= set(days)
     assert kept | {ALL_TIME} <= cached_windows(lateness_ms, at_ms)
 
 
 def test_no_window_that_a_day_feeds_is_longer_than_the_longest() -> None:
-    lengths = [len(window.buckets) for day in range(MONDAY, MONDAY + 366) for window in windows_fed_by(Day(day))]
+    lengths = [len(window.days) for day in range(MONDAY, MONDAY + 366) for window in windows_fed_by(Day(day))]
 
     assert max(lengths) == LONGEST_DAYS
     assert RETENTION_MS >= LONGEST_DAYS * DAY_MS

@@ -76,7 +76,7 @@ def test_what_is_not_added_up_never_overflows(aggregation: Aggregation) -> None:
     assert (standing.points, standing.gross) == (POINTS_MAX, 0)
 
 
-def test_buckets_combine_into_a_window_as_their_events_would() -> None:
+def test_days_combine_into_a_window_as_their_events_would() -> None:
     parts = [Score(5, 10), Score(-7, 25), Score(5, 30), Score(2, 45)]
 
     assert combine(Aggregation.SUM, Order.DESC, parts) == Score(5, 45)

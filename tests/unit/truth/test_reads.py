@@ -50,7 +50,7 @@ def reads(dynamo: Dynamo, merge: Merge) -> Reads:
 
 @pytest.mark.parametrize("merge", [in_turn, ParallelReader(3)])
 def test_every_standing_of_every_shard_and_day_comes_once(merge: Merge) -> None:
-    found = list(reads(Dynamo(5), merge).buckets(BOARD, DAYS))
+    found = list(reads(Dynamo(5), merge).standings_on(BOARD, DAYS))
 
     partitions = [(day, f"cup#2024-10-0{4 + day - DAYS[0]}#{shard}") for day in DAYS for shard in range(4)]
     expected = [
@@ -65,7 +65,7 @@ def test_every_standing_of_every_shard_and_day_comes_once(merge: Merge) -> None:
 @pytest.mark.parametrize(("merge", "ahead"), [(in_turn, 1), (ParallelReader(4), AHEAD_MAX + 5)])
 def test_a_window_without_end_is_read_no_further_than_somebody_takes(merge: Merge, ahead: int) -> None:
     dynamo = Dynamo(None)
-    lines = reads(dynamo, merge).buckets(BOARD, DAYS)
+    lines = reads(dynamo, merge).standings_on(BOARD, DAYS)
 
     taken = list(islice(lines, 50 * PAGE))
     lines.close()
@@ -80,7 +80,7 @@ def test_a_shard_that_cannot_be_read_is_told_to_who_takes(merge: Merge) -> None:
     dynamo.failing = {"cup#2024-10-04#2"}
 
     with pytest.raises(Unavailable):
-        list(reads(dynamo, merge).buckets(BOARD, DAYS))
+        list(reads(dynamo, merge).standings_on(BOARD, DAYS))
 
 
 class Days:
