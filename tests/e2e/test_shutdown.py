@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.support.stack import System, until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 BOARD = "stopped-cup"
-EVENTS = 1_200
+PLAYERS = 1_200
 STOP_S = 30
 """What a container gets before it is killed, in docker-compose.yml as well."""
 
@@ -31,16 +32,36 @@ def system(quick_stack: Stack) -> Iterator[System]:
 
 
 def events(count: int) -> list[tuple[bytes, bytes]]:
-    """Events of one point each, all of different players."""
+    """Events of one point each, of the players in turn."""
     now = datetime.now(UTC).isoformat()
     return [
         (
-            f"{BOARD}:u-{number}".encode(),
-            f'{{"eventId":"{uuid.uuid4()}","leaderboardId":"{BOARD}","userId":"u-{number}","points":1,'
+            f"{BOARD}:u-{number % PLAYERS}".encode(),
+            f'{{"eventId":"{uuid.uuid4()}","leaderboardId":"{BOARD}","userId":"u-{number % PLAYERS}","points":1,'
             f'"occurredAt":"{now}"}}'.encode(),
         )
         for number in range(count)
     ]
+
+
+@contextmanager
+def producing(system: System) -> Iterator[list[int]]:
+    """Events of every player, and more of them until the block ends; how many were sent, a number for each call."""
+    sent: list[int] = []
+    ended = threading.Event()
+
+    def produce() -> None:
+        while not (ended.is_set() and sent):
+            system.produce(events(PLAYERS))
+            sent.append(PLAYERS)
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        ended.set()
+        thread.join()
 
 
 def in_ledger(system: System) -> int:
@@ -61,20 +82,19 @@ def test_a_trigger_that_is_stopped_in_a_batch_commits_exactly_what_it_has_done(
 ) -> None:
     system.settle()
     before = system.committed()
-    system.produce(events(EVENTS))
-    until(lambda: in_ledger(system) > 0, "a batch is under way")
+    with producing(system) as sent:
+        until(lambda: in_ledger(system) > 0, "batches are under way")
+        assert end(quick_stack, "trigger").startswith("exit status 0")
+        done = in_ledger(system)
 
-    assert end(quick_stack, "trigger").startswith("exit status 0")
-
-    done = in_ledger(system)
-    assert 0 < done < EVENTS, "stopped in the middle"
+    assert 0 < done < sum(sent), "stopped in the middle"
     assert system.committed() - before == done, "neither a record that comes again nor one that is passed over"
 
     system.restart_trigger()
     system.settle()
-    assert in_ledger(system) == EVENTS
+    assert in_ledger(system) == sum(sent)
     page = system.get(f"/leaderboards/{BOARD}/rankings", limit=1)
-    assert (page["total"], page["source"]) == (EVENTS, "live")
+    assert (page["total"], page["source"]) == (PLAYERS, "live")
 
 
 def test_an_api_that_is_stopped_answers_who_has_asked_and_nobody_new(quick_stack: Stack, system: System) -> None:
@@ -118,7 +138,7 @@ def test_an_export_that_is_under_way_when_its_worker_is_stopped_is_made(quick_st
         quick_stack.restart("queues")
 
     file = until(lambda: done(system, path, query), "the export is made")
-    assert len(file.text.splitlines()) == EVENTS + 1
+    assert len(file.text.splitlines()) == PLAYERS + 1
 
 
 def done(system: System, path: str, query: dict[str, Any]) -> requests.Response | None:

@@ -168,8 +168,10 @@ def tally() -> Iterator[Counter[int]]:
 def direct(case: Any, known: int, export_id: str) -> None:
     """Point a made-up question at what is there; nearly all the others end in 404, or name no window."""
     ids = {"id": BOARD, "userId": USERS[known % len(USERS)], "periodId": PERIOD, "exportId": export_id}
-    if case.method != "DELETE" or len(case.path_parameters) > 1:
+    if case.method != "DELETE" or len(case.path_parameters) > 1 or known > 5:
         case.path_parameters |= {name: ids[name] for name in case.path_parameters}
+    if case.path == "/leaderboards/{id}" and isinstance(case.body, dict) and known > 5:
+        case.body = {"name": case.body["name"], "aggregation": "sum", "filters": ["country"]}  # other rules are locked
     if "userId" in case.query:
         case.query["userId"] = ids["userId"]
     if isinstance(case.body, dict) and "from" in case.body:
