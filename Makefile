@@ -45,7 +45,7 @@ simulate: setup ## Run the simulation over SEEDS seeds (10000) from FIRST_SEED (
 chaos: setup ## Kill the processes of a real stack under load for SECONDS (600), KILLS (28) times, from a SEED
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
-openapi: $(STAMPS)/venv ## Write docs/openapi.json and docs/api.md anew
+openapi: $(STAMPS)/venv ## Write functions/api/openapi.json and docs/api.md anew
 	@$(BIN)/python -m infra.contract
 	@$(BIN)/python -m infra.api_document
 

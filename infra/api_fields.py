@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from functions.api.openapi import VIEWS
+from infra.contract.document import VIEWS
 
 _MODULES: Final = [sys.modules[name] for name in dict.fromkeys(view.__module__ for view in VIEWS)]
 

@@ -9,7 +9,8 @@ HEAD: Final = """\
 
 For whoever builds a game, or what pays its winners, on these leaderboards: what can be asked and what comes back.
 Scores come in over Kafka ([score events](#score-events)), everything else goes over HTTP. This page is written by
-`make openapi` from the contract, [openapi.json](openapi.json), which every instance also serves at `/openapi.json`.
+`make openapi` from the contract, [openapi.json](../functions/api/openapi.json), which is also served at
+`/openapi.json`.
 
 `make up` starts a system at `localhost:8080` ([README](../README.md)); on AWS the address is the stack's output
 `ApiUrl`. Every command below works as it stands, from top to bottom: a test sends them all. They share two

@@ -1,8 +1,11 @@
 """The HTTP API as an ASGI application."""
 
 from collections.abc import Awaitable, Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -22,6 +25,8 @@ from functions.api.security import Guard
 from shared.assembly import Assembly, now_ms
 from shared.rebuild.on_demand import Building
 
+CONTRACT: Final = Path(__file__).with_name("openapi.json")
+"""The OpenAPI document, which `make openapi` makes of the routes."""
 _DESCRIPTION: Final = "Exact, live leaderboards. Times are UTC, RFC 3339; errors are problem+json (RFC 9457)."
 
 
@@ -36,10 +41,29 @@ def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms) -> FastAPI
         generate_unique_id_function=operation_id,
         strict_content_type=False,
     )
+    _ = assembly.cursors  # without a key to sign with, nothing starts
+    _register(app, assembly, clock)
+    for error in (*KINDS, RequestValidationError, HTTPException):
+        app.add_exception_handler(error, respond)
+    app.add_exception_handler(405, _not_allowed(app))
+    app.add_exception_handler(Building, _building(clock))
+    app.add_middleware(
+        Edge,
+        guard=Guard(app.routes),
+        is_open=assembly.settings.authorization == "off",
+        scope_prefix=assembly.settings.scope_prefix,
+        now_ms=clock,
+        truth_guard=assembly.truth_guard,
+    )
+    app.openapi = _document  # type: ignore[method-assign]
+    return app
+
+
+def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int]) -> None:
+    """All routes, in the order in which paths are matched."""
     finder = Finder(assembly, clock)
     definitions = Definitions(assembly, clock)
     conditional = ConditionalReads(lambda: assembly.cache, lambda: assembly.waits)
-    _ = assembly.cursors  # without a key to sign with, nothing starts
     rankings.register(app, assembly, finder, conditional)
     players.register(app, assembly, finder)
     players.register_explanation(app, assembly, finder)
@@ -54,32 +78,11 @@ def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms) -> FastAPI
     metrics.register(app, assembly)
     leaderboards.register(app, assembly, finder, definitions, clock)
     leaderboards.register_periods(app, assembly, finder, definitions)
-    for error in (*KINDS, RequestValidationError, HTTPException):
-        app.add_exception_handler(error, respond)
-    app.add_exception_handler(405, _not_allowed(app))
-    app.add_exception_handler(Building, _building(clock))
-    app.add_middleware(
-        Edge,
-        guard=Guard(app.routes),
-        is_open=assembly.settings.authorization == "off",
-        scope_prefix=assembly.settings.scope_prefix,
-        now_ms=clock,
-        truth_guard=assembly.truth_guard,
-    )
-    app.openapi = _document(app)  # type: ignore[method-assign]
-    return app
 
 
-def _document(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    declared = app.openapi
-
-    def document() -> dict[str, Any]:
-        from functions.api.openapi import complete  # noqa: PLC0415 - examples and schemas are of no use to requests
-
-        if app.openapi_schema is None:
-            app.openapi_schema = complete(app, declared())
-        return app.openapi_schema
-
+@cache
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.json.decode(CONTRACT.read_bytes())
     return document
 
 

@@ -1,7 +1,6 @@
 """What a route takes and answers, declared at the route.
 
-This is all that the function needs of its contract: `openapi.py` makes the document of it, with examples and schemas,
-when somebody asks for that.
+infra/contract makes the OpenAPI document of it, with examples and schemas: openapi.json, which the function only reads.
 """
 
 from collections.abc import Callable, Mapping

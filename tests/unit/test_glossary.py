@@ -35,7 +35,7 @@ def test_a_name_is_read_in_its_parts(name: str) -> None:
         ("shared/one.py", 'METRIC = "CacheVouch"\n'),
         ("shared/one.py", "VOUCHS = 1\n"),
         ("shared/one.lua", "local vouch = 1\n"),
-        ("docs/openapi.json", '{"vouch": 1}\n'),
+        ("functions/api/openapi.json", '{"vouch": 1}\n'),
         ("docs/one.md", "The field `vouchedBy`, or `vouch`.\n"),
         ("template.yaml", "Vouch: 1\n"),
         ("infra/one.yml", "name: Vouch\n"),

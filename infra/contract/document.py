@@ -1,4 +1,4 @@
-"""The OpenAPI document, made of what the routes declare. Only who asks for the document pays for it."""
+"""The OpenAPI document, made of what the routes declare."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,6 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from functions.api import examples
 from functions.api.building import BuildingView
 from functions.api.contract import Answered, Operation, operation_of
 from functions.api.models import ID_PATTERN
@@ -22,6 +21,7 @@ from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, 
 from functions.api.views.players import EventsView, ExplanationView, PlayerWindowsView
 from functions.api.views.rankings import NeighboursView, RankingView
 from functions.api.views.results import ResultFileView, ResultVersionsView, ResultVersionView, ResultView
+from infra.contract import examples
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, USER_ID_BYTES_MAX
 
 VIEWS: Final = (

@@ -1,26 +1,27 @@
-"""Writes docs/openapi.json: the API's contract, as the service itself serves it."""
+"""The API's contract: an OpenAPI document made of what the routes declare, with examples and schemas.
+
+`python -m infra.contract` writes it to functions/api/openapi.json, which the service answers with.
+"""
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
+
+from fastapi import FastAPI
 
 from functions.api.app import create_app
+from infra.contract.document import complete
 from infra.local.config import Config, Ports
 from shared.assembly import Assembly
 from shared.settings import load
 
-DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "openapi.json"
-
 
 def contract() -> dict[str, Any]:
     """The OpenAPI document; it depends on the code alone, nothing has to run for it."""
-    return create_app(Assembly(load(Config(Path(), Path(), Ports()).environment()))).openapi()
+    app = create_app(Assembly(load(Config(Path(), Path(), Ports()).environment())))
+    return complete(app, FastAPI.openapi(app))
 
 
 def text() -> str:
     """The document as it is checked in."""
     return json.dumps(contract(), indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    DOCUMENT.write_text(text(), encoding="utf-8")

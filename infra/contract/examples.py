@@ -1,4 +1,4 @@
-"""Examples of the contract, in its documents alone: what is asked and what is answered, one of each."""
+"""Examples of the contract: one of each request and each answer."""
 
 from typing import Any, Final
 
