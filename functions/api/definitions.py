@@ -81,7 +81,8 @@ class Definitions:
 
         Raises:
             UnknownLeaderboard: if there is none, or it was deleted before.
-            Conflict, Unavailable: as above.
+            Conflict: if others keep changing it.
+            Unavailable: if the registry is out of reach.
         """
 
         def decide(current: Leaderboard | None) -> tuple[Leaderboard, bool]:

@@ -270,7 +270,7 @@ class TierBody(_Sent):
 
 def _lateness(value: object) -> int:
     if not isinstance(value, str):
-        raise ValueError("takes an ISO 8601 duration, e.g. PT1H")  # noqa: TRY004 - as above
+        raise ValueError("takes an ISO 8601 duration, e.g. PT1H")  # noqa: TRY004 - pydantic reports it so
     milliseconds = parse_duration(value)
     if milliseconds > LATENESS_MAX_MS:
         raise ValueError("takes PT0S to P366D")

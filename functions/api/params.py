@@ -110,8 +110,8 @@ def read_ranking_query(request: Request) -> tuple[RankingQuery, tuple[str, str] 
     """The query of a ranking, and the label that it asks for: `attr.country=DE` is (`country`, `DE`).
 
     Raises:
-        InvalidRequest: if more than one attribute is given: who carries both is no run of anything that is kept.
-        InvalidRequest, RequestValidationError: as above.
+        InvalidRequest, RequestValidationError: naming the parameter. Two attributes at a time are refused: the players
+            who carry both are no slice of anything that is kept.
     """
     given = {name: sent for name, sent in pairs_of(request.scope) if name.startswith(ATTRIBUTE_PREFIX)}
     names = list(given)
@@ -192,7 +192,7 @@ class Finder:
 
         Raises:
             UnknownPeriod: if there is none.
-            Unavailable: as above.
+            Unavailable: if it has to be read and the registry is out of reach.
         """
         registry = self._use_cases.registry
         return self._periods.get((leaderboard_id, period_id), lambda: read_period(registry, leaderboard_id, period_id))
@@ -207,7 +207,7 @@ class Finder:
         Raises:
             InvalidRequest: for a parameter that doesn't go with the kind of window, or is missing.
             InvalidWindow: for a date, week or range that no window has.
-            UnknownPeriod, Unavailable: as above.
+            UnknownPeriod, Unavailable: see `period`.
         """
         given = {"date": query.date, "period": query.period, "from": query.first, "to": query.last}
         for name, value in given.items():
@@ -229,8 +229,7 @@ class Finder:
         """The window and the page that a query asks for.
 
         Raises:
-            InvalidRequest: naming `cursor`, if it was not given out for this ranking.
-            InvalidRequest, InvalidWindow, UnknownPeriod, Unavailable: as above.
+            InvalidRequest: naming `cursor`, if it was not given out for this ranking; and whatever `window` raises.
         """
         window = self.window(leaderboard, query)
         selection = Selection(

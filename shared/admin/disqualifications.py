@@ -68,6 +68,8 @@ class Disqualifications:
 
     The audit log decides. The cache follows at once where it can. An entry that the cache could not follow stays in the
     work list; the next run of closing applies it to the cache and to the results that it touches.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
     """
 
     def __init__(
@@ -139,7 +141,6 @@ class Disqualifications:
         """Make every window in the cache show or leave out a player, as the audit log says; idempotent.
 
         Raises:
-            Unavailable: if DynamoDB is out of reach.
             CacheUnavailable: if Redis fails.
         """
         # before the days are read: the cache leaves out the player of an event that is committed later
@@ -153,11 +154,7 @@ class Disqualifications:
                 self._cache.withdraw(leaderboard, window, now_ms)
 
     def days(self, leaderboard: Leaderboard, user_id: str) -> set[Day]:
-        """Every day on which a player has events.
-
-        Raises:
-            Unavailable: if DynamoDB is out of reach.
-        """
+        """Every day on which a player has events."""
         return self._standings(leaderboard, user_id).keys() - {ALL_TIME_DAY}
 
     def _standings(self, leaderboard: Leaderboard, user_id: str) -> dict[Day, Standing]:

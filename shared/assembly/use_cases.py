@@ -209,7 +209,7 @@ class Assembly(Parts):
     @cached_property
     def coverage(self) -> "Coverage":
         """What is committed of the topic, for functions/close."""
-        from shared.closing.coverage import Coverage  # noqa: PLC0415 - as above
+        from shared.closing.coverage import Coverage  # noqa: PLC0415
 
         return Coverage(self.progress, self.losses, self.topic, self.now_ms)
 
@@ -218,7 +218,7 @@ class Assembly(Parts):
         """The use case of functions/close."""
         from shared.closing.finalizer import Finalizer  # noqa: PLC0415
         from shared.closing.sealing import DaySealing  # noqa: PLC0415
-        from shared.closing.service import Closing  # noqa: PLC0415 - as above
+        from shared.closing.service import Closing  # noqa: PLC0415
         from shared.closing.steps import ClosingSteps  # noqa: PLC0415
 
         finalizer = Finalizer(
@@ -254,14 +254,14 @@ class Assembly(Parts):
     @cached_property
     def lag(self) -> "Lag":
         """What functions/close notes for a scrape."""
-        from shared.closing.lag import Lag  # noqa: PLC0415 - as above
+        from shared.closing.lag import Lag  # noqa: PLC0415
 
         return Lag(self.topic, self.progress, self.telemetry, self.now_ms)
 
     @cached_property
     def redrive(self) -> "Redrive":
         """The use case of functions/redrive."""
-        from shared.admin.redrive import Redrive  # noqa: PLC0415 - as above
+        from shared.admin.redrive import Redrive  # noqa: PLC0415
 
         return Redrive(self.dead_letters, self.topic, self.now_ms)
 

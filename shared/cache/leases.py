@@ -113,7 +113,10 @@ def marks_complete(leaderboard: "Leaderboard", marker: bytes | None) -> bool:
 
 
 class Builds:
-    """Begins, renews and ends builds."""
+    """Begins, renews and ends builds.
+
+    Methods raise CacheUnavailable if Redis fails.
+    """
 
     def __init__(self, cache: "WindowCache") -> None:
         self._cache = cache
@@ -128,28 +131,17 @@ class Builds:
         """Take or keep the right to build a window; if granted, ingest feeds it from now on.
 
         `asked`: a reader asks for it, which keeps its build going, whosever it is.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
         """
         build_keys = keys.parts(leaderboard_id, window.id), keys.ranges(leaderboard_id)
         entry = f"{window.days[0]} {window.days[-1]} {expires_ms}"  # no day from before there were any
         return self._take(build_keys, token, now_ms, expires_ms, "", window.id, entry, expires_ms, int(asked))
 
     def begin_rebuild(self, leaderboard: "Leaderboard", token: str, now_ms: int) -> tuple[Grant, Build]:
-        """Take or keep the right to rebuild what a leaderboard keeps; until when it is kept goes by its lateness.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Take or keep the right to rebuild what a leaderboard keeps; until when it is kept goes by its lateness."""
         return self._take((keys.rebuild(leaderboard.id),), token, now_ms, 0, leaderboard.lateness_ms)
 
     def rebuild_state(self, leaderboard: "Leaderboard", now_ms: int) -> tuple[RebuildState, BuildProgress]:
-        """How the windows that a leaderboard keeps stand; and how far their rebuild is, unless they are complete.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """How the windows that a leaderboard keeps stand; and how far their rebuild is, unless they are complete."""
         looked_at = keys.rebuild(leaderboard.id), keys.complete(leaderboard.id)
         marker, until_ms, position, standings = self._cache.call(self._look, looked_at, ())
         if marks_complete(leaderboard, marker):
@@ -163,7 +155,6 @@ class Builds:
         Raises:
             LeaseLost: if it is another's by now, or some of what it filled in is gone.
             NoReaders: if it ends because of that.
-            CacheUnavailable: if Redis fails.
         """
         renewed = self._note(build, now_ms + LEASE_MS, now_ms - ASKED_MS if build.ends_unasked else "")
         if renewed == _UNASKED:
@@ -172,47 +163,27 @@ class Builds:
             raise LeaseLost(f"the build of {build.key} is another's, or not all there")
 
     def give_back(self, build: Build) -> None:
-        """Let another worker resume at once, unless one has already.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Let another worker resume at once, unless one has already."""
         self._note(build, 0)
 
     def forget(self, leaderboard: "Leaderboard", window: Window, build: Build, now_ms: int) -> bool:
-        """Forget a window that no reader requests any more; False if one just has, or the build is another's by now.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Forget a window that no reader requests any more; False if one just has, or the build is another's by now."""
         forgotten = keys.ranges(leaderboard.id), *keys.of_window(leaderboard, window)
         return bool(self._cache.call(self._forget, forgotten, (build.token, window.id, now_ms - ASKED_MS)))
 
     def finish_window(self, leaderboard: "Leaderboard", window: Window, build: Build) -> bool:
-        """Mark a window that was built as complete, until it expires; False if what was filled in is not all there.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Mark a window that was built as complete, until it expires; False if what was filled in is not all there."""
         args = (build.token, build.fills, "window", build.expires_ms)
         return bool(self._cache.call(self._mark_complete, keys.of_window(leaderboard, window), args))
 
     def finish_rebuild(self, leaderboard: "Leaderboard", build: Build) -> bool:
-        """Mark all retained windows of a leaderboard as complete; False if what was filled in is not all there.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Mark all retained windows of a leaderboard as complete; False if what was filled in is not all there."""
         marked = build.key, keys.complete(leaderboard.id)
         args = (build.token, build.fills, "leaderboard", leaderboard.lateness_ms)
         return bool(self._cache.call(self._mark_complete, marked, args))
 
     def extend(self, leaderboard: "Leaderboard", window: Window, until_ms: int) -> None:
-        """Keep a window that was built on demand at least so long.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Keep a window that was built on demand at least so long."""
         window_keys = keys.ranges(leaderboard.id), *keys.of_window(leaderboard, window)
         self._cache.call(self._extend, window_keys, (window.id, until_ms))
 

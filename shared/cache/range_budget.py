@@ -64,7 +64,10 @@ class Admission(Struct, frozen=True):
 
 
 class RangeBudget:
-    """Admits ranges, and knows which of them go first."""
+    """Admits ranges, and knows which of them go first.
+
+    Methods raise CacheUnavailable if Redis fails.
+    """
 
     def __init__(self, cache: WindowCache, limits: RangeLimits, idle_ms: int) -> None:
         """`idle_ms`: how long a range stays after it was read last."""
@@ -88,7 +91,6 @@ class RangeBudget:
 
         Raises:
             NoRoomForRanges, RangeBudgetSpent: if it is refused.
-            CacheUnavailable: if Redis fails.
         """
         _, expected = self._sizes(leaderboard_id, window)
         limits = self._limits
@@ -116,37 +118,21 @@ class RangeBudget:
         return Admission(answer != b"evict", [(place[0], place[2]) for place in places])
 
     def evict(self, leaderboard_id: str, window_id: str) -> None:
-        """Forget a range; a build of it that is under way is lost.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Forget a range; a build of it that is under way is lost."""
         gone = keys.ranges(leaderboard_id), *_own(leaderboard_id, window_id)
         self._cache.call(self._evict, gone, (window_id,))
         self.release(leaderboard_id, window_id)
 
     def release(self, leaderboard_id: str, window_id: str) -> None:
-        """Count a range no longer: it is gone, or is a registered period.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Count a range no longer: it is gone, or is a registered period."""
         self._cache.call(self._release, (READ, BYTES), (_member(leaderboard_id, window_id),))
 
     def touch(self, leaderboard_id: str, window_id: str, now_ms: int) -> None:
-        """Note that a range is read, if it is counted.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Note that a range is read, if it is counted."""
         self._cache.call(self._touch, (READ,), (_member(leaderboard_id, window_id), now_ms))
 
     def settle(self, leaderboard_id: str, window: Window, now_ms: int) -> None:
-        """Count what a range takes that was built.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Count what a range takes that was built."""
         taken, _ = self._sizes(leaderboard_id, window)
         self._cache.call(self._settle, (READ, BYTES), (_member(leaderboard_id, window.id), now_ms, taken))
 

@@ -53,7 +53,10 @@ class Players(Struct, frozen=True):
 
 
 class WindowSearches:
-    """Searches in the windows of `WindowCache`."""
+    """Searches in the windows of `WindowCache`.
+
+    Methods raise CacheUnavailable if Redis fails.
+    """
 
     def __init__(self, cache: WindowCache) -> None:
         self._cache = cache
@@ -62,11 +65,7 @@ class WindowSearches:
         )
 
     def select(self, leaderboard: Leaderboard, window: Window, selection: Selection, now_ms: int) -> Slice:
-        """A page of the entries that a selection takes; its tier is one of the leaderboard's.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """A page of the entries that a selection takes; its tier is one of the leaderboard's."""
         args = (selection.limit, selection.offset, *_key(leaderboard, selection), *_bounds(leaderboard, selection))
         tiers = [part for tier in _up_to(leaderboard, selection.tier) for part in _rule(leaderboard, tier)]
         read: tuple[str, ...] = self._cache.read_keys(leaderboard, window)
@@ -79,22 +78,14 @@ class WindowSearches:
         return Slice(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[9]) if label else ())
 
     def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], now_ms: int) -> Players:
-        """The entries of some players, best first, without those who have no points.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """The entries of some players, best first, without those who have no points."""
         answer = self._cache.read(self._players, self._cache.read_keys(leaderboard, window), user_ids)
         return _to_players(leaderboard, window, answer, now_ms)
 
     def player_windows(
         self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str, now_ms: int
     ) -> list[Players]:
-        """A player's entry in each of the windows; none where the player has no points.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """A player's entry in each of the windows; none where the player has no points."""
         read = [keys.complete(leaderboard.id)]
         for window in windows:
             read += self._cache.read_keys(leaderboard, window)[1:]

@@ -67,7 +67,10 @@ def _script(name: str) -> bytes:
 
 
 class WindowCache:
-    """All windows of all leaderboards in one Redis."""
+    """All windows of all leaderboards in one Redis.
+
+    Methods raise CacheUnavailable if Redis fails.
+    """
 
     def __init__(
         self, redis: "Redis", breaker: CircuitBreaker | None = None, now_ms: Callable[[], int] | None = None
@@ -142,28 +145,19 @@ class WindowCache:
         Raises:
             CacheRefused: if Redis answers with an error. Nothing of the leaderboard is marked as complete from then on,
                 if the error says that it is withdrawn.
-            CacheUnavailable: if Redis fails.
         """
         args = (out.audit_sequence, msgspec.msgpack.encode(sorted(out.user_ids)))
         with self._withdrawing(leaderboard_id):
             self.call(self._disqualified, (keys.disqualified(leaderboard_id),), args)
 
     def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Page:
-        """Entries `offset` to `offset + limit` of a window.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Entries `offset` to `offset + limit` of a window."""
         args = (offset, offset + limit - 1)
         answer = self.read(self._page, self.read_keys(leaderboard, window), args)
         return to_page(leaderboard, window, now_ms, answer, offset)
 
     def labels(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Labels:
-        """Members `offset` to `offset + limit` of a window's label set.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Members `offset` to `offset + limit` of a window's label set."""
         marker, hash_key, _ = self.read_keys(leaderboard, window)
         read = (marker, hash_key, keys.labels(leaderboard.id, window.id))
         answer = self.read(self._page, read, (offset, offset + limit - 1))
@@ -171,11 +165,7 @@ class WindowCache:
         return Labels(page.complete, page.total, answer[4][::2])
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, now_ms: int) -> PlayerPage:
-        """Where a player stands, with up to `context` entries above and below.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Where a player stands, with up to `context` entries above and below."""
         by_rank = [tier for tier in leaderboard.tiers if tier.rule in (TierRule.TOP_N, TierRule.TOP_PERCENT)]
         rules = [part for tier in by_rank for part in (tier.rule, tier.value)]
         answer = self.read(self._player, self.read_keys(leaderboard, window), (user_id, context, *rules))
@@ -185,11 +175,7 @@ class WindowCache:
         return PlayerPage(page, answer[5], cutoffs, answer[8])
 
     def snapshot(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> tuple[bool, Snapshot]:
-        """The top of a window and samples of the rest; and whether the cache holds it completely.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """The top of a window and samples of the rest; and whether the cache holds it completely."""
         answer = self.read(self._snapshot, self.read_keys(leaderboard, window), (TOP_ENTRIES, SAMPLES))
         page = to_page(leaderboard, window, now_ms, answer, 0)
         positions, lines = answer[5][::3], to_lines(leaderboard, answer[5][1::3], answer[5][2::3])
@@ -197,22 +183,14 @@ class WindowCache:
         return page.complete, Snapshot(page.revision, page.total, now_ms, page.lines, samples)
 
     def revision(self, leaderboard: Leaderboard, window: Window) -> int:
-        """The window's revision as it is now; 0 if it has no players or is not there. One cheap command.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """The window's revision as it is now; 0 if it has no players or is not there. One cheap command."""
         self._check_writable()
         with self._reaching():
             found: Any = self._redis.hget(keys.parts(leaderboard.id, window.id), "\0revision")
         return int(found or 0)
 
     def ranges(self, leaderboard_id: str, now_ms: int) -> set[str]:
-        """Ids of the windows that were built on demand and are fed.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Ids of the windows that were built on demand and are fed."""
         with self._reaching():
             found: Any = self._redis.hgetall(keys.ranges(leaderboard_id))
         expiries = {name.decode(): value.rpartition(b" ")[2] for name, value in found.items()}
@@ -220,11 +198,7 @@ class WindowCache:
         return {name for name, expires_ms in known.items() if not 0 < expires_ms <= now_ms}
 
     def withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
-        """Forget a window that holds what it should not; it is not complete until it is built again.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Forget a window that holds what it should not; it is not complete until it is built again."""
         forgotten = keys.of_window(leaderboard, window)
         if is_kept(window, leaderboard.lateness_ms, now_ms):  # a rebuild that is under way may have filled it already
             forgotten += [keys.complete(leaderboard.id), keys.rebuild(leaderboard.id)]
@@ -238,28 +212,17 @@ class WindowCache:
 
         What is kept for everybody stays and goes on being fed; what was built on demand is forgotten, and so are builds
         under way. It takes deletes alone, which Redis allows while it is full.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
         """
         self._forget(leaderboard_id, [])
 
     def forget(self, leaderboard: Leaderboard, now_ms: int) -> None:
-        """Forget all that is known of a leaderboard, whatever it is: what is built then doesn't go by any of it.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Forget all that is known of a leaderboard, whatever it is: what is built then doesn't go by any of it."""
         windows = cached_windows(LATENESS_MAX_MS, now_ms)
         window_keys = [name(leaderboard.id, window.id) for window in windows for name in _WINDOW_KEYS]
         self._forget(leaderboard.id, [keys.disqualified(leaderboard.id), *window_keys])
 
     def is_complete(self, leaderboard: Leaderboard) -> bool:
-        """Whether daily, weekly and all-time windows hold all of the truth.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Whether daily, weekly and all-time windows hold all of the truth."""
         with self._reaching():
             marker: Any = self._redis.get(keys.complete(leaderboard.id))
         return marks_complete(leaderboard, marker)
@@ -362,11 +325,7 @@ class WindowCache:
         return self.call(script, script_keys, args)
 
     def call(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a registered script.
-
-        Raises:
-            CacheUnavailable: if Redis fails.
-        """
+        """Run a registered script."""
         with self._reaching():
             return script(keys=script_keys, args=args)
 

@@ -23,7 +23,10 @@ class Missing(Struct, frozen=True):
 
 
 class Coverage:
-    """Compares what is committed of the topic with how far the topic reaches."""
+    """Compares what is committed of the topic with how far the topic reaches.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(self, progress: Progress, losses: Losses, topic: Topic, now_ms: Callable[[], int]) -> None:
         self._progress = progress
@@ -40,7 +43,6 @@ class Coverage:
 
         Raises:
             TopicUnavailable: if the broker does not answer.
-            Unavailable: if DynamoDB throttles or is out of reach.
         """
         self._read(self._now_ms())
         return self._recorded_loss()
@@ -53,7 +55,6 @@ class Coverage:
 
         Raises:
             TopicUnavailable: if the broker does not answer.
-            Unavailable: if DynamoDB throttles or is out of reach.
         """
         positions, reaches = self._read(moment_ms + CLOCK_SKEW_MS)
         if (lost := self._recorded_loss()) is not None:
@@ -75,7 +76,6 @@ class Coverage:
         Raises:
             ValueError: if the topic has no such partition, still has records before the offset, or lost more.
             TopicUnavailable: if the broker does not answer.
-            Unavailable: if DynamoDB throttles or is out of reach.
         """
         name, now_ms = topic or self._topic.name, self._now_ms()
         losses = [one for one in self._losses.of(name) if one.partition == partition]

@@ -20,7 +20,10 @@ from shared.truth.work import Due, Work, WorkList
 
 
 class ClosingSteps:
-    """Does what the work list holds; what can't be done stays there."""
+    """Does what the work list holds; what can't be done stays there.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,6 @@ class ClosingSteps:
 
         Raises:
             AlreadyDone: if another run works on the leaderboard.
-            Unavailable: if DynamoDB throttles or is out of reach.
         """
         leaderboard = self._registry.leaderboard(leaderboard_id)
         if leaderboard is None or leaderboard.archived:
@@ -64,11 +66,7 @@ class ClosingSteps:
                 yield lambda one=one: self._finalize(leaderboard, one, run)  # type: ignore[misc]
 
     def waiting_since_ms(self, leaderboard_id: str) -> int | None:
-        """Since when the longest-waiting due window could be final; None if no window is due.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """Since when the longest-waiting due window could be final; None if no window is due."""
         leaderboard = self._registry.leaderboard(leaderboard_id)
         if leaderboard is None or leaderboard.archived:
             return None

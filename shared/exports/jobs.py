@@ -46,7 +46,10 @@ class ExportMessage(Struct, frozen=True, rename="camel"):
 
 
 class Exports:
-    """Starts and shows export jobs."""
+    """Starts and shows export jobs.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(
         self,
@@ -69,7 +72,6 @@ class Exports:
         Raises:
             UnknownTier: if the window is not ranked with the tier that the request names: by its result's rules if it
                 is final, by the leaderboard's if not.
-            Unavailable: if DynamoDB throttles or is out of reach.
             QueueUnavailable: if a new job could not be queued; the next request starts another.
         """
         for _ in range(START_TRIES_MAX):
@@ -91,11 +93,7 @@ class Exports:
         raise Unavailable("other requests kept starting this export")
 
     def job(self, leaderboard_id: str, export_id: str) -> ExportJob | None:
-        """A job by its id: with a presigned URL if it is done, as failed if its process has died.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """A job by its id: with a presigned URL if it is done, as failed if its process has died."""
         job = self._jobs.job(leaderboard_id, export_id)
         return None if job is None else self._with_links(job)
 

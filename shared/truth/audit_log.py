@@ -23,7 +23,10 @@ class AuditLogConflict(Exception):
 
 
 class AuditLog:
-    """Appends entries and reads them, strongly consistent."""
+    """Appends entries and reads them, strongly consistent.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
@@ -53,20 +56,12 @@ class AuditLog:
             raise
 
     def read(self, leaderboard_id: str, after: int = 0, limit: int | None = None) -> Iterator[AuditEntry]:
-        """The entries that follow number `after`, in their order, at most `limit` of them.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """The entries that follow number `after`, in their order, at most `limit` of them."""
         first, last = keys.audit_entry_sort(after + 1), keys.audit_entry_sort(keys.AUDIT_NUMBER_MAX)
         return self._query(leaderboard_id, "sk BETWEEN :first AND :last", limit, first=first, last=last)
 
     def mark_applied(self, leaderboard_id: str, number: int) -> None:
-        """Remove an entry from those that are to be applied.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """Remove an entry from those that are to be applied."""
         key: Any = work_key(keys.open_audit_entry_sort(leaderboard_id, number))
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=key)

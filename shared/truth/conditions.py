@@ -44,7 +44,7 @@ def delete_if(
     """Delete an item if a condition holds, and leave it otherwise.
 
     Raises:
-        Unavailable: as above; it may have been deleted.
+        Unavailable: if DynamoDB throttles or is out of reach; it may have been deleted.
     """
     try:
         with passing_as_unavailable():

@@ -43,18 +43,17 @@ class Noted(Struct, frozen=True):
 
 
 class FunctionCounters:
-    """One item for the counter, one for each topic."""
+    """One item for the counter, one for each topic.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
     def record_lag(self, topic: str, lag: TopicLag) -> None:
-        """Replace what is known of a topic's lag.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """Replace what is known of a topic's lag."""
         body = msgspec.json.encode(lag).decode()
         with passing_as_unavailable():
             self._client.put_item(
@@ -62,11 +61,7 @@ class FunctionCounters:
             )
 
     def record_settings(self, topic: str, settings: TopicSettings) -> None:
-        """Replace what is known of a topic's settings.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """Replace what is known of a topic's settings."""
         body = msgspec.json.encode(settings).decode()
         with passing_as_unavailable():
             self._client.put_item(
@@ -74,11 +69,7 @@ class FunctionCounters:
             )
 
     def count_repaired(self, count: int) -> None:
-        """Count repaired entries. A request that is repeated after a timeout may count twice.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """Count repaired entries. A request that is repeated after a timeout may count twice."""
         with passing_as_unavailable():
             self._client.update_item(
                 TableName=self._table,
@@ -88,11 +79,7 @@ class FunctionCounters:
             )
 
     def noted(self, topic: str) -> Noted:
-        """What was left, of this topic.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """What was left, of this topic."""
         found = {item["sk"]["S"]: item for item in items(self._client, self._table, keys.TELEMETRY)}
         repaired, lag = found.get(keys.TELEMETRY_REPAIRED), found.get(keys.telemetry_lag_sort(topic))
         settings = found.get(keys.telemetry_settings_sort(topic))

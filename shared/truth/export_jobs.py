@@ -121,26 +121,21 @@ class JobTaken(Exception):
 
 
 class ExportJobs:
-    """Reads and conditional writes of jobs."""
+    """Reads and conditional writes of jobs.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
     def job(self, leaderboard_id: str, export_id: str) -> ExportJob | None:
-        """A job by its id.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """A job by its id."""
         return self._get(leaderboard_id, keys.export_sort(export_id))
 
     def latest(self, leaderboard_id: str, request: ExportRequest) -> ExportJob | None:
-        """The job that was last started for a request.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """The job that was last started for a request."""
         place = self._get(leaderboard_id, keys.export_request_sort(request.window_id, request.digest))
         return None if place is None else self.job(leaderboard_id, place.id)
 
@@ -151,7 +146,6 @@ class ExportJobs:
 
         Raises:
             JobTaken: if another one became that, or somebody went on with the one before, since `instead_of` was read.
-            Unavailable: as above.
         """
         request = keys.export_request_sort(job.request.window_id, job.request.digest)
         place: dict[str, Any] = self._item(job, request) | {"current": {"S": job.id}}
@@ -177,7 +171,6 @@ class ExportJobs:
 
         Raises:
             JobTaken: if it is not.
-            Unavailable: as above.
         """
         try:
             with passing_as_unavailable():

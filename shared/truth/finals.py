@@ -68,7 +68,10 @@ class AlreadyDone(Exception):
 
 
 class FinalResults:
-    """Reads and conditional writes; what is sealed or final stays so."""
+    """Reads and conditional writes; what is sealed or final stays so.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
@@ -93,7 +96,6 @@ class FinalResults:
 
         Raises:
             AlreadyDone: if it is recorded already, or other days are sealing now.
-            Unavailable: if DynamoDB throttles or is out of reach.
         """
         change = "SET seals_at = :at"
         self._transact([self._update(leaderboard, change, _SEALING, through=through, at=at_ms)])
@@ -109,7 +111,6 @@ class FinalResults:
 
         Raises:
             AlreadyDone: if the day was sealed since.
-            Unavailable: if DynamoDB throttles or is out of reach.
         """
         assert leaderboard.rejects(through)  # noqa: S101
         change, values = "SET sealed_through = :through", {"through": int(through)}
@@ -120,11 +121,7 @@ class FinalResults:
         self._transact([seal, *marks])
 
     def mark_published(self, leaderboard_id: str, window_id: str, version: int) -> None:
-        """Take a result's notification out of the outbox.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """Take a result's notification out of the outbox."""
         key: Any = work_key(keys.notice_sort(leaderboard_id, window_id, version))
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=key)
@@ -134,51 +131,31 @@ class FinalResults:
         return list(items(self._client, self._table, partition, "begins_with(sk, :sk)", sk=prefix))
 
     def final(self, leaderboard_id: str, window_id: str) -> FinalResult | None:
-        """The latest version of a window's result; None while it has none.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """The latest version of a window's result; None while it has none."""
         item = self._get(leaderboard_id, keys.final_sort(window_id))
         if item is not None and "versions" in item:
             item = self._get(leaderboard_id, keys.version_sort(window_id, int(item["versions"]["N"])))
         return None if item is None else _decode(item)
 
     def version(self, leaderboard_id: str, window_id: str, version: int) -> FinalResult | None:
-        """One version of a window's result; None if there is none.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """One version of a window's result; None if there is none."""
         sort = keys.final_sort(window_id) if version == 1 else keys.version_sort(window_id, version)
         item = self._get(leaderboard_id, sort)
         return None if item is None else _decode(item)
 
     def versions(self, leaderboard_id: str, window_id: str) -> list[FinalResult]:
-        """Every version of a window's result, the first one first.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """Every version of a window's result, the first one first."""
         first = self._get(leaderboard_id, keys.final_sort(window_id))
         later = self._query(leaderboard_id, keys.version_sort(window_id, None))
         return [] if first is None else [_decode(first), *map(_decode, later)]
 
     def windows(self, leaderboard_id: str) -> list[Window]:
-        """Windows that have a result.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """Windows that have a result."""
         prefix = keys.final_sort("")
         return [parse_id(item["sk"]["S"].removeprefix(prefix)) for item in self._query(leaderboard_id, prefix)]
 
     def mark_due(self, leaderboard_id: str, windows: Iterable[Window]) -> None:
-        """Mark windows as due, or due again, for when their days are sealed; harmless twice.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """Mark windows as due, or due again, for when their days are sealed; harmless twice."""
         for window in windows:
             item: Any = due_item(leaderboard_id, window.id)
             with passing_as_unavailable():
@@ -215,7 +192,6 @@ class FinalResults:
 
         Raises:
             AlreadyDone: if another audit entry has followed.
-            Unavailable: if DynamoDB throttles or is out of reach.
         """
         self._transact(self._clear_due(leaderboard_id, window_id, audit_sequence))
 

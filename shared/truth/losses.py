@@ -35,7 +35,10 @@ class Loss(Struct, frozen=True):
 
 
 class Losses:
-    """One item for each loss, by its first offset, and one for each topic; in the registry table."""
+    """One item for each loss, by its first offset, and one for each topic; in the registry table.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
@@ -50,11 +53,7 @@ class Losses:
         update_if(self._client, self._table, _key(topic, loss), _EXTEND, _FURTHER, values={":until": loss.until})
 
     def of(self, topic: str) -> list[Loss]:
-        """What a topic has lost, by partition and offset.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """What a topic has lost, by partition and offset."""
         return [_to_loss(item) for item in items(self._client, self._table, keys.losses_partition(topic))]
 
     def remove(self, topic: str, loss: Loss) -> None:
@@ -71,29 +70,18 @@ class Losses:
         Args:
             topic: its name.
             ends: partition → the offset that its next record will have.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
         """
         body = msgspec.json.encode(ends).decode()
         with passing_as_unavailable():
             self._client.put_item(TableName=self._table, Item={**_topic_key(topic), "ends": {"S": body}})
 
     def ends(self) -> dict[str, dict[int, int]]:
-        """Topic → its ends when it was read last; without those that were forgotten.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """Topic → its ends when it was read last; without those that were forgotten."""
         found = items(self._client, self._table, keys.TOPICS)
         return {item["sk"]["S"]: msgspec.json.decode(item["ends"]["S"], type=dict[int, int]) for item in found}
 
     def forget(self, topic: str) -> None:
-        """Forget a former topic, of which nothing is missing.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """Forget a former topic, of which nothing is missing."""
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=_topic_key(topic))
 

@@ -65,7 +65,10 @@ class Gap(Struct, frozen=True):
 
 
 class Progress:
-    """Positions in the registry table; they only ever move forward."""
+    """Positions in the registry table; they only ever move forward.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
@@ -94,11 +97,7 @@ class Progress:
             recorded = self._record(position, now_ms, left, recorded)
 
     def pass_over(self, position: Position, now_ms: int) -> None:
-        """Record a position though nobody was handed what lies before it, unless a later one is recorded already.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """Record a position though nobody was handed what lies before it, unless a later one is recorded already."""
         values = {":next": position.next_offset, ":appended": position.appended_at_ms, ":recorded": now_ms}
         update_if(self._client, self._table, _place(position), _RECORD, _NOT_SO_FAR, values=values)
 
@@ -125,20 +124,12 @@ class Progress:
         update_if(self._client, self._table, _gap_place(topic, gap), change, _FURTHER, values=values)
 
     def positions(self, topic: str) -> list[Position]:
-        """The recorded positions of a topic, by partition.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """The recorded positions of a topic, by partition."""
         found = items(self._client, self._table, keys.progress_partition(topic))
         return [_to_position(topic, item) for item in found]
 
     def gaps(self, topic: str) -> list[Gap]:
-        """The gaps of a topic, by partition and offset. Whoever reads positions first knows the gaps before them.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """The gaps of a topic, by partition and offset. Whoever reads positions first knows the gaps before them."""
         found = items(self._client, self._table, keys.gaps_partition(topic))
         return [_to_gap(item) for item in found]
 
@@ -146,7 +137,7 @@ class Progress:
         """Remove a gap that is resolved, unless it has been extended meanwhile.
 
         Raises:
-            Unavailable: as above; it may have been struck.
+            Unavailable: if DynamoDB throttles or is out of reach; it may have been removed.
         """
         delete_if(self._client, self._table, _gap_place(topic, gap), _UP_TO, values={":until": gap.until})
 

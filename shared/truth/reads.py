@@ -46,7 +46,10 @@ def event_key(event: ScoreEvent) -> EventKey:
 
 
 class Reads:
-    """Reads standings and ledger."""
+    """Reads standings and ledger.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(
         self,
@@ -75,11 +78,7 @@ class Reads:
         return found
 
     def held(self, events: Iterable[ScoreEvent]) -> dict[EventKey, ScoreEvent]:
-        """What the ledger holds under the ids of events, whatever its content.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """What the ledger holds under the ids of events, whatever its content."""
         found: dict[EventKey, ScoreEvent] = {}
         asked = {(keys.ledger_partition(one.leaderboard_id, one.user_id), one.event_id): None for one in events}
         places = iter(asked)
@@ -93,9 +92,6 @@ class Reads:
         """Those of some days, in their order, that may have standings: any other has none, and need not be read.
 
         All time is always among them. One request, however many shards the leaderboard has.
-
-        Raises:
-            Unavailable: as above.
         """
         days = [day for day in days if day != ALL_TIME_DAY]
         if not days:
@@ -113,11 +109,7 @@ class Reads:
         return [day for day in days if day == ALL_TIME_DAY or format_day(day) in found]
 
     def shard_standings(self, leaderboard: Leaderboard, day: Day, shard: int) -> Iterator[tuple[str, Standing]]:
-        """Every standing of one write shard of a day, by user id.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """Every standing of one write shard of a day, by user id."""
         for page in self._day_pages(leaderboard, day, shard):
             for _, user_id, standing in page:
                 yield user_id, standing
@@ -129,9 +121,6 @@ class Reads:
 
         They come as they are read, a few pages of each shard ahead of who takes them, so that however many there are no
         more than those stand in memory. Closing the generator ends the reading.
-
-        Raises:
-            Unavailable: as above.
         """
         parts = ((day, shard) for day in days for shard in range(leaderboard.shards))
         with closing(self._merge([self._day_pages(leaderboard, *part) for part in parts])) as pages:
@@ -146,9 +135,6 @@ class Reads:
         A write shard holds a player's standings of every day, by user id: so its days are merged as they are
         read, and however many there are no more than some pages of each stand in memory. Closing the generator ends
         the reading.
-
-        Raises:
-            Unavailable: as above.
         """
         at_once = max(1, min(leaderboard.shards, SHARDS_AT_ONCE, AHEAD_STANDINGS // (len(days) * PAGE_MIN)))
         page_size = max(PAGE_MIN, min(PAGE_STANDINGS, AHEAD_STANDINGS // (len(days) * at_once)))
@@ -176,11 +162,7 @@ class Reads:
             yield group
 
     def first_day(self, leaderboard: Leaderboard, days: Iterable[Day]) -> Day | None:
-        """The first of some days, in their order, that has events; None if none of them has any.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """The first of some days, in their order, that has events; None if none of them has any."""
         for day in days:
             shards = [self._any(leaderboard, day, shard) for shard in range(leaderboard.shards)]
             with closing(self._merge(shards)) as found:
@@ -210,9 +192,6 @@ class Reads:
             user_id: which player.
             after: an event id; None for the first event.
             limit: how many events to read at most; None for all.
-
-        Raises:
-            Unavailable: as above.
         """
         partition = keys.ledger_partition(leaderboard_id, user_id)
         pages = self._pages(self._tables.ledger, partition, after, page_size=limit)

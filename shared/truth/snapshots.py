@@ -34,7 +34,10 @@ _confirmations = msgspec.msgpack.Decoder(Confirmation)
 
 
 class Snapshots:
-    """The latest snapshot of each window."""
+    """The latest snapshot of each window.
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
@@ -48,9 +51,6 @@ class Snapshots:
             window_id: which one.
             snapshot: what is known of it.
             expires_ms: when it may go; 0 for never.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
         """
         body = zlib.compress(msgspec.msgpack.encode(snapshot))
         if len(body) > ITEM_BYTES_MAX:
@@ -65,9 +65,6 @@ class Snapshots:
         """Say of all windows at once that nothing has changed since their snapshots.
 
         It is an item of its own: whoever updates an item pays for all of it, and a snapshot is up to 380 KB.
-
-        Raises:
-            Unavailable: as above.
         """
         body = msgspec.msgpack.encode(confirmation)
         item: dict[str, Any] = self._place(leaderboard_id, keys.CONFIRMED_SNAPSHOTS) | {"confirmation": {"B": body}}
@@ -75,11 +72,7 @@ class Snapshots:
             self._client.put_item(TableName=self._table, Item=item)
 
     def read(self, leaderboard_id: str, window_id: str) -> Snapshot | None:
-        """The latest snapshot of a window, as of when it was last known to be true; None if none was ever taken.
-
-        Raises:
-            Unavailable: as above.
-        """
+        """The latest snapshot of a window, as of when it was last known to be true; None if none was ever taken."""
         item = self._get(self._key(leaderboard_id, window_id))
         if item is None:
             return None

@@ -42,26 +42,21 @@ class Work(Struct, frozen=True):
 
 
 class WorkList:
-    """Reads (strongly consistent)."""
+    """Reads (strongly consistent).
+
+    Methods raise Unavailable if DynamoDB throttles or is out of reach.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
     def all(self) -> dict[str, Work]:
-        """Leaderboard id → what there is to be done for it; those with nothing to do are not in it.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """Leaderboard id → what there is to be done for it; those with nothing to do are not in it."""
         return _by_leaderboard(items(self._client, self._table, keys.WORK))
 
     def of(self, leaderboard_id: str) -> Work:
-        """What there is to be done for one leaderboard.
-
-        Raises:
-            Unavailable: if DynamoDB throttles or is out of reach.
-        """
+        """What there is to be done for one leaderboard."""
         prefix = keys.work_sort(leaderboard_id)
         found = items(self._client, self._table, keys.WORK, "begins_with(sk, :sk)", sk=prefix)
         return _by_leaderboard(found).get(leaderboard_id, Work())
