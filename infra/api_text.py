@@ -288,7 +288,7 @@ WHEN: Final[dict[str, str]] = {
     "never-disqualified": "There is nobody to reinstate",
     "locked-rule": "Aggregation, order, shards and filters can't change once there are events",
     "too-many-periods": "The leaderboard has 500 periods: delete those that are over",
-    "audit-log-full": "The leaderboard's audit trail is full: 20,000 acts, 15,000 for rebuilds, redrives and periods",
+    "audit-log-full": "The leaderboard's audit log is full: 20,000 entries, 15,000 for rebuilds, redrives and periods",
     "too-large": "The body is over 64 KiB",
     "invalid-request": "A parameter or field is missing, unknown, out of range, or doesn't go with another",
     "too-many-ranges": "200 custom ranges of the leaderboard are in use, or 20 that can still change, registered "

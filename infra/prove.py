@@ -135,8 +135,8 @@ def disqualified(dynamodb: Any, table: str, leaderboard_id: str, audit_sequence:
         KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
         ExpressionAttributeValues={
             ":pk": {"S": f"leaderboard#{leaderboard_id}"},
-            ":first": {"S": f"act#{1:08d}"},
-            ":last": {"S": f"act#{audit_sequence:08d}"},
+            ":first": {"S": f"audit#{1:08d}"},
+            ":last": {"S": f"audit#{audit_sequence:08d}"},
         },
         ConsistentRead=True,
     )

@@ -21,7 +21,7 @@ class Metric(StrEnum):
     """Ingest: records whose event counted before."""
     REJECTED = "Rejected"
     """Ingest: records sent to the dead-letter queue; also by reason."""
-    FAILED = "Failed"
+    RETRY = "Retry"
     """Ingest: records that come again."""
     CACHE_REFUSED = "CacheRefused"
     """Ingest, repair: writes that Redis refused."""

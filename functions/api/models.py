@@ -346,7 +346,7 @@ class ReasonBody(_Sent):
     """Why something is done; who does it is the subject of their token."""
 
     reason: Annotated[
-        str, Field(strict=True, min_length=1, max_length=REASON_CHARACTERS_MAX, description="Kept in the audit trail")
+        str, Field(strict=True, min_length=1, max_length=REASON_CHARACTERS_MAX, description="Kept in the audit log")
     ]
 
 

@@ -140,7 +140,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     Forbidden: Kind("forbidden", "The token doesn't allow this", 403),
     TooLarge: Kind("too-large", "The request is too large", 413),
     NeverDisqualified: Kind("never-disqualified", "The player was never disqualified", 409),
-    AuditLogFull: Kind("audit-log-full", "The leaderboard's audit trail is full", 409),
+    AuditLogFull: Kind("audit-log-full", "The leaderboard's audit log is full", 409),
     UnknownLeaderboard: Kind("unknown-leaderboard", "There is no such leaderboard", 404),
     UnknownPeriod: Kind("unknown-period", "There is no such period", 404),
     UnknownPlayer: Kind("unknown-player", "The player is not in this ranking", 404),

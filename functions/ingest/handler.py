@@ -76,7 +76,7 @@ def _decode(encoded: str | None) -> bytes | None:
 
 
 def _measure(candidates: list[Candidate]) -> None:
-    """Metrics: Applied, Duplicate, Failed, Rejected (and by reason), CacheRefused, IngestDelay of the oldest one."""
+    """Metrics: Applied, Duplicate, Retry, Rejected (and by reason), CacheRefused, IngestDelay of the oldest one."""
     counts = dict.fromkeys(OutcomeKind, 0)
     rejected: dict[str, int] = {}
     failures: dict[str, int] = {}

@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
 from shared.assembly import Assembly
-from shared.messaging.queues import RedriveFilter
+from shared.messaging.dead_letters import RedriveFilter
 from shared.telemetry import Metric, logger, measure, metrics, tracer
 
 BATCH_TIME_MS: Final = 90_000

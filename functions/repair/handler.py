@@ -73,7 +73,7 @@ def _run(task: str | None, has_time: HasTime) -> None:
 def _repair(record: SQSRecord) -> None:
     request = decode_request(record.body)
     try:
-        repaired = assembly.repair.carry_out(request)
+        repaired = assembly.repair.handle(request)
     except CacheRefused as refused:
         extra = {"leaderboard": request.leaderboard_id, "withdrawn": refused.withdrawn}
         logger.error("cache refuses standings", exc_info=refused, extra=extra)

@@ -73,7 +73,7 @@ _TOKEN: Final = {
     "scheme": "bearer",
     "bearerFormat": "JWT",
     "description": "The scopes of each operation are those that the token's `scope` or `scp` has to name; "
-    "`sub` is who is noted in the audit trail. Locally none is asked for.",
+    "`sub` is who is recorded in the audit log. Locally none is asked for.",
 }
 _CONDITIONAL: Final = {
     "If-None-Match": "The ETag of an answer that the client has: 304 if nothing has changed.",

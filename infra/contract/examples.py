@@ -59,7 +59,7 @@ _STORED: Final = {
 _PERIOD: Final = {"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"}
 _HEALTHY: Final = {"status": "up", "latencyMs": 1.4}
 
-_ACT: Final = {
+_ENTRY: Final = {
     "number": 3,
     "kind": "disqualify",
     "actor": "admin@example.com",
@@ -68,15 +68,15 @@ _ACT: Final = {
     "userId": "u-42",
     "subject": None,
 }
-_REINSTATED: Final = _ACT | {"number": 4, "kind": "reinstate", "reason": "case 1234 was another player"}
-_REBUILD: Final = _ACT | {
+_REINSTATED: Final = _ENTRY | {"number": 4, "kind": "reinstate", "reason": "case 1234 was another player"}
+_REBUILD: Final = _ENTRY | {
     "number": 5,
     "kind": "rebuild",
     "reason": "to be sure, case 1235",
     "userId": None,
     "subject": "2026-W48",
 }
-_REDRIVE: Final = _ACT | {
+_REDRIVE: Final = _ENTRY | {
     "number": 6,
     "kind": "redrive",
     "reason": "the leaderboard was missing",
@@ -189,10 +189,10 @@ VIEWS: Final[dict[str, Any]] = {
         "error": None,
         "createdAt": "2026-11-25T12:00:00.000Z",
     },
-    "AuditEntryView": _ACT,
+    "AuditEntryView": _ENTRY,
     "AuditEntryView of reinstate": _REINSTATED,
     "AuditEntryView of rebuild": _REBUILD,
-    "AuditLogView": {"leaderboardId": "autumn-cup", "entries": [_ACT, _REINSTATED, _REBUILD], "nextAfter": None},
+    "AuditLogView": {"leaderboardId": "autumn-cup", "entries": [_ENTRY, _REINSTATED, _REBUILD], "nextAfter": None},
     "DisqualifiedView": {"leaderboardId": "autumn-cup", "auditSequence": 3, "userIds": ["u-42"]},
     "RebuildView": {
         "leaderboardId": "autumn-cup",
@@ -202,7 +202,7 @@ VIEWS: Final[dict[str, Any]] = {
         "standingsRead": 2310500,
     },
     "RedrivenView": {
-        "act": _REDRIVE,
+        "auditEntry": _REDRIVE,
         "sent": 12,
         "failed": 0,
         "left": 0,

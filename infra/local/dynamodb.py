@@ -25,7 +25,7 @@ class Engine(StrEnum):
 
 STATE: Final = {Engine.DYNOXIDE: "dynoxide.sqlite", Engine.LOCAL: "shared-local-instance.db"}
 """The file in which each engine keeps its tables; neither can read the other's."""
-FORMAT: Final = "2"
+FORMAT: Final = "3"
 """Of the tables. It changes when stored attributes get other names, since nothing here carries them over."""
 FORMAT_FILE: Final = "tables-format"
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import WindowKind, current_windows, day_of
 from shared.domain.rules import Leaderboard
-from shared.messaging.queues import DeadLetterQueue
+from shared.messaging.dead_letters import DeadLetterQueue
 from shared.truth.counters import FunctionCounters, Noted
 from shared.truth.progress import Position, Progress
 from shared.truth.registry import Registry

@@ -15,8 +15,9 @@ from shared.cache.windows import WindowCache
 from shared.files.links import Downloads
 from shared.lookups.leaderboards import Leaderboards
 from shared.lookups.remembered import InBackground, Lookup, at_once
+from shared.messaging.dead_letters import DeadLetterQueue
 from shared.messaging.notifications import Notifications
-from shared.messaging.queues import DeadLetterQueue, Queue
+from shared.messaging.queues import Queue
 from shared.retries import Backoff, RunParallel, Threads
 from shared.settings import Settings
 from shared.streams import Merge, ParallelReader
@@ -24,7 +25,7 @@ from shared.truth.audit_log import AuditLog
 from shared.truth.client import skip_model
 from shared.truth.counters import FunctionCounters
 from shared.truth.export_jobs import ExportJobs
-from shared.truth.finals import FinalResults
+from shared.truth.final_results import FinalResults
 from shared.truth.guard import SILENT, Guard
 from shared.truth.losses import Losses
 from shared.truth.progress import Progress
@@ -188,7 +189,7 @@ class Parts:
         return FunctionCounters(self.dynamodb, self.tables.registry)
 
     @cached_property
-    def finals(self) -> FinalResults:
+    def final_results(self) -> FinalResults:
         """Sealed days and final results."""
         return FinalResults(self.dynamodb, self.tables.registry)
 

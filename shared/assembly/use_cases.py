@@ -60,7 +60,7 @@ class Assembly(Parts):
     @cached_property
     def result_versions(self) -> ResultVersions:
         """Versions of results."""
-        return ResultVersions(self.finals, self.downloads)
+        return ResultVersions(self.final_results, self.downloads)
 
     @cached_property
     def rebuild_requests(self) -> RebuildRequests:
@@ -163,7 +163,7 @@ class Assembly(Parts):
     @cached_property
     def results(self) -> Results:
         """Which windows are final."""
-        return Results(self.finals, self.registry, self.now_ms, self.lookup)
+        return Results(self.final_results, self.registry, self.now_ms, self.lookup)
 
     @cached_property
     def snapshots(self) -> WindowSnapshots:
@@ -225,7 +225,7 @@ class Assembly(Parts):
             reads=self.reads,
             cache=self.cache,
             builder=self.window_builder,
-            finals=self.finals,
+            final_results=self.final_results,
             registry=self.registry,
             disqualified_players=self.disqualified_players,
             s3=self.s3,
@@ -234,7 +234,7 @@ class Assembly(Parts):
         )
         work = ClosingSteps(
             registry=self.registry,
-            finals=self.finals,
+            final_results=self.final_results,
             work=self.work_list,
             audit_log=self.audit_log,
             disqualifications=self.disqualifications,
@@ -244,7 +244,9 @@ class Assembly(Parts):
         return Closing(
             registry=self.registry,
             coverage=self.coverage,
-            days=DaySealing(registry=self.registry, finals=self.finals, reads=self.reads, now_ms=self.now_ms),
+            days=DaySealing(
+                registry=self.registry, final_results=self.final_results, reads=self.reads, now_ms=self.now_ms
+            ),
             work=work,
             work_list=self.work_list,
             rounds=self.rounds,

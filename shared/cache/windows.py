@@ -138,7 +138,7 @@ class WindowCache:
         return self._apply_all(leaderboard, [payload], build)
 
     def show_disqualified(self, leaderboard_id: str, out: Disqualified) -> None:
-        """Say who is to stand in no window, unless a later act is known here.
+        """Say who is to stand in no window, unless a later audit entry is known here.
 
         A window follows when any standing of such a player is applied to it, be it one it has seen.
 

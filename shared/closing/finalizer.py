@@ -38,7 +38,7 @@ from shared.files.upload import Stored, abort_left_over, store
 from shared.rebuild.builder import WindowBuilder
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.truth.failures import passing_as_unavailable
-from shared.truth.finals import AlreadyDone, FinalResult, FinalResults
+from shared.truth.final_results import AlreadyDone, FinalResult, FinalResults
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 from shared.version import code_version
@@ -68,7 +68,7 @@ class Finalizer:
         reads: Reads,
         cache: WindowCache,
         builder: WindowBuilder,
-        finals: FinalResults,
+        final_results: FinalResults,
         registry: Registry,
         disqualified_players: DisqualifiedPlayers,
         s3: "S3Client",
@@ -78,7 +78,7 @@ class Finalizer:
         self._reads = reads
         self._cache = cache
         self._builder = builder
-        self._finals = finals
+        self._final_results = final_results
         self._registry = registry
         self._disqualified_players = disqualified_players
         self._s3 = s3
@@ -107,7 +107,7 @@ class Finalizer:
         """
         if not leaderboard.is_sealed(window):
             raise ValueError(f"{window.id} of {leaderboard.id} can still change")
-        before = self._finals.final(leaderboard.id, window.id)
+        before = self._final_results.final(leaderboard.id, window.id)
         if before is not None and not revise:
             return None
         rules = leaderboard if before is None else self._rules(leaderboard, before)
@@ -116,7 +116,7 @@ class Finalizer:
         if final is None:
             return None
         try:
-            self._finals.write(final)  # step 5
+            self._final_results.write(final)  # step 5
         except AlreadyDone:
             return None
         return final
@@ -134,7 +134,7 @@ class Finalizer:
             return self._store(rules, window, 1, ranking)
         ranking_before = WindowRanking(folded, self._disqualified_players.as_of(rules.id, before.audit_sequence))
         if all(was == now for was, now in ranking.changes_since(ranking_before)):
-            self._finals.clear_due(rules.id, window.id, out.audit_sequence)
+            self._final_results.clear_due(rules.id, window.id, out.audit_sequence)
             return None
         final = self._store(rules, window, before.version + 1, ranking)
         return self._add_changes(final, lambda: ranking.changes_since(ranking_before))

@@ -5,7 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from shared.closing.coverage import Missing
-from shared.truth.finals import FinalResult
+from shared.truth.final_results import FinalResult
 
 
 class Cause(StrEnum):

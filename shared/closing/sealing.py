@@ -11,7 +11,7 @@ from shared.closing.runs import Blocked, Cause, ClosingRun
 from shared.domain.calendar import DAY_MS, Day, format_day, windows_ending
 from shared.domain.rules import Leaderboard
 from shared.lookups.leaderboards import KEEP_MS
-from shared.truth.finals import DUE_MAX, FinalResults
+from shared.truth.final_results import DUE_MAX, FinalResults
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
@@ -32,9 +32,11 @@ DAYS_AT_ONCE: Final = 80
 class DaySealing:
     """Moves days from open to sealing and from sealing to sealed; the next run tries again what is blocked."""
 
-    def __init__(self, *, registry: Registry, finals: FinalResults, reads: Reads, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, *, registry: Registry, final_results: FinalResults, reads: Reads, now_ms: Callable[[], int]
+    ) -> None:
         self._registry = registry
-        self._finals = finals
+        self._final_results = final_results
         self._reads = reads
         self._now_ms = now_ms
 
@@ -69,7 +71,7 @@ class DaySealing:
 
     def _start_sealing(self, leaderboard: Leaderboard, through: Day) -> Leaderboard:
         """Step 2: let the days up to `through` reject every event that is not in the ledger."""
-        self._finals.start_sealing(leaderboard, through)
+        self._final_results.start_sealing(leaderboard, through)
         return self._finish_sealing(replace(leaderboard, sealing_through=through, seals_at_ms=None))
 
     def _finish_sealing(self, leaderboard: Leaderboard) -> Leaderboard:
@@ -79,7 +81,7 @@ class DaySealing:
         now_ms = self._now_ms()  # later than the start of sealing, which was read or written
         if leaderboard.seals_at_ms is None:
             seals_at_ms = now_ms + LAST_CALLS_MS
-            self._finals.seal_at(leaderboard, through, seals_at_ms)
+            self._final_results.seal_at(leaderboard, through, seals_at_ms)
             return replace(leaderboard, seals_at_ms=seals_at_ms)
         if now_ms < leaderboard.seals_at_ms:
             return leaderboard
@@ -87,14 +89,14 @@ class DaySealing:
         before = leaderboard.sealed_through
         if before is None:
             before = Day(first_possible_day(self._registry, leaderboard) - 1)
-        owed_from = self._owed_from(leaderboard, before, through)
+        results_from = self._results_from(leaderboard, before, through)
         for start in range(before + 1, through + 1, DAYS_AT_ONCE):
             last = Day(min(start + DAYS_AT_ONCE - 1, through))
-            days = range(max(start, owed_from or start), last + 1)
+            days = range(max(start, results_from or start), last + 1)
             windows = [window for day in days for window in windows_ending(Day(day))]
             assert len(windows) <= DUE_MAX  # noqa: S101 - a week for every seven days
-            self._finals.seal(leaderboard, last, windows, owed_from)
-            leaderboard = replace(leaderboard, sealed_through=last, owed_from=owed_from)
+            self._final_results.seal(leaderboard, last, windows, results_from)
+            leaderboard = replace(leaderboard, sealed_through=last, results_from=results_from)
         return leaderboard
 
     def _mark_periods_due(self, leaderboard: Leaderboard, through: Day) -> None:
@@ -105,15 +107,15 @@ class DaySealing:
         sealed = leaderboard.sealed_through
         periods = self._registry.periods(leaderboard.id)
         over = [one.window for one in periods if one.last <= through and (sealed is None or one.last > sealed)]
-        self._finals.mark_due(leaderboard.id, dict.fromkeys(over))
+        self._final_results.mark_due(leaderboard.id, dict.fromkeys(over))
 
-    def _owed_from(self, leaderboard: Leaderboard, before: Day, through: Day) -> Day | None:
+    def _results_from(self, leaderboard: Leaderboard, before: Day, through: Day) -> Day | None:
         """The first day that results are owed for; None for all that are sealed from now on.
 
         No event can be added to these days any more, so their first day with events is searched once, until there is
         one. Later days get results even without events.
         """
-        known, sealed = leaderboard.owed_from, leaderboard.sealed_through
+        known, sealed = leaderboard.results_from, leaderboard.sealed_through
         if sealed is not None and (known is None or known <= sealed):
             return known  # its first days were sealed before this was recorded, or it has had events
         found = self._reads.first_day(leaderboard, (Day(day) for day in range(before + 1, through + 1)))

@@ -29,7 +29,7 @@ from shared.messaging.topic import TopicUnavailable
 from shared.rotation import HasTime, Rotation, Turns, always
 from shared.telemetry import logger
 from shared.truth.failures import Unavailable
-from shared.truth.finals import AlreadyDone
+from shared.truth.final_results import AlreadyDone
 from shared.truth.registry import Registry
 from shared.truth.rounds import Rounds
 from shared.truth.work import WorkList

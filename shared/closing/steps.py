@@ -14,7 +14,7 @@ from shared.messaging.notifications import Notifications, NotificationUnavailabl
 from shared.rotation import Step
 from shared.truth.audit_log import AuditLog
 from shared.truth.failures import Unavailable
-from shared.truth.finals import AlreadyDone, FinalResult, FinalResults
+from shared.truth.final_results import AlreadyDone, FinalResult, FinalResults
 from shared.truth.registry import Registry
 from shared.truth.work import Due, Work, WorkList
 
@@ -29,7 +29,7 @@ class ClosingSteps:
         self,
         *,
         registry: Registry,
-        finals: FinalResults,
+        final_results: FinalResults,
         work: WorkList,
         audit_log: AuditLog,
         disqualifications: Disqualifications,
@@ -37,7 +37,7 @@ class ClosingSteps:
         notifications: Notifications | None,
     ) -> None:
         self._registry = registry
-        self._finals = finals
+        self._final_results = final_results
         self._work = work
         self._audit_log = audit_log
         self._disqualifications = disqualifications
@@ -81,8 +81,8 @@ class ClosingSteps:
                 assert entry.user_id is not None  # noqa: S101 - no other entry is recorded as not applied
                 self._disqualifications.apply(leaderboard, entry.user_id)
                 days = self._disqualifications.days(leaderboard, entry.user_id)
-                results = self._finals.windows(leaderboard.id)
-                self._finals.mark_due(leaderboard.id, [one for one in results if not days.isdisjoint(one.days)])
+                results = self._final_results.windows(leaderboard.id)
+                self._final_results.mark_due(leaderboard.id, [one for one in results if not days.isdisjoint(one.days)])
                 self._audit_log.mark_applied(leaderboard.id, entry.number)
             except CacheUnavailable as error:
                 run.blocked.append(_not_applied(leaderboard, entry, Cause.CACHE, error))
@@ -93,10 +93,10 @@ class ClosingSteps:
         """Steps 5 and 7. After a crash between sending and marking, a notification is sent again."""
         try:
             for window_id, version in pending:
-                final = self._finals.version(leaderboard_id, window_id, version)
+                final = self._final_results.version(leaderboard_id, window_id, version)
                 if self._notifications is not None and final is not None:
                     self._notifications.send(_notification(final))
-                self._finals.mark_published(leaderboard_id, window_id, version)
+                self._final_results.mark_published(leaderboard_id, window_id, version)
         except NotificationUnavailable as error:
             run.blocked.append(Blocked(leaderboard_id, "notifications", Cause.NOTIFICATION, str(error)))
 
@@ -124,7 +124,7 @@ class ClosingSteps:
         """Whether a range is registered, or has a result: a result is revised even if its period was deleted."""
         if any(period.window == window for period in self._registry.periods(leaderboard.id)):
             return True
-        return self._finals.final(leaderboard.id, window.id) is not None
+        return self._final_results.final(leaderboard.id, window.id) is not None
 
 
 def _notification(final: FinalResult) -> WindowFinal:

@@ -74,7 +74,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     None until it is known that they reject events."""
     sealed_through: Day | None = None
     """The last day that is sealed: the standings of none up to it ever change again."""
-    owed_from: Day | None = None
+    results_from: Day | None = None
     """The first day that results are owed for: no event is in those before it, and none can come there. Past
     `sealed_through` while no day has had any; None until the first day is sealed."""
     created_at_ms: int = 0
@@ -105,7 +105,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
 
     def owes(self, window: Window) -> bool:
         """Whether a day or week gets a result, as far as is known: none that was over before the first event does."""
-        return self.owed_from is None or not self.is_sealed(window) or window.last >= self.owed_from
+        return self.results_from is None or not self.is_sealed(window) or window.last >= self.results_from
 
     def admit(self, event: ScoreEvent, appended_at_ms: int) -> None:
         """Judge an event by when the broker appended its record, so that a backlog or a replay judges alike.

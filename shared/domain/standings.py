@@ -67,14 +67,14 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     events: int
     last_event_id: str = ""
     """For `latest` only: the event that decided, since two may have occurred in the same millisecond."""
-    gross: int = 0
+    absolute_sum: int = 0
     """For `sum` only: Σ|points|. While it is within ±(2^53−1), so is every window of these events."""
     version: int = 0
     """Counts the commits to this standing; 0 before the first."""
     labels: tuple[Label, ...] = ()
     """Where the leaderboard has filters, the player's of each that their events carry, by its name."""
     sums: DaySums | None = None
-    """Of all time, once `gross` is past 2^53−1; elsewhere, and on standings from before it was kept, None."""
+    """Of all time, once `absolute_sum` is past 2^53−1; elsewhere, and on standings from before it was kept, None."""
 
 
 class Score(msgspec.Struct, frozen=True, gc=False):
@@ -118,16 +118,16 @@ def _add_points(aggregation: Aggregation, order: Order, standing: Standing | Non
     points, at = event.points, event.occurred_at_ms
     if standing is None:
         last_event_id = event.event_id if aggregation is Aggregation.LATEST else ""
-        gross = abs(points) if aggregation is Aggregation.SUM else 0
-        return Standing(points, at, 1, last_event_id, gross)
+        absolute_sum = abs(points) if aggregation is Aggregation.SUM else 0
+        return Standing(points, at, 1, last_event_id, absolute_sum)
     events, version = standing.events + 1, standing.version
     match aggregation:
         case Aggregation.SUM:
             total = standing.points + points
             if not -POINTS_MAX <= total <= POINTS_MAX:
                 raise Rejection(Reason.SCORE_OVERFLOW, f"points {points} would bring the sum to {total}")
-            gross = standing.gross + abs(points)
-            return Standing(total, max(standing.reached_at_ms, at), events, "", gross, version)
+            absolute_sum = standing.absolute_sum + abs(points)
+            return Standing(total, max(standing.reached_at_ms, at), events, "", absolute_sum, version)
         case Aggregation.BEST:
             best = _better(order, Score(standing.points, standing.reached_at_ms), Score(points, at))
             return Standing(best.points, best.reached_at_ms, events, "", 0, version)

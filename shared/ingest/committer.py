@@ -113,7 +113,7 @@ class Committer:
         refused = [one for one in candidates if one.outcome is None and one.refusal is not None]
         if not refused:
             return {}
-        unsettled = {event_key(one.event) for one in candidates if one.kind is OutcomeKind.FAILED}
+        unsettled = {event_key(one.event) for one in candidates if one.kind is OutcomeKind.RETRY}
         try:
             held = self._reads.held(one.event for one in refused)
             for candidate in refused:
@@ -193,7 +193,7 @@ class _Lookups:
         """Read from the standings of the days, from the last one back until they are all that all time holds."""
         days: dict[Day, Standing] = {}
         past = day_of(all_time.reached_at_ms) + 1
-        while past > DAY_MIN and sum(standing.gross for standing in days.values()) < all_time.gross:
+        while past > DAY_MIN and sum(standing.absolute_sum for standing in days.values()) < all_time.absolute_sum:
             first = max(DAY_MIN, past - BATCH_GET_KEYS_MAX)
             days |= self._standings(Day(day) for day in range(first, past))
             past = first

@@ -24,7 +24,7 @@ class OutcomeKind(StrEnum):
     APPLIED = "applied"
     DUPLICATE = "duplicate"
     REJECTED = "rejected"
-    FAILED = "failed"
+    RETRY = "retry"
 
 
 class Applied(Struct, frozen=True):
@@ -50,7 +50,7 @@ class Retry(Struct, frozen=True):
     """The truth, the cache or a queue was out of reach: the trigger delivers the record again."""
 
     cause: str
-    kind: ClassVar = OutcomeKind.FAILED
+    kind: ClassVar = OutcomeKind.RETRY
 
 
 Outcome = Applied | Duplicate | Rejected | Retry

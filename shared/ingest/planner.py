@@ -74,7 +74,7 @@ def plan(
             break
         touched = {day: folded.get(day) or current.get(day) for day in (day, ALL_TIME_DAY)}
         added = _add(leaderboard, event, touched)
-        if not added or added[ALL_TIME_DAY].gross > POINTS_MAX:
+        if not added or added[ALL_TIME_DAY].absolute_sum > POINTS_MAX:
             sums, outcome = enormous.admit(candidate, planned)
             if outcome is not None:
                 settled.append((candidate, outcome))

@@ -11,7 +11,8 @@ from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate, OutcomeKind, Retry, read
 from shared.ingest.projector import Projector
 from shared.lookups.leaderboards import Leaderboards
-from shared.messaging.queues import DeadLetterQueue, QueueUnavailable, Rejected
+from shared.messaging.dead_letters import DeadLetterQueue, RejectedRecord
+from shared.messaging.queues import QueueUnavailable
 from shared.retries import RunParallel
 from shared.truth.commits import Unavailable
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
@@ -93,13 +94,13 @@ class Ingest:
 
     def _dead_letter(self, candidates: Iterable[Candidate]) -> None:
         rejected = [candidate for candidate in candidates if candidate.rejection is not None]
-        letters = [
-            Rejected(one.record, one.rejection, one.entry.event.leaderboard_id if one.entry else None)
+        dead_letters = [
+            RejectedRecord(one.record, one.rejection, one.entry.event.leaderboard_id if one.entry else None)
             for one in rejected
             if one.rejection is not None
         ]
         try:
-            self._dead_letters.send(letters)
+            self._dead_letters.send(dead_letters)
         except QueueUnavailable as unavailable:
             for candidate in rejected:
                 candidate.outcome = Retry(str(unavailable))
@@ -111,7 +112,7 @@ class Ingest:
         for candidate in candidates:
             source = candidate.record.source
             partition = (source.topic, source.partition)
-            if candidate.kind is OutcomeKind.FAILED:
+            if candidate.kind is OutcomeKind.RETRY:
                 stopped.add(partition)
             elif partition not in stopped:
                 done.setdefault(partition, []).append(candidate)

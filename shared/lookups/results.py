@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
 from shared.lookups.remembered import Lookup, Remembered, at_once
-from shared.truth.finals import FinalResult, FinalResults
+from shared.truth.final_results import FinalResult, FinalResults
 from shared.truth.registry import Registry
 
 READ_AGAIN_MS: Final = 5_000
@@ -30,9 +30,9 @@ class Results:
     """Reads results from the registry, the second time from memory."""
 
     def __init__(
-        self, finals: FinalResults, registry: Registry, now_ms: Callable[[], int], lookup: Lookup = at_once
+        self, final_results: FinalResults, registry: Registry, now_ms: Callable[[], int], lookup: Lookup = at_once
     ) -> None:
-        self._finals = finals
+        self._final_results = final_results
         self._registry = registry
         self._known: Remembered[tuple[str, str], Result | None] = Remembered(READ_AGAIN_MS, KNOWN_MAX, now_ms, lookup)
 
@@ -70,7 +70,7 @@ class Results:
     def _read(self, leaderboard: Leaderboard, window: Window) -> Result | None:
         entry = self._known.entry((leaderboard.id, window.id))
         known = None if entry is None else entry[1]
-        final = self._finals.final(leaderboard.id, window.id)
+        final = self._final_results.final(leaderboard.id, window.id)
         if final is None or (known is not None and known.final.version == final.version):
             return known
         rules = self._registry.rules(leaderboard.id, final.rules_version)

@@ -6,7 +6,7 @@ from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
 from shared.files.links import Downloads
 from shared.files.manifest import manifest_key
-from shared.truth.finals import FinalResult, FinalResults
+from shared.truth.final_results import FinalResult, FinalResults
 
 
 class ResultVersion(Struct, frozen=True):
@@ -26,18 +26,18 @@ class ResultVersions:
     Methods raise Unavailable if DynamoDB is out of reach.
     """
 
-    def __init__(self, finals: FinalResults, downloads: Downloads) -> None:
-        self._finals = finals
+    def __init__(self, final_results: FinalResults, downloads: Downloads) -> None:
+        self._final_results = final_results
         self._downloads = downloads
 
     def latest(self, leaderboard: Leaderboard, window: Window) -> ResultVersion | None:
         """The last version; None while the window is not final."""
-        final = self._finals.final(leaderboard.id, window.id)
+        final = self._final_results.final(leaderboard.id, window.id)
         return None if final is None else self._linked(final)
 
     def find(self, leaderboard: Leaderboard, window: Window) -> list[ResultVersion]:
         """All versions, oldest first; none while the window is not final."""
-        return [self._linked(final) for final in self._finals.versions(leaderboard.id, window.id)]
+        return [self._linked(final) for final in self._final_results.versions(leaderboard.id, window.id)]
 
     def _linked(self, final: FinalResult) -> ResultVersion:
         def url(key: str) -> str:

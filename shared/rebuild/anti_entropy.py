@@ -116,7 +116,7 @@ class Repair:
             forgotten += 1
         return forgotten
 
-    def carry_out(self, request: RepairRequest) -> int:
+    def handle(self, request: RepairRequest) -> int:
         """Carry out a request.
 
         Returns:

@@ -61,14 +61,14 @@ def to_ledger_entry(item: Mapping[str, Any]) -> LedgerEntry:
     return LedgerEntry(event, source)
 
 
-def standing_place(leaderboard: Leaderboard, user_id: str, day: Day) -> tuple[str, str]:
+def standing_key(leaderboard: Leaderboard, user_id: str, day: Day) -> tuple[str, str]:
     """Partition and sort key of a player's standing on a day."""
     return keys.standings_partition(leaderboard.id, day, keys.shard_of(user_id, leaderboard.shards)), user_id
 
 
 def standing_item(leaderboard: Leaderboard, user_id: str, day: Day, standing: Standing) -> Item:
     """The item of a player's standing on a day."""
-    partition, sort = standing_place(leaderboard, user_id, day)
+    partition, sort = standing_key(leaderboard, user_id, day)
     item: Item = {
         "pk": {"S": partition},
         "sk": {"S": sort},
@@ -79,8 +79,8 @@ def standing_item(leaderboard: Leaderboard, user_id: str, day: Day, standing: St
     }
     if standing.last_event_id:
         item["last_event_id"] = {"S": standing.last_event_id}
-    if standing.gross:
-        item["gross"] = {"N": str(standing.gross)}
+    if standing.absolute_sum:
+        item["absolute_sum"] = {"N": str(standing.absolute_sum)}
     if standing.labels:
         item["labels"] = {"M": {label.filter: {"M": _label(label)} for label in standing.labels}}
     if standing.sums is not None:
@@ -90,14 +90,14 @@ def standing_item(leaderboard: Leaderboard, user_id: str, day: Day, standing: St
 
 def to_standing(item: Mapping[str, Any]) -> Standing:
     """The standing of an item."""
-    last_event_id, gross, labels = item.get("last_event_id"), item.get("gross"), item.get("labels")
+    last_event_id, absolute_sum, labels = item.get("last_event_id"), item.get("absolute_sum"), item.get("labels")
     sums = item.get("sums")
     return Standing(
         int(item["points"]["N"]),
         int(item["reached_at"]["N"]),
         int(item["events"]["N"]),
         last_event_id["S"] if last_event_id else "",
-        int(gross["N"]) if gross else 0,
+        int(absolute_sum["N"]) if absolute_sum else 0,
         int(item["version"]["N"]),
         _to_labels(labels["M"]) if labels else (),
         _sums_decoder.decode(sums["S"]) if sums else None,

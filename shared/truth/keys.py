@@ -72,8 +72,8 @@ def export_request_sort(window_id: str, digest: str) -> str:
 
 
 def audit_entry_sort(number: int) -> str:
-    """An audit entry, e.g. `act#00000001`; in their order."""
-    return f"act#{number:08d}"
+    """An audit entry, e.g. `audit#00000001`; in their order."""
+    return f"audit#{number:08d}"
 
 
 def work_sort(leaderboard_id: str, rest: str = "") -> str:
@@ -82,8 +82,8 @@ def work_sort(leaderboard_id: str, rest: str = "") -> str:
 
 
 def open_audit_entry_sort(leaderboard_id: str, number: int) -> str:
-    """An audit entry that is still to be applied, e.g. `autumn-cup#open-act#00000001`."""
-    return work_sort(leaderboard_id, f"open-act#{number:08d}")
+    """An audit entry that is still to be applied, e.g. `autumn-cup#open-audit#00000001`."""
+    return work_sort(leaderboard_id, f"open-audit#{number:08d}")
 
 
 def due_sort(leaderboard_id: str, window_id: str) -> str:
@@ -91,9 +91,9 @@ def due_sort(leaderboard_id: str, window_id: str) -> str:
     return work_sort(leaderboard_id, f"due#{window_id}")
 
 
-def notice_sort(leaderboard_id: str, window_id: str, version: int) -> str:
-    """A version of a result that is still to be told, e.g. `autumn-cup#notice#2026-W48#00000002`."""
-    return work_sort(leaderboard_id, f"notice#{window_id}#{version:08d}")
+def notification_sort(leaderboard_id: str, window_id: str, version: int) -> str:
+    """A version of a result that is still to be told, e.g. `autumn-cup#notification#2026-W48#00000002`."""
+    return work_sort(leaderboard_id, f"notification#{window_id}#{version:08d}")
 
 
 def final_sort(window_id: str) -> str:

@@ -121,7 +121,7 @@ class Progress:
 
     def _note(self, topic: str, gap: Gap) -> None:
         change, values = "SET gap_until = :until", {":until": gap.until}
-        update_if(self._client, self._table, _gap_place(topic, gap), change, _FURTHER, values=values)
+        update_if(self._client, self._table, _gap_key(topic, gap), change, _FURTHER, values=values)
 
     def positions(self, topic: str) -> list[Position]:
         """The recorded positions of a topic, by partition."""
@@ -139,7 +139,7 @@ class Progress:
         Raises:
             Unavailable: if DynamoDB throttles or is out of reach; it may have been removed.
         """
-        delete_if(self._client, self._table, _gap_place(topic, gap), _UP_TO, values={":until": gap.until})
+        delete_if(self._client, self._table, _gap_key(topic, gap), _UP_TO, values={":until": gap.until})
 
 
 def _place(position: Position) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _place(position: Position) -> dict[str, Any]:
     }
 
 
-def _gap_place(topic: str, gap: Gap) -> dict[str, Any]:
+def _gap_key(topic: str, gap: Gap) -> dict[str, Any]:
     return {"pk": {"S": keys.gaps_partition(topic)}, "sk": {"S": keys.gap_sort(gap.partition, gap.first)}}
 
 

@@ -14,7 +14,7 @@ from shared.retries import Backoff
 from shared.streams import Merge
 from shared.truth import keys
 from shared.truth.failures import Unavailable, passing_as_unavailable
-from shared.truth.items import LedgerEntry, standing_place, to_ledger_entry, to_standing
+from shared.truth.items import LedgerEntry, standing_key, to_ledger_entry, to_standing
 from shared.truth.tables import Tables
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Reads:
             Unavailable: if DynamoDB throttles or is out of reach beyond the retries.
         """
         found: dict[StandingKey, Standing] = {}
-        asked = {standing_place(*one): (one[0].id, one[1], one[2]) for one in wanted}
+        asked = {standing_key(*one): (one[0].id, one[1], one[2]) for one in wanted}
         places = iter(asked)
         while chunk := list(islice(places, BATCH_GET_KEYS_MAX)):
             for item in self._batch_get(self._tables.standings, chunk):

@@ -56,7 +56,7 @@ class _Record(Model):
     sealing_through = NumberAttribute(null=True)
     seals_at = NumberAttribute(null=True)
     sealed_through = NumberAttribute(null=True)
-    owed_from = NumberAttribute(null=True)
+    results_from = NumberAttribute(null=True)
     stamp = NumberAttribute(null=True)
 
 
@@ -218,7 +218,7 @@ def _to_leaderboard(record: _Record) -> Leaderboard:
         sealing_through=sealed_through if record.sealing_through is None else _day(record.sealing_through),
         seals_at_ms=None if record.seals_at is None else int(record.seals_at),
         sealed_through=sealed_through,
-        owed_from=_day(record.owed_from),
+        results_from=_day(record.results_from),
     )
 
 

@@ -94,10 +94,10 @@ def _by_leaderboard(found: Iterable[Mapping[str, Any]]) -> dict[str, Work]:
         match kind:
             case "due":
                 one.due.append(Due(parse_id(rest), int(item["stamp"]["N"])))
-            case "notice":
+            case "notification":
                 window_id, _, version = rest.partition("#")
                 one.pending_notifications.append((window_id, int(version)))
-            case "open-act":
+            case "open-audit":
                 one.audit_entries.append(_decoder.decode(item["body"]["S"]))
             case _:
                 raise ValueError(f"{kind} is not a known kind of work")

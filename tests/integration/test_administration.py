@@ -12,7 +12,7 @@ from shared.assembly import now_ms
 from shared.cache.leases import BuildProgress
 from shared.domain.calendar import ALL_TIME_DAY, daily, day_of
 from shared.domain.rejections import Reason
-from shared.messaging.queues import RedriveFilter
+from shared.messaging.dead_letters import RedriveFilter
 from shared.rebuild.builder import rebuild_position
 from shared.rebuild.requests import RebuildLeaderboard, decode_request
 
@@ -162,7 +162,7 @@ def test_a_rebuild_is_ordered_and_noted(
     assert call("rankings", query="window=daily").json["source"] == "snapshot"
     request = decode_request(sent[0])
     assert request.leaderboard_id == leaderboard_id
-    module.assembly.repair.carry_out(request)
+    module.assembly.repair.handle(request)
     assert users(call) == ["u-42", "ann", "bob"]
     assert call("rebuild", body={"reason": "x", "window": "never"}).status == 422
 
@@ -183,7 +183,7 @@ def test_a_redrive_takes_the_leaderboards_letters_alone(
 
     assert asked == [RedriveFilter(Reason.TOO_LATE, leaderboard_id)]
     assert [answer.json[name] for name in ("sent", "failed", "left", "complete")] == [2, 0, 1, True]
-    assert answer.json["act"]["subject"] == "too_late"
+    assert answer.json["auditEntry"]["subject"] == "too_late"
     assert call("redrive", body={"reason": "x", "rejectedAs": "whatever"}).status == 422
 
 
@@ -202,7 +202,7 @@ def test_a_rebuild_tells_how_far_it_is(call: Call, module: Any, leaderboard_id: 
     assert (asked["state"], asked["daysRead"], asked["standingsRead"]) == ("running", 1, 3)
     assert asked["days"] > 40
     module.assembly.builds.give_back(build)
-    module.assembly.repair.carry_out(RebuildLeaderboard(leaderboard_id=leaderboard_id))
+    module.assembly.repair.handle(RebuildLeaderboard(leaderboard_id=leaderboard_id))
     assert call("rebuild-progress").json["state"] == "complete"
 
 

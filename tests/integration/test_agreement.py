@@ -29,7 +29,7 @@ from shared.reads.answers import RankingSource
 from shared.rebuild.builder import RebuildOutcome
 from shared.truth import keys
 from shared.truth.export_jobs import ExportFormat, ExportJob, ExportRequest, ExportState
-from shared.truth.finals import FinalResult
+from shared.truth.final_results import FinalResult
 from shared.truth.items import standing_item
 from tests.support import oracle
 from tests.support.closing import close
@@ -170,12 +170,12 @@ class Board:
     def finish(self) -> FinalResult:
         """Close the week's days and write its result."""
         parts = self.assembly
-        close(parts.finals, self.leaderboard, WEEK.last, [WEEK])
+        close(parts.final_results, self.leaderboard, WEEK.last, [WEEK])
         finalizer = Finalizer(
             reads=parts.reads,
             cache=parts.cache,
             builder=parts.window_builder,
-            finals=parts.finals,
+            final_results=parts.final_results,
             registry=parts.registry,
             disqualified_players=parts.disqualified_players,
             s3=parts.s3,

@@ -21,7 +21,7 @@ from shared.domain.events import POINTS_MAX
 from shared.domain.standings import Standing
 from shared.rebuild.requests import decode_request
 from shared.truth.commits import Unavailable
-from shared.truth.finals import FinalResult
+from shared.truth.final_results import FinalResult
 from tests.integration.conftest import EVENTS
 from tests.support.closing import close
 
@@ -189,7 +189,7 @@ def test_a_window_that_is_being_built_hides_none_of_the_others(
     assert (pending["window"]["id"], pending["periods"], pending["days"]) == (f"{first}..{last}", ["long"], 81)
     assert len(ordered) == 1
 
-    module.assembly.repair.carry_out(decode_request(ordered[0]))
+    module.assembly.repair.handle(decode_request(ordered[0]))
 
     whole = call("player-windows")
     assert (len(whole.json["windows"]), whole.json["pending"]) == (5, [])
@@ -479,12 +479,12 @@ def test_a_final_window_keeps_the_rules_that_it_was_ranked_by(
         code_version="1",
         finalised_at_ms=now_ms(),
     )
-    close(assembly.finals, assembly.registry.leaderboard(leaderboard_id), today, [daily(today)])
+    close(assembly.final_results, assembly.registry.leaderboard(leaderboard_id), today, [daily(today)])
     assembly.leaderboards.read(leaderboard_id)
     before = call("rankings", query="window=daily")
     assert (before.json["window"]["status"], before.json["source"]) == ("open", "live")
 
-    assembly.finals.write(final)
+    assembly.final_results.write(final)
     call("put-leaderboard", body=BODY | {"tiers": [{"name": "everybody", "topN": 100}]})
     assembly.results._known.clear()  # as time does
 

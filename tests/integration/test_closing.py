@@ -23,7 +23,7 @@ from shared.ingest.outcomes import OutcomeKind
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.messaging.topic import Reach, TopicUnavailable
 from shared.rebuild.builder import RebuildOutcome
-from shared.truth.finals import AlreadyDone
+from shared.truth.final_results import AlreadyDone
 from shared.truth.losses import Loss
 from shared.truth.work import Work
 from tests.support.closing import BUCKET, HOUR_MS, MONDAY, RANKING, SETTLED_MS, Scene, cause_of, close
@@ -37,7 +37,7 @@ def test_a_day_becomes_final_once_every_partition_has_passed_its_cutoff(scene: S
     assert not run.blocked
     cutoff_ms = (MONDAY + 1) * DAY_MS + HOUR_MS
     assert scene.broker.asked_ms == [SETTLED_MS, cutoff_ms + CLOCK_SKEW_MS, SETTLED_MS + LAST_CALLS_MS]
-    assert scene.finals.final(scene.id, weekly(MONDAY).id) is None, "its week still runs"
+    assert scene.final_results.final(scene.id, weekly(MONDAY).id) is None, "its week still runs"
 
 
 def test_a_day_is_not_closed_a_millisecond_early(scene: Scene) -> None:
@@ -52,16 +52,16 @@ def test_a_day_is_not_closed_a_millisecond_early(scene: Scene) -> None:
 
 def test_a_result_is_written_once(scene: Scene) -> None:
     scene.run()
-    before = scene.finals.final(scene.id, daily(MONDAY).id)
+    before = scene.final_results.final(scene.id, daily(MONDAY).id)
 
     scene.now_ms += 1_000
     assert scene.run().final_results == []
 
-    assert scene.finals.final(scene.id, daily(MONDAY).id) == before
+    assert scene.final_results.final(scene.id, daily(MONDAY).id) == before
     assert before is not None
     with pytest.raises(AlreadyDone):
-        scene.finals.write(replace(before, players=0))
-    assert scene.finals.final(scene.id, daily(MONDAY).id) == before
+        scene.final_results.write(replace(before, players=0))
+    assert scene.final_results.final(scene.id, daily(MONDAY).id) == before
 
 
 def test_uploads_that_a_killed_run_has_left_go_with_the_next(scene: Scene) -> None:
@@ -341,14 +341,14 @@ def test_a_broker_that_is_away_blocks(scene: Scene) -> None:
 def test_a_leaderboard_that_fails_as_nobody_expected_keeps_none_after_it_waiting(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start_sealing = scene.finals.start_sealing
+    start_sealing = scene.final_results.start_sealing
 
     def fail(leaderboard: Leaderboard, through: Day) -> None:
         if leaderboard.id == "broken":
             raise RuntimeError("its rules are gone")
         start_sealing(leaderboard, through)
 
-    monkeypatch.setattr(scene.finals, "start_sealing", fail)
+    monkeypatch.setattr(scene.final_results, "start_sealing", fail)
     run = scene.run([replace(scene.leaderboard, id="broken")])
 
     assert [str(one) for one in run.errors] == ["its rules are gone"]
@@ -528,7 +528,7 @@ def test_a_window_for_which_a_run_has_no_time_waits_and_counts_as_delayed(scene:
 
 
 def test_a_run_that_spent_its_time_on_days_is_followed_by_one_for_windows_first(scene: Scene) -> None:
-    close(scene.finals, scene.leaderboard, MONDAY, [daily(MONDAY)])
+    close(scene.final_results, scene.leaderboard, MONDAY, [daily(MONDAY)])
     scene.now_ms += DAY_MS
     scene.rounds.record(DAYS, "0", ended=True)
     time = iter([True])
@@ -554,7 +554,7 @@ def test_nothing_is_owed_for_days_before_the_first_event(scene: Scene) -> None:
 
     assert {one.window_id for one in run.final_results} == {daily(MONDAY).id}
     assert [one.window_id for one in scene.told] == [daily(MONDAY).id]
-    assert scene.leaderboard.owed_from == MONDAY
+    assert scene.leaderboard.results_from == MONDAY
     assert not scene.leaderboard.owes(daily(Day(MONDAY - 1)))
     assert not scene.leaderboard.owes(weekly(Day(MONDAY - 1)))
     assert scene.leaderboard.owes(daily(MONDAY))
@@ -578,23 +578,23 @@ def test_nothing_is_owed_while_there_are_no_events_until_the_first_one_comes(sce
     scene.id = empty
     scene.builder.rebuild_leaderboard(scene.leaderboard)
     assert not scene.run().final_results
-    assert (scene.leaderboard.owed_from, scene.leaderboard.sealed_through) == (MONDAY + 1, MONDAY)
+    assert (scene.leaderboard.results_from, scene.leaderboard.sealed_through) == (MONDAY + 1, MONDAY)
 
     scene.play("ann", 3, Day(MONDAY + 2))
     scene.now_ms += 2 * DAY_MS
     scene.run()
 
     assert [one.window_id for one in scene.told] == [daily(Day(MONDAY + 2)).id]
-    assert scene.leaderboard.owed_from == MONDAY + 2
+    assert scene.leaderboard.results_from == MONDAY + 2
 
 
 def test_of_a_leaderboard_whose_days_were_closed_before_that_was_noted_results_go_on(scene: Scene) -> None:
-    close(scene.finals, scene.leaderboard, MONDAY, [daily(MONDAY)])
+    close(scene.final_results, scene.leaderboard, MONDAY, [daily(MONDAY)])
     scene.now_ms += DAY_MS
 
     scene.run()
 
-    assert scene.leaderboard.owed_from is None
+    assert scene.leaderboard.results_from is None
     assert scene.stored(daily(Day(MONDAY + 1))) == []
 
 
@@ -618,7 +618,7 @@ def test_by_rules_that_were_changed_meanwhile_no_day_refuses_events(scene: Scene
     scene.registry.save(replace(as_read, version=2, lateness_ms=DAY_MS))
 
     with pytest.raises(AlreadyDone):
-        scene.finals.start_sealing(as_read, MONDAY)
+        scene.final_results.start_sealing(as_read, MONDAY)
 
     assert scene.leaderboard.sealing_through is None
 
@@ -628,9 +628,9 @@ def test_days_that_are_closed_are_never_opened_again(scene: Scene) -> None:
 
     for through in (MONDAY, Day(MONDAY - 1)):
         with pytest.raises(AlreadyDone):
-            scene.finals.start_sealing(scene.leaderboard, through)
+            scene.final_results.start_sealing(scene.leaderboard, through)
         with pytest.raises(AlreadyDone):
-            scene.finals.seal(scene.leaderboard, through, [])
+            scene.final_results.seal(scene.leaderboard, through, [])
 
     assert (scene.leaderboard.sealing_through, scene.leaderboard.sealed_through) == (MONDAY, MONDAY)
 
@@ -640,10 +640,10 @@ def test_nobody_notes_a_time_for_days_that_have_begun_to_refuse_events_since(sce
     as_read = scene.leaderboard
     scene.now_ms = SETTLED_MS + DAY_MS
     scene.run()
-    scene.finals.start_sealing(scene.leaderboard, Day(MONDAY + 2))
+    scene.final_results.start_sealing(scene.leaderboard, Day(MONDAY + 2))
 
     with pytest.raises(AlreadyDone):
-        scene.finals.seal_at(as_read, MONDAY, scene.now_ms)
+        scene.final_results.seal_at(as_read, MONDAY, scene.now_ms)
     assert scene.leaderboard.seals_at_ms is None
 
 
@@ -673,7 +673,7 @@ def test_an_ingest_call_that_began_before_a_day_is_sealing_is_in_its_result(scen
 
 
 def test_a_run_that_died_before_it_noted_the_time_delays_closing_and_no_more(scene: Scene) -> None:
-    scene.finals.start_sealing(scene.leaderboard, MONDAY)
+    scene.final_results.start_sealing(scene.leaderboard, MONDAY)
     scene.now_ms += DAY_MS // 2
 
     scene.closing().run()
@@ -770,7 +770,7 @@ def test_a_result_is_told_until_somebody_has_taken_it(scene: Scene) -> None:
     scene.run()
 
     (monday,) = [one for one in scene.told if one.window_id == daily(MONDAY).id]
-    final = scene.finals.final(scene.id, daily(MONDAY).id)
+    final = scene.final_results.final(scene.id, daily(MONDAY).id)
     assert final is not None
     assert (monday.leaderboard_id, monday.players, monday.sha256) == (scene.id, 3, final.sha256)
 
@@ -780,7 +780,7 @@ def test_every_player_in_a_tier_has_an_award_of_his_own(scene: Scene) -> None:
     scene.registry.save(replace(scene.leaderboard, version=2, tiers=tiers))
     scene.run()
 
-    final = scene.finals.final(scene.id, daily(MONDAY).id)
+    final = scene.final_results.final(scene.id, daily(MONDAY).id)
     assert final is not None
     content = scene.s3.get_object(Bucket=BUCKET, Key=final.awards_key)["Body"].read()
     assert (final.award_count, hashlib.sha256(content).hexdigest()) == (2, final.awards_sha256)

@@ -197,7 +197,7 @@ def test_when_dynamodb_stays_out_of_reach_everything_fails_and_nothing_is_lost(
     failed = [candidate(leaderboard, "e1"), candidate(leaderboard, "e2", "bob")]
     shown = committer(Client(dynamodb, refuse), tables, reads).commit(failed)
     assert shown == {}
-    assert kinds(failed) == [OutcomeKind.FAILED] * 2
+    assert kinds(failed) == [OutcomeKind.RETRY] * 2
     assert all(isinstance(one.outcome, Retry) and "dynamodb" in one.outcome.cause for one in failed)
 
     again = [candidate(leaderboard, "e1"), candidate(leaderboard, "e2", "bob")]
@@ -221,7 +221,7 @@ def test_a_committed_record_comes_again_if_its_standings_could_not_be_read(
 
     assert committer(dynamodb, tables, reads).commit(batch) == {}
 
-    assert kinds(batch) == [OutcomeKind.FAILED] * 150
+    assert kinds(batch) == [OutcomeKind.RETRY] * 150
     monkeypatch.undo()
     assert 0 < assert_ledger_is_standings(reads, leaderboard, ["ann"])["ann"] < 150
 
@@ -248,7 +248,7 @@ def test_two_owners_of_the_same_players_count_every_event_once(
 
     by_event = Counter(one.event.event_id for owner in outcomes for one in owner if one.kind is OutcomeKind.APPLIED)
     assert max(by_event.values()) == 1
-    failed = [one for owner in outcomes for one in owner if one.kind is OutcomeKind.FAILED]
+    failed = [one for owner in outcomes for one in owner if one.kind is OutcomeKind.RETRY]
     committer(dynamodb, tables, reads).commit(
         [candidate(leaderboard, one.event.event_id, one.event.user_id, one.event.points) for one in failed]
     )

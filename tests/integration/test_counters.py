@@ -15,7 +15,8 @@ from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate
 from shared.ingest.service import Ingest
 from shared.lookups.leaderboards import Leaderboards
-from shared.messaging.queues import QueueUnavailable, Rejected
+from shared.messaging.dead_letters import RejectedRecord
+from shared.messaging.queues import QueueUnavailable
 from shared.retries import Backoff, Threads
 from shared.streams import ParallelReader
 from shared.truth.commits import Commits
@@ -36,7 +37,7 @@ class Service:
 
     def __init__(self, dynamodb: "DynamoDBClient", leaderboard_id: str) -> None:
         self.id = self.topic = leaderboard_id
-        self.dead_letters: Callable[[Sequence[Rejected]], None] = lambda _: None
+        self.dead_letters: Callable[[Sequence[RejectedRecord]], None] = lambda _: None
         self.progress = Progress(dynamodb, TABLES.registry)
         registry = Registry(TABLES.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
         registry.save(Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=2))
@@ -121,7 +122,7 @@ def test_a_batch_that_comes_again_counts_nothing_again(service: Service) -> None
 def test_of_a_batch_that_failed_in_part_only_records_before_the_failure_count(
     service: Service,
 ) -> None:
-    def away(letters: Sequence[Rejected]) -> None:
+    def away(letters: Sequence[RejectedRecord]) -> None:
         if letters:
             raise QueueUnavailable("away")
 

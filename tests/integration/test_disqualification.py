@@ -19,7 +19,7 @@ from shared.domain.tiers import Tier, TierRule
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.rebuild.builder import RebuildOutcome
 from shared.truth.audit_log import AuditLogConflict
-from shared.truth.finals import AlreadyDone
+from shared.truth.final_results import AlreadyDone
 from tests.support.closing import HOUR_MS, MONDAY, RANKING, Scene, to_lines
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def test_a_day_is_ranked_without_who_was_disqualified_before(scene: Scene) -> No
 
     scene.run()
 
-    final = scene.finals.final(scene.id, daily(MONDAY).id)
+    final = scene.final_results.final(scene.id, daily(MONDAY).id)
     assert final is not None
     assert (final.version, final.audit_sequence, final.difference_key) == (1, 1, None)
     assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
@@ -208,7 +208,7 @@ def test_a_disqualification_writes_a_second_version_and_the_difference(scene: Sc
     scene.registry.save(replace(scene.leaderboard, tiers=(Tier("gold", TierRule.TOP_N, 1),), version=2))
     scene.run()
     window = daily(MONDAY)
-    first = scene.finals.final(scene.id, window.id)
+    first = scene.final_results.final(scene.id, window.id)
     assert first is not None
     content = scene.content(first.object_key, first.sha256)
     scene.registry.save(replace(scene.leaderboard, tiers=(), version=3))
@@ -216,12 +216,12 @@ def test_a_disqualification_writes_a_second_version_and_the_difference(scene: Sc
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     run = scene.run()
 
-    second = scene.finals.final(scene.id, window.id)
+    second = scene.final_results.final(scene.id, window.id)
     assert second is not None
     assert run.final_results == [second]
     assert (second.version, second.audit_sequence, second.rules_version) == (2, 1, 2), "by the rules of the first"
     assert scene.stored(window) == WITHOUT_BOB
-    assert scene.finals.versions(scene.id, window.id) == [first, second]
+    assert scene.final_results.versions(scene.id, window.id) == [first, second]
     assert scene.content(first.object_key, first.sha256) == content
     assert second.difference_key is not None
     difference = to_lines(scene.content(second.difference_key, second.difference_sha256))
@@ -250,7 +250,7 @@ def test_a_reinstatement_writes_a_third_version(scene: Scene) -> None:
         scene.run()
 
     assert scene.stored(daily(MONDAY)) == RANKING
-    assert [one.version for one in scene.finals.versions(scene.id, daily(MONDAY).id)] == [1, 2, 3]
+    assert [one.version for one in scene.final_results.versions(scene.id, daily(MONDAY).id)] == [1, 2, 3]
 
 
 def test_a_window_that_an_act_does_not_change_keeps_its_result(scene: Scene) -> None:
@@ -262,7 +262,7 @@ def test_a_window_that_an_act_does_not_change_keeps_its_result(scene: Scene) -> 
     scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "before anybody looked")
     assert scene.run().final_results == []
 
-    assert [one.version for one in scene.finals.versions(scene.id, daily(MONDAY).id)] == [1]
+    assert [one.version for one in scene.final_results.versions(scene.id, daily(MONDAY).id)] == [1]
     assert scene.work.of(scene.id).due == []
     assert scene.work.of(scene.id).audit_entries == []
 
@@ -277,7 +277,7 @@ def test_a_window_that_is_kept_by_the_lateness_of_now_is_compared_as_it_is_kept(
     scene.run()
 
     assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
-    final = scene.finals.final(scene.id, daily(MONDAY).id)
+    final = scene.final_results.final(scene.id, daily(MONDAY).id)
     assert final is not None
     assert (final.version, final.rules_version) == (2, 1)
     assert not scene.redis.hexists(keys.parts(scene.id, daily(MONDAY).id), "\0complete"), "as one that is built"
@@ -297,19 +297,19 @@ def test_a_period_s_result_gets_a_second_version_too(scene: Scene) -> None:
 
 def test_a_result_is_not_written_if_somebody_was_disqualified_since_it_was_ranked(scene: Scene) -> None:
     scene.run()
-    first = scene.finals.final(scene.id, daily(MONDAY).id)
+    first = scene.final_results.final(scene.id, daily(MONDAY).id)
     assert first is not None
     scene.audit_log.append(scene.id, bob_out())
 
     with pytest.raises(AlreadyDone):
-        scene.finals.write(replace(first, window_id=weekly(MONDAY).id))
+        scene.final_results.write(replace(first, window_id=weekly(MONDAY).id))
     with pytest.raises(AlreadyDone):
-        scene.finals.write(replace(first, version=2))
+        scene.final_results.write(replace(first, version=2))
     with pytest.raises(AlreadyDone):
-        scene.finals.clear_due(scene.id, daily(MONDAY).id, first.audit_sequence)
+        scene.final_results.clear_due(scene.id, daily(MONDAY).id, first.audit_sequence)
 
-    assert scene.finals.versions(scene.id, daily(MONDAY).id) == [first]
-    assert scene.finals.final(scene.id, weekly(MONDAY).id) is None
+    assert scene.final_results.versions(scene.id, daily(MONDAY).id) == [first]
+    assert scene.final_results.final(scene.id, weekly(MONDAY).id) is None
 
 
 def test_each_version_of_a_result_is_told_once_also_when_nobody_was_there_to_be_told(
@@ -341,7 +341,7 @@ def test_who_has_told_a_version_strikes_no_later_one(scene: Scene, monkeypatch: 
     scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
     scene.run()
 
-    scene.finals.mark_published(scene.id, daily(MONDAY).id, 1)
+    scene.final_results.mark_published(scene.id, daily(MONDAY).id, 1)
 
     assert (daily(MONDAY).id, 1) not in scene.work.of(scene.id).pending_notifications
     assert (daily(MONDAY).id, 2) in scene.work.of(scene.id).pending_notifications

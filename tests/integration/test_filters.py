@@ -329,9 +329,9 @@ def test_any_order_repetition_and_batching_of_versions_ends_with_the_newest_labe
     told = rng.randrange(len(deliveries) + 1)
     for number, (user, day, standing) in enumerate(deliveries):
         if number == told:
-            redis.hset(keys.disqualified("cup"), mapping={"\0acts": "1", **dict.fromkeys(out, "1")})
+            redis.hset(keys.disqualified("cup"), mapping={"\0audit": "1", **dict.fromkeys(out, "1")})
         live.apply(leaderboard, {user: {day: standing}}, NOW_MS)
-    redis.hset(keys.disqualified("cup"), mapping={"\0acts": "1", **dict.fromkeys(out, "1")})
+    redis.hset(keys.disqualified("cup"), mapping={"\0audit": "1", **dict.fromkeys(out, "1")})
     for (user, day), standing in newest.items():  # what an act does in the end
         live.apply(leaderboard, {user: {day: standing}}, NOW_MS)
 

@@ -34,7 +34,7 @@ from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.truth.export_jobs import ExportRequest
-from shared.truth.finals import FinalResult
+from shared.truth.final_results import FinalResult
 from tests.support.closing import close
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def final_window() -> Window:
 def _finish(assembly: Assembly, board: Leaderboard) -> None:
     """A result, as the closing leaves it."""
     window = final_window()
-    close(assembly.finals, board, window.last, [window])
+    close(assembly.final_results, board, window.last, [window])
     name = f"finals/{board.id}/{window.id}/rules-1"
     final = FinalResult(
         leaderboard_id=board.id,
@@ -134,7 +134,7 @@ def _finish(assembly: Assembly, board: Leaderboard) -> None:
         code_version="0",
         finalised_at_ms=now_ms(),
     )
-    assembly.finals.write(final)
+    assembly.final_results.write(final)
 
 
 @pytest.fixture(scope="module")

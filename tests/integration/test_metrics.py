@@ -17,7 +17,8 @@ from shared.assembly import now_ms
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import DAY_MS, Day, daily, day_of
 from shared.domain.rejections import Reason
-from shared.messaging.queues import DeadLetterQueue, Queue
+from shared.messaging.dead_letters import DeadLetterQueue
+from shared.messaging.queues import Queue
 from shared.truth.counters import TopicLag
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
 from tests.integration.conftest import CONTEXT, EVENTS
@@ -121,7 +122,7 @@ def test_a_day_that_is_closed_is_shown_with_the_windows_that_are_due(
     score(("ann", 5))
     leaderboard = module.assembly.registry.leaderboard(leaderboard_id)
     yesterday = Day(day_of(now_ms()) - 1)
-    close(module.assembly.finals, leaderboard, yesterday, [daily(yesterday)])
+    close(module.assembly.final_results, leaderboard, yesterday, [daily(yesterday)])
 
     found = scrape()
 

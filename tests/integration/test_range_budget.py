@@ -158,7 +158,7 @@ def test_a_range_that_expires_or_whose_build_ends_unasked_counts_no_longer(scene
         builders.build(RANGES[2])
     builders.step_ms = 0
     scene.now_ms += ASKED_MS + 1
-    builders.carry_out()
+    builders.handle()
 
     assert set(bytes_of(scene.redis)) == {f"{scene.id} {RANGES[1].id}"}
     assert scene.redis.zcard(READ) == 1

@@ -15,7 +15,8 @@ from shared.admin.redrive import Redrive, Redriven
 from shared.assembly import now_ms
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
-from shared.messaging.queues import INLINE_BYTES_MAX, DeadLetterQueue, Queue, QueueUnavailable, RedriveFilter, Rejected
+from shared.messaging.dead_letters import INLINE_BYTES_MAX, DeadLetterQueue, RedriveFilter, RejectedRecord
+from shared.messaging.queues import Queue, QueueUnavailable
 from shared.messaging.topic import Outgoing
 
 BUCKET = "exports"
@@ -51,7 +52,7 @@ class Scene:
     def reject(self, reason: Reason, board: str | None, value: bytes | None, offset: int | None = None) -> None:
         source = Source("score-events", 0, next(self.offsets) if offset is None else offset, 1)
         record = Record(source, b"key", value)
-        self.queue.send([Rejected(record, Rejection(reason, "detail"), board)])
+        self.queue.send([RejectedRecord(record, Rejection(reason, "detail"), board)])
 
     def send(self, records: list[Outgoing]) -> list[str | None]:
         self.records += [one for one in records if one.value not in self.refuses]

@@ -147,7 +147,7 @@ def test_a_rebuild_that_is_ordered_heals_a_leaderboard_whatever_its_keys_hold(
     requests.clear()
 
     assert call("rebuild", body={"reason": "frozen"}).status == 202
-    repair(module).carry_out(decode_request(requests[0]))
+    repair(module).handle(decode_request(requests[0]))
 
     assert shown(call) == ("live", {"ann": 3})
 

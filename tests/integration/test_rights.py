@@ -23,7 +23,7 @@ from shared.cache.windows import CacheUnavailable
 from shared.closing.sealing import LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS, Day, day_of, format_day
 from shared.domain.events import POINTS_MAX, format_instant
-from shared.messaging.queues import INLINE_BYTES_MAX
+from shared.messaging.dead_letters import INLINE_BYTES_MAX
 from shared.messaging.topic import Outgoing, Reach
 from shared.rebuild import on_demand
 from tests.support.aws_calls import Calls, recorded, written

@@ -49,7 +49,7 @@ def test_a_build_that_takes_long_is_left_to_repair_and_says_how_far_it_is(builde
     assert len(builders.requests.bodies) == 1
     assert 0 < builders.lease_ms <= LEASE_MS
 
-    builders.carry_out()
+    builders.handle()
 
     assert builders.shown == TRUTH
     assert builders.lease_ms < 0
@@ -75,7 +75,7 @@ def test_an_event_that_comes_while_a_range_is_built_counts(builders: Builders) -
         builders.build()
 
     builders.scene.play("cat", 3, Day(MONDAY + 2))
-    builders.carry_out()
+    builders.handle()
 
     assert builders.shown == [("cat", 10), *TRUTH[:2]]
 
@@ -86,13 +86,13 @@ def test_a_request_that_comes_twice_builds_once(builders: Builders) -> None:
         builders.build()
     builders.requests.bodies *= 2
     first, second = (decode_request(body) for body in builders.requests.bodies)
-    builders.repair.carry_out(first)
+    builders.repair.handle(first)
 
     def build_again(*_: Any, **__: Any) -> bool:
         raise AssertionError("it is built")
 
     builders.scene.builder.build_window = build_again  # type: ignore[method-assign]
-    builders.repair.carry_out(second)
+    builders.repair.handle(second)
 
     assert builders.shown == TRUTH
 
@@ -106,10 +106,10 @@ def test_a_window_that_is_flushed_while_it_is_built_is_incomplete(
     interfere_once(builders, monkeypatch, builders.scene.redis.flushall)
 
     with pytest.raises(Interrupted):
-        builders.carry_out()
+        builders.handle()
     assert builders.shown is None
 
-    builders.carry_out()
+    builders.handle()
     assert builders.shown == TRUTH
 
 
@@ -342,7 +342,7 @@ def test_a_registered_period_stays_as_long_as_a_day_and_is_rebuilt_after_a_flush
     assert expires_ms == until_ms + EXPIRY_MARGIN_MS
 
     scene.redis.flushall()
-    builders.repair.carry_out(RebuildLeaderboard(leaderboard_id=scene.id))
+    builders.repair.handle(RebuildLeaderboard(leaderboard_id=scene.id))
 
     assert builders.shown == TRUTH
 
@@ -371,7 +371,7 @@ def test_who_stops_asking_stops_the_build_and_what_it_filled_in_goes(builders: B
     builders.step_ms = 0
     builders.scene.now_ms += ASKED_MS + 1
 
-    builders.carry_out()
+    builders.handle()
 
     assert builders.shown is None
     assert builders.scene.cache.ranges(builders.scene.id, builders.scene.now_ms) == set()
@@ -390,7 +390,7 @@ def test_who_goes_on_asking_keeps_the_build_going_whoever_began_it(builders: Bui
         builders.build()
     builders.scene.now_ms += LEASE_MS // 2 - 1
 
-    builders.carry_out()
+    builders.handle()
 
     assert builders.shown == TRUTH
 
@@ -404,6 +404,6 @@ def test_a_registered_period_is_built_though_no_reader_waits_for_it(builders: Bu
     builders.step_ms = 0
     builders.scene.now_ms += ASKED_MS + 1
 
-    builders.carry_out()
+    builders.handle()
 
     assert builders.shown == TRUTH

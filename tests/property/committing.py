@@ -115,9 +115,9 @@ def deliver(
         batch = candidates_of(leaderboard, records[at : at + next(sizes_left, 50)])
         commit(client, batch)
         assert all(candidate.kind is not None for candidate in batch)
-        failed = [number for number, one in enumerate(batch) if one.kind is OutcomeKind.FAILED]
+        failed = [number for number, one in enumerate(batch) if one.kind is OutcomeKind.RETRY]
         for number, candidate in enumerate(batch):
-            if candidate.kind is not OutcomeKind.FAILED:
+            if candidate.kind is not OutcomeKind.RETRY:
                 settled.setdefault(records[at + number].source.offset, []).append(candidate)
         at += failed[0] if failed else len(batch)
     raise AssertionError("the faults are used up, and still records fail")

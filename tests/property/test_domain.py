@@ -180,16 +180,16 @@ def test_every_range_has_the_sum_of_its_days_though_days_are_sealed(
 @given(st.lists(st.one_of(near, exact), min_size=1, max_size=6))
 def test_a_sum_is_exact_or_refused(points: list[int]) -> None:
     standing: Standing | None = None
-    total = gross = 0
+    total = absolute_sum = 0
     for number, one in enumerate(points):
         try:
             standing = add(Aggregation.SUM, Order.DESC, standing, ScoreEvent(f"e-{number}", "cup", "ann", one, 0))
         except Rejection:
             assert abs(total + one) > POINTS_MAX
         else:
-            total, gross = total + one, gross + abs(one)
+            total, absolute_sum = total + one, absolute_sum + abs(one)
             assert abs(total) <= POINTS_MAX
-            assert (standing.points, standing.gross) == (total, gross)
+            assert (standing.points, standing.absolute_sum) == (total, absolute_sum)
 
 
 @given(st.sampled_from(Order), st.dictionaries(user_ids, st.tuples(small, st.integers(0, 2)), max_size=30))

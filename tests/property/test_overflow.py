@@ -237,4 +237,4 @@ def test_a_ledger_out_of_reach_fails_only_what_needs_it_and_for_now() -> None:
     candidates = candidates_of(leaderboard, [record(1, value("e-2", "ann", -2, 1, 0))])
     commit(client, candidates)
 
-    assert candidates[0].kind is OutcomeKind.FAILED
+    assert candidates[0].kind is OutcomeKind.RETRY

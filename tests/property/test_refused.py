@@ -16,7 +16,7 @@ from shared.domain.standings import Standing
 from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate, OutcomeKind
 from shared.ingest.service import Ingest
-from shared.messaging.queues import Rejected
+from shared.messaging.dead_letters import RejectedRecord
 from shared.retries import Backoff
 from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
@@ -43,7 +43,7 @@ class Scene:
     def __init__(self) -> None:
         self.database = Database()
         self.board: Leaderboard | None = CUP
-        self.letters: list[Rejected] = []
+        self.letters: list[RejectedRecord] = []
         self.shown: dict[PlayerKey, dict[Day, Standing]] = {}
         self.requests = 0
 
@@ -55,7 +55,7 @@ class Scene:
     def lock_rules(self, leaderboard: Leaderboard) -> Leaderboard:
         return leaderboard
 
-    def send(self, letters: Sequence[Rejected]) -> None:
+    def send(self, letters: Sequence[RejectedRecord]) -> None:
         self.letters += letters
 
     def project(self, _: Any, standings: dict[PlayerKey, dict[Day, Standing]]) -> set[str]:
@@ -164,7 +164,7 @@ def test_a_late_record_waits_for_one_of_its_event_that_has_to_come_again() -> No
 
     found = scene.ingest(*batch, faults=[Fault.THROTTLED] * 8)
 
-    assert outcomes(found) == ["failed", "failed"]
+    assert outcomes(found) == ["retry", "retry"]
     assert not scene.letters
     assert outcomes(scene.ingest(*batch)) == ["applied", "duplicate"]
 
@@ -175,7 +175,7 @@ def test_nothing_is_refused_while_the_ledger_is_out_of_reach(faults: list[Fault 
     scene.ingest(record("e"))
     scene.board, _ = LATER["the day is sealed"]
 
-    assert outcomes(scene.ingest(record("e"), record("new", 1), faults=faults)) == ["failed", "failed"]
+    assert outcomes(scene.ingest(record("e"), record("new", 1), faults=faults)) == ["retry", "retry"]
     assert not scene.letters
 
 

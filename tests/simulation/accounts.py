@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from shared.domain.calendar import DAY_MS
-from shared.messaging.queues import DeadLetter
+from shared.messaging.dead_letters import DeadLetter
 from shared.truth.items import to_ledger_entry
 from tests.simulation.course import Fault
 from tests.simulation.progress import DLQ

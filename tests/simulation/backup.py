@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from shared.messaging.queues import DeadLetter
+from shared.messaging.dead_letters import DeadLetter
 from shared.truth.progress import Progress
 from tests.simulation.outside import TOPIC
 from tests.simulation.progress import DLQ

@@ -27,7 +27,7 @@ from shared.domain.calendar import (
     to_date,
     weekly,
 )
-from shared.truth.finals import FinalResult, FinalResults
+from shared.truth.final_results import FinalResult, FinalResults
 from shared.truth.items import to_standing
 from shared.truth.keys import WORK
 from shared.truth.progress import Progress
@@ -90,7 +90,7 @@ def audit_logs(world: World) -> dict[str, list[tuple[str, str]]]:
     """Leaderboard id → what was done to whom, in the order of the log, which has no gaps."""
     found: dict[str, list[AuditEntry]] = {}
     for (partition, sort), item in world.dynamo.tables["registry"].items():
-        if sort.startswith("act#"):
+        if sort.startswith("audit#"):
             found.setdefault(partition.removeprefix("leaderboard#"), []).append(
                 msgspec.json.decode(item["body"]["S"], type=AuditEntry)
             )
@@ -175,7 +175,7 @@ def assert_finals(world: World, oracle: Oracle) -> None:
     """Every day, week and period in which somebody played is final, and as the oracle ranks it; so is each version."""
     client: Any = world.dynamo
     world.scheduler.calm = True
-    finals = FinalResults(client, "registry")
+    final_results = FinalResults(client, "registry")
     results: dict[str, set[str]] = {}
     told: set[tuple[str, str, int]] = set()
     for partition, sort in list(world.dynamo.tables["registry"]):
@@ -183,7 +183,7 @@ def assert_finals(world: World, oracle: Oracle) -> None:
             continue
         name, window_id = partition.removeprefix("leaderboard#"), sort.removeprefix("final#")
         results.setdefault(name, set()).add(window_id)
-        versions = finals.versions(name, window_id)
+        versions = final_results.versions(name, window_id)
         for number, final in enumerate(versions, start=1):
             assert final.version == number
             told.add((name, window_id, number))
@@ -198,7 +198,7 @@ def assert_finals(world: World, oracle: Oracle) -> None:
         assert oracle.ranking(name, *days) == oracle.ranking(name, *days, audit_sequence=versions[-1].audit_sequence), (
             "is up to date"
         )
-        assert finals.final(name, window_id) == versions[-1]
+        assert final_results.final(name, window_id) == versions[-1]
     for name in world.open:
         days_played = [parse_day(day.isoformat()) for day in oracle.days(name)]
         played = {daily(day).id for day in days_played} | {weekly(day).id for day in days_played}

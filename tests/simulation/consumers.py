@@ -63,7 +63,7 @@ def _invoke(world: "World", process: Process, ingest: Ingest, event: dict[str, A
     for candidate in candidates:
         assert candidate.kind is not None
         source = candidate.record.source
-        if candidate.kind is not OutcomeKind.FAILED:
+        if candidate.kind is not OutcomeKind.RETRY:
             world.settled.add((source.partition, source.offset))
         else:
             place = {"partition": f"{TOPIC}-{source.partition}", "offset": source.offset}

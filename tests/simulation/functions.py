@@ -25,7 +25,7 @@ def repair(world: "World") -> None:
         try:
             if messages:
                 body = world.rng.choice(messages)
-                function.carry_out(decode_request(body))
+                function.handle(decode_request(body))
                 messages.remove(body)
             elif world.rng.random() < 0.05:
                 function.anti_entropy(_tell_refusals, partial(_has_time, world))

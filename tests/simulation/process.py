@@ -10,7 +10,8 @@ from shared.assembly import Assembly
 from shared.assembly.parts import TRUTH_BREAKER_FAILURES, TRUTH_BREAKER_REST_S, TRUTH_BUDGET_MS
 from shared.cache.windows import WindowCache
 from shared.clients import REDIS_BREAKER_FAILURES, REDIS_BREAKER_REST_S
-from shared.messaging.queues import DeadLetterQueue, Queue
+from shared.messaging.dead_letters import DeadLetterQueue
+from shared.messaging.queues import Queue
 from shared.messaging.topic import Topic
 from shared.retries import Backoff
 from shared.settings import Settings
@@ -99,7 +100,7 @@ class Process(Assembly):
         return WatchedProgress(self._world.accounts, self.dynamodb, self.tables.registry)
 
     @cached_property
-    def finals(self) -> WatchedFinals:
+    def final_results(self) -> WatchedFinals:
         """Sealed days and final results, which the world holds to its accounts."""
         return WatchedFinals(self._world.accounts, self.dynamodb, self.tables.registry)
 

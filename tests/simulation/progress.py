@@ -6,8 +6,8 @@ import msgspec
 
 from shared.domain.calendar import Day
 from shared.domain.rules import Leaderboard
-from shared.messaging.queues import DeadLetter
-from shared.truth.finals import FinalResults
+from shared.messaging.dead_letters import DeadLetter
+from shared.truth.final_results import FinalResults
 from shared.truth.keys import ledger_partition
 from shared.truth.progress import Gap, Position, Progress
 from tests.support.oracle import Rejected, parse

@@ -120,7 +120,7 @@ def _check_versions(
 def _acted_upon(world: "World", name: str) -> set[str]:
     registry = world.dynamo.tables["registry"]
     log = leaderboard_partition(name)
-    bodies = [registry[of, sort]["body"]["S"] for of, sort in registry if of == log and sort.startswith("act#")]
+    bodies = [registry[of, sort]["body"]["S"] for of, sort in registry if of == log and sort.startswith("audit#")]
     return {msgspec.json.decode(body, type=AuditEntry).user_id or "" for body in bodies}
 
 

@@ -102,12 +102,12 @@ class Registry:
     def current(self, leaderboard_id: str) -> Leaderboard:
         """A definition as it is now."""
         item = self._items[LEADERBOARDS, leaderboard_id]
-        names = ("sealing_through", "seals_at", "sealed_through", "owed_from")
+        names = ("sealing_through", "seals_at", "sealed_through", "results_from")
         refusing, at, closed, owed = (int(item[name]["N"]) if name in item else None for name in names)
         return replace(
             self.history[leaderboard_id][-1],
             sealing_through=None if refusing is None else Day(refusing),
             seals_at_ms=at,
             sealed_through=None if closed is None else Day(closed),
-            owed_from=None if owed is None else Day(owed),
+            results_from=None if owed is None else Day(owed),
         )

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from redis import Redis
 
-from shared.messaging.queues import DeadLetter
+from shared.messaging.dead_letters import DeadLetter
 from tests.simulation.__main__ import changed
 from tests.simulation.boards import ARCHIVED, BOARDS
 from tests.simulation.checks import START_MS, audit_logs, failure, take

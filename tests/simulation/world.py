@@ -204,14 +204,14 @@ class World:
         self.scheduler.now_ms += LEASE_MS + 2 * SKEW_MS_MAX  # whoever died while building is waited for, by any clock
         process.repair.anti_entropy()
         for name in self.open:  # what is older than a few days has its turn after hours
-            process.repair.carry_out(RebuildLeaderboard(leaderboard_id=name, force=True))
+            process.repair.handle(RebuildLeaderboard(leaderboard_id=name, force=True))
         let_range_go(self)
         self.range_healed = WindowCache(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
         labels = every_label(self.ranged)
         self.range_carriers = carriers(self.redis, self.ranged, self.range, self.scheduler.now_ms, labels)
         log = leaderboard_partition(self.ranged.id)
         self.audit_sequence_by_then = sum(
-            of == log and sort.startswith("act#") for of, sort in self.dynamo.tables["registry"]
+            of == log and sort.startswith("audit#") for of, sort in self.dynamo.tables["registry"]
         )
 
     def _end(self, process: Process) -> None:

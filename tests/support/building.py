@@ -73,10 +73,10 @@ class Builders:
     def build(self, window: Window = RANGE) -> None:
         self.on_demand.build_for_reader(self.scene.leaderboard, window)
 
-    def carry_out(self) -> None:
+    def handle(self) -> None:
         """Carry out all messages in their order, as the repair function does; one that fails stays."""
         while self.requests.bodies:
-            self.repair.carry_out(decode_request(self.requests.bodies[0]))
+            self.repair.handle(decode_request(self.requests.bodies[0]))
             del self.requests.bodies[0]
 
     @property

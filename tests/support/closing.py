@@ -35,7 +35,7 @@ from shared.retries import Backoff, Threads
 from shared.streams import ParallelReader
 from shared.truth.audit_log import AuditLog
 from shared.truth.commits import Commits
-from shared.truth.finals import FinalResults
+from shared.truth.final_results import FinalResults
 from shared.truth.items import LedgerEntry
 from shared.truth.losses import Losses
 from shared.truth.progress import APPLIED, Position, Progress
@@ -107,7 +107,7 @@ class Scene:
             now_ms=self.clock,
             new_token=lambda: next(tokens),
         )
-        self.finals = FinalResults(dynamodb, tables.registry)
+        self.final_results = FinalResults(dynamodb, tables.registry)
         self.work = WorkList(dynamodb, tables.registry)
         self.rounds: Any = KeptRounds()
         self.disqualifications = Disqualifications(
@@ -208,7 +208,7 @@ class Scene:
             reads=self.reads,
             cache=self.cache,
             builder=self.builder,
-            finals=self.finals,
+            final_results=self.final_results,
             registry=self.registry,
             disqualified_players=DisqualifiedPlayers(self.audit_log),
             s3=self.s3,
@@ -220,7 +220,7 @@ class Scene:
         work_list: Any = SimpleNamespace(all=self._all_work)
         work = ClosingSteps(
             registry=registry,
-            finals=self.finals,
+            final_results=self.final_results,
             work=self.work,
             audit_log=self.audit_log,
             disqualifications=self.disqualifications,
@@ -230,7 +230,7 @@ class Scene:
         return Closing(
             registry=registry,
             coverage=self.coverage,
-            days=DaySealing(registry=registry, finals=self.finals, reads=self.reads, now_ms=self.clock),
+            days=DaySealing(registry=registry, final_results=self.final_results, reads=self.reads, now_ms=self.clock),
             work=work,
             work_list=work_list,
             rounds=self.rounds,
@@ -249,7 +249,7 @@ class Scene:
 
     def stored(self, window: Window) -> list[tuple[str, str, str]] | None:
         """Rank, user and score of each line of a window's result; None while it has none."""
-        final = self.finals.final(self.id, window.id)
+        final = self.final_results.final(self.id, window.id)
         if final is None:
             return None
         content = self.content(final.object_key, final.sha256)
@@ -263,10 +263,10 @@ class Scene:
         return content
 
 
-def close(finals: FinalResults, leaderboard: Leaderboard, through: Day, due: Sequence[Window]) -> None:
+def close(final_results: FinalResults, leaderboard: Leaderboard, through: Day, due: Sequence[Window]) -> None:
     """Close the days of a leaderboard at once, as its closing does when time has gone by."""
-    finals.start_sealing(leaderboard, through)
-    finals.seal(replace(leaderboard, sealing_through=through), through, due)
+    final_results.start_sealing(leaderboard, through)
+    final_results.seal(replace(leaderboard, sealing_through=through), through, due)
 
 
 def to_lines(content: bytes) -> list[dict[str, str]]:

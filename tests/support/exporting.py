@@ -26,7 +26,7 @@ from shared.truth.export_jobs import (
     ExportJobs,
     ExportRequest,
 )
-from shared.truth.finals import FinalResult
+from shared.truth.final_results import FinalResult
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables

@@ -364,7 +364,7 @@ MUTATIONS = (
     Mutation(
         "a place is recorded past a record that failed",
         "shared/ingest/service.py",
-        "            if candidate.kind is OutcomeKind.FAILED:\n                stopped.add(partition)\n",
+        "            if candidate.kind is OutcomeKind.RETRY:\n                stopped.add(partition)\n",
         "            if False:\n                pass\n",
         SIMULATION,
     ),
@@ -497,7 +497,7 @@ MUTATIONS = (
     Mutation(
         "no period is noted as due when its last day is closed",
         "shared/closing/sealing.py",
-        "        self._finals.mark_due(leaderboard.id, dict.fromkeys(over))\n",
+        "        self._final_results.mark_due(leaderboard.id, dict.fromkeys(over))\n",
         "",
         CLOSING,
     ),
@@ -525,7 +525,7 @@ MUTATIONS = (
     Mutation(
         "results are owed for days before the first event",
         "shared/closing/sealing.py",
-        "range(max(start, owed_from or start), last + 1)",
+        "range(max(start, results_from or start), last + 1)",
         "range(start, last + 1)",
         CLOSING,
     ),
@@ -545,7 +545,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a day closes by the time of the one before",
-        "shared/truth/finals.py",
+        "shared/truth/final_results.py",
         " REMOVE seals_at",
         "",
         CLOSING,
@@ -559,28 +559,28 @@ MUTATIONS = (
     ),
     Mutation(
         "a day refuses events by rules that were changed since they were read",
-        "shared/truth/finals.py",
+        "shared/truth/final_results.py",
         '_STARTABLE = "version = :version AND (attribute_not_exists',
         '_STARTABLE = "(version = :version OR version <> :version) AND (attribute_not_exists',
         CLOSING,
     ),
     Mutation(
         "days that are closed are opened again",
-        "shared/truth/finals.py",
+        "shared/truth/final_results.py",
         "OR sealed_through < :through",
         "OR sealed_through <> :through",
         CLOSING,
     ),
     Mutation(
         "days that refuse events admit some again",
-        "shared/truth/finals.py",
+        "shared/truth/final_results.py",
         "OR sealing_through < :through)",
         "OR sealing_through <> :through)",
         CLOSING,
     ),
     Mutation(
         "a result is written though somebody was disqualified since it was ranked",
-        "shared/truth/finals.py",
+        "shared/truth/final_results.py",
         '{"Delete": {"TableName": self._table, "Key": due}}, {"ConditionCheck": check}]',
         '{"Delete": {"TableName": self._table, "Key": due}}, *[{"ConditionCheck": check}][:0]]',
         DISQUALIFICATION,
@@ -602,8 +602,8 @@ MUTATIONS = (
     Mutation(
         "the notice of a version strikes that of every other",
         "shared/truth/keys.py",
-        'return work_sort(leaderboard_id, f"notice#{window_id}#{version:08d}")',
-        'return work_sort(leaderboard_id, f"notice#{window_id}#{min(version, 1):08d}")',
+        'return work_sort(leaderboard_id, f"notification#{window_id}#{version:08d}")',
+        'return work_sort(leaderboard_id, f"notification#{window_id}#{min(version, 1):08d}")',
         DISQUALIFICATION,
     ),
     Mutation(
@@ -629,7 +629,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a result can be written twice",
-        "shared/truth/finals.py",
+        "shared/truth/final_results.py",
         '_NOT_YET = "attribute_not_exists(pk)"',
         '_NOT_YET = "attribute_not_exists(nothing)"',
         CLOSING,

@@ -18,7 +18,8 @@ from shared.clients import DYNAMODB_ATTEMPTS
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
 from shared.files.upload import PART_BYTES, store
-from shared.messaging.queues import INLINE_BYTES_MAX, DeadLetterQueue, QueueUnavailable, Rejected
+from shared.messaging.dead_letters import INLINE_BYTES_MAX, DeadLetterQueue, RejectedRecord
+from shared.messaging.queues import QueueUnavailable
 from shared.settings import load
 from tests.support.template import FUNCTIONS, ROOT
 from tests.unit.test_settings import COMPLETE
@@ -111,7 +112,7 @@ def test_a_silent_s3_is_asked_once_for_all_records_of_a_call() -> None:
         large = b"x" * (INLINE_BYTES_MAX + 1)
         records = [Record(Source("score-events", 0, offset, 0), None, large) for offset in range(5)]
         with pytest.raises(QueueUnavailable):
-            letters.send([Rejected(one, Rejection(Reason.MALFORMED, "no JSON"), None) for one in records])
+            letters.send([RejectedRecord(one, Rejection(Reason.MALFORMED, "no JSON"), None) for one in records])
         ended.set()
 
     assert connections == ["/bucket/dead-letters/score-events/0/0.value"] * limits.tries

@@ -19,7 +19,7 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate, Retry
 from shared.ingest.service import Ingest
-from shared.messaging.queues import DeadLetterQueue
+from shared.messaging.dead_letters import DeadLetterQueue
 from shared.retries import Backoff
 from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey

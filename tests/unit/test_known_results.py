@@ -9,7 +9,7 @@ from shared.domain.calendar import Day, daily
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.lookups.results import READ_AGAIN_MS, Results
 from shared.truth.commits import Unavailable
-from shared.truth.finals import FinalResult
+from shared.truth.final_results import FinalResult
 
 DAY = Day(20_000)
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, sealed_through=DAY)
@@ -23,9 +23,9 @@ class Scene:
         self.now_ms = 1_800_000_000_000
         self.version = 1
         self.away = False
-        finals: Any = SimpleNamespace(final=self._final)
+        final_results: Any = SimpleNamespace(final=self._final)
         registry: Any = SimpleNamespace(rules=lambda *_: BOARD)
-        self.results = Results(finals, registry, lambda: self.now_ms)
+        self.results = Results(final_results, registry, lambda: self.now_ms)
 
     def _final(self, leaderboard_id: str, window_id: str) -> FinalResult:
         if self.away:

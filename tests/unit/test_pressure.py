@@ -104,7 +104,7 @@ def test_a_truth_that_takes_nothing_gets_few_requests_and_the_batch_goes_back() 
 
     scene.committer.commit(batch)
 
-    assert {one.kind for one in batch} == {OutcomeKind.FAILED}
+    assert {one.kind for one in batch} == {OutcomeKind.RETRY}
     assert isinstance(batch[0].outcome, Retry)
     assert "ThrottlingException" in batch[0].outcome.cause
     assert len(scene.under_way) == TRIES_MAX
@@ -131,7 +131,7 @@ def test_when_a_calls_time_is_up_the_rest_goes_back_and_what_is_written_stays() 
 
     outcomes = [one.kind for one in batch]
     assert outcomes.count(OutcomeKind.APPLIED) == 99
-    assert outcomes.count(OutcomeKind.FAILED) == PLAYERS - 99
+    assert outcomes.count(OutcomeKind.RETRY) == PLAYERS - 99
     assert scene.waits == []
 
     again = candidates()

@@ -8,7 +8,8 @@ import msgspec
 
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
-from shared.messaging.queues import BATCH_BYTES_MAX, DeadLetterQueue, Queue, Rejected
+from shared.messaging.dead_letters import DeadLetterQueue, RejectedRecord
+from shared.messaging.queues import BATCH_BYTES_MAX, Queue
 from shared.rebuild.requests import repair_messages
 
 TAKEN = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
@@ -44,7 +45,7 @@ def test_whatever_a_rejection_says_its_dead_letter_is_taken() -> None:
     record = Record(Source("score-events", 0, 0, 0), b"key", b"value")
     s3: Any = SimpleNamespace()
 
-    letters = [Rejected(record, Rejection(Reason.CONFLICTING_DUPLICATE, detail), "cup") for detail in details]
+    letters = [RejectedRecord(record, Rejection(Reason.CONFLICTING_DUPLICATE, detail), "cup") for detail in details]
     DeadLetterQueue(Queue(client, "url"), s3, "bucket").send(letters)
 
     assert [msgspec.json.decode(body)["detail"] for body in client.bodies] == details

@@ -66,5 +66,5 @@ def test_a_position_that_can_t_be_recorded_has_its_partition_alone_come_again(br
     candidates = ingest(progress).ingest(records())
 
     assert progress.recorded == {number: number + 4 for number in range(PARTITIONS) if number != broken}
-    failed = [one.record.source.offset for one in candidates if one.kind is OutcomeKind.FAILED]
+    failed = [one.record.source.offset for one in candidates if one.kind is OutcomeKind.RETRY]
     assert failed == [broken], "its first record: those behind it come with it"

@@ -1,4 +1,4 @@
-"""Administration of players, live windows and dead letters; every act is in the audit trail with who, when and why."""
+"""Administration of players, live windows and dead letters; every action is in the audit log with who, when and why."""
 
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
@@ -22,7 +22,7 @@ from functions.api.views.audit import (
 )
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.domain.audit import AuditAction
-from shared.messaging.queues import RedriveFilter
+from shared.messaging.dead_letters import RedriveFilter
 from shared.rebuild.builder import WindowBuilder
 from shared.rebuild.requests import RebuildRequests
 from shared.truth.audit_log import AuditLog
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shared.admin.redrive import Redrive  # loads the Kafka client
 
 REDRIVE_TIME_MS: Final = 15_000
-"""How long one request sends letters back; API Gateway gives up after 30 s."""
+"""How long one request sends dead letters back; API Gateway gives up after 30 s."""
 _DISQUALIFY: Final = "/leaderboards/{id}/players/{userId:path}/disqualify"
 _REINSTATE: Final = "/leaderboards/{id}/players/{userId:path}/reinstate"
 _DISQUALIFIED: Final = "/leaderboards/{id}/disqualified"
@@ -63,19 +63,23 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     """Audit entries of players."""
 
     @app.post(_DISQUALIFY, tags=_TAGS)
-    @operation(responses={200: described(AuditEntryView, "They are disqualified, by this act or by one before")})
+    @operation(
+        responses={200: described(AuditEntryView, "The player is disqualified, by this entry or by an earlier one")}
+    )
     async def disqualify(request: Request, body: ReasonBody) -> Response:
         """Take a player out of every ranking. Their events stay; a result that they stand in gets another version."""
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
-        act, _ = use_cases.disqualifications.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
-        return answer(to_audit_entry_view(act), 200, _FRESH)
+        entry, _ = use_cases.disqualifications.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
+        return answer(to_audit_entry_view(entry), 200, _FRESH)
 
     @app.post(_REINSTATE, tags=_TAGS)
     @operation(
         responses={
             200: described(
-                AuditEntryView, "They are back, by this act or by one before", example="AuditEntryView of reinstate"
+                AuditEntryView,
+                "The player is back, by this entry or by an earlier one",
+                example="AuditEntryView of reinstate",
             )
         }
     )
@@ -83,10 +87,10 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         """Put a disqualified player back, with everything that they have scored meanwhile."""
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
-        act, _ = use_cases.disqualifications.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
-        if act is None:
+        entry, _ = use_cases.disqualifications.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
+        if entry is None:
             raise NeverDisqualified(f"{user_id!r} was never disqualified in {leaderboard.id}")
-        return answer(to_audit_entry_view(act), 200, _FRESH)
+        return answer(to_audit_entry_view(entry), 200, _FRESH)
 
 
 def register_audit_log(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
@@ -113,7 +117,7 @@ def register_audit_log(app: FastAPI, use_cases: UseCases, finder: Finder) -> Non
         query = read_query(request, AuditLogQuery)
         leaderboard_id = finder.leaderboard(request).id
         found = list(use_cases.audit_log.read(leaderboard_id, query.after, query.limit + 1))
-        page = [to_audit_entry_view(act) for act in found[: query.limit]]
+        page = [to_audit_entry_view(entry) for entry in found[: query.limit]]
         following = page[-1].number if len(found) > len(page) else None
         return answer(AuditLogView(leaderboard_id=leaderboard_id, entries=page, next_after=following), 200, _FRESH)
 
@@ -135,11 +139,11 @@ def register_rebuild(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         leaderboard = finder.leaderboard(request, now=True)
         window = body.to_window()
         subject = None if window is None else window.id
-        act = use_cases.disqualifications.record(
+        entry = use_cases.disqualifications.record(
             leaderboard.id, AuditAction.REBUILD, caller(request).subject, reason=body.reason, subject=subject
         )
         use_cases.rebuild_requests.request(leaderboard, window)
-        return answer(to_audit_entry_view(act), 202, _FRESH)
+        return answer(to_audit_entry_view(entry), 202, _FRESH)
 
     @app.get(_REBUILD, tags=_TAGS)
     @operation(responses={200: described(RebuildView, "How far they are")})
@@ -159,7 +163,7 @@ def register_redrive(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     async def redrive(request: Request, body: RedriveBody) -> Response:
         """Send dead letters of the leaderboard back to the topic; ask again until it is `complete`."""
         leaderboard = finder.leaderboard(request, now=True)
-        act = use_cases.disqualifications.record(
+        entry = use_cases.disqualifications.record(
             leaderboard.id, AuditAction.REDRIVE, caller(request).subject, reason=body.reason, subject=body.rejected_as
         )
         started_ms = finder.now_ms()
@@ -168,7 +172,11 @@ def register_redrive(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         )
         return answer(
             RedrivenView(
-                act=to_audit_entry_view(act), sent=done.sent, failed=done.failed, left=done.left, complete=done.complete
+                audit_entry=to_audit_entry_view(entry),
+                sent=done.sent,
+                failed=done.failed,
+                left=done.left,
+                complete=done.complete,
             ),
             200,
             _FRESH,

@@ -15,7 +15,8 @@ from functions.api.views import answer
 from functions.api.views.health import DependencyView, HealthView
 from shared.cache.windows import WindowCache
 from shared.files.links import Downloads
-from shared.messaging.queues import DeadLetterQueue, Queue
+from shared.messaging.dead_letters import DeadLetterQueue
+from shared.messaging.queues import Queue
 from shared.settings import Settings
 from shared.telemetry import logger
 from shared.truth.counters import FunctionCounters

@@ -11,7 +11,7 @@ from shared.rebuild.builder import RebuildProgress
 
 
 class AuditEntryView(Struct, rename="camel", kw_only=True):
-    """One act of administration."""
+    """What an administrator did."""
 
     number: int
     """From 1, without gaps, in the order in which they were done."""
@@ -24,7 +24,7 @@ class AuditEntryView(Struct, rename="camel", kw_only=True):
 
 
 class AuditLogView(Struct, rename="camel", kw_only=True):
-    """A page of the audit trail."""
+    """A page of the audit log."""
 
     leaderboard_id: str
     entries: Sequence[AuditEntryView]
@@ -32,7 +32,7 @@ class AuditLogView(Struct, rename="camel", kw_only=True):
 
 
 class DisqualifiedView(Struct, rename="camel", kw_only=True):
-    """Who is disqualified, and the act as of which that is so."""
+    """Who is disqualified, and the audit entry as of which that is so."""
 
     leaderboard_id: str
     audit_sequence: int
@@ -42,14 +42,14 @@ class DisqualifiedView(Struct, rename="camel", kw_only=True):
 class RedrivenView(Struct, rename="camel", kw_only=True):
     """What became of dead letters."""
 
-    act: AuditEntryView
+    audit_entry: AuditEntryView
     sent: int
     failed: int
     """Chosen, but the broker did not take them: they stay."""
     left: int
     """Chosen, but refused once more meanwhile: they stay, until the cause is corrected."""
     complete: bool
-    """Whether every letter was looked at; if not, the time was over: ask again."""
+    """Whether every dead letter was checked; if not, the time was over: ask again."""
 
 
 class RebuildView(Struct, rename="camel", kw_only=True):
@@ -75,14 +75,14 @@ def to_rebuild_view(leaderboard_id: str, progress: RebuildProgress) -> RebuildVi
     )
 
 
-def to_audit_entry_view(act: AuditEntry) -> AuditEntryView:
-    """An act, as it is sent."""
+def to_audit_entry_view(entry: AuditEntry) -> AuditEntryView:
+    """An audit entry, as it is sent."""
     return AuditEntryView(
-        number=act.number,
-        kind=act.kind,
-        actor=act.actor,
-        reason=act.reason,
-        at=format_instant(act.at_ms),
-        user_id=act.user_id,
-        subject=act.subject,
+        number=entry.number,
+        kind=entry.kind,
+        actor=entry.actor,
+        reason=entry.reason,
+        at=format_instant(entry.at_ms),
+        user_id=entry.user_id,
+        subject=entry.subject,
     )

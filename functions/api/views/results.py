@@ -25,7 +25,7 @@ class ResultVersionView(Struct, rename="camel", kw_only=True):
 
     version: int
     audit_sequence: int
-    """The act as of which players were disqualified."""
+    """The audit entry as of which players were disqualified."""
     rules_version: int
     players: int
     sum_of_points: str

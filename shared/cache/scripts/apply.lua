@@ -40,7 +40,7 @@ end
 local time = redis.call('TIME')
 local clock_us = time[1] * 1000000 + time[2]
 local changed = 0
-local some_are_out = redis.call('HLEN', KEYS[2]) > 1 -- "\0acts" is no player
+local some_are_out = redis.call('HLEN', KEYS[2]) > 1 -- "\0audit" is no player
 
 -- folds the parts of a value into points and reached_at, as shared/domain/standings.py combine() does
 local function fold(value)

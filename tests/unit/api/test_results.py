@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from shared.domain.calendar import parse_day
 from shared.domain.periods import Period
 from shared.reads.result_versions import ResultVersion
-from shared.truth.finals import FinalResult
+from shared.truth.final_results import FinalResult
 from tests.unit.api.conftest import NOW_MS, Api
 
 FINAL = FinalResult(
@@ -107,7 +107,7 @@ def test_a_window_that_never_becomes_final_is_422_and_says_what_does(api: Api, q
 def test_a_window_before_the_first_event_is_422_and_says_that_there_will_be_none(
     api: Api, window: str, date: str, has_closed: bool
 ) -> None:
-    known = {"sealed_through": parse_day("2026-11-22"), "owed_from": parse_day("2026-11-20")} if has_closed else {}
+    known = {"sealed_through": parse_day("2026-11-22"), "results_from": parse_day("2026-11-20")} if has_closed else {}
     api.registry.boards["cup"] = replace(api.registry.boards["cup"], created_at_ms=NOW_MS, **known)
 
     answer = api.get("/leaderboards/cup/result", window=window, date=date)

@@ -131,7 +131,7 @@ CHANGES: dict[str, Any] = {
     "tiers": (Tier("gold", TierRule.TOP_N, 1),),
 }
 NOT_RULES = {
-    "id", "version", "has_events", "archived", "sealing_through", "seals_at_ms", "sealed_through", "owed_from",
+    "id", "version", "has_events", "archived", "sealing_through", "seals_at_ms", "sealed_through", "results_from",
     "created_at_ms", "updated_at_ms",
 }  # fmt: skip
 

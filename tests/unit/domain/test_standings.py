@@ -73,7 +73,7 @@ def test_a_sum_takes_the_largest_exact_integer_and_not_one_more(sign: int) -> No
 def test_what_is_not_added_up_never_overflows(aggregation: Aggregation) -> None:
     standing = fold(aggregation, Order.DESC, event(POINTS_MAX, 1, "a"), event(POINTS_MAX, 2, "b"), event(-POINTS_MAX))
 
-    assert (standing.points, standing.gross) == (POINTS_MAX, 0)
+    assert (standing.points, standing.absolute_sum) == (POINTS_MAX, 0)
 
 
 def test_days_combine_into_a_window_as_their_events_would() -> None:

@@ -20,7 +20,7 @@ from shared.truth.commits import Unavailable
 from shared.truth.conditions import delete_if, update_if
 from shared.truth.export_jobs import ExportJob, ExportJobs, ExportRequest, JobTaken
 from shared.truth.failures import Cause, ConditionFailed, passing_as_unavailable
-from shared.truth.finals import AlreadyDone, FinalResults
+from shared.truth.final_results import AlreadyDone, FinalResults
 from shared.truth.registry import Conflict, Registry
 
 ROOT = Path(__file__).parents[3]

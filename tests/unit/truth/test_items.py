@@ -25,7 +25,7 @@ def test_an_item_from_before_labels_reads_as_one_without_and_is_written_unchange
         "reached_at": {"N": "5"},
         "events": {"N": "3"},
         "version": {"N": "4"},
-        "gross": {"N": "9"},
+        "absolute_sum": {"N": "9"},
     }
 
     assert to_standing(item) == standing

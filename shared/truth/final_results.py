@@ -100,29 +100,31 @@ class FinalResults:
         change = "SET seals_at = :at"
         self._transact([self._update(leaderboard, change, _SEALING, through=through, at=at_ms)])
 
-    def seal(self, leaderboard: Leaderboard, through: Day, due: Sequence[Window], owed_from: Day | None = None) -> None:
+    def seal(
+        self, leaderboard: Leaderboard, through: Day, due: Sequence[Window], results_from: Day | None = None
+    ) -> None:
         """Seal days that are sealing, up to `through`, and mark the windows as due that end with them.
 
         Args:
             leaderboard: as it was read.
             through: the last day to seal.
             due: at most DUE_MAX windows.
-            owed_from: see Leaderboard.owed_from; None leaves it as it is.
+            results_from: see Leaderboard.results_from; None leaves it as it is.
 
         Raises:
             AlreadyDone: if the day was sealed since.
         """
         assert leaderboard.rejects(through)  # noqa: S101
         change, values = "SET sealed_through = :through", {"through": int(through)}
-        if owed_from is not None:
-            change, values = f"{change}, owed_from = :owed", values | {"owed": int(owed_from)}
+        if results_from is not None:
+            change, values = f"{change}, results_from = :results", values | {"results": int(results_from)}
         seal = self._update(leaderboard, change, _SEALABLE, **values)
         marks = [{"Put": {"TableName": self._table, "Item": due_item(leaderboard.id, window.id)}} for window in due]
         self._transact([seal, *marks])
 
     def mark_published(self, leaderboard_id: str, window_id: str, version: int) -> None:
         """Take a result's notification out of the outbox."""
-        key: Any = work_key(keys.notice_sort(leaderboard_id, window_id, version))
+        key: Any = work_key(keys.notification_sort(leaderboard_id, window_id, version))
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=key)
 
@@ -183,7 +185,7 @@ class FinalResults:
             }
             put = {"TableName": self._table, "Item": version, "ConditionExpression": _NOT_YET}
             result = [{"Update": count}, {"Put": put}]
-        notification = work_key(keys.notice_sort(final.leaderboard_id, final.window_id, final.version))
+        notification = work_key(keys.notification_sort(final.leaderboard_id, final.window_id, final.version))
         due = self._clear_due(final.leaderboard_id, final.window_id, final.audit_sequence)
         self._transact([*result, *due, {"Put": {"TableName": self._table, "Item": notification}}])
 
