@@ -268,12 +268,12 @@ words, `errors` names each field that is wrong, as it was written:
 ```
 
 Ask again after a 429 or 503, once `Retry-After` is over; after any other only with another request. Any route may
-answer with `unreadable-request`, `unauthenticated`, `forbidden`, `invalid-request`, `too-large`, `truth-unavailable`
+answer with `malformed-request`, `unauthenticated`, `forbidden`, `invalid-request`, `too-large`, `truth-unavailable`
 and `internal-error`.
 """
 
 WHEN: Final[dict[str, str]] = {
-    "unreadable-request": "The body is no JSON, the query no UTF-8, or a control character stands in the path",
+    "malformed-request": "The body is no JSON, the query no UTF-8, or a control character stands in the path",
     "unauthenticated": "There is no token, or its time is over",
     "forbidden": "The token lacks the route's scope; a path that is no route takes `leaderboards:admin`",
     "unknown-route": "The path is none of the routes above",
@@ -281,10 +281,10 @@ WHEN: Final[dict[str, str]] = {
     "unknown-period": "The leaderboard has no period of this id",
     "unknown-player": "The player has no points in this window, or is disqualified",
     "unknown-export": "There is no export of this id",
-    "not-final": "The window has no result yet; ask again later, or wait for the notice",
+    "not-final": "The window has no result yet; ask again later, or wait for the notification",
     "never-final": "All time, or a custom range that is no registered period: register it as one",
     "method-not-allowed": "`Allow` names the methods that the path takes",
-    "conflict": "Somebody else is changing the same thing: read it again and decide anew",
+    "conflict": "Another caller is changing the same thing: read it again, then decide",
     "never-disqualified": "There is nobody to reinstate",
     "locked-rule": "Aggregation, order, shards and filters can't change once there are events",
     "too-many-periods": "The leaderboard has 500 periods: delete those that are over",

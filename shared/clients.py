@@ -67,14 +67,14 @@ class Limits(Struct, frozen=True):
 QUEUES: Final = Limits(connect_s=1, read_s=5, tries=3)
 """SQS and SNS; the API asks them, too. A long poll waits less than that."""
 RECORDS: Final = Limits(connect_s=1, read_s=5, tries=2)
-"""S3 while somebody waits who has little time: ingest puts what is too large for a message there."""
+"""S3 for callers that have little time: ingest puts what is too large for a message there."""
 FILES: Final = Limits(connect_s=1, read_s=20, tries=9)
 """S3 for exports and results, in functions that have 900 s: what S3 refuses for some seconds is tried until it is
 taken."""
 SECRETS: Final = Limits(connect_s=1, read_s=5, tries=4)
 """Secrets Manager and Systems Manager, when a function starts."""
 TOOLS: Final = Limits(connect_s=2, read_s=30, tries=5)
-"""Programs on somebody's machine."""
+"""Programs on a person's machine."""
 
 
 def client(service: str, config: Config, session: boto3.Session | None = None, **place: Any) -> Any:
@@ -82,7 +82,7 @@ def client(service: str, config: Config, session: boto3.Session | None = None, *
 
     Args:
         service: as boto3 calls it.
-        config: what botocore is told.
+        config: settings of botocore.
         session: of boto3; its default one if not given.
         place: endpoint, region and credentials, where they are not the environment's.
     """

@@ -8,8 +8,8 @@ from typing import Final, Generic, Protocol, TypeVar
 T = TypeVar("T")
 
 AHEAD_MAX: Final = 16
-"""What waits in memory to be taken, beside what each source is just giving: sources go on while who takes is at work,
-and stand still when he is slower than they are."""
+"""What waits in memory to be taken, beside what each source is giving: sources go on while the consumer works,
+and wait while the consumer is slower."""
 
 
 class Merge(Protocol):
@@ -38,13 +38,13 @@ class ParallelReader:
         if len(sources) < 2:
             yield from in_turn(sources)
             return
-        shelf = _BoundedBuffer(iter(sources), min(self._threads, len(sources)))
+        buffer = _BoundedBuffer(iter(sources), min(self._threads, len(sources)))
         for _ in range(min(self._threads, len(sources))):
-            Thread(target=shelf.fill, name="source", daemon=True).start()
+            Thread(target=buffer.fill, name="source", daemon=True).start()
         try:
-            yield from shelf.take()
+            yield from buffer.take()
         finally:
-            shelf.close()
+            buffer.close()
 
 
 class _BoundedBuffer(Generic[T]):
@@ -88,7 +88,7 @@ class _BoundedBuffer(Generic[T]):
             yield one
 
     def close(self) -> None:
-        """Nobody takes any more: threads end with what they are just reading."""
+        """The consumer is gone: threads end with what they are reading."""
         with self._changed:
             self._closed = True
             self._waiting.clear()

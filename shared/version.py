@@ -7,7 +7,7 @@ VARIABLE: Final = "CODE_VERSION"
 
 
 class UnknownVersion(Exception):
-    """Nobody has said which code this is."""
+    """The version of the code is not set."""
 
 
 def code_version() -> str:

@@ -25,7 +25,7 @@ WAIT_MAX_S: Final = 20
 WAIT_RESERVE_MS: Final = 3_000
 """What stays of an invocation's time for the read after the wait."""
 POLL_MS: Final = 100
-"""How often a waiting request looks, with one HGET; a change shows a tenth of a second later at the most."""
+"""How often a waiting request checks, with one HGET; a change shows a tenth of a second later at the most."""
 MAX_AGE_S: Final[Mapping[WindowStatus, int]] = {WindowStatus.OPEN: 1, WindowStatus.CLOSING: 5}
 """How long an answer may be shown without asking again."""
 FINAL_MAX_AGE_S: Final = 300
@@ -33,7 +33,7 @@ FINAL_MAX_AGE_S: Final = 300
 of its result: not `immutable`, nor for a year. After these minutes a cache asks again, and is answered 304."""
 
 SNAPSHOT_RETRY_S: Final = 2
-"""When to ask again while a snapshot answers: a function looks for a newer one no sooner."""
+"""When to ask again while a snapshot answers: a function checks for a newer one no sooner."""
 
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
@@ -110,7 +110,7 @@ class ConditionalReads:
 
 
 def _can_change(ranking: Ranking) -> bool:
-    """Whether there is something to wait for that one look at the cache would show.
+    """Whether there is something to wait for that one check of the cache would show.
 
     Not for a snapshot: what it is asked instead of does not answer, or says something else at once.
     """

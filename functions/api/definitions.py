@@ -1,4 +1,4 @@
-"""Changes of leaderboards and periods: what may change, and what the cache has to be told."""
+"""Changes of leaderboards and periods: what may change, and what the cache has to follow."""
 
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -19,7 +19,7 @@ from shared.truth.commits import Unavailable
 from shared.truth.registry import Conflict, Registry
 
 TRIES_MAX: Final = 4
-"""How often a change is decided anew because somebody else changed the leaderboard in between."""
+"""How often a change is decided again because another caller changed the leaderboard in between."""
 PERIODS_MAX: Final = 500
 """Periods of one leaderboard: each event within one that is open costs one more update of Redis."""
 
@@ -151,7 +151,7 @@ class Definitions:
             current = self._use_cases.registry.leaderboard(leaderboard_id)
             after, has_events_as_read = decide(current)
             if after is not current:
-                # before it is done: a change that nobody has noted is worse than a note of one that failed
+                # before it is done: a change without an audit entry is worse than an entry of a change that failed
                 self._use_cases.disqualifications.record(
                     leaderboard_id, kind, actor, subject=f"version {after.version}"
                 )

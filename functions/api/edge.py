@@ -35,7 +35,7 @@ class Edge:
         now_ms: Callable[[], int],
         truth_guard: TruthGuard | None,
     ) -> None:
-        """`is_open`: nobody is asked for a token, and everybody may do everything."""
+        """`is_open`: no token is required, and every caller may do everything."""
         self._truth_guard = truth_guard
         self._app = app
         self._guard = guard
@@ -72,7 +72,7 @@ class Edge:
             await problem_of(error, scope)(scope, receive, send)
 
     def _admit(self, scope: Scope) -> Caller | None:
-        """Who asks; None where that is nobody's business.
+        """The caller; None where the route takes no token.
 
         Raises:
             Unauthenticated: without a token that is good.

@@ -17,7 +17,7 @@ _PARTITION: Final = ("topic", "partition")
 
 
 class Scrape(Struct, frozen=True):
-    """One look at everything; None is what could not be had."""
+    """One check of everything; None is what could not be read."""
 
     up: Mapping[str, bool]
     """By dependency."""
@@ -29,7 +29,7 @@ class Scrape(Struct, frozen=True):
         """The families, as prometheus_client's exposition asks for them."""
         up = GaugeMetricFamily(
             "leaderboards_up",
-            "1 if the dependency answered this scrape; what it tells is left out at 0",
+            "1 if the dependency answered this scrape; its series are left out at 0",
             None,
             ["dependency"],
         )
@@ -102,14 +102,14 @@ def _of_records(positions: Sequence[Position]) -> Iterator[Metric]:
 def _of_noted(noted: Noted) -> Iterator[Metric]:
     lag = GaugeMetricFamily(
         "leaderboards_partition_lag_records",
-        "Offsets from what was settled to the end of the partition, at the last look",
+        "Offsets from what was settled to the end of the partition, at the last check",
         None,
         _PARTITION,
         unit="records",
     )
     looked = GaugeMetricFamily(
         "leaderboards_partition_lag_timestamp_seconds",
-        "When the lag of the topic was last looked at",
+        "When the lag of the topic was last checked",
         None,
         ["topic"],
         unit="seconds",

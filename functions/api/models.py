@@ -351,7 +351,7 @@ class ReasonBody(_Sent):
 
 
 class RebuildBody(ReasonBody):
-    """What is to be built anew."""
+    """What is to be rebuilt."""
 
     window: Annotated[
         Parameter | None, Field(strict=True, description="Id of a window, as answers name it: `2026-W48`")
@@ -369,7 +369,7 @@ class RebuildBody(ReasonBody):
 class RedriveBody(ReasonBody):
     """Which letters are to be sent back."""
 
-    rejected_as: Annotated[Reason | None, Field(description="Only those that were refused for this reason")] = None
+    rejected_as: Annotated[Reason | None, Field(description="Only those that were rejected for this reason")] = None
 
 
 class PeriodBody(_Sent):

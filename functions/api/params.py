@@ -88,7 +88,7 @@ def read_query(request: Request, model: type[Q], apart: Collection[str] = ()) ->
     """The query of a request, by its model; parameters that are `apart` are not the model's.
 
     Raises:
-        InvalidRequest: if a parameter that is no list is there twice: nobody could say which one was meant.
+        InvalidRequest: if a parameter that is no list is given twice: which one is meant is unknown.
         RequestValidationError: as FastAPI raises it, for anything else that is wrong with it.
     """
     found: dict[str, str | list[str]] = {}
@@ -171,7 +171,7 @@ class Finder:
         )
 
     def leaderboard(self, request: Request, *, now: bool = False, or_deleted: bool = False) -> Leaderboard:
-        """The leaderboard of a path, in steady state from memory; read anew if `now`.
+        """The leaderboard of a path, in steady state from memory; read again if `now`.
 
         Raises:
             UnknownLeaderboard: if there is none, or it is deleted and not asked for then, too.
@@ -198,7 +198,7 @@ class Finder:
         return self._periods.get((leaderboard_id, period_id), lambda: read_period(registry, leaderboard_id, period_id))
 
     def forget_period(self, leaderboard_id: str, period_id: str) -> None:
-        """Read a period anew next time: it was changed here."""
+        """Read a period again next time: it was changed here."""
         self._periods.forget((leaderboard_id, period_id))
 
     def window(self, leaderboard: Leaderboard, query: WindowQuery) -> Window:

@@ -119,13 +119,13 @@ class Problem(Struct, omit_defaults=True):
     errors: list[FieldError] = []
 
 
-_UNREADABLE: Final = Kind("unreadable-request", "The request cannot be read", 400)
+_MALFORMED: Final = Kind("malformed-request", "The request cannot be read", 400)
 _INVALID: Final = Kind("invalid-request", "The request is invalid", 422)
 _NO_ROUTE: Final = Kind("unknown-route", "There is nothing here", 404)
 _NO_METHOD: Final = Kind("method-not-allowed", "The resource doesn't take this method", 405)
 UNEXPECTED: Final = Kind("internal-error", "Something went wrong on our side", 500)
 _CONFLICT: Final = Kind(
-    "conflict", "Somebody else is changing the same thing", 409, detail="Read it again and decide anew."
+    "conflict", "Another caller is changing the same thing", 409, detail="Read it again, then decide."
 )
 _LATER: Final = "Ask again after the seconds in Retry-After."
 
@@ -135,7 +135,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     InvalidWindow: _INVALID,
     UnknownTier: _INVALID,
     UnknownFilter: _INVALID,
-    NotText: _UNREADABLE,
+    NotText: _MALFORMED,
     Unauthenticated: Kind("unauthenticated", "The request takes a bearer token", 401),
     Forbidden: Kind("forbidden", "The token doesn't allow this", 403),
     TooLarge: Kind("too-large", "The request is too large", 413),
@@ -161,7 +161,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     Unavailable: Kind("truth-unavailable", "The database is out of reach", 503, 1, _LATER),
     QueueUnavailable: Kind("queue-unavailable", "The queue is out of reach", 503, 1, _LATER),
 }
-BY_STATUS: Final = {400: _UNREADABLE, 404: _NO_ROUTE, 405: _NO_METHOD, 422: _INVALID}
+BY_STATUS: Final = {400: _MALFORMED, 404: _NO_ROUTE, 405: _NO_METHOD, 422: _INVALID}
 """Those that the framework raises itself."""
 
 
@@ -200,9 +200,9 @@ def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
 
 def _kind_of(error: Exception) -> Kind:
     if isinstance(error, RequestValidationError) and any(one["type"] == "json_invalid" for one in error.errors()):
-        return _UNREADABLE
+        return _MALFORMED
     if isinstance(error, HTTPException):
-        return BY_STATUS.get(error.status_code, _UNREADABLE if error.status_code < 500 else UNEXPECTED)
+        return BY_STATUS.get(error.status_code, _MALFORMED if error.status_code < 500 else UNEXPECTED)
     return next((KINDS[ancestor] for ancestor in type(error).__mro__ if ancestor in KINDS), UNEXPECTED)
 
 

@@ -9,7 +9,7 @@ from functions.api.problems import NotText
 from shared.domain.events import CONTROL
 
 REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
-"""What gateways put in place of bytes that are no UTF-8: by then nobody can tell which they were."""
+"""What gateways put in place of bytes that are no UTF-8: by then the original bytes are lost."""
 _NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 

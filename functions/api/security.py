@@ -1,7 +1,7 @@
 """Who asks, and whether they may.
 
 API Gateway's JWT authorizer has checked the token's signature, issuer, audience and time before; its scopes, and its
-time once more, are checked here, so that a route without authorizer lets nobody in.
+time once more, are checked here, so that a route without authorizer admits no caller.
 """
 
 import re
@@ -17,7 +17,7 @@ from functions.api.contract import operation_of
 
 SUBJECT_CHARACTERS_MAX: Final = 256
 LOCAL_SUBJECT: Final = "local"
-"""Who acts where nobody is asked for a token."""
+"""The caller where no token is required."""
 
 
 class Scope(StrEnum):
@@ -60,7 +60,7 @@ _SCOPE_CLAIMS: Final = ("scope", "scp")
 """`scp` is what Microsoft Entra ID and Okta call it."""
 _OPEN: Final = frozenset({"health", "openapi.json", "docs"})
 """First parts of paths that take no token: they tell nothing of anybody. `metrics` is not among them: it names every
-leaderboard and how many play. It takes READ, as their list does, so that a scraper's token can only look."""
+leaderboard and how many play. It takes READ, as their list does, so that a scraper's token can only read."""
 _EXPORTS: Final = frozenset({"export", "exports", "result"})
 _ADMINISTRATION: Final = frozenset({"audit-log", "disqualified", "rebuild"})
 
@@ -83,7 +83,7 @@ def required_scope(method: str, template: str) -> Scope | None:
 
 
 class Guard:
-    """Tells what a request takes: what the route takes that will serve it."""
+    """The scope that a request takes: that of the route which will serve it."""
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         """`routes`: in the order in which they are tried."""

@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     """Process a batch; names the records that have to come again.
 
     Of each partition these are the first that failed and all that follow it: the ones behind it may be settled, but
-    nobody has recorded that, and what is handed over next has to follow on what is recorded. A trigger may repeat a
+    that is not recorded, and what is handed over next has to follow on what is recorded. A trigger may repeat a
     partition from the first of them, or just those that are named.
     """
     candidates = assembly.ingest.ingest(_records(event), lambda: context.get_remaining_time_in_millis() > RESERVE_MS)

@@ -1,1 +1,1 @@
-"""What administrators and operators do: disqualify, redrive dead letters, look at the state of the service."""
+"""What administrators and operators do: disqualify, redrive dead letters, check the state of the service."""

@@ -104,7 +104,7 @@ class Assembly(Parts):
 
     @cached_property
     def on_demand_builds(self) -> OnDemandBuilds:
-        """Windows that are built when somebody asks for them."""
+        """Windows that are built when a reader requests them."""
         return OnDemandBuilds(
             builder=self.window_builder,
             leases=self.builds,

@@ -39,7 +39,7 @@ class Grant(StrEnum):
     """Nothing is left to do."""
     GRANTED = "granted"
     HELD = "held"
-    """Somebody else builds it."""
+    """Another worker builds it."""
 
 
 class BuildProgress(Struct, frozen=True):
@@ -158,7 +158,7 @@ class Builds:
         """
         renewed = self._note(build, now_ms + LEASE_MS, now_ms - ASKED_MS if build.ends_unasked else "")
         if renewed == _UNASKED:
-            raise NoReaders(f"nobody has asked for {build.key} for {ASKED_MS} ms")
+            raise NoReaders(f"no reader has asked for {build.key} for {ASKED_MS} ms")
         if not renewed:
             raise LeaseLost(f"the build of {build.key} is another's, or not all there")
 

@@ -283,7 +283,7 @@ class WindowCache:
         *,
         feed_ranges: bool,
     ) -> bytes:
-        """What one call of the apply script is told."""
+        """The payload of one call of the apply script."""
         by_day = _by_day(leaderboard, standings)
         groups = [(day, updates, windows_of(day)) for day, updates in by_day.items()]
         rules = leaderboard.aggregation, leaderboard.order is Order.DESC
@@ -308,7 +308,7 @@ class WindowCache:
         return sum(answer[0] for answer in answers)
 
     def read_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[str, str, str]:
-        """What every read of a window looks at: the marker, the window's hash, its sorted set."""
+        """What every read of a window needs: the marker, the window's hash, its sorted set."""
         return (
             keys.complete(leaderboard.id),
             keys.parts(leaderboard.id, window.id),

@@ -43,7 +43,7 @@ def ranking_file(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 def awards_file(leaderboard_id: str, window_id: str, version: int, entries: Iterable[Entry]) -> Iterator[bytes]:
-    """CSV with a line for each player in a tier, given as entries. A payer that books by award id pays nobody twice."""
+    """CSV with a line for each player in a tier, given as entries. A payer that books by award id pays none twice."""
     return _csv(
         AWARD_COLUMNS,
         (
@@ -57,14 +57,14 @@ def difference_file(leaderboard_id: str, window_id: str, version: int, changes: 
     """CSV with a line for each player whose rank, score or tier is another than in the version before.
 
     Those who are in both versions and those who came, in the order of this one; then those who left, in that of the
-    version before. Where somebody is not, or is in no tier, fields are empty. Who has paid by the version before
+    version before. Fields are empty where a player has no entry or no tier. A payer who has paid by the version before
     settles the difference by the two award ids.
 
     Args:
         leaderboard_id: whose result.
         window_id: of which window.
         version: of the result.
-        changes: entries before and now of everybody who has one, in ranking order.
+        changes: entries before and now of all players who have one, in ranking order.
     """
 
     def award(entry: Entry | None, of_version: int) -> str | None:

@@ -24,7 +24,7 @@ class Reason(StrEnum):
     CONFLICTING_DUPLICATE = "conflicting_duplicate"
     """The player's ledger holds an event of this id with other content."""
     UNTRUSTED_TIMESTAMP = "untrusted_timestamp"
-    """The record carries its producer's time (CreateTime), so nobody can say when it was appended."""
+    """The record carries its producer's time (CreateTime), so the append time is unknown."""
     SCORE_OVERFLOW = "score_overflow"
     """A standing or a window of the player would leave ±(2^53−1)."""
 

@@ -13,7 +13,7 @@ from shared.domain.standings import Score
 TOP_ENTRIES: Final = 1_000
 """Entries from the top that are kept."""
 SAMPLES: Final = 1_000
-"""Entries in even steps over the whole window: a rank is told to a thousandth of the players."""
+"""Entries in even steps over the whole window: a rank is known to a thousandth of the players."""
 
 
 class Sample(Struct, frozen=True, array_like=True, gc=False):

@@ -59,10 +59,10 @@ SELECT nullif(rank, -1) AS rank, nullif(user_id, chr(0)) AS user_id, nullif(scor
 FROM ({columns}) ORDER BY rank
 """
 """DuckDB takes a column for one that may not be null if the statistics of its data say so. Here no statistics can, so
-that files of all windows have one schema, also of one that nobody played in. None of these values ever stands there."""
+that files of all windows have one schema, also of one without players. None of these values ever stands there."""
 LEAST: Final = -(2**63)
 _AS: Final = {
-    # RFC 4180; with a character for comments, 2.0 quotes a field that begins with it, which nobody else does
+    # RFC 4180; with a character for comments, 2.0 quotes a field that begins with it, which no other writer does
     ExportFormat.CSV: "FORMAT csv, HEADER, NEW_LINE '\r\n', COMMENT ''",
     ExportFormat.NDJSON: "FORMAT json",
     ExportFormat.PARQUET: "FORMAT parquet",

@@ -1,4 +1,4 @@
-"""Bring the live windows up to what was committed, or see to it that somebody does."""
+"""Bring the live windows up to what was committed, or queue the players for repair."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
@@ -19,7 +19,7 @@ class _Outcome(Enum):
     SHOWN = auto()
     QUEUED = auto()
     WITHDRAWN = auto()
-    """The cache refused them, and no read takes what it has of the leaderboard for live: a rebuild reads them."""
+    """The cache rejected them, and no read takes what it has of the leaderboard for live: a rebuild reads them."""
     REFUSED = auto()
     """The cache refused them and the deletes, too; they are queued for repair."""
     FAILED = auto()

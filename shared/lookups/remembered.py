@@ -20,7 +20,7 @@ LOOKUPS_AT_ONCE: Final = 4
 
 
 class Lookup(Protocol):
-    """Looks something up for a caller who has something older."""
+    """Looks a value up for a caller who has an older one."""
 
     def __call__(self, key: Hashable, read: Callable[[], V], /) -> V:
         """What `read` returns. `key` tells it from other lookups.
@@ -44,7 +44,7 @@ class InBackground:
         self._running: dict[Hashable, Future[Any]] = {}
 
     def __call__(self, key: Hashable, read: Callable[[], V], /) -> V:
-        """As `Lookup` has it. Nobody waits for a lookup that another caller has given up already."""
+        """As `Lookup` has it. No caller waits for a lookup that another one has given up already."""
         if key in self._running:
             raise Unavailable("it is being looked up, and takes long")
         future: Future[V] = self._pool.submit(read)

@@ -119,7 +119,7 @@ class Topic:
         Not every offset has one: the marks of transactions take offsets, too, and compaction takes records away.
 
         Raises:
-            TopicUnavailable: if the broker does not answer, or no longer has all offsets from `first` on: nobody can
+            TopicUnavailable: if the broker does not answer, or no longer has all offsets from `first` on: none can
                 know then what stood there.
         """
         try:
@@ -135,7 +135,7 @@ class Topic:
         return at is None or at < end
 
     def settings(self) -> dict[str, str]:
-        """Those of SETTINGS that the broker tells.
+        """Those of SETTINGS that the broker answers.
 
         Raises:
             TopicUnavailable: if the broker does not answer, or may not be asked.

@@ -22,7 +22,7 @@ _ITEMS: Final = "items_of_request"
 def skip_model(client: "DynamoDBClient") -> "DynamoDBClient":
     """Make the client encode and decode items directly.
 
-    It has to be made with `parameter_validation=False`: items have to be as DynamoDB takes them, nobody looks at them.
+    It has to be made with `parameter_validation=False`: items are not validated, and have to be as DynamoDB takes them.
 
     Tables have to be given by name: only ARNs have a part in choosing the endpoint. Binary attributes are not turned
     into bytes; the service has none.

@@ -63,7 +63,7 @@ class Failure(Enum):
 
     IN_LEDGER = "in ledger"
     STALE = "stale"
-    """Somebody else wrote the standing after it was read."""
+    """Another call wrote the standing after it was read."""
     PASSING = "passing"
     """Throttled or in conflict with another transaction."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TopicLag(Struct, frozen=True):
-    """How far the commits of a topic were behind its ends, at one look."""
+    """How far the commits of a topic were behind its ends, at one check."""
 
     at_ms: int
     records: Mapping[int, int]
@@ -23,7 +23,7 @@ class TopicLag(Struct, frozen=True):
 
 
 class TopicSettings(Struct, frozen=True):
-    """What was wrong with the settings of a topic, at one look."""
+    """What was wrong with the settings of a topic, at one check."""
 
     at_ms: int
     wrong: Sequence[str]
@@ -37,7 +37,7 @@ class Noted(Struct, frozen=True):
     repaired: int
     """Parts of live windows that were older than the truth and brought up to it, since counting began."""
     lag: TopicLag | None
-    """As of the last look; None before the first."""
+    """As of the last check; None before the first."""
     settings: TopicSettings | None = None
     """Likewise."""
 

@@ -49,7 +49,7 @@ class ExportPart(Struct, frozen=True, rename="camel"):
 
 
 class ExportRequest(Struct, frozen=True):
-    """What somebody asks for; the same request has one job under way."""
+    """What a caller asks for; the same request has one job under way."""
 
     window_id: str
     format: ExportFormat = ExportFormat.CSV
@@ -58,7 +58,7 @@ class ExportRequest(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """Tells requests for one window apart, e.g. `csv-4f53cda18c2baa0c`."""
+        """Distinguishes requests for one window, e.g. `csv-4f53cda18c2baa0c`."""
         return f"{self.format}-{sha256(msgspec.json.encode(self)).hexdigest()[:16]}"
 
 
@@ -109,7 +109,7 @@ class ExportJob(Struct, frozen=True, kw_only=True):
         return (*self.abandoned, self.object_key)[-ABANDONED_MAX:]
 
     def is_alive(self, now_ms: int) -> bool:
-        """Whether somebody is going to finish it."""
+        """Whether a worker is going to finish it."""
         if self.state not in (ExportState.QUEUED, ExportState.RUNNING):
             return False
         waits = self.state is ExportState.QUEUED and self.is_sent
@@ -145,7 +145,7 @@ class ExportJobs:
         Unless the one before is done, it is given up: whoever still has it finds that out by its next write.
 
         Raises:
-            JobTaken: if another one became that, or somebody went on with the one before, since `instead_of` was read.
+            JobTaken: if another one became that, or another worker resumed the one before, since `instead_of` was read.
         """
         request = keys.export_request_sort(job.request.window_id, job.request.digest)
         place: dict[str, Any] = self._item(job, request) | {"current": {"S": job.id}}
@@ -214,5 +214,5 @@ def _given_up(job: ExportJob, now_ms: int) -> ExportJob:
 
 
 def _version(job: ExportJob) -> str:
-    """What tells two states of a job apart."""
+    """What distinguishes two states of a job."""
     return f"{job.state}:{job.runner}:{job.heartbeat_at_ms}:{job.rows_written}"

@@ -92,7 +92,7 @@ def due_sort(leaderboard_id: str, window_id: str) -> str:
 
 
 def notification_sort(leaderboard_id: str, window_id: str, version: int) -> str:
-    """A version of a result that is still to be told, e.g. `autumn-cup#notification#2026-W48#00000002`."""
+    """A version of a result that is still to be published, e.g. `autumn-cup#notification#2026-W48#00000002`."""
     return work_sort(leaderboard_id, f"notification#{window_id}#{version:08d}")
 
 
@@ -126,7 +126,7 @@ def progress_sort(partition: int) -> str:
 
 
 def gaps_partition(topic: str) -> str:
-    """What nobody handed to ingest though it handed over what follows, e.g. `gaps#score-events`."""
+    """Offsets that ingest was never handed, though it was handed what follows, e.g. `gaps#score-events`."""
     return f"gaps#{topic}"
 
 

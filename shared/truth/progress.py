@@ -7,7 +7,7 @@ its partition as committed past it, so at most once, however often it is deliver
   no more are counted as applied than the ledger holds.
 - not at all if that call could not record it: DynamoDB was out of reach, and the call's records came again.
 
-Whoever hands records to ingest goes on where it has recorded to, or before that. If somebody does not, because a
+Whoever hands records to ingest goes on where it has recorded to, or before that. If a worker does not, because a
 consumer group was set forward or records were given up, the offsets in between are noted as a gap before they are
 passed.
 """
@@ -35,7 +35,7 @@ COUNTERS: Final = (APPLIED, DUPLICATE, *REJECTED.values())
 
 _AT_THE_START = "attribute_not_exists(pk) OR next_offset = :from"
 _FROM_THERE = "next_offset = :from"
-"""Nobody has recorded anything since it was read that the partition is committed to `:from`."""
+"""Nothing has been recorded since it was read that the partition is committed to `:from`."""
 _NOT_SO_FAR = "attribute_not_exists(pk) OR next_offset < :next"
 _FURTHER = "attribute_not_exists(pk) OR gap_until < :until"
 _UP_TO = "gap_until <= :until"
@@ -51,7 +51,7 @@ class Position(Struct, frozen=True):
     appended_at_ms: int
     """When the broker appended the record before `next_offset`; where none stands, up to when it has appended none."""
     recorded_at_ms: int | None = None
-    """When that was recorded; None where it is still to be, or nobody noted it."""
+    """When that was recorded; None where it is not recorded."""
     counts: Mapping[str, int] = {}
     """How many records became what, by COUNTERS, since counting began."""
 
@@ -97,7 +97,7 @@ class Progress:
             recorded = self._record(position, now_ms, left, recorded)
 
     def pass_over(self, position: Position, now_ms: int) -> None:
-        """Record a position though nobody was handed what lies before it, unless a later one is recorded already."""
+        """Record a position though ingest never got what lies before it, unless a later one is recorded already."""
         values = {":next": position.next_offset, ":appended": position.appended_at_ms, ":recorded": now_ms}
         update_if(self._client, self._table, _place(position), _RECORD, _NOT_SO_FAR, values=values)
 

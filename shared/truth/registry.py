@@ -28,7 +28,7 @@ RETRIES: Final = 2
 
 
 class Conflict(Exception):
-    """Somebody else changed the item since it was read. Read again and decide anew."""
+    """Another caller changed the item since it was read. Read it again, then decide."""
 
 
 @contextmanager

@@ -23,7 +23,7 @@ _decoder = msgspec.msgpack.Decoder(Snapshot)
 
 
 class Confirmation(Struct, frozen=True, array_like=True):
-    """When the windows of a leaderboard were last looked at, and at which revisions they were."""
+    """When the windows of a leaderboard were last checked, and their revisions then."""
 
     as_of_ms: int
     revisions: Mapping[str, int]

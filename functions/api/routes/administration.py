@@ -132,7 +132,7 @@ def register_rebuild(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         }
     )
     async def rebuild(request: Request, body: RebuildBody) -> Response:
-        """Forget what the cache holds of the leaderboard, so that it is built anew; with `window` that window alone.
+        """Forget what the cache holds of the leaderboard, so that it is rebuilt; with `window` that window alone.
 
         Until that is done, reads answer from snapshots and say so.
         """

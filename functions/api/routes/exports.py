@@ -22,7 +22,7 @@ from shared.truth.export_jobs import Compression, ExportFormat, ExportJob, Expor
 
 ASK_AGAIN_S: Final = 1
 LOOK_EVERY_S: Final = 0.25
-"""How often a waiting request looks, with one GetItem."""
+"""How often a waiting request checks, with one GetItem."""
 _ASK: Final = "/leaderboards/{id}/export"
 _JOB: Final = "/leaderboards/{id}/exports/{exportId}"
 

@@ -113,11 +113,11 @@ def _ping_s3(use_cases: UseCases) -> None:
 
 
 class WrongSettings(Exception):
-    """The topic has settings under which events may be lost or refused; the message says which."""
+    """The topic has settings under which events may be lost or rejected; the message says which."""
 
 
 def _look_at_topic(use_cases: UseCases) -> None:
-    """The last look of the close function: this one may have no way to the broker."""
+    """As of the close function's last check: this function may have no way to the broker."""
     settings = use_cases.telemetry.noted(use_cases.settings.kafka_topic).settings
     if settings is not None and settings.wrong:
         raise WrongSettings("; ".join(settings.wrong))
@@ -150,7 +150,7 @@ def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) ->
     @app.get("/health", tags=tags)
     @operation(responses=states)
     async def health() -> Response:
-        """Every dependency; `topic` is down while its settings are wrong, as of the close function's last look."""
+        """Every dependency; `topic` is down while its settings are wrong, as of the close function's last check."""
         return respond("dynamodb", "redis", "queues", "s3", "topic")
 
     @app.get("/health/live", tags=tags)

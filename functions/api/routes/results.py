@@ -49,7 +49,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         found = use_cases.result_versions.latest(leaderboard, window)
         if found is None:
             _check_becomes_final(use_cases, leaderboard, window)
-            raise NotFinal(f"{window.id} of {leaderboard.id} is not final; a notice tells when it is")
+            raise NotFinal(f"{window.id} of {leaderboard.id} is not final; a notification says when it is")
         return answer(to_result_view(leaderboard.id, window, found), headers=_HEADERS)
 
     @app.get(_VERSIONS, tags=tags)
@@ -68,7 +68,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
 
 def _check_becomes_final(use_cases: UseCases, leaderboard: Leaderboard, window: Window) -> None:
-    """Raises NeverFinal for a window that has no end, that nobody has registered, or that was over too early."""
+    """Raises NeverFinal for a window that has no end, that is not registered, or that was over too early."""
     if window.kind is WindowKind.ALL_TIME:
         raise NeverFinal("all time never ends: ask for a day, a week or a registered period", "window")
     if window.kind is WindowKind.CUSTOM:

@@ -47,7 +47,7 @@ class RedrivenView(Struct, rename="camel", kw_only=True):
     failed: int
     """Chosen, but the broker did not take them: they stay."""
     left: int
-    """Chosen, but refused once more meanwhile: they stay, until the cause is corrected."""
+    """Chosen, but rejected once more meanwhile: they stay, until the cause is corrected."""
     complete: bool
     """Whether every dead letter was checked; if not, the time was over: ask again."""
 

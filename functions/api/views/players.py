@@ -38,7 +38,7 @@ class PlayerWindowView(Struct, rename="camel", kw_only=True):
 
 
 class PendingWindowView(Struct, rename="camel", kw_only=True):
-    """A window that can't be told yet: `daysRead` of `days` are in it so far."""
+    """A window that can't be shown yet: `daysRead` of `days` are in it so far."""
 
     window: WindowView
     periods: list[str]
@@ -139,7 +139,7 @@ class ExplanationView(Struct, rename="camel", kw_only=True):
     """Whether these are all of the window's; the others are in the player's events."""
     agrees: bool | None
     """Whether the days and the events add up to the score that is shown; null where the days do, and the player's
-    events are too many (over 5,000) to be added up while somebody waits."""
+    events are too many (over 5,000) to be added up while a caller waits."""
     above: NeighbourView | None
     below: NeighbourView | None
     tiers: list[TierMatchView]

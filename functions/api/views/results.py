@@ -17,7 +17,7 @@ class ResultFileView(Struct, kw_only=True):
     url: str
     sha256: str | None
     rows: int | UnsetType = UNSET
-    """Without the header; not told of a difference."""
+    """Without the header; absent for a difference."""
 
 
 class ResultVersionView(Struct, rename="camel", kw_only=True):

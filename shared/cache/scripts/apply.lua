@@ -182,7 +182,7 @@ local function apply(day, updates, first, last, window_id)
   changed = changed + #fields / 2
 end
 
--- never earlier than somebody has said before: a function may go by a lateness that was shorter
+-- never earlier than a function has said before: one may go by a lateness that was shorter
 local function keep_until(window_id, expires_ms)
   local names = {prefix .. 'z:' .. window_id, prefix .. 'h:' .. window_id}
   if filters > 0 then names[3] = label_set(window_id) end
@@ -210,7 +210,7 @@ if feed_ranges then
     local window_id = stored[i]
     local first, last, expires_ms = string.match(stored[i + 1], '^(-?%d+) (-?%d+) (%d+)$')
     if first == nil then
-      -- nobody can say what feeds it, so nothing will: it goes, and the other windows go on
+      -- what feeds it is unknown, so nothing will: it goes, and the other windows go on
       redis.call('UNLINK', prefix .. 'h:' .. window_id, prefix .. 'z:' .. window_id, label_set(window_id))
       redis.call('HDEL', KEYS[1], window_id)
     elseif tonumber(expires_ms) > 0 and tonumber(expires_ms) <= now_ms then

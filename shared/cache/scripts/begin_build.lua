@@ -1,7 +1,7 @@
 -- Takes the right to build from the truth what is not marked as complete: one window, or all that a leaderboard keeps.
 -- KEYS[1] the hash that the build is noted in: the window's own, or the leaderboard's. For a window KEYS[2], the hash of
 -- ranges, which has ingest feed it from now on. ARGV: the builder's token, the time and the length of the lease (ms), what
--- the build goes by, another of which begins it anew; for a window its id, what the ranges say of it, when it goes (ms),
+-- the build goes by, another of which begins it from scratch; for a window its id, what the ranges say of it, when it goes (ms),
 -- and 1 if a reader asks for it.
 -- Returns {'built', 'held' or 'granted', position, standings, fills}. Whoever follows a builder whose lease has lapsed goes
 -- on from there: a position is noted after the fills up to it, so where it has survived, so have they.

@@ -1,4 +1,4 @@
--- Keeps a window that was built because somebody asked for it, for as long as it is read.
+-- Keeps a window that was built because a reader asked for it, for as long as it is read.
 -- KEYS[1] the hash of ranges, then the window's keys, its hash first. ARGV: the window's id, until when to keep it (ms).
 -- Returns 1 if it is kept, 0 if it is not there.
 if redis.call('HEXISTS', KEYS[2], '\0complete') == 0 then return 0 end

@@ -1,7 +1,7 @@
--- Notes how far a build is and renews its lease, or gives it back to whoever goes on.
+-- Records how far a build is and renews its lease, or gives it back to whoever goes on.
 -- KEYS[1] the hash that the build is noted in. ARGV: the builder's token, its count of fills, until when the lease is held
 -- (ms; 0: no longer), position and standings; since when
--- a reader must have asked for the window (ms), if its build ends once nobody does.
+-- a reader must have asked for the window (ms), if its build ends once no reader does.
 -- Returns 1 if the build is still the asker's and all there: a flush, a failover or another builder may have come between;
 -- 2 if it is, but no reader has asked since.
 local known = redis.call('HMGET', KEYS[1], '\0building', '\0fills', '\0asked')

@@ -1,6 +1,6 @@
 -- Takes back that the cache is complete, whatever state it is in. Deletes alone: a Redis that is full allows them.
 -- Windows that were built on demand are forgotten: nothing feeds them from here on, and the next read builds it again.
--- Builds under way are lost with the keys that they are noted in: what they have read may be older than what was refused.
+-- Builds under way are lost with the keys that they are recorded in: what they have read may be older than what was refused.
 -- KEYS[1] the hash of ranges, then whatever else is to go. ARGV[1] the prefix of every key.
 local stored = redis.pcall('HKEYS', KEYS[1])
 if not stored.err then

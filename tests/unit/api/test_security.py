@@ -96,7 +96,7 @@ def test_no_path_with_a_control_character_reaches_a_route(guarded: Api, method: 
         guarded.claims = GOOD | {"scope": scope}
         for place in (len(path), path.rindex("/"), path.rindex("/") + 1):
             answer = guarded.call(method, path[:place] + character + path[place:])
-            assert (answer.status, answer.json["type"]) == (400, "urn:leaderboards:problem:unreadable-request")
+            assert (answer.status, answer.json["type"]) == (400, "urn:leaderboards:problem:malformed-request")
     assert not guarded.noted
 
 
