@@ -29,7 +29,7 @@ from infra.local.gateway import to_event
 from infra.local.servers import Server, redis_server
 from shared.assembly import now_ms
 from shared.cache import keys
-from shared.cache.leases import Builds
+from shared.cache.leases import BuildLeases
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, day_of
 from shared.domain.rules import Aggregation, Leaderboard
@@ -198,7 +198,7 @@ def _fill(redis: "Redis", size: Size) -> None:
     for start in range(0, size.players, 1_000):
         chosen = range(start, min(size.players, start + 1_000))
         live.apply(BOARD, _standings(rng, chosen, 1), now_ms())
-    builds = Builds(live)
+    builds = BuildLeases(live)
     _, build = builds.begin_rebuild(BOARD, "fill", now_ms())
     if not builds.finish_rebuild(BOARD, build):
         raise RuntimeError("the windows are not complete")

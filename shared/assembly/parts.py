@@ -10,7 +10,7 @@ from circuitbreaker import CircuitBreaker
 from redis import Redis
 
 from shared import clients
-from shared.cache.leases import Builds
+from shared.cache.leases import BuildLeases
 from shared.cache.windows import WindowCache
 from shared.files.links import Downloads
 from shared.lookups.leaderboards import Leaderboards
@@ -18,9 +18,9 @@ from shared.lookups.remembered import InBackground, Lookup, at_once
 from shared.messaging.dead_letters import DeadLetterQueue
 from shared.messaging.notifications import Notifications
 from shared.messaging.queues import Queue
-from shared.retries import Backoff, RunParallel, Threads
+from shared.parallel import ParallelReader, RunParallel, SourceReader, ThreadPool
+from shared.retries import Backoff
 from shared.settings import Settings
-from shared.streams import Merge, ParallelReader
 from shared.truth.audit_log import AuditLog
 from shared.truth.client import skip_model
 from shared.truth.counters import FunctionCounters
@@ -115,10 +115,10 @@ class Parts:
     @cached_property
     def run_parallel(self) -> RunParallel:
         """Runs calls on a pool of threads."""
-        return Threads(self.settings.truth_threads)
+        return ThreadPool(self.settings.truth_threads)
 
     @cached_property
-    def read_parallel(self) -> Merge:
+    def read_parallel(self) -> SourceReader:
         """Reads shards on threads of their own."""
         return ParallelReader(SHARDS_AT_ONCE)
 
@@ -148,9 +148,9 @@ class Parts:
         return WindowCache(self.redis, clients.redis_breaker(), self.now_ms)
 
     @cached_property
-    def builds(self) -> Builds:
+    def builds(self) -> BuildLeases:
         """Leases of builds."""
-        return Builds(self.cache)
+        return BuildLeases(self.cache)
 
     @cached_property
     def registry(self) -> Registry:

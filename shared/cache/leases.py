@@ -112,7 +112,7 @@ def marks_complete(leaderboard: "Leaderboard", marker: bytes | None) -> bool:
     return marker is not None and int(marker) >= leaderboard.lateness_ms
 
 
-class Builds:
+class BuildLeases:
     """Begins, renews and ends builds.
 
     Methods raise CacheUnavailable if Redis fails.

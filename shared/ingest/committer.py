@@ -11,7 +11,8 @@ from shared.domain.standings import DaySums, Standing
 from shared.ingest.backpressure import TRIES_MAX, Pressure
 from shared.ingest.outcomes import Applied, Candidate, OutcomeKind, Rejected, Retry, outcome_of_known
 from shared.ingest.planner import Plan, pack, plan
-from shared.retries import Backoff, RunParallel
+from shared.parallel import RunParallel
+from shared.retries import Backoff
 from shared.truth.commits import Commits, Failed, Failure, PlayerKey, Unavailable
 from shared.truth.reads import BATCH_GET_KEYS_MAX, EventKey, Reads, StandingKey, event_key
 

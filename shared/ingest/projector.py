@@ -9,8 +9,8 @@ from shared.domain.calendar import Day
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.messaging.queues import Queue, QueueUnavailable
+from shared.parallel import RunParallel
 from shared.rebuild.requests import repair_messages
-from shared.retries import RunParallel
 from shared.telemetry import logger
 from shared.truth.commits import PlayerKey
 

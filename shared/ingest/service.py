@@ -13,7 +13,7 @@ from shared.ingest.projector import Projector
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.dead_letters import DeadLetterQueue, RejectedRecord
 from shared.messaging.queues import QueueUnavailable
-from shared.retries import RunParallel
+from shared.parallel import RunParallel
 from shared.truth.commits import Unavailable
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
 

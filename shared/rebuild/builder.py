@@ -20,7 +20,7 @@ from typing import Final
 from msgspec import Struct
 
 from shared.admin.disqualifications import DisqualifiedPlayers
-from shared.cache.leases import LEASE_MS, Build, BuildProgress, Builds, Grant, LeaseLost, RebuildState
+from shared.cache.leases import LEASE_MS, Build, BuildLeases, BuildProgress, Grant, LeaseLost, RebuildState
 from shared.cache.windows import APPLY_PLAYERS, CacheUnavailable, Standings, WindowCache
 from shared.domain.calendar import ALL_TIME_DAY, Day, Window, expires_ms, kept_days, kept_until_ms
 from shared.domain.rules import Leaderboard
@@ -71,7 +71,7 @@ class WindowBuilder:
         *,
         reads: Reads,
         cache: WindowCache,
-        leases: Builds,
+        leases: BuildLeases,
         registry: Registry,
         disqualified_players: DisqualifiedPlayers,
         now_ms: Callable[[], int],

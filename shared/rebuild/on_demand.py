@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from shared.cache.leases import Build, BuildProgress, Builds, Grant, LeaseLost, NoReaders
+from shared.cache.leases import Build, BuildLeases, BuildProgress, Grant, LeaseLost, NoReaders
 from shared.cache.range_budget import EVICTIONS_MAX, FULL_RETRY_S, NoRoomForRanges, RangeBudget
 from shared.cache.windows import CacheUnavailable, WindowCache
 from shared.domain.calendar import Window, is_kept, parse_id
@@ -62,7 +62,7 @@ class OnDemandBuilds:
         self,
         *,
         builder: WindowBuilder,
-        leases: Builds,
+        leases: BuildLeases,
         cache: WindowCache,
         registry: Registry,
         reads: Reads,

@@ -10,8 +10,8 @@ from shared.domain.calendar import ALL_TIME_DAY, Day, format_day
 from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
+from shared.parallel import SourceReader
 from shared.retries import Backoff
-from shared.streams import Merge
 from shared.truth import keys
 from shared.truth.failures import Unavailable, passing_as_unavailable
 from shared.truth.items import LedgerEntry, standing_key, to_ledger_entry, to_standing
@@ -55,7 +55,7 @@ class Reads:
         self,
         client: "DynamoDBClient",
         tables: Tables,
-        merge: Merge,
+        merge: SourceReader,
         backoff: Backoff,
     ) -> None:
         self._client = client

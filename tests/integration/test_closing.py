@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.cache import keys
-from shared.cache.leases import Builds
+from shared.cache.leases import BuildLeases
 from shared.closing.coverage import CLOCK_SKEW_MS
 from shared.closing.runs import Cause
 from shared.closing.sealing import LAST_CALLS_MS
@@ -385,7 +385,7 @@ def test_a_cache_that_shows_what_the_truth_does_not_blocks_until_it_is_rebuilt(s
 
 
 def test_a_rebuild_that_had_passed_the_withdrawn_window_does_not_complete_it(scene: Scene) -> None:
-    builds = Builds(scene.cache)
+    builds = BuildLeases(scene.cache)
     scene.redis.delete(keys.complete(scene.id))
     _, build = builds.begin_rebuild(scene.leaderboard, "under way", scene.now_ms)
 

@@ -18,8 +18,8 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
 from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate, OutcomeKind, Retry
-from shared.retries import Backoff, Threads
-from shared.streams import ParallelReader
+from shared.parallel import ParallelReader, ThreadPool
+from shared.retries import Backoff
 from shared.truth.commits import Commits, PlayerKey, Unavailable
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
@@ -60,7 +60,7 @@ class Client:
 
 
 def committer(client: Any, tables: Tables, reads: Reads) -> Committer:
-    return Committer(Commits(client, tables), reads, Threads(4), NO_WAIT)
+    return Committer(Commits(client, tables), reads, ThreadPool(4), NO_WAIT)
 
 
 def candidate(leaderboard: Leaderboard, event_id: str, user: str = "ann", points: int = 1, day: int = 0) -> Candidate:

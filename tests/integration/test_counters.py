@@ -17,8 +17,8 @@ from shared.ingest.service import Ingest
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.dead_letters import RejectedRecord
 from shared.messaging.queues import QueueUnavailable
-from shared.retries import Backoff, Threads
-from shared.streams import ParallelReader
+from shared.parallel import ParallelReader, ThreadPool
+from shared.retries import Backoff
 from shared.truth.commits import Commits
 from shared.truth.progress import Gap, Progress
 from shared.truth.reads import Reads
@@ -42,7 +42,7 @@ class Service:
         registry = Registry(TABLES.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
         registry.save(Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=2))
         self._leaderboards = Leaderboards(registry, self.clock)
-        threads, backoff = Threads(2), Backoff(base_ms=1)
+        threads, backoff = ThreadPool(2), Backoff(base_ms=1)
         reads = Reads(dynamodb, TABLES, ParallelReader(2), backoff)
         self._committer = Committer(Commits(dynamodb, TABLES), reads, threads, backoff)
 
@@ -57,7 +57,7 @@ class Service:
             projector=parts,
             dead_letters=parts,
             progress=progress or self.progress,
-            run_parallel=Threads(2),
+            run_parallel=ThreadPool(2),
             now_ms=self.clock,
         )
         return ingest.ingest(records)

@@ -14,7 +14,7 @@ from redis import Redis
 
 from shared.cache import keys
 from shared.cache.labels import TOKEN_BYTES, token
-from shared.cache.leases import Builds
+from shared.cache.leases import BuildLeases
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
 from shared.closing.runs import Cause
@@ -312,7 +312,7 @@ def test_any_order_repetition_and_batching_of_versions_ends_with_the_newest_labe
     reference = oracle.Oracle({"cup": {"aggregation": str(aggregation), "order": str(order)}})
     reference.audit_log = {"cup": [("disqualify", user) for user in out]}
     live = WindowCache(redis)
-    Builds(live).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
+    BuildLeases(live).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     newest: dict[tuple[str, Day], Standing] = {}
     history: list[tuple[str, Day, Standing]] = []
     for number, (user, day, ms, points, attributes) in enumerate(events):
@@ -368,7 +368,7 @@ def test_labels_go_when_their_window_goes(redis: Redis) -> None:
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, filters=FILTERS)
     one = ScoreEvent("e", "cup", "ann", 1, MONDAY * DAY_MS, {"country": "DE"})
     standing = replace(add(Aggregation.SUM, Order.DESC, None, one, FILTERS), version=1)
-    builds = Builds(live)
+    builds = BuildLeases(live)
     _, build = builds.begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     live.apply(leaderboard, {"ann": {MONDAY: standing, ALL_TIME_DAY: standing}}, MONDAY * DAY_MS)
     for window in (daily(MONDAY), weekly(MONDAY), RANGE, ALL_TIME):

@@ -13,7 +13,7 @@ from redis.retry import Retry
 from infra.local.config import Config, Ports, free_port
 from shared import settings
 from shared.assembly import Assembly
-from shared.cache.leases import Builds
+from shared.cache.leases import BuildLeases
 from shared.cache.windows import CacheUnavailable, WindowCache
 from shared.clients import REDIS_BREAKER_FAILURES, REDIS_RETRIED
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY
@@ -104,7 +104,7 @@ def test_a_command_whose_connection_was_closed_is_asked_again(assembly: Assembly
 def test_a_fill_that_is_asked_twice_counts_once(proxy: Proxy, redis: Redis) -> None:
     with Redis("127.0.0.1", proxy.port, retry=Retry(NoBackoff(), 1, REDIS_RETRIED)) as client:
         live = WindowCache(client)
-        builds = Builds(live)
+        builds = BuildLeases(live)
         _, build = builds.begin_rebuild(CUP, "token", 0)
         live.apply(CUP, ANN, 0, build)  # loads the script
         proxy.asked.clear()
@@ -119,7 +119,7 @@ def test_a_fill_that_is_asked_twice_counts_once(proxy: Proxy, redis: Redis) -> N
 
 def test_a_call_of_a_builder_before_that_comes_late_is_none_of_the_next_ones(redis: Redis) -> None:
     """Even if both have the same token: what one of them filled in says nothing of the other's call."""
-    builds = Builds(WindowCache(redis))
+    builds = BuildLeases(WindowCache(redis))
     _, before = builds.begin_rebuild(CUP, "token", 0)
     _, after = builds.begin_rebuild(CUP, "token", 0)
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from redis import Redis
 
 from shared.cache import keys
-from shared.cache.leases import LEASE_MS, Builds, Grant, LeaseLost
+from shared.cache.leases import LEASE_MS, BuildLeases, Grant, LeaseLost
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import (
     ALL_TIME,
@@ -206,7 +206,7 @@ def test_windows_expire_and_all_time_does_not(cache: WindowCache, redis: Redis) 
 def test_a_range_is_fed_from_when_its_build_begins_until_it_expires(cache: WindowCache) -> None:
     window = custom(MONDAY, Day(MONDAY + 1))
     cache.apply(board(), {"early": {MONDAY: standing(1)}}, NOW_MS)
-    Builds(cache).begin_window("cup", window, "token", NOW_MS, FAR_MS)
+    BuildLeases(cache).begin_window("cup", window, "token", NOW_MS, FAR_MS)
 
     cache.apply(board(), {"ann": {MONDAY: standing(2)}, "out": {Day(MONDAY + 2): standing(3)}}, NOW_MS)
     assert lines(cache, board(), window) == [("ann", 2, NOW_MS)]
@@ -216,7 +216,7 @@ def test_a_range_is_fed_from_when_its_build_begins_until_it_expires(cache: Windo
 
 
 def test_a_window_is_complete_only_if_nothing_was_flushed_while_it_was_built(cache: WindowCache, redis: Redis) -> None:
-    window, builds = custom(MONDAY, MONDAY), Builds(cache)
+    window, builds = custom(MONDAY, MONDAY), BuildLeases(cache)
     _, build = builds.begin_window("cup", window, "one", NOW_MS, FAR_MS)
     redis.flushall()
     assert not builds.finish_window(board(), window, build)
@@ -232,7 +232,7 @@ def test_a_window_is_complete_only_if_nothing_was_flushed_while_it_was_built(cac
 def test_kept_windows_are_complete_only_if_nothing_was_flushed_during_the_rebuild(
     cache: WindowCache, redis: Redis
 ) -> None:
-    builds = Builds(cache)
+    builds = BuildLeases(cache)
     _, build = builds.begin_rebuild(board(), "one", NOW_MS)
     redis.flushall()
     assert not builds.finish_rebuild(board(), build)
@@ -245,7 +245,7 @@ def test_kept_windows_are_complete_only_if_nothing_was_flushed_during_the_rebuil
 
 def test_one_rebuild_of_a_leaderboard_is_under_way_at_a_time(cache: WindowCache) -> None:
     """However often it is asked for: one that takes longer than the schedule's period would never end."""
-    builds = Builds(cache)
+    builds = BuildLeases(cache)
     _, build = builds.begin_rebuild(board(), "one", NOW_MS)
 
     assert builds.begin_rebuild(board(), "two", NOW_MS + LEASE_MS - 1)[0] is Grant.HELD
@@ -258,7 +258,7 @@ def test_one_rebuild_of_a_leaderboard_is_under_way_at_a_time(cache: WindowCache)
 
 
 def test_a_fill_that_is_gone_shows_at_the_next_one(cache: WindowCache, redis: Redis) -> None:
-    _, build = Builds(cache).begin_rebuild(board(), "one", NOW_MS)
+    _, build = BuildLeases(cache).begin_rebuild(board(), "one", NOW_MS)
     cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS, build)
     redis.hset(build.key, "\0fills", "0")  # as a replica has it that the last write did not reach
 
@@ -268,7 +268,7 @@ def test_a_fill_that_is_gone_shows_at_the_next_one(cache: WindowCache, redis: Re
 
 def test_a_marker_of_a_shorter_lateness_does_not_stand_for_what_has_gone_by_it(cache: WindowCache) -> None:
     shorter, longer = (replace(board(), lateness_ms=lateness_ms) for lateness_ms in (0, DAY_MS))
-    builds = Builds(cache)
+    builds = BuildLeases(cache)
     _, build = builds.begin_rebuild(longer, "one", NOW_MS)
     assert builds.finish_rebuild(longer, build)
     assert cache.is_complete(longer)
@@ -319,7 +319,7 @@ def test_any_order_repetition_and_batching_of_versions_ends_in_the_newest_of_eac
 ) -> None:
     redis.flushall()
     cache, leaderboard = WindowCache(redis), board(aggregation, order)
-    Builds(cache).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
+    BuildLeases(cache).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     newest: dict[tuple[str, Day], Standing] = {}
     history: list[tuple[str, Day, Standing]] = []
     for user, day_index, points, later in updates:

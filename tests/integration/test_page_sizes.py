@@ -11,8 +11,8 @@ from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
+from shared.parallel import read_sequentially
 from shared.retries import Backoff
-from shared.streams import in_turn
 from shared.truth.audit_log import AuditLog
 from shared.truth.items import LedgerEntry, ledger_item
 from shared.truth.reads import Reads
@@ -49,7 +49,7 @@ def test_a_page_of_events_reads_no_more_events(
         event = ScoreEvent(event_id, leaderboard_id, "ann", 1, number, {})
         item: Any = ledger_item(LedgerEntry(event, Source("topic", 0, number, number)))
         dynamodb.put_item(TableName=tables.ledger, Item=item)
-    reads = Reads(dynamodb, tables, in_turn, Backoff())
+    reads = Reads(dynamodb, tables, read_sequentially, Backoff())
 
     found = list(reads.ledger(leaderboard_id, "ann", ids[3], ASKED))
 

@@ -24,8 +24,8 @@ from shared.files.manifest import manifest_key
 from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate
 from shared.messaging.queues import Queue
-from shared.retries import Backoff, Threads
-from shared.streams import ParallelReader
+from shared.parallel import ParallelReader, ThreadPool
+from shared.retries import Backoff
 from shared.truth.audit_log import AuditLog
 from shared.truth.commits import Commits
 from shared.truth.export_jobs import Compression, ExportFormat, ExportJobs, ExportPart, ExportRequest, ExportState
@@ -62,7 +62,7 @@ def exported(
     board = Leaderboard(
         id=leaderboard_id, name="Cup", aggregation=aggregation, order=order, shards=2, tiers=TIERS, has_events=True
     )
-    tables, threads, backoff = Tables(), Threads(4), Backoff(base_ms=1)
+    tables, threads, backoff = Tables(), ThreadPool(4), Backoff(base_ms=1)
     registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
     registry.save(board)
     reads = Reads(dynamodb, tables, ParallelReader(4), backoff)

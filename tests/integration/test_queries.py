@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from shared.cache.leases import Builds
+from shared.cache.leases import BuildLeases
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY
@@ -64,7 +64,7 @@ class Board:
         )
         self.versions: dict[str, int] = {}
         self.lines: dict[str, Line] = {}
-        builds = Builds(self.cache)
+        builds = BuildLeases(self.cache)
         _, build = builds.begin_rebuild(self.leaderboard, "token", NOW_MS)
         assert builds.finish_rebuild(self.leaderboard, build)
 

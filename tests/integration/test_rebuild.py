@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.cache import keys
-from shared.cache.leases import LEASE_MS, Builds, Grant
+from shared.cache.leases import LEASE_MS, BuildLeases, Grant
 from shared.domain.calendar import ALL_TIME, DAY_MS, Day, daily
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -51,7 +51,7 @@ def test_a_rebuild_that_died_is_gone_on_with_where_it_was(scene: Scene, monkeypa
 
 def test_a_second_rebuild_leaves_the_first_one_alone(scene: Scene) -> None:
     scene.redis.flushall()
-    builds = Builds(scene.cache)
+    builds = BuildLeases(scene.cache)
     grant, build = builds.begin_rebuild(scene.leaderboard, "under way", scene.now_ms)
     assert grant is Grant.GRANTED
 

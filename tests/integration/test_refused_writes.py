@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from infra.local.servers import Server, free_port
 from shared.assembly import now_ms
 from shared.cache import keys
-from shared.cache.leases import Builds, LeaseLost
+from shared.cache.leases import BuildLeases, LeaseLost
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import PROBE_EVERY_MS, CacheFull, CacheRefused, WindowCache
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, custom, daily, day_of, format_day, parse_day, weekly
@@ -246,9 +246,9 @@ def test_a_redis_that_takes_no_write_at_all_is_complete_for_nothing(small: Redis
     """Not even deletes, so that nobody can take back that it is complete."""
     clock = [0]
     ingest, api = WindowCache(small), WindowCache(small, None, lambda: clock[0])
-    _, build = Builds(ingest).begin_rebuild(CUP, "token", 0)
+    _, build = BuildLeases(ingest).begin_rebuild(CUP, "token", 0)
     ingest.apply(CUP, standings(0, 1), 0, build)
-    assert Builds(ingest).finish_rebuild(CUP, build)
+    assert BuildLeases(ingest).finish_rebuild(CUP, build)
     reads: list[Callable[[], Any]] = [
         lambda: api.page(CUP, ALL_TIME, 0, 1, 0),
         lambda: api.player(CUP, ALL_TIME, "u0", 0, 0),
@@ -320,7 +320,7 @@ def standings(first: int, points: int) -> dict[str, Any]:
 
 def test_a_redis_that_fills_up_is_incomplete_from_the_first_refused_write(small: Redis) -> None:
     live = WindowCache(small)
-    builds = Builds(live)
+    builds = BuildLeases(live)
     _, build = builds.begin_rebuild(CUP, "token", 0)
     assert builds.finish_rebuild(CUP, build)
     applied = 0
@@ -351,7 +351,7 @@ def test_a_redis_that_fills_up_is_incomplete_from_the_first_refused_write(small:
 def test_a_build_that_is_under_way_when_a_write_is_refused_completes_nothing(redis: Redis) -> None:
     """It may have read the player before."""
     live = WindowCache(redis)
-    builds = Builds(live)
+    builds = BuildLeases(live)
     _, build = builds.begin_rebuild(CUP, "token", 0)
     live.apply(CUP, standings(0, 1), 0, build)
     window = custom(parse_day("2026-11-01"), parse_day("2026-11-02"))

@@ -18,8 +18,8 @@ from shared.domain.standings import Score, Standing, combine
 from shared.domain.tiers import Tier, TierRule
 from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate, OutcomeKind, read
+from shared.parallel import read_sequentially
 from shared.retries import Backoff
-from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
@@ -84,7 +84,7 @@ def in_a_row(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def reads_of(client: Any) -> Reads:
-    return Reads(client, Tables(), in_turn, NO_WAIT)
+    return Reads(client, Tables(), read_sequentially, NO_WAIT)
 
 
 def candidates_of(leaderboard: Leaderboard, records: Iterable[Record]) -> list[Candidate]:

@@ -17,8 +17,8 @@ from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate, OutcomeKind
 from shared.ingest.service import Ingest
 from shared.messaging.dead_letters import RejectedRecord
+from shared.parallel import read_sequentially
 from shared.retries import Backoff
-from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
@@ -73,7 +73,7 @@ class Scene:
 
         client: Any = self.database.client(faults, count)
         parts: Any = self
-        reads = Reads(client, Tables(), in_turn, NO_WAIT)
+        reads = Reads(client, Tables(), read_sequentially, NO_WAIT)
         return Ingest(
             leaderboards=parts,
             committer=Committer(Commits(client, Tables()), reads, lambda calls: [call() for call in calls], NO_WAIT),

@@ -13,9 +13,9 @@ from shared.clients import REDIS_BREAKER_FAILURES, REDIS_BREAKER_REST_S
 from shared.messaging.dead_letters import DeadLetterQueue
 from shared.messaging.queues import Queue
 from shared.messaging.topic import Topic
+from shared.parallel import read_sequentially
 from shared.retries import Backoff
 from shared.settings import Settings
-from shared.streams import in_turn
 from shared.truth.guard import SILENT, Guard
 from shared.truth.tables import Tables
 from tests.simulation.aws import Dynamo
@@ -68,7 +68,7 @@ class Process(Assembly):
             "s3": world.s3,
             "sqs": world.sqs,
             "run_parallel": one_after_another,
-            "read_parallel": in_turn,
+            "read_parallel": read_sequentially,
             "notifications": Notifications(world),
         }
         self.__dict__.update(stand_ins)

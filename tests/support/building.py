@@ -4,7 +4,7 @@ from itertools import count
 from typing import Any, Final
 
 from shared.cache import keys
-from shared.cache.leases import Builds
+from shared.cache.leases import BuildLeases
 from shared.cache.range_budget import RangeBudget, RangeLimits
 from shared.domain.calendar import Day, Window, custom
 from shared.lookups.leaderboards import Leaderboards
@@ -41,7 +41,7 @@ class Builders:
         self.requests = Requests()
         tokens = (f"builder-{number}" for number in count())
         repairs: Any = self.requests
-        self.leases = Builds(scene.cache)
+        self.leases = BuildLeases(scene.cache)
         self.on_demand = OnDemandBuilds(
             builder=scene.builder,
             leases=self.leases,

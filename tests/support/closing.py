@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from redis import Redis
 
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
-from shared.cache.leases import Builds
+from shared.cache.leases import BuildLeases
 from shared.cache.windows import WindowCache
 from shared.closing.coverage import CLOCK_SKEW_MS, Coverage
 from shared.closing.finalizer import Finalizer
@@ -30,9 +30,9 @@ from shared.ingest.outcomes import Candidate
 from shared.ingest.projector import Projector
 from shared.messaging.notifications import WindowFinal
 from shared.messaging.topic import Reach
+from shared.parallel import ParallelReader, ThreadPool
 from shared.rebuild.builder import WindowBuilder
-from shared.retries import Backoff, Threads
-from shared.streams import ParallelReader
+from shared.retries import Backoff
 from shared.truth.audit_log import AuditLog
 from shared.truth.commits import Commits
 from shared.truth.final_results import FinalResults
@@ -92,7 +92,7 @@ class Scene:
     ) -> None:
         self.now_ms = SETTLED_MS
         self.redis, self.s3 = redis, s3
-        tables, threads, backoff = Tables(), Threads(4), Backoff(base_ms=1)
+        tables, threads, backoff = Tables(), ThreadPool(4), Backoff(base_ms=1)
         self.reads = Reads(dynamodb, tables, ParallelReader(4), backoff)
         self.cache = WindowCache(redis)
         self.registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
@@ -101,7 +101,7 @@ class Scene:
         self.builder = WindowBuilder(
             reads=self.reads,
             cache=self.cache,
-            leases=Builds(self.cache),
+            leases=BuildLeases(self.cache),
             registry=self.registry,
             disqualified_players=DisqualifiedPlayers(self.audit_log),
             now_ms=self.clock,

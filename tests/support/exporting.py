@@ -17,8 +17,8 @@ from shared.exports.runner import ExportRunner
 from shared.files.links import Downloads
 from shared.lookups.results import Result
 from shared.messaging.queues import Queue
+from shared.parallel import ParallelReader
 from shared.retries import Backoff
-from shared.streams import ParallelReader
 from shared.truth.audit_log import AuditLog
 from shared.truth.commits import Commits, PlayerCommit
 from shared.truth.export_jobs import (

@@ -20,8 +20,8 @@ from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate, Retry
 from shared.ingest.service import Ingest
 from shared.messaging.dead_letters import DeadLetterQueue
+from shared.parallel import read_sequentially
 from shared.retries import Backoff
-from shared.streams import in_turn
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.progress import Position
 from shared.truth.reads import Reads
@@ -107,7 +107,7 @@ class Service:
         database = Database()
         client: Any = database.client()
         parts: Any = self
-        reads = Reads(client, Tables(), in_turn, Backoff())
+        reads = Reads(client, Tables(), read_sequentially, Backoff())
         committer = Committer(Commits(client, Tables()), reads, in_a_row, Backoff())
         letters = DeadLetterQueue(parts, parts, "letters")
         self.registry = Registry()

@@ -11,8 +11,8 @@ from shared.domain.rules import Aggregation, Leaderboard
 from shared.ingest.backpressure import TRIES_MAX, WIDTH_MAX, Pressure
 from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate, OutcomeKind, Retry, read
+from shared.parallel import read_sequentially
 from shared.retries import Backoff
-from shared.streams import in_turn
 from shared.truth.commits import Commits
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
@@ -37,7 +37,7 @@ class Scene:
         client.transact_write_items = self.transact
         backoff = Backoff(sleep=self.sleep, uniform=lambda _low, high: high)
         self.committer = Committer(
-            Commits(client, Tables()), Reads(client, Tables(), in_turn, backoff), self.run, backoff
+            Commits(client, Tables()), Reads(client, Tables(), read_sequentially, backoff), self.run, backoff
         )
 
     def sleep(self, seconds: float) -> None:

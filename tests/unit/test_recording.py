@@ -9,7 +9,7 @@ import pytest
 from shared.domain.records import Record, Source
 from shared.ingest.outcomes import OutcomeKind
 from shared.ingest.service import Ingest
-from shared.retries import Threads
+from shared.parallel import ThreadPool
 from shared.truth.commits import Unavailable
 from shared.truth.progress import Position
 
@@ -42,7 +42,7 @@ def ingest(progress: Any) -> Ingest:
         projector=parts,
         dead_letters=parts,
         progress=progress,
-        run_parallel=Threads(PARTITIONS),
+        run_parallel=ThreadPool(PARTITIONS),
         now_ms=lambda: 0,
     )
 

@@ -12,8 +12,8 @@ from botocore.exceptions import ReadTimeoutError
 from shared.domain.calendar import Day
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
+from shared.parallel import AHEAD_MAX, ParallelReader, SourceReader, read_sequentially
 from shared.retries import Backoff
-from shared.streams import AHEAD_MAX, Merge, ParallelReader, in_turn
 from shared.truth.commits import Unavailable
 from shared.truth.items import standing_item
 from shared.truth.reads import AHEAD_STANDINGS, PAGE_MIN, PAGE_STANDINGS, Reads
@@ -44,12 +44,12 @@ class Dynamo:
             yield {"Items": [standing_item(BOARD, user_id, DAYS[0], standing) for user_id in users]}
 
 
-def reads(dynamo: Dynamo, merge: Merge) -> Reads:
+def reads(dynamo: Dynamo, merge: SourceReader) -> Reads:
     return Reads(dynamo.client, Tables(), merge, Backoff())
 
 
-@pytest.mark.parametrize("merge", [in_turn, ParallelReader(3)])
-def test_every_standing_of_every_shard_and_day_comes_once(merge: Merge) -> None:
+@pytest.mark.parametrize("merge", [read_sequentially, ParallelReader(3)])
+def test_every_standing_of_every_shard_and_day_comes_once(merge: SourceReader) -> None:
     found = list(reads(Dynamo(5), merge).standings_on(BOARD, DAYS))
 
     partitions = [(day, f"cup#2024-10-0{4 + day - DAYS[0]}#{shard}") for day in DAYS for shard in range(4)]
@@ -62,8 +62,8 @@ def test_every_standing_of_every_shard_and_day_comes_once(merge: Merge) -> None:
     assert sorted(found, key=lambda line: line[:2]) == sorted(expected, key=lambda line: line[:2])
 
 
-@pytest.mark.parametrize(("merge", "ahead"), [(in_turn, 1), (ParallelReader(4), AHEAD_MAX + 5)])
-def test_a_window_without_end_is_read_no_further_than_somebody_takes(merge: Merge, ahead: int) -> None:
+@pytest.mark.parametrize(("merge", "ahead"), [(read_sequentially, 1), (ParallelReader(4), AHEAD_MAX + 5)])
+def test_a_window_without_end_is_read_no_further_than_somebody_takes(merge: SourceReader, ahead: int) -> None:
     dynamo = Dynamo(None)
     lines = reads(dynamo, merge).standings_on(BOARD, DAYS)
 
@@ -74,8 +74,8 @@ def test_a_window_without_end_is_read_no_further_than_somebody_takes(merge: Merg
     assert dynamo.read.total() <= 50 + ahead
 
 
-@pytest.mark.parametrize("merge", [in_turn, ParallelReader(4)])
-def test_a_shard_that_cannot_be_read_is_told_to_who_takes(merge: Merge) -> None:
+@pytest.mark.parametrize("merge", [read_sequentially, ParallelReader(4)])
+def test_a_shard_that_cannot_be_read_is_told_to_who_takes(merge: SourceReader) -> None:
     dynamo = Dynamo(3)
     dynamo.failing = {"cup#2024-10-04#2"}
 
@@ -100,9 +100,9 @@ class Days:
             yield {"Items": [standing_item(BOARD, user, DAYS[0], standing) for user in users[start : start + size]]}
 
 
-@pytest.mark.parametrize("merge", [in_turn, ParallelReader(3)])
+@pytest.mark.parametrize("merge", [read_sequentially, ParallelReader(3)])
 def test_a_players_standings_of_all_days_come_together_and_oldest_first(
-    merge: Merge, monkeypatch: pytest.MonkeyPatch
+    merge: SourceReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.truth.reads.PAGE_STANDINGS", 2)
     monkeypatch.setattr("shared.truth.reads.PAGE_MIN", 2)
@@ -122,7 +122,7 @@ def test_the_more_days_are_merged_the_smaller_are_their_pages(monkeypatch: pytes
     sizes = {}
     for days in (1, 7, 31, 366):
         dynamo: Any = Days({})
-        assert list(reads(dynamo, in_turn).players(BOARD, [Day(20_000 + day) for day in range(days)])) == []
+        assert list(reads(dynamo, read_sequentially).players(BOARD, [Day(20_000 + day) for day in range(days)])) == []
         (sizes[days],) = dynamo.page_sizes
 
     at_once = {1: 4, 7: 4, 31: 4, 366: 1}

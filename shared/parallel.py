@@ -1,19 +1,37 @@
-"""Several sources read as one, with a bounded part of them in memory."""
+"""Runs calls, and reads sources, in parallel on threads, with a bounded part of what sources yield in memory."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from threading import Condition, Thread
 from typing import Final, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
 AHEAD_MAX: Final = 16
-"""What waits in memory to be taken, beside what each source is giving: sources go on while the consumer works,
-and wait while the consumer is slower."""
+"""Items that wait in memory for the consumer, besides the one that each source is yielding."""
 
 
-class Merge(Protocol):
-    """Reads sources that don't depend on each other; what they give, in no particular order.
+class RunParallel(Protocol):
+    """Runs calls that don't depend on each other; returns their results in the order of the calls."""
+
+    def __call__(self, calls: Sequence[Callable[[], T]], /) -> list[T]: ...
+
+
+class ThreadPool:
+    """Runs calls on a pool of threads that lives as long as the process. Raises what the first failing call raised."""
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="calls")
+
+    def __call__(self, calls: Sequence[Callable[[], T]], /) -> list[T]:
+        if len(calls) == 1:
+            return [calls[0]()]
+        return list(self._pool.map(lambda call: call(), calls))
+
+
+class SourceReader(Protocol):
+    """Reads sources that don't depend on each other; yields their items in no particular order.
 
     Raises what a source raises. Closing the generator ends the reading.
     """
@@ -21,25 +39,25 @@ class Merge(Protocol):
     def __call__(self, sources: Sequence[Iterable[T]], /) -> Generator[T, None, None]: ...
 
 
-def in_turn(sources: Sequence[Iterable[T]]) -> Generator[T, None, None]:
-    """Each after the one before, on the thread of who takes: the same order at every run."""
+def read_sequentially(sources: Sequence[Iterable[T]]) -> Generator[T, None, None]:
+    """Read one source after the other on the consumer's thread: the same order at every run."""
     for source in sources:
         yield from source
 
 
 class ParallelReader:
-    """Sources side by side, each on a thread while it is read; threads end with the generator."""
+    """Reads each source on a thread of its own, up to `threads` at once; threads end with the generator."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
 
     def __call__(self, sources: Sequence[Iterable[T]], /) -> Generator[T, None, None]:
-        """What the sources give, as it comes."""
         if len(sources) < 2:
-            yield from in_turn(sources)
+            yield from read_sequentially(sources)
             return
-        buffer = _BoundedBuffer(iter(sources), min(self._threads, len(sources)))
-        for _ in range(min(self._threads, len(sources))):
+        threads = min(self._threads, len(sources))
+        buffer = _BoundedBuffer(iter(sources), threads)
+        for _ in range(threads):
             Thread(target=buffer.fill, name="source", daemon=True).start()
         try:
             yield from buffer.take()
@@ -48,7 +66,7 @@ class ParallelReader:
 
 
 class _BoundedBuffer(Generic[T]):
-    """Between the threads that read and the one that takes."""
+    """Passes items from the threads that read to the consumer."""
 
     def __init__(self, sources: Iterator[Iterable[T]], threads: int) -> None:
         self._sources = sources
@@ -63,10 +81,10 @@ class _BoundedBuffer(Generic[T]):
         error: BaseException | None = None
         try:
             while (source := self._next()) is not None:
-                for one in source:
-                    if not self._put(one):
+                for item in source:
+                    if not self._put(item):
                         return
-        except BaseException as raised:  # noqa: BLE001 - raised again by the one who takes
+        except BaseException as raised:  # noqa: BLE001 - take() raises it again
             error = raised
         finally:
             with self._changed:
@@ -75,7 +93,7 @@ class _BoundedBuffer(Generic[T]):
                 self._changed.notify_all()
 
     def take(self) -> Iterator[T]:
-        """What comes, until all sources are read. Raises what one of them raised, as soon as it is known."""
+        """Yield items until all sources are read. Raises what a source raised, as soon as it is known."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._error or not self._filling)
@@ -83,12 +101,12 @@ class _BoundedBuffer(Generic[T]):
                     raise self._error
                 if not self._waiting:
                     return
-                one = self._waiting.popleft()
+                item = self._waiting.popleft()
                 self._changed.notify_all()
-            yield one
+            yield item
 
     def close(self) -> None:
-        """The consumer is gone: threads end with what they are reading."""
+        """Drop what waits and end the threads: the consumer is gone."""
         with self._changed:
             self._closed = True
             self._waiting.clear()
@@ -98,12 +116,12 @@ class _BoundedBuffer(Generic[T]):
         with self._changed:
             return None if self._closed or self._error else next(self._sources, None)
 
-    def _put(self, one: T) -> bool:
+    def _put(self, item: T) -> bool:
         """Wait for room and append; False once the buffer is closed or a source failed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._error or len(self._waiting) < AHEAD_MAX)
             if self._closed or self._error:
                 return False
-            self._waiting.append(one)
+            self._waiting.append(item)
             self._changed.notify_all()
             return True

@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from shared.streams import AHEAD_MAX, Merge, ParallelReader, in_turn
+from shared.parallel import AHEAD_MAX, ParallelReader, SourceReader, read_sequentially
 
 PATIENCE_S = 30
 """After which a test that waits for a thread has failed."""
@@ -23,9 +23,9 @@ def ended() -> bool:
     return not readers()
 
 
-@pytest.mark.parametrize("merge", [in_turn, ParallelReader(1), ParallelReader(4), ParallelReader(99)])
+@pytest.mark.parametrize("merge", [read_sequentially, ParallelReader(1), ParallelReader(4), ParallelReader(99)])
 @pytest.mark.parametrize("sizes", [[], [0], [3], [0, 0], [1, 0, 5], [7] * 40])
-def test_all_that_the_sources_give_comes_once_and_in_order_within_each(merge: Merge, sizes: list[int]) -> None:
+def test_all_that_the_sources_give_comes_once_and_in_order_within_each(merge: SourceReader, sizes: list[int]) -> None:
     sources = [[(source, number) for number in range(size)] for source, size in enumerate(sizes)]
 
     found = list(merge(sources))
@@ -42,7 +42,7 @@ def test_in_turn_is_the_same_order_every_time_and_no_thread() -> None:
             yield name, threading.get_ident()
 
     here = threading.get_ident()
-    assert list(in_turn([source("a"), source("b")])) == [("a", here), ("a", here), ("b", here), ("b", here)]
+    assert list(read_sequentially([source("a"), source("b")])) == [("a", here), ("a", here), ("b", here), ("b", here)]
 
 
 def test_sources_are_read_side_by_side() -> None:
@@ -82,8 +82,8 @@ def test_sources_do_not_run_ahead_of_who_takes() -> None:
     assert sum(given) <= taken + AHEAD_MAX + threads
 
 
-@pytest.mark.parametrize("merge", [in_turn, ParallelReader(3)])
-def test_what_a_source_raises_is_raised_to_who_takes_and_the_others_end(merge: Merge) -> None:
+@pytest.mark.parametrize("merge", [read_sequentially, ParallelReader(3)])
+def test_what_a_source_raises_is_raised_to_who_takes_and_the_others_end(merge: SourceReader) -> None:
     def endless() -> Iterator[int]:
         while True:
             yield 1
