@@ -13,8 +13,9 @@ from msgspec import Struct
 from starlette.requests import HTTPConnection
 
 from functions.api.views import answer
+from shared.cache.errors import CacheUnavailable
 from shared.cache.waits import RETRY_S, Waits
-from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.cache.windows import WindowCache
 from shared.domain.calendar import WindowStatus
 from shared.domain.rules import Leaderboard
 from shared.reads.answers import Ranking, RankingSource

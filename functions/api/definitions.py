@@ -5,7 +5,8 @@ from typing import Final, Protocol
 
 from functions.api.problems import TooManyPeriods, UnknownLeaderboard
 from shared.admin.disqualifications import Disqualifications
-from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.cache.errors import CacheUnavailable
+from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditAction
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard, archive, revise

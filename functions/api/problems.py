@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from functions.api.security import Forbidden, Unauthenticated
 from shared.admin.disqualifications import AuditLogFull
+from shared.cache.errors import CacheUnavailable
 from shared.cache.range_budget import FULL_RETRY_S, NoRoomForRanges, RangeBudgetSpent, RangeRefused
-from shared.cache.windows import CacheUnavailable
 from shared.domain.calendar import InvalidWindow
 from shared.domain.rules import LockedRule
 from shared.messaging.queues import QueueUnavailable

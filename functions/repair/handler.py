@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
 from shared.assembly import Assembly
-from shared.cache.windows import CacheRefused
+from shared.cache.errors import CacheRefused
 from shared.rebuild.requests import RepairPlayers, decode_request
 from shared.rotation import Failed, HasTime
 from shared.telemetry import Metric, logger, measure, metrics, tracer

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import Final
 
-from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.cache.errors import CacheUnavailable
+from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditAction, AuditEntry, Disqualified
 from shared.domain.calendar import ALL_TIME_DAY, DAY_MIN, Day, day_of, is_kept, windows_fed_by
 from shared.domain.rules import Leaderboard

@@ -9,7 +9,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from shared.cache import keys, labels
-from shared.cache.windows import HEAD_BYTES, Page, WindowCache, to_lines, to_page
+from shared.cache.pages import HEAD_BYTES, Page, to_lines, to_page
+from shared.cache.windows import WindowCache
 from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import RankingKey, Selection

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.cache.errors import CacheUnavailable
+from shared.cache.windows import WindowCache
 
 KEY: Final = "lb:waits"
 RETRY_S: Final = 5

@@ -15,36 +15,13 @@ from shared.cache import keys
 from shared.cache.errors import CacheFull, CacheRefused, CacheUnavailable, raising
 from shared.cache.labels import tokens_of
 from shared.cache.leases import Build, marks_complete
-from shared.cache.pages import (
-    HEAD_BYTES,
-    Labels,
-    Page,
-    PlayerPage,
-    to_lines,
-    to_page,
-    to_points,
-)
+from shared.cache.pages import Labels, Page, PlayerPage, to_lines, to_page, to_points
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import Day, Window, cached_windows, expires_ms, is_kept, windows_fed_by
 from shared.domain.rules import LATENESS_MAX_MS, Leaderboard, Order
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
 from shared.domain.standings import Standing
 from shared.domain.tiers import TierRule
-
-__all__ = [
-    "APPLY_PLAYERS",
-    "HEAD_BYTES",
-    "CacheFull",
-    "CacheRefused",
-    "CacheUnavailable",
-    "Labels",
-    "Page",
-    "PlayerPage",
-    "Standings",
-    "WindowCache",
-    "to_lines",
-    "to_page",
-]
 
 APPLY_PLAYERS: Final = 250
 """Players in one call of the apply script: up to 15 ms of Redis, after which readers get their turn. What goes on is no

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from shared.admin.disqualifications import Disqualifications
-from shared.cache.windows import CacheUnavailable
+from shared.cache.errors import CacheUnavailable
 from shared.closing.coverage import CLOCK_SKEW_MS
 from shared.closing.finalizer import Drift, Finalizer, NotComparable
 from shared.closing.runs import Blocked, Cause, ClosingRun

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from functools import partial
 
-from shared.cache.windows import CacheRefused, CacheUnavailable, Standings, WindowCache
+from shared.cache.errors import CacheRefused, CacheUnavailable
+from shared.cache.windows import Standings, WindowCache
 from shared.domain.calendar import Day
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing

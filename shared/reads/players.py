@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
+from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import BuildProgress
 from shared.cache.searches import WindowSearches
-from shared.cache.windows import CacheUnavailable
 from shared.domain.calendar import Window, current_windows, day_of
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard

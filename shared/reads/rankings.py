@@ -15,8 +15,10 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from shared.cache.errors import CacheUnavailable
+from shared.cache.pages import Page, PlayerPage
 from shared.cache.searches import Players, Slice, WindowSearches
-from shared.cache.windows import CacheUnavailable, Page, PlayerPage, WindowCache
+from shared.cache.windows import WindowCache
 from shared.domain.calendar import Window, is_kept
 from shared.domain.ranking import points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from shared.cache.windows import CacheRefused, CacheUnavailable, WindowCache
+from shared.cache.errors import CacheRefused, CacheUnavailable
+from shared.cache.windows import WindowCache
 from shared.domain.calendar import Day, parse_id
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing

@@ -9,9 +9,10 @@ from typing import Final
 
 import msgspec
 
+from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import Build, BuildLeases, BuildProgress, Grant, LeaseLost, NoReaders
 from shared.cache.range_budget import EVICTIONS_MAX, FULL_RETRY_S, NoRoomForRanges, RangeBudget
-from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.cache.windows import WindowCache
 from shared.domain.calendar import Window, is_kept, parse_id
 from shared.domain.rules import Leaderboard
 from shared.messaging.queues import Queue

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from shared.admin.disqualifications import AUDIT_ENTRIES_MAX, ROUTINE_AUDIT_ENTRIES_MAX, AuditLogFull
 from shared.cache import keys
+from shared.cache.errors import CacheUnavailable
+from shared.cache.pages import Page
 from shared.cache.searches import WindowSearches
-from shared.cache.windows import CacheUnavailable, Page
 from shared.closing.result_files import award_id
 from shared.closing.runs import Cause
 from shared.domain.audit import AuditAction, AuditEntry

@@ -13,8 +13,9 @@ from redis.retry import Retry
 from infra.local.config import Config, Ports, free_port
 from shared import settings
 from shared.assembly import Assembly
+from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import BuildLeases
-from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.cache.windows import WindowCache
 from shared.clients import REDIS_BREAKER_FAILURES, REDIS_RETRIED
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY
 from shared.domain.rules import Aggregation, Leaderboard

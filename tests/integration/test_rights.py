@@ -19,7 +19,7 @@ from infra.local.config import DLQ, EXPORTS, RANGES, REPAIRS, Config, Ports, fre
 from infra.local.function import Context
 from infra.local.servers import ministack
 from shared.assembly import now_ms
-from shared.cache.windows import CacheUnavailable
+from shared.cache.errors import CacheUnavailable
 from shared.closing.sealing import LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS, Day, day_of, format_day
 from shared.domain.events import POINTS_MAX, format_instant

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from shared.cache.windows import CacheUnavailable
+from shared.cache.errors import CacheUnavailable
 from shared.truth.commits import Unavailable
 from tests.simulation.backup import Backup
 from tests.simulation.cache import Replica

@@ -4,7 +4,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from shared.cache.windows import CacheRefused, CacheUnavailable
+from shared.cache.errors import CacheRefused, CacheUnavailable
 from shared.rebuild.anti_entropy import Interrupted
 from shared.rebuild.requests import decode_request
 from shared.truth.commits import Unavailable

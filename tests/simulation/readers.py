@@ -9,9 +9,10 @@ from greenlet import getcurrent
 from redis import Redis
 
 from shared.cache import keys as live_keys
+from shared.cache.errors import CacheUnavailable
 from shared.cache.range_budget import RangeRefused
 from shared.cache.searches import WindowSearches
-from shared.cache.windows import CacheUnavailable, WindowCache
+from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditEntry
 from shared.domain.calendar import ALL_TIME, Window
 from shared.domain.rules import Leaderboard, Order

@@ -8,7 +8,8 @@ from redis import Redis
 
 from shared.cache import keys as live_keys
 from shared.cache.leases import LEASE_MS
-from shared.cache.windows import Page, WindowCache
+from shared.cache.pages import Page
+from shared.cache.windows import WindowCache
 from shared.closing.sealing import LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS, Day, Window, custom, day_of
 from shared.domain.periods import Period

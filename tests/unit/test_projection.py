@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.cache.windows import CacheRefused, CacheUnavailable
+from shared.cache.errors import CacheRefused, CacheUnavailable
 from shared.domain.calendar import ALL_TIME_DAY, Day
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing

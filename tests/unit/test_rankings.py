@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from shared.cache.pages import Page, PlayerPage
 from shared.cache.searches import Found, Players, Slice
-from shared.cache.windows import Page, PlayerPage
 from shared.domain.calendar import ALL_TIME
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection

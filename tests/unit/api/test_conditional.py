@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from functions.api.conditional import WAIT_MAX_S, WAIT_RESERVE_MS, ConditionalReads
-from shared.cache.windows import CacheUnavailable
+from shared.cache.errors import CacheUnavailable
 from shared.domain.calendar import parse_day
 from shared.domain.periods import Period
 from shared.reads.answers import RankingSource

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from functions.api.definitions import TRIES_MAX
-from shared.cache.windows import CacheUnavailable
+from shared.cache.errors import CacheUnavailable
 from shared.domain.events import POINTS_MAX
 from tests.unit.api.conftest import Api
 

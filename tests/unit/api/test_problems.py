@@ -3,7 +3,7 @@
 import pytest
 
 from functions.api.problems import FIELDS_MAX
-from shared.cache.windows import CacheUnavailable
+from shared.cache.errors import CacheUnavailable
 from shared.reads.rankings import Rebuilding
 from shared.truth.commits import Unavailable
 from tests.unit.api.conftest import Api
