@@ -234,32 +234,7 @@ def _update(port: int, size: Size, stop: Any) -> None:
 
 def _in_process(redis: "Redis", paths: dict[str, str], size: Size) -> list[Figure]:
     """The handler called here, and the Redis command behind it by redis-py, by turns."""
-    handler = _handler().handler
-    first = size.players * 9 // 10
-    ranking, parts = keys.ranking(BOARD.id, ALL_TIME.id), keys.parts(BOARD.id, ALL_TIME.id)
-    user = f"u-{size.players // 2:07d}".encode()
-
-    def raw_player() -> None:
-        head: Any = redis.hget(parts, user)
-        position: Any = redis.zrank(ranking, head[:6] + user)
-        redis.zrange(ranking, max(0, position - CONTEXT), position + CONTEXT, withscores=True)
-
-    friends = [friend.encode() for friend in _friends(size.players)]
-
-    def raw_friends() -> None:
-        heads: Any = redis.hmget(parts, friends)
-        with redis.pipeline(transaction=False) as pipe:
-            for head, friend in zip(heads, friends, strict=True):
-                pipe.zrank(ranking, head[:6] + friend)
-                pipe.zscore(ranking, head[:6] + friend)
-            pipe.execute()
-
-    raw: dict[str, Callable[[], Any]] = {
-        "friends": raw_friends,
-        "top_page": lambda: redis.zrange(ranking, 0, PAGE - 1, withscores=True),
-        "deep_page": lambda: redis.zrange(ranking, first, first + PAGE - 1, withscores=True),
-        "player": raw_player,
-    }
+    handler, raw = _handler().handler, _raw_reads(redis, size)
     figures, ratios, cpu = [], [], []
     for name, path in paths.items():
         event = _event(path)
@@ -294,6 +269,35 @@ def _in_process(redis: "Redis", paths: dict[str, str], size: Size) -> list[Figur
                beside=f"mean {sum(cpu) / len(cpu):.2f} ms"),
         *figures,
     ]  # fmt: skip
+
+
+def _raw_reads(redis: "Redis", size: Size) -> dict[str, Callable[[], Any]]:
+    """What the handler asks of Redis, by redis-py alone."""
+    first = size.players * 9 // 10
+    ranking, parts = keys.ranking(BOARD.id, ALL_TIME.id), keys.parts(BOARD.id, ALL_TIME.id)
+    user = f"u-{size.players // 2:07d}".encode()
+
+    def raw_player() -> None:
+        head: Any = redis.hget(parts, user)
+        position: Any = redis.zrank(ranking, head[:6] + user)
+        redis.zrange(ranking, max(0, position - CONTEXT), position + CONTEXT, withscores=True)
+
+    friends = [friend.encode() for friend in _friends(size.players)]
+
+    def raw_friends() -> None:
+        heads: Any = redis.hmget(parts, friends)
+        with redis.pipeline(transaction=False) as pipe:
+            for head, friend in zip(heads, friends, strict=True):
+                pipe.zrank(ranking, head[:6] + friend)
+                pipe.zscore(ranking, head[:6] + friend)
+            pipe.execute()
+
+    return {
+        "friends": raw_friends,
+        "top_page": lambda: redis.zrange(ranking, 0, PAGE - 1, withscores=True),
+        "deep_page": lambda: redis.zrange(ranking, first, first + PAGE - 1, withscores=True),
+        "player": raw_player,
+    }
 
 
 def _event(path: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -141,20 +141,12 @@ def _with_headers(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
 
 def to_event(scope: Scope, body: bytes) -> dict[str, Any]:
     """The event of payload format 2.0 that API Gateway makes of a request."""
-    headers: dict[str, str] = {}
-    cookies: list[str] = []
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        if name == "cookie":
-            cookies += [part.strip() for part in value.split(";")]
-        else:
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    sent = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+    cookies = [part.strip() for name, value in sent if name == "cookie" for part in value.split(";")]
+    headers = _joined((name, value) for name, value in sent if name != "cookie")
     query = scope["query_string"].decode("latin-1")
-    parameters: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=None):
-        parameters[name] = f"{parameters[name]},{value}" if name in parameters else value
+    parameters = _joined(parse_qsl(query, keep_blank_values=True, max_num_fields=None))
     path = unquote(scope["raw_path"].decode("latin-1"))  # HTTP APIs hand the path over decoded
-    now = datetime.now(UTC)
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": "$default",
@@ -176,18 +168,23 @@ def to_event(scope: Scope, body: bytes) -> dict[str, Any]:
             "requestId": str(uuid4()),
             "routeKey": "$default",
             "stage": "$default",
-            "time": f"{now:%d/%b/%Y:%H:%M:%S +0000}",
+            "time": f"{datetime.now(UTC):%d/%b/%Y:%H:%M:%S +0000}",
             "timeEpoch": int(time.time() * 1000),
         },
         "isBase64Encoded": False,
     }
-    if parameters:
-        event["queryStringParameters"] = parameters
-    if cookies:
-        event["cookies"] = cookies
+    event |= {name: value for name, value in (("queryStringParameters", parameters), ("cookies", cookies)) if value}
     if body:
         event["body"], event["isBase64Encoded"] = _encode(body, headers.get("content-type", ""))
     return event
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Values of one name with commas between them."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
 
 
 def _encode(body: bytes, content_type: str) -> tuple[str, bool]:

@@ -158,7 +158,7 @@ class Committer:
             player.standings = standings
             return None
         lookups = _Lookups(self._reads, player.leaderboard, player.user_id)
-        decisions = plan(player.leaderboard, player.user_id, player.pending, standings, lookups)
+        decisions = plan(player.leaderboard, player.pending, standings, lookups)
         for candidate, outcome in decisions.settled:
             candidate.outcome = outcome
         return decisions.plan

@@ -1,4 +1,9 @@
-"""What the pending events of one player write, given the standings that were read."""
+"""What the pending events of one player write, given the standings that were read.
+
+Of several events with one id only the first is planned: the others are settled once that one is in the ledger. An event
+with which a run of days would overflow is settled once those before it are committed: it may be in the ledger already,
+and so in the standings, or the standings may be older than the ledger; then it waits for the next try.
+"""
 
 from collections.abc import Container, Mapping, Sequence
 from typing import Protocol
@@ -41,21 +46,15 @@ class Decisions(msgspec.Struct):
 
 def plan(
     leaderboard: Leaderboard,
-    user_id: str,
     candidates: Sequence[Candidate],
     current: Mapping[Day, Standing],
     lookups: Lookups,
 ) -> Decisions:
     """Fold candidates into the current standings, as many as one transaction takes.
 
-    Of several with one event id only the first is planned: the others are settled once that one is in the ledger. An
-    event with which a run of days would overflow is settled once those before it are committed: it may be in the ledger
-    already, and so in the standings, or the standings may be older than the ledger; then it waits for the next try.
-
     Args:
         leaderboard: by whose rules.
-        user_id: the player of all candidates.
-        candidates: pending, in the order of the topic.
+        candidates: pending events of one player, in the order of the topic.
         current: the player's standings as read, without those that have no events.
         lookups: what else the truth knows of the player, read only if sums have become enormous.
     """
@@ -69,8 +68,7 @@ def plan(
         if event.event_id in ids:
             continue
         day = day_of(event.occurred_at_ms)
-        items = len(planned) + 1 + len(folded.keys() | {day, ALL_TIME_DAY})
-        if items > TRANSACTION_ITEMS_MAX:
+        if len(planned) + 1 + len(folded.keys() | {day, ALL_TIME_DAY}) > TRANSACTION_ITEMS_MAX:
             break
         touched = {day: folded.get(day) or current.get(day) for day in (day, ALL_TIME_DAY)}
         added = _add(leaderboard, event, touched)
@@ -85,7 +83,7 @@ def plan(
         ids.add(event.event_id)
         folded.update(added)
         planned.append(candidate)
-    return Decisions(_to_plan(leaderboard, user_id, folded, planned) if planned else None, settled)
+    return Decisions(_to_plan(leaderboard, folded, planned) if planned else None, settled)
 
 
 def _add(leaderboard: Leaderboard, event: ScoreEvent, standings: Mapping[Day, Standing | None]) -> dict[Day, Standing]:
@@ -97,12 +95,12 @@ def _add(leaderboard: Leaderboard, event: ScoreEvent, standings: Mapping[Day, St
         return {}
 
 
-def _to_plan(leaderboard: Leaderboard, user_id: str, folded: Mapping[Day, Standing], planned: list[Candidate]) -> Plan:
+def _to_plan(leaderboard: Leaderboard, folded: Mapping[Day, Standing], planned: list[Candidate]) -> Plan:
     standings = {
         day: msgspec.structs.replace(standing, version=standing.version + 1) for day, standing in folded.items()
     }
     entries = [candidate.entry for candidate in planned if candidate.entry is not None]
-    return Plan(PlayerCommit(leaderboard, user_id, entries, standings), planned)
+    return Plan(PlayerCommit(leaderboard, planned[0].event.user_id, entries, standings), planned)
 
 
 def pack(plans: Sequence[Plan], alone: Container[PlayerKey]) -> list[list[Plan]]:

@@ -29,6 +29,11 @@ PROBED_ID: Final = "health"
 UP: Final = "up"
 DOWN: Final = "down"
 
+_STATES: Final = {
+    200: described(HealthView, "Up"),
+    503: described(HealthView, "Something that is needed is down", example="HealthView of a failure"),
+}
+
 Probe = Callable[[], object]
 
 
@@ -142,25 +147,20 @@ def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) ->
         view = HealthView(status=UP if healthy else DOWN, dependencies=dependencies)
         return answer(view, 200 if healthy else 503, {"cache-control": "no-store"})
 
-    states = {
-        200: described(HealthView, "Up"),
-        503: described(HealthView, "Something that is needed is down", example="HealthView of a failure"),
-    }
-
     @app.get("/health", tags=tags)
-    @operation(responses=states)
+    @operation(responses=_STATES)
     async def health() -> Response:
         """Every dependency; `topic` is down while its settings are wrong, as of the close function's last check."""
         return respond("dynamodb", "redis", "queues", "s3", "topic")
 
     @app.get("/health/live", tags=tags)
-    @operation(responses={200: states[200]})
+    @operation(responses={200: _STATES[200]})
     async def live() -> Response:
         """Whether the process answers at all."""
         return respond()
 
     @app.get("/health/ready", tags=tags)
-    @operation(responses=states)
+    @operation(responses=_STATES)
     async def ready() -> Response:
         """Whether rankings can be read: without Redis from snapshots, and they say so."""
         return respond("dynamodb", "redis", not_needed="redis")

@@ -28,6 +28,7 @@ _ALL: Final = "/leaderboards"
 _ONE: Final = "/leaderboards/{id}"
 _PERIODS: Final = "/leaderboards/{id}/periods"
 _PERIOD: Final = "/leaderboards/{id}/periods/{periodId}"
+_PERIODS_TAGS: Final[list[str | Enum]] = ["periods"]
 
 
 class UseCases(Protocol):
@@ -80,9 +81,8 @@ def register(
 
 def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, definitions: Definitions) -> None:
     """Periods of a leaderboard."""
-    tags: list[str | Enum] = ["periods"]
 
-    @app.put(_PERIOD, tags=tags)
+    @app.put(_PERIOD, tags=_PERIODS_TAGS)
     @operation(responses={200: described(PeriodView, "Changed"), 201: described(PeriodView, "Created")})
     async def put(request: Request, body: PeriodBody) -> Response:
         """Register or change a period."""
@@ -92,30 +92,28 @@ def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, definiti
         if before != period:
             definitions.put_period(leaderboard, before, period, caller(request).subject)
             finder.forget_period(leaderboard.id, period.id)
-        location = f"/leaderboards/{leaderboard.id}/periods/{period.id}"
-        view = to_period_view(period)
-        return answer(view) if before else answer(view, 201, {"location": location})
+        location = {} if before else {"location": f"/leaderboards/{leaderboard.id}/periods/{period.id}"}
+        return answer(to_period_view(period), 200 if before else 201, location)
 
-    @app.get(_PERIODS, tags=tags)
+    @app.get(_PERIODS, tags=_PERIODS_TAGS)
     @operation(responses={200: described(PeriodsView, "All periods, by id")})
     async def listing(request: Request) -> Response:
         """All periods of a leaderboard."""
         leaderboard = finder.leaderboard(request)
         return answer(PeriodsView(periods=[to_period_view(one) for one in use_cases.registry.periods(leaderboard.id)]))
 
-    @app.get(_PERIOD, tags=tags)
+    @app.get(_PERIOD, tags=_PERIODS_TAGS)
     @operation(responses={200: described(PeriodView, "The period")})
     async def get(request: Request) -> Response:
         """A period, as it is now."""
-        leaderboard = finder.leaderboard(request)
-        return answer(to_period_view(read_period(use_cases.registry, leaderboard.id, request.path_params["periodId"])))
+        leaderboard_id = finder.leaderboard(request).id
+        return answer(to_period_view(read_period(use_cases.registry, leaderboard_id, request.path_params["periodId"])))
 
-    @app.delete(_PERIOD, tags=tags, status_code=204, response_description="Forgotten")
+    @app.delete(_PERIOD, tags=_PERIODS_TAGS, status_code=204, response_description="Forgotten")
     @operation()
     async def delete(request: Request) -> Response:
         """Forget a period. Its dates can still be ranked as a custom range."""
-        leaderboard = finder.leaderboard(request)
-        period_id = request.path_params["periodId"]
+        leaderboard, period_id = finder.leaderboard(request), request.path_params["periodId"]
         found = use_cases.registry.period(leaderboard.id, period_id) if is_id(period_id) else None
         if found is None or not definitions.delete_period(leaderboard, found, caller(request).subject):
             raise UnknownPeriod(f"{leaderboard.id} has no such period")
