@@ -1,10 +1,7 @@
 """Windows in Redis: apply standings, read pages and positions. One round trip each."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from functools import cache
-from itertools import islice
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import msgspec
@@ -12,38 +9,28 @@ from circuitbreaker import CircuitBreaker
 from redis import Redis
 
 from shared.cache import keys
-from shared.cache.errors import CacheFull, CacheRefused, CacheUnavailable, raising
-from shared.cache.labels import tokens_of
+from shared.cache.connection import CacheConnection
+from shared.cache.errors import CacheRefused, CacheUnavailable
 from shared.cache.leases import Build, marks_complete
-from shared.cache.pages import Labels, Page, PlayerPage, to_lines, to_page, to_points
+from shared.cache.pages import (
+    Labels,
+    Page,
+    PlayerPage,
+    to_lines,
+    to_page,
+    to_points,
+)
+from shared.cache.payloads import Standings, in_chunks, to_payload
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import Day, Window, cached_windows, expires_ms, is_kept, windows_fed_by
-from shared.domain.rules import LATENESS_MAX_MS, Leaderboard, Order
+from shared.domain.rules import LATENESS_MAX_MS, Leaderboard
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
-from shared.domain.standings import Standing
 from shared.domain.tiers import TierRule
 
-APPLY_PLAYERS: Final = 250
-"""Players in one call of the apply script: up to 15 ms of Redis, after which readers get their turn. What goes on is no
-slower than in longer calls (docs/benchmarks.md)."""
-
 _WINDOW_KEYS: Final = (keys.parts, keys.ranking, keys.labels)
-PROBE_KEY: Final = "writable"
-"""What a probe writes, to be gone after PROBE_MS: a Redis that is full answers everything else."""
-PROBE_MS: Final = 60_000
-PROBE_EVERY_MS: Final = 1_000
-"""How often one function finds out whether Redis takes writes at all, before it trusts what Redis marks as complete."""
-
-Standings = Mapping[str, Mapping[Day, Standing]]
-"""User id → day → standing."""
 
 
-@cache
-def _script(name: str) -> bytes:
-    return (Path(__file__).parent / "scripts" / name).read_bytes()
-
-
-class WindowCache:
+class WindowCache(CacheConnection):
     """All windows of all leaderboards in one Redis.
 
     Methods raise CacheUnavailable if Redis fails.
@@ -52,27 +39,13 @@ class WindowCache:
     def __init__(
         self, redis: "Redis", breaker: CircuitBreaker | None = None, now_ms: Callable[[], int] | None = None
     ) -> None:
-        """Of one Redis.
-
-        Args:
-            redis: the client.
-            breaker: keeps callers from waiting for a Redis that hangs, each for itself.
-            now_ms: the time, for who shows rankings to others: see `read`. Without it nothing is probed.
-        """
-        self._redis = redis
-        self._breaker = breaker
-        self._now_ms = now_ms
-        self._probed_ms: int | None = None
+        super().__init__(redis, breaker, now_ms)
         self._apply = self.register("apply.lua")
         self._page = self.register("page.lua")
         self._snapshot = self.register("snapshot.lua")
         self._player = self.register("player.lua")
         self._disqualified = self.register("disqualified.lua")
         self._withdraw = self.register("withdraw.lua")
-
-    def register(self, name: str) -> Any:
-        """A script of this package, for `call`."""
-        return self._redis.register_script(_script(name))
 
     def apply(self, leaderboard: Leaderboard, standings: Standings, now_ms: int, build: Build | None = None) -> int:
         """Bring every window that the standings feed up to them. Harmless twice, late or out of order.
@@ -96,8 +69,8 @@ class WindowCache:
         def windows_of(day: Day) -> list[tuple[str, int]]:
             return [(window.id, expires_ms(window, leaderboard.lateness_ms)) for window in windows_fed_by(day)]
 
-        chunks = _chunks(standings)
-        calls = [self._to_apply(leaderboard, chunk, now_ms, windows_of, feed_ranges=True) for chunk in chunks]
+        chunks = in_chunks(standings)
+        calls = [to_payload(leaderboard, chunk, now_ms, windows_of, feed_ranges=True) for chunk in chunks]
         if build is not None:
             return self._apply_all(leaderboard, calls, build)
         with self._withdrawing(leaderboard.id):
@@ -111,7 +84,7 @@ class WindowCache:
             CacheUnavailable: if Redis fails; some standings may have been applied.
         """
         windows = [(window.id, build.expires_ms)]
-        payload = self._to_apply(leaderboard, standings, now_ms, lambda _: windows, feed_ranges=False)
+        payload = to_payload(leaderboard, standings, now_ms, lambda _: windows, feed_ranges=False)
         return self._apply_all(leaderboard, [payload], build)
 
     def show_disqualified(self, leaderboard_id: str, out: Disqualified) -> None:
@@ -162,13 +135,13 @@ class WindowCache:
     def revision(self, leaderboard: Leaderboard, window: Window) -> int:
         """The window's revision as it is now; 0 if it has no players or is not there. One cheap command."""
         self._check_writable()
-        with self._reaching():
+        with self.reaching():
             found: Any = self._redis.hget(keys.parts(leaderboard.id, window.id), "\0revision")
         return int(found or 0)
 
     def ranges(self, leaderboard_id: str, now_ms: int) -> set[str]:
         """Ids of the windows that were built on demand and are fed."""
-        with self._reaching():
+        with self.reaching():
             found: Any = self._redis.hgetall(keys.ranges(leaderboard_id))
         expiries = {name.decode(): value.rpartition(b" ")[2] for name, value in found.items()}
         known = {name: int(expiry) for name, expiry in expiries.items() if expiry.isdigit()}  # apply.lua drops others
@@ -179,7 +152,7 @@ class WindowCache:
         forgotten = keys.of_window(leaderboard, window)
         if is_kept(window, leaderboard.lateness_ms, now_ms):  # a rebuild that is under way may have filled it already
             forgotten += [keys.complete(leaderboard.id), keys.rebuild(leaderboard.id)]
-        with self._reaching(), self._redis.pipeline(transaction=True) as pipe:
+        with self.reaching(), self._redis.pipeline(transaction=True) as pipe:
             pipe.unlink(*forgotten)
             pipe.hdel(keys.ranges(leaderboard.id), window.id)
             pipe.execute()
@@ -200,40 +173,9 @@ class WindowCache:
 
     def is_complete(self, leaderboard: Leaderboard) -> bool:
         """Whether daily, weekly and all-time windows hold all of the truth."""
-        with self._reaching():
+        with self.reaching():
             marker: Any = self._redis.get(keys.complete(leaderboard.id))
         return marks_complete(leaderboard, marker)
-
-    def ping(self) -> None:
-        """Raises CacheUnavailable unless Redis takes a write; it is asked however often it failed before."""
-        with raising():
-            self._probe()
-
-    def _check_writable(self) -> None:
-        """Raise CacheUnavailable if Redis takes no write at all, so that no worker could take back that it is complete.
-
-        So it is of one that can't save, lost its replicas, or is a replica itself. One that is only full takes deletes:
-        there each leaderboard is withdrawn when a write for it is refused, and the others are still live.
-        """
-        if self._now_ms is None:
-            return
-        now_ms = self._now_ms()
-        if self._probed_ms is not None and 0 <= now_ms - self._probed_ms < PROBE_EVERY_MS:
-            return
-        with suppress(CacheFull), self._reaching():
-            self._probe()
-        self._probed_ms = now_ms
-
-    def _probe(self) -> None:
-        self._redis.set(PROBE_KEY, b"", px=PROBE_MS)
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Around commands: their failures count, and while there were too many none is sent."""
-        if self._breaker is not None and self._breaker.opened:
-            raise CacheUnavailable("Redis has failed repeatedly and is left alone for a moment")
-        with raising(), self._breaker or nullcontext():
-            yield
 
     @contextmanager
     def _withdrawing(self, leaderboard_id: str) -> Iterator[None]:
@@ -251,22 +193,6 @@ class WindowCache:
         forgotten = (keys.ranges(leaderboard_id), *kept, *names)
         self.call(self._withdraw, forgotten, (keys.prefix(leaderboard_id),))
 
-    def _to_apply(
-        self,
-        leaderboard: Leaderboard,
-        standings: Standings,
-        now_ms: int,
-        windows_of: Callable[[Day], list[tuple[str, int]]],
-        *,
-        feed_ranges: bool,
-    ) -> bytes:
-        """The payload of one call of the apply script."""
-        by_day = _by_day(leaderboard, standings)
-        groups = [(day, updates, windows_of(day)) for day, updates in by_day.items()]
-        rules = leaderboard.aggregation, leaderboard.order is Order.DESC
-        told = (*rules, now_ms, feed_ranges, leaderboard.lateness_ms, groups)
-        return msgspec.msgpack.encode((*told, len(leaderboard.filters)) if leaderboard.filters else told)
-
     def _apply_all(self, leaderboard: Leaderboard, payloads: Sequence[bytes], build: Build | None) -> int:
         """Call the script for each, all in one round trip, with others let in between."""
         script_keys = [keys.ranges(leaderboard.id), keys.disqualified(leaderboard.id), *([build.key] if build else ())]
@@ -275,7 +201,7 @@ class WindowCache:
         if len(calls) == 1:
             answers = [self.call(self._apply, script_keys, calls[0])]
         else:
-            with self._reaching(), self._redis.pipeline(transaction=False) as pipe:
+            with self.reaching(), self._redis.pipeline(transaction=False) as pipe:
                 for args in calls:
                     self._apply(keys=script_keys, args=args, client=pipe)
                 answers = pipe.execute()
@@ -291,35 +217,3 @@ class WindowCache:
             keys.parts(leaderboard.id, window.id),
             keys.ranking(leaderboard.id, window.id),
         )
-
-    def read(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a registered script that reads what Redis marks as complete, unless Redis takes no writes.
-
-        Raises:
-            CacheUnavailable: if so, or if Redis fails.
-        """
-        self._check_writable()
-        return self.call(script, script_keys, args)
-
-    def call(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a registered script."""
-        with self._reaching():
-            return script(keys=script_keys, args=args)
-
-
-def _chunks(standings: Standings) -> Iterator[Standings]:
-    players = iter(standings.items())
-    while chunk := dict(islice(players, APPLY_PLAYERS)):
-        yield chunk
-
-
-def _by_day(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list[Any]]:
-    """Day → user, version, points, reached_at, user, …, as apply.lua reads them."""
-    days: dict[Day, list[Any]] = {}
-    for user_id, by_day in standings.items():
-        for day, standing in by_day.items():
-            updates = days.setdefault(day, [])
-            updates.extend((user_id, standing.version, standing.points, standing.reached_at_ms))
-            if leaderboard.filters:
-                updates.append(tokens_of(leaderboard.filters, standing))
-    return days

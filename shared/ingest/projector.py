@@ -5,7 +5,8 @@ from enum import Enum, auto
 from functools import partial
 
 from shared.cache.errors import CacheRefused, CacheUnavailable
-from shared.cache.windows import Standings, WindowCache
+from shared.cache.payloads import Standings
+from shared.cache.windows import WindowCache
 from shared.domain.calendar import Day
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing

@@ -22,7 +22,8 @@ from msgspec import Struct
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import LEASE_MS, Build, BuildLeases, BuildProgress, Grant, LeaseLost, RebuildState
-from shared.cache.windows import APPLY_PLAYERS, Standings, WindowCache
+from shared.cache.payloads import APPLY_PLAYERS, Standings
+from shared.cache.windows import WindowCache
 from shared.domain.calendar import ALL_TIME_DAY, Day, Window, expires_ms, kept_days, kept_until_ms
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing

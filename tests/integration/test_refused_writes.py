@@ -11,10 +11,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from infra.local.servers import Server, free_port
 from shared.assembly import now_ms
 from shared.cache import keys
+from shared.cache.connection import PROBE_EVERY_MS
 from shared.cache.errors import CacheFull, CacheRefused
 from shared.cache.leases import BuildLeases, LeaseLost
 from shared.cache.searches import WindowSearches
-from shared.cache.windows import PROBE_EVERY_MS, WindowCache
+from shared.cache.windows import WindowCache
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, custom, daily, day_of, format_day, parse_day, weekly
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection

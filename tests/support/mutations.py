@@ -748,14 +748,14 @@ MUTATIONS = (
     ),
     Mutation(
         "a Redis that takes no write at all is live",
-        "shared/cache/windows.py",
+        "shared/cache/connection.py",
         "        self._check_writable()\n        return self.call",
         "        return self.call",
         REFUSED,
     ),
     Mutation(
         "a full Redis is healthy",
-        "shared/cache/windows.py",
+        "shared/cache/connection.py",
         'self._redis.set(PROBE_KEY, b"", px=PROBE_MS)',
         "self._redis.ping()",
         REFUSED,

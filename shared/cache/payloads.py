@@ -1,0 +1,54 @@
+"""What apply.lua takes: standings by day, with the windows that each day feeds."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from shared.cache.labels import tokens_of
+from shared.domain.calendar import Day
+from shared.domain.rules import Leaderboard, Order
+from shared.domain.standings import Standing
+
+APPLY_PLAYERS: Final = 250
+"""Players in one call of the apply script: up to 15 ms of Redis, after which readers get their turn. What goes on is no
+slower than in longer calls (docs/benchmarks.md)."""
+
+Standings = Mapping[str, Mapping[Day, Standing]]
+"""User id → day → standing."""
+
+
+def in_chunks(standings: Standings) -> Iterator[Standings]:
+    """Standings of at most APPLY_PLAYERS players each."""
+    players = iter(standings.items())
+    while chunk := dict(islice(players, APPLY_PLAYERS)):
+        yield chunk
+
+
+def to_payload(
+    leaderboard: Leaderboard,
+    standings: Standings,
+    now_ms: int,
+    windows_of: Callable[[Day], list[tuple[str, int]]],
+    *,
+    feed_ranges: bool,
+) -> bytes:
+    """The payload of one call of the apply script."""
+    by_day = _by_day(leaderboard, standings)
+    groups = [(day, updates, windows_of(day)) for day, updates in by_day.items()]
+    rules = leaderboard.aggregation, leaderboard.order is Order.DESC
+    call = (*rules, now_ms, feed_ranges, leaderboard.lateness_ms, groups)
+    return msgspec.msgpack.encode((*call, len(leaderboard.filters)) if leaderboard.filters else call)
+
+
+def _by_day(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list[Any]]:
+    """Day → user, version, points, reached_at, user, …, as apply.lua reads them."""
+    days: dict[Day, list[Any]] = {}
+    for user_id, by_day in standings.items():
+        for day, standing in by_day.items():
+            updates = days.setdefault(day, [])
+            updates.extend((user_id, standing.version, standing.points, standing.reached_at_ms))
+            if leaderboard.filters:
+                updates.append(tokens_of(leaderboard.filters, standing))
+    return days
