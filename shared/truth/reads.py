@@ -93,10 +93,10 @@ class Reads:
 
         All time is always among them. One request, however many shards the leaderboard has.
         """
-        days = [day for day in days if day != ALL_TIME_DAY]
-        if not days:
+        dated = [day for day in days if day != ALL_TIME_DAY]
+        if not dated:
             return list(days)
-        bounds = {":first": format_day(min(days)), ":last": format_day(max(days))}
+        bounds = {":first": format_day(min(dated)), ":last": format_day(max(dated))}
         values = {":pk": keys.days_partition(leaderboard.id)} | bounds
         pages = self._client.get_paginator("query").paginate(
             TableName=self._tables.standings,
