@@ -290,7 +290,7 @@ WHEN: Final[dict[str, str]] = {
     "too-many-periods": "The leaderboard has 500 periods: delete those that are over",
     "audit-log-full": "The leaderboard's audit log is full: 20,000 entries, 15,000 for rebuilds, redrives and periods",
     "too-large": "The body is over 64 KiB",
-    "invalid-request": "A parameter or field is missing, unknown, out of range, or doesn't go with another",
+    "invalid-request": "A parameter or field is missing, unknown, out of range, or given with one that excludes it",
     "too-many-ranges": "200 custom ranges of the leaderboard are in use, or 20 that can still change, registered "
     "periods aside; each goes two hours after it was last read",
     "range-budget-spent": "Within ten minutes you have had as many new custom ranges built as one caller may, by "

@@ -141,8 +141,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         try:
             return msgspec.json.decode(self.kafka_credentials, type=_Credentials)
         except msgspec.DecodeError:  # its message might tell what it is about
-            takes = '{"username": "…", "password": "…"}'
-            raise InvalidSettings(f"environment: KAFKA_CREDENTIALS takes {takes}") from None
+            wanted = '{"username": "…", "password": "…"}'
+            raise InvalidSettings(f"environment: KAFKA_CREDENTIALS must be {wanted}") from None
 
     def _token(self, _config: str) -> tuple[str, float]:
         """A token of this function's role for MSK, and when it ends (https://github.com/aws/aws-msk-iam-sasl-signer-python)."""
@@ -169,9 +169,9 @@ def load(environment: Mapping[str, str] | None = None, read_secret: Callable[[st
         message = str(error).replace("Object missing required field", "set").replace("$.", "")
         raise InvalidSettings(f"environment: {message}") from None
     if settings.kafka_timestamp_type == "CREATE_TIME" and settings.stage != LOCAL:
-        raise InvalidSettings("environment: KAFKA_TIMESTAMP_TYPE takes CREATE_TIME only where STAGE is local")
+        raise InvalidSettings("environment: KAFKA_TIMESTAMP_TYPE must not be CREATE_TIME unless STAGE is local")
     if settings.authorization == "off" and settings.stage != LOCAL:
-        raise InvalidSettings("environment: AUTHORIZATION takes off only where STAGE is local")
+        raise InvalidSettings("environment: AUTHORIZATION must not be off unless STAGE is local")
     return settings
 
 

@@ -19,7 +19,7 @@ def parse_duration(text: str) -> int:
     """
     match = _DURATION.fullmatch(text)
     if match is None or text == "P":
-        raise ValueError("takes an ISO 8601 duration in days, hours, minutes and seconds, e.g. PT1H")
+        raise ValueError("must be an ISO 8601 duration in days, hours, minutes and seconds, e.g. PT1H")
     whole = sum(int(match[unit] or 0) * length for unit, length in _UNITS_MS.items())
     return whole + int((match["ms"] or "0").ljust(3, "0"))
 

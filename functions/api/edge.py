@@ -109,7 +109,7 @@ async def _body(receive: Receive) -> bytes:
         message = await receive()
         body += message.get("body", b"")
         if len(body) > BODY_BYTES_MAX:
-            raise TooLarge(f"a body takes {BODY_BYTES_MAX} bytes at the most")
+            raise TooLarge(f"a body must be at most {BODY_BYTES_MAX} bytes")
         if not message.get("more_body"):
             return bytes(body)
 

@@ -172,12 +172,12 @@ class EventsQuery(_Sent):
 def _hundredths(value: object) -> int:
     """A percentage as whole hundredths, decided in decimal: 0.29 is 29, whatever a double makes of it."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("takes a number above 0, up to 100")  # noqa: TRY004 - pydantic asks for ValueError
+        raise ValueError("must be a number above 0, up to 100")  # noqa: TRY004 - pydantic asks for ValueError
     percent = Decimal(repr(value))
     if not percent.is_finite() or not 0 < percent <= 100:
-        raise ValueError("takes a number above 0, up to 100")
+        raise ValueError("must be a number above 0, up to 100")
     if percent * 100 % 1:
-        raise ValueError("takes at most two decimals")
+        raise ValueError("must have at most two decimals")
     return int(percent * 100)
 
 
@@ -247,7 +247,7 @@ class TierBody(_Sent):
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
         if len(self.model_fields_set) != 2 or self.rule is None:
-            raise ValueError("takes exactly one of topN, topPercent, minScore and maxScore")
+            raise ValueError("must have exactly one of topN, topPercent, minScore and maxScore")
         return self
 
     @property
@@ -270,10 +270,10 @@ class TierBody(_Sent):
 
 def _lateness(value: object) -> int:
     if not isinstance(value, str):
-        raise ValueError("takes an ISO 8601 duration, e.g. PT1H")  # noqa: TRY004 - pydantic reports it so
+        raise ValueError("must be an ISO 8601 duration, e.g. PT1H")  # noqa: TRY004 - pydantic reports it so
     milliseconds = parse_duration(value)
     if milliseconds > LATENESS_MAX_MS:
-        raise ValueError("takes PT0S to P366D")
+        raise ValueError("must be PT0S to P366D")
     return milliseconds
 
 
@@ -310,7 +310,7 @@ class LeaderboardBody(_Sent):
     @classmethod
     def _fitting(cls, tiers: tuple[TierBody, ...], info: ValidationInfo) -> tuple[TierBody, ...]:
         if len({tier.name for tier in tiers}) < len(tiers):
-            raise ValueError("takes each name once")
+            raise ValueError("must name each one once")
         order = info.data.get("order")
         for number, tier in enumerate(tiers):
             if tier.min_score is not None and order is Order.ASC:
@@ -323,7 +323,7 @@ class LeaderboardBody(_Sent):
     @classmethod
     def _once(cls, filters: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(filters)) < len(filters):
-            raise ValueError("takes each name once")
+            raise ValueError("must name each one once")
         return filters
 
     def to_leaderboard(self, leaderboard_id: str, now_ms: int) -> Leaderboard:

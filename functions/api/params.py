@@ -45,7 +45,7 @@ _TAKES: Final = {
     WindowKind.ALL_TIME: set[str](),
     WindowKind.CUSTOM: {"period", "from", "to"},
 }
-_ALL_AT_ONCE: Final = "doesn't go with userIds, which takes all of them at once"
+_ALL_AT_ONCE: Final = "must not be given with userIds, which returns all of them at once"
 PERIODS_KEPT_MAX: Final = 1_000
 """Periods that one function remembers, some 200 bytes each; past it, it forgets them all."""
 
@@ -80,7 +80,7 @@ def check_id(text: str, field: str) -> str:
         InvalidRequest: naming `field`.
     """
     if not is_id(text):
-        raise InvalidRequest("takes 1 to 64 of a-z, 0-9 and -, a letter or digit first", field)
+        raise InvalidRequest("must be 1 to 64 of a-z, 0-9 and -, a letter or digit first", field)
     return text
 
 
@@ -119,10 +119,10 @@ def read_ranking_query(request: Request) -> tuple[RankingQuery, tuple[str, str] 
     if not names:
         return query, None
     if len(names) > 1:
-        raise InvalidRequest(f"doesn't go with {names[0]}: one attribute at a time", names[1])
+        raise InvalidRequest(f"must not be given with {names[0]}: one attribute at a time", names[1])
     value = value_of(given[names[0]])
     if len(value) > ATTRIBUTE_CHARACTERS_MAX:
-        raise InvalidRequest(f"takes at most {ATTRIBUTE_CHARACTERS_MAX} characters", names[0])
+        raise InvalidRequest(f"must be at most {ATTRIBUTE_CHARACTERS_MAX} characters", names[0])
     if query.user_ids is not None:
         raise InvalidRequest(_ALL_AT_ONCE, names[0])
     return query, (names[0].removeprefix(ATTRIBUTE_PREFIX), value)
@@ -155,9 +155,9 @@ def check_combination(query: RankingQuery) -> None:
             if name in given:
                 raise InvalidRequest(_ALL_AT_ONCE, to_camel(name))
     if query.cursor is not None and "offset" in given:
-        raise InvalidRequest("doesn't go with cursor, which says itself where to begin", "offset")
+        raise InvalidRequest("must not be given with cursor, which says itself where to begin", "offset")
     if query.min_score is not None and query.max_score is not None and query.min_score > query.max_score:
-        raise InvalidRequest("takes at most maxScore", "minScore")
+        raise InvalidRequest("must be at most maxScore", "minScore")
 
 
 class Finder:
@@ -212,7 +212,7 @@ class Finder:
         given = {"date": query.date, "period": query.period, "from": query.first, "to": query.last}
         for name, value in given.items():
             if value is not None and name not in _TAKES[query.window]:
-                raise InvalidRequest(f"doesn't go with window={query.window}", name)
+                raise InvalidRequest(f"must not be given with window={query.window}", name)
         match query.window:
             case WindowKind.ALL_TIME:
                 return ALL_TIME
@@ -267,11 +267,11 @@ class Finder:
         if query.period is not None:
             for name, value in (("from", query.first), ("to", query.last)):
                 if value is not None:
-                    raise InvalidRequest("doesn't go with period, which has its own dates", name)
+                    raise InvalidRequest("must not be given with period, which has its own dates", name)
             return self.period(leaderboard_id, query.period).window
         if query.first is None or query.last is None:
             missing = "to" if query.last is None and query.first is not None else "from"
-            raise InvalidRequest("is required: window=custom takes a period, or from and to", missing)
+            raise InvalidRequest("is required: window=custom needs a period, or from and to", missing)
         return custom(parse_day(query.first, "from"), parse_day(query.last, "to"))
 
 

@@ -136,7 +136,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     UnknownTier: _INVALID,
     UnknownFilter: _INVALID,
     NotText: _MALFORMED,
-    Unauthenticated: Kind("unauthenticated", "The request takes a bearer token", 401),
+    Unauthenticated: Kind("unauthenticated", "The request needs a bearer token", 401),
     Forbidden: Kind("forbidden", "The token doesn't allow this", 403),
     TooLarge: Kind("too-large", "The request is too large", 413),
     NeverDisqualified: Kind("never-disqualified", "The player was never disqualified", 409),
@@ -237,7 +237,7 @@ def _message(error: Mapping[str, Any]) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "json_invalid":
-            return _text(f"is no JSON: {context.get('error', '')} at character {error['loc'][-1]}")
+            return _text(f"is not valid JSON: {context.get('error', '')} at character {error['loc'][-1]}")
         case "extra_forbidden":
             return "is not known here"
         case "value_error":

@@ -37,7 +37,7 @@ class Forbidden(Exception):
 
     def __init__(self, scope: str) -> None:
         """`scope`: as tokens name it."""
-        super().__init__(f"takes a token with the scope {scope}")
+        super().__init__(f"needs a token with the scope {scope}")
         self.scope = scope
 
 
@@ -127,7 +127,7 @@ def caller_of(event: Mapping[str, Any] | None, now_ms: int) -> Caller:
     claims = _claims(event)
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 1 <= len(subject) <= SUBJECT_CHARACTERS_MAX:
-        raise Unauthenticated("takes a token with a subject")
+        raise Unauthenticated("needs a token with a subject")
     expires_s = str(claims.get("exp", ""))
     if not re.fullmatch(r"\d{1,12}", expires_s, re.ASCII) or int(expires_s) * 1000 <= now_ms:
         raise Unauthenticated("the token's time is over")
@@ -146,6 +146,6 @@ def _claims(event: Mapping[str, Any] | None) -> Mapping[str, Any]:
     for name in ("requestContext", "authorizer", "jwt", "claims"):
         inner = found.get(name)
         if not isinstance(inner, Mapping):
-            raise Unauthenticated("takes a bearer token")
+            raise Unauthenticated("needs a bearer token")
         found = inner
     return found

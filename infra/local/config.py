@@ -134,7 +134,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Config:
         positive(name, values)
     api_workers(values)
     if values.get("LOG_LEVEL", LOG_LEVELS[0]) not in LOG_LEVELS:
-        raise InvalidConfiguration(f"LOG_LEVEL takes {', '.join(LOG_LEVELS)}, not {values['LOG_LEVEL']!r}")
+        raise InvalidConfiguration(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {values['LOG_LEVEL']!r}")
     chosen = {name: _port(values, name) for name in Ports.__struct_fields__ if f"{name.upper()}_PORT" in values}
     ports = structs.replace(Ports(), **chosen)
     taken = structs.astuple(ports)
@@ -158,7 +158,7 @@ def positive(name: str, environment: Mapping[str, str] | None = None) -> float:
     except ValueError:
         number = 0
     if not 0 < number < inf:
-        raise InvalidConfiguration(f"{name} takes a number above 0, not {text!r}")
+        raise InvalidConfiguration(f"{name} must be a number above 0, not {text!r}")
     return number
 
 
@@ -216,5 +216,5 @@ def _port(values: Mapping[str, str], name: str) -> int:
     except ValueError:
         port = 0
     if not 1 <= port <= 65_535:
-        raise InvalidConfiguration(f"{variable} takes a port from 1 to 65535, not {values[variable]!r}")
+        raise InvalidConfiguration(f"{variable} must be a port from 1 to 65535, not {values[variable]!r}")
     return port

@@ -302,7 +302,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer and close; the connection can't be made sense of any more."""
-        body = _problem_body(400, "Bad Request", f"{msg} A URL takes {HEADER_BYTES_MAX} bytes at the most.").encode()
+        body = _problem_body(400, "Bad Request", f"{msg} A URL must be at most {HEADER_BYTES_MAX} bytes.").encode()
         lines = ["HTTP/1.1 400 Bad Request", f"content-type: {PROBLEM}", f"content-length: {len(body)}"]
         self.transport.write("\r\n".join([*lines, "connection: close", "", ""]).encode() + body)
         self.transport.close()

@@ -199,7 +199,7 @@ def policy_from(environment: Mapping[str, str]) -> Policy:
         retries = RETRIES_WITH_DESTINATION
     bisect = environment.get("BISECT_BATCH_ON_FUNCTION_ERROR", "true").lower()
     if bisect not in ("true", "false"):
-        raise InvalidConfiguration(f"BISECT_BATCH_ON_FUNCTION_ERROR takes true or false, not {bisect!r}")
+        raise InvalidConfiguration(f"BISECT_BATCH_ON_FUNCTION_ERROR must be true or false, not {bisect!r}")
     return Policy(
         batch_size=_number(environment, "BATCH_SIZE", 500, 1, 10_000),
         maximum_retry_attempts=retries,
@@ -216,7 +216,7 @@ def _number(environment: Mapping[str, str], name: str, default: int, least: int,
     except ValueError:
         number = least - 1
     if number != default and not least <= number <= most:
-        raise InvalidConfiguration(f"{name} takes {least} to {most}, or {default}, not {text!r}")
+        raise InvalidConfiguration(f"{name} must be {least} to {most}, or {default}, not {text!r}")
     return number
 
 

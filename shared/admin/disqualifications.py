@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import Final
 
+from cachetools import LRUCache
+
 from shared.cache.errors import CacheUnavailable
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditAction, AuditEntry, Disqualified
@@ -23,6 +25,8 @@ every day never prevents a disqualification."""
 _ROUTINE: Final = (AuditAction.REBUILD, AuditAction.REDRIVE, AuditAction.DEFINE_PERIOD, AuditAction.DELETE_PERIOD)
 DAYS_AT_ONCE: Final = BATCH_GET_KEYS_MAX
 """Days of a player that one request to DynamoDB reads."""
+LEADERBOARDS_KEPT_MAX: Final = 1_000
+"""Leaderboards whose disqualified players stay in memory; of any other the audit log is read from its start."""
 TRIES_MAX: Final = 8
 """How often an entry gets another number because another caller's entry took its own."""
 
@@ -39,7 +43,7 @@ class DisqualifiedPlayers:
 
     def __init__(self, audit_log: AuditLog) -> None:
         self._audit_log = audit_log
-        self._kept: dict[str, Disqualified] = {}
+        self._kept: LRUCache[str, Disqualified] = LRUCache(LEADERBOARDS_KEPT_MAX)
 
     def now(self, leaderboard_id: str) -> Disqualified:
         """Who is disqualified as of the last entry; strongly consistent."""

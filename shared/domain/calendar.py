@@ -139,9 +139,9 @@ def parse_day(text: str, field: str = "date") -> Day:
             raise ValueError
         day = Day(date.fromisoformat(text).toordinal() - _ORDINAL_EPOCH)
     except ValueError:
-        raise InvalidWindow(field, f"{field} takes a date YYYY-MM-DD, not {text[:40]!r}") from None
+        raise InvalidWindow(field, f"{field} must be a date YYYY-MM-DD, not {text[:40]!r}") from None
     if not DAY_MIN <= day <= DAY_MAX:
-        raise InvalidWindow(field, f"{field} takes the years 1970 to 2100")
+        raise InvalidWindow(field, f"{field} must be in the years 1970 to 2100")
     return day
 
 
@@ -168,9 +168,9 @@ def custom(first: Day, last: Day) -> Window:
         InvalidWindow: if it ends before it starts or is longer than CUSTOM_DAYS_MAX days.
     """
     if last < first:
-        raise InvalidWindow("to", "to takes a date on or after from")
+        raise InvalidWindow("to", "to must be a date on or after from")
     if last - first >= CUSTOM_DAYS_MAX:
-        raise InvalidWindow("to", f"a range takes at most {CUSTOM_DAYS_MAX} days")
+        raise InvalidWindow("to", f"a range must be at most {CUSTOM_DAYS_MAX} days")
     return Window(WindowKind.CUSTOM, first, last)
 
 
@@ -186,11 +186,11 @@ def parse_week(text: str, field: str = "date") -> Day:
             raise ValueError
         monday = date.fromisocalendar(int(match[1]), int(match[2]), 1)
     except ValueError:
-        message = f"{field} takes a date YYYY-MM-DD or a week YYYY-Www, not {text[:40]!r}"
+        message = f"{field} must be a date YYYY-MM-DD or a week YYYY-Www, not {text[:40]!r}"
         raise InvalidWindow(field, message) from None
     day = Day(monday.toordinal() - _ORDINAL_EPOCH)
     if not DAY_MIN - 6 <= day <= DAY_MAX:  # the first week begins in 1969
-        raise InvalidWindow(field, f"{field} takes the years 1970 to 2100")
+        raise InvalidWindow(field, f"{field} must be in the years 1970 to 2100")
     return day
 
 

@@ -139,9 +139,9 @@ def check_user_id(user_id: str) -> None:
     """Raises Rejection(`invalid`) unless `user_id` is 1–128 bytes of UTF-8 without control characters."""
     # a surrogate on its own is no UTF-8; it takes three bytes here and is refused with the control characters
     if not 1 <= len(user_id.encode(errors="surrogatepass")) <= USER_ID_BYTES_MAX:
-        raise Rejection(Reason.INVALID, f"userId takes 1 to {USER_ID_BYTES_MAX} bytes of UTF-8")
+        raise Rejection(Reason.INVALID, f"userId must be 1 to {USER_ID_BYTES_MAX} bytes of UTF-8")
     if CONTROL.search(user_id):
-        raise Rejection(Reason.INVALID, "userId takes no control characters")
+        raise Rejection(Reason.INVALID, "userId must not have control characters")
 
 
 def parse_instant(text: str) -> int:
@@ -152,18 +152,18 @@ def parse_instant(text: str) -> int:
     """
     match = _RFC_3339.fullmatch(text)
     if match is None:
-        raise Rejection(Reason.INVALID, "occurredAt takes an RFC 3339 timestamp with an offset")
+        raise Rejection(Reason.INVALID, "occurredAt must be an RFC 3339 timestamp with an offset")
     date, time, fraction, offset = match.groups()
     try:
         moment = datetime.fromisoformat(f"{date}T{time}{offset.upper()}")
         since = moment - _EPOCH
     except (ValueError, OverflowError):
-        raise Rejection(Reason.INVALID, f"occurredAt: {text[:40]} is no date and time") from None
+        raise Rejection(Reason.INVALID, f"occurredAt: {text[:40]} is not a valid date and time") from None
     milliseconds = (since.days * 86_400 + since.seconds) * 1000
     if fraction:
         milliseconds += int(fraction[:3].ljust(3, "0"))
     if not 0 <= milliseconds < INSTANT_END_MS:
-        raise Rejection(Reason.INVALID, "occurredAt takes the years 1970 to 2100")
+        raise Rejection(Reason.INVALID, "occurredAt must be in the years 1970 to 2100")
     return milliseconds
 
 

@@ -129,7 +129,7 @@ def test_credentials_for_kafka_that_are_missing_or_none_are_named_and_not_told(c
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "", "-1"])
 def test_a_port_that_is_none_is_named(port: str) -> None:
-    with pytest.raises(InvalidConfiguration, match="KAFKA_PORT takes a port from 1 to 65535"):
+    with pytest.raises(InvalidConfiguration, match="KAFKA_PORT must be a port from 1 to 65535"):
         from_environment({"KAFKA_PORT": port})
 
 
@@ -141,12 +141,12 @@ def test_two_servers_on_one_port_are_refused() -> None:
 @pytest.mark.parametrize("name", POSITIVE)
 @pytest.mark.parametrize("value", ["0", "-1", "often", "", "nan", "inf"])
 def test_a_number_that_is_none_is_named(name: str, value: str) -> None:
-    with pytest.raises(InvalidConfiguration, match=f"{name} takes a number above 0, not '{value}'"):
+    with pytest.raises(InvalidConfiguration, match=f"{name} must be a number above 0, not '{value}'"):
         from_environment({name: value})
 
 
 def test_an_unknown_log_level_is_named() -> None:
-    with pytest.raises(InvalidConfiguration, match="LOG_LEVEL takes DEBUG, INFO, WARNING, ERROR, not 'loud'"):
+    with pytest.raises(InvalidConfiguration, match="LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, not 'loud'"):
         from_environment({"LOG_LEVEL": "loud"})
 
 

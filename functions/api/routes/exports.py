@@ -86,7 +86,7 @@ async def _ended(use_cases: UseCases, leaderboard: Leaderboard, job: ExportJob, 
 def _to_request(window: Window, query: ExportQuery) -> ExportRequest:
     """Raises InvalidRequest, naming what can't be chosen."""
     if len(query.chosen) > 1:
-        raise InvalidRequest(f"doesn't go with {query.chosen[0]}", query.chosen[1])
+        raise InvalidRequest(f"must not be given with {query.chosen[0]}", query.chosen[1])
     usual = Compression.ZSTD if query.format is ExportFormat.PARQUET else Compression.NONE
     part = ExportPart(query.tier, query.top_n, query.top_percent)
     return ExportRequest(window.id, query.format, query.compression or usual, part)

@@ -167,7 +167,7 @@ def test_no_body_of_a_client_is_an_error_of_ours(api: Api, raw: str) -> None:
 
 def test_broken_json_is_400_and_says_where(api: Api) -> None:
     answer = api.call("PUT", "/leaderboards/new", raw='{"name": }')
-    assert (answer.status, answer.errors["body"]) == (400, "is no JSON: Expecting value at character 9")
+    assert (answer.status, answer.errors["body"]) == (400, "is not valid JSON: Expecting value at character 9")
 
 
 def test_a_problem_names_a_bounded_number_of_fields(api: Api) -> None:

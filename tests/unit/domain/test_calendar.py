@@ -55,7 +55,7 @@ def test_the_days_reach_from_1970_to_2100() -> None:
 
 @pytest.mark.parametrize("text", ["1969-12-31", "2101-01-01", "0001-01-01", "9999-12-31"])
 def test_a_date_out_of_those_years_is_refused_by_name(text: str) -> None:
-    with pytest.raises(InvalidWindow, match="from takes the years 1970 to 2100") as caught:
+    with pytest.raises(InvalidWindow, match="from must be in the years 1970 to 2100") as caught:
         parse_day(text, "from")
     assert caught.value.field == "from"
 
@@ -84,7 +84,7 @@ NO_DATES = [
 
 @pytest.mark.parametrize("text", NO_DATES, ids=[text[:20] for text in NO_DATES])
 def test_what_is_no_date_is_refused_by_name_in_a_short_line(text: str) -> None:
-    with pytest.raises(InvalidWindow, match="to takes a date YYYY-MM-DD") as caught:
+    with pytest.raises(InvalidWindow, match="to must be a date YYYY-MM-DD") as caught:
         parse_day(text, "to")
     assert caught.value.field == "to"
     assert len(str(caught.value)) < 200
@@ -163,7 +163,7 @@ NO_WEEKS = ["2026-W54", "2025-W53", "2026-W00", "2026-w48", "2026-W4", "2026-W48
 
 @pytest.mark.parametrize("text", NO_WEEKS)
 def test_what_is_no_week_is_refused_by_name(text: str) -> None:
-    with pytest.raises(InvalidWindow, match="date takes a date YYYY-MM-DD or a week YYYY-Www") as caught:
+    with pytest.raises(InvalidWindow, match="date must be a date YYYY-MM-DD or a week YYYY-Www") as caught:
         parse_week(text)
     assert caught.value.field == "date"
 

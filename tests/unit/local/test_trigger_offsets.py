@@ -174,7 +174,7 @@ def test_the_settings_are_those_of_lambda_with_its_limits() -> None:
     ],
 )
 def test_a_setting_outside_the_limits_is_named(name: str, value: str) -> None:
-    with pytest.raises(InvalidConfiguration, match=f"^{name} takes .* not '{value}'"):
+    with pytest.raises(InvalidConfiguration, match=f"^{name} must be .* not '{value}'"):
         policy_from({name: value})
 
 
