@@ -11,7 +11,7 @@
 --           of, its number 1 byte, the day that it is of 2 bytes, a token for the value with its length 1 byte; then
 --           how many bytes these are, 2 bytes. Beside set and hash stands the label set, its members of score 0:
 --   member  <number of the filter><token with its length><score of the set, 8 bytes, sign flipped><member of the set>:
---           so those who carry a value are a run of it, in the order of the ranking (shared/cache/labels.py)
+--           so those who carry a value are a slice of it, in the order of the ranking (shared/cache/labels.py)
 --   field   "\0revision": grows with every change of the set, to the server's time in microseconds where that is more: so
 --           it grows across a flush, and what changes after a failover has other revisions than what the failover lost
 --   field   "\0complete": set once a window that is built on demand holds all of the truth
@@ -77,10 +77,10 @@ end
 
 -- a field's value without its labels, and those: filter -> {day, token}
 local function split(value)
-  local past = #value - 1
-  local at = past - struct.unpack('>I2', value, past)
+  local stop = #value - 1
+  local at = stop - struct.unpack('>I2', value, stop)
   local parts, labels = string.sub(value, 1, at - 1), {}
-  while at < past do
+  while at < stop do
     local filter, day, token
     filter, day, token, at = struct.unpack(LABEL, value, at)
     labels[filter] = {day, token}
@@ -102,10 +102,10 @@ end
 
 -- the label set's members of a player: filter -> member
 local function label_members(labels, points, member)
-  local place = struct.pack('>i8', descending and 0 - points or points)
-  place = string.char((string.byte(place) + 128) % 256) .. string.sub(place, 2) .. member
+  local order_key = struct.pack('>i8', descending and 0 - points or points)
+  order_key = string.char((string.byte(order_key) + 128) % 256) .. string.sub(order_key, 2) .. member
   local members = {}
-  for filter, label in pairs(labels) do members[filter] = struct.pack('BBc0', filter, #label[2], label[2]) .. place end
+  for filter, label in pairs(labels) do members[filter] = struct.pack('BBc0', filter, #label[2], label[2]) .. order_key end
   return members
 end
 

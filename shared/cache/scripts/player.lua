@@ -6,14 +6,14 @@
 -- many entries have a better score than the first that is returned.
 local known = redis.call('HMGET', KEYS[2], '\0complete', '\0revision', ARGV[1])
 local total = redis.call('ZCARD', KEYS[3])
-local entries, position, first, cutoffs, better = {}, false, 0, {}, 0
+local entries, position, first, cutoffs, ahead = {}, false, 0, {}, 0
 if known[3] then
   position = redis.call('ZRANK', KEYS[3], string.sub(known[3], 1, 6) .. ARGV[1])
 end
 if position then
   first = math.max(position - ARGV[2], 0)
   entries = redis.call('ZRANGE', KEYS[3], first, position + ARGV[2], 'WITHSCORES')
-  better = redis.call('ZCOUNT', KEYS[3], '-inf', '(' .. entries[2])
+  ahead = redis.call('ZCOUNT', KEYS[3], '-inf', '(' .. entries[2])
   for i = 3, #ARGV, 2 do
     local value = tonumber(ARGV[i + 1])
     -- as shared/domain/tiers.py cutoff_rank() has it
@@ -22,4 +22,4 @@ if position then
     cutoffs[#cutoffs + 1] = last[2] or false
   end
 end
-return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, position, first, cutoffs, better}
+return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, position, first, cutoffs, ahead}

@@ -1,12 +1,12 @@
--- A page of a run of a window's entries: those between two scores, or of a tier, from an offset or past a place.
--- The ranking is the sorted set's own order, so every filter is a run of positions, found by counting.
--- With a label, of such a run those who carry it: they are a run of the label set, found in the same way.
+-- A page of a slice of a window's entries: those between two scores, or of a tier, from an offset or from a cursor.
+-- The ranking is the sorted set's own order, so every filter is a slice of positions, found by counting.
+-- With a label, of such a slice those who carry it: they are a slice of the label set, found in the same way.
 -- KEYS: the marker, the window's hash, its sorted set; with a label, the window's label set.
--- ARGV: limit; offset in the run; 'next', 'prev' or '' for no place; the place's score and member; the lowest and the
---   highest score of the run as the set has them ('-inf', '+inf' for none); then rule and value of each tier up to the
+-- ARGV: limit; offset in the slice; 'next', 'prev' or '' for no cursor; the cursor's score and member; the lowest and the
+--   highest score of the slice as the set has them ('-inf', '+inf' for none); then rule and value of each tier up to the
 --   one that is asked for (none: whatever tier): 'topN', 'topPercent' or, with the worst score it takes, 'score'; with a
 --   label, what its members begin with (shared/cache/labels.py).
--- Returns as page.lua does, then the position of the first entry that is returned, the run's first position and the one
+-- Returns as page.lua does, then the position of the first entry that is returned, the slice's first position and the one
 -- past its last, and how many entries of the window have a better score than the first that is returned. With a label
 -- these positions count who carries it alone, and in place of entries there follows, as in players.lua, {position in the
 -- window from 0, how many have a better score, member, score, ...} of those on the page.
@@ -27,7 +27,7 @@ local function is_before(one, other)
   return #one < #other
 end
 
--- how many entries stand ahead of a place, or ahead of it and on it
+-- how many entries stand ahead of a cursor, or ahead of it and on it
 local function ahead_of(score, member, inclusive)
   local low, high = up_to('(' .. score), up_to(score)
   while low < high do
@@ -45,22 +45,22 @@ local function cutoff(rule, value)
   return rule == 'topN' and math.min(value, total) or math.ceil(total * value / 10000)
 end
 
-local first, past = 0, total
+local first, stop = 0, total
 if ARGV[6] ~= '-inf' then first = up_to('(' .. ARGV[6]) end
-if ARGV[7] ~= '+inf' then past = up_to(ARGV[7]) end
+if ARGV[7] ~= '+inf' then stop = up_to(ARGV[7]) end
 -- every rule takes the ranking from its top to its own cutoff: what is left of it lies below the cutoffs before
 for i = 8, #ARGV, 2 do
   local last = cutoff(ARGV[i], ARGV[i + 1])
-  if i == #ARGV - 1 then past = math.min(past, last) else first = math.max(first, last) end
+  if i == #ARGV - 1 then stop = math.min(stop, last) else first = math.max(first, last) end
 end
-past = math.max(first, past)
+stop = math.max(first, stop)
 
 local SCORE_BYTES = 8
 
 -- bytes of a score with the sign bit flipped, as they order in a member of the label set; and back
 local function flip(bytes) return string.char((string.byte(bytes) + 128) % 256) .. string.sub(bytes, 2) end
 
--- how many who carry the label stand ahead of a place, or ahead of it and on it
+-- how many who carry the label stand ahead of a cursor, or ahead of it and on it
 local function carriers_ahead(score, member, inclusive)
   local bound = (inclusive and '[' or '(') .. label .. flip(struct.pack('>i8', tonumber(score))) .. member
   return redis.call('ZLEXCOUNT', label_set, '[' .. label, bound)
@@ -69,7 +69,7 @@ end
 -- how many who carry the label stand ahead of a position in the window
 local function carriers_at(position)
   if position == 0 then return 0 end
-  -- no place begins with this byte: scores take 53 bits
+  -- no order key begins with this byte: scores take 53 bits
   if position == total then return redis.call('ZLEXCOUNT', label_set, '[' .. label, '(' .. label .. '\255') end
   local entry = redis.call('ZRANGE', set, position, position, 'WITHSCORES')
   return carriers_ahead(entry[2], entry[1], false)
@@ -78,14 +78,14 @@ end
 -- where those at some positions among the carriers stand in the window
 local function carriers(from, to)
   local start = redis.call('ZLEXCOUNT', label_set, '-', '(' .. label)
-  local found, better, before = {}, 0, nil
+  local found, ahead, before = {}, 0, nil
   for _, carrier in ipairs(redis.call('ZRANGE', label_set, start + from, start + to - 1)) do
-    local place = string.sub(carrier, #label + 1)
-    local member = string.sub(place, SCORE_BYTES + 1)
-    local score = string.format('%.0f', (struct.unpack('>i8', flip(string.sub(place, 1, SCORE_BYTES)))))
-    if score ~= before then better, before = up_to('(' .. score), score end
+    local order_key = string.sub(carrier, #label + 1)
+    local member = string.sub(order_key, SCORE_BYTES + 1)
+    local score = string.format('%.0f', (struct.unpack('>i8', flip(string.sub(order_key, 1, SCORE_BYTES)))))
+    if score ~= before then ahead, before = up_to('(' .. score), score end
     found[#found + 1] = redis.call('ZRANK', set, member)
-    found[#found + 1] = better
+    found[#found + 1] = ahead
     found[#found + 1] = member
     found[#found + 1] = score
   end
@@ -94,24 +94,24 @@ end
 
 if label then
   ahead_of = carriers_ahead
-  first, past = carriers_at(first), carriers_at(past)
+  first, stop = carriers_at(first), carriers_at(stop)
 end
 
 local from, to
 if direction == 'prev' then
-  to = math.min(past, ahead_of(ARGV[4], ARGV[5], false))
+  to = math.min(stop, ahead_of(ARGV[4], ARGV[5], false))
   from = math.max(first, to - limit)
 else
   from = direction == 'next' and math.max(first, ahead_of(ARGV[4], ARGV[5], true)) or first + offset
-  to = math.min(past, from + limit)
+  to = math.min(stop, from + limit)
 end
-local entries, better = {}, 0
+local entries, ahead = {}, 0
 if label then
   local found = from < to and carriers(from, to) or {}
-  return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, past, better, found}
+  return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, stop, ahead, found}
 end
 if from < to then
   entries = redis.call('ZRANGE', set, from, to - 1, 'WITHSCORES')
-  better = up_to('(' .. entries[2])
+  ahead = up_to('(' .. entries[2])
 end
-return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, past, better}
+return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, stop, ahead}
