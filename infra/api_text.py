@@ -42,9 +42,12 @@ is over, pay from its [result](#get-leaderboardsidresult).
 
 | aggregation | score of a window | `reachedAt`: the `occurredAt` |
 |---|---|---|
-| `sum` | the sum of all points | that of the latest event, whatever its points |
+| `sum` | the sum of all points | that of the latest event that carried points other than 0 |
 | `best` | the most points of one event, with `order: asc` the least | that of the earliest event with these points |
 | `latest` | the points of the latest event; in one millisecond that of the greater event id | that of this event |
+
+With `sum`, an event of 0 points never moves `reachedAt`; −5 and +5 carry points and move it, though they cancel out.
+While a player has only events of 0 points, `reachedAt` is the time of the earliest of them.
 
 Equal scores are ranked by `reachedAt` to the millisecond, the earlier first; then by user id, compared as UTF-8 bytes,
 the lower first. The order of arrival never counts. Equal scores share one `competitionRank`.

@@ -207,7 +207,8 @@ def _bounds(window: Mapping[str, str | None]) -> tuple[float, float]:
 
 def _score(aggregation: str, events: Sequence[tuple[int, str, int]], *, highest_first: bool) -> tuple[int, int]:
     if aggregation == "sum":
-        return sum(points for _, _, points in events), max(at for at, _, _ in events)
+        carrying = [at for at, _, points in events if points != 0]
+        return sum(points for _, _, points in events), max(carrying) if carrying else min(at for at, _, _ in events)
     if aggregation == "latest":
         at, _, points = max(events)
         return points, at

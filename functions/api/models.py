@@ -285,8 +285,9 @@ class LeaderboardBody(_Sent):
         Aggregation,
         Field(
             description="What a player's events make together: their sum, the best one, the latest one. Of equal "
-            "scores the one with the earlier `reachedAt` ranks first: the time of the latest event with `sum`, of the "
-            "earliest event with the best points with `best`, of the latest event with `latest`"
+            "scores the one with the earlier `reachedAt` ranks first: the time of the latest event that carried "
+            "points other than 0 with `sum` (of the earliest, if all carried 0), of the earliest event with the best "
+            "points with `best`, of the latest event with `latest`"
         ),
     ]
     order: Annotated[Order, Field(description="Whether the highest score ranks first, or the lowest")] = Order.DESC

@@ -8,12 +8,15 @@ import msgspec
 
 from shared.cache.labels import tokens_of
 from shared.domain.calendar import Day
-from shared.domain.rules import Leaderboard, Order
+from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 
 APPLY_PLAYERS: Final = 250
 """Players in one call of the apply script: up to 15 ms of Redis, after which readers get their turn. What goes on is no
 slower than in longer calls (docs/benchmarks.md)."""
+
+ONLY_ZEROS: Final = 1 << 47
+"""Bit of `reached_at` in its 6 bytes that marks a sum of events of 0 points alone; no instant reaches it."""
 
 Standings = Mapping[str, Mapping[Day, Standing]]
 """User id → day → standing."""
@@ -45,10 +48,14 @@ def to_payload(
 def _by_day(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list[Any]]:
     """Day → user, version, points, reached_at, user, …, as apply.lua reads them."""
     days: dict[Day, list[Any]] = {}
+    sums = leaderboard.aggregation is Aggregation.SUM
     for user_id, by_day in standings.items():
         for day, standing in by_day.items():
             updates = days.setdefault(day, [])
-            updates.extend((user_id, standing.version, standing.points, standing.reached_at_ms))
+            reached_at = standing.reached_at_ms
+            if sums and standing.points == 0 and standing.only_zeros:
+                reached_at |= ONLY_ZEROS
+            updates.extend((user_id, standing.version, standing.points, reached_at))
             if leaderboard.filters:
                 updates.append(tokens_of(leaderboard.filters, standing))
     return days

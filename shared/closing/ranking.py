@@ -42,8 +42,7 @@ class FoldedWindow:
 
     def _fold(self, user_id: str, standings: Sequence[tuple[Day, Standing]]) -> None:
         board = self.leaderboard
-        parts = [Score(standing.points, standing.reached_at_ms) for _, standing in standings]
-        score = combine(board.aggregation, board.order, parts)
+        score = combine(board.aggregation, board.order, [standing for _, standing in standings])
         self._scores.add(order_bytes(board.order, user_id, score))
         if board.filters:
             labels: tuple[Label, ...] = ()

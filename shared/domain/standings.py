@@ -76,6 +76,11 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     sums: DaySums | None = None
     """Of all time, once `absolute_sum` is past 2^53−1; elsewhere, and on standings from before it was kept, None."""
 
+    @property
+    def only_zeros(self) -> bool:
+        """For `sum` only: whether no event carried points other than 0."""
+        return not (self.points or self.absolute_sum)
+
 
 class Score(msgspec.Struct, frozen=True, gc=False):
     """What a window ranks a player by."""
@@ -93,7 +98,8 @@ def add(
 ) -> Standing:
     """The standing with one more event in it, without `sums`. The version stays: it counts commits, not events.
 
-    `sum`: Σ points, reached at the latest `occurredAt`. `best`: the points that rank first (the highest, or the lowest
+    `sum`: Σ points, reached at the latest `occurredAt` of an event that carried points other than 0; while there are
+    only events of 0 points, at the earliest of them. `best`: the points that rank first (the highest, or the lowest
     on an ascending leaderboard), reached at the earliest time. `latest`: the points of the latest event, ties by the
     greater event id.
 
@@ -127,7 +133,8 @@ def _add_points(aggregation: Aggregation, order: Order, standing: Standing | Non
             if not -POINTS_MAX <= total <= POINTS_MAX:
                 raise Rejection(Reason.SCORE_OVERFLOW, f"points {points} would bring the sum to {total}")
             absolute_sum = standing.absolute_sum + abs(points)
-            return Standing(total, max(standing.reached_at_ms, at), events, "", absolute_sum, version)
+            reached_at_ms = _sum_reached_at(standing, points, at)
+            return Standing(total, reached_at_ms, events, "", absolute_sum, version)
         case Aggregation.BEST:
             best = _better(order, Score(standing.points, standing.reached_at_ms), Score(points, at))
             return Standing(best.points, best.reached_at_ms, events, "", 0, version)
@@ -138,20 +145,30 @@ def _add_points(aggregation: Aggregation, order: Order, standing: Standing | Non
             return Standing(kept.points, kept.reached_at_ms, events, kept.last_event_id, 0, version)
 
 
-def combine(aggregation: Aggregation, order: Order, parts: Sequence[Score]) -> Score:
-    """The score of a window from the scores of its days, given oldest first and at least one.
+def _sum_reached_at(standing: Standing, points: int, at_ms: int) -> int:
+    """When a sum was reached, with one more event in it. One of 0 points must not break a tie."""
+    reached_at_ms = standing.reached_at_ms
+    if points:
+        return at_ms if at_ms > reached_at_ms or standing.only_zeros else reached_at_ms
+    return at_ms if at_ms < reached_at_ms and standing.only_zeros else reached_at_ms
+
+
+def combine(aggregation: Aggregation, order: Order, standings: Sequence[Standing]) -> Score:
+    """The score of a window from the standings of its days, given oldest first and at least one.
 
     Two days never share an instant, so the newest one decides `latest` without its event id.
     """
     match aggregation:
         case Aggregation.SUM:
-            return Score(sum(part.points for part in parts), max(part.reached_at_ms for part in parts))
+            carrying = [one.reached_at_ms for one in standings if not one.only_zeros]
+            reached_at_ms = max(carrying) if carrying else min(one.reached_at_ms for one in standings)
+            return Score(sum(one.points for one in standings), reached_at_ms)
         case Aggregation.LATEST:
-            return parts[-1]
+            return Score(standings[-1].points, standings[-1].reached_at_ms)
         case Aggregation.BEST:
-            best = parts[0]
-            for part in parts[1:]:
-                best = _better(order, best, part)
+            best, *others = [Score(one.points, one.reached_at_ms) for one in standings]
+            for score in others:
+                best = _better(order, best, score)
             return best
 
 

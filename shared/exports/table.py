@@ -25,11 +25,13 @@ LINES_AT_ONCE: Final = 10_000
 
 Lines = Iterable[tuple[Day, str, Standing]]
 
-_STANDINGS: Final = "{'day': 'INTEGER', 'user_id': 'VARCHAR', 'points': 'BIGINT', 'reached_at': 'BIGINT'}"
+_STANDINGS: Final = (
+    "{'day': 'INTEGER', 'user_id': 'VARCHAR', 'points': 'BIGINT', 'reached_at': 'BIGINT', 'only_zeros': 'BOOLEAN'}"
+)
 _FOLDS: Final = {
     # sums of every range of days are within a BIGINT, see docs/adr/0004; a cast that is not fails
-    Aggregation.SUM: "SELECT user_id, sum(points)::BIGINT AS score, max(reached_at) AS reached_at FROM standings"
-    " GROUP BY user_id",
+    Aggregation.SUM: "SELECT user_id, sum(points)::BIGINT AS score, coalesce(max(reached_at) FILTER (NOT only_zeros),"
+    " min(reached_at)) AS reached_at FROM standings GROUP BY user_id",
     Aggregation.BEST: "SELECT user_id, points AS score, reached_at FROM standings"
     " QUALIFY row_number() OVER (PARTITION BY user_id ORDER BY points {first}, reached_at) = 1",
     # two days never share an instant
@@ -129,7 +131,9 @@ class RankedTable:
             writer = csv.writer(text, quoting=csv.QUOTE_ALL)
             source = iter(lines)
             while chunk := list(islice(source, LINES_AT_ONCE)):
-                writer.writerows((day, user_id, one.points, one.reached_at_ms) for day, user_id, one in chunk)
+                writer.writerows(
+                    (day, user_id, one.points, one.reached_at_ms, one.only_zeros) for day, user_id, one in chunk
+                )
         options = f"header = false, quote = '\"', escape = '\"', auto_detect = false, columns = {_STANDINGS}"
         self._database.execute(f"CREATE TABLE standings AS SELECT * FROM read_csv('{file}', {options})")  # noqa: S608
         file.unlink()

@@ -5,7 +5,7 @@ from typing import Final
 
 from shared.domain.calendar import Day, Window, WindowKind, day_of
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.standings import Score, Standing, combine
+from shared.domain.standings import Score, Standing, add, combine
 from shared.domain.tiers import TierRule, points_to_tiers
 from shared.reads.answers import CountedEvent, Explanation, PlayerRanking, TierMatch
 from shared.truth.items import LedgerEntry
@@ -50,15 +50,14 @@ def _is_in(window: Window, entry: LedgerEntry) -> bool:
 
 
 def _fold_days(rules: Leaderboard, days: Sequence[tuple[Day, Standing]]) -> Score | None:
-    parts = [Score(standing.points, standing.reached_at_ms) for _, standing in days]
-    return combine(rules.aggregation, rules.order, parts) if parts else None
+    return combine(rules.aggregation, rules.order, [standing for _, standing in days]) if days else None
 
 
 def _fold_events(rules: Leaderboard, events: Iterable[LedgerEntry]) -> Score | None:
     """The score of events, whatever their order: a partial sum may leave the range of scores."""
     ordered = sorted((one.event for one in events), key=lambda event: (event.occurred_at_ms, event.event_id))
-    parts = [Score(event.points, event.occurred_at_ms) for event in ordered]
-    return combine(rules.aggregation, rules.order, parts) if parts else None
+    alone = [add(rules.aggregation, rules.order, None, event) for event in ordered]
+    return combine(rules.aggregation, rules.order, alone) if alone else None
 
 
 def _counted(

@@ -13,7 +13,7 @@ from shared.domain.ranking import Entry, order_key, points_to_pass, to_entries, 
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.snapshots import Snapshot
-from shared.domain.standings import Score, combine
+from shared.domain.standings import Score, Standing, combine
 from shared.domain.tiers import Tier, points_to_next_tier
 from shared.reads.answers import PlayerRanking, Ranking, RankingSource
 from shared.rebuild.snapshots import WindowSnapshots
@@ -136,10 +136,10 @@ class Fallback:
         disqualified = self._disqualified_players.now(leaderboard.id).user_ids
         wanted = [user_id for user_id in user_ids if user_id not in disqualified]
         found = self._reads.standings((leaderboard, user_id, day) for user_id in wanted for day in window.days)
-        parts: dict[str, list[Score]] = {}
+        standings: dict[str, list[Standing]] = {}
         for (_, user_id, _), standing in sorted(found.items()):  # by player, then by day
-            parts.setdefault(user_id, []).append(Score(standing.points, standing.reached_at_ms))
-        return {user_id: combine(leaderboard.aggregation, leaderboard.order, own) for user_id, own in parts.items()}
+            standings.setdefault(user_id, []).append(standing)
+        return {user_id: combine(leaderboard.aggregation, leaderboard.order, own) for user_id, own in standings.items()}
 
     def _ranking(self, window: Window, snapshot: Snapshot, entries: Sequence[Entry], *, final: bool) -> Ranking:
         return Ranking(

@@ -13,15 +13,15 @@ Ranked = Sequence[tuple[str, Score]]
 
 def rank_players(leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> Ranked:
     """The ranking of the players of some standings."""
-    parts: dict[str, list[tuple[Day, Score]]] = {}
+    standings: dict[str, list[tuple[Day, Standing]]] = {}
     for day, user_id, standing in lines:
-        parts.setdefault(user_id, []).append((day, Score(standing.points, standing.reached_at_ms)))
+        standings.setdefault(user_id, []).append((day, standing))
     scores = [
-        (user_id, combine(leaderboard.aggregation, leaderboard.order, [score for _, score in sorted(own, key=_day)]))
-        for user_id, own in parts.items()
+        (user_id, combine(leaderboard.aggregation, leaderboard.order, [one for _, one in sorted(own, key=_day)]))
+        for user_id, own in standings.items()
     ]
     return sorted(scores, key=lambda line: order_key(leaderboard.order, *line))
 
 
-def _day(part: tuple[Day, Score]) -> Day:
-    return part[0]
+def _day(standing: tuple[Day, Standing]) -> Day:
+    return standing[0]

@@ -87,7 +87,8 @@ def assert_ledger_is_standings(reads: Reads, leaderboard: Leaderboard, users: Se
             members = [one for one in entries if day in (ALL_TIME_DAY, one.occurred_at_ms // DAY_MS)]
             assert by_day[day].points == sum(one.points for one in members)
             assert by_day[day].events == len(members)
-            assert by_day[day].reached_at_ms == max(one.occurred_at_ms for one in members)
+            carrying = [one.occurred_at_ms for one in members if one.points != 0]
+            assert by_day[day].reached_at_ms == max(carrying, default=min(one.occurred_at_ms for one in members))
         if entries:
             totals[user] = by_day[ALL_TIME_DAY].points
     return totals

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -44,8 +45,8 @@ def board(aggregation: Aggregation = Aggregation.SUM, order: Order = Order.DESC)
     return Leaderboard(id="cup", name="Cup", aggregation=aggregation, order=order)
 
 
-def standing(points: int, reached_at_ms: int = NOW_MS, version: int = 1) -> Standing:
-    return Standing(points, reached_at_ms, 1, version=version)
+def standing(points: int, reached_at_ms: int = NOW_MS, version: int = 1, cancelled: int = 0) -> Standing:
+    return Standing(points, reached_at_ms, 1, absolute_sum=abs(points) + cancelled, version=version)
 
 
 @pytest.fixture
@@ -293,6 +294,27 @@ def test_a_longer_lateness_keeps_a_window_longer_without_another_write(cache: Wi
         assert expires == expires_ms(daily(MONDAY), longer.lateness_ms)
 
 
+def test_a_day_of_no_points_does_not_move_when_a_window_was_reached(cache: WindowCache) -> None:
+    """In whatever order the days come, and while there are only such days, the earliest event counts."""
+    days = {
+        Day(MONDAY): standing(0, 10),
+        Day(MONDAY + 1): standing(0, 30),
+        Day(MONDAY + 2): standing(0, 20, cancelled=10),
+        Day(MONDAY + 3): standing(7, 15),
+        Day(MONDAY + 4): standing(0, 40),
+    }
+
+    for number, order in enumerate(permutations(days)):
+        so_far: list[Standing] = []
+        for day in order:
+            cache.apply(board(), {f"u{number}": {day: days[day]}}, NOW_MS)
+            so_far.append(days[day])
+            others = [one.reached_at_ms for one in so_far if one.absolute_sum]
+            expected = max(others) if others else min(one.reached_at_ms for one in so_far)
+            shown = {user: reached_at_ms for user, _, reached_at_ms in lines(cache, board(), weekly(MONDAY))}
+            assert shown[f"u{number}"] == expected
+
+
 DAYS = [Day(MONDAY + offset) for offset in (-1, 0, 2, 6, 7)]
 RANGE = custom(DAYS[0], DAYS[2])
 update = st.tuples(
@@ -300,7 +322,9 @@ update = st.tuples(
     st.sampled_from(range(len(DAYS))),
     st.integers(-3, 3),
     st.integers(0, 2),
+    st.sampled_from([0, 2]),
 )
+"""User, day, points, time, and points that cancelled out."""
 
 
 @hypothesis_settings(max_examples=150)
@@ -314,7 +338,7 @@ def test_any_order_repetition_and_batching_of_versions_ends_in_the_newest_of_eac
     redis: Redis,
     aggregation: Aggregation,
     order: Order,
-    updates: list[tuple[str, int, int, int]],
+    updates: list[tuple[str, int, int, int, int]],
     random_module: random.Random,
 ) -> None:
     redis.flushall()
@@ -322,10 +346,10 @@ def test_any_order_repetition_and_batching_of_versions_ends_in_the_newest_of_eac
     BuildLeases(cache).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     newest: dict[tuple[str, Day], Standing] = {}
     history: list[tuple[str, Day, Standing]] = []
-    for user, day_index, points, later in updates:
+    for user, day_index, points, later, cancelled in updates:
         day = DAYS[day_index]
         version = newest[user, day].version + 1 if (user, day) in newest else 1
-        newest[user, day] = standing(points, day * DAY_MS + later, version)
+        newest[user, day] = standing(points, day * DAY_MS + later, version, cancelled)
         history.append((user, day, newest[user, day]))
     deliveries = history + random_module.sample(history, len(history) // 2)
     random_module.shuffle(deliveries)
@@ -364,7 +388,9 @@ def expected_score(
     aggregation: Aggregation, highest_first: bool, parts: Sequence[tuple[Day, Standing]]
 ) -> tuple[int, int]:
     if aggregation is Aggregation.SUM:
-        return sum(one.points for _, one in parts), max(one.reached_at_ms for _, one in parts)
+        zeros = [one.reached_at_ms for _, one in parts if one.absolute_sum == 0]
+        others = [one.reached_at_ms for _, one in parts if one.absolute_sum != 0]
+        return sum(one.points for _, one in parts), max(others) if others else min(zeros)
     if aggregation is Aggregation.LATEST:
         _, last = max(parts, key=lambda part: part[0])
         return last.points, last.reached_at_ms

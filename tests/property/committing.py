@@ -14,7 +14,7 @@ from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, Day, Window, custom, 
 from shared.domain.ranking import Entry, rank
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.standings import Score, Standing, combine
+from shared.domain.standings import Standing, combine
 from shared.domain.tiers import Tier, TierRule
 from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate, OutcomeKind, read
@@ -134,10 +134,10 @@ def truth(database: Database, leaderboard: Leaderboard) -> dict[Day, dict[str, S
 
 
 def ranking(standings: dict[Day, dict[str, Standing]], leaderboard: Leaderboard, window: Window) -> list[Entry]:
-    parts: dict[str, list[Score]] = {}
+    parts: dict[str, list[Standing]] = {}
     for day in window.days:
         for user, one in standings.get(day, {}).items():
-            parts.setdefault(user, []).append(Score(one.points, one.reached_at_ms))
+            parts.setdefault(user, []).append(one)
     scores = {user: combine(leaderboard.aggregation, leaderboard.order, own) for user, own in parts.items()}
     return list(rank(leaderboard.order, leaderboard.tiers, scores.items()))
 

@@ -62,7 +62,7 @@ def fold_by_days(aggregation: Aggregation, order: Order, events: Sequence[ScoreE
     for event in events:
         by_day.setdefault(day_of(event.occurred_at_ms), []).append(event)
     standings = [fold(aggregation, order, by_day[day]) for day in sorted(by_day)]
-    return combine(aggregation, order, [Score(one.points, one.reached_at_ms) for one in standings])
+    return combine(aggregation, order, standings)
 
 
 def expected(aggregation: Aggregation, order: Order, events: Sequence[ScoreEvent]) -> tuple[int, int]:

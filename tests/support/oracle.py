@@ -258,7 +258,10 @@ def overflows(facts: Sequence[Fact]) -> bool:
 def score(board: Mapping[str, Any], facts: Sequence[Fact]) -> tuple[int, int]:
     """Points, and when they were reached."""
     if board["aggregation"] == "sum":
-        return sum(fact.points for fact in facts), max(fact.at_ms for fact in facts)
+        total = sum(fact.points for fact in facts)
+        if all(fact.points == 0 for fact in facts):
+            return total, min(fact.at_ms for fact in facts)
+        return total, max(fact.at_ms for fact in facts if fact.points != 0)  # also if they cancel out
     if board["aggregation"] == "latest":
         newest = max(facts, key=lambda fact: (fact.at_ms, fact.event_id))
         return newest.points, newest.at_ms

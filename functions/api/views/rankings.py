@@ -32,9 +32,9 @@ class EntryView(Struct, rename="camel", gc=False, kw_only=True):
     user_id: str
     score: int
     reached_at: str
-    """When the score was reached: `occurredAt` of the latest event with `sum`, of the earliest event with these points
-    with `best`, of the event that decides with `latest`. Of equal scores the earlier one ranks first, then the lower
-    user id by bytes."""
+    """When the score was reached: with `sum`, `occurredAt` of the latest event that carried points other than 0 (of the
+    earliest, if all carried 0); with `best`, of the earliest event with these points; with `latest`, of the event that
+    decides. Of equal scores the earlier one ranks first, then the lower user id by bytes."""
     percentile: float
     """Share of players ranked strictly below, in percent, two decimals, cut off."""
     tier: str | None

@@ -5,7 +5,8 @@
 --   member  <reached_at, 6 bytes big-endian><user id>, score -points (points where the lowest ranks first):
 --           equal scores sort by their members, which is the order of the ranking
 --   field   user id -> <reached_at of the member, 6 bytes> then a part for each day, oldest first:
---           day 2 bytes, version 4, points 8, reached_at 6, all big-endian. Of a disqualified player the first 6
+--           day 2 bytes, version 4, points 8, reached_at 6, all big-endian; the top bit of the last marks a sum of
+--           events of 0 points alone, whose time counts only among the like. Of a disqualified player the first 6
 --           bytes are OUT and the set has no member; their parts are kept up to date for the day they are reinstated
 --   If the leaderboard has filters, a field's value ends with the player's labels: of each filter that they carry a value
 --           of, its number 1 byte, the day that it is of 2 bytes, a token for the value with its length 1 byte; then
@@ -26,6 +27,7 @@
 local PART = '>I2I4i8I6'
 local PART_BYTES = 20
 local HEAD_BYTES = 6
+local ONLY_ZEROS = 2 ^ 47
 local LABEL = '>BI2Bc0'
 local OUT = string.rep('\255', HEAD_BYTES) -- no instant: as a time it is past the year 10,000
 local CHUNK = 500 -- users in one variadic call; Lua's stack takes about 8,000 values
@@ -51,14 +53,18 @@ local function fold(value)
       points, reached_at = p, r
     elseif aggregation == 'sum' then
       points = points + p
-      if r > reached_at then reached_at = r end
+      if r < ONLY_ZEROS and reached_at < ONLY_ZEROS then
+        if r > reached_at then reached_at = r end
+      elseif r < reached_at then
+        reached_at = r -- the one that points other than 0 reached, or the earlier of two that none did
+      end
     elseif p == points then
       if r < reached_at then reached_at = r end
     elseif (p > points) == descending then
       points, reached_at = p, r
     end
   end
-  return points, reached_at
+  return points, reached_at % ONLY_ZEROS
 end
 
 -- the value with one day's part put in its place; nil if its version was seen
@@ -145,7 +151,7 @@ local function apply(day, updates, first, last, window_id)
       local head = OUT
       if not is_out then
         if #value > HEAD_BYTES + PART_BYTES or value == old then points, reached_at = fold(value) end
-        head = struct.pack('>I6', reached_at)
+        head = struct.pack('>I6', reached_at % ONLY_ZEROS)
         added[#added + 1] = descending and 0 - points or points
         added[#added + 1] = head .. user
       end

@@ -1,5 +1,7 @@
 """The fold: what one more event changes, at the limits of exact integers."""
 
+from itertools import permutations
+
 import pytest
 
 from shared.domain.calendar import Day
@@ -26,6 +28,31 @@ def test_a_sum_is_reached_at_its_latest_event_also_if_that_one_took_points(order
     standing = fold(Aggregation.SUM, order, event(5, 20), event(-3, 30), event(1, 10))
 
     assert standing == Standing(3, 30, 3, "", 9, 0)
+
+
+@pytest.mark.parametrize("zero_at", [5, 25, 40])
+def test_an_event_of_no_points_does_not_move_when_a_sum_was_reached(zero_at: int) -> None:
+    events = [event(5, 20), event(-3, 30), event(0, zero_at)]
+
+    for some in permutations(events):
+        assert fold(Aggregation.SUM, Order.DESC, *some) == Standing(2, 30, 3, "", 8, 0)
+
+
+def test_points_that_cancel_out_move_when_a_sum_was_reached_all_the_same() -> None:
+    for some in permutations([event(5, 20), event(-5, 30), event(0, 10), event(0, 40)]):
+        assert fold(Aggregation.SUM, Order.DESC, *some) == Standing(0, 30, 4, "", 10, 0)
+
+
+def test_a_sum_of_events_of_no_points_alone_was_reached_at_the_earliest() -> None:
+    for some in permutations([event(0, 30), event(0, 10), event(0, 20)]):
+        assert fold(Aggregation.SUM, Order.DESC, *some) == Standing(0, 10, 3, "", 0, 0)
+
+
+@pytest.mark.parametrize("aggregation", [Aggregation.BEST, Aggregation.LATEST])
+def test_an_event_of_no_points_counts_as_any_other_where_nothing_is_added_up(aggregation: Aggregation) -> None:
+    standing = fold(aggregation, Order.DESC, event(-5, 20, "a"), event(0, 30, "b"))
+
+    assert (standing.points, standing.reached_at_ms) == (0, 30)
 
 
 def test_the_best_is_the_highest_and_was_reached_when_it_was_reached_first() -> None:
@@ -77,12 +104,25 @@ def test_what_is_not_added_up_never_overflows(aggregation: Aggregation) -> None:
 
 
 def test_days_combine_into_a_window_as_their_events_would() -> None:
-    parts = [Score(5, 10), Score(-7, 25), Score(5, 30), Score(2, 45)]
+    parts = [Standing(5, 10, 1), Standing(-7, 25, 1), Standing(5, 30, 1), Standing(2, 45, 1)]
 
     assert combine(Aggregation.SUM, Order.DESC, parts) == Score(5, 45)
     assert combine(Aggregation.BEST, Order.DESC, parts) == Score(5, 10)
     assert combine(Aggregation.BEST, Order.ASC, parts) == Score(-7, 25)
     assert combine(Aggregation.LATEST, Order.DESC, parts) == Score(2, 45)
+
+
+def test_days_of_no_points_do_not_move_when_a_window_was_reached() -> None:
+    zeros, cancelled, points = Standing(0, 10, 2), Standing(0, 25, 2, absolute_sum=10), Standing(3, 15, 1)
+
+    for aggregated, expected in [
+        ([Standing(0, 30, 1), zeros], Score(0, 10)),
+        ([zeros, cancelled, Standing(0, 30, 1)], Score(0, 25)),
+        ([zeros, points, Standing(0, 30, 1)], Score(3, 15)),
+        ([points, cancelled], Score(3, 25)),
+    ]:
+        for order in permutations(aggregated):
+            assert combine(Aggregation.SUM, Order.DESC, order) == expected
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,13 @@ USERS = ["ann", "bob", 'quo"te', "com,ma", "semi;colon", " space ", "ünï", "\U
 TIERS = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_PERCENT, 5_000))
 
 line = st.tuples(
-    st.sampled_from([20_000, 20_001, 20_002]), st.sampled_from(USERS), st.integers(-3, 3), st.integers(0, 2)
+    st.sampled_from([20_000, 20_001, 20_002]),
+    st.sampled_from(USERS),
+    st.integers(-3, 3),
+    st.integers(0, 2),
+    st.sampled_from([0, 2]),
 )
+"""Day, user, points, time, and points that cancelled out."""
 
 
 def board(aggregation: Aggregation, order: Order) -> Leaderboard:
@@ -54,13 +59,16 @@ def board(aggregation: Aggregation, order: Order) -> Leaderboard:
 def test_an_export_is_the_ranking_whatever_order_the_truth_is_read_in(
     aggregation: Aggregation, order: Order, lines: list[Any], export_format: ExportFormat, random: Any
 ) -> None:
-    standings = [(Day(day), user, Standing(points, day * DAY_MS + at, 1)) for day, user, points, at in lines]
+    standings = [
+        (Day(day), user, Standing(points, day * DAY_MS + at, 1, absolute_sum=abs(points) + cancelled))
+        for day, user, points, at, cancelled in lines
+    ]
     random.shuffle(standings)
 
     table, content = export(board(aggregation, order), standings, export_format)
 
     assert read(content, export_format) == expected(aggregation, order, lines)
-    assert table.rows == len({user for _, user, _, _ in lines})
+    assert table.rows == len({user for _, user, *_ in lines})
     assert table.sum_of_points == sum(row[2] for row in expected(aggregation, order, lines))
     if export_format is ExportFormat.CSV:
         with TemporaryDirectory() as name:
@@ -107,10 +115,13 @@ def read_parquet(content: bytes) -> list[tuple[Any, ...]]:
 def expected(aggregation: Aggregation, order: Order, lines: list[Any]) -> list[tuple[Any, ...]]:
     """By plain words: each player's score over all days, the first place to whom no one is better."""
     scores: dict[str, tuple[int, int]] = {}
-    for user in {user for _, user, _, _ in lines}:
-        parts = sorted((day * DAY_MS + at, points) for day, name, points, at in lines if name == user)
+    for user in {user for _, user, *_ in lines}:
+        parts = sorted((day * DAY_MS + at, points) for day, name, points, at, _ in lines if name == user)
         if aggregation is Aggregation.SUM:
-            scores[user] = (sum(points for _, points in parts), parts[-1][0])
+            carrying = [
+                day * DAY_MS + at for day, name, *what, at, more in lines if name == user and (*what, more) != (0, 0)
+            ]
+            scores[user] = (sum(points for _, points in parts), max(carrying, default=parts[0][0]))
         elif aggregation is Aggregation.LATEST:
             scores[user] = (parts[-1][1], parts[-1][0])
         else:
