@@ -148,7 +148,7 @@ def _takes(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "array":
-        return f"up to {schema['maxItems']}, parted by commas"
+        return f"up to {schema['maxItems']}, separated by commas"
     if schema.get("format") == "date":
         return "day, `YYYY-MM-DD`"
     kind = {"integer": "integer", "number": "number", "string": "text"}[schema["type"]]

@@ -73,6 +73,9 @@ the lower first. The order of arrival never counts. Equal scores share one `comp
   `Retry-After: 5`, an export's 202 with `Retry-After: 1`. Ask again after as many seconds, and not in a tight loop.
 - *Pages*: `nextCursor` and `prevCursor` are places in the ranking, not numbers: who doesn't move is met exactly once,
   however the others move, and page 10,000 comes as fast as the first.
+- *Lists of user ids* (`userIds`) repeat the parameter: `userIds=u-42&userIds=u-9`. A bare comma separates two ids as
+  well; a comma that belongs to an id is `%2C`. Query builders that encode every comma (`URLSearchParams`, `requests`)
+  must be given the ids one by one, not joined.
 - *Unknown parameters and fields* are refused, not ignored.
 """
 
@@ -169,6 +172,7 @@ curl "$BOARD/rankings?window=weekly&minScore=100"
 curl "$BOARD/rankings?tier=bronze"
 curl "$BOARD/rankings?attr.country=DE&limit=10"
 curl "$BOARD/rankings?userIds=u-42,u-9,nobody"
+curl "$BOARD/rankings?userIds=u-42&userIds=smith%2C%20j"
 
 # again, only if something has changed
 TAG=$(curl -s -D - -o /dev/null "$BOARD/rankings" | tr -d '\\r' | sed -n 's/^etag: //ip')

@@ -130,8 +130,8 @@ class RankingQuery(WindowQuery):
         UserIds | None,
         BeforeValidator(_listed),
         Field(
-            description="These players alone, in order of their ranks. Given several times, or parted by commas; a "
-            "comma that belongs to an id is `%2C`"
+            description="These players alone, in order of their ranks. Given several times, or separated by bare "
+            "commas; a comma that belongs to an id is `%2C`"
         ),
     ] = None
     min_score: Annotated[QueryPoints | None, Field(description="Entries with this score or more")] = None

@@ -43,5 +43,5 @@ def value_of(sent: str) -> str:
 
 
 def values_of(sent: str) -> list[str]:
-    """The values of a list. A comma that belongs to one of them is sent as `%2C`."""
+    """The values of a list: cut at bare commas before each is decoded, so that `%2C` belongs to a value."""
     return [value_of(part) for part in sent.split(",")]
