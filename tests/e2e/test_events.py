@@ -63,3 +63,19 @@ def test_an_event_of_no_points_breaks_no_tie(system: System) -> None:
     ]
     explained = system.get("/leaderboards/tied/players/first/explain")
     assert explained["agrees"] is True
+
+
+def test_a_record_with_a_name_twice_counts_nothing(system: System) -> None:
+    now = datetime.now(UTC)
+    system.put("/leaderboards/twice", {"name": "Twice", "aggregation": "sum"})
+    _, good = event("twice", "ann", "a", 1, now)
+    key, once = event("twice", "ann", "b", 1, now)
+    twice = once.replace(b'"points": 1', b'"points": 1, "points": 1000')
+    system.produce([(key, good), (key, twice)])
+    system.settle()
+
+    entries = system.get("/leaderboards/twice/rankings")["entries"]
+
+    assert [(one["userId"], one["score"]) for one in entries] == [("ann", 1)]
+    (letter,) = [one for one in system.letters().values() if one.value == twice]
+    assert letter.reason == "malformed"

@@ -22,11 +22,12 @@ import requests
 from redis import Redis
 
 from infra.local.config import RESULTS
+from infra.local.counts import fetch
 from infra.local.stack import Stack
 from shared.closing.sealing import LAST_CALLS_MS
 from tests.support import oracle, rejections
 from tests.support.boards import Boards
-from tests.support.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, until
+from tests.support.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, TopicRecord, until
 from tests.support.traffic import BOARDS, Traffic
 from tests.support.windows import Window, from_csv, read_window
 
@@ -180,6 +181,10 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
 
     assert_payments_are_right(stack, system, reference, final, tmp_path / "book")
 
+    assert_sent_again_are_duplicates(
+        stack, system, reference, next(one for one in final["sum"] if one.last is not None)
+    )
+
     late = traffic.good("sum", 40)
     system.produce(late)
     for board in BOARDS:
@@ -193,6 +198,41 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
     for board, windows in final.items():
         for window in windows:
             assert read_window(system, board, window) == reference.ranking(board, window.first, window.last)
+
+
+def assert_sent_again_are_duplicates(stack: Stack, system: System, reference: oracle.Oracle, window: Window) -> None:
+    """Records of a final window that a producer sends again unchanged have counted: they are no dead letters."""
+    counted = {
+        fact.event_id
+        for (board, _), facts in reference.facts.items()
+        for fact in facts
+        if board == "sum" and window.first is not None and oracle.to_date(fact.day) == window.first
+    }
+    found = {
+        event["eventId"]: one
+        for one in system.records()
+        if (event := event_of(one)) and event["leaderboardId"] == "sum"
+    }
+    again = [(found[event_id].key, found[event_id].value) for event_id in sorted(counted)][:50]
+    assert len(again) > 20
+    before, letters = fetch(stack.url), system.letters()
+
+    system.produce(again)
+    system.settle()
+
+    after = fetch(stack.url)
+    assert before is not None
+    assert after is not None
+    assert (after.applied, after.rejected) == (before.applied, before.rejected)
+    assert after.duplicate - before.duplicate == len(again)
+    assert system.letters() == letters
+
+
+def event_of(record: TopicRecord) -> dict[str, Any] | None:
+    try:
+        return oracle.parse(record.value)
+    except oracle.Rejected:
+        return None
 
 
 def is_owed(reference: oracle.Oracle, board: str, window: Window) -> bool:
