@@ -151,6 +151,8 @@ def _takes(schema: Mapping[str, Any]) -> str:
         return f"up to {schema['maxItems']}, separated by commas"
     if schema.get("format") == "date":
         return "day, `YYYY-MM-DD`"
+    if schema["type"] == "boolean":
+        return "`true` or `false`"
     kind = {"integer": "integer", "number": "number", "string": "text"}[schema["type"]]
     if not {"minimum", "maximum"} <= schema.keys():
         return kind

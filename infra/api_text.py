@@ -206,7 +206,7 @@ until curl -s --fail "$BOARD/result?window=daily&date=$DAY"; do sleep 1; done
 """,
     "exports_versions": 'curl "$BOARD/result/versions?window=daily&date=$DAY"',
     "administration_disqualify": f"""
-curl -X POST $BOARD/players/u-7/disqualify {_JSON} -d '{{"reason": "bought points, case 1234"}}'
+curl -X POST $BOARD/players/u-7/disqualify {_JSON} -d '{{"reason": "bought points, case 1234", "strict": true}}'
 """,
     "administration_disqualified": "curl $BOARD/disqualified",
     "administration_reinstate": f"""
@@ -227,7 +227,15 @@ curl -X POST $BOARD/redrive {_JSON} \\
 }
 """Operation → commands that succeed once those before them have."""
 
-BODIES: Final = ("LeaderboardBody", "TierBody", "PeriodBody", "ReasonBody", "RebuildBody", "RedriveBody")
+BODIES: Final = (
+    "LeaderboardBody",
+    "TierBody",
+    "PeriodBody",
+    "ReasonBody",
+    "DisqualifyBody",
+    "RebuildBody",
+    "RedriveBody",
+)
 
 _BOARD: Final = ("unknown-leaderboard",)
 _WINDOW: Final = (*_BOARD, "unknown-period")
@@ -251,7 +259,7 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "exports_job": (*_BOARD, "unknown-export"),
     "exports_result": (*_WINDOW, "not-final", "never-final"),
     "exports_versions": _WINDOW,
-    "administration_disqualify": _ACT,
+    "administration_disqualify": (*_ACT, "unknown-player"),
     "administration_disqualified": _BOARD,
     "administration_reinstate": (*_ACT, "never-disqualified"),
     "administration_audit_log": _BOARD,
@@ -286,7 +294,7 @@ WHEN: Final[dict[str, str]] = {
     "unknown-route": "The path is none of the routes above",
     "unknown-leaderboard": "There is no leaderboard of this id, or it was deleted",
     "unknown-period": "The leaderboard has no period of this id",
-    "unknown-player": "The player has no points in this window, or is disqualified",
+    "unknown-player": "The player has no points in this window, or is disqualified; with `strict`, no events at all",
     "unknown-export": "There is no export of this id",
     "not-final": "The window has no result yet; ask again later, or wait for the notification",
     "never-final": "All time, or a custom range that is no registered period: register it as one",

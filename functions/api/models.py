@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    StrictBool,
     StrictInt,
     field_validator,
     model_validator,
@@ -349,6 +350,14 @@ class ReasonBody(_Sent):
     reason: Annotated[
         str, Field(strict=True, min_length=1, max_length=REASON_CHARACTERS_MAX, description="Kept in the audit log")
     ]
+
+
+class DisqualifyBody(ReasonBody):
+    """Why a player is taken out."""
+
+    strict: Annotated[
+        StrictBool, Field(description="Refuse (404) a player without events, who may be a typing mistake")
+    ] = False
 
 
 class RebuildBody(ReasonBody):

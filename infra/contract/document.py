@@ -14,7 +14,14 @@ from functions.api.models import ID_PATTERN
 from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
 from functions.api.security import required_scope
 from functions.api.views import JSON
-from functions.api.views.audit import AuditEntryView, AuditLogView, DisqualifiedView, RebuildView, RedrivenView
+from functions.api.views.audit import (
+    AuditEntryView,
+    AuditLogView,
+    DisqualificationView,
+    DisqualifiedView,
+    RebuildView,
+    RedrivenView,
+)
 from functions.api.views.exports import ExportView
 from functions.api.views.health import HealthView
 from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, PeriodsView, PeriodView
@@ -38,6 +45,7 @@ VIEWS: Final = (
     HealthView,
     Problem,
     AuditEntryView,
+    DisqualificationView,
     AuditLogView,
     DisqualifiedView,
     RebuildView,

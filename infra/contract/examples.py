@@ -106,6 +106,7 @@ BODIES: Final[dict[str, Any]] = {
     "LeaderboardBody": _LEADERBOARD,
     "PeriodBody": _PERIOD,
     "ReasonBody": {"reason": "bought points, case 1234"},
+    "DisqualifyBody": {"reason": "bought points, case 1234", "strict": True},
     "RebuildBody": {"reason": "to be sure, case 1235", "window": "2026-W48"},
     "RedriveBody": {"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"},
 }
@@ -190,6 +191,7 @@ VIEWS: Final[dict[str, Any]] = {
         "createdAt": "2026-11-25T12:00:00.000Z",
     },
     "AuditEntryView": _ENTRY,
+    "DisqualificationView": _ENTRY | {"known": True},
     "AuditEntryView of reinstate": _REINSTATED,
     "AuditEntryView of rebuild": _REBUILD,
     "AuditLogView": {"leaderboardId": "autumn-cup", "entries": [_ENTRY, _REINSTATED, _REBUILD], "nextAfter": None},

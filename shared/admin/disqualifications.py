@@ -92,6 +92,10 @@ class Disqualifications:
         self._cache = cache
         self._now_ms = now_ms
 
+    def is_known(self, leaderboard: Leaderboard, user_id: str) -> bool:
+        """Whether a player has events on the leaderboard."""
+        return any(True for _ in self._reads.ledger(leaderboard.id, user_id, limit=1))
+
     def disqualify(self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str) -> tuple[AuditEntry, bool]:
         """Remove a player from every ranking; idempotent.
 

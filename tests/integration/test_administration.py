@@ -56,8 +56,42 @@ def test_a_player_is_disqualified_and_reinstated_with_who_when_and_why(call: Cal
     assert call("disqualified").json["userIds"] == []
     entries = call("audit-log").json["entries"]
     assert [one["kind"] for one in entries] == ["define", "disqualify", "reinstate"]
-    assert entries[1:] == [out.json, back.json]
+    assert [entries[1] | {"known": True}, entries[2]] == [out.json, back.json]
     assert entries[1]["at"] <= entries[2]["at"]
+
+
+def test_a_disqualification_says_whether_the_player_is_known(call: Call, leaderboard_id: str) -> None:
+    mistyped = f"/leaderboards/{leaderboard_id}/players/u-24/disqualify"
+
+    assert call("disqualify", body={"reason": "bought points"}).json["known"] is True
+    unknown = call("disqualify", path=mistyped, body={"reason": "in advance"})
+    assert (unknown.status, unknown.json["userId"], unknown.json["known"]) == (200, "u-24", False)
+    assert call("disqualified").json["userIds"] == ["u-24", "u-42"]
+
+
+def test_a_strict_disqualification_refuses_a_player_without_events_and_writes_nothing(
+    call: Call, leaderboard_id: str
+) -> None:
+    before = call("audit-log").json
+    strict = {"reason": "bought points", "strict": True}
+
+    refused = call("disqualify", path=f"/leaderboards/{leaderboard_id}/players/u-24/disqualify", body=strict)
+    assert (refused.status, refused.json["type"]) == (404, "urn:leaderboards:problem:unknown-player")
+    assert "u-24" in refused.json["detail"]
+    assert call("audit-log").json == before
+    assert call("disqualified").json["userIds"] == []
+
+    done = call("disqualify", body=strict)
+    assert (done.status, done.json["known"]) == (200, True)
+    assert users(call) == ["ann", "bob"]
+    assert call("disqualify", body=strict).json == done.json
+
+
+@pytest.mark.parametrize("strict", [1, "true", None, []])
+def test_whether_a_disqualification_is_strict_must_be_a_boolean(call: Call, strict: object) -> None:
+    refused = call("disqualify", body={"reason": "bought points", "strict": strict})
+    assert (refused.status, [one["field"] for one in refused.json["errors"]]) == (422, ["strict"])
+    assert call("disqualified").json["userIds"] == []
 
 
 def test_a_disqualification_asked_for_twice_is_one_act(call: Call) -> None:

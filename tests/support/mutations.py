@@ -747,6 +747,13 @@ MUTATIONS = (
         SIMULATION,
     ),
     Mutation(
+        "a strict disqualification takes any name",
+        "functions/api/routes/administration.py",
+        "if body.strict and not known:",
+        "if False:",
+        ("tests/integration/test_administration.py",),
+    ),
+    Mutation(
         "results hold the disqualified",
         "shared/closing/finalizer.py",
         "ranking = WindowRanking(folded, out)",

@@ -7,17 +7,19 @@ from fastapi import FastAPI, Request, Response
 
 from functions.api.contract import described, operation
 from functions.api.edge import caller
-from functions.api.models import AuditLogQuery, ReasonBody, RebuildBody, RedriveBody
+from functions.api.models import AuditLogQuery, DisqualifyBody, ReasonBody, RebuildBody, RedriveBody
 from functions.api.params import Finder, read_query, to_user_id
-from functions.api.problems import NeverDisqualified
+from functions.api.problems import NeverDisqualified, UnknownPlayer
 from functions.api.views import answer
 from functions.api.views.audit import (
     AuditEntryView,
     AuditLogView,
+    DisqualificationView,
     DisqualifiedView,
     RebuildView,
     RedrivenView,
     to_audit_entry_view,
+    to_disqualification_view,
     to_rebuild_view,
 )
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
@@ -64,14 +66,22 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
     @app.post(_DISQUALIFY, tags=_TAGS)
     @operation(
-        responses={200: described(AuditEntryView, "The player is disqualified, by this entry or by an earlier one")}
+        responses={
+            200: described(DisqualificationView, "The player is disqualified, by this entry or by an earlier one")
+        }
     )
-    async def disqualify(request: Request, body: ReasonBody) -> Response:
-        """Take a player out of every ranking. Their events stay; a result that they stand in gets another version."""
+    async def disqualify(request: Request, body: DisqualifyBody) -> Response:
+        """Take a player out of every ranking. Their events stay; a result that they stand in gets another version.
+
+        A player without events can be disqualified in advance; `known` is false then, and with `strict` it is a 404.
+        """
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
+        known = use_cases.disqualifications.is_known(leaderboard, user_id)
+        if body.strict and not known:
+            raise UnknownPlayer(f"{user_id!r} has no events on {leaderboard.id}; nobody was disqualified")
         entry, _ = use_cases.disqualifications.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
-        return answer(to_audit_entry_view(entry), 200, _FRESH)
+        return answer(to_disqualification_view(entry, known=known), 200, _FRESH)
 
     @app.post(_REINSTATE, tags=_TAGS)
     @operation(

@@ -23,6 +23,13 @@ class AuditEntryView(Struct, rename="camel", kw_only=True):
     subject: str | None
 
 
+class DisqualificationView(AuditEntryView, rename="camel", kw_only=True):
+    """By which entry a player is disqualified."""
+
+    known: bool
+    """Whether the player has events on the leaderboard; if not, the id may be a typing mistake."""
+
+
 class AuditLogView(Struct, rename="camel", kw_only=True):
     """A page of the audit log."""
 
@@ -73,6 +80,12 @@ def to_rebuild_view(leaderboard_id: str, progress: RebuildProgress) -> RebuildVi
         days=progress.days,
         standings_read=progress.standings_read,
     )
+
+
+def to_disqualification_view(entry: AuditEntry, *, known: bool) -> DisqualificationView:
+    """An audit entry about a player, as it is sent."""
+    shown = to_audit_entry_view(entry)
+    return DisqualificationView(**{name: getattr(shown, name) for name in shown.__struct_fields__}, known=known)
 
 
 def to_audit_entry_view(entry: AuditEntry) -> AuditEntryView:

@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from functions.api.app import CONTRACT as DOCUMENT
-from functions.api.models import LeaderboardBody, PeriodBody, ReasonBody, RebuildBody, RedriveBody
+from functions.api.models import DisqualifyBody, LeaderboardBody, PeriodBody, ReasonBody, RebuildBody, RedriveBody
 from functions.api.problems import KINDS, Problem
 from infra.contract import contract, examples, text
 from infra.contract.document import VIEWS
@@ -87,7 +87,7 @@ def test_the_example_of_an_act_is_that_of_its_route(route: str, kind: str) -> No
     assert answer["content"]["application/json"]["example"]["kind"] == kind
 
 
-@pytest.mark.parametrize("body", [LeaderboardBody, PeriodBody, ReasonBody, RebuildBody, RedriveBody])
+@pytest.mark.parametrize("body", [LeaderboardBody, PeriodBody, ReasonBody, DisqualifyBody, RebuildBody, RedriveBody])
 def test_the_example_of_a_body_is_one(body: Any) -> None:
     assert body.model_validate(examples.BODIES[body.__name__])
     assert CONTRACT["components"]["schemas"][body.__name__]["examples"]
