@@ -35,7 +35,7 @@ LIMITS = Config(connect_timeout=2, read_timeout=WAIT_S + 10, retries={"mode": "s
 
 
 class WrongFile(Exception):
-    """A file differs from what its result says. Nothing of it was booked."""
+    """A file differs from what its result says, or contradicts what is booked. Nothing of it was booked."""
 
 
 def main(book: str, *, once: bool) -> None:
@@ -79,18 +79,33 @@ def settle(database: sqlite3.Connection, leaderboard: str, window: str) -> None:
                 if line["action"] == "grant":
                     grant(database, line["award_id"], leaderboard, window, line["user_id"], line["tier"])
                     continue
-                # by player, not by award id: an award that did not change since is of an earlier version
-                database.execute(
-                    "UPDATE awards SET revoked_by = ? WHERE (leaderboard, window, user_id) = (?, ?, ?)"
-                    " AND revoked_by IS NULL",
-                    (version["version"], leaderboard, window, line["user_id"]),
-                )
+                revoke(database, version["version"], line["award_id"], leaderboard, window, line["user_id"])
         database.execute("REPLACE INTO settled VALUES (?, ?, ?)", (leaderboard, window, versions[-1]["version"]))
 
 
 def grant(database: sqlite3.Connection, award_id: str, *of: str) -> None:
-    """Book an award, `of` leaderboard, window, player and tier. One that is booked already fails the window."""
-    database.execute("INSERT INTO awards VALUES (?, ?, ?, ?, ?, NULL)", (award_id, *of))
+    """Book an award, `of` leaderboard, window, player and tier, or one again that was revoked.
+
+    Raises:
+        WrongFile: if it is booked and in force.
+    """
+    insert = "INSERT INTO awards VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT (award_id) DO UPDATE SET revoked_by = NULL"
+    if database.execute(f"{insert} WHERE revoked_by IS NOT NULL", (award_id, *of)).rowcount != 1:
+        raise WrongFile(f"award {award_id} is granted twice")
+
+
+def revoke(database: sqlite3.Connection, version: int, award_id: str, *of: str) -> None:
+    """Take an award back, `of` leaderboard, window and player, who has one at a time.
+
+    A line without an award id is of a window whose first result named awards otherwise: it takes back what is booked.
+
+    Raises:
+        WrongFile: if there is none in force.
+    """
+    update = "UPDATE awards SET revoked_by = ? WHERE (leaderboard, window, user_id) = (?, ?, ?) AND revoked_by IS NULL"
+    done = database.execute(f"{update} AND ? IN (award_id, '')", (version, *of, award_id))
+    if done.rowcount != 1:
+        raise WrongFile(f"award {award_id} of {of} is revoked and not booked")
 
 
 def lines(file: dict[str, Any]) -> Iterator[dict[str, str]]:

@@ -137,6 +137,7 @@ class Finalizer:
             self._final_results.clear_due(rules.id, window.id, out.audit_sequence)
             return None
         final = self._store(rules, window, before.version + 1, ranking)
+        final = replace(final, award_ids_stay=before.award_ids_stay)
         return self._add_changes(final, lambda: ranking.changes_since(ranking_before))
 
     def _rules(self, leaderboard: Leaderboard, final: FinalResult) -> Leaderboard:
@@ -187,11 +188,11 @@ class Finalizer:
 
     def _store(self, leaderboard: Leaderboard, window: Window, version: int, ranking: WindowRanking) -> FinalResult:
         """Step 4. The names hold all that decides the content, so no other ranking overwrites a result's files."""
-        audit_sequence, of = ranking.out.audit_sequence, (leaderboard.id, window.id, version)
+        audit_sequence = ranking.out.audit_sequence
         name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-audit-{audit_sequence}"
         lines = self._upload(f"{name}.csv", ranking_file(ranking.entries()))
         awarded = Counted(entry for entry in ranking.entries() if entry.tier is not None)
-        awards = self._upload(f"{name}.awards.csv", awards_file(*of, awarded))
+        awards = self._upload(f"{name}.awards.csv", awards_file(leaderboard.id, window.id, awarded))
         final = FinalResult(
             leaderboard_id=leaderboard.id,
             window_id=window.id,
@@ -204,6 +205,7 @@ class Finalizer:
             bytes=lines.bytes,
             sha256=lines.sha256,
             award_count=awarded.count,
+            award_ids_stay=True,
             awards_key=f"{name}.awards.csv",
             awards_sha256=awards.sha256,
             code_version=code_version(),
@@ -215,10 +217,11 @@ class Finalizer:
 
     def _add_changes(self, final: FinalResult, changes: Callable[[], Iterable[Change]]) -> FinalResult:
         """Step 4 of a revision: the differences from the version before, and the awards that they revoke and grant."""
-        name, of = final.object_key.removesuffix(".csv"), (final.leaderboard_id, final.window_id, final.version)
+        name, of = final.object_key.removesuffix(".csv"), (final.leaderboard_id, final.window_id)
         difference_key, awards_key = f"{name}.difference.csv", f"{name}.award-changes.csv"
-        difference = self._upload(difference_key, difference_file(*of, changes()))
-        changed = Counted(award_changes(*of, changes()))
+        ids_stay = final.award_ids_stay
+        difference = self._upload(difference_key, difference_file(*of, changes(), ids_stay=ids_stay))
+        changed = Counted(award_changes(*of, changes(), ids_stay=ids_stay))
         awards = self._upload(awards_key, award_changes_file(changed))
         return replace(
             final,

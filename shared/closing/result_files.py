@@ -42,38 +42,41 @@ def ranking_file(entries: Iterable[Entry]) -> Iterator[bytes]:
     return _csv(COLUMNS, (_line(entry) for entry in entries))
 
 
-def awards_file(leaderboard_id: str, window_id: str, version: int, entries: Iterable[Entry]) -> Iterator[bytes]:
-    """CSV with a line for each player in a tier, given as entries. A payer that books by award id pays none twice."""
+def awards_file(leaderboard_id: str, window_id: str, entries: Iterable[Entry]) -> Iterator[bytes]:
+    """CSV with a line for each player in a tier; other entries get none. Who books by award id pays none twice."""
     return _csv(
         AWARD_COLUMNS,
         (
-            (award_id(leaderboard_id, window_id, version, one.user_id), one.user_id, one.tier, one.rank, one.score)
+            (award_id(leaderboard_id, window_id, one.user_id, one.tier), one.user_id, one.tier, one.rank, one.score)
             for one in entries
+            if one.tier is not None
         ),
     )
 
 
-def difference_file(leaderboard_id: str, window_id: str, version: int, changes: Iterable[Change]) -> Iterator[bytes]:
+def difference_file(
+    leaderboard_id: str, window_id: str, changes: Iterable[Change], *, ids_stay: bool
+) -> Iterator[bytes]:
     """CSV with a line for each player whose rank, score or tier is another than in the version before.
 
     Those who are in both versions and those who came, in the order of this one; then those who left, in that of the
     version before. Fields are empty where a player has no entry or no tier. A payer who has paid by the version before
-    settles the difference by the two award ids.
+    settles the difference by the two award ids, which are one where only rank or score is another.
 
     Args:
         leaderboard_id: whose result.
         window_id: of which window.
-        version: of the result.
         changes: entries before and now of all players who have one, in ranking order.
+        ids_stay: whether the versions before name awards as this one does; if not, the id before stays empty.
     """
 
-    def award(entry: Entry | None, of_version: int) -> str | None:
+    def award(entry: Entry | None) -> str | None:
         if entry is None or entry.tier is None:
             return None
-        return award_id(leaderboard_id, window_id, of_version, entry.user_id)
+        return award_id(leaderboard_id, window_id, entry.user_id, entry.tier)
 
     lines = (
-        (_user(was, now), *_pairwise(was, now), award(was, version - 1), award(now, version))
+        (_user(was, now), *_pairwise(was, now), award(was) if ids_stay else None, award(now))
         for was, now in leaving_last(changes)
         if _shown(was) != _shown(now)
     )
@@ -81,12 +84,19 @@ def difference_file(leaderboard_id: str, window_id: str, version: int, changes: 
 
 
 def award_changes(
-    leaderboard_id: str, window_id: str, version: int, changes: Iterable[Change]
+    leaderboard_id: str, window_id: str, changes: Iterable[Change], *, ids_stay: bool
 ) -> Iterator[tuple[str, str, str, str | None]]:
     """What happens to awards: for each player in another tier than before, the old award goes and the new one comes.
 
-    A revocation has no award id: the award that a player holds is of the version that put the player into the tier, or
-    of the one that the payer began with.
+    Args:
+        leaderboard_id: whose result.
+        window_id: of which window.
+        changes: entries before and now of all players who have one, in ranking order.
+        ids_stay: whether the versions before name awards as this one does. If not, a revocation has no award id: the
+            id that a payer has booked depends on the version that it began with.
+
+    Returns:
+        Action, user id, tier and award id of each.
     """
     for was, now in leaving_last(changes):
         before, after = (None if one is None else one.tier for one in (was, now))
@@ -94,9 +104,9 @@ def award_changes(
             continue
         user_id = _user(was, now)
         if before is not None:
-            yield REVOKE, user_id, before, None
+            yield REVOKE, user_id, before, award_id(leaderboard_id, window_id, user_id, before) if ids_stay else None
         if after is not None:
-            yield GRANT, user_id, after, award_id(leaderboard_id, window_id, version, user_id)
+            yield GRANT, user_id, after, award_id(leaderboard_id, window_id, user_id, after)
 
 
 def award_changes_file(lines: Iterable[tuple[str, str, str, str | None]]) -> Iterator[bytes]:
@@ -142,12 +152,12 @@ def _pairwise(was: Entry | None, now: Entry | None) -> Iterator[Any]:
     return (value for pair in zip(_shown(was), _shown(now), strict=True) for value in pair)
 
 
-def award_id(leaderboard_id: str, window_id: str, version: int, user_id: str) -> str:
-    """The id of what a player gets for a version of a result; the same whenever it is computed.
+def award_id(leaderboard_id: str, window_id: str, user_id: str, tier: str) -> str:
+    """The id of what a player gets for being in a tier of a window: the same in every version of the result.
 
     32 hex digits of the SHA-256 of the four as a JSON array, so that others can compute it, too.
     """
-    named = msgspec.json.encode([leaderboard_id, window_id, version, user_id])
+    named = msgspec.json.encode([leaderboard_id, window_id, user_id, tier])
     return sha256(named).hexdigest()[:32]
 
 

@@ -50,6 +50,9 @@ class FinalResult(Struct, frozen=True, kw_only=True):
     awards_key: str
     """CSV with an award id for each of them."""
     awards_sha256: str
+    award_ids_stay: bool = False
+    """Whether every version of this result names awards alike. Not if the first one was written while the id of an
+    award depended on the version: a payer may have booked ids that no later version can name."""
     difference_key: str | None = None
     """CSV of what differs from the version before; None for the first."""
     difference_sha256: str | None = None

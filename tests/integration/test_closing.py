@@ -789,6 +789,6 @@ def test_every_player_in_a_tier_has_an_award_of_his_own(scene: Scene) -> None:
         ("bob", "gold", "1", "7"),
         ("cat", "silver", "2", "7"),
     ]
-    named = json.dumps([scene.id, daily(MONDAY).id, 1, "bob"], separators=(",", ":"))
+    named = json.dumps([scene.id, daily(MONDAY).id, "bob", "gold"], separators=(",", ":"))
     assert lines[0]["award_id"] == hashlib.sha256(named.encode()).hexdigest()[:32]
     assert lines[0]["award_id"] != lines[1]["award_id"]

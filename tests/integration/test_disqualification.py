@@ -20,7 +20,7 @@ from shared.domain.tiers import Tier, TierRule
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.rebuild.builder import RebuildOutcome
 from shared.truth.audit_log import AuditLogConflict
-from shared.truth.final_results import AlreadyDone
+from shared.truth.final_results import AlreadyDone, FinalResult
 from tests.support.closing import HOUR_MS, MONDAY, RANKING, Scene, to_lines
 
 if TYPE_CHECKING:
@@ -226,22 +226,76 @@ def test_a_disqualification_writes_a_second_version_and_the_difference(scene: Sc
     assert scene.content(first.object_key, first.sha256) == content
     assert second.difference_key is not None
     difference = to_lines(scene.content(second.difference_key, second.difference_sha256))
-    awards = [award_id(scene.id, window.id, version, user) for version, user in ((1, "bob"), (2, "cat"))]
+    bobs, cats = (award_id(scene.id, window.id, user, "gold") for user in ("bob", "cat"))
     columns = ("user_id", "rank_before", "rank_after", "tier_before", "tier_after", "award_id_before", "award_id_after")
     assert [tuple(line[name] for name in columns) for line in difference] == [
-        ("cat", "2", "1", "", "gold", "", awards[1]),
+        ("cat", "2", "1", "", "gold", "", cats),
         ("ann", "3", "2", "", "", "", ""),
-        ("bob", "1", "", "gold", "", awards[0], ""),
+        ("bob", "1", "", "gold", "", bobs, ""),
     ]
     assert second.award_changes_key is not None
     changes = to_lines(scene.content(second.award_changes_key, second.award_changes_sha256))
     assert [tuple(line.values()) for line in changes] == [
-        ("grant", "cat", "gold", awards[1]),
-        ("revoke", "bob", "gold", ""),
+        ("grant", "cat", "gold", cats),
+        ("revoke", "bob", "gold", bobs),
     ]
     assert second.award_changes == len(changes)
     assert [notice.version for notice in scene.told if notice.window_id == window.id] == [1, 2]
     assert scene.run().final_results == []
+
+
+def test_no_version_gives_an_award_another_id(scene: Scene) -> None:
+    tiers = (Tier("gold", TierRule.TOP_N, 1), Tier("rest", TierRule.TOP_PERCENT, 10_000))
+    scene.registry.save(replace(scene.leaderboard, tiers=tiers, version=2))
+    scene.run()
+    for act in (scene.disqualifications.disqualify, scene.disqualifications.reinstate):
+        act(scene.leaderboard, "bob", "admin", "why")
+        scene.run()
+
+    versions = scene.final_results.versions(scene.id, daily(MONDAY).id)
+    awards = [
+        {
+            (one["user_id"], one["tier"]): one["award_id"]
+            for one in to_lines(scene.content(at.awards_key, at.awards_sha256))
+        }
+        for at in versions
+    ]
+    assert awards[0] == awards[2]
+    assert awards[0]["ann", "rest"] == awards[1]["ann", "rest"]
+    changes = [
+        to_lines(scene.content(at.award_changes_key, at.award_changes_sha256))
+        for at in versions
+        if at.award_changes_key
+    ]
+    assert [tuple(line.values()) for line in changes[1]] == [
+        ("grant", "bob", "gold", awards[0]["bob", "gold"]),
+        ("revoke", "cat", "gold", awards[1]["cat", "gold"]),
+        ("grant", "cat", "rest", awards[0]["cat", "rest"]),
+    ]
+
+
+def test_a_result_whose_first_version_named_awards_otherwise_revokes_without_an_id(scene: Scene) -> None:
+    scene.registry.save(replace(scene.leaderboard, tiers=(Tier("gold", TierRule.TOP_N, 1),), version=2))
+    write = scene.final_results.write
+
+    def written_before(final: FinalResult) -> None:
+        write(replace(final, award_ids_stay=False) if final.version == 1 else final)
+
+    scene.final_results.write = written_before  # type: ignore[method-assign]
+    scene.run()
+    for act in (scene.disqualifications.disqualify, scene.disqualifications.reinstate):
+        act(scene.leaderboard, "bob", "admin", "why")
+        scene.run()
+
+    third = scene.final_results.final(scene.id, daily(MONDAY).id)
+    assert third is not None
+    assert third.award_changes_key is not None
+    assert third.difference_key is not None
+    bobs = award_id(scene.id, daily(MONDAY).id, "bob", "gold")
+    changes = to_lines(scene.content(third.award_changes_key, third.award_changes_sha256))
+    assert [tuple(line.values()) for line in changes] == [("grant", "bob", "gold", bobs), ("revoke", "cat", "gold", "")]
+    difference = to_lines(scene.content(third.difference_key, third.difference_sha256))
+    assert {line["user_id"]: line["award_id_before"] for line in difference} == {"ann": "", "bob": "", "cat": ""}
 
 
 def test_a_reinstatement_writes_a_third_version(scene: Scene) -> None:

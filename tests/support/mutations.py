@@ -50,6 +50,20 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "an award id says nothing of the tier",
+        "shared/closing/result_files.py",
+        "msgspec.json.encode([leaderboard_id, window_id, user_id, tier])",
+        "msgspec.json.encode([leaderboard_id, window_id, user_id])",
+        CLOSING,
+    ),
+    Mutation(
+        "a later version names award ids that its first did not have",
+        "shared/closing/finalizer.py",
+        "award_ids_stay=before.award_ids_stay",
+        "award_ids_stay=True",
+        DISQUALIFICATION,
+    ),
+    Mutation(
         "an event may be put into the ledger twice",
         "shared/truth/commits.py",
         '"Item": ledger_item(entry),\n                "ConditionExpression": _ABSENT,',
