@@ -127,7 +127,8 @@ def _tag(request: Request, leaderboard: Leaderboard, fresh: ConditionalAnswer) -
     rules = 0 if ranking.status is WindowStatus.FINAL else leaderboard.version
     content = msgspec.json.encode(fresh.view) if ranking.source is RankingSource.SNAPSHOT else b""
     asked = (request.url.path, sorted(request.query_params.multi_items()))
-    state = (ranking.window.id, ranking.revision, ranking.status, ranking.source, rules, content, fresh.state)
+    result = ranking.result_version, ranking.pending_version
+    state = (ranking.window.id, ranking.revision, ranking.status, ranking.source, rules, content, fresh.state, result)
     digest = hashlib.blake2b(msgspec.msgpack.encode((asked, state)), digest_size=12)
     return f'W/"{digest.hexdigest()}"'
 
@@ -159,7 +160,7 @@ def affordable_ms(request: Request, wait_ms: int) -> int:
 def _cache_control(request: Request, ranking: Ranking) -> str:
     if ranking.source is RankingSource.SNAPSHOT:
         return "no-cache"
-    if ranking.status is not WindowStatus.FINAL:
-        return f"max-age={MAX_AGE_S[ranking.status]}"
+    if ranking.source is not RankingSource.FINAL:  # a pending correction is as short-lived as a closing window
+        return f"max-age={MAX_AGE_S.get(ranking.status, MAX_AGE_S[WindowStatus.CLOSING])}"
     # a period's dates can be changed, and with them what its name means
     return "max-age=60" if "period" in request.query_params else f"max-age={FINAL_MAX_AGE_S}"

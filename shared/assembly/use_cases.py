@@ -14,6 +14,7 @@ from shared.ingest.committer import Committer
 from shared.ingest.projector import Projector
 from shared.ingest.service import Ingest
 from shared.lookups.results import Results
+from shared.reads.corrections import Corrections
 from shared.reads.cursors import Cursors
 from shared.reads.fallback import Fallback
 from shared.reads.players import Players
@@ -143,6 +144,7 @@ class Assembly(Parts):
             on_demand=self.on_demand_builds,
             repairs=self.repairs,
             results=self.results,
+            corrections=Corrections(self.results, self.disqualified_players, self.work_list),
             fallback=fallback,
             now_ms=self.now_ms,
         )

@@ -22,7 +22,7 @@ class RankingSource(StrEnum):
     SNAPSHOT = "snapshot"
     """A snapshot: a page is as of `as_of_ms`; a requested player has the score of now and an estimated rank."""
     FINAL = "final"
-    """The cache, for a window whose result is written."""
+    """The cache, for a window whose result is written: it shows the ranking of the result's latest version."""
 
 
 class Ranking(Struct, frozen=True):
@@ -45,6 +45,10 @@ class Ranking(Struct, frozen=True):
     """With source `snapshot`: entries of this page are missing, since they are below the snapshot's top."""
     rank_is_approximate: bool = False
     """With source `snapshot`: the scores are of now, the ranks are estimates among the entries of `as_of_ms`."""
+    result_version: int | None = None
+    """Of a final window: the latest version of its result."""
+    pending_version: int | None = None
+    """The version that may follow, since an audit entry is not settled yet. The source is not `final` then."""
 
 
 class PlayerRanking(Struct, frozen=True):

@@ -6,10 +6,12 @@ Each read goes through the same steps:
 2. Read the cache. If the window is complete there, the answer is `live` or `final`.
 3. Otherwise request a rebuild; a window that the cache does not keep is built at once, and read again.
 4. While that is under way, answer from a snapshot and the player's standings: the answer is `snapshot`.
+5. Of a final window, check the result after the read: while a correction of it is pending, the answer is `live`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
@@ -27,14 +29,21 @@ from shared.domain.tiers import points_to_next_tier
 from shared.lookups.results import Results
 from shared.messaging.queues import Queue, QueueUnavailable
 from shared.reads.answers import PlayerRanking, Ranking, RankingSource
+from shared.reads.corrections import Corrections
 from shared.reads.fallback import Fallback
 from shared.rebuild.on_demand import OnDemandBuilds
 from shared.rebuild.requests import RebuildLeaderboard
+from shared.truth.failures import Unavailable
 
 T = TypeVar("T")
+A = TypeVar("A", Ranking, PlayerRanking | None)
 
 REQUEST_EVERY_MS: Final = 10_000
 """How often one function requests the rebuild of a leaderboard; one that is done or under way is not started again."""
+
+
+READS_MAX: Final = 3
+"""How often a final window is read again because another version of its result was written meanwhile."""
 
 
 class Rebuilding(Exception):
@@ -67,6 +76,7 @@ class Rankings:
         on_demand: OnDemandBuilds,
         repairs: Queue,
         results: Results,
+        corrections: Corrections,
         fallback: Fallback,
         now_ms: Callable[[], int],
     ) -> None:
@@ -75,6 +85,7 @@ class Rankings:
         self._on_demand = on_demand
         self._repairs = repairs
         self._results = results
+        self._corrections = corrections
         self._fallback = fallback
         self._now_ms = now_ms
         self._requested_ms: dict[str, int] = {}
@@ -95,8 +106,10 @@ class Rankings:
             TooManyRanges: if the window would have to be built, and there is no room.
             Unavailable: if DynamoDB is needed and out of reach.
         """
+        return self._by_result(leaderboard, window, partial(self._select, window, selection))
+
+    def _select(self, window: Window, selection: Selection, rules: Leaderboard, *, final: bool) -> Ranking:
         now_ms = self._now_ms()
-        rules, final = self._rules(leaderboard, window)  # 1
         check_tier(rules, selection.tier)
         check_label(rules, selection.label)
 
@@ -139,8 +152,12 @@ class Rankings:
             Building: if the window is built on demand, and that takes a while.
             Unavailable: if DynamoDB is needed and out of reach.
         """
+        return self._by_result(leaderboard, window, partial(self._players, window, user_ids, wait_ms))
+
+    def _players(
+        self, window: Window, user_ids: Sequence[str], wait_ms: int | None, rules: Leaderboard, *, final: bool
+    ) -> Ranking:
         now_ms = self._now_ms()
-        rules, final = self._rules(leaderboard, window)  # 1
 
         def read() -> Players:
             return self._searches.players(rules, window, user_ids, now_ms)
@@ -186,8 +203,12 @@ class Rankings:
             Building: if the window is built on demand, and that takes a while.
             Unavailable: if DynamoDB is needed and out of reach.
         """
+        return self._by_result(leaderboard, window, partial(self._player, window, user_id, context))
+
+    def _player(
+        self, window: Window, user_id: str, context: int, rules: Leaderboard, *, final: bool
+    ) -> PlayerRanking | None:
         now_ms = self._now_ms()
-        rules, final = self._rules(leaderboard, window)  # 1
 
         def read() -> PlayerPage:
             at_least_one = max(context, 1)  # the points to the next rank need the entry above
@@ -205,10 +226,20 @@ class Rankings:
         ranking = self._ranking(rules, window, now_ms, found.page, found.players_ahead, final=final)
         return _around(rules, ranking, found.index - found.page.first, context, found.cutoffs)
 
-    def _rules(self, leaderboard: Leaderboard, window: Window) -> tuple[Leaderboard, bool]:
-        """The rules that a window is ranked by, and whether it is final."""
-        final_rules = self._results.rules(leaderboard, window)
-        return final_rules or leaderboard, final_rules is not None
+    def _by_result(self, leaderboard: Leaderboard, window: Window, read: Callable[..., A]) -> A:
+        """Read by the rules of the window's result, if it is final, and say which version of the result that shows."""
+        for _ in range(READS_MAX):
+            result = self._results.find(leaderboard, window)  # 1
+            if result is None:
+                return read(leaderboard, final=False)
+            answer = read(result.rules, final=True)
+            try:
+                state = self._corrections.state(leaderboard, window)  # 5
+            except Unavailable:
+                return _marked(answer, result.final.version, is_pending=False, is_checked=False)
+            if state.version == result.final.version:
+                return _marked(answer, state.version, is_pending=state.is_pending, is_checked=True)
+        return _marked(answer, state.version, is_pending=False, is_checked=False)
 
     def _read_if_complete(
         self,
@@ -252,6 +283,22 @@ class Rankings:
         status = window.status(as_of_ms, final=final)
         source = RankingSource.FINAL if final else RankingSource.LIVE
         return Ranking(window, status, page.revision, page.total, as_of_ms, entries, source)
+
+
+def _marked(answer: A, version: int, *, is_pending: bool, is_checked: bool) -> A:
+    """An answer with the result's version; it is `final` only if it is known to show that version."""
+    if isinstance(answer, PlayerRanking):
+        ranking = _marked(answer.ranking, version, is_pending=is_pending, is_checked=is_checked)
+        return replace(answer, ranking=ranking)
+    if not isinstance(answer, Ranking):
+        return answer
+    is_ahead = answer.source is RankingSource.FINAL and (is_pending or not is_checked)
+    return replace(
+        answer,
+        source=RankingSource.LIVE if is_ahead else answer.source,
+        result_version=version,
+        pending_version=version + 1 if is_pending else None,
+    )
 
 
 def _around(

@@ -128,7 +128,7 @@ def test_of_a_batch_that_failed_in_part_only_records_before_the_failure_count(
 
     batch = [service.record(0), service.record(1), service.malformed(2), service.record(3)]
     service.dead_letters = away
-    assert [one.kind for one in service.ingest(*batch)] == ["applied", "applied", "failed", "applied"]
+    assert [one.kind for one in service.ingest(*batch)] == ["applied", "applied", "retry", "applied"]
     assert service.counts == {"applied": 2}
 
     service.dead_letters = lambda _: None
@@ -169,7 +169,7 @@ def test_a_count_whose_answer_was_lost_is_not_repeated(service: Service, dynamod
     deaf: Any = Deaf()
     batch = [service.record(0), service.record(1)]
     done = service.ingest(*batch, progress=Progress(deaf, TABLES.registry))
-    assert [one.kind for one in done] == ["failed", "applied"], "and both come again"
+    assert [one.kind for one in done] == ["retry", "applied"], "and both come again"
 
     service.ingest(*batch)
 

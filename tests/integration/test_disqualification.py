@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from shared.admin.disqualifications import AUDIT_ENTRIES_MAX, ROUTINE_AUDIT_ENTRIES_MAX, AuditLogFull
+from shared.admin.disqualifications import (
+    AUDIT_ENTRIES_MAX,
+    ROUTINE_AUDIT_ENTRIES_MAX,
+    AuditLogFull,
+    DisqualifiedPlayers,
+)
 from shared.cache import keys
 from shared.cache.errors import CacheUnavailable
 from shared.cache.pages import Page
@@ -17,7 +22,10 @@ from shared.domain.calendar import ALL_TIME, DAY_MS, RETENTION_MS, Day, Window, 
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
+from shared.lookups.results import READ_AGAIN_MS, Results
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
+from shared.reads.corrections import Corrections
+from shared.reads.rankings import Rankings
 from shared.rebuild.builder import RebuildOutcome
 from shared.truth.audit_log import AuditLogConflict
 from shared.truth.final_results import AlreadyDone, FinalResult
@@ -466,3 +474,38 @@ def bob_out() -> AuditEntry:
     """An audit entry that the cache has not got."""
     at_ms = MONDAY * DAY_MS + HOUR_MS
     return AuditEntry(number=1, kind=AuditAction.DISQUALIFY, actor="admin", reason="why", at_ms=at_ms, user_id="bob")
+
+
+def test_a_final_window_is_final_only_as_its_result_says(scene: Scene) -> None:
+    window = daily(MONDAY)
+    results = Results(scene.final_results, scene.registry, scene.clock)
+    corrections = Corrections(results, DisqualifiedPlayers(scene.audit_log), scene.work)
+    parts: Any = None
+    rankings = Rankings(
+        cache=scene.cache, searches=WindowSearches(scene.cache), on_demand=parts, repairs=parts, results=results,
+        corrections=corrections, fallback=parts, now_ms=scene.clock,
+    )  # fmt: skip
+
+    def read() -> tuple[list[str], str, int | None, int | None]:
+        page = rankings.page(scene.leaderboard, window, 0, 9)
+        player = rankings.player(scene.leaderboard, window, "cat", 0)
+        assert player is not None
+        shown = page.source, page.result_version, page.pending_version
+        assert (player.ranking.source, player.ranking.result_version, player.ranking.pending_version) == shown
+        return [entry.user_id for entry in page.entries], *shown
+
+    assert read()[1:] == ("live", None, None)
+    scene.run()
+    scene.now_ms += READ_AGAIN_MS
+    assert read() == (["bob", "cat", "ann"], "final", 1, None)
+
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
+    assert read() == (["cat", "ann"], "live", 1, 2), "ahead of the result"
+
+    scene.run()
+    assert read() == (["cat", "ann"], "final", 2, None), "at once, whatever is remembered"
+
+    scene.disqualifications.disqualify(scene.leaderboard, "nobody", "admin", "why")
+    assert read()[1:] == ("live", 2, 3)
+    scene.run()
+    assert read()[1:] == ("final", 2, None), "nothing has changed, so there is no third version"

@@ -52,13 +52,14 @@ class Board:
             tiers=tuple(to_tier(rule) for rule in definition["tiers"]),
         )
         self.cache = WindowCache(redis)
-        parts: Any = SimpleNamespace(rules=lambda leaderboard, window: None)
+        parts: Any = SimpleNamespace(find=lambda leaderboard, window: None)
         self.rankings = Rankings(
             cache=self.cache,
             searches=WindowSearches(self.cache),
             on_demand=parts,
             repairs=parts,
             results=parts,
+            corrections=parts,
             fallback=parts,
             now_ms=lambda: NOW_MS,
         )

@@ -1,5 +1,7 @@
 """Whoever reads rankings, and what may never be shown to them."""
 
+import csv
+import io
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from shared.cache.range_budget import RangeRefused
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditEntry
-from shared.domain.calendar import ALL_TIME, Window
+from shared.domain.calendar import ALL_TIME, Window, parse_id
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.messaging.queues import QueueUnavailable
@@ -22,7 +24,8 @@ from shared.reads.answers import Ranking, RankingSource
 from shared.reads.rankings import Rankings, Rebuilding
 from shared.rebuild.on_demand import Building
 from shared.truth.commits import Unavailable
-from shared.truth.keys import leaderboard_partition
+from shared.truth.final_results import FinalResult
+from shared.truth.keys import final_sort, leaderboard_partition, version_sort
 from tests.simulation.boards import VALUES
 from tests.simulation.process import Process
 
@@ -88,6 +91,8 @@ def read(world: "World") -> None:
         _read_player(world, rankings, board)
         process.begin_request()
         _read_range(world, rankings)
+        process.begin_request()
+        _read_final(world, rankings, board)
 
 
 def _check_page(world: "World", board: Leaderboard, page: Ranking, versions: dict[tuple[str, str], int]) -> None:
@@ -145,6 +150,34 @@ def _read_range(world: "World", rankings: Rankings) -> None:
     else:
         assert [entry.rank for entry in page.entries] == list(range(1, page.total + 1))
         world.ranges_served += 1
+
+
+def _read_final(world: "World", rankings: Rankings, board: Leaderboard) -> None:
+    """A window that is shown as final is the file of the version that it names, line by line."""
+    partition, prefix = leaderboard_partition(board.id), final_sort("")
+    results = sorted(
+        sort for of, sort in world.dynamo.tables["registry"] if of == partition and sort.startswith(prefix)
+    )
+    if not results:
+        return
+    window = parse_id(world.rng.choice(results).removeprefix(prefix))
+    try:
+        page = rankings.page(board, window, 0, 1_000)
+    except (Rebuilding, CacheUnavailable, Unavailable, Building, RangeRefused, QueueUnavailable):
+        return
+    world.corrections_seen += page.pending_version is not None
+    if page.source is not RankingSource.FINAL:
+        return
+    assert page.pending_version is None
+    version = page.result_version
+    assert version is not None
+    sort = final_sort(window.id) if version == 1 else version_sort(window.id, version)
+    final = msgspec.json.decode(world.dynamo.tables["registry"][partition, sort]["body"]["S"], type=FinalResult)
+    lines = csv.DictReader(io.StringIO(world.s3.objects[final.object_key].decode()))
+    expected = [(int(one["rank"]), one["user_id"], int(one["score"]), one["tier"] or None) for one in lines]
+    shown = [(one.rank, one.user_id, one.score, one.tier) for one in page.entries]
+    assert shown == expected, (board.id, window.id, version, "is not what the result says")
+    world.results_served += 1
 
 
 def let_range_go(world: "World") -> None:

@@ -99,6 +99,10 @@ class World:
         """Likewise who carries which value."""
         self.audit_sequence_by_then = 0
         self.ranges_served = 0
+        self.results_served = 0
+        """Reads of final windows that were held to the files of their results."""
+        self.corrections_seen = 0
+        """Reads of final windows while another version of the result may follow."""
         self.served_in_silence = 0
         """Live answers while DynamoDB answered nobody."""
         self.built_behind = 0

@@ -1236,6 +1236,20 @@ MUTATIONS = (
         "            0,\n            limits",
         BUDGET,
     ),
+    Mutation(
+        "a final window is shown as its result while a correction is pending",
+        "shared/reads/corrections.py",
+        "is_pending = bool(work.audit_entries) or any(due.window == window for due in work.due)",
+        "is_pending = False",
+        DISQUALIFICATION,
+    ),
+    Mutation(
+        "a final window that was read before another version counts as that one",
+        "shared/reads/rankings.py",
+        "            if state.version == result.final.version:\n",
+        "            if True:\n",
+        ("tests/unit/test_rankings.py",),
+    ),
 )
 
 

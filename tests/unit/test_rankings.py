@@ -12,8 +12,10 @@ from shared.domain.calendar import ALL_TIME
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Score
+from shared.reads.corrections import ResultState
 from shared.reads.players import Players as PlayerReads
 from shared.reads.rankings import Rankings
+from shared.truth.failures import Unavailable
 
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
 LINE = ("ann", Score(5, 1))
@@ -51,10 +53,17 @@ def cache() -> Cache:
 
 @pytest.fixture
 def rankings(cache: Cache) -> Rankings:
-    parts: Any = SimpleNamespace(rules=lambda *_: None)
+    parts: Any = SimpleNamespace(find=lambda *_: None)
     stub: Any = cache
     return Rankings(
-        cache=stub, searches=stub, on_demand=parts, repairs=parts, results=parts, fallback=parts, now_ms=cache.now_ms
+        cache=stub,
+        searches=stub,
+        on_demand=parts,
+        repairs=parts,
+        results=parts,
+        corrections=parts,
+        fallback=parts,
+        now_ms=cache.now_ms,
     )
 
 
@@ -78,3 +87,54 @@ def test_as_of_is_never_later_than_what_was_read(cache: Cache, rankings: Ranking
 
     assert len(found) == 7
     assert all(one.as_of_ms < one.revision for one in found)
+
+
+class Versions:
+    """Results of which the next version is written while a window is read."""
+
+    def __init__(self, *written: int) -> None:
+        self.known, self.written = 1, list(written)
+
+    def find(self, *_: Any) -> Any:
+        return SimpleNamespace(final=SimpleNamespace(version=self.known), rules=BOARD)
+
+    def state(self, *_: Any) -> ResultState:
+        self.known = self.written.pop(0)
+        return ResultState(self.known, is_pending=False)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [((1,), ("final", 1)), ((2, 2), ("final", 2)), ((2, 3, 3), ("final", 3)), ((2, 3, 4), ("live", 4))],
+)
+def test_a_version_that_is_written_during_a_read_has_the_window_read_again(
+    cache: Cache, written: tuple[int, ...], shown: tuple[str, int]
+) -> None:
+    stub: Any = cache
+    versions: Any = Versions(*written)
+    rankings = Rankings(
+        cache=stub, searches=stub, on_demand=stub, repairs=stub, results=versions, corrections=versions, fallback=stub,
+        now_ms=cache.now_ms,
+    )  # fmt: skip
+
+    page = rankings.page(BOARD, ALL_TIME, 0, 1)
+
+    assert (page.source, page.result_version, versions.written) == (*shown, [])
+
+
+def test_a_final_window_that_can_not_be_checked_is_live(cache: Cache) -> None:
+    stub: Any = cache
+    versions: Any = Versions(1)
+
+    def away(*_: Any) -> ResultState:
+        raise Unavailable("away")
+
+    versions.state = away
+    rankings = Rankings(
+        cache=stub, searches=stub, on_demand=stub, repairs=stub, results=versions, corrections=versions, fallback=stub,
+        now_ms=cache.now_ms,
+    )  # fmt: skip
+
+    page = rankings.page(BOARD, ALL_TIME, 0, 1)
+
+    assert (page.source, page.result_version, page.pending_version) == ("live", 1, None)

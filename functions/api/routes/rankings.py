@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from fastapi import FastAPI, Request, Response
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from functions.api.conditional import ConditionalAnswer, ConditionalReads
 from functions.api.contract import BUILDING, NOT_MODIFIED, described, operation
@@ -140,6 +140,8 @@ def _read_player(
         player=to_player_view(found),
         above=to_entry_views(found.above),
         below=to_entry_views(found.below),
+        result_version=_if_given(ranking.result_version),
+        pending_version=_if_given(ranking.pending_version),
     )
     return ConditionalAnswer(ranking, view, (found.player.score, found.player.reached_at_ms))
 
@@ -159,4 +161,10 @@ def _to_view(leaderboard: Leaderboard, ranking: Ranking, following: str | None, 
         truncated=ranking.truncated,
         rank_approximate=ranking.rank_is_approximate,
         missing=UNSET,
+        result_version=_if_given(ranking.result_version),
+        pending_version=_if_given(ranking.pending_version),
     )
+
+
+def _if_given(version: int | None) -> int | UnsetType:
+    return UNSET if version is None else version

@@ -71,7 +71,7 @@ class RankingView(Struct, rename="camel", gc=False, kw_only=True):
     as_of: str
     """The instant that all of the answer is of."""
     source: str
-    """`live`; `snapshot` where the cache can't answer: how it was at `asOf`; or `final`."""
+    """`live`; `snapshot` where the cache can't answer: how it was at `asOf`; or `final`: the ranking of the result."""
     matched: int
     """How many entries of the window meet the filters, on this page or not; `total` without any."""
     entries: list[EntryView]
@@ -86,6 +86,11 @@ class RankingView(Struct, rename="camel", gc=False, kw_only=True):
     """With source `snapshot` and `userIds`: the scores are of now, the ranks estimates among the others of `asOf`."""
     missing: list[str] | UnsetType = UNSET
     """With `userIds`: those without points in the window."""
+    result_version: int | UnsetType = UNSET
+    """Of a final window: the latest version of its result."""
+    pending_version: int | UnsetType = UNSET
+    """Of a final window with a correction that is not settled yet: the version that may follow. The source is not
+    `final` then, since the ranks may be those of that version already."""
 
 
 class NeighboursView(Struct, rename="camel", gc=False, kw_only=True):
@@ -100,6 +105,8 @@ class NeighboursView(Struct, rename="camel", gc=False, kw_only=True):
     player: PlayerView
     above: list[EntryView]
     below: list[EntryView]
+    result_version: int | UnsetType = UNSET
+    pending_version: int | UnsetType = UNSET
 
 
 def to_entry_view(entry: Entry) -> EntryView:

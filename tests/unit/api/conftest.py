@@ -93,7 +93,8 @@ class Rankings:
 
     def _ranking(self, window: Window, entries: Sequence[Entry], total: int) -> Ranking:
         status = window.status(NOW_MS, final=self.final)
-        return Ranking(window, status, self.revision, total, NOW_MS, entries, source=self.source, matched=len(entries))
+        source = RankingSource.FINAL if self.final and self.source is RankingSource.LIVE else self.source
+        return Ranking(window, status, self.revision, total, NOW_MS, entries, source=source, matched=len(entries))
 
     def select(self, leaderboard: Leaderboard, window: Window, selection: Selection) -> Ranking:
         self.asked.append((window, selection))
