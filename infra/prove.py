@@ -35,14 +35,15 @@ READERS: Final = {
     "csv": "read_csv(?, header = true, all_varchar = true, compression = ?, delim = ',', quote = '\"', escape = '\"', "
     "comment = '')",
     "ndjson": "read_json(?, format = 'newline_delimited', compression = ?, columns = {rank: 'VARCHAR', "
-    "user_id: 'VARCHAR', score: 'VARCHAR', reached_at: 'VARCHAR', percentile: 'VARCHAR', tier: 'VARCHAR'})",
+    "competition_rank: 'VARCHAR', user_id: 'VARCHAR', score: 'VARCHAR', reached_at: 'VARCHAR', percentile: 'VARCHAR', "
+    "tier: 'VARCHAR'})",
     # a local time gets no Z, since it says nothing of when it was; as text, since Python's datetime would need pytz
     "parquet": "(SELECT * REPLACE (strftime(make_timestamp(epoch_us(reached_at)), '%Y-%m-%dT%H:%M:%S.%g') "
     "|| if(typeof(reached_at) = 'TIMESTAMP WITH TIME ZONE', 'Z', '') AS reached_at) FROM read_parquet(?))",
 }
 
 Line = tuple[str, ...]
-"""Rank, user id, score, reached at, percentile and tier, as text."""
+"""Rank, competition rank, user id, score, reached at, percentile and tier, as text."""
 
 console: Final = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -108,7 +109,7 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     found = lines(export, manifest["format"], manifest["compression"])
     differences += compare(expected, found)
     said = (manifest["rows"], int(manifest["sumOfPoints"]))
-    true = (len(expected), sum(int(line[2]) for line in expected))
+    true = (len(expected), sum(int(line[3]) for line in expected))
     if said != true:
         differences.append(f"manifest: rows and sum of points are {said}; the ledger says {true}")
     return differences
@@ -224,8 +225,14 @@ def selected(
     """The lines that the file has to hold, as text."""
     total = len(ranked)
     found: list[Line] = []
+    firsts: dict[int, int] = {}
     for rank, score, at_ms, user_id in ranked:
-        tiers = (one for one in board["tiers"] if _takes(one["rule"], one["value"], rank, score, total))
+        shared = firsts.setdefault(score, rank)
+        tiers = (
+            one
+            for one in board["tiers"]
+            if _takes(one["rule"], one["value"], shared if one.get("ties") == "shared" else rank, score, total)
+        )
         tier = next((str(one["name"]) for one in tiers), "")
         chosen = (
             part["tier"] in (None, tier)
@@ -234,7 +241,7 @@ def selected(
         )
         if chosen:
             percentile = (Decimal(total - rank) * 100 / total).quantize(Decimal("0.01"), ROUND_DOWN)
-            found.append((str(rank), user_id, str(score), _instant(at_ms), str(percentile), tier))
+            found.append((str(rank), str(shared), user_id, str(score), _instant(at_ms), str(percentile), tier))
     return found
 
 
@@ -258,17 +265,17 @@ def _instant(at_ms: int) -> str:
 def lines(file: Path, file_format: str, compression: str) -> Iterator[Line]:
     """What the file says, line by line."""
     parameters = [str(file)] if file_format == "parquet" else [str(file), compression]
-    columns = "rank, user_id, score, reached_at, percentile, tier"
+    columns = "rank, competition_rank, user_id, score, reached_at, percentile, tier"
     cursor = duckdb.execute(f"SELECT {columns} FROM {READERS[file_format]}", parameters)  # noqa: S608 - constants
     while rows := cursor.fetchmany(10_000):
         yield from (_as_text(row) for row in rows)
 
 
 def _as_text(row: Sequence[Any]) -> Line:
-    rank, user_id, score, at, percentile, tier = row
+    rank, shared, user_id, score, at, percentile, tier = row
     if PERCENTILE.fullmatch(str(percentile)):  # else it is not a number, and shown unchanged
         percentile = Decimal(str(percentile)).quantize(Decimal("0.01"))
-    return str(rank), str(user_id), str(score), str(at), str(percentile), tier or ""
+    return str(rank), str(shared), str(user_id), str(score), str(at), str(percentile), tier or ""
 
 
 def compare(expected: Sequence[Line], found: Iterator[Line]) -> list[str]:

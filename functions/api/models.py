@@ -25,7 +25,7 @@ from shared.domain.labels import FILTER_NAME_PATTERN, FILTERS_MAX
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason
 from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
-from shared.domain.tiers import Tier, TierRule
+from shared.domain.tiers import Tier, TierRule, Ties
 from shared.truth.export_jobs import Compression, ExportFormat
 from shared.truth.keys import AUDIT_NUMBER_MAX
 
@@ -244,11 +244,20 @@ class TierBody(_Sent):
     ] = None
     min_score: Annotated[Points | None, Field(description="This score or more; with order `desc`")] = None
     max_score: Annotated[Points | None, Field(description="This score or less; with order `asc`")] = None
+    ties: Annotated[
+        Ties,
+        Field(
+            description="With topN and topPercent: of those who share the score of the last place, `first` takes those "
+            "who reached it first, `shared` takes all (it goes by `competitionRank`)"
+        ),
+    ] = Ties.FIRST
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
-        if len(self.model_fields_set) != 2 or self.rule is None:
+        if len(self.model_fields_set - {"name", "ties"}) != 1 or self.rule is None:
             raise ValueError("must have exactly one of topN, topPercent, minScore and maxScore")
+        if "ties" in self.model_fields_set and self.rule[0] in (TierRule.MIN_SCORE, TierRule.MAX_SCORE):
+            raise ValueError("must have ties only with topN or topPercent: equal scores meet a rule on the score alike")
         return self
 
     @property
@@ -266,7 +275,7 @@ class TierBody(_Sent):
         """The domain's tier."""
         if self.rule is None:
             raise AssertionError("a tier without a rule passed validation")
-        return Tier(self.name, *self.rule)
+        return Tier(self.name, *self.rule, self.ties)
 
 
 def _lateness(value: object) -> int:

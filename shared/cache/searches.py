@@ -142,6 +142,8 @@ def _up_to(leaderboard: Leaderboard, name: str | None) -> Sequence[Tier]:
     return leaderboard.tiers[: names.index(name) + 1]
 
 
-def _rule(leaderboard: Leaderboard, tier: Tier) -> tuple[str, int]:
+def _rule(leaderboard: Leaderboard, tier: Tier) -> tuple[str, int, str]:
     """A tier's rule for the script. The rules on scores bound the ranking from its top, as those on ranks do."""
-    return (tier.rule, tier.value) if tier.rule in _BY_RANK else ("score", _set_score(leaderboard, tier.value))
+    if tier.rule in _BY_RANK:
+        return tier.rule, tier.value, tier.ties
+    return "score", _set_score(leaderboard, tier.value), tier.ties

@@ -15,8 +15,8 @@ from shared.domain.ranking import Entry
 
 T = TypeVar("T")
 
-COLUMNS: Final = ("rank", "user_id", "score", "reached_at", "percentile", "tier")
-AWARD_COLUMNS: Final = ("award_id", "user_id", "tier", "rank", "score")
+COLUMNS: Final = ("rank", "competition_rank", "user_id", "score", "reached_at", "percentile", "tier")
+AWARD_COLUMNS: Final = ("award_id", "user_id", "tier", "rank", "competition_rank", "score")
 DIFFERENCE_COLUMNS: Final = (
     "user_id",
     "rank_before",
@@ -47,7 +47,14 @@ def awards_file(leaderboard_id: str, window_id: str, entries: Iterable[Entry]) -
     return _csv(
         AWARD_COLUMNS,
         (
-            (award_id(leaderboard_id, window_id, one.user_id, one.tier), one.user_id, one.tier, one.rank, one.score)
+            (
+                award_id(leaderboard_id, window_id, one.user_id, one.tier),
+                one.user_id,
+                one.tier,
+                one.rank,
+                one.competition_rank,
+                one.score,
+            )
             for one in entries
             if one.tier is not None
         ),
@@ -165,6 +172,7 @@ def _line(entry: Entry) -> Sequence[Any]:
     hundredths = entry.percentile_hundredths
     return (
         entry.rank,
+        entry.competition_rank,
         entry.user_id,
         entry.score,
         format_instant(entry.reached_at_ms),

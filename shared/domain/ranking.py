@@ -68,7 +68,7 @@ def to_entry(
         score.points,
         score.reached_at_ms,
         percentile_hundredths(rank, total),
-        tier_of(tiers, rank, score.points, total),
+        tier_of(tiers, rank, competition_rank, score.points, total),
         competition_rank,
     )
 

@@ -57,6 +57,19 @@ class Snapshot(Struct, frozen=True, array_like=True):
         least, most = self.ahead_of(order, order_key(order, user_id, score), leaving_out=user_id)
         return (least + most) // 2 + 1
 
+    def with_ties(self, order: Order, rank: int) -> tuple[int, int]:
+        """How many entries stand up to a rank, from 0, or share the score of the entry there: at least, and at most."""
+        if rank == 0:
+            return 0, 0
+        if rank <= len(self.top):
+            return self.ahead_of(order, (order_key(order, *self.top[rank - 1])[0] + 1,))
+        at = bisect_left(self.samples, rank, key=lambda one: one.rank)
+        if at == len(self.samples):
+            return rank, self.total
+        next_known = self.samples[at]
+        least, most = self.ahead_of(order, (order_key(order, next_known.user_id, next_known.score)[0] + 1,))
+        return (max(rank, least) if next_known.rank == rank else rank), most
+
     def ahead_of(self, order: Order, bound: tuple[Any, ...], *, leaving_out: str | None = None) -> tuple[int, int]:
         """How many entries stood ahead of a bound: at least, and at most. The same within the top.
 

@@ -21,15 +21,26 @@ class TierRule(StrEnum):
     """A score of at most `value` points: the counterpart of `minScore` where the lowest score ranks first."""
 
 
+class Ties(StrEnum):
+    """Whom a tier that goes by rank takes of those who share the score of its last place."""
+
+    FIRST = "first"
+    """Those up to the cutoff rank: who reached the score first."""
+    SHARED = "shared"
+    """All of them: the tier goes by competition rank."""
+
+
 class Tier(msgspec.Struct, frozen=True):
     """One rule; the first rule of a leaderboard that an entry meets names its tier."""
 
     name: str
     rule: TierRule
     value: int
+    ties: Ties = Ties.FIRST
+    """Of no effect for rules on the score, which take equal scores alike."""
 
     def cutoff_rank(self, total: int) -> int | None:
-        """Last rank that the rule takes among `total` players; None for rules on the score."""
+        """Last rank that the rule takes among `total` players, ties apart; None for rules on the score."""
         match self.rule:
             case TierRule.TOP_N:
                 return min(self.value, total)
@@ -38,7 +49,7 @@ class Tier(msgspec.Struct, frozen=True):
             case _:
                 return None
 
-    def takes(self, rank: int, score: int, total: int) -> bool:
+    def takes(self, rank: int, competition_rank: int, score: int, total: int) -> bool:
         """Whether an entry meets the rule."""
         match self.rule:
             case TierRule.MIN_SCORE:
@@ -47,13 +58,14 @@ class Tier(msgspec.Struct, frozen=True):
                 return score <= self.value
             case _:
                 cutoff_rank = self.cutoff_rank(total)
-                return cutoff_rank is not None and rank <= cutoff_rank
+                counted = competition_rank if self.ties is Ties.SHARED else rank
+                return cutoff_rank is not None and counted <= cutoff_rank
 
 
-def tier_of(tiers: Sequence[Tier], rank: int, score: int, total: int) -> str | None:
+def tier_of(tiers: Sequence[Tier], rank: int, competition_rank: int, score: int, total: int) -> str | None:
     """Name of the first tier that takes the entry, None if none does."""
     for tier in tiers:
-        if tier.takes(rank, score, total):
+        if tier.takes(rank, competition_rank, score, total):
             return tier.name
     return None
 
@@ -67,8 +79,8 @@ def points_to_tiers(
         tiers: the rules in their order.
         current: the player's tier now, None if none does.
         score: the player's score.
-        cutoffs: for the tiers that go by rank, the score of the last entry that each takes. A tie would not be
-            enough: who reached the score first keeps it.
+        cutoffs: for the tiers that go by rank, the score of the last entry that each takes. A tie is enough only where
+            ties are shared: elsewhere, who reached the score first keeps the place.
         descending: whether the highest score ranks first; if not, these are points to lose.
     """
     gaps = {}
@@ -78,7 +90,8 @@ def points_to_tiers(
         if tier.rule in (TierRule.MIN_SCORE, TierRule.MAX_SCORE):
             gaps[tier.name] = abs(tier.value - score)
         elif tier.name in cutoffs:
-            target = cutoffs[tier.name] + (1 if descending else -1)
+            ahead = 0 if tier.ties is Ties.SHARED else 1
+            target = cutoffs[tier.name] + (ahead if descending else -ahead)
             if abs(target) <= POINTS_MAX:
                 gaps[tier.name] = abs(target - score)
     return gaps

@@ -14,7 +14,7 @@ import duckdb
 from shared.domain.calendar import Day
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
-from shared.domain.tiers import Tier, TierRule
+from shared.domain.tiers import Tier, TierRule, Ties
 from shared.reads.rankings import check_tier
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 
@@ -41,13 +41,13 @@ _FOLDS: Final = {
 _RANKED: Final = """
 CREATE TABLE ranked AS
 SELECT *, {tier} AS tier_number FROM (
-  SELECT row_number() OVER (ORDER BY score {first}, reached_at, user_id) AS rank, count(*) OVER () AS total,
-         user_id, score, reached_at
+  SELECT row_number() OVER (ORDER BY score {first}, reached_at, user_id) AS rank,
+         rank() OVER (ORDER BY score {first}) AS competition_rank, count(*) OVER () AS total, user_id, score, reached_at
   FROM ({fold}))
 """
 # percentile: two decimals, cut off as shared/domain/ranking.py has it
 _COLUMNS: Final = """
-SELECT rank, user_id, score, {reached_at} AS reached_at,
+SELECT rank, competition_rank, user_id, score, {reached_at} AS reached_at,
        (((total - rank) * 10000 // total) / 100)::DECIMAL(5, 2) AS percentile, tiers.name AS tier
 FROM ranked LEFT JOIN tiers ON tiers.number = ranked.tier_number
 WHERE {selected} ORDER BY rank
@@ -56,7 +56,8 @@ _TEXT: Final = "strftime(epoch_ms(reached_at), '%Y-%m-%dT%H:%M:%S.%gZ')"
 _UTC: Final = "make_timestamptz(reached_at * 1000)"
 """An instant, whatever the reader's time zone. DuckDB has it in microseconds only."""
 _NULLABLE: Final = """
-SELECT nullif(rank, -1) AS rank, nullif(user_id, chr(0)) AS user_id, nullif(score, {least}) AS score,
+SELECT nullif(rank, -1) AS rank, nullif(competition_rank, -1) AS competition_rank,
+       nullif(user_id, chr(0)) AS user_id, nullif(score, {least}) AS score,
        nullif(reached_at, make_timestamptz(-1)) AS reached_at, nullif(percentile, -1) AS percentile, tier
 FROM ({columns}) ORDER BY rank
 """
@@ -170,11 +171,12 @@ class RankedTable:
 
 def _takes(tier: Tier) -> str:
     """The tier's rule, as shared/domain/tiers.py has it; all of its parts are integers."""
+    counted = "competition_rank" if tier.ties is Ties.SHARED else "rank"
     match tier.rule:
         case TierRule.TOP_N:
-            return f"rank <= {tier.value:d}"
+            return f"{counted} <= {tier.value:d}"
         case TierRule.TOP_PERCENT:
-            return f"rank <= (total * {tier.value:d} + 9999) // 10000"
+            return f"{counted} <= (total * {tier.value:d} + 9999) // 10000"
         case TierRule.MIN_SCORE:
             return f"score >= {tier.value:d}"
         case TierRule.MAX_SCORE:

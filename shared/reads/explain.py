@@ -90,7 +90,7 @@ def _tiers(rules: Leaderboard, found: PlayerRanking) -> list[TierMatch]:
     return [
         TierMatch(
             tier,
-            tier.takes(player.rank, player.score, total),
+            tier.takes(player.rank, player.competition_rank, player.score, total),
             tier.cutoff_rank(total),
             tier.value if tier.rule in by_score else found.cutoffs.get(tier.name),
             gaps.get(tier.name),

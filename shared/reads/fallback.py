@@ -14,7 +14,7 @@ from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.domain.snapshots import Snapshot
 from shared.domain.standings import Score, Standing, combine
-from shared.domain.tiers import Tier, points_to_next_tier
+from shared.domain.tiers import Tier, Ties, points_to_next_tier
 from shared.reads.answers import PlayerRanking, Ranking, RankingSource
 from shared.rebuild.snapshots import WindowSnapshots
 from shared.truth.reads import Reads
@@ -172,7 +172,9 @@ def _slice_of(leaderboard: Leaderboard, snapshot: Snapshot, selection: Selection
 
     def cutoff(tier: Tier) -> Bounds:
         rank = tier.cutoff_rank(snapshot.total)
-        return up_to(tier.value, inclusive=True) if rank is None else (rank, rank)
+        if rank is None:
+            return up_to(tier.value, inclusive=True)
+        return snapshot.with_ties(leaderboard.order, rank) if tier.ties is Ties.SHARED else (rank, rank)
 
     best, worst = selection.min_score, selection.max_score
     if descending:

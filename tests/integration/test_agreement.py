@@ -142,7 +142,9 @@ class Board:
             assert page.total == self.players
             for one in page.entries:
                 percentile = Decimal(one.percentile_hundredths) / 100
-                yield oracle.Entry(one.rank, one.user_id, one.score, one.reached_at_ms, percentile, one.tier)
+                yield oracle.Entry(
+                    one.rank, one.user_id, one.score, one.reached_at_ms, percentile, one.tier, one.competition_rank
+                )
 
     def export(self, export_format: ExportFormat = ExportFormat.CSV) -> ExportJob:
         """An export of the week, made anew unless a file of it is there that is good for who asks now."""

@@ -20,9 +20,11 @@ TIERS = [
     {"name": "gold", "topN": 10},
     {"name": "silver", "topPercent": 10.01},
     {"name": "bronze", "topPercent": 50},
+    {"name": "copper", "topPercent": 60, "ties": "shared"},
+    {"name": "iron", "topN": 64, "ties": "shared"},
     {"name": "tin", "minScore": 5},
 ]
-BY_ORDER: dict[str, list[dict[str, Any]]] = {"desc": TIERS, "asc": [*TIERS[:3], {"name": "tin", "maxScore": 30}]}
+BY_ORDER: dict[str, list[dict[str, Any]]] = {"desc": TIERS, "asc": [*TIERS[:5], {"name": "tin", "maxScore": 30}]}
 
 
 class Board:

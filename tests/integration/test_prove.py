@@ -16,7 +16,7 @@ from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, custom, daily
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.tiers import Tier, TierRule
+from shared.domain.tiers import Tier, TierRule, Ties
 from shared.exports.jobs import Exports
 from shared.exports.runner import ExportRunner
 from shared.files.links import Downloads
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MONDAY = Day(20_780)
-TIERS = (Tier("gold", TierRule.TOP_N, 2), Tier("silver", TierRule.TOP_PERCENT, 3_334))
+TIERS = (Tier("gold", TierRule.TOP_N, 2), Tier("silver", TierRule.TOP_PERCENT, 3_334, Ties.SHARED))
 NOW_MS = 1_795_500_000_000
 
 

@@ -24,7 +24,7 @@ from shared.domain.ranking import Entry
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.selections import RankingKey, Selection
 from shared.domain.standings import Score, Standing
-from shared.domain.tiers import Tier, TierRule
+from shared.domain.tiers import Tier, TierRule, Ties
 from shared.reads.answers import Ranking
 from shared.reads.rankings import Rankings
 from tests.support import oracle
@@ -85,8 +85,9 @@ class Board:
 
 
 def to_tier(rule: Mapping[str, Any]) -> Tier:
-    (kind, value) = next((kind, value) for kind, value in rule.items() if kind != "name")
-    return Tier(rule["name"], TierRule(kind), round(value * 100) if kind == "topPercent" else value)
+    (kind, value) = next((kind, value) for kind, value in rule.items() if kind not in ("name", "ties"))
+    ties = Ties(rule.get("ties", "first"))
+    return Tier(rule["name"], TierRule(kind), round(value * 100) if kind == "topPercent" else value, ties)
 
 
 def to_oracle(entries: Sequence[Entry]) -> list[oracle.Entry]:
@@ -98,6 +99,7 @@ def to_oracle(entries: Sequence[Entry]) -> list[oracle.Entry]:
             one.reached_at_ms,
             Decimal(one.percentile_hundredths) / 100,
             one.tier,
+            one.competition_rank,
         )
         for one in entries
     ]
@@ -117,8 +119,12 @@ def definitions(draw: st.DrawFn) -> dict[str, Any]:
         st.tuples(st.just("topPercent"), st.sampled_from([0.01, 0.29, 1, 10, 33.33, 50, 99.99, 100])),
         st.tuples(st.just(by_score), st.integers(-3, 4)),
     )
-    tiers = draw(st.lists(rules, max_size=4))
-    return {"order": order, "tiers": [{"name": f"t{at}", kind: value} for at, (kind, value) in enumerate(tiers)]}
+    ties = st.sampled_from(["first", "shared"])
+    tiers = [
+        {"name": f"t{at}", kind: value} | ({} if kind == by_score else {"ties": draw(ties)})
+        for at, (kind, value) in enumerate(draw(st.lists(rules, max_size=4)))
+    ]
+    return {"order": order, "tiers": tiers}
 
 
 def scores(rng: random.Random, size: int, spread: int) -> list[Line]:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from shared.domain.calendar import DAY_MS
 from shared.domain.rules import Aggregation, Leaderboard, Order
-from shared.domain.tiers import Tier, TierRule
+from shared.domain.tiers import Tier, TierRule, Ties
 
 HOUR_MS: Final = 3_600_000
 ARCHIVED: Final = "archived"
@@ -25,6 +25,7 @@ TIERS: Final[tuple[tuple[Tier, ...], ...]] = (
     (),
     (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_N, 3)),
     (Tier("many", TierRule.MIN_SCORE, 5),),
+    (Tier("gold", TierRule.TOP_N, 2, Ties.SHARED), Tier("half", TierRule.TOP_PERCENT, 5_000, Ties.SHARED)),
 )
 LATENESS_MS: Final = {"P3D": 3 * DAY_MS, "PT1H": HOUR_MS, "PT0S": 0}
 

@@ -27,6 +27,7 @@ from shared.domain.calendar import (
     to_date,
     weekly,
 )
+from shared.domain.tiers import Tier, TierRule
 from shared.truth.final_results import FinalResult, FinalResults
 from shared.truth.items import to_standing
 from shared.truth.keys import WORK
@@ -237,10 +238,17 @@ def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
     stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
     assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
     rules = world.registry.history[final.leaderboard_id][final.rules_version - 1]
-    board = {"tiers": [{"name": one.name, one.rule.value: one.value} for one in rules.tiers]}
-    tiers = [tier(board, one.rank, one.score, len(ranking)) or "" for one in ranking]
+    board = {"tiers": [as_sent(one) for one in rules.tiers]}
+    tiers = [tier(board, one.rank, one.competition_rank, one.score, len(ranking)) or "" for one in ranking]
+    assert [int(line["competition_rank"]) for line in lines] == [one.competition_rank for one in ranking]
     assert [line["tier"] for line in lines] == tiers, final.window_id
     assert (final.players, int(final.sum_of_points)) == (len(ranking), sum(one.score for one in ranking))
+
+
+def as_sent(one: Tier) -> dict[str, Any]:
+    """A tier as it would be put."""
+    value = one.value / 100 if one.rule is TierRule.TOP_PERCENT else one.value
+    return {"name": one.name, one.rule.value: value, "ties": one.ties.value}
 
 
 def assert_difference(world: World, final: FinalResult, before: list[Entry], after: list[Entry]) -> None:

@@ -50,6 +50,41 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "no tier shares its last place",
+        "shared/domain/tiers.py",
+        "counted = competition_rank if self.ties is Ties.SHARED else rank",
+        "counted = rank",
+        PROPERTY,
+    ),
+    Mutation(
+        "a tie is never enough for a tier",
+        "shared/domain/tiers.py",
+        "ahead = 0 if tier.ties is Ties.SHARED else 1",
+        "ahead = 1",
+        PROPERTY,
+    ),
+    Mutation(
+        "a page of a tier leaves out who shares its last place",
+        "shared/cache/scripts/select.lua",
+        "if ties == 'first' or rank == 0 then return rank end",
+        "do return rank end",
+        ("tests/integration/test_queries.py",),
+    ),
+    Mutation(
+        "a page of a tier from a snapshot leaves out who shares its last place",
+        "shared/reads/fallback.py",
+        "return snapshot.with_ties(leaderboard.order, rank) if tier.ties is Ties.SHARED else (rank, rank)",
+        "return rank, rank",
+        PROPERTY,
+    ),
+    Mutation(
+        "an export shares no last place",
+        "shared/exports/table.py",
+        'counted = "competition_rank" if tier.ties is Ties.SHARED else "rank"',
+        'counted = "rank"',
+        PROPERTY,
+    ),
+    Mutation(
         "an award id says nothing of the tier",
         "shared/closing/result_files.py",
         "msgspec.json.encode([leaderboard_id, window_id, user_id, tier])",

@@ -49,6 +49,7 @@ class Entry:
     reached_at_ms: int
     percentile: Decimal
     tier: str | None
+    competition_rank: int
 
 
 @dataclass(frozen=True)
@@ -276,8 +277,20 @@ def ranked(board: Mapping[str, Any], lines: Iterable[tuple[int, int, str]]) -> l
     highest_first = board.get("order", "desc") == "desc"
     ordered = sorted(lines, key=lambda line: (-line[0] if highest_first else line[0], line[1], line[2].encode()))
     total = len(ordered)
+    shared = {
+        points: sum(points < other if highest_first else other < points for other, _, _ in ordered) + 1
+        for points in {line[0] for line in ordered}
+    }
     return [
-        Entry(rank, user_id, points, at_ms, percentile(rank, total), tier(board, rank, points, total))
+        Entry(
+            rank,
+            user_id,
+            points,
+            at_ms,
+            percentile(rank, total),
+            tier(board, rank, shared[points], points, total),
+            shared[points],
+        )
         for rank, (points, at_ms, user_id) in enumerate(ordered, start=1)
     ]
 
@@ -316,12 +329,13 @@ def percentile(rank: int, total: int) -> Decimal:
     return Decimal((total - rank) * 100 * 100 // total) / 100
 
 
-def tier(board: Mapping[str, Any], rank: int, points: int, total: int) -> str | None:
-    """The first rule that takes the entry."""
+def tier(board: Mapping[str, Any], rank: int, shared: int, points: int, total: int) -> str | None:
+    """The first rule that takes the entry; `shared` is its competition rank."""
     for rule in board.get("tiers", ()):
+        place = shared if rule.get("ties") == "shared" else rank
         if (
-            ("topN" in rule and rank <= rule["topN"])
-            or ("topPercent" in rule and rank <= ceil(total * Fraction(str(rule["topPercent"])) / 100))
+            ("topN" in rule and place <= rule["topN"])
+            or ("topPercent" in rule and place <= ceil(total * Fraction(str(rule["topPercent"])) / 100))
             or ("minScore" in rule and points >= rule["minScore"])
             or ("maxScore" in rule and points <= rule["maxScore"])
         ):

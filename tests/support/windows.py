@@ -60,13 +60,15 @@ def to_entry(line: dict[str, Any]) -> oracle.Entry:
     """A line of a page."""
     percentile = Decimal(str(line["percentile"]))
     reached_at_ms = oracle.instant(line["reachedAt"])
-    return oracle.Entry(line["rank"], line["userId"], line["score"], reached_at_ms, percentile, line["tier"])
+    return oracle.Entry(
+        line["rank"], line["userId"], line["score"], reached_at_ms, percentile, line["tier"], line["competitionRank"]
+    )
 
 
 def from_csv(content: str) -> list[oracle.Entry]:
     """The lines of an export."""
     lines = csv.DictReader(io.StringIO(content, newline=""))
-    assert lines.fieldnames == ["rank", "user_id", "score", "reached_at", "percentile", "tier"]
+    assert lines.fieldnames == ["rank", "competition_rank", "user_id", "score", "reached_at", "percentile", "tier"]
     return [
         oracle.Entry(
             int(line["rank"]),
@@ -75,6 +77,7 @@ def from_csv(content: str) -> list[oracle.Entry]:
             oracle.instant(line["reached_at"]),
             Decimal(line["percentile"]),
             line["tier"] or None,
+            int(line["competition_rank"]),
         )
         for line in lines
     ]
@@ -101,6 +104,6 @@ def from_parquet(content: bytes) -> list[oracle.Entry]:
 
 
 def _from_row(line: Mapping[str, Any]) -> oracle.Entry:
-    names = ("rank", "user_id", "score", "reached_at", "percentile", "tier")
+    names = ("rank", "competition_rank", "user_id", "score", "reached_at", "percentile", "tier")
     assert tuple(line) == names
-    return oracle.Entry(*(line[name] for name in names))
+    return oracle.Entry(*(line[name] for name in ("rank", *names[2:], "competition_rank")))

@@ -15,7 +15,7 @@ from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.selections import RankingKey, Selection
 from shared.domain.snapshots import Sample, Snapshot
 from shared.domain.standings import Score, Standing
-from shared.domain.tiers import Tier, TierRule
+from shared.domain.tiers import Tier, TierRule, Ties
 from shared.reads.fallback import STANDINGS_MAX, Fallback
 
 TOP, STEP = 8, 5
@@ -23,10 +23,10 @@ TIERS = {
     Order.DESC: (
         Tier("gold", TierRule.TOP_N, 3),
         Tier("silver", TierRule.MIN_SCORE, 12),
-        Tier("bronze", TierRule.TOP_PERCENT, 6_000),
+        Tier("bronze", TierRule.TOP_PERCENT, 6_000, Ties.SHARED),
     ),
     Order.ASC: (
-        Tier("gold", TierRule.TOP_PERCENT, 1_000),
+        Tier("gold", TierRule.TOP_PERCENT, 1_000, Ties.SHARED),
         Tier("silver", TierRule.MAX_SCORE, 5),
         Tier("bronze", TierRule.TOP_N, 9),
     ),

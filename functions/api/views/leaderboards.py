@@ -7,7 +7,7 @@ from shared.domain.calendar import format_day
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
-from shared.domain.tiers import Tier, TierRule
+from shared.domain.tiers import Tier, TierRule, Ties
 
 
 class TierView(
@@ -23,6 +23,8 @@ class TierView(
     top_percent: float | UnsetType = UNSET
     min_score: int | UnsetType = UNSET
     max_score: int | UnsetType = UNSET
+    ties: str | UnsetType = UNSET
+    """Of the rules on ranks: `shared` if everybody with the score of the last place is in it; absent if not."""
 
 
 class LeaderboardView(Struct, rename="camel", kw_only=True):
@@ -86,12 +88,13 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
 
 def to_tier_view(tier: Tier) -> TierView:
     """A tier's rule, as it was sent."""
+    ties = UNSET if tier.ties is Ties.FIRST else tier.ties.value
     match tier.rule:
         case TierRule.TOP_N:
-            return TierView(name=tier.name, top_n=tier.value)
+            return TierView(name=tier.name, top_n=tier.value, ties=ties)
         case TierRule.TOP_PERCENT:
             whole, rest = divmod(tier.value, 100)
-            return TierView(name=tier.name, top_percent=tier.value / 100 if rest else whole)
+            return TierView(name=tier.name, top_percent=tier.value / 100 if rest else whole, ties=ties)
         case TierRule.MIN_SCORE:
             return TierView(name=tier.name, min_score=tier.value)
         case TierRule.MAX_SCORE:

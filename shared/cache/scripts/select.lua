@@ -3,9 +3,10 @@
 -- With a label, of such a slice those who carry it: they are a slice of the label set, found in the same way.
 -- KEYS: the marker, the window's hash, its sorted set; with a label, the window's label set.
 -- ARGV: limit; offset in the slice; 'next', 'prev' or '' for no cursor; the cursor's score and member; the lowest and the
---   highest score of the slice as the set has them ('-inf', '+inf' for none); then rule and value of each tier up to the
---   one that is asked for (none: whatever tier): 'topN', 'topPercent' or, with the worst score it takes, 'score'; with a
---   label, what its members begin with (shared/cache/labels.py).
+--   highest score of the slice as the set has them ('-inf', '+inf' for none); then rule, value and ties of each tier up
+--   to the one that is asked for (none: whatever tier): 'topN', 'topPercent' or, with the worst score it takes, 'score';
+--   'first', or 'shared' if it takes all who share the score of its last place; with a label, what its members begin with
+--   (shared/cache/labels.py).
 -- Returns as page.lua does, then the position of the first entry that is returned, the slice's first position and the one
 -- past its last, and how many entries of the window have a better score than the first that is returned. With a label
 -- these positions count who carries it alone, and in place of entries there follows, as in players.lua, {position in the
@@ -38,20 +39,22 @@ local function ahead_of(score, member, inclusive)
   return low
 end
 
-local function cutoff(rule, value)
+local function cutoff(rule, value, ties)
   if rule == 'score' then return up_to(value) end
   -- as shared/domain/tiers.py cutoff_rank() has it
   value = tonumber(value)
-  return rule == 'topN' and math.min(value, total) or math.ceil(total * value / 10000)
+  local rank = rule == 'topN' and math.min(value, total) or math.ceil(total * value / 10000)
+  if ties == 'first' or rank == 0 then return rank end
+  return up_to(redis.call('ZRANGE', set, rank - 1, rank - 1, 'WITHSCORES')[2])
 end
 
 local first, stop = 0, total
 if ARGV[6] ~= '-inf' then first = up_to('(' .. ARGV[6]) end
 if ARGV[7] ~= '+inf' then stop = up_to(ARGV[7]) end
 -- every rule takes the ranking from its top to its own cutoff: what is left of it lies below the cutoffs before
-for i = 8, #ARGV, 2 do
-  local last = cutoff(ARGV[i], ARGV[i + 1])
-  if i == #ARGV - 1 then stop = math.min(stop, last) else first = math.max(first, last) end
+for i = 8, #ARGV, 3 do
+  local last = cutoff(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+  if i == #ARGV - 2 then stop = math.min(stop, last) else first = math.max(first, last) end
 end
 stop = math.max(first, stop)
 

@@ -6,7 +6,7 @@ from math import ceil
 import pytest
 
 from shared.domain.ranking import percentile_hundredths
-from shared.domain.tiers import Tier, TierRule, points_to_next_tier, tier_of
+from shared.domain.tiers import Tier, TierRule, Ties, points_to_next_tier, tier_of
 
 TOTALS = [1, 2, 99, 100, 101]
 HUNDREDTHS = [0, 1, 10, 99, 100, 250, 999, 1_000, 1_001, 3_333, 5_000, 9_999, 10_000]
@@ -35,8 +35,8 @@ def test_top_percent_is_rounded_up_exactly(total: int, hundredths: int) -> None:
 
     assert top_percent(hundredths).cutoff_rank(total) == last
     if last:
-        assert top_percent(hundredths).takes(last, 0, total)
-    assert not top_percent(hundredths).takes(last + 1, 0, total)
+        assert top_percent(hundredths).takes(last, last, 0, total)
+    assert not top_percent(hundredths).takes(last + 1, last + 1, 0, total)
 
 
 @pytest.mark.parametrize(
@@ -50,15 +50,15 @@ def test_top_percent_of_small_rankings(percent: int, total: int, last: int) -> N
 @pytest.mark.parametrize("total", [0, *TOTALS])
 def test_top_n_takes_n_ranks_and_no_more_than_there_are(total: int) -> None:
     assert top_n(100).cutoff_rank(total) == min(100, total)
-    assert top_n(100).takes(100, 0, 101)
-    assert not top_n(100).takes(101, 0, 101)
+    assert top_n(100).takes(100, 100, 0, 101)
+    assert not top_n(100).takes(101, 101, 0, 101)
 
 
 def test_a_minimum_and_a_maximum_include_their_value_whatever_the_rank() -> None:
-    assert min_score(500).takes(10**9, 500, 10**9)
-    assert not min_score(500).takes(1, 499, 1)
-    assert max_score(-5).takes(10**9, -5, 10**9)
-    assert not max_score(-5).takes(1, -4, 1)
+    assert min_score(500).takes(10**9, 10**9, 500, 10**9)
+    assert not min_score(500).takes(1, 1, 499, 1)
+    assert max_score(-5).takes(10**9, 10**9, -5, 10**9)
+    assert not max_score(-5).takes(1, 1, -4, 1)
     assert min_score(500).cutoff_rank(100) is None
     assert max_score(500).cutoff_rank(100) is None
 
@@ -66,17 +66,17 @@ def test_a_minimum_and_a_maximum_include_their_value_whatever_the_rank() -> None
 def test_the_first_rule_that_takes_an_entry_names_its_tier() -> None:
     tiers = [top_n(1, "gold"), top_percent(1_000, "silver"), min_score(500, "bronze"), top_n(1_000, "iron")]
 
-    assert tier_of(tiers, 1, 10_000, 100) == "gold"
-    assert tier_of(tiers, 2, 10_000, 100) == "silver"
-    assert tier_of(tiers, 10, 0, 100) == "silver"
-    assert tier_of(tiers, 11, 500, 100) == "bronze"
-    assert tier_of(tiers, 11, 499, 100) == "iron"
-    assert tier_of(tiers[:3], 11, 499, 100) is None
-    assert tier_of([], 1, 10_000, 1) is None
+    assert tier_of(tiers, 1, 1, 10_000, 100) == "gold"
+    assert tier_of(tiers, 2, 2, 10_000, 100) == "silver"
+    assert tier_of(tiers, 10, 10, 0, 100) == "silver"
+    assert tier_of(tiers, 11, 11, 500, 100) == "bronze"
+    assert tier_of(tiers, 11, 11, 499, 100) == "iron"
+    assert tier_of(tiers[:3], 11, 11, 499, 100) is None
+    assert tier_of([], 1, 1, 10_000, 1) is None
 
 
 def test_a_later_rule_does_not_take_back_what_an_earlier_one_gave() -> None:
-    assert tier_of([min_score(0, "all"), top_n(1, "gold")], 1, 5, 10) == "all"
+    assert tier_of([min_score(0, "all"), top_n(1, "gold")], 1, 1, 5, 10) == "all"
 
 
 @pytest.mark.parametrize("total", TOTALS)
@@ -112,3 +112,18 @@ def test_the_next_tier_is_the_nearest_of_those_listed_before(
     tiers = [top_n(1, "gold"), top_n(3, "silver"), min_score(50, "bronze")]
 
     assert points_to_next_tier(tiers, current, score, cutoffs, descending=descending) == gap
+
+
+@pytest.mark.parametrize("rule", [(TierRule.TOP_N, 2), (TierRule.TOP_PERCENT, 2_000)])
+def test_who_shares_the_score_of_the_last_place_is_in_where_ties_are_shared(rule: tuple[TierRule, int]) -> None:
+    ranks = [(1, 1), (2, 2), (3, 2), (4, 2), (5, 5)]
+    first, shared = Tier("t", *rule), Tier("t", *rule, Ties.SHARED)
+
+    assert [first.takes(*place, 0, 10) for place in ranks] == [True, True, False, False, False]
+    assert [shared.takes(*place, 0, 10) for place in ranks] == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize(("descending", "score", "gap"), [(True, 55, 35), (False, 95, 5)])
+def test_a_tie_is_enough_for_a_tier_whose_ties_are_shared(descending: bool, score: int, gap: int) -> None:
+    tiers = [Tier("gold", TierRule.TOP_N, 1, Ties.SHARED)]
+    assert points_to_next_tier(tiers, None, score, {"gold": 90}, descending=descending) == gap

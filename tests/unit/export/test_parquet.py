@@ -28,6 +28,7 @@ AT = datetime(2026, 11, 23, 10, 42, 6, 698_000, tzinfo=UTC)
 SCHEMA = pa.schema(
     [
         pa.field("rank", pa.int64()),
+        pa.field("competition_rank", pa.int64()),
         pa.field("user_id", pa.string()),
         pa.field("score", pa.int64()),
         pa.field("reached_at", pa.timestamp("us", tz="UTC")),
@@ -55,6 +56,7 @@ def test_every_windows_file_has_one_schema(players: int, tmp_path: Path) -> None
     assert pq.read_schema(io.BytesIO(content)).remove_metadata() == SCHEMA
     assert pl.read_parquet_schema(io.BytesIO(content)) == {
         "rank": pl.Int64(),
+        "competition_rank": pl.Int64(),
         "user_id": pl.String(),
         "score": pl.Int64(),
         "reached_at": pl.Datetime("us", "UTC"),
@@ -63,7 +65,7 @@ def test_every_windows_file_has_one_schema(players: int, tmp_path: Path) -> None
     }
     frame = pd.read_parquet(io.BytesIO(content))
     assert str(frame.dtypes["reached_at"]) == "datetime64[us, UTC]"
-    assert [str(frame.dtypes[name]) for name in ("rank", "score")] == ["int64", "int64"]
+    assert [str(frame.dtypes[name]) for name in ("rank", "competition_rank", "score")] == ["int64"] * 3
 
 
 def test_files_of_full_and_empty_windows_can_be_concatenated(tmp_path: Path) -> None:
@@ -78,9 +80,9 @@ def test_files_of_full_and_empty_windows_can_be_concatenated(tmp_path: Path) -> 
 def test_all_readers_read_the_same_lines(tmp_path: Path) -> None:
     content = file(tmp_path, 3)
     expected: list[tuple[Any, ...]] = [
-        (1, "u0", POINTS_MAX, AT, Decimal("66.66"), "gold"),
-        (2, "u1", POINTS_MAX - 1, AT, Decimal("33.33"), "gold"),
-        (3, "u2", POINTS_MAX - 2, AT, Decimal("0.00"), None),
+        (1, 1, "u0", POINTS_MAX, AT, Decimal("66.66"), "gold"),
+        (2, 2, "u1", POINTS_MAX - 1, AT, Decimal("33.33"), "gold"),
+        (3, 3, "u2", POINTS_MAX - 2, AT, Decimal("0.00"), None),
     ]
 
     assert [tuple(row.values()) for row in pq.read_table(io.BytesIO(content)).to_pylist()] == expected

@@ -24,7 +24,7 @@ from shared.domain.calendar import Day
 from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
-from shared.domain.tiers import Tier, TierRule
+from shared.domain.tiers import Tier, TierRule, Ties
 from shared.exports import table as ranked_table
 from shared.exports.table import RankedTable
 from shared.reads.rankings import UnknownTier
@@ -33,7 +33,7 @@ from tests.support.folding import by_player
 
 DAY_MS = 86_400_000
 USERS = ["ann", "bob", 'quo"te', "com,ma", "semi;colon", " space ", "ünï", "\U0001f600", "￿", "=1+1", "Ann", "#1", "#,"]
-TIERS = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_PERCENT, 5_000))
+TIERS = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_PERCENT, 5_000, Ties.SHARED))
 
 line = st.tuples(
     st.sampled_from([20_000, 20_001, 20_002]),
@@ -69,7 +69,7 @@ def test_an_export_is_the_ranking_whatever_order_the_truth_is_read_in(
 
     assert read(content, export_format) == expected(aggregation, order, lines)
     assert table.rows == len({user for _, user, *_ in lines})
-    assert table.sum_of_points == sum(row[2] for row in expected(aggregation, order, lines))
+    assert table.sum_of_points == sum(row[3] for row in expected(aggregation, order, lines))
     if export_format is ExportFormat.CSV:
         with TemporaryDirectory() as name:
             window = FoldedWindow(board(aggregation, order), by_player(standings), Path(name))
@@ -95,10 +95,13 @@ def read(content: bytes, export_format: ExportFormat) -> list[tuple[Any, ...]]:
     if export_format is ExportFormat.NDJSON:
         found = [json.loads(one) for one in content.decode().splitlines()]
         assert all(tuple(one) == COLUMNS for one in found)
-        return [(one["rank"], one["user_id"], one["score"], one["reached_at"], one["tier"]) for one in found]
+        keys = ("rank", "competition_rank", "user_id", "score", "reached_at", "tier")
+        return [tuple(one[key] for key in keys) for one in found]
     header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
     assert tuple(header) == COLUMNS
-    return [(int(rank), user, int(score), at, tier or None) for rank, user, score, at, _, tier in rows]
+    return [
+        (int(rank), int(shared), user, int(score), at, tier or None) for rank, shared, user, score, at, _, tier in rows
+    ]
 
 
 def read_parquet(content: bytes) -> list[tuple[Any, ...]]:
@@ -109,7 +112,7 @@ def read_parquet(content: bytes) -> list[tuple[Any, ...]]:
         query = f"SELECT * REPLACE ({instant} AS reached_at) FROM read_parquet(?)"
         found = duckdb.execute(query, [file.name])
         assert tuple(column[0] for column in found.description or ()) == COLUMNS
-        return [(rank, user, score, at, tier) for rank, user, score, at, _, tier in found.fetchall()]
+        return [(rank, shared, user, score, at, tier) for rank, shared, user, score, at, _, tier in found.fetchall()]
 
 
 def expected(aggregation: Aggregation, order: Order, lines: list[Any]) -> list[tuple[Any, ...]]:
@@ -134,8 +137,11 @@ def expected(aggregation: Aggregation, order: Order, lines: list[Any]) -> list[t
     rows: list[tuple[Any, ...]] = []
     for place, user in enumerate(ranked, start=1):
         at = datetime.fromtimestamp(scores[user][1] / 1000, UTC)
-        tier = "gold" if place == 1 else "silver" if place <= -(-len(ranked) // 2) else None
-        rows.append((place, user, scores[user][0], f"{at:%Y-%m-%dT%H:%M:%S}.{scores[user][1] % 1000:03d}Z", tier))
+        shared = min(rank for rank, other in enumerate(ranked, start=1) if scores[other][0] == scores[user][0])
+        tier = "gold" if place == 1 else "silver" if shared <= -(-len(ranked) // 2) else None
+        rows.append(
+            (place, shared, user, scores[user][0], f"{at:%Y-%m-%dT%H:%M:%S}.{scores[user][1] % 1000:03d}Z", tier)
+        )
     return rows
 
 
@@ -146,7 +152,7 @@ def test_scores_are_exact_at_the_ends_of_their_range(order: Order) -> None:
 
     for export_format in ExportFormat:
         _, content = export(board(Aggregation.SUM, order), lines, export_format)
-        shown = [row[2] for row in read(content, export_format)]
+        shown = [row[3] for row in read(content, export_format)]
         assert shown == sorted(points, reverse=order is Order.DESC)
 
 
@@ -162,7 +168,7 @@ def test_instants_are_told_in_utc_wherever_the_machine_stands() -> None:
     code = (
         "from tests.unit.export.test_rows import *\n"
         "lines = [(Day(20_000), 'ann', Standing(1, 20_000 * DAY_MS + 7, 1))]\n"
-        "for one in ExportFormat: print(read(export(board(Aggregation.SUM, Order.DESC), lines, one)[1], one)[0][3])\n"
+        "for one in ExportFormat: print(read(export(board(Aggregation.SUM, Order.DESC), lines, one)[1], one)[0][4])\n"
     )
     environment = os.environ | {"TZ": "America/New_York"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -236,7 +242,7 @@ def test_a_compressed_file_holds_the_same_bytes_and_is_the_same_when_made_again(
         file.flush()
         query = f"SELECT user_id FROM read_csv(?, compression = '{compression}')"
         users = [user for (user,) in duckdb.execute(query, [file.name]).fetchall()]
-    assert users == [row[1] for row in read(plain, ExportFormat.CSV)]
+    assert users == [row[2] for row in read(plain, ExportFormat.CSV)]
 
 
 @pytest.mark.parametrize("export_format", ExportFormat)
