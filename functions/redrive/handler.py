@@ -26,8 +26,8 @@ class InvalidChoice(ValueError):
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Send letters back, chosen by `reason` or `leaderboardId` or both; all of them without.
 
-    Returns how many records were `sent`, how many chosen letters `failed` or were `left`, and whether the queue was
-    read to its end: `complete`. Metric: Redriven.
+    Returns how many records were `sent`, how many chosen letters `failed`, were `left` or are `tooLate` for their day,
+    and whether the queue was read to its end: `complete`. Metric: Redriven.
     """
     try:
         choice = msgspec.convert(event, RedriveFilter)

@@ -208,6 +208,7 @@ VIEWS: Final[dict[str, Any]] = {
         "sent": 12,
         "failed": 0,
         "left": 0,
+        "tooLate": 0,
         "complete": True,
     },
     "ResultFileView": _FILE,

@@ -20,6 +20,8 @@ from infra.local.servers import Server
 from infra.local.stack import Stack
 
 REDRIVE_TIMEOUT_MS: Final = 900_000
+REDRIVEN: Final = {"sent": "sent", "failed": "failed", "left": "left", "tooLate": "too late"}
+"""What the redrive function counts, in words."""
 
 console: Final = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -134,7 +136,7 @@ def redrive() -> None:
         )
     except ValueError as error:
         raise InvalidConfiguration(f"REASON and LEADERBOARD: {error}") from None
-    counts = [f"{outcome[name]} {name}" for name in ("sent", "failed", "left")]
+    counts = [f"{outcome[name]} {text}" for name, text in REDRIVEN.items()]
     console.print(" · ".join(counts if outcome["complete"] else [*counts, "not all was looked at: ask again"]))
 
 

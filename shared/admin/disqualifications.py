@@ -15,7 +15,8 @@ from shared.domain.standings import Standing
 from shared.telemetry import logger
 from shared.truth.audit_log import AuditLog, AuditLogConflict
 from shared.truth.commits import Unavailable
-from shared.truth.reads import BATCH_GET_KEYS_MAX, Reads
+from shared.truth.queries import BATCH_GET_KEYS_MAX
+from shared.truth.reads import Reads
 
 AUDIT_ENTRIES_MAX: Final = 20_000
 """Entries of one audit log, some 300 bytes each. A function that starts reads all of them, in some six round trips."""

@@ -30,6 +30,7 @@ from shared.truth.guard import SILENT, Guard
 from shared.truth.losses import Losses
 from shared.truth.progress import Progress
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
+from shared.truth.receipts import Receipts
 from shared.truth.registry import Registry
 from shared.truth.rounds import Rounds
 from shared.truth.tables import Tables
@@ -177,6 +178,11 @@ class Parts:
     def progress(self) -> Progress:
         """Committed offsets of the topic's partitions."""
         return Progress(self.dynamodb, self.tables.registry)
+
+    @cached_property
+    def receipts(self) -> Receipts:
+        """Receipts of redriven records."""
+        return Receipts(self.dynamodb, self.tables.registry, self.backoff)
 
     @cached_property
     def losses(self) -> Losses:

@@ -267,7 +267,15 @@ class Assembly(Parts):
         """The use case of functions/redrive."""
         from shared.admin.redrive import Redrive  # noqa: PLC0415
 
-        return Redrive(self.dead_letters, self.topic, self.now_ms)
+        return Redrive(
+            dead_letters=self.dead_letters,
+            topic=self.topic,
+            leaderboards=self.leaderboards,
+            reads=self.reads,
+            receipts=self.receipts,
+            run_parallel=self.run_parallel,
+            now_ms=self.now_ms,
+        )
 
     @cached_property
     def repair(self) -> Repair:
@@ -297,6 +305,7 @@ class Assembly(Parts):
             committer=Committer(Commits(self.dynamodb, self.tables), self.reads, self.run_parallel, self.backoff),
             projector=self.projector,
             dead_letters=self.dead_letters,
+            receipts=self.receipts,
             progress=self.progress,
             run_parallel=self.run_parallel,
             now_ms=self.now_ms,

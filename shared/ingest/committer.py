@@ -14,7 +14,8 @@ from shared.ingest.planner import Plan, pack, plan
 from shared.parallel import RunParallel
 from shared.retries import Backoff
 from shared.truth.commits import Commits, Failed, Failure, PlayerKey, Unavailable
-from shared.truth.reads import BATCH_GET_KEYS_MAX, EventKey, Reads, StandingKey, event_key
+from shared.truth.queries import BATCH_GET_KEYS_MAX
+from shared.truth.reads import EventKey, Reads, StandingKey, event_key
 
 ROUNDS_MAX: Final = 1_000
 """Every round without progress counts towards TRIES_MAX and every other settles an event, so this is never reached."""

@@ -17,7 +17,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.standings import DaySums, Standing, add
 from shared.ingest.outcomes import Candidate, Outcome, Rejected, outcome_of_known
 from shared.truth.commits import TRANSACTION_ITEMS_MAX, PlayerCommit, PlayerKey
-from shared.truth.reads import BATCH_GET_KEYS_MAX
+from shared.truth.queries import BATCH_GET_KEYS_MAX
 
 
 class Lookups(Protocol):

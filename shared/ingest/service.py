@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from shared.domain.calendar import day_of
 from shared.domain.records import Record
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Leaderboard
@@ -16,6 +17,7 @@ from shared.messaging.queues import QueueUnavailable
 from shared.parallel import RunParallel
 from shared.truth.commits import Unavailable
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
+from shared.truth.receipts import Receipts
 
 
 class Ingest:
@@ -28,6 +30,7 @@ class Ingest:
         committer: Committer,
         projector: Projector,
         dead_letters: DeadLetterQueue,
+        receipts: Receipts,
         progress: Progress,
         run_parallel: RunParallel,
         now_ms: Callable[[], int],
@@ -36,6 +39,7 @@ class Ingest:
         self._committer = committer
         self._projector = projector
         self._dead_letters = dead_letters
+        self._receipts = receipts
         self._progress = progress
         self._run_parallel = run_parallel
         self._now_ms = now_ms
@@ -44,7 +48,8 @@ class Ingest:
         """Process records, those of one partition in the order of their offsets.
 
         1. Decode: what can't be decoded is rejected.
-        2. Validate by the rules of the leaderboard, whose rules are locked before its first event.
+        2. Validate by the rules of the leaderboard, whose rules are locked before its first event. A late record that
+           redrive sent again is validated by the time at which the broker appended it at first.
         3. Commit to ledger and standings, in rounds of one read and one write.
         4. Settle what the rules refuse: a duplicate if the ledger holds it, else rejected.
         5. Project the standings to the cache, or queue their players for repair.
@@ -81,7 +86,7 @@ class Ingest:
                 refusals = _validate(leaderboard, members)
                 if any(refusals):  # nothing is refused by a remembered definition
                     leaderboard = self._leaderboards.read(leaderboard_id)
-                    refusals = _validate(leaderboard, members)
+                    refusals = self._readmit(leaderboard, members, _validate(leaderboard, members))
                 if leaderboard is not None and not all(refusals):
                     leaderboard = self._leaderboards.lock_rules(leaderboard)
                     if leaderboard is None:
@@ -91,6 +96,29 @@ class Ingest:
             except Unavailable as unavailable:
                 for candidate in members:
                     candidate.outcome = Retry(str(unavailable))
+
+    def _readmit(
+        self, leaderboard: Leaderboard | None, candidates: Sequence[Candidate], refusals: Sequence[Rejection | None]
+    ) -> list[Rejection | None]:
+        """The refusals without those of late records that were in time when the broker appended them at first.
+
+        Only a receipt of redrive proves that: a header could be any producer's. A day that is sealing or sealed rejects
+        them all the same.
+        """
+        readmitted = list(refusals)
+        late = {
+            number: candidates[number].record.value or b""
+            for number, refusal in enumerate(refusals)
+            if refusal is not None
+            and refusal.reason is Reason.TOO_LATE
+            and not _rejects(leaderboard, candidates[number])
+        }
+        appended_at_ms = self._receipts.appended_at_ms(late.values()) if late else {}
+        for number, value in late.items():
+            first_ms = appended_at_ms.get(value)
+            if first_ms is not None and _refusal(leaderboard, candidates[number], first_ms) is None:
+                readmitted[number] = None
+        return readmitted
 
     def _dead_letter(self, candidates: Iterable[Candidate]) -> None:
         rejected = [candidate for candidate in candidates if candidate.rejection is not None]
@@ -138,21 +166,23 @@ def _outcome(settled: Candidate) -> str:
 
 def _validate(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) -> list[Rejection | None]:
     """Why a definition refuses each candidate; None for those it admits."""
-    refusals: list[Rejection | None] = []
-    for candidate in candidates:
-        if candidate.refusal is not None:
-            refusals.append(candidate.refusal)
-            continue
-        event = candidate.event
-        try:
-            if leaderboard is None:
-                raise Rejection(Reason.UNKNOWN_LEADERBOARD, f"there is no leaderboard {event.leaderboard_id}")
-            leaderboard.admit(event, candidate.record.source.appended_at_ms)
-        except Rejection as rejection:
-            refusals.append(rejection)
-        else:
-            refusals.append(None)
-    return refusals
+    return [one.refusal or _refusal(leaderboard, one, one.record.source.appended_at_ms) for one in candidates]
+
+
+def _rejects(leaderboard: Leaderboard | None, candidate: Candidate) -> bool:
+    """Whether the day of an event takes none any more, however early its record was appended."""
+    return leaderboard is None or leaderboard.rejects(day_of(candidate.event.occurred_at_ms))
+
+
+def _refusal(leaderboard: Leaderboard | None, candidate: Candidate, appended_at_ms: int) -> Rejection | None:
+    """Why a leaderboard refuses an event whose record was appended at a time; None if it admits it."""
+    if leaderboard is None:
+        return Rejection(Reason.UNKNOWN_LEADERBOARD, f"there is no leaderboard {candidate.event.leaderboard_id}")
+    try:
+        leaderboard.admit(candidate.event, appended_at_ms)
+    except Rejection as rejection:
+        return rejection
+    return None
 
 
 def _admitted(candidate: Candidate, leaderboard: Leaderboard | None, refusal: Rejection | None) -> None:

@@ -111,6 +111,13 @@ def snapshot_sort(window_id: str) -> str:
     return f"snapshot#{window_id}"
 
 
+def receipt_partition(digest: str) -> str:
+    """The receipt of a redriven record, by the SHA-256 of its value in hexadecimal, e.g. `receipt#9f86d0…`."""
+    return f"receipt#{digest}"
+
+
+RECEIPT = "receipt"
+"""Sort key of a receipt, the only one of its partition."""
 CONFIRMED_SNAPSHOTS = "confirmed-snapshots"
 """Sort key of which snapshots of a leaderboard were still true, and when."""
 

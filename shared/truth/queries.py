@@ -1,13 +1,19 @@
-"""Items of a partition of the registry table."""
+"""Strongly consistent reads of several items: of a partition of the registry table, or by their keys."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from shared.truth.failures import passing_as_unavailable
+from shared.retries import Backoff
+from shared.truth.failures import Unavailable, passing_as_unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+BATCH_GET_KEYS_MAX: Final = 100
+"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
+UNPROCESSED_ROUNDS_MAX: Final = 8
+"""How often the keys that a BatchGetItem left over are asked for again."""
 
 
 def items(
@@ -42,3 +48,30 @@ def items(
     )
     with passing_as_unavailable():
         yield from islice(chain.from_iterable(page["Items"] for page in pages), limit)
+
+
+def batch_get(
+    client: "DynamoDBClient", table: str, places: Iterable[tuple[str, str]], backoff: Backoff
+) -> Iterator[Mapping[str, Any]]:
+    """The items with some partition and sort keys, in no particular order; those that are not there are left out.
+
+    Args:
+        client: of boto3.
+        table: its name.
+        places: up to BATCH_GET_KEYS_MAX keys, none of them twice.
+        backoff: waits before keys that were left over are asked for again.
+
+    Raises:
+        Unavailable: if DynamoDB throttles or is out of reach, or still leaves keys over.
+    """
+    wanted = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in places]
+    request: Any = {table: {"Keys": wanted, "ConsistentRead": True}}
+    for attempt in range(UNPROCESSED_ROUNDS_MAX):
+        with passing_as_unavailable():
+            answer = client.batch_get_item(RequestItems=request)
+        yield from answer["Responses"].get(table, ())
+        request = answer["UnprocessedKeys"]
+        if not request:
+            return
+        backoff.wait(attempt)
+    raise Unavailable("BatchGetItem left keys unprocessed")

@@ -13,15 +13,14 @@ from shared.domain.standings import Standing
 from shared.parallel import SourceReader
 from shared.retries import Backoff
 from shared.truth import keys
-from shared.truth.failures import Unavailable, passing_as_unavailable
+from shared.truth.failures import passing_as_unavailable
 from shared.truth.items import LedgerEntry, standing_key, to_ledger_entry, to_standing
+from shared.truth.queries import BATCH_GET_KEYS_MAX, batch_get
 from shared.truth.tables import Tables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-BATCH_GET_KEYS_MAX: Final = 100
-"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
 SHARDS_AT_ONCE: Final = 16
 """Write shards that are read side by side."""
 PAGE_STANDINGS: Final = 1_000
@@ -31,8 +30,6 @@ AHEAD_STANDINGS: Final = 64_000
 """Standings that stand in memory while the days of write shards are merged, some 500 bytes each."""
 PAGE_MIN: Final = 100
 """A smaller page would pay for more than it reads: DynamoDB counts 4 KB of a query at least."""
-UNPROCESSED_ROUNDS_MAX: Final = 8
-"""How often the keys that a BatchGetItem left over are asked for again."""
 
 StandingKey = tuple[str, str, Day]
 """Leaderboard id, user id and day of a standing."""
@@ -73,7 +70,7 @@ class Reads:
         asked = {standing_key(*one): (one[0].id, one[1], one[2]) for one in wanted}
         places = iter(asked)
         while chunk := list(islice(places, BATCH_GET_KEYS_MAX)):
-            for item in self._batch_get(self._tables.standings, chunk):
+            for item in batch_get(self._client, self._tables.standings, chunk, self._backoff):
                 found[asked[item["pk"]["S"], item["sk"]["S"]]] = to_standing(item)
         return found
 
@@ -83,7 +80,7 @@ class Reads:
         asked = {(keys.ledger_partition(one.leaderboard_id, one.user_id), one.event_id): None for one in events}
         places = iter(asked)
         while chunk := list(islice(places, BATCH_GET_KEYS_MAX)):
-            for item in self._batch_get(self._tables.ledger, chunk):
+            for item in batch_get(self._client, self._tables.ledger, chunk, self._backoff):
                 event = to_ledger_entry(item).event
                 found[event_key(event)] = event
         return found
@@ -197,19 +194,6 @@ class Reads:
         pages = self._pages(self._tables.ledger, partition, after, page_size=limit)
         for item in islice(chain.from_iterable(pages), limit):
             yield to_ledger_entry(item)
-
-    def _batch_get(self, table: str, places: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, Any]]:
-        wanted = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in places]
-        request: Any = {table: {"Keys": wanted, "ConsistentRead": True}}
-        for attempt in range(UNPROCESSED_ROUNDS_MAX):
-            with passing_as_unavailable():
-                answer = self._client.batch_get_item(RequestItems=request)
-            yield from answer["Responses"].get(table, ())
-            request = answer["UnprocessedKeys"]
-            if not request:
-                return
-            self._backoff.wait(attempt)
-        raise Unavailable("BatchGetItem left keys unprocessed")
 
     def _pages(
         self, table: str, partition: str, after: str | None = None, page_size: int | None = None

@@ -1,6 +1,7 @@
 """What becomes of single events, on the real stack: Kafka in, HTTP out."""
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.local.stack import Stack
-from tests.support.stack import System
+from tests.support.stack import System, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -79,3 +80,41 @@ def test_a_record_with_a_name_twice_counts_nothing(system: System) -> None:
     assert [(one["userId"], one["score"]) for one in entries] == [("ann", 1)]
     (letter,) = [one for one in system.letters().values() if one.value == twice]
     assert letter.reason == "malformed"
+
+
+def test_a_record_in_time_counts_though_its_leaderboard_came_and_it_was_redriven_after_the_cutoff(
+    system: System,
+) -> None:
+    now = datetime.now(UTC)
+    yesterday = now - timedelta(days=1)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    cutoff = now + timedelta(seconds=4)
+    early = [event("morning", "ann", f"e{number}", 5, yesterday) for number in range(3)]
+    system.produce(early)
+    system.settle()
+    lateness = f"PT{int((cutoff - midnight).total_seconds())}S"
+    system.put("/leaderboards/morning", {"name": "Morning", "aggregation": "sum", "lateness": lateness})
+    time.sleep(max(0, (cutoff - datetime.now(UTC)).total_seconds()) + 1)
+    late = event("morning", "bob", "e9", 7, yesterday)
+    system.produce([late])  # without a receipt
+    system.settle()
+
+    body = {"reason": "created late", "rejectedAs": "unknown_leaderboard"}
+    answer = system.request("POST", "/leaderboards/morning/redrive", json=body)
+
+    assert answer.status_code == 200, answer.text
+    assert [answer.json()[name] for name in ("sent", "failed", "left", "tooLate")] == [3, 0, 0, 0]
+    system.settle()
+    entries = system.get("/leaderboards/morning/rankings", window="daily", date=f"{yesterday:%Y-%m-%d}")["entries"]
+    assert [(one["userId"], one["score"]) for one in entries] == [("ann", 15)]
+
+    def redriven() -> dict[str, Any]:
+        body = {"reason": "again", "rejectedAs": "too_late"}
+        done: dict[str, Any] = system.request("POST", "/leaderboards/morning/redrive", json=body).json()
+        system.settle()
+        return done if done["tooLate"] else {}
+
+    done = until(redriven, "the day is sealing, and redrive says so before it sends")
+    assert (done["sent"], done["tooLate"]) == (0, 1)
+    (letter,) = [one for one in system.letters().values() if one.value == late[1]]
+    assert letter.reason == "too_late"

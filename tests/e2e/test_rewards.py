@@ -126,9 +126,12 @@ def test_what_was_refused_for_want_of_its_leaderboard_counts_once_it_is_sent_bac
     system.settle()
     system.put("/leaderboards/new-cup", {"name": "New", "aggregation": "sum"})
 
-    assert redrive(stack, REASON="unknown_leaderboard", LEADERBOARD="new-cup") == "12 sent · 0 failed · 0 left"
+    assert (
+        redrive(stack, REASON="unknown_leaderboard", LEADERBOARD="new-cup")
+        == "12 sent · 0 failed · 0 left · 0 too late"
+    )
     until(lambda: ranking(system, "new-cup") == [("ann", 60)], "the events count")
-    assert redrive(stack, REASON="unknown_leaderboard") == "0 sent · 0 failed · 0 left"
+    assert redrive(stack, REASON="unknown_leaderboard") == "0 sent · 0 failed · 0 left · 0 too late"
     reasons = Counter(letter.reason for letter in system.letters().values())
     assert reasons == {"malformed": 1}
 

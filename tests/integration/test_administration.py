@@ -209,14 +209,14 @@ def test_a_redrive_takes_the_leaderboards_letters_alone(
     def run(choice: RedriveFilter, has_time: Callable[[], bool]) -> Redriven:
         assert has_time()
         asked.append(choice)
-        return Redriven(sent=2, left=1, complete=True)
+        return Redriven(sent=2, left=1, too_late=3, complete=True)
 
     monkeypatch.setitem(module.assembly.__dict__, "redrive", SimpleNamespace(run=run))
 
     answer = call("redrive", body={"reason": "corrected", "rejectedAs": "too_late"})
 
     assert asked == [RedriveFilter(Reason.TOO_LATE, leaderboard_id)]
-    assert [answer.json[name] for name in ("sent", "failed", "left", "complete")] == [2, 0, 1, True]
+    assert [answer.json[name] for name in ("sent", "failed", "left", "tooLate", "complete")] == [2, 0, 1, 3, True]
     assert answer.json["auditEntry"]["subject"] == "too_late"
     assert call("redrive", body={"reason": "x", "rejectedAs": "whatever"}).status == 422
 

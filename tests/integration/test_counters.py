@@ -22,6 +22,7 @@ from shared.retries import Backoff
 from shared.truth.commits import Commits
 from shared.truth.progress import Gap, Progress
 from shared.truth.reads import Reads
+from shared.truth.receipts import Receipts
 from shared.truth.registry import Registry
 from shared.truth.tables import Tables
 
@@ -39,6 +40,7 @@ class Service:
         self.id = self.topic = leaderboard_id
         self.dead_letters: Callable[[Sequence[RejectedRecord]], None] = lambda _: None
         self.progress = Progress(dynamodb, TABLES.registry)
+        self._receipts = Receipts(dynamodb, TABLES.registry, Backoff(base_ms=1))
         registry = Registry(TABLES.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
         registry.save(Leaderboard(id=leaderboard_id, name="Cup", aggregation=Aggregation.SUM, shards=2))
         self._leaderboards = Leaderboards(registry, self.clock)
@@ -56,6 +58,7 @@ class Service:
             committer=self._committer,
             projector=parts,
             dead_letters=parts,
+            receipts=self._receipts,
             progress=progress or self.progress,
             run_parallel=ThreadPool(2),
             now_ms=self.clock,

@@ -1,10 +1,11 @@
 """Redrive of dead letters on real SQS and S3; the topic's answers are given."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -13,11 +14,22 @@ from botocore.exceptions import EndpointConnectionError
 from infra.local.servers import free_port, ministack
 from shared.admin.redrive import Redrive, Redriven
 from shared.assembly import now_ms
+from shared.domain.calendar import Day
+from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
+from shared.domain.rules import Aggregation, Leaderboard
 from shared.messaging.dead_letters import INLINE_BYTES_MAX, DeadLetterQueue, RedriveFilter, RejectedRecord
 from shared.messaging.queues import Queue, QueueUnavailable
 from shared.messaging.topic import Outgoing
+from shared.retries import Backoff
+from shared.truth.failures import Unavailable
+from shared.truth.reads import EventKey, event_key
+from shared.truth.receipts import Receipts
+from shared.truth.tables import Tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 BUCKET = "exports"
 _numbers = count()
@@ -48,6 +60,29 @@ class Scene:
         self.records: list[Outgoing] = []
         self.refuses: Sequence[bytes | None] = ()
         self.offsets = count()
+        self.boards: dict[str, Leaderboard] = {}
+        self.receipts: dict[bytes, list[int]] = {}
+        self.ledger: set[str] = set()
+        """Event ids."""
+
+    def redrive(self, clock: Callable[[], int] = lambda: now_ms() + 1_000) -> Redrive:
+        parts: Any = SimpleNamespace(send=self.send, find=self.boards.get, held=self.held, write=self.write)
+        return Redrive(
+            dead_letters=self.queue,
+            topic=parts,
+            leaderboards=parts,
+            reads=parts,
+            receipts=parts,
+            run_parallel=lambda calls: [call() for call in calls],
+            now_ms=clock,
+        )
+
+    def write(self, value: bytes, appended_at_ms: int) -> None:
+        assert Outgoing(b"key", value) not in self.records, "a receipt is there before its record"
+        self.receipts.setdefault(value, []).append(appended_at_ms)
+
+    def held(self, events: Iterable[ScoreEvent]) -> dict[EventKey, ScoreEvent]:
+        return {event_key(one): one for one in events if one.event_id in self.ledger}
 
     def reject(self, reason: Reason, board: str | None, value: bytes | None, offset: int | None = None) -> None:
         source = Source("score-events", 0, next(self.offsets) if offset is None else offset, 1)
@@ -59,8 +94,7 @@ class Scene:
         return ["refused" if one.value in self.refuses else None for one in records]
 
     def run(self, **choice: Any) -> Redriven:
-        topic: Any = SimpleNamespace(send=self.send)
-        return Redrive(self.queue, topic, lambda: now_ms() + 1_000).run(RedriveFilter(**choice))
+        return self.redrive().run(RedriveFilter(**choice))
 
     def waiting(self) -> list[str]:
         """The reasons of all letters that can be received now."""
@@ -131,11 +165,10 @@ def test_what_comes_back_meanwhile_does_not_go_round(scene: Scene) -> None:
         return outcome
 
     scene.send = refused_again  # type: ignore[method-assign]
-    topic: Any = SimpleNamespace(send=scene.send)
     started = now_ms() + 20
     while now_ms() <= started:
         pass
-    done = Redrive(scene.queue, topic, lambda: started).run(RedriveFilter())
+    done = scene.redrive(lambda: started).run(RedriveFilter())
 
     assert (done.sent, done.left) == (1, 1)
     assert scene.waiting() == ["invalid"]
@@ -145,8 +178,7 @@ def test_a_run_that_ends_before_the_queue_does_says_so(scene: Scene, monkeypatch
     for number in range(25):
         scene.reject(Reason.INVALID, "cup", b"%d" % number)
         scene.reject(Reason.INVALID, "other", b"other")
-    topic: Any = SimpleNamespace(send=scene.send)
-    redrive = Redrive(scene.queue, topic, lambda: now_ms() + 1_000)
+    redrive = scene.redrive()
     choice = RedriveFilter(leaderboard_id="cup")
 
     looks = iter([True, True])
@@ -185,3 +217,69 @@ def test_a_crash_before_the_letters_are_struck_sends_them_again_and_loses_none(
 
     assert scene.records == [Outgoing(b"key", b"value")]
     assert int(messages["ApproximateNumberOfMessagesNotVisible"]) == 1
+
+
+MONDAY = Day(20_780)
+
+
+def event(event_id: str, board: str = "cup") -> bytes:
+    fields = {"eventId": event_id, "leaderboardId": board, "userId": "ann", "points": 1}
+    return json.dumps(fields | {"occurredAt": "2026-11-23T12:00:00Z"}).encode()
+
+
+def cup(sealing_through: int | None = None) -> Leaderboard:
+    through = None if sealing_through is None else Day(sealing_through)
+    return Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, sealing_through=through)
+
+
+def test_a_receipt_says_when_the_broker_appended_a_record_at_first(scene: Scene) -> None:
+    for reason in (Reason.UNKNOWN_LEADERBOARD, Reason.LEADERBOARD_ARCHIVED, Reason.TOO_LATE, Reason.SCORE_OVERFLOW):
+        scene.reject(reason, "cup", event(reason))
+    for reason in (Reason.INVALID, Reason.UNTRUSTED_TIMESTAMP, Reason.CONFLICTING_DUPLICATE):
+        scene.reject(reason, "cup", event(reason))
+    scene.reject(Reason.MALFORMED, None, b"[")
+    scene.boards["cup"] = cup(MONDAY - 1)
+
+    assert scene.run() == Redriven(sent=8, complete=True)
+
+    proven = ("unknown_leaderboard", "leaderboard_archived", "too_late", "score_overflow")
+    assert scene.receipts == {event(reason): [1] for reason in proven}
+
+
+def test_what_is_too_late_for_its_day_is_told_and_stays(scene: Scene) -> None:
+    scene.boards["cup"] = cup(MONDAY)
+    scene.ledger = {"counted"}
+    scene.reject(Reason.TOO_LATE, "cup", event("late"))
+    scene.reject(Reason.TOO_LATE, "cup", event("late"), offset=0)
+    scene.reject(Reason.TOO_LATE, "cup", event("counted"), offset=7)
+    scene.reject(Reason.UNKNOWN_LEADERBOARD, "other", event("other", "other"), offset=8)
+
+    assert scene.run() == Redriven(sent=2, too_late=2, complete=True)
+
+    assert {one.value for one in scene.records} == {event("counted"), event("other", "other")}
+    assert scene.waiting() == ["too_late", "too_late"]
+    assert event("late") not in scene.receipts
+
+
+def test_nothing_is_sent_whose_receipt_is_not_written(scene: Scene) -> None:
+    def away(*_: Any) -> None:
+        raise Unavailable("throttled")
+
+    scene.write = away  # type: ignore[assignment,method-assign]
+    scene.reject(Reason.UNKNOWN_LEADERBOARD, "cup", event("e"))
+
+    with pytest.raises(Unavailable):
+        scene.run()
+
+    assert not scene.records
+
+
+@pytest.mark.parametrize("times", [(5, 9), (9, 5)])
+def test_a_real_table_keeps_the_earliest_time(dynamodb: "DynamoDBClient", times: tuple[int, int]) -> None:
+    receipts = Receipts(dynamodb, Tables().registry, Backoff(base_ms=1))
+    value = b"appended at %d and %d" % times
+
+    for appended_at_ms in times:
+        receipts.write(value, appended_at_ms)
+
+    assert receipts.appended_at_ms([value, b"never redriven"]) == {value: 5}

@@ -85,10 +85,10 @@ class System:
         assert answer["statusCode"] == status, (name, answer["body"])
         return answer
 
-    def play(self, user_id: str, points: int, padding: str = "") -> None:
+    def play(self, user_id: str, points: int, padding: str = "", ago_ms: int = 0) -> None:
         offset, at_ms = next(self._offsets), now_ms()
         event = {"eventId": f"e-{offset}", "leaderboardId": "autumn-cup", "userId": user_id, "points": points}
-        content = json.dumps(event | {"occurredAt": format_instant(at_ms), "padding": padding}).encode()
+        content = json.dumps(event | {"occurredAt": format_instant(at_ms - ago_ms), "padding": padding}).encode()
         record = {"topic": "score-events", "partition": 0, "offset": offset, "timestamp": at_ms}
         record |= {"timestampType": "LOG_APPEND_TIME", "value": base64.b64encode(content).decode(), "headers": []}
         answer = self.invoke("ingest", {"eventSource": "aws:kafka", "records": {"score-events-0": [record]}})
@@ -155,9 +155,10 @@ def live(system: System) -> None:
     repair(system)
     read(system)
     export(system, "window=all-time")
+    redrive(system)
     finish(system)
     read_without_cache(system)
-    redrive(system)
+    redrive_too_late(system)
     system.ask("delete-period", 204)
     system.ask("delete-leaderboard", 204)
 
@@ -179,6 +180,7 @@ def ingest(system: System) -> None:
     for _ in range(2):
         system.play("much", POINTS_MAX, "x" * INLINE_BYTES_MAX)
     system.play("", 1, "x" * INLINE_BYTES_MAX)
+    system.play("late", 1, "x" * INLINE_BYTES_MAX, ago_ms=5 * DAY_MS)
     with pytest.MonkeyPatch.context() as away:
         away.setattr(system.modules["ingest"].assembly.cache, "apply", _unavailable)
         system.play("ann", 1)
@@ -287,9 +289,17 @@ def read_without_cache(system: System) -> None:
 
 
 def redrive(system: System) -> None:
-    answer = system.ask("redrive", body=json.dumps({"reason": "a test", "rejectedAs": "score_overflow"}))
-    assert json.loads(answer["body"])["sent"] == 2
+    assert system.invoke("redrive", {"reason": "score_overflow"})["sent"] == 2
     assert system.invoke("redrive", {"reason": "invalid"})["sent"] == 1
+    answer = system.ask("redrive", body=json.dumps({"reason": "a test", "rejectedAs": "too_late"}))
+    assert json.loads(answer["body"])["sent"] == 1
+
+
+def redrive_too_late(system: System) -> None:
+    """Of days that are sealed: the ledger is asked whether their events have counted."""
+    answer = system.ask("redrive", body=json.dumps({"reason": "a test", "rejectedAs": "too_late"}))
+    assert json.loads(answer["body"])["tooLate"] == 1
+    assert system.invoke("redrive", {"reason": "too_late"})["tooLate"] == 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -156,7 +156,7 @@ def test_what_was_refused_goes_back_to_the_topic(function: Function, environment
 
     answer = function("redrive").invoke(sample("redrive"))
 
-    assert answer == {"sent": len(refused), "failed": 0, "left": 0, "complete": True}
+    assert answer == {"sent": len(refused), "failed": 0, "left": 0, "tooLate": 0, "complete": True}
     assert topic(environment) == [base64.b64decode(value) for value in refused]
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from shared.domain.calendar import ALL_TIME_DAY, DAY_MS, Day, day_of
@@ -21,8 +23,10 @@ from shared.parallel import read_sequentially
 from shared.retries import Backoff
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.reads import Reads
+from shared.truth.receipts import Receipts
 from shared.truth.tables import Tables
 from tests.property.memory import Database, Fault
+from tests.support import oracle
 
 DAY = Day(20_780)
 NOON_MS = DAY * DAY_MS + 12 * 3_600_000
@@ -65,6 +69,10 @@ class Scene:
     def advance(self, *_: Any) -> None:
         pass
 
+    def receipts(self) -> Receipts:
+        client: Any = self.database.client()
+        return Receipts(client, Tables().registry, NO_WAIT)
+
     def ingest(self, *records: Record, faults: Sequence[Fault | None] = ()) -> list[Candidate]:
         self.letters, self.shown, self.requests = [], {}, 0
 
@@ -79,6 +87,7 @@ class Scene:
             committer=Committer(Commits(client, Tables()), reads, lambda calls: [call() for call in calls], NO_WAIT),
             projector=parts,
             dead_letters=parts,
+            receipts=Receipts(client, Tables().registry, NO_WAIT),
             progress=parts,
             run_parallel=lambda calls: [call() for call in calls],
             now_ms=lambda: 0,
@@ -116,7 +125,8 @@ def test_fifty_records_that_counted_and_come_again_are_fifty_duplicates(change: 
     assert not scene.letters
     assert scene.database.items == items, "and nothing is written"
     assert scene.shown == ({} if scene.board.archived else shown), "what a crash left out is shown again"
-    assert scene.requests == (1 if scene.board.archived else 2), "one look into the ledger, one at the standings"
+    receipts = change == "lateness was shortened"
+    assert scene.requests == (1 if scene.board.archived else 2) + receipts, "ledger, standings, receipts of open days"
 
 
 @pytest.mark.parametrize("change", LATER)
@@ -209,3 +219,109 @@ def test_a_duplicate_of_a_sealed_day_beside_new_events_has_both_days_shown() -> 
     assert shown.keys() == {DAY, Day(DAY + 1), ALL_TIME_DAY}
     assert shown[ALL_TIME_DAY].events == 2
     assert found[0].kind is OutcomeKind.DUPLICATE
+
+
+LATE_MS = NOON_MS + 3 * DAY_MS
+"""Past the cutoff of the day."""
+
+
+def value_of(one: Record) -> bytes:
+    assert one.value is not None
+    return one.value
+
+
+def test_a_late_record_with_a_receipt_counts_as_appended_at_first() -> None:
+    scene = Scene()
+    late = record("e", appended_ms=LATE_MS)
+    scene.receipts().write(value_of(late), CUP.cutoff_ms(DAY))
+
+    assert outcomes(scene.ingest(late, record("other", 1, appended_ms=LATE_MS))) == ["applied", "too_late"]
+    assert outcomes(scene.ingest(late, late)) == ["duplicate", "duplicate"]
+    assert not scene.letters
+
+
+@pytest.mark.parametrize(
+    "first_ms", [CUP.cutoff_ms(DAY) + 1, NOON_MS - HOUR_MS], ids=["too late at first", "from the future at first"]
+)
+def test_a_receipt_of_a_time_that_is_refused_changes_nothing(first_ms: int) -> None:
+    scene = Scene()
+    late = record("e", appended_ms=LATE_MS)
+    scene.receipts().write(value_of(late), first_ms)
+
+    assert outcomes(scene.ingest(late)) == ["too_late"]
+
+
+@pytest.mark.parametrize("name", ["the day is sealed", "the day is closed", "the leaderboard is archived"])
+def test_a_receipt_opens_no_day_that_takes_nothing_more(name: str) -> None:
+    scene = Scene()
+    late = record("e", appended_ms=LATE_MS)
+    scene.receipts().write(value_of(late), NOON_MS)
+    scene.board, reason = LATER[name]
+
+    assert outcomes(scene.ingest(late)) == [reason]
+    assert scene.requests == 1, "the ledger is asked, and no receipt"
+
+
+def test_a_record_in_time_is_looked_for_among_receipts_by_nobody() -> None:
+    scene = Scene()
+    scene.ingest(record("e"))
+
+    assert scene.requests == 3
+
+
+@pytest.mark.parametrize("times", [(NOON_MS, LATE_MS), (LATE_MS, NOON_MS)])
+def test_the_earliest_of_several_receipts_stays(times: tuple[int, int]) -> None:
+    receipts = Scene().receipts()
+    for appended_at_ms in times:
+        receipts.write(b"value", appended_at_ms)
+
+    assert receipts.appended_at_ms([b"value", b"other"]) == {b"value": NOON_MS}
+
+
+def test_more_receipts_than_one_request_takes_are_found() -> None:
+    receipts = Scene().receipts()
+    values = [b"%d" % number for number in range(230)]
+    for number, value in enumerate(values):
+        receipts.write(value, number)
+
+    assert receipts.appended_at_ms([*values, *values]) == {value: number for number, value in enumerate(values)}
+
+
+def test_a_late_record_waits_while_receipts_are_out_of_reach() -> None:
+    scene = Scene()
+
+    assert outcomes(scene.ingest(record("e", appended_ms=LATE_MS), faults=[Fault.UNREACHABLE])) == ["retry"]
+    assert not scene.letters
+
+
+def test_a_record_that_carries_its_producers_time_needs_more_than_a_receipt() -> None:
+    scene = Scene()
+    untrusted = msgspec.structs.replace(record("e", appended_ms=LATE_MS), is_stamped=False)
+    scene.receipts().write(value_of(untrusted), NOON_MS)
+
+    assert outcomes(scene.ingest(untrusted)) == ["untrusted_timestamp"]
+
+
+around = st.sampled_from([NOON_MS, CUP.cutoff_ms(DAY), NOON_MS - 5 * 60_000, LATE_MS]).flatmap(
+    lambda at_ms: st.integers(at_ms - 1, at_ms + 1)
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), around, st.none() | around), min_size=1, max_size=6))
+def test_records_with_and_without_receipts_become_what_the_oracle_says(sent: list[tuple[str, int, int | None]]) -> None:
+    scene = Scene()
+    records = [record(event_id, offset, appended_ms=at_ms) for offset, (event_id, at_ms, _) in enumerate(sent)]
+    proven: dict[bytes, int] = {}
+    for one, (_, _, first_ms) in zip(records, sent, strict=True):
+        if first_ms is not None:
+            scene.receipts().write(value_of(one), first_ms)
+            proven[value_of(one)] = min(first_ms, proven.get(value_of(one), first_ms))
+    reference = oracle.Oracle({"cup": {"aggregation": "sum", "lateness": "P1D"}})
+    reference.receipts = proven
+    reference.take(
+        oracle.Produced(0, offset, at_ms, records[offset].value) for offset, (_, at_ms, _) in enumerate(sent)
+    )
+
+    found = [outcome for one in records for outcome in outcomes(scene.ingest(one))]
+
+    assert found == [reference.outcomes[0, offset] for offset in range(len(sent))]

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import Mapping, Set
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
@@ -13,7 +14,7 @@ from shared.truth.items import to_ledger_entry
 from tests.simulation.course import Fault
 from tests.simulation.progress import DLQ
 from tests.simulation.world import World
-from tests.support.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, overflows, parse, to_fact
+from tests.support.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, Rejected, overflows, parse, to_fact
 
 Player = tuple[str, str]
 """Leaderboard and user."""
@@ -28,9 +29,10 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
 
     Of some players the oracle can't say what must become of them: an event overflows by what is in the ledger when it
     is checked; of two with one id in two partitions the first one counts; of two with one id of which the rules admit
-    only one, the other is a duplicate if it comes later; what lateness allows at one time only counts at that time; and
-    a redelivery after a crash is checked again. Of these what the ledger says is taken over. Each of their
-    records has to be accounted for all the same, and no run of their days may overflow.
+    only one, the other is a duplicate if it comes later; what lateness allows at one time only counts at that time;
+    what redrive sends again counts as long as its day isn't sealing; and a redelivery after a crash is checked again.
+    Of these what the ledger says is taken over. Each of their records has to be accounted for all the same, and no run
+    of their days may overflow.
     """
     records = [record for log in world.topic for record in log]
     oracle.take(records)
@@ -42,6 +44,7 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
         outcome, reasons = oracle.outcomes[place], letters.get(place, set())
         if place in lost:  # nowhere; or where it belongs, by a call that did not come to its end
             by_order = {*BY_ORDER} if record.stamped else {*BY_ORDER, "untrusted_timestamp"}
+            by_order |= {"unknown_leaderboard"} if world.created_late else set()
             assert reasons <= (by_order if outcome in BY_ORDER else {outcome, "conflicting_duplicate"}), place
         elif not record.stamped and outcome in (*BY_ORDER, "untrusted_timestamp"):
             assert_untrusted(record, reasons, stored, has_forgotten(world, reasons))
@@ -49,6 +52,7 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
             assert_accounted(world, record, reasons, stored.get(player, []))
         else:
             assert reasons == (set() if outcome in (APPLIED, DUPLICATE) else {outcome}), place
+    assert_in_time(world, records, stored)
     for player in undecided:
         assert world.boards[player[0]]["aggregation"] != "sum" or not overflows(stored.get(player, []))
         oracle.facts[player] = stored.get(player, [])
@@ -74,7 +78,7 @@ def undecided_players(
         if outcome not in BY_ORDER:
             continue
         player, fact = read(record.value)
-        if place in lost:
+        if place in lost or place in world.redriven or "unknown_leaderboard" in letters.get(place, ()):
             found.add(player)
         least_ms, most_ms = cutoffs_ms(world, player, fact)
         if least_ms < record.appended_at_ms <= most_ms or "score_overflow" in (outcome, *letters.get(place, ())):
@@ -119,7 +123,22 @@ def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: l
     if "from_the_future" in reasons:
         assert fact.at_ms - record.appended_at_ms > FUTURE_MS
     untrusted = set() if record.stamped else {"untrusted_timestamp"}  # unless the ledger had it by then
-    assert reasons <= {"too_late", "from_the_future", "conflicting_duplicate", "score_overflow"} | untrusted
+    early = {"unknown_leaderboard"} if player[0] in world.created_late else set()
+    timed = {"too_late", "from_the_future"}
+    assert reasons <= {*timed, "conflicting_duplicate", "score_overflow"} | untrusted | early
+
+
+def assert_in_time(world: World, records: list[Produced], stored: Mapping[Player, list[Fact]]) -> None:
+    """What counts was in time at one of its records at least, however late redrive sent it again."""
+    in_time: set[tuple[Player, Fact]] = set()
+    for record in records:
+        with suppress(Rejected):
+            player, fact = read(record.value)
+            if record.stamped and player[0] in world.boards and fact.at_ms - record.appended_at_ms <= FUTURE_MS:
+                _, most_ms = cutoffs_ms(world, player, fact)
+                if record.appended_at_ms <= most_ms:
+                    in_time.add((player, fact))
+    assert {(player, fact) for player, facts in stored.items() for fact in facts} <= in_time
 
 
 def has_forgotten(world: World, reasons: Set[str]) -> bool:

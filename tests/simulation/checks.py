@@ -79,6 +79,7 @@ def check(world: World) -> None:
     assert not [of for of, _ in world.dynamo.tables["registry"] if of.startswith(("gaps#", "losses#"))]
     assert not world.accounts.missing
     assert not world.refused_though_held
+    assert not world.refused_though_proven
     assert_accounts(world, oracle)
     assert_standings(world, oracle)
     assert_windows(world, oracle)

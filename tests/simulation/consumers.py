@@ -1,17 +1,20 @@
 """The owners of partitions: a trigger with the ingest function, which may go on with what it no longer owns."""
 
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from infra.local.mapping import EventSourceMapping, Message, Policy
 from shared.closing.sealing import INGEST_CALL_MS
+from shared.domain.calendar import DAY_MS, day_of
+from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
 from shared.ingest.outcomes import Candidate, OutcomeKind
 from shared.ingest.service import Ingest
-from shared.truth.keys import ledger_partition
+from shared.truth.keys import RECEIPT, ledger_partition, receipt_partition
 from tests.simulation.outside import PARTITIONS, TOPIC
 from tests.simulation.process import Process
 from tests.support.oracle import Produced
@@ -56,9 +59,11 @@ def _invoke(world: "World", process: Process, ingest: Ingest, event: dict[str, A
     records = [_to_record(raw) for partition in event["records"].values() for raw in partition]
     failures = []
     accepted = len(world.dynamo.accepted)
+    proven = _proven(world, records)
     with world.scheduler.time_limit(INGEST_CALL_MS):
         candidates = ingest.ingest(records)
     _note_refused_though_held(world, candidates, accepted)
+    _note_refused_though_proven(world, candidates, proven)
     world.hold_to(process)
     for candidate in candidates:
         assert candidate.kind is not None
@@ -81,6 +86,38 @@ def _note_refused_though_held(world: "World", candidates: Iterable[Candidate], a
         if number is not None and number < accepted and reason is not Reason.CONFLICTING_DUPLICATE:
             source = candidate.record.source
             world.refused_though_held.append((source.partition, source.offset, reason))
+
+
+def _proven(world: "World", records: Iterable[Record]) -> dict[bytes, int]:
+    """Value → when the broker appended it at first, by the receipts that there are now."""
+    table, found = world.dynamo.tables["registry"], {}
+    for record in records:
+        receipt = table.get((receipt_partition(sha256(record.value or b"").hexdigest()), RECEIPT))
+        if receipt is not None and record.value is not None:
+            found[record.value] = int(receipt["appended_at"]["N"])
+    return found
+
+
+def _note_refused_though_proven(world: "World", candidates: Iterable[Candidate], proven: Mapping[bytes, int]) -> None:
+    """Look for records that were in time at first, by any lateness, and whose day isn't sealing even now."""
+    for candidate in candidates:
+        first_ms = proven.get(candidate.record.value or b"")
+        if first_ms is None or candidate.entry is None:
+            continue
+        event, source = candidate.event, candidate.record.source
+        late = event.leaderboard_id in world.boards and source.appended_at_ms > cutoff_ms(world, event, max)
+        world.readmitted += late and candidate.kind is OutcomeKind.APPLIED
+        if candidate.rejection is None or candidate.rejection.reason is not Reason.TOO_LATE:
+            continue
+        is_ahead = event.occurred_at_ms > first_ms + FUTURE_TOLERANCE_MS
+        is_in_time = not is_ahead and first_ms <= cutoff_ms(world, event, min)
+        if is_in_time and not world.registry.current(event.leaderboard_id).rejects(day_of(event.occurred_at_ms)):
+            world.refused_though_proven.append((source.partition, source.offset))
+
+
+def cutoff_ms(world: "World", event: ScoreEvent, choose: Callable[[set[int]], int]) -> int:
+    """Until when an event's day takes records, by one of all latenesses that its leaderboard ever had."""
+    return (day_of(event.occurred_at_ms) + 1) * DAY_MS + choose(world.registry.lateness_ms[event.leaderboard_id])
 
 
 def _to_message(record: Produced) -> Message:

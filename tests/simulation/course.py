@@ -59,6 +59,8 @@ class Fault(StrEnum):
     """The oldest records of a partition are removed, also some that are not committed."""
     PERIODS = "periods"
     """Administrators register, change and delete periods."""
+    REDRIVE = "redrive"
+    """An operator sends dead letters back."""
     HURRY = "hurry"
     """A run of closing or repair has no time left."""
 
@@ -91,10 +93,12 @@ SHARES = {
     Fault.CREATE_TIME: 0.05,
     Fault.RETENTION: 0.02,
     Fault.PERIODS: 0.2,
+    Fault.REDRIVE: 0.1,
     Fault.HURRY: 0.1,
 }
 """Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules, hanging and periods
-of all seconds, producers of all events; the retention of all seconds and of all questions that the broker is asked."""
+of all seconds, producers and redrives of all events; the retention of all seconds and of all questions that the broker
+is asked."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from shared.domain.calendar import DAY_MS
 from tests.simulation.boards import HOUR_MS, VALUES
 from tests.simulation.course import Fault
 from tests.simulation.outside import PARTITIONS
+from tests.simulation.redrives import redrive
 from tests.support.oracle import Produced
 
 if TYPE_CHECKING:
@@ -35,12 +36,19 @@ def produce(world: "World") -> None:
             _append(world, partition, value)
         if world.scheduler.fails(Fault.TWICE):
             _append(world, (partition + 2) % PARTITIONS, value)
+        if world.scheduler.fails(Fault.REDRIVE):
+            redrive(world)
         if world.rng.random() < DAYS / world.events:
             world.scheduler.now_ms += world.rng.randrange(2 * DAY_MS)
             if world.rng.random() < 0.5:
                 world.scheduler.sleep(LULL_S)
                 world.scheduler.now_ms += LAST_CALLS_MS
                 world.scheduler.sleep(LULL_S)
+            if world.rng.random() < 0.5:
+                world.registry.unknown.clear()  # on the next morning an administrator finds out
+            if world.scheduler.has(Fault.REDRIVE):
+                redrive(world)
+    world.registry.unknown.clear()
     world.produced = True
 
 

@@ -67,8 +67,8 @@ def read(world: "World") -> None:
         process.begin_request()
         if name not in remembered:
             with suppress(Unavailable):
-                leaderboards.find(name)
-                remembered.add(name)
+                if leaderboards.find(name) is not None:
+                    remembered.add(name)
             continue
         versions = dict(world.shown.versions)
         hung, waited = world.dynamo.hangs, process.truth.unanswered[getcurrent()]

@@ -36,6 +36,8 @@ class Registry:
         """Every version of each leaderboard, from the first."""
         self.lateness_ms: dict[str, set[int]] = {}
         """How late events of each leaderboard ever might come, by versions that a restore took back, too."""
+        self.unknown: set[str] = set()
+        """Leaderboards that are still to be created."""
         for one in leaderboards:
             self._write(one)
 
@@ -53,7 +55,8 @@ class Registry:
 
     def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
         self._reach()
-        return self.current(leaderboard_id) if leaderboard_id in self.history else None
+        is_known = leaderboard_id in self.history and leaderboard_id not in self.unknown
+        return self.current(leaderboard_id) if is_known else None
 
     def rules(self, leaderboard_id: str, version: int) -> Leaderboard:
         self._reach()

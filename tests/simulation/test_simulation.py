@@ -75,7 +75,7 @@ def test_the_same_seed_takes_the_same_course_in_every_process(redis_url: str) ->
 def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
     fault_counts: Counter[Fault] = Counter()
-    lost = crashes = finished = done = revised = ranges = built_behind = healed = 0
+    lost = crashes = finished = done = revised = ranges = built_behind = healed = readmitted = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
     for seed in range(24):
@@ -88,6 +88,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         ranges += world.ranges_served
         built_behind += world.built_behind
         healed += world.range_healed.complete
+        readmitted += world.readmitted
         lost += len(world.lost())
         done += sum(len(log) for log in audit_logs(world).values())
         revised += sum(sort.startswith("result-version#") for _, sort in world.dynamo.tables["registry"])
@@ -102,6 +103,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     assert ranges > 50
     assert built_behind > 50
     assert healed > 5
+    assert readmitted > 1
     assert lost > 20
     assert revised > 5
     assert reasons == {

@@ -88,6 +88,17 @@ class World:
         """How often the group was set back: the broker refuses commits of before."""
         self.refused_though_held: list[tuple[int, int, str]] = []
         """Partition, offset and reason of records that ingest refused though the ledger held their event before."""
+        self.created_late: set[str] = set()
+        """Leaderboards whose first events came before them."""
+        if self.scheduler.has(Fault.REDRIVE) and self.rng.random() < 0.5:
+            self.created_late.add(self.rng.choice(self.open))
+            self.registry.unknown |= self.created_late
+        self.redriven: set[tuple[int, int]] = set()
+        """Partition and offset of records that redrive sent."""
+        self.readmitted = 0
+        """How many late records ingest admitted by a receipt."""
+        self.refused_though_proven: list[tuple[int, int]] = []
+        """Partition and offset of records that were too late though a receipt proved that they weren't."""
         self.produced = False
         self.served = dict.fromkeys(RankingSource, 0)
         self.ranged = leaderboard(self.rng.choice(self.open))

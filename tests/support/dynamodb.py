@@ -221,6 +221,9 @@ _HOLDS: dict[str, Condition] = {
     "attribute_not_exists(pk) OR lost_until < :until": lambda item, values: (
         number(item, "lost_until", -1) < values[":until"]
     ),
+    "attribute_not_exists(pk) OR appended_at > :appended": lambda item, values: (
+        item is None or number(item, "appended_at") > values[":appended"]
+    ),
     "gap_until <= :until": lambda item, values: item is not None and number(item, "gap_until") <= values[":until"],
     "lost_until <= :until": lambda item, values: item is not None and number(item, "lost_until") <= values[":until"],
     "version = :version AND (attribute_not_exists(sealing_through) OR sealing_through < :through)": (

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 LEFT_BEHIND = (".git", ".local", ".venv", ".*_cache", ".hypothesis", "__pycache__")
 PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
 CLOSING = ("tests/integration/test_closing.py",)
+REDRIVE = ("tests/integration/test_redrive.py",)
 ROTATION = ("tests/unit/test_rotation.py",)
 DISQUALIFICATION = ("tests/integration/test_disqualification.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
@@ -207,6 +208,57 @@ MUTATIONS = (
         PROPERTY,
     ),
     Mutation(
+        "what redrive sends again is late",
+        "shared/ingest/service.py",
+        "            first_ms = appended_at_ms.get(value)\n",
+        "            first_ms = None\n",
+        SIMULATION,
+    ),
+    Mutation(
+        "a receipt counts whatever its time",
+        "shared/ingest/service.py",
+        "if first_ms is not None and _refusal(leaderboard, candidates[number], first_ms) is None:",
+        "if first_ms is not None:",
+        PROPERTY,
+    ),
+    Mutation(
+        "of several receipts the latest stays",
+        "shared/truth/receipts.py",
+        "appended_at > :appended",
+        "appended_at < :appended",
+        REDRIVE,
+    ),
+    Mutation(
+        "a producer's time gets a receipt",
+        "shared/admin/redrive.py",
+        "one.event is not None and one.dead_letter.reason not in NOT_IN_TIME",
+        "one.event is not None",
+        REDRIVE,
+    ),
+    Mutation(
+        "redrive proves a record's time after it has sent it",
+        "shared/admin/redrive.py",
+        "        self._write_receipts(sendable.values())\n"
+        "        outcomes = self._topic.send([one.record for one in sendable.values()])\n",
+        "        outcomes = self._topic.send([one.record for one in sendable.values()])\n"
+        "        self._write_receipts(sendable.values())\n",
+        REDRIVE,
+    ),
+    Mutation(
+        "redrive sends what no day takes any more",
+        "shared/admin/redrive.py",
+        "if event_key(event) not in held}",
+        "if False}",
+        REDRIVE,
+    ),
+    Mutation(
+        "redrive keeps what has counted",
+        "shared/admin/redrive.py",
+        "held = self._reads.held(late.values()) if late else {}",
+        "held: dict[object, object] = {}",
+        REDRIVE,
+    ),
+    Mutation(
         "an archived leaderboard's live windows are shown duplicates",
         "shared/ingest/service.py",
         "    elif not leaderboard.archived:",
@@ -236,7 +288,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the keys that BatchGetItem left over are forgotten",
-        "shared/truth/reads.py",
+        "shared/truth/queries.py",
         'request = answer["UnprocessedKeys"]',
         "request = {}",
         PROPERTY,

@@ -79,6 +79,8 @@ class Oracle:
         self.archived = set(archived)
         self.audit_log: Mapping[str, Sequence[tuple[str, str]]] = {}
         """Leaderboard id → `disqualify` or `reinstate` and whom, in their order."""
+        self.receipts: Mapping[bytes, int] = {}
+        """Value of a record that was sent again → when the broker appended it at first, as it has been proven."""
         self.facts: dict[tuple[str, str], list[Fact]] = {}
         """(leaderboard id, user id) → his accepted events."""
         self.outcomes: dict[tuple[int, int], str] = {}
@@ -171,12 +173,19 @@ class Oracle:
             raise Rejected("leaderboard_archived")
         if fact.at_ms - record.appended_at_ms > 5 * 60 * 1000:
             raise Rejected("from_the_future")
-        if record.appended_at_ms > (fact.day + 1) * 86_400_000 + duration_ms(board.get("lateness", "PT1H")):
+        cutoff_ms = (fact.day + 1) * 86_400_000 + duration_ms(board.get("lateness", "PT1H"))
+        if record.appended_at_ms > cutoff_ms and not self._was_in_time(record, fact, cutoff_ms):
             raise Rejected("too_late")
         if board["aggregation"] == "sum" and overflows([*facts, fact]):
             raise Rejected("score_overflow")
         self.facts[leaderboard_id, user_id] = [*facts, fact]
         return APPLIED
+
+    def _was_in_time(self, record: Produced, fact: Fact, cutoff_ms: int) -> bool:
+        if record.value is None or record.value not in self.receipts:
+            return False
+        first_ms = self.receipts[record.value]
+        return first_ms <= cutoff_ms and fact.at_ms - first_ms <= 5 * 60 * 1000
 
 
 def parse(value: bytes | None) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from shared.retries import Backoff
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.progress import Position
 from shared.truth.reads import Reads
+from shared.truth.receipts import Receipts
 from shared.truth.tables import Tables
 from tests.property.memory import Database
 from tests.support import oracle
@@ -117,6 +118,7 @@ class Service:
             committer=committer,
             projector=parts,
             dead_letters=letters,
+            receipts=Receipts(client, Tables().registry, Backoff()),
             progress=parts,
             run_parallel=in_a_row,
             now_ms=lambda: 0,

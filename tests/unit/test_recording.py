@@ -41,6 +41,7 @@ def ingest(progress: Any) -> Ingest:
         committer=parts,
         projector=parts,
         dead_letters=parts,
+        receipts=parts,
         progress=progress,
         run_parallel=ThreadPool(PARTITIONS),
         now_ms=lambda: 0,

@@ -186,6 +186,7 @@ def register_redrive(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
                 sent=done.sent,
                 failed=done.failed,
                 left=done.left,
+                too_late=done.too_late,
                 complete=done.complete,
             ),
             200,

@@ -55,6 +55,8 @@ class RedrivenView(Struct, rename="camel", kw_only=True):
     """Chosen, but the broker did not take them: they stay."""
     left: int
     """Chosen, but rejected once more meanwhile: they stay, until the cause is corrected."""
+    too_late: int
+    """Chosen, but no event can count for their day any more, which is sealing or sealed: they stay."""
     complete: bool
     """Whether every dead letter was checked; if not, the time was over: ask again."""
 
