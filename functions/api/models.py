@@ -251,13 +251,24 @@ class TierBody(_Sent):
             "who reached it first, `shared` takes all (it goes by `competitionRank`)"
         ),
     ] = Ties.FIRST
+    windows: Annotated[
+        tuple[WindowKind, ...],
+        Field(
+            min_length=1,
+            max_length=len(WindowKind),
+            description="The kinds of windows that have this tier, each once; absent: all. Other windows are ranked "
+            "and paid as if it weren't there; a registered period is `custom`",
+        ),
+    ] = tuple(WindowKind)
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
-        if len(self.model_fields_set - {"name", "ties"}) != 1 or self.rule is None:
+        if len(self.model_fields_set - {"name", "ties", "windows"}) != 1 or self.rule is None:
             raise ValueError("must have exactly one of topN, topPercent, minScore and maxScore")
         if "ties" in self.model_fields_set and self.rule[0] in (TierRule.MIN_SCORE, TierRule.MAX_SCORE):
             raise ValueError("must have ties only with topN or topPercent: equal scores meet a rule on the score alike")
+        if len(set(self.windows)) < len(self.windows):
+            raise ValueError("must name each of its windows once")
         return self
 
     @property
@@ -275,7 +286,8 @@ class TierBody(_Sent):
         """The domain's tier."""
         if self.rule is None:
             raise AssertionError("a tier without a rule passed validation")
-        return Tier(self.name, *self.rule, self.ties)
+        windows = self.windows if "windows" in self.model_fields_set else ()
+        return Tier(self.name, *self.rule, self.ties, windows)
 
 
 def _lateness(value: object) -> int:

@@ -92,6 +92,8 @@ _VERSION: Final = {
     "auditSequence": 3,
     "rulesVersion": 1,
     "players": 199,
+    "awardCount": 100,
+    "tiers": ["gold"],
     "sumOfPoints": "73125",
     "finalisedAt": "2026-12-01T09:00:00.000Z",
     "codeVersion": "3f2c9a7be0d14c5586f1a2b3c4d5e6f708192a3b",

@@ -112,7 +112,7 @@ class Finalizer:
             return None
         rules = leaderboard if before is None else self._rules(leaderboard, before)
         with scratch() as directory:
-            final = self._rank(rules, window, before, directory)
+            final = self._rank(rules.for_window(window), window, before, directory)
         if final is None:
             return None
         try:
@@ -205,6 +205,7 @@ class Finalizer:
             bytes=lines.bytes,
             sha256=lines.sha256,
             award_count=awarded.count,
+            tiers=tuple(tier.name for tier in leaderboard.tiers),
             award_ids_stay=True,
             awards_key=f"{name}.awards.csv",
             awards_sha256=awards.sha256,

@@ -88,6 +88,12 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         """Last instant at which a record for the window may be appended; None for all time."""
         return None if window.end_ms is None else window.end_ms + self.lateness_ms
 
+    def for_window(self, window: Window) -> "Leaderboard":
+        """The rules that a window is ranked by: only with the tiers that are for windows of its kind."""
+        if all(tier.is_for(window.kind) for tier in self.tiers):
+            return self
+        return replace(self, tiers=tuple(tier for tier in self.tiers if tier.is_for(window.kind)))
+
     @property
     def is_sealing(self) -> bool:
         """Whether there are days that reject events and are not sealed yet."""

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from shared.domain.calendar import WindowKind
 from shared.domain.events import POINTS_MAX
 
 
@@ -38,6 +39,12 @@ class Tier(msgspec.Struct, frozen=True):
     value: int
     ties: Ties = Ties.FIRST
     """Of no effect for rules on the score, which take equal scores alike."""
+    windows: tuple[WindowKind, ...] = ()
+    """The kinds of windows that it is for; none for all kinds."""
+
+    def is_for(self, kind: WindowKind) -> bool:
+        """Whether windows of a kind have the tier."""
+        return not self.windows or kind in self.windows
 
     def cutoff_rank(self, total: int) -> int | None:
         """Last rank that the rule takes among `total` players, ties apart; None for rules on the score."""

@@ -79,7 +79,7 @@ class Exports:
             latest = self._jobs.latest(leaderboard.id, request)
             # read, not cached: a file of an earlier version is not the result any more
             result = self._results.latest(leaderboard, window)
-            check_tier(leaderboard if result is None else result.rules, request.part.tier)
+            check_tier(leaderboard.for_window(window) if result is None else result.rules, request.part.tier)
             if latest is not None and _is_current(latest, now_ms, result):
                 return self._with_links(latest)
             job = _new_job(leaderboard, request, result, latest, now_ms)

@@ -77,4 +77,4 @@ class Results:
         if rules is None:
             raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
         now = {"sealed_through": leaderboard.sealed_through, "lateness_ms": leaderboard.lateness_ms}
-        return Result(final, replace(rules, has_events=True, **now))
+        return Result(final, replace(rules, has_events=True, **now).for_window(window))

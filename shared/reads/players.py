@@ -125,7 +125,7 @@ class Players:
         Raises:
             Rebuilding, Building, CacheUnavailable: if `Rankings.player` raises it.
         """
-        rules = self._results.rules(leaderboard, window) or leaderboard
+        rules = self._results.rules(leaderboard, window) or leaderboard.for_window(window)
         for _ in range(EXPLAIN_TRIES_MAX):
             found = self._rankings.player(leaderboard, window, user_id, 1)
             if found is None:

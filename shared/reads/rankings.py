@@ -51,7 +51,7 @@ class Rebuilding(Exception):
 
 
 class UnknownTier(ValueError):
-    """The leaderboard has no tier of this name."""
+    """The leaderboard has no tier of this name for the window."""
 
     field = "tier"
 
@@ -179,19 +179,19 @@ class Rankings:
         Raises:
             Unavailable: if DynamoDB is out of reach.
         """
-        return self._fallback.players(leaderboard, window, user_ids, final=False)
+        return self._fallback.players(leaderboard.for_window(window), window, user_ids, final=False)
 
     def ranking_of(
         self, leaderboard: Leaderboard, window: Window, as_of_ms: int, players: Players, *, final: bool
     ) -> Ranking:
         """The entries of players who were found in a window, which was read at `as_of_ms` or later."""
         total = players.page.total
-        tiers = leaderboard.tiers
+        rules = leaderboard.for_window(window)
         entries = [
-            to_entry(tiers, total, one.index + 1, one.user_id, one.score, competition_rank=one.players_ahead + 1)
+            to_entry(rules.tiers, total, one.index + 1, one.user_id, one.score, competition_rank=one.players_ahead + 1)
             for one in players.found
         ]
-        ranking = self._ranking(leaderboard, window, as_of_ms, players.page, 0, final=final)
+        ranking = self._ranking(rules, window, as_of_ms, players.page, 0, final=final)
         return replace(ranking, entries=entries, matched=len(entries))
 
     def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int) -> PlayerRanking | None:
@@ -231,7 +231,7 @@ class Rankings:
         for _ in range(READS_MAX):
             result = self._results.find(leaderboard, window)  # 1
             if result is None:
-                return read(leaderboard, final=False)
+                return read(leaderboard.for_window(window), final=False)
             answer = read(result.rules, final=True)
             try:
                 state = self._corrections.state(leaderboard, window)  # 5
@@ -319,9 +319,9 @@ def _around(
 
 
 def check_tier(leaderboard: Leaderboard, name: str | None) -> None:
-    """Raise UnknownTier if a tier is named that the leaderboard does not have."""
+    """Raise UnknownTier if a tier is named that the rules of a window do not have."""
     if name is not None and name not in {tier.name for tier in leaderboard.tiers}:
-        raise UnknownTier(f"{leaderboard.id} has no such tier")
+        raise UnknownTier(f"{leaderboard.id} has no such tier for this window")
 
 
 def check_label(leaderboard: Leaderboard, label: tuple[str, str] | None) -> None:

@@ -47,6 +47,8 @@ class FinalResult(Struct, frozen=True, kw_only=True):
     """Of the object, in hex."""
     award_count: int = 0
     """Players in a tier."""
+    tiers: tuple[str, ...] | None = None
+    """The tiers that the window was ranked with; none if nobody is owed anything. None in results of before."""
     awards_key: str
     """CSV with an award id for each of them."""
     awards_sha256: str

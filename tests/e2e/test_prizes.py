@@ -15,24 +15,26 @@ from tests.support.stack import TIMEOUT_S, System, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-YESTERDAY: Final = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
-DAILY: Final = {"window": "daily", "date": YESTERDAY.date().isoformat()}
+LAST_WEEK: Final = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=7)
+DAILY: Final = {"window": "daily", "date": LAST_WEEK.date().isoformat()}
+WEEKLY: Final = DAILY | {"window": "weekly"}
 GOLD: Final = {"name": "gold", "topN": 1}
 DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     "ties-first": {"tiers": [GOLD, {"name": "rest", "topPercent": 100}]},
     "ties-shared": {"tiers": [GOLD | {"ties": "shared"}, {"name": "rest", "topPercent": 100}]},
+    "weekly-prize": {"tiers": [GOLD | {"windows": ["weekly"]}]},
 }
 EVENTS: Final[dict[str, list[tuple[str, int]]]] = {
     name: [("ann", 100), ("bob", 100), ("cat", 100), ("dan", 99)] for name in ("ties-first", "ties-shared")
-}
+} | {"weekly-prize": [("ann", 5), ("bob", 4)]}
 
 
 @pytest.fixture(scope="module")
 def system(quick_stack: Stack) -> Iterator[System]:
-    """Contests of yesterday, whose days close while the tests read them open."""
+    """Contests of a week ago, whose days are open since they wait for late events."""
     running = System(quick_stack)
     for board, definition in DEFINITIONS.items():
-        running.put(f"/leaderboards/{board}", {"name": board, "aggregation": "sum", "lateness": "P3D"} | definition)
+        running.put(f"/leaderboards/{board}", {"name": board, "aggregation": "sum", "lateness": "P30D"} | definition)
         running.produce(records(board, EVENTS[board]))
     running.settle()
     yield running
@@ -41,21 +43,25 @@ def system(quick_stack: Stack) -> Iterator[System]:
 
 @pytest.fixture(scope="module")
 def closed(system: System) -> System:
-    """The same, once yesterday is final for all of them."""
+    """The same, once that day and its week are final for all of them."""
     for board, definition in DEFINITIONS.items():
         system.put(f"/leaderboards/{board}", {"name": board, "aggregation": "sum", "lateness": "PT0S"} | definition)
 
     def all_final() -> bool:
-        path = "/leaderboards/{}/rankings?window=daily&date=" + DAILY["date"]
-        return all(system.get(path.format(board))["window"]["status"] == "final" for board in DEFINITIONS)
+        pages = [
+            system.get(f"/leaderboards/{board}/rankings", **window)
+            for board in DEFINITIONS
+            for window in (DAILY, WEEKLY)
+        ]
+        return all(page["window"]["status"] == "final" for page in pages)
 
-    until(all_final, "yesterday is final", LAST_CALLS_MS / 1000 + TIMEOUT_S)
+    until(all_final, "day and week are final", LAST_CALLS_MS / 1000 + TIMEOUT_S)
     return system
 
 
 def records(board: str, events: list[tuple[str, int]]) -> Iterator[tuple[bytes, bytes]]:
     for number, (user_id, points) in enumerate(events):
-        at = (YESTERDAY + timedelta(seconds=number)).isoformat()
+        at = (LAST_WEEK + timedelta(seconds=number)).isoformat()
         event = {"eventId": f"e{number}", "leaderboardId": board, "userId": user_id, "points": points, "occurredAt": at}
         yield f"{board}:{user_id}".encode(), json.dumps(event).encode()
 
@@ -93,3 +99,18 @@ def test_results_pay_whom_the_ranking_shows(closed: System, board: str, expected
     for file in ("ranking", "awards"):
         found = lines(closed, result[file]["url"])
         assert [(one["user_id"], int(one["competition_rank"]), one["tier"]) for one in found] == expected, file
+
+
+def test_a_prize_of_the_week_is_no_prize_of_each_day(closed: System) -> None:
+    assert tiers(closed, "weekly-prize", **WEEKLY) == [("ann", 1, "gold"), ("bob", 2, None)]
+    assert tiers(closed, "weekly-prize", **DAILY) == [("ann", 1, None), ("bob", 2, None)]
+    assert tiers(closed, "weekly-prize") == [("ann", 1, None), ("bob", 2, None)], "all time"
+    for query in (DAILY, {"window": "all-time"}):
+        refused = closed.request("GET", "/leaderboards/weekly-prize/rankings", params=query | {"tier": "gold"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "tier")
+    assert closed.get("/leaderboards/weekly-prize/players/bob", **DAILY)["player"]["pointsToNextTier"] is None
+
+    daily, weekly = (closed.get("/leaderboards/weekly-prize/result", **query) for query in (DAILY, WEEKLY))
+    assert (daily["awardCount"], daily["tiers"], lines(closed, daily["awards"]["url"])) == (0, [], [])
+    assert (weekly["awardCount"], weekly["tiers"]) == (1, ["gold"])
+    assert [one["user_id"] for one in lines(closed, weekly["awards"]["url"])] == ["ann"]

@@ -12,7 +12,7 @@ import pytest
 
 from infra.prove import main, prove
 from shared.admin.disqualifications import DisqualifiedPlayers
-from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, custom, daily
+from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, WindowKind, custom, daily
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
@@ -39,7 +39,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MONDAY = Day(20_780)
-TIERS = (Tier("gold", TierRule.TOP_N, 2), Tier("silver", TierRule.TOP_PERCENT, 3_334, Ties.SHARED))
+TIERS = (
+    Tier("gold", TierRule.TOP_N, 2),
+    Tier("silver", TierRule.TOP_PERCENT, 3_334, Ties.SHARED),
+    Tier("daily", TierRule.TOP_N, 7, windows=(WindowKind.DAILY,)),
+)
 NOW_MS = 1_795_500_000_000
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from shared.domain.calendar import DAY_MS
+from shared.domain.calendar import DAY_MS, WindowKind
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule, Ties
 
@@ -25,6 +25,7 @@ TIERS: Final[tuple[tuple[Tier, ...], ...]] = (
     (),
     (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_N, 3)),
     (Tier("many", TierRule.MIN_SCORE, 5),),
+    (Tier("daily", TierRule.TOP_N, 1, windows=(WindowKind.DAILY,)), Tier("rest", TierRule.TOP_N, 4)),
     (Tier("gold", TierRule.TOP_N, 2, Ties.SHARED), Tier("half", TierRule.TOP_PERCENT, 5_000, Ties.SHARED)),
 )
 LATENESS_MS: Final = {"P3D": 3 * DAY_MS, "PT1H": HOUR_MS, "PT0S": 0}

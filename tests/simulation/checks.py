@@ -239,7 +239,8 @@ def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
     stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
     assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
     rules = world.registry.history[final.leaderboard_id][final.rules_version - 1]
-    board = {"tiers": [as_sent(one) for one in rules.tiers]}
+    board = {"tiers": [as_sent(one) for one in rules.tiers if window.kind in (one.windows or [window.kind])]}
+    assert final.tiers == tuple(one["name"] for one in board["tiers"])
     tiers = [tier(board, one.rank, one.competition_rank, one.score, len(ranking)) or "" for one in ranking]
     assert [int(line["competition_rank"]) for line in lines] == [one.competition_rank for one in ranking]
     assert [line["tier"] for line in lines] == tiers, final.window_id

@@ -51,6 +51,20 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "every window has every tier",
+        "shared/domain/tiers.py",
+        "return not self.windows or kind in self.windows",
+        "return True",
+        PROPERTY,
+    ),
+    Mutation(
+        "a result is written with the tiers of other windows",
+        "shared/closing/finalizer.py",
+        "self._rank(rules.for_window(window), window",
+        "self._rank(rules, window",
+        SIMULATION,
+    ),
+    Mutation(
         "no tier shares its last place",
         "shared/domain/tiers.py",
         "counted = competition_rank if self.ties is Ties.SHARED else rank",

@@ -101,15 +101,18 @@ class Oracle:
         first: date | None = None,
         last: date | None = None,
         audit_sequence: int | None = None,
+        kind: str | None = None,
     ) -> list[Entry]:
         """The ranking of the days from `first` to `last`, both inclusive; of all time without them.
+
+        `kind` is that of the window; without it, every tier counts.
 
         Those who are disqualified are not in it; with `audit_sequence` those who were after as many entries of the log.
         """
         out: set[str] = set()
         for kind, user_id in list(self.audit_log.get(leaderboard_id, ()))[:audit_sequence]:
             out = out | {user_id} if kind == "disqualify" else out - {user_id}
-        board = self.leaderboards[leaderboard_id]
+        board = for_kind(self.leaderboards[leaderboard_id], kind)
         first_day = None if first is None else (first - EPOCH.date()).days
         last_day = None if last is None else (last - EPOCH.date()).days
         lines = []
@@ -279,6 +282,12 @@ def score(board: Mapping[str, Any], facts: Sequence[Fact]) -> tuple[int, int]:
     points = [fact.points for fact in facts]
     best = max(points) if board.get("order", "desc") == "desc" else min(points)
     return best, min(fact.at_ms for fact in facts if fact.points == best)
+
+
+def for_kind(board: Mapping[str, Any], kind: str | None) -> Mapping[str, Any]:
+    """The leaderboard with the tiers that windows of a kind have."""
+    tiers = [one for one in board.get("tiers", ()) if kind is None or kind in one.get("windows", [kind])]
+    return {**board, "tiers": tiers}
 
 
 def ranked(board: Mapping[str, Any], lines: Iterable[tuple[int, int, str]]) -> list[Entry]:

@@ -25,6 +25,8 @@ class TierView(
     max_score: int | UnsetType = UNSET
     ties: str | UnsetType = UNSET
     """Of the rules on ranks: `shared` if everybody with the score of the last place is in it; absent if not."""
+    windows: list[str] | UnsetType = UNSET
+    """The kinds of windows that it is for; absent if it is for all."""
 
 
 class LeaderboardView(Struct, rename="camel", kw_only=True):
@@ -87,18 +89,20 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
 
 
 def to_tier_view(tier: Tier) -> TierView:
-    """A tier's rule, as it was sent."""
+    """A tier, as it was sent."""
     ties = UNSET if tier.ties is Ties.FIRST else tier.ties.value
+    windows: list[str] | UnsetType = [one.value for one in tier.windows] or UNSET
     match tier.rule:
         case TierRule.TOP_N:
-            return TierView(name=tier.name, top_n=tier.value, ties=ties)
+            return TierView(name=tier.name, top_n=tier.value, ties=ties, windows=windows)
         case TierRule.TOP_PERCENT:
             whole, rest = divmod(tier.value, 100)
-            return TierView(name=tier.name, top_percent=tier.value / 100 if rest else whole, ties=ties)
+            percent = tier.value / 100 if rest else whole
+            return TierView(name=tier.name, top_percent=percent, ties=ties, windows=windows)
         case TierRule.MIN_SCORE:
-            return TierView(name=tier.name, min_score=tier.value)
+            return TierView(name=tier.name, min_score=tier.value, windows=windows)
         case TierRule.MAX_SCORE:
-            return TierView(name=tier.name, max_score=tier.value)
+            return TierView(name=tier.name, max_score=tier.value, windows=windows)
 
 
 def to_period_view(period: Period) -> PeriodView:

@@ -28,6 +28,10 @@ class ResultVersionView(Struct, rename="camel", kw_only=True):
     """The audit entry as of which players were disqualified."""
     rules_version: int
     players: int
+    award_count: int
+    """Players in a tier: 0 if nobody is owed anything."""
+    tiers: Sequence[str] | None
+    """Names of the tiers that the window was ranked with; empty if none is for it. Null in results of before."""
     sum_of_points: str
     """A decimal integer, as text: it may be past what a double holds."""
     finalised_at: str
@@ -82,6 +86,8 @@ def _version(found: ResultVersion) -> dict[str, Any]:
         "audit_sequence": final.audit_sequence,
         "rules_version": final.rules_version,
         "players": final.players,
+        "award_count": final.award_count,
+        "tiers": final.tiers,
         "sum_of_points": final.sum_of_points,
         "finalised_at": format_instant(final.finalised_at_ms),
         "code_version": final.code_version,

@@ -42,6 +42,8 @@ def test_a_new_leaderboard_is_201_with_its_place_and_its_defaults(api: Api) -> N
 
 def test_what_was_answered_can_be_sent_back(api: Api) -> None:
     rules = [{"name": "a", "topN": 100}, {"name": "b", "topPercent": 0.29}, {"name": "c", "topPercent": 10}]
+    rules[0] |= {"ties": "shared", "windows": ["weekly", "custom"]}
+    rules[1] |= {"windows": ["all-time"]}
     body = BODY | {"lateness": "P1DT12H", "tiers": [*rules, {"name": "d", "minScore": -5}], "filters": ["b", "a"]}
     answer = api.put(NEW, body)
     assert {name: answer.json[name] for name in body} == body
@@ -177,6 +179,10 @@ def test_without_the_cache_a_leaderboard_is_created_all_the_same(api: Api) -> No
         (tier(minScore=5) | {"order": "asc"}, "tiers"),
         (tier(topn=5), "tiers[0].topn"),
         (tier(topN=5, ties="all"), "tiers[0].ties"),
+        (tier(topN=5, windows=[]), "tiers[0].windows"),
+        (tier(topN=5, windows=["daily", "hourly"]), "tiers[0].windows[1]"),
+        (tier(topN=5, windows=["daily", "daily"]), "tiers[0]"),
+        (tier(windows=["daily"]), "tiers[0]"),
         (tier(ties="shared"), "tiers[0]"),
         (tier(minScore=5, ties="shared"), "tiers[0]"),
         (tier(minScore=5, ties="first"), "tiers[0]"),

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.calendar import ALL_TIME, Day, custom, daily, day_end_ms, parse_day, weekly
+from shared.domain.calendar import ALL_TIME, Day, WindowKind, custom, daily, day_end_ms, parse_day, weekly
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import (
@@ -175,3 +175,13 @@ def test_a_put_of_the_same_rules_makes_no_version_unless_it_restores_the_leaderb
 
 def test_an_archived_leaderboard_is_a_version_of_its_own() -> None:
     assert archive(board(), 4) == replace(board(), archived=True, version=2, updated_at_ms=4)
+
+
+def test_a_window_is_ranked_with_the_tiers_that_are_for_its_kind() -> None:
+    every, weekly_only = Tier("all", TierRule.TOP_N, 1), Tier("w", TierRule.TOP_N, 9, windows=(WindowKind.WEEKLY,))
+    board = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, tiers=(weekly_only, every))
+
+    assert board.for_window(weekly(Day(20_000))) is board
+    for window in (daily(Day(20_000)), ALL_TIME, custom(Day(20_000), Day(20_001))):
+        assert board.for_window(window).tiers == (every,)
+        assert board.for_window(window).for_window(window) == board.for_window(window)
