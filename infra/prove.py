@@ -265,7 +265,13 @@ def _instant(at_ms: int) -> str:
 
 
 def lines(file: Path, file_format: str, compression: str) -> Iterator[Line]:
-    """What the file says, line by line."""
+    """What the file says, line by line.
+
+    Raises:
+        CannotProve: if no reader knows the format.
+    """
+    if file_format not in READERS:
+        raise CannotProve(f"{file_format} is not a format to prove: prove the csv export of the same part")
     parameters = [str(file)] if file_format == "parquet" else [str(file), compression]
     columns = "rank, competition_rank, user_id, score, reached_at, percentile, tier"
     cursor = duckdb.execute(f"SELECT {columns} FROM {READERS[file_format]}", parameters)  # noqa: S608 - constants

@@ -23,6 +23,7 @@ from shared.rebuild.on_demand import TooManyRanges
 from shared.telemetry import logger
 from shared.truth.audit_log import AuditLogConflict
 from shared.truth.commits import Unavailable
+from shared.truth.export_jobs import TooManyRows
 from shared.truth.registry import Conflict
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -134,6 +135,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     InvalidRequest: _INVALID,
     InvalidWindow: _INVALID,
     UnknownTier: _INVALID,
+    TooManyRows: _INVALID,
     UnknownFilter: _INVALID,
     NotText: _MALFORMED,
     Unauthenticated: Kind("unauthenticated", "The request needs a bearer token", 401),

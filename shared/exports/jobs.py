@@ -21,9 +21,11 @@ from shared.truth.export_jobs import (
     ExportFormat,
     ExportJob,
     ExportJobs,
+    ExportPart,
     ExportRequest,
     ExportState,
     JobTaken,
+    check_rows,
 )
 
 REUSE_MS: Final = 60_000
@@ -72,6 +74,7 @@ class Exports:
         Raises:
             UnknownTier: if the window is not ranked with the tier that the request names: by its result's rules if it
                 is final, by the leaderboard's if not.
+            TooManyRows: if all entries of a final window are requested as XLSX, and a sheet can't take them.
             QueueUnavailable: if a new job could not be queued; the next request starts another.
         """
         for _ in range(START_TRIES_MAX):
@@ -80,6 +83,8 @@ class Exports:
             # read, not cached: a file of an earlier version is not the result any more
             result = self._results.latest(leaderboard, window)
             check_tier(leaderboard.for_window(window) if result is None else result.rules, request.part.tier)
+            if result is not None and request.format is ExportFormat.XLSX and request.part == ExportPart():
+                check_rows(result.final.players)
             if latest is not None and _is_current(latest, now_ms, result):
                 return self._with_links(latest)
             job = _new_job(leaderboard, request, result, latest, now_ms)

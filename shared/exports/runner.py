@@ -42,6 +42,7 @@ from shared.truth.export_jobs import (
     ExportJobs,
     ExportState,
     JobTaken,
+    TooManyRows,
 )
 from shared.truth.reads import Reads
 from shared.version import code_version
@@ -56,6 +57,7 @@ CONTENT_TYPES: Final = {
     ExportFormat.CSV: "text/csv; charset=utf-8",
     ExportFormat.NDJSON: "application/x-ndjson",
     ExportFormat.PARQUET: "application/vnd.apache.parquet",
+    ExportFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 COMPRESSED_TYPES: Final = {Compression.GZIP: "application/gzip", Compression.ZSTD: "application/zstd"}
 
@@ -132,7 +134,7 @@ class ExportRunner:
             self._abandon(heartbeat.job)
             raise StillRunning(job.id) from error
         except Exception as error:
-            lasting = isinstance(error, Outdated | UnknownTier)
+            lasting = isinstance(error, Outdated | UnknownTier | TooManyRows)
             failed = self._fail(heartbeat, error, tries_again=not lasting)
             if lasting:
                 return failed

@@ -4,7 +4,7 @@ other: DuckDB folds, sorts and writes it, and spills to disk what does not fit i
 
 import csv
 from collections.abc import Iterable
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,8 +15,9 @@ from shared.domain.calendar import Day
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule, Ties
+from shared.exports.spreadsheet import write_spreadsheet
 from shared.reads.rankings import check_tier
-from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
+from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, check_rows
 
 MEMORY_MB: Final = 300
 """What DuckDB may take before it spills; the process around it takes another 150 MB."""
@@ -113,8 +114,16 @@ class RankedTable:
 
         CSV is RFC 4180's in UTF-8, with a header; an entry without tier has an empty field. NDJSON has one object a
         line by the names of the same columns; without tier it is null. Parquet has them typed: integers, text, an
-        instant in UTC, a decimal; each may be null by its schema, but only the tier ever is.
+        instant in UTC, a decimal; each may be null by its schema, but only the tier ever is. XLSX has ids, instants and
+        scores of more than 15 digits as text.
+
+        Raises:
+            UnknownTier: if the leaderboard has no tier of the part's name.
+            TooManyRows: if XLSX can't take all entries.
         """
+        if export_format is ExportFormat.XLSX:
+            self._write_spreadsheet(file, part)
+            return
         options = _AS[export_format]
         if export_format is ExportFormat.PARQUET and compression is Compression.NONE:
             options += ", COMPRESSION uncompressed"
@@ -125,6 +134,14 @@ class RankedTable:
         if is_parquet:
             query = _NULLABLE.format(columns=query, least=LEAST)
         self._database.execute(f"COPY ({query}) TO '{file}' ({options})")
+
+    def _write_spreadsheet(self, file: Path, part: ExportPart) -> None:
+        rows, _ = self.selected(part)
+        check_rows(rows)
+        found = self._database.execute(_COLUMNS.format(reached_at=_TEXT, selected=self._condition(part)))
+        columns = [column[0] for column in found.description or ()]
+        pages = iter(lambda: found.fetchmany(LINES_AT_ONCE), [])
+        write_spreadsheet(file, columns, chain.from_iterable(pages), file.parent)
 
     def _load(self, lines: Lines, file: Path) -> None:
         # a file takes a third of the time of rows handed over one by one, and no memory

@@ -23,12 +23,31 @@ ABANDONED_MAX: Final = 100
 """Keys that a job is to clean up after, some 100 bytes each. So many in a row come to nothing only if all do."""
 
 
+SHEET_ROWS_MAX: Final = 1_048_575
+"""Rows of a sheet of XLSX, without the header
+(https://support.microsoft.com/en-us/office/excel-specifications-and-limits-1672b34d-7043-467e-8e27-269d656771c3)."""
+
+
+class TooManyRows(ValueError):
+    """A sheet takes no more than SHEET_ROWS_MAX rows."""
+
+    field = "format"
+
+
+def check_rows(rows: int) -> None:
+    """Raise TooManyRows if a sheet can't take so many rows."""
+    if rows > SHEET_ROWS_MAX:
+        raise TooManyRows(f"must not be xlsx for {rows:,} rows: a sheet has {SHEET_ROWS_MAX:,}; choose a part, or csv")
+
+
 class ExportFormat(StrEnum):
     """Formats of an export."""
 
     CSV = "csv"
     NDJSON = "ndjson"
     PARQUET = "parquet"
+    XLSX = "xlsx"
+    """For people: a spreadsheet changes nothing of it, and takes 1,048,575 rows."""
 
 
 class Compression(StrEnum):

@@ -87,6 +87,8 @@ def _to_request(window: Window, query: ExportQuery) -> ExportRequest:
     """Raises InvalidRequest, naming what can't be chosen."""
     if len(query.chosen) > 1:
         raise InvalidRequest(f"must not be given with {query.chosen[0]}", query.chosen[1])
+    if query.format is ExportFormat.XLSX and query.compression not in (None, Compression.NONE):
+        raise InvalidRequest("must be none with format=xlsx, which is compressed by itself", "compression")
     usual = Compression.ZSTD if query.format is ExportFormat.PARQUET else Compression.NONE
     part = ExportPart(query.tier, query.top_n, query.top_percent)
     return ExportRequest(window.id, query.format, query.compression or usual, part)

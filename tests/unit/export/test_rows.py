@@ -12,10 +12,12 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
 
 import duckdb
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from openpyxl.utils.escape import unescape
 
 from shared.closing.ranking import FoldedWindow, WindowRanking
 from shared.closing.result_files import COLUMNS, ranking_file
@@ -28,7 +30,7 @@ from shared.domain.tiers import Tier, TierRule, Ties
 from shared.exports import table as ranked_table
 from shared.exports.table import RankedTable
 from shared.reads.rankings import UnknownTier
-from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
+from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, TooManyRows
 from tests.support.folding import by_player
 
 DAY_MS = 86_400_000
@@ -89,7 +91,17 @@ def export(
         return table, (Path(name) / "file").read_bytes()
 
 
+def read_sheet(content: bytes) -> list[tuple[Any, ...]]:
+    header, *rows = openpyxl.load_workbook(io.BytesIO(content))["ranking"].iter_rows()
+    assert tuple(one.value for one in header) == COLUMNS
+    assert {one.data_type for row in rows for one in (row[2], row[4])} <= {"s", "inlineStr"}, "no number and no formula"
+    found = [[one.value for one in row] for row in rows]
+    return [(rank, shared, unescape(user), int(score), at, tier) for rank, shared, user, score, at, _, tier in found]
+
+
 def read(content: bytes, export_format: ExportFormat) -> list[tuple[Any, ...]]:
+    if export_format is ExportFormat.XLSX:
+        return read_sheet(content)
     if export_format is ExportFormat.PARQUET:
         return read_parquet(content)
     if export_format is ExportFormat.NDJSON:
@@ -265,3 +277,34 @@ def test_what_does_not_fit_into_memory_is_spilled_and_the_bytes_are_the_same(
 
     assert sum(spilled) > 1_000_000
     assert content == in_memory
+
+
+def test_a_sheet_has_ids_and_long_scores_as_text_and_the_same_bytes_each_time() -> None:
+    users = ["00123", "1E5", "=1+1", "+49 30", "2026-11-27", "https://example.com", "@x", " space ", "ünï"]
+    scores = [10**15 - 1, 10**15, POINTS_MAX, -(10**15), 7, 6, 5, 4, 3]
+    standings = [(Day(20_000), *line) for line in zip(users, (Standing(one, 1, 1) for one in scores), strict=True)]
+    leaderboard = board(Aggregation.BEST, Order.DESC)
+
+    _, content = export(leaderboard, standings, ExportFormat.XLSX)
+
+    rows = list(openpyxl.load_workbook(io.BytesIO(content))["ranking"].iter_rows(min_row=2))
+    shown = {row[2].value: (row[3].value, row[3].data_type) for row in rows}
+    assert shown == {
+        user: (score, "n") if abs(score) < 10**15 else (str(score), rows[0][2].data_type)
+        for user, score in zip(users, scores, strict=True)
+    }
+    assert [row[5].number_format for row in rows] == ["0.00"] * len(rows)
+    assert all(one.hyperlink is None for row in rows for one in row)
+    assert export(leaderboard, standings, ExportFormat.XLSX)[1] == content
+
+
+def test_a_sheet_takes_only_so_many_rows_and_a_part_may_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.truth.export_jobs.SHEET_ROWS_MAX", 2)
+    standings = [(Day(20_000), f"u{number}", Standing(number, 1, 1)) for number in range(3)]
+    leaderboard = board(Aggregation.BEST, Order.DESC)
+
+    with pytest.raises(TooManyRows, match=r"^must not be xlsx for 3 rows: a sheet has 2; choose a part, or csv$"):
+        export(leaderboard, standings, ExportFormat.XLSX)
+    _, content = export(leaderboard, standings, ExportFormat.XLSX, part=ExportPart(top_n=2))
+    assert [row[2] for row in read_sheet(content)] == ["u2", "u1"]
+    export(leaderboard, standings, ExportFormat.CSV)
