@@ -194,6 +194,7 @@ def test_windows_become_final_with_the_oracles_ranking_and_stay_so(
         system.put(f"/leaderboards/{board}", BOARDS[board])
     system.produce(traffic.good("sum", 40))
     system.settle()
+    assert_redrive_sends_nothing_to_days_that_are_sealed(system, 80)
     until(
         lambda: len(rejections.to_rejections(system.letters())) >= 80, "what came too late is on the dead-letter queue"
     )
@@ -229,6 +230,19 @@ def assert_sent_again_are_duplicates(stack: Stack, system: System, reference: or
     assert (after.applied, after.rejected) == (before.applied, before.rejected)
     assert after.duplicate - before.duplicate == len(again)
     assert system.letters() == letters
+
+
+def assert_redrive_sends_nothing_to_days_that_are_sealed(system: System, letters: int) -> None:
+    def redriven() -> Any:
+        body = {"reason": "to see what can be saved", "rejectedAs": "too_late"}
+        done = system.request("POST", "/leaderboards/sum/redrive", json=body).json()
+        return done if done["tooLate"] == letters else None
+
+    before = system.committed()
+    done = until(redriven, "every dead letter is told to be too late")
+    assert (done["sent"], done["failed"]) == (0, 0)
+    system.settle()
+    assert system.committed() == before
 
 
 def event_of(record: TopicRecord) -> dict[str, Any] | None:
