@@ -69,7 +69,7 @@ def test_a_disqualification_says_whether_the_player_is_known(call: Call, leaderb
     assert call("disqualified").json["userIds"] == ["u-24", "u-42"]
 
 
-def test_a_strict_disqualification_refuses_a_player_without_events_and_writes_nothing(
+def test_a_strict_disqualification_refuses_who_has_no_events_and_writes_nothing(
     call: Call, leaderboard_id: str
 ) -> None:
     before = call("audit-log").json
