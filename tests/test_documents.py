@@ -204,14 +204,15 @@ def test_every_decision_is_one_page_in_one_shape() -> None:
 def test_every_decision_is_in_the_index_with_its_title_status_and_consequence() -> None:
     folder = ROOT / "docs" / "adr"
     row = re.compile(
-        r"^\| \[(\d+)\]\((\d{4}-[\w-]+\.md)\) (.+?) \| (in force|replaced by \d+) \| (\S.+) \|$", re.MULTILINE
+        r"^\| \[(\d+)\]\((\d{4}-[\w-]+\.md)\) (.+?) \| (in force|proposed|replaced by \d+) \| (\S.+) \|$", re.MULTILINE
     )
     listed = {}
     for number, file, title, status, _ in row.findall((folder / "README.md").read_text()):
         text = (folder / file).read_text()
         assert re.match(rf"# {number}(?:\.| ·) {re.escape(title)}\n", text), file
         replaced = re.search(r"^\*\*Status\.\*\* Superseded by \[ADR (\d+)\]", text, re.MULTILINE)
-        assert status == (f"replaced by {replaced[1]}" if replaced else "in force"), file
+        kind = "proposed" if "**Status.** Proposed." in text else "in force"
+        assert status == (f"replaced by {replaced[1]}" if replaced else kind), file
         listed[file] = number
     assert list(listed) == sorted(path.name for path in folder.glob("[0-9]*.md"))
 

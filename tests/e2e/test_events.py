@@ -82,7 +82,7 @@ def test_a_record_with_a_name_twice_counts_nothing(system: System) -> None:
     assert letter.reason == "malformed"
 
 
-def test_a_record_in_time_counts_though_its_leaderboard_came_and_it_was_redriven_after_the_cutoff(
+def test_a_record_in_time_counts_though_it_was_redriven_after_the_cutoff(
     system: System,
 ) -> None:
     now = datetime.now(UTC)

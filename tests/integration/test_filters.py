@@ -430,7 +430,7 @@ def test_a_disqualified_player_carries_no_label_until_reinstated_and_then_the_la
 
 def test_a_day_becomes_final_with_its_labels_compared(labelled: Scene) -> None:
     assert not labelled.run().blocked
-    assert [user for _, user, _ in labelled.stored(daily(MONDAY)) or ()] == ["cat", "bob", "ann"]
+    assert [user for _, user, _ in labelled.stored(daily(MONDAY)) or ()] == ["bob", "cat", "ann"]
 
 
 @pytest.mark.parametrize("harm", ["lost", "too many", "at another score", "all lost"])
@@ -467,4 +467,4 @@ def test_a_definition_that_was_read_before_its_filters_changed_builds_nothing_by
     for window in (daily(MONDAY), ALL_TIME, custom(MONDAY, MONDAY)):
         assert carriers_of(labelled, window, "DE", "FR") == [["ann"], ["bob"]]
         page = labelled.cache.page(labelled.leaderboard, window, 0, 10, labelled.now_ms)
-        assert [user for user, _ in page.lines] == ["cat", "bob", "ann"]
+        assert [user for user, _ in page.lines] == ["bob", "cat", "ann"]

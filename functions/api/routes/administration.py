@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 
+from functions.api.bodies import DisqualifyBody, ReasonBody, RebuildBody, RedriveBody
 from functions.api.contract import described, operation
 from functions.api.edge import caller
-from functions.api.models import AuditLogQuery, DisqualifyBody, ReasonBody, RebuildBody, RedriveBody
+from functions.api.models import AuditLogQuery
 from functions.api.params import Finder, read_query, to_user_id
 from functions.api.problems import NeverDisqualified, UnknownPlayer
 from functions.api.views import answer

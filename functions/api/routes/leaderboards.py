@@ -6,10 +6,11 @@ from typing import Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 
+from functions.api.bodies import LeaderboardBody, PeriodBody
 from functions.api.contract import described, operation
 from functions.api.definitions import Definitions
 from functions.api.edge import caller
-from functions.api.models import LeaderboardBody, ListQuery, PeriodBody
+from functions.api.models import ListQuery
 from functions.api.params import Finder, check_id, is_id, read_period, read_query
 from functions.api.problems import UnknownPeriod
 from functions.api.views import answer

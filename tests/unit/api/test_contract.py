@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from functions.api.app import CONTRACT as DOCUMENT
-from functions.api.models import DisqualifyBody, LeaderboardBody, PeriodBody, ReasonBody, RebuildBody, RedriveBody
+from functions.api.bodies import DisqualifyBody, LeaderboardBody, PeriodBody, ReasonBody, RebuildBody, RedriveBody
 from functions.api.problems import KINDS, Problem
 from infra.contract import contract, examples, text
 from infra.contract.document import VIEWS

@@ -1,0 +1,228 @@
+"""Bodies that clients send, checked at the edge; camelCase on the wire."""
+
+from typing import Annotated, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    field_validator,
+    model_validator,
+)
+from pydantic_core.core_schema import ValidationInfo
+
+from functions.api.durations import parse_duration
+from functions.api.models import (
+    _DATE,
+    REASON_CHARACTERS_MAX,
+    TIERS_MAX,
+    FilterName,
+    Name,
+    Parameter,
+    Points,
+    Sent,
+    hundredths,
+)
+from shared.domain.calendar import Window, WindowKind, parse_day, parse_id
+from shared.domain.events import POINTS_MAX
+from shared.domain.labels import FILTERS_MAX
+from shared.domain.periods import Period
+from shared.domain.rejections import Reason
+from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
+from shared.domain.tiers import Tier, TierRule, Ties
+
+
+class TierBody(Sent):
+    """A reward tier: a name and exactly one rule."""
+
+    name: Annotated[Name, Field(description="What entries and awards call it; each once")]
+    top_n: Annotated[StrictInt | None, Field(alias="topN", ge=1, le=POINTS_MAX, description="Ranks 1 to this one")] = (
+        None
+    )
+    top_percent: Annotated[
+        int | None,
+        BeforeValidator(hundredths, json_schema_input_type=float),
+        Field(description="The first so many percent, rounded up to whole players; two decimals at the most"),
+    ] = None
+    min_score: Annotated[Points | None, Field(description="This score or more; with order `desc`")] = None
+    max_score: Annotated[Points | None, Field(description="This score or less; with order `asc`")] = None
+    ties: Annotated[
+        Ties,
+        Field(
+            description="With topN and topPercent: of those who share the score of the last place, `first` takes those "
+            "who reached it first, `shared` takes all (it goes by `competitionRank`)"
+        ),
+    ] = Ties.FIRST
+    windows: Annotated[
+        tuple[WindowKind, ...],
+        Field(
+            min_length=1,
+            max_length=len(WindowKind),
+            description="The kinds of windows that have this tier, each once; absent: all. Other windows are ranked "
+            "and paid as if it weren't there; a registered period is `custom`",
+        ),
+    ] = tuple(WindowKind)
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if len(self.model_fields_set - {"name", "ties", "windows"}) != 1 or self.rule is None:
+            raise ValueError("must have exactly one of topN, topPercent, minScore and maxScore")
+        if "ties" in self.model_fields_set and self.rule[0] in (TierRule.MIN_SCORE, TierRule.MAX_SCORE):
+            raise ValueError("must have ties only with topN or topPercent: equal scores meet a rule on the score alike")
+        if len(set(self.windows)) < len(self.windows):
+            raise ValueError("must name each of its windows once")
+        return self
+
+    @property
+    def rule(self) -> tuple[TierRule, int] | None:
+        """Its rule and the rule's value."""
+        values = {
+            TierRule.TOP_N: self.top_n,
+            TierRule.TOP_PERCENT: self.top_percent,
+            TierRule.MIN_SCORE: self.min_score,
+            TierRule.MAX_SCORE: self.max_score,
+        }
+        return next(((rule, value) for rule, value in values.items() if value is not None), None)
+
+    def to_tier(self) -> Tier:
+        """The domain's tier."""
+        if self.rule is None:
+            raise AssertionError("a tier without a rule passed validation")
+        windows = self.windows if "windows" in self.model_fields_set else ()
+        return Tier(self.name, *self.rule, self.ties, windows)
+
+
+def _lateness(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("must be an ISO 8601 duration, e.g. PT1H")  # noqa: TRY004 - pydantic reports it so
+    milliseconds = parse_duration(value)
+    if milliseconds > LATENESS_MAX_MS:
+        raise ValueError("must be PT0S to P366D")
+    return milliseconds
+
+
+class LeaderboardBody(Sent):
+    """A leaderboard's definition."""
+
+    name: Annotated[Name, Field(description="For people")]
+    aggregation: Annotated[
+        Aggregation,
+        Field(
+            description="What a player's events make together: their sum, the best one, the latest one. Of equal "
+            "scores the one with the earlier `reachedAt` ranks first: the time of the latest event that carried "
+            "points other than 0 with `sum` (of the earliest, if all carried 0), of the earliest event with the best "
+            "points with `best`, of the latest event with `latest`"
+        ),
+    ]
+    order: Annotated[Order, Field(description="Whether the highest score ranks first, or the lowest")] = Order.DESC
+    lateness: Annotated[int, BeforeValidator(_lateness, json_schema_input_type=str)] = Field(
+        "PT1H",
+        validate_default=True,
+        description="How long after its end a day still takes events, an ISO 8601 duration to `P366D`",
+    )
+    shards: Annotated[
+        StrictInt, Field(ge=1, le=SHARDS_MAX, description="Partitions that its writes are spread over")
+    ] = SHARDS_DEFAULT
+    tiers: Annotated[
+        tuple[TierBody, ...], Field(max_length=TIERS_MAX, description="Rewards, best first: the first that fits counts")
+    ] = ()
+    filters: Annotated[
+        tuple[FilterName, ...],
+        Field(max_length=FILTERS_MAX, description="Attributes of events that rankings can be filtered by: `attr.*`"),
+    ] = ()
+
+    @field_validator("tiers")
+    @classmethod
+    def _fitting(cls, tiers: tuple[TierBody, ...], info: ValidationInfo) -> tuple[TierBody, ...]:
+        if len({tier.name for tier in tiers}) < len(tiers):
+            raise ValueError("must name each one once")
+        order = info.data.get("order")
+        for number, tier in enumerate(tiers):
+            if tier.min_score is not None and order is Order.ASC:
+                raise ValueError(f"[{number}].minScore goes with order desc; where the lowest ranks first, maxScore")
+            if tier.max_score is not None and order is Order.DESC:
+                raise ValueError(f"[{number}].maxScore goes with order asc; where the highest ranks first, minScore")
+        return tiers
+
+    @field_validator("filters")
+    @classmethod
+    def _once(cls, filters: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(filters)) < len(filters):
+            raise ValueError("must name each one once")
+        return filters
+
+    def to_leaderboard(self, leaderboard_id: str, now_ms: int) -> Leaderboard:
+        """Version 1 of the domain's definition."""
+        return Leaderboard(
+            id=leaderboard_id,
+            name=self.name,
+            aggregation=self.aggregation,
+            order=self.order,
+            lateness_ms=self.lateness,
+            shards=self.shards,
+            tiers=tuple(tier.to_tier() for tier in self.tiers),
+            filters=self.filters,
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+        )
+
+
+class ReasonBody(Sent):
+    """Why something is done; who does it is the subject of their token."""
+
+    reason: Annotated[
+        str, Field(strict=True, min_length=1, max_length=REASON_CHARACTERS_MAX, description="Kept in the audit log")
+    ]
+
+
+class DisqualifyBody(ReasonBody):
+    """Why a player is taken out."""
+
+    strict: Annotated[
+        StrictBool, Field(description="Refuse (404) a player without events, who may be a typing mistake")
+    ] = False
+
+
+class RebuildBody(ReasonBody):
+    """What is to be rebuilt."""
+
+    window: Annotated[
+        Parameter | None, Field(strict=True, description="Id of a window, as answers name it: `2026-W48`")
+    ] = None
+
+    def to_window(self) -> Window | None:
+        """The domain's window.
+
+        Raises:
+            InvalidWindow: naming what is wrong with it.
+        """
+        return None if self.window is None else parse_id(self.window)
+
+
+class RedriveBody(ReasonBody):
+    """Which letters are to be sent back."""
+
+    rejected_as: Annotated[Reason | None, Field(description="Only those that were rejected for this reason")] = None
+
+
+class PeriodBody(Sent):
+    """A period; both dates are inclusive."""
+
+    name: Annotated[Name, Field(description="For people")]
+    first: Annotated[Parameter, Field(alias="from", strict=True, json_schema_extra=_DATE, description="The first day")]
+    last: Annotated[
+        Parameter,
+        Field(alias="to", strict=True, json_schema_extra=_DATE, description="The last day, itself included"),
+    ]
+
+    def to_period(self, period_id: str) -> Period:
+        """The domain's period.
+
+        Raises:
+            InvalidWindow: naming `from` or `to`.
+        """
+        first, last = parse_day(self.first, "from"), parse_day(self.last, "to")
+        period = Period(id=period_id, name=self.name, first=first, last=last)
+        _ = period.window  # raises if no window has these dates
+        return period
