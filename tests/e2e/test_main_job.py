@@ -231,7 +231,7 @@ BAD_REQUESTS: dict[str, tuple[str, str]] = {
     "a context past the limit": ("/leaderboards/sum/players/player-1?context=51", "context"),
     "a user id of 129 bytes": (f"/leaderboards/sum/players/{'u' * 129}", "userId"),
     "a user id with a control character": ("/leaderboards/sum/players?userId=a%00b", "userId"),
-    "an export of a format that does not exist": ("/leaderboards/sum/export?format=xlsx", "format"),
+    "an export of a format that does not exist": ("/leaderboards/sum/export?format=docx", "format"),
 }
 NOT_FOUND = {
     "an unknown leaderboard": "/leaderboards/no-such/rankings",
