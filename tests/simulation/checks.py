@@ -238,13 +238,19 @@ def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
     lines = table(world, final.object_key, final.sha256)
     stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
     assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
-    rules = world.registry.history[final.leaderboard_id][final.rules_version - 1]
-    board = {"tiers": [as_sent(one) for one in rules.tiers if window.kind in (one.windows or [window.kind])]}
+    board = tiers_of(world, final)
     assert final.tiers == tuple(one["name"] for one in board["tiers"])
     tiers = [tier(board, one.rank, one.competition_rank, one.score, len(ranking)) or "" for one in ranking]
     assert [int(line["competition_rank"]) for line in lines] == [one.competition_rank for one in ranking]
     assert [line["tier"] for line in lines] == tiers, final.window_id
     assert (final.players, int(final.sum_of_points)) == (len(ranking), sum(one.score for one in ranking))
+
+
+def tiers_of(world: World, final: FinalResult) -> dict[str, Any]:
+    """The tiers that a result was ranked with, as the oracle takes them."""
+    kind = parse_id(final.window_id).kind
+    rules = world.registry.history[final.leaderboard_id][final.rules_version - 1]
+    return {"tiers": [as_sent(one) for one in rules.tiers if kind in (one.windows or [kind])]}
 
 
 def as_sent(one: Tier) -> dict[str, Any]:
@@ -256,12 +262,23 @@ def as_sent(one: Tier) -> dict[str, Any]:
 def assert_difference(world: World, final: FinalResult, before: list[Entry], after: list[Entry]) -> None:
     """The difference between two versions turns the one into the other, and says nothing else."""
     assert final.difference_key is not None
-    old, new = ({one.user_id: (str(one.rank), str(one.score)) for one in ranking} for ranking in (before, after))
+    board, names = tiers_of(world, final), ("rank", "score", "tier")
+    old, new = (
+        {
+            one.user_id: (
+                str(one.rank),
+                str(one.score),
+                tier(board, one.rank, one.competition_rank, one.score, len(ranking)) or "",
+            )
+            for one in ranking
+        }
+        for ranking in (before, after)
+    )
     told = {
-        line["user_id"]: ((line["rank_before"], line["score_before"]), (line["rank_after"], line["score_after"]))
+        line["user_id"]: tuple(tuple(line[f"{name}_{when}"] for name in names) for when in ("before", "after"))
         for line in table(world, final.difference_key, final.difference_sha256)
     }
-    nothing = ("", "")
+    nothing = ("", "", "")
     changed = {user for user in old | new if old.get(user) != new.get(user)}
     assert told == {user: (old.get(user, nothing), new.get(user, nothing)) for user in changed}
 
