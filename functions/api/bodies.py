@@ -1,6 +1,6 @@
 """Bodies that clients send, checked at the edge; camelCase on the wire."""
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import (
     BeforeValidator,
@@ -14,9 +14,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from functions.api.durations import parse_duration
 from functions.api.models import (
-    _DATE,
-    REASON_CHARACTERS_MAX,
-    TIERS_MAX,
+    DATE,
     FilterName,
     Name,
     Parameter,
@@ -31,6 +29,10 @@ from shared.domain.periods import Period
 from shared.domain.rejections import Reason
 from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule, Ties
+
+TIERS_MAX: Final = 20
+REASON_CHARACTERS_MAX: Final = 500
+"""A sentence or two, and the number of a case."""
 
 
 class TierBody(Sent):
@@ -201,7 +203,7 @@ class RebuildBody(ReasonBody):
 
 
 class RedriveBody(ReasonBody):
-    """Which letters are to be sent back."""
+    """Which dead letters are to be sent back."""
 
     rejected_as: Annotated[Reason | None, Field(description="Only those that were rejected for this reason")] = None
 
@@ -210,10 +212,10 @@ class PeriodBody(Sent):
     """A period; both dates are inclusive."""
 
     name: Annotated[Name, Field(description="For people")]
-    first: Annotated[Parameter, Field(alias="from", strict=True, json_schema_extra=_DATE, description="The first day")]
+    first: Annotated[Parameter, Field(alias="from", strict=True, json_schema_extra=DATE, description="The first day")]
     last: Annotated[
         Parameter,
-        Field(alias="to", strict=True, json_schema_extra=_DATE, description="The last day, itself included"),
+        Field(alias="to", strict=True, json_schema_extra=DATE, description="The last day, itself included"),
     ]
 
     def to_period(self, period_id: str) -> Period:

@@ -30,7 +30,6 @@ CONTEXT_MAX: Final = 50
 LIST_DEFAULT: Final = 50
 LIST_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 64
-TIERS_MAX: Final = 20
 CURSOR_CHARACTERS_MAX: Final = 1_024
 """Longer than any cursor: ids of at most 64 and 128 bytes, numbers and a signature."""
 PLAYERS_MAX: Final = 100
@@ -39,15 +38,13 @@ EVENTS_MAX: Final = 100
 """Events of one page: up to 31 KB each with the longest attributes, together half of what a function may answer."""
 EVENT_ID_CHARACTERS_MAX: Final = 128
 AUDIT_LOG_PAGE_MAX: Final = 100
-REASON_CHARACTERS_MAX: Final = 500
-"""A sentence or two, and the number of a case."""
 PARAMETER_CHARACTERS_MAX: Final = 64
 """Longest of dates and ids, which then say themselves what they take."""
 
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=NAME_CHARACTERS_MAX)]
 Parameter = Annotated[str, Field(max_length=PARAMETER_CHARACTERS_MAX)]
 Points = Annotated[StrictInt, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
-_DATE: Final[dict[str, JsonValue]] = {"format": "date"}
+DATE: Final[dict[str, JsonValue]] = {"format": "date"}
 UserIds = Annotated[tuple[str, ...], Field(max_length=PLAYERS_MAX)]
 LISTS: Final = frozenset({"userIds"})
 """Parameters with several values."""
@@ -97,11 +94,11 @@ class WindowQuery(Sent):
     period: Annotated[Parameter | None, Field(description="With `custom`: the id of a registered period")] = None
     first: Annotated[
         Parameter | None,
-        Field(alias="from", json_schema_extra=_DATE, description="With `custom`, in place of `period`: the first day"),
+        Field(alias="from", json_schema_extra=DATE, description="With `custom`, in place of `period`: the first day"),
     ] = None
     last: Annotated[
         Parameter | None,
-        Field(alias="to", json_schema_extra=_DATE, description="The last day, itself included; 366 days at the most"),
+        Field(alias="to", json_schema_extra=DATE, description="The last day, itself included; 366 days at the most"),
     ] = None
 
 
