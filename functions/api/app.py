@@ -19,6 +19,7 @@ from functions.api.contract import operation_id
 from functions.api.definitions import Definitions
 from functions.api.edge import Edge
 from functions.api.params import Finder
+from functions.api.periods import Periods
 from functions.api.problems import KINDS, respond
 from functions.api.routes import administration, exports, health, leaderboards, metrics, players, rankings, results
 from functions.api.security import Guard
@@ -77,7 +78,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int]) -> Non
     health.register(app, assembly)
     metrics.register(app, assembly)
     leaderboards.register(app, assembly, finder, definitions, clock)
-    leaderboards.register_periods(app, assembly, finder, definitions)
+    leaderboards.register_periods(app, assembly, finder, Periods(assembly, clock))
 
 
 @cache

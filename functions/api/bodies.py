@@ -15,6 +15,7 @@ from pydantic_core.core_schema import ValidationInfo
 from functions.api.durations import parse_duration
 from functions.api.models import (
     DATE,
+    REASON_CHARACTERS_MAX,
     FilterName,
     Name,
     Parameter,
@@ -31,8 +32,6 @@ from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Agg
 from shared.domain.tiers import Tier, TierRule, Ties
 
 TIERS_MAX: Final = 20
-REASON_CHARACTERS_MAX: Final = 500
-"""A sentence or two, and the number of a case."""
 
 
 class TierBody(Sent):
@@ -217,6 +216,15 @@ class PeriodBody(Sent):
         Parameter,
         Field(alias="to", strict=True, json_schema_extra=DATE, description="The last day, itself included"),
     ]
+    reason: Annotated[
+        str | None,
+        Field(
+            strict=True,
+            min_length=1,
+            max_length=REASON_CHARACTERS_MAX,
+            description="Why, kept in the audit log; required to change the days of a period that is over",
+        ),
+    ] = None
 
     def to_period(self, period_id: str) -> Period:
         """The domain's period.

@@ -1,19 +1,17 @@
-"""Changes of leaderboards and periods: what may change, and what the cache has to follow."""
+"""Changes of leaderboards: what may change, and what the cache has to follow."""
 
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from functions.api.problems import TooManyPeriods, UnknownLeaderboard
+from functions.api.problems import UnknownLeaderboard
 from shared.admin.disqualifications import Disqualifications
 from shared.cache.errors import CacheUnavailable
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditAction
-from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard, archive, revise
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.queues import QueueUnavailable
 from shared.rebuild.builder import WindowBuilder
-from shared.rebuild.on_demand import Building, OnDemandBuilds
 from shared.rebuild.requests import RebuildRequests
 from shared.telemetry import logger
 from shared.truth.commits import Unavailable
@@ -21,8 +19,6 @@ from shared.truth.registry import Conflict, Registry
 
 TRIES_MAX: Final = 4
 """How often a change is decided again because another caller changed the leaderboard in between."""
-PERIODS_MAX: Final = 500
-"""Periods of one leaderboard: each event within one that is open costs one more update of Redis."""
 
 
 class UseCases(Protocol):
@@ -34,8 +30,6 @@ class UseCases(Protocol):
     def disqualifications(self) -> Disqualifications: ...
     @property
     def leaderboards(self) -> Leaderboards: ...
-    @property
-    def on_demand_builds(self) -> OnDemandBuilds: ...
     @property
     def rebuild_requests(self) -> RebuildRequests: ...
     @property
@@ -92,54 +86,6 @@ class Definitions:
             return archive(current, self._now_ms()), False
 
         self._save(leaderboard_id, decide, AuditAction.DELETE, actor)
-
-    def put_period(self, leaderboard: Leaderboard, before: Period | None, period: Period, actor: str) -> None:
-        """Register a period, or change it from what it was before; the audit log has it first.
-
-        Raises:
-            TooManyPeriods: if it is one too many.
-            AuditLogConflict, AuditLogFull, Unavailable: if it can't be recorded or written.
-        """
-        if before is None:
-            self._check_room(leaderboard)
-        audit_log = self._use_cases.disqualifications
-        audit_log.record(leaderboard.id, AuditAction.DEFINE_PERIOD, actor, subject=period.id)
-        self._use_cases.registry.save_period(leaderboard.id, period)
-        if before is not None:
-            self._withdraw(leaderboard, before)
-        self._build(leaderboard, period)
-
-    def delete_period(self, leaderboard: Leaderboard, period: Period, actor: str) -> bool:
-        """Delete a period; False if another caller has. Raises as `put_period` does."""
-        audit_log = self._use_cases.disqualifications
-        audit_log.record(leaderboard.id, AuditAction.DELETE_PERIOD, actor, subject=period.id)
-        if not self._use_cases.registry.delete_period(leaderboard.id, period.id):
-            return False
-        self._withdraw(leaderboard, period)
-        return True
-
-    def _check_room(self, leaderboard: Leaderboard) -> None:
-        if sum(1 for _ in self._use_cases.registry.periods(leaderboard.id)) >= PERIODS_MAX:
-            raise TooManyPeriods(f"{leaderboard.id} has {PERIODS_MAX} periods; delete those that are over")
-
-    def _build(self, leaderboard: Leaderboard, period: Period) -> None:
-        """Build the window of a period that was registered, if that is quick; else functions/repair does, as it does if
-        this fails now.
-        """
-        try:
-            self._use_cases.on_demand_builds.build_for_reader(leaderboard, period.window)
-        except (Building, CacheUnavailable, QueueUnavailable, Unavailable) as error:
-            logger.info("period is built later", extra={"period": period.id, "error": str(error)})
-
-    def _withdraw(self, leaderboard: Leaderboard, period: Period) -> None:
-        """Let the window of a period that was deleted go, unless another period has the same days."""
-        others = {other.window for other in self._use_cases.registry.periods(leaderboard.id)}
-        if period.window in others:
-            return
-        try:
-            self._use_cases.cache.withdraw(leaderboard, period.window, self._now_ms())
-        except CacheUnavailable as error:  # it expires
-            logger.warning("window not forgotten", extra={"period": period.id, "error": str(error)})
 
     def _save(
         self,

@@ -30,6 +30,8 @@ CONTEXT_MAX: Final = 50
 LIST_DEFAULT: Final = 50
 LIST_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 64
+REASON_CHARACTERS_MAX: Final = 500
+"""A sentence or two, and the number of a case."""
 CURSOR_CHARACTERS_MAX: Final = 1_024
 """Longer than any cursor: ids of at most 64 and 128 bytes, numbers and a signature."""
 PLAYERS_MAX: Final = 100
@@ -209,6 +211,19 @@ class AuditLogQuery(Sent):
 
     limit: Annotated[QueryInt, Field(ge=1, le=AUDIT_LOG_PAGE_MAX, description="Entries of a page")] = AUDIT_LOG_PAGE_MAX
     after: Annotated[QueryInt, Field(ge=0, le=AUDIT_NUMBER_MAX, description="`nextAfter` of the page before")] = 0
+
+
+class DeletePeriodQuery(Sent):
+    """Why a period is deleted."""
+
+    reason: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=REASON_CHARACTERS_MAX,
+            description="Why, kept in the audit log; required of a period that is over",
+        ),
+    ] = None
 
 
 class ListQuery(Sent):

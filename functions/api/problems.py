@@ -74,6 +74,10 @@ class NeverFinal(ApiError):
     """A window that never has a result: all time, a range that is no registered period, what was over too early."""
 
 
+class FinalResultExists(ApiError):
+    """A change of what a final result was made of."""
+
+
 class TooLarge(ApiError):
     """A body past the limit."""
 
@@ -149,6 +153,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     UnknownExport: Kind("unknown-export", "There is no such export", 404),
     NotFinal: Kind("not-final", "The window has no result yet", 404),
     TooManyPeriods: Kind("too-many-periods", "The leaderboard has as many periods as it may have", 409),
+    FinalResultExists: Kind("final-result-exists", "There is a final result", 409),
     NeverFinal: Kind("never-final", "The window never has a result", 422),
     LockedRule: Kind("locked-rule", "The rule cannot change once there are events", 409),
     Conflict: _CONFLICT,

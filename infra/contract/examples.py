@@ -83,6 +83,15 @@ _REDRIVE: Final = _ENTRY | {
     "userId": None,
     "subject": "unknown_leaderboard",
 }
+_MOVED: Final = _ENTRY | {
+    "number": 7,
+    "kind": "define-period",
+    "reason": "a day was lost, case 1236",
+    "userId": None,
+    "subject": "launch",
+    "periodBefore": {"id": "launch", **_PERIOD},
+    "periodAfter": {"id": "launch", **_PERIOD, "to": "2026-11-16"},
+}
 _FILE: Final = {
     "url": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-audit-3.csv?X-Amz-Signature=0123",
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -106,7 +115,7 @@ _VERSION: Final = {
 
 BODIES: Final[dict[str, Any]] = {
     "LeaderboardBody": _LEADERBOARD,
-    "PeriodBody": _PERIOD,
+    "PeriodBody": _PERIOD | {"reason": "a day was lost, case 1236"},
     "ReasonBody": {"reason": "bought points, case 1234"},
     "DisqualifyBody": {"reason": "bought points, case 1234", "strict": True},
     "RebuildBody": {"reason": "to be sure, case 1235", "window": "2026-W48"},
@@ -196,7 +205,11 @@ VIEWS: Final[dict[str, Any]] = {
     "DisqualificationView": _ENTRY | {"known": True},
     "AuditEntryView of reinstate": _REINSTATED,
     "AuditEntryView of rebuild": _REBUILD,
-    "AuditLogView": {"leaderboardId": "autumn-cup", "entries": [_ENTRY, _REINSTATED, _REBUILD], "nextAfter": None},
+    "AuditLogView": {
+        "leaderboardId": "autumn-cup",
+        "entries": [_ENTRY, _REINSTATED, _REBUILD, _MOVED],
+        "nextAfter": None,
+    },
     "DisqualifiedView": {"leaderboardId": "autumn-cup", "auditSequence": 3, "userIds": ["u-42"]},
     "RebuildView": {
         "leaderboardId": "autumn-cup",
@@ -249,6 +262,7 @@ PARAMETERS: Final[dict[str, Any]] = {
     "minScore": 500,
     "maxScore": 999,
     "tier": "gold",
+    "reason": "entered twice",
     "attr.country": "DE",
     "after": "autumn-cup",
     "after (integer)": 2,

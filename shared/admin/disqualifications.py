@@ -5,11 +5,13 @@ from itertools import takewhile
 from typing import Final
 
 from cachetools import LRUCache
+from msgspec.structs import replace
 
 from shared.cache.errors import CacheUnavailable
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditAction, AuditEntry, Disqualified
 from shared.domain.calendar import ALL_TIME_DAY, DAY_MIN, Day, day_of, is_kept, windows_fed_by
+from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.telemetry import logger
@@ -129,9 +131,16 @@ class Disqualifications:
         return self._decide(leaderboard, user_id, AuditAction.REINSTATE, actor, reason)
 
     def record(
-        self, leaderboard_id: str, kind: AuditAction, actor: str, *, reason: str = "", subject: str | None = None
+        self,
+        leaderboard_id: str,
+        kind: AuditAction,
+        actor: str,
+        *,
+        reason: str = "",
+        subject: str | None = None,
+        periods: tuple[Period | None, Period | None] = (None, None),
     ) -> AuditEntry:
-        """Write an entry that is about no player, before the action is done.
+        """Write an entry that is about no player, before the action is done; `periods` is one before and after.
 
         Raises:
             AuditLogConflict: if other callers' entries keep taking the number.
@@ -140,6 +149,7 @@ class Disqualifications:
         """
         for _ in range(TRIES_MAX):
             entry = self._next(leaderboard_id, kind, actor, reason, subject=subject)
+            entry = replace(entry, period_before=periods[0], period_after=periods[1])
             try:
                 self._audit_log.append(leaderboard_id, entry)
             except AuditLogConflict:

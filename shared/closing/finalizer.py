@@ -6,7 +6,8 @@ Step 6 of closing, see shared/closing/service.py. In detail:
 2. Compare the ranking with the cache, entry for entry. If they differ, repair the cache and compare again.
 3. Of a revision, stop if the result before says the same: the window is due no more.
 4. Store the files: ranking, awards and manifest; of a revision also the differences and the award changes.
-5. Write the result. That fails if an audit entry has followed the one as of which it was ranked.
+5. Write the result. That fails if an audit entry has followed the one as of which it was ranked, or if the period that
+   a range is ranked for was changed since it was read.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +32,7 @@ from shared.closing.result_files import (
 )
 from shared.domain.calendar import Window, WindowStatus, is_kept
 from shared.domain.events import format_instant
+from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.files.manifest import Manifest, describe
 from shared.files.scratch import scratch
@@ -85,7 +87,9 @@ class Finalizer:
         self._bucket = bucket
         self._now_ms = now_ms
 
-    def finalize(self, leaderboard: Leaderboard, window: Window, *, revise: bool = False) -> FinalResult | None:
+    def finalize(
+        self, leaderboard: Leaderboard, window: Window, *, revise: bool = False, period: Period | None = None
+    ) -> FinalResult | None:
         """Write the result of a window.
 
         Args:
@@ -93,6 +97,7 @@ class Finalizer:
             window: all its days are sealed.
             revise: whether a result that is there is ranked again, by the rules of its first version and without those
                 who are disqualified now; another version is written if that changes it.
+            period: for whose sake a range gets its first result, as it was read.
 
         Returns:
             The result; None if there is nothing new to be written.
@@ -116,7 +121,7 @@ class Finalizer:
         if final is None:
             return None
         try:
-            self._final_results.write(final)  # step 5
+            self._final_results.write(final, period if before is None else None)  # step 5
         except AlreadyDone:
             return None
         return final

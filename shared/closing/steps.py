@@ -9,6 +9,7 @@ from shared.closing.finalizer import Drift, Finalizer, NotComparable
 from shared.closing.runs import Blocked, Cause, ClosingRun
 from shared.domain.audit import AuditEntry
 from shared.domain.calendar import Window, WindowKind
+from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.messaging.notifications import Notifications, NotificationUnavailable, WindowFinal
 from shared.rotation import Step
@@ -102,11 +103,12 @@ class ClosingSteps:
 
     def _finalize(self, leaderboard: Leaderboard, due: Due, run: ClosingRun) -> None:
         """Step 6, and 7 for its result."""
-        if due.window.kind is WindowKind.CUSTOM and not self._is_wanted(leaderboard, due.window):
+        period = self._period(leaderboard, due.window)
+        if due.window.kind is WindowKind.CUSTOM and not self._is_wanted(leaderboard, due.window, period):
             self._work.drop(leaderboard.id, due)
             return
         try:
-            final = self._finalizer.finalize(leaderboard, due.window, revise=True)
+            final = self._finalizer.finalize(leaderboard, due.window, revise=True, period=period)
         except Drift as error:
             run.blocked.append(_blocked(leaderboard, due.window, Cause.DRIFT, error))
         except (NotComparable, CacheUnavailable) as error:
@@ -120,11 +122,15 @@ class ClosingSteps:
                 run.final_results.append(final)
                 self._publish(leaderboard.id, [(final.window_id, final.version)], run)
 
-    def _is_wanted(self, leaderboard: Leaderboard, window: Window) -> bool:
-        """Whether a range is registered, or has a result: a result is revised even if its period was deleted."""
-        if any(period.window == window for period in self._registry.periods(leaderboard.id)):
-            return True
-        return self._final_results.final(leaderboard.id, window.id) is not None
+    def _period(self, leaderboard: Leaderboard, window: Window) -> Period | None:
+        """A period over the days of a range; None if there is none, and for a window of another kind."""
+        if window.kind is not WindowKind.CUSTOM:
+            return None
+        return next((one for one in self._registry.periods(leaderboard.id) if one.window == window), None)
+
+    def _is_wanted(self, leaderboard: Leaderboard, window: Window, period: Period | None) -> bool:
+        """Whether a range is registered, or has a result: one of before periods stayed may have outlived its own."""
+        return period is not None or self._final_results.final(leaderboard.id, window.id) is not None
 
 
 def _notification(final: FinalResult) -> WindowFinal:

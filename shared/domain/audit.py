@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from shared.domain.periods import Period
+
 
 class AuditAction(StrEnum):
     """What was done."""
@@ -37,7 +39,11 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     """The player whom the entry is about, if any."""
     subject: str | None = None
-    """What else it is about: the id of a window, the reason code of dead letters."""
+    """What else it is about: the id of a window or period, the reason code of dead letters."""
+    period_before: Period | None = None
+    """The period that was changed or deleted, as it was."""
+    period_after: Period | None = None
+    """The period that was registered or changed, as it was to become."""
 
 
 class Disqualified(Struct, frozen=True):

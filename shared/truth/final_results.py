@@ -7,10 +7,12 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.calendar import Day, Window, parse_id
+from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.truth import keys
 from shared.truth.commits import TRANSACTION_ITEMS_MAX
 from shared.truth.failures import ConditionFailed, passing_as_unavailable
+from shared.truth.items import period_text
 from shared.truth.queries import items
 from shared.truth.work import due_item, work_key
 
@@ -22,6 +24,7 @@ DUE_MAX: Final = TRANSACTION_ITEMS_MAX - 1
 
 _NOT_YET = "attribute_not_exists(pk)"
 _PRESENT = "attribute_exists(pk)"
+_UNCHANGED = "body = :body"
 _STARTABLE = "version = :version AND (attribute_not_exists(sealing_through) OR sealing_through < :through)"
 _SEALING = "sealing_through = :through AND attribute_not_exists(seals_at)"
 _SEALABLE = "attribute_not_exists(sealed_through) OR sealed_through < :through"
@@ -168,11 +171,16 @@ class FinalResults:
             with passing_as_unavailable():
                 self._client.put_item(TableName=self._table, Item=item)
 
-    def write(self, final: FinalResult) -> None:
+    def write(self, final: FinalResult, period: Period | None = None) -> None:
         """Write a version of a window's result, put its notification into the outbox, and clear that it is due.
 
+        Args:
+            final: the result.
+            period: for whose sake a range is final, as it was read. None for any other window, and for a later version.
+
         Raises:
-            AlreadyDone: if it has that version, or an audit entry has followed the one as of which it was ranked.
+            AlreadyDone: if it has that version, if an audit entry has followed the one as of which it was ranked, or if
+                the period was changed or deleted since it was read.
             Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
         """
         body = {"body": {"S": msgspec.json.encode(final).decode()}}
@@ -192,7 +200,17 @@ class FinalResults:
             result = [{"Update": count}, {"Put": put}]
         notification = work_key(keys.notification_sort(final.leaderboard_id, final.window_id, final.version))
         due = self._clear_due(final.leaderboard_id, final.window_id, final.audit_sequence)
-        self._transact([*result, *due, {"Put": {"TableName": self._table, "Item": notification}}])
+        registered = [] if period is None else [self._is_registered(final.leaderboard_id, period)]
+        self._transact([*result, *due, *registered, {"Put": {"TableName": self._table, "Item": notification}}])
+
+    def _is_registered(self, leaderboard_id: str, period: Period) -> dict[str, Any]:
+        check = {
+            "TableName": self._table,
+            "Key": self._key(leaderboard_id, keys.period_sort(period.id)),
+            "ConditionExpression": _UNCHANGED,
+            "ExpressionAttributeValues": {":body": {"S": period_text(period)}},
+        }
+        return {"ConditionCheck": check}
 
     def clear_due(self, leaderboard_id: str, window_id: str, audit_sequence: int) -> None:
         """Mark a window as due no more: as of an audit entry, its result is what it should be.

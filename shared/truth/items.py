@@ -9,6 +9,7 @@ from msgspec import Struct
 from shared.domain.calendar import Day
 from shared.domain.events import ScoreEvent
 from shared.domain.labels import Label
+from shared.domain.periods import Period
 from shared.domain.records import Source
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import DaySums, Standing
@@ -26,6 +27,11 @@ class LedgerEntry(Struct, frozen=True, gc=False):
 
     event: ScoreEvent
     source: Source
+
+
+def period_text(period: Period) -> str:
+    """What the item of a period holds. Writes are conditional on it: what is read is written in the same letters."""
+    return msgspec.json.encode(period).decode()
 
 
 def ledger_item(entry: LedgerEntry) -> Item:

@@ -20,6 +20,7 @@ from shared.domain.rules import Leaderboard
 from shared.truth import keys
 from shared.truth.failures import ConditionFailed, meaning
 from shared.truth.guard import Guard
+from shared.truth.items import period_text
 from shared.truth.work import new_stamp
 
 READ_TIMEOUT_MS: Final = 5_000
@@ -158,39 +159,58 @@ class Registry:
             return None
 
     @_passing()
-    def save_period(self, leaderboard_id: str, period: Period) -> None:
-        """Create or replace a period. If its last day refuses events already, its window is noted as due with it;
-        otherwise whoever closes that day finds the period.
+    def save_period(self, leaderboard_id: str, period: Period, *, before: Period | None = None) -> None:
+        """Create a period, or change it from what it was before. If its last day refuses events already, its window is
+        noted as due with it; otherwise whoever closes that day finds the period.
+
+        Raises:
+            Conflict: if it was changed, created or deleted since it was read, or would leave a window that has a
+                result. A result is written on condition of its period, so that only one of the two comes about.
         """
         cls = self._record
-        record = cls(
-            keys.leaderboard_partition(leaderboard_id),
-            keys.period_sort(period.id),
-            body=msgspec.json.encode(period).decode(),
-        )
         last = int(period.last)
         going_on = cls.sealing_through.does_not_exist() | (cls.sealing_through < last)
         going_on &= cls.sealed_through.does_not_exist() | (cls.sealed_through < last)
         try:
             with _passing(), TransactWrite(connection=self._connection) as transaction:
                 transaction.condition_check(cls, keys.LEADERBOARDS, leaderboard_id, condition=going_on)
-                transaction.save(record)
+                self._change_period(transaction, leaderboard_id, before, period)
         except ConditionFailed:
             due = cls(keys.WORK, keys.due_sort(leaderboard_id, period.window.id), stamp=new_stamp())
-            with TransactWrite(connection=self._connection) as transaction:
-                transaction.save(record)
-                transaction.save(due)
+            try:
+                with _passing(), TransactWrite(connection=self._connection) as transaction:
+                    self._change_period(transaction, leaderboard_id, before, period)
+                    transaction.save(due)
+            except ConditionFailed as failed:
+                raise Conflict(str(failed)) from failed
 
     @_passing()
-    def delete_period(self, leaderboard_id: str, period_id: str) -> bool:
-        """Forget a period; False if there was none. What it ranked stays in the truth."""
-        record = self._record(keys.leaderboard_partition(leaderboard_id), keys.period_sort(period_id))
+    def delete_period(self, leaderboard_id: str, period: Period) -> None:
+        """Forget a period as it was read. What it ranked stays in the truth.
+
+        Raises:
+            Conflict: if it was changed or deleted since it was read, or its window has a result.
+        """
         try:
-            with _passing():
-                record.delete(condition=self._record.pk.exists())
-        except ConditionFailed:
-            return False
-        return True
+            with _passing(), TransactWrite(connection=self._connection) as transaction:
+                self._change_period(transaction, leaderboard_id, period, None)
+        except ConditionFailed as failed:
+            raise Conflict(str(failed)) from failed
+
+    def _change_period(
+        self, transaction: TransactWrite, leaderboard_id: str, before: Period | None, after: Period | None
+    ) -> None:
+        """Have a transaction write or delete a period, if it is as before and no result is left behind."""
+        cls, partition = self._record, keys.leaderboard_partition(leaderboard_id)
+        unchanged = cls.pk.does_not_exist() if before is None else cls.body == period_text(before)
+        if after is not None:
+            record = cls(partition, keys.period_sort(after.id), body=period_text(after))
+            transaction.save(record, condition=unchanged)
+        elif before is not None:
+            transaction.delete(cls(partition, keys.period_sort(before.id)), condition=unchanged)
+        if before is not None and (after is None or after.window != before.window):
+            final = keys.final_sort(before.window.id)
+            transaction.condition_check(cls, partition, final, condition=cls.pk.does_not_exist())
 
     @_passing()
     def period(self, leaderboard_id: str, period_id: str) -> Period | None:

@@ -23,10 +23,18 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     "ties-first": {"tiers": [GOLD, {"name": "rest", "topPercent": 100}]},
     "ties-shared": {"tiers": [GOLD | {"ties": "shared"}, {"name": "rest", "topPercent": 100}]},
     "weekly-prize": {"tiers": [GOLD | {"windows": ["weekly"]}]},
+    "two-day-cup": {"tiers": [GOLD]},
 }
 EVENTS: Final[dict[str, list[tuple[str, int]]]] = {
     name: [("ann", 100), ("bob", 100), ("cat", 100), ("dan", 99)] for name in ("ties-first", "ties-shared")
-} | {"weekly-prize": [("ann", 5), ("bob", 4)]}
+} | {name: [("ann", 5), ("bob", 4)] for name in ("weekly-prize", "two-day-cup")}
+CUP: Final = "/leaderboards/two-day-cup/periods/cup"
+CUP_DAYS: Final = {
+    "name": "Cup",
+    "from": (LAST_WEEK - timedelta(days=1)).date().isoformat(),
+    "to": LAST_WEEK.date().isoformat(),
+}
+LATER: Final = {"to": (LAST_WEEK + timedelta(days=1)).date().isoformat()}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +44,7 @@ def system(quick_stack: Stack) -> Iterator[System]:
     for board, definition in DEFINITIONS.items():
         running.put(f"/leaderboards/{board}", {"name": board, "aggregation": "sum", "lateness": "P30D"} | definition)
         running.produce(records(board, EVENTS[board]))
+    running.put(CUP, CUP_DAYS)
     running.settle()
     yield running
     running.close()
@@ -75,6 +84,54 @@ def tiers(system: System, board: str, **query: str) -> list[tuple[str, int, str 
 
 def lines(system: System, url: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(system.request("GET", url).content.decode(), newline="")))
+
+
+def test_a_period_that_is_over_is_moved_for_a_reason_alone(system: System) -> None:
+    refused = system.request("PUT", CUP, json=CUP_DAYS | LATER)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "reason")
+    system.put(CUP, CUP_DAYS | LATER | {"reason": "a day was lost"})
+    system.put(CUP, CUP_DAYS | {"reason": "it was not"})
+
+
+def test_a_period_keeps_its_days_once_its_prizes_are_paid(closed: System) -> None:
+    board, cup = "/leaderboards/two-day-cup", {"window": "custom", "period": "cup"}
+
+    def result() -> Any:
+        answer = closed.request("GET", f"{board}/result", params=cup)
+        return answer.json() if answer.status_code == 200 else None
+
+    before = until(result, "the cup is final")
+
+    for method, more in (
+        ("PUT", {"json": CUP_DAYS | LATER | {"reason": "why"}}),
+        ("DELETE", {"params": {"reason": "why"}}),
+    ):
+        refused = closed.request(method, CUP, **more)
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:leaderboards:problem:final-result-exists")
+    closed.put(CUP, CUP_DAYS | {"name": "The cup of last week"})
+
+    assert closed.get(CUP) == CUP_DAYS | {"id": "cup", "name": "The cup of last week"}
+    versions = closed.get(f"{board}/result/versions", **cup)["versions"]
+    assert [one["version"] for one in versions] == [1]
+    after = closed.get(f"{board}/result", **cup)
+    assert (after["window"]["id"], after["version"], after["awards"]["sha256"]) == (
+        f"{CUP_DAYS['from']}..{CUP_DAYS['to']}",
+        1,
+        before["awards"]["sha256"],
+    )
+    paid = lines(closed, after["awards"]["url"])
+    assert [(one["user_id"], one["tier"]) for one in paid] == [("ann", "gold")]
+    moved = {"window": "custom", "from": CUP_DAYS["from"], **LATER}
+    assert closed.request("GET", f"{board}/result", params=moved).json()["type"].endswith(":never-final")
+    log = closed.get(f"{board}/audit-log")["entries"]
+    changes = [(one["reason"], one.get("periodBefore"), one["periodAfter"]) for one in log if one["subject"] == "cup"]
+    days = CUP_DAYS | {"id": "cup"}
+    assert changes == [
+        ("", None, days),
+        ("a day was lost", days, days | LATER),
+        ("it was not", days | LATER, days),
+        ("", days, days | {"name": "The cup of last week"}),
+    ]
 
 
 SHARED: Final = [("ann", 1, "gold"), ("bob", 1, "gold"), ("cat", 1, "gold"), ("dan", 4, "rest")]

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from functions.api.periods import Periods
+from functions.api.problems import ApiError
 from shared.admin.disqualifications import Disqualifications
 from shared.domain.calendar import Day, day_of
+from shared.domain.periods import Period
 from shared.messaging.topic import TopicUnavailable
 from shared.truth.audit_log import AuditLogConflict
 from shared.truth.commits import Unavailable
@@ -59,19 +62,29 @@ def _redefine(world: "World", process: Process) -> None:
 
 def reschedule(world: "World") -> None:
     """Administrators who register periods, change and delete them, whether their days are over or not."""
+    process = Process(world)
     while not world.is_consumed():
         world.scheduler.sleep(1)
         if world.scheduler.fails(Fault.PERIODS):
-            with suppress(Unavailable):
-                _reschedule(world, world.rng.choice(world.open), f"p{world.rng.randrange(3)}")
+            with suppress(ApiError, Conflict, AuditLogConflict, Unavailable):
+                _reschedule(world, process, world.rng.choice(world.open), f"p{world.rng.randrange(3)}")
 
 
-def _reschedule(world: "World", name: str, period: str) -> None:
-    if world.rng.random() < 0.3:
-        world.registry.delete_period(name, period)
-    else:
-        first = day_of(world.scheduler.now_ms) - world.rng.randrange(5)
-        world.register(name, period, Day(first), Day(first + world.rng.randrange(4)))
+def _reschedule(world: "World", process: Process, name: str, period_id: str) -> None:
+    """Do one of the three, by the API's rules: the reason that it may ask for is not always there."""
+    board, current = world.registry.current(name), world.registry.registered_as(name, period_id)
+    periods, reason = Periods(process, process.now_ms), world.rng.choice(("a day was lost", "a mistake", None))
+    what = world.rng.random()
+    if what < 0.3:
+        periods.delete(board, period_id, reason, "somebody")
+        return
+    first = day_of(world.scheduler.now_ms) - world.rng.randrange(5)
+    last = first + world.rng.randrange(4)
+    wanted = Period(id=period_id, name=f"until {last}", first=Day(first), last=Day(last))
+    if what < 0.4 and current is not None:
+        wanted = replace(current, name=wanted.name)
+    world.periods.setdefault(name, set()).add(wanted.window)
+    periods.put(board, wanted, reason, "somebody")
 
 
 def operate(world: "World") -> None:

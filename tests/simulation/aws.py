@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, Self
 
+import msgspec
 from botocore.exceptions import ClientError, ReadTimeoutError
 from greenlet import getcurrent, greenlet
 
 from shared.assembly.parts import TRUTH_PATIENCE_MS
 from shared.clients import DYNAMODB_ATTEMPTS
 from shared.domain.calendar import parse_day
+from shared.domain.periods import Period
 from shared.truth.guard import Guard
 from shared.truth.items import to_standing
 from shared.truth.keys import LEADERBOARDS
@@ -40,6 +42,8 @@ class Dynamo(MemoryDynamoDB):
         """Place of each event in the ledger → how many were accepted before it."""
         self.changed_after_close: list[tuple[str, str, str]] = []
         """Leaderboard, day and user of standings that were written though their day was sealed."""
+        self.paid_for: dict[tuple[str, str], set[str]] = {}
+        """Leaderboard and id of a range that has a result → the periods over its days when that was written."""
 
     def guarded(self, guard: Guard) -> Self:
         """The same tables by the client of somebody who does not wait for long."""
@@ -102,6 +106,17 @@ class Dynamo(MemoryDynamoDB):
             self.accepted.setdefault(place, len(self.accepted))
         if table == "leaderboard-standings":
             self._note_standing(*place, item)
+        if table == "registry" and place[1].startswith("final#") and ".." in place[1]:
+            self._note_final_range(*place)
+
+    def _note_final_range(self, partition: str, sort: str) -> None:
+        window_id, registered = sort.removeprefix("final#"), set()
+        for (of, other), item in self.tables["registry"].items():
+            if of == partition and other.startswith("period#"):
+                period = msgspec.json.decode(item["body"]["S"], type=Period)
+                if period.window.id == window_id:
+                    registered.add(period.id)
+        self.paid_for[partition.removeprefix("leaderboard#"), window_id] = registered
 
     def _note_standing(self, partition: str, user: str, item: dict[str, Any]) -> None:
         board, day, *shard = partition.split("#")

@@ -22,8 +22,9 @@ class Backup:
         self._tables = deepcopy({name: dict(table) for name, table in world.dynamo.tables.items()})
         self._all_time = deepcopy(world.dynamo.all_time)
         self._history = {name: list(versions) for name, versions in world.registry.history.items()}
-        self._periods = {name: dict(periods) for name, periods in world.registry.known_periods.items()}
         self._accepted = dict(world.dynamo.accepted)
+        self._paid_for = dict(world.dynamo.paid_for)
+        self._period_changes = list(world.registry.period_changes)
         self._told = list(world.told)
 
     def take_over(self) -> None:
@@ -38,10 +39,10 @@ class Backup:
                 table[place] = item
         world.dynamo.all_time = self._all_time
         world.dynamo.accepted = self._accepted
+        world.dynamo.paid_for = self._paid_for
+        world.registry.period_changes[:] = self._period_changes
         world.registry.history.clear()
         world.registry.history.update(self._history)
-        world.registry.known_periods.clear()
-        world.registry.known_periods.update(self._periods)
         world.told = self._told
         world.shown.versions.clear()
         self._set_back()

@@ -84,12 +84,18 @@ def check(world: World) -> None:
     assert_standings(world, oracle)
     assert_windows(world, oracle)
     assert_finals(world, oracle)
+    assert_periods(world)
     assert_range(world, oracle)
     assert_counters(world, dead_letters(world))
 
 
 def audit_logs(world: World) -> dict[str, list[tuple[str, str]]]:
     """Leaderboard id → what was done to whom, in the order of the log, which has no gaps."""
+    return {name: [(entry.kind, entry.user_id or "") for entry in log] for name, log in audit_entries(world).items()}
+
+
+def audit_entries(world: World) -> dict[str, list[AuditEntry]]:
+    """Leaderboard id → its audit log."""
     found: dict[str, list[AuditEntry]] = {}
     for (partition, sort), item in world.dynamo.tables["registry"].items():
         if sort.startswith("audit#"):
@@ -99,11 +105,26 @@ def audit_logs(world: World) -> dict[str, list[tuple[str, str]]]:
     logs = {name: sorted(log, key=lambda entry: entry.number) for name, log in found.items()}
     for log in logs.values():
         assert [entry.number for entry in log] == list(range(1, len(log) + 1))
-        last: dict[str | None, AuditAction] = {}
+        last: dict[str, AuditAction] = {}
         for entry in log:
-            assert last.get(entry.user_id, AuditAction.REINSTATE) != entry.kind, "nothing is done twice"
-            last[entry.user_id] = entry.kind
-    return {name: [(entry.kind, entry.user_id or "") for entry in log] for name, log in logs.items()}
+            if entry.user_id is not None:
+                assert last.get(entry.user_id, AuditAction.REINSTATE) != entry.kind, "nothing is done twice"
+                last[entry.user_id] = entry.kind
+    return logs
+
+
+def assert_periods(world: World) -> None:
+    """A period that was paid for stays as it was then, and every change of one is in the audit log."""
+    for (name, window_id), paid_for in world.dynamo.paid_for.items():
+        assert paid_for, f"{window_id} of {name} has a result though no period has these days"
+        for period_id in paid_for:
+            period = world.registry.registered_as(name, period_id)
+            assert period is not None, f"{period_id} of {name} was deleted after its result"
+            assert period.window.id == window_id, f"{period_id} of {name} was moved after its result"
+    for name, log in audit_entries(world).items():
+        noted = iter([(entry.period_before, entry.period_after) for entry in log])
+        made = [(before, after) for of, before, after in world.registry.period_changes if of == name]
+        assert all(change in noted for change in made), "in their order, with others that failed between them"
 
 
 def assert_standings(world: World, oracle: Oracle) -> None:

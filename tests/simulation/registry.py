@@ -4,13 +4,15 @@ import copy
 from collections.abc import Iterable
 from typing import Final, Self
 
+import msgspec
 from msgspec.structs import replace
 
 from shared.domain.calendar import Day
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.truth.failures import passing_as_unavailable
-from shared.truth.keys import LEADERBOARDS
+from shared.truth.items import period_text
+from shared.truth.keys import LEADERBOARDS, final_sort, leaderboard_partition, period_sort
 from shared.truth.registry import Conflict
 from shared.truth.work import due_item
 from tests.simulation.aws import Dynamo
@@ -30,12 +32,13 @@ class Registry:
     ) -> None:
         self._scheduler = scheduler
         self._dynamo = dynamo
-        self.known_periods: dict[str, dict[str, Period]] = {}
         self._items = dynamo.tables[_TABLE]
         self.history: dict[str, list[Leaderboard]] = {}
         """Every version of each leaderboard, from the first."""
         self.lateness_ms: dict[str, set[int]] = {}
         """How late events of each leaderboard ever might come, by versions that a restore took back, too."""
+        self.period_changes: list[tuple[str, Period | None, Period | None]] = []
+        """Leaderboard and a period before and after a change, in the order in which they were made."""
         self.unknown: set[str] = set()
         """Leaderboards that are still to be created."""
         for one in leaderboards:
@@ -72,21 +75,47 @@ class Registry:
 
     def registered(self, leaderboard_id: str) -> list[Period]:
         """The periods that are registered now."""
-        return [*self.known_periods.get(leaderboard_id, {}).values()]
+        partition, prefix = leaderboard_partition(leaderboard_id), period_sort("")
+        sorts = sorted(sort for of, sort in self._items if of == partition and sort.startswith(prefix))
+        return [msgspec.json.decode(self._items[partition, sort]["body"]["S"], type=Period) for sort in sorts]
 
-    def save_period(self, leaderboard_id: str, period: Period) -> None:
+    def period(self, leaderboard_id: str, period_id: str) -> Period | None:
+        self._reach()
+        return self.registered_as(leaderboard_id, period_id)
+
+    def registered_as(self, leaderboard_id: str, period_id: str) -> Period | None:
+        """A period as it is now."""
+        return next((one for one in self.registered(leaderboard_id) if one.id == period_id), None)
+
+    def save_period(self, leaderboard_id: str, period: Period, *, before: Period | None = None) -> None:
         """In one transaction, as in the product: with a note of work if its last day refuses events already."""
         self._reach()
-        self.known_periods.setdefault(leaderboard_id, {})[period.id] = period
+        self._check_unchanged(leaderboard_id, period.id, before)
+        if before is not None and before.window != period.window:
+            self._check_not_final(leaderboard_id, before)
+        place = (leaderboard_partition(leaderboard_id), period_sort(period.id))
+        self._items[place] = {"pk": {"S": place[0]}, "sk": {"S": place[1]}, "body": {"S": period_text(period)}}
+        self.period_changes.append((leaderboard_id, before, period))
         if self.current(leaderboard_id).rejects(period.last):
             item = due_item(leaderboard_id, period.window.id)
             self._items[item["pk"]["S"], item["sk"]["S"]] = item
         self._scheduler.pause()
 
-    def delete_period(self, leaderboard_id: str, period_id: str) -> None:
+    def delete_period(self, leaderboard_id: str, period: Period) -> None:
         self._reach()
-        self.known_periods.get(leaderboard_id, {}).pop(period_id, None)
+        self._check_unchanged(leaderboard_id, period.id, period)
+        self._check_not_final(leaderboard_id, period)
+        del self._items[leaderboard_partition(leaderboard_id), period_sort(period.id)]
+        self.period_changes.append((leaderboard_id, period, None))
         self._scheduler.pause()
+
+    def _check_unchanged(self, leaderboard_id: str, period_id: str, before: Period | None) -> None:
+        if self.registered_as(leaderboard_id, period_id) != before:
+            raise Conflict(period_id)
+
+    def _check_not_final(self, leaderboard_id: str, period: Period) -> None:
+        if (leaderboard_partition(leaderboard_id), final_sort(period.window.id)) in self._items:
+            raise Conflict(period.id)
 
     def save(self, leaderboard: Leaderboard) -> None:
         self._reach()

@@ -75,7 +75,7 @@ def test_the_same_seed_takes_the_same_course_in_every_process(redis_url: str) ->
 def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
     fault_counts: Counter[Fault] = Counter()
-    lost = crashes = finished = done = revised = ranges = built_behind = healed = readmitted = 0
+    lost = crashes = finished = done = moved = paid = revised = ranges = built_behind = healed = readmitted = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
     for seed in range(24):
@@ -90,7 +90,9 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         healed += world.range_healed.complete
         readmitted += world.readmitted
         lost += len(world.lost())
-        done += sum(len(log) for log in audit_logs(world).values())
+        done += sum(user_id != "" for log in audit_logs(world).values() for _, user_id in log)
+        moved += len(world.registry.period_changes)
+        paid += len(world.dynamo.paid_for)
         revised += sum(sort.startswith("result-version#") for _, sort in world.dynamo.tables["registry"])
         reasons |= {msgspec.json.decode(body, type=DeadLetter).reason for body in world.sqs.messages[DLQ]}
 
@@ -100,6 +102,8 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     assert served["snapshot"] > 50
     assert finished > 20, "before everything was over"
     assert done > 50
+    assert moved > 50
+    assert paid > 20
     assert ranges > 50
     assert built_behind > 50
     assert healed > 5

@@ -71,6 +71,7 @@ class World:
             if name in ("sum", "hour", "strict"):
                 for back in range(2):
                     self.register(name, f"p{back}", Day(today - 1 - back), today)
+        self.registry.period_changes.clear()  # these are as from before there was an audit log
         self.s3 = S3(self.scheduler)
         self.brokers_ahead_ms = [0] * PARTITIONS
         """How far the clock of each partition's leader is ahead of ours."""

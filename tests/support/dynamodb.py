@@ -176,7 +176,7 @@ class MemoryDynamoDB:
         """Why a transaction with this action is cancelled; the code `None` if it is not."""
         condition = action.get("ConditionExpression")
         item = self.tables[action["TableName"]].get(_place(action))
-        if condition is None or _HOLDS[condition](item, _numbers(action)):
+        if condition is None or _HOLDS[condition](item, _values(action)):
             return {"Code": "None"}
         reason: dict[str, Any] = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
         if action.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and item is not None:
@@ -202,10 +202,11 @@ def number(item: Mapping[str, Any] | None, name: str, missing: int = 0) -> int:
     return missing if item is None or name not in item else int(item[name]["N"])
 
 
-Condition = Callable[[Item | None, Mapping[str, int]], bool]
+Condition = Callable[[Item | None, Mapping[str, Any]], bool]
 _HOLDS: dict[str, Condition] = {
     "attribute_exists(pk)": lambda item, _: item is not None,
     "attribute_not_exists(pk)": lambda item, _: item is None,
+    "body = :body": lambda item, values: item is not None and item["body"]["S"] == values[":body"],
     "version = :read": lambda item, values: item is not None and number(item, "version") == values[":read"],
     "stamp = :stamp": lambda item, values: item is not None and number(item, "stamp") == values[":stamp"],
     "next_offset = :from": lambda item, values: item is not None and number(item, "next_offset") == values[":from"],
@@ -274,8 +275,9 @@ def _updated(item: Mapping[str, Any] | None, update: Mapping[str, Any]) -> dict[
     return {name: value for name, value in after.items() if name not in removed.split()}
 
 
-def _numbers(action: Mapping[str, Any]) -> dict[str, int]:
-    return {name: int(value["N"]) for name, value in action.get("ExpressionAttributeValues", {}).items()}
+def _values(action: Mapping[str, Any]) -> dict[str, Any]:
+    values = action.get("ExpressionAttributeValues", {})
+    return {name: int(value["N"]) if "N" in value else value["S"] for name, value in values.items()}
 
 
 def _place(action: Mapping[str, Any]) -> Place:

@@ -35,6 +35,7 @@ WAITS = ("tests/integration/test_waits.py",)
 STRICT = ("tests/unit/api/test_strictness.py",)
 PAGE_SIZES = ("tests/integration/test_page_sizes.py",)
 REFUSED, LATE = ("tests/integration/test_refused_writes.py",), ("tests/integration/test_late_answers.py",)
+PERIODS, API_PERIODS = ("tests/integration/test_periods.py",), ("tests/unit/api/test_periods.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
 
 
@@ -50,6 +51,55 @@ class Mutation:
 
 
 MUTATIONS = (
+    Mutation(
+        "a period is moved after its result",
+        "shared/truth/registry.py",
+        "if before is not None and (after is None or after.window != before.window):",
+        "if before is not None and after is None:",
+        PERIODS,
+    ),
+    Mutation(
+        "a period is deleted after its result",
+        "shared/truth/registry.py",
+        "if before is not None and (after is None or after.window != before.window):",
+        "if before is not None and after is not None and after.window != before.window:",
+        PERIODS,
+    ),
+    Mutation(
+        "a period is written over another change of it",
+        "shared/truth/registry.py",
+        "unchanged = cls.pk.does_not_exist() if before is None else cls.body == period_text(before)",
+        "unchanged = cls.pk.exists() | cls.pk.does_not_exist()",
+        PERIODS,
+    ),
+    Mutation(
+        "a range is final though its period was moved meanwhile",
+        "shared/truth/final_results.py",
+        "registered = [] if period is None else",
+        "registered = [] if True else",
+        PERIODS,
+    ),
+    Mutation(
+        "a period is moved though it is known to be final",
+        "functions/api/periods.py",
+        "if self._use_cases.final_results.final(leaderboard.id, window.id) is not None:",
+        "if False:",
+        API_PERIODS,
+    ),
+    Mutation(
+        "a period that is over is moved for no reason",
+        "functions/api/periods.py",
+        "if reason is None and window.status",
+        "if False and window.status",
+        API_PERIODS,
+    ),
+    Mutation(
+        "the audit log says nothing of what a period was before",
+        "functions/api/periods.py",
+        "periods=(before, after)",
+        "periods=(None, after)",
+        API_PERIODS,
+    ),
     Mutation(
         "every window has every tier",
         "shared/domain/tiers.py",

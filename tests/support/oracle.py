@@ -110,8 +110,8 @@ class Oracle:
         Those who are disqualified are not in it; with `audit_sequence` those who were after as many entries of the log.
         """
         out: set[str] = set()
-        for kind, user_id in list(self.audit_log.get(leaderboard_id, ()))[:audit_sequence]:
-            out = out | {user_id} if kind == "disqualify" else out - {user_id}
+        for action, user_id in list(self.audit_log.get(leaderboard_id, ()))[:audit_sequence]:
+            out = out | {user_id} if action == "disqualify" else out - {user_id}
         board = for_kind(self.leaderboards[leaderboard_id], kind)
         first_day = None if first is None else (first - EPOCH.date()).days
         last_day = None if last is None else (last - EPOCH.date()).days

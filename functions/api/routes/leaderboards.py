@@ -10,8 +10,9 @@ from functions.api.bodies import LeaderboardBody, PeriodBody
 from functions.api.contract import described, operation
 from functions.api.definitions import Definitions
 from functions.api.edge import caller
-from functions.api.models import ListQuery
+from functions.api.models import DeletePeriodQuery, ListQuery
 from functions.api.params import Finder, check_id, is_id, read_period, read_query
+from functions.api.periods import Periods
 from functions.api.problems import UnknownPeriod
 from functions.api.views import answer
 from functions.api.views.leaderboards import (
@@ -80,21 +81,22 @@ def register(
         return Response(status_code=204)
 
 
-def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, definitions: Definitions) -> None:
+def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, periods: Periods) -> None:
     """Periods of a leaderboard."""
 
     @app.put(_PERIOD, tags=_PERIODS_TAGS)
     @operation(responses={200: described(PeriodView, "Changed"), 201: described(PeriodView, "Created")})
     async def put(request: Request, body: PeriodBody) -> Response:
-        """Register or change a period."""
+        """Register or change a period.
+
+        The days of one that is over change only with a `reason`, those of one with a final result never; its name may.
+        """
         period = body.to_period(check_id(request.path_params["periodId"], "periodId"))
         leaderboard = finder.leaderboard(request, now=True)
-        before = use_cases.registry.period(leaderboard.id, period.id)
-        if before != period:
-            definitions.put_period(leaderboard, before, period, caller(request).subject)
-            finder.forget_period(leaderboard.id, period.id)
-        location = {} if before else {"location": f"/leaderboards/{leaderboard.id}/periods/{period.id}"}
-        return answer(to_period_view(period), 200 if before else 201, location)
+        created = periods.put(leaderboard, period, body.reason, caller(request).subject)
+        finder.forget_period(leaderboard.id, period.id)
+        location = {"location": f"/leaderboards/{leaderboard.id}/periods/{period.id}"} if created else {}
+        return answer(to_period_view(period), 201 if created else 200, location)
 
     @app.get(_PERIODS, tags=_PERIODS_TAGS)
     @operation(responses={200: described(PeriodsView, "All periods, by id")})
@@ -111,12 +113,13 @@ def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, definiti
         return answer(to_period_view(read_period(use_cases.registry, leaderboard_id, request.path_params["periodId"])))
 
     @app.delete(_PERIOD, tags=_PERIODS_TAGS, status_code=204, response_description="Forgotten")
-    @operation()
+    @operation(DeletePeriodQuery)
     async def delete(request: Request) -> Response:
-        """Forget a period. Its dates can still be ranked as a custom range."""
+        """Forget a period that has no final result. Its dates can still be ranked as a custom range."""
+        query = read_query(request, DeletePeriodQuery)
         leaderboard, period_id = finder.leaderboard(request), request.path_params["periodId"]
-        found = use_cases.registry.period(leaderboard.id, period_id) if is_id(period_id) else None
-        if found is None or not definitions.delete_period(leaderboard, found, caller(request).subject):
+        if not is_id(period_id):
             raise UnknownPeriod(f"{leaderboard.id} has no such period")
+        periods.delete(leaderboard, period_id, query.reason, caller(request).subject)
         finder.forget_period(leaderboard.id, period_id)
         return Response(status_code=204)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
+from functions.api.views.leaderboards import PeriodView, to_period_view
 from shared.cache.leases import RebuildState
 from shared.domain.audit import AuditEntry
 from shared.domain.events import format_instant
@@ -21,6 +22,10 @@ class AuditEntryView(Struct, rename="camel", kw_only=True):
     at: str
     user_id: str | None
     subject: str | None
+    period_before: PeriodView | UnsetType = UNSET
+    """The period that was changed or deleted, as it was; absent of anything else."""
+    period_after: PeriodView | UnsetType = UNSET
+    """The period that was registered or changed, as it was to become; absent of anything else."""
 
 
 class DisqualificationView(AuditEntryView, rename="camel", kw_only=True):
@@ -100,4 +105,6 @@ def to_audit_entry_view(entry: AuditEntry) -> AuditEntryView:
         at=format_instant(entry.at_ms),
         user_id=entry.user_id,
         subject=entry.subject,
+        period_before=UNSET if entry.period_before is None else to_period_view(entry.period_before),
+        period_after=UNSET if entry.period_after is None else to_period_view(entry.period_after),
     )

@@ -68,11 +68,17 @@ class Registry:
     def periods(self, leaderboard_id: str) -> list[Period]:
         return [period for (owner, _), period in sorted(self.known_periods.items()) if owner == leaderboard_id]
 
-    def save_period(self, leaderboard_id: str, period: Period) -> None:
+    def save_period(self, leaderboard_id: str, period: Period, *, before: Period | None = None) -> None:
+        self.before_save()
+        if self.period(leaderboard_id, period.id) != before:
+            raise Conflict(period.id)
         self.known_periods[leaderboard_id, period.id] = period
 
-    def delete_period(self, leaderboard_id: str, period_id: str) -> bool:
-        return self.known_periods.pop((leaderboard_id, period_id), None) is not None
+    def delete_period(self, leaderboard_id: str, period: Period) -> None:
+        self.before_save()
+        if self.period(leaderboard_id, period.id) != period:
+            raise Conflict(period.id)
+        del self.known_periods[leaderboard_id, period.id]
 
 
 class Rankings:
@@ -168,6 +174,7 @@ class Api:
             ),
             cursors=Cursors(b"key"),
             waits=SimpleNamespace(granted=self._granted),
+            final_results=SimpleNamespace(final=lambda leaderboard_id, window_id: self.results.get(window_id)),
             result_versions=SimpleNamespace(latest=lambda leaderboard, window: self.results.get(window.id)),
             disqualifications=SimpleNamespace(record=lambda *noted, **more: self.noted.append((*noted, more))),
             window_builder=SimpleNamespace(rebuild_leaderboard=self._rebuild),
