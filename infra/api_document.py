@@ -191,7 +191,7 @@ def _bodies(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"### {name}\n\n{schema['description']}\n\n| field | takes | without it | |\n|---|---|---|---|"
         for field, declared in schema["properties"].items():
             options = [one for one in declared.get("anyOf", [declared]) if one.get("type") != "null"]
-            without = "refused" if field in schema["required"] else _default(declared.get("default"))
+            without = "refused" if field in schema.get("required", ()) else _default(declared.get("default"))
             yield f"| `{field}` | {_field(document, options[0])} | {without} | {declared['description']} |"
         yield ""
 

@@ -230,6 +230,7 @@ curl -X POST $BOARD/redrive {_JSON} \\
 BODIES: Final = (
     "LeaderboardBody",
     "TierBody",
+    "QualifyBody",
     "PeriodBody",
     "ReasonBody",
     "DisqualifyBody",

@@ -228,18 +228,25 @@ def selected(
     total = len(ranked)
     found: list[Line] = []
     firsts: dict[int, int] = {}
+    limit = board.get("qualify")
+    fit = {
+        who
+        for _, score, _, who in ranked
+        if limit is None or (limit <= score if board["order"] == "desc" else score <= limit)
+    }
     for rank, score, at_ms, user_id in ranked:
         shared = firsts.setdefault(score, rank)
         tiers = (
             one
             for one in board["tiers"]
-            if _takes(one["rule"], one["value"], shared if one.get("ties") == "shared" else rank, score, total)
+            if user_id in fit
+            and _takes(one["rule"], one["value"], shared if one.get("ties") == "shared" else rank, score, len(fit))
         )
         tier = next((str(one["name"]) for one in tiers), "")
         chosen = (
             part["tier"] in (None, tier)
             and (part["topN"] is None or rank <= part["topN"])
-            and (part["topBasisPoints"] is None or _takes("topPercent", part["topBasisPoints"], rank, score, total))
+            and (part["topBasisPoints"] is None or _takes("topPercent", part["topBasisPoints"], rank, score, len(fit)))
         )
         if chosen:
             percentile = (Decimal(total - rank) * 100 / total).quantize(Decimal("0.01"), ROUND_DOWN)

@@ -44,7 +44,10 @@ class TierBody(Sent):
     top_percent: Annotated[
         int | None,
         BeforeValidator(hundredths, json_schema_input_type=float),
-        Field(description="The first so many percent, rounded up to whole players; two decimals at the most"),
+        Field(
+            description="The first so many percent of those who qualify, rounded up to whole players; two decimals at "
+            "the most"
+        ),
     ] = None
     min_score: Annotated[Points | None, Field(description="This score or more; with order `desc`")] = None
     max_score: Annotated[Points | None, Field(description="This score or less; with order `asc`")] = None
@@ -94,6 +97,24 @@ class TierBody(Sent):
         return Tier(self.name, *self.rule, self.ties, windows)
 
 
+class QualifyBody(Sent):
+    """The score that a player needs to count for tiers: exactly one of the two."""
+
+    min_score: Annotated[Points | None, Field(description="This score or more; with order `desc`")] = None
+    max_score: Annotated[Points | None, Field(description="This score or less; with order `asc`")] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_fields_set) != 1 or self.value is None:
+            raise ValueError("must have exactly one of minScore and maxScore")
+        return self
+
+    @property
+    def value(self) -> int | None:
+        """The score."""
+        return self.max_score if self.min_score is None else self.min_score
+
+
 def _lateness(value: object) -> int:
     if not isinstance(value, str):
         raise ValueError("must be an ISO 8601 duration, e.g. PT1H")  # noqa: TRY004 - pydantic reports it so
@@ -128,6 +149,13 @@ class LeaderboardBody(Sent):
     tiers: Annotated[
         tuple[TierBody, ...], Field(max_length=TIERS_MAX, description="Rewards, best first: the first that fits counts")
     ] = ()
+    qualify: Annotated[
+        QualifyBody | None,
+        Field(
+            description="Who counts for tiers: others are ranked, but count for no percentage and are in no tier; "
+            "absent or null: everybody"
+        ),
+    ] = None
     filters: Annotated[
         tuple[FilterName, ...],
         Field(max_length=FILTERS_MAX, description="Attributes of events that rankings can be filtered by: `attr.*`"),
@@ -146,6 +174,16 @@ class LeaderboardBody(Sent):
                 raise ValueError(f"[{number}].maxScore goes with order asc; where the highest ranks first, minScore")
         return tiers
 
+    @field_validator("qualify")
+    @classmethod
+    def _by_order(cls, qualify: QualifyBody | None, info: ValidationInfo) -> QualifyBody | None:
+        if qualify is None:
+            return None
+        wanted = "max_score" if info.data.get("order") is Order.ASC else "min_score"
+        if getattr(qualify, wanted) is None:
+            raise ValueError("must have minScore with order desc, maxScore where the lowest ranks first")
+        return qualify
+
     @field_validator("filters")
     @classmethod
     def _once(cls, filters: tuple[str, ...]) -> tuple[str, ...]:
@@ -163,6 +201,7 @@ class LeaderboardBody(Sent):
             lateness_ms=self.lateness,
             shards=self.shards,
             tiers=tuple(tier.to_tier() for tier in self.tiers),
+            qualify=None if self.qualify is None else self.qualify.value,
             filters=self.filters,
             created_at_ms=now_ms,
             updated_at_ms=now_ms,

@@ -196,7 +196,10 @@ class ExportQuery(WindowQuery):
     top_percent: Annotated[
         int | None,
         BeforeValidator(_hundredths_of_text, json_schema_input_type=float),
-        Field(alias="topPercent", description="Only the first so many percent, two decimals at the most"),
+        Field(
+            alias="topPercent",
+            description="Only the first so many percent of those who qualify, two decimals at the most",
+        ),
     ] = None
 
     @property

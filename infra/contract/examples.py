@@ -46,6 +46,7 @@ _LEADERBOARD: Final = {
     "lateness": "PT1H",
     "shards": 16,
     "tiers": [_TIER, {"name": "silver", "topPercent": 10}, {"name": "bronze", "minScore": 500}],
+    "qualify": {"minScore": 1},
     "filters": ["country", "platform"],
 }
 _STORED: Final = {
@@ -181,6 +182,8 @@ VIEWS: Final[dict[str, Any]] = {
         "agrees": True,
         "above": {"entry": _FIRST, "decidedBy": "score"},
         "below": {"entry": _THIRD, "decidedBy": "reachedAt"},
+        "qualifies": True,
+        "qualified": 200,
         "tiers": [{"rule": _TIER, "met": True, "cutoffRank": 100, "cutoffScore": 125, "pointsToReach": None}],
     },
     "LeaderboardView": _STORED,

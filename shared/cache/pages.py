@@ -25,6 +25,8 @@ class Page(Struct, frozen=True):
     """Index of the first line, from 0."""
     lines: Sequence[tuple[str, Score]]
     """User id and score, in ranking order."""
+    qualified: int | None = None
+    """How many players count for tiers; None where it was not asked for."""
 
 
 class Labels(Struct, frozen=True):
@@ -47,13 +49,23 @@ class PlayerPage(Struct, frozen=True):
     """Tier → score of the last entry it takes now, for the tiers that go by rank."""
     players_ahead: int = 0
     """How many players have a strictly better score than the page's first line."""
+    targets: Mapping[str, int] = {}
+    """Of a player who doesn't qualify: the cutoffs as if one more did."""
 
 
-def to_page(leaderboard: Leaderboard, window: Window, now_ms: int, answer: Sequence[Any], first: int) -> Page:
+def to_page(
+    leaderboard: Leaderboard,
+    window: Window,
+    now_ms: int,
+    answer: Sequence[Any],
+    first: int,
+    *,
+    qualified: int | None = None,
+) -> Page:
     """The page of an answer that begins as page.lua's."""
     marker, built, revision, total, flat = answer[:5]
     complete = _is_complete(leaderboard, window, now_ms, marker, built)
-    return Page(complete, int(revision or 0), total, first, to_lines(leaderboard, flat[::2], flat[1::2]))
+    return Page(complete, int(revision or 0), total, first, to_lines(leaderboard, flat[::2], flat[1::2]), qualified)
 
 
 def _is_complete(
@@ -75,6 +87,13 @@ def to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequenc
         (member[HEAD_BYTES:].decode(), Score(to_points(leaderboard, score), int.from_bytes(member[:HEAD_BYTES], "big")))
         for member, score in zip(members, scores, strict=True)
     ]
+
+
+def qualifying(leaderboard: Leaderboard) -> int | str:
+    """The worst score that qualifies for tiers, as the sorted set has it; empty if all do."""
+    if leaderboard.qualify is None:
+        return ""
+    return -leaderboard.qualify if leaderboard.order is Order.DESC else leaderboard.qualify
 
 
 def to_points(leaderboard: Leaderboard, score: bytes) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from shared.cache import keys, labels
-from shared.cache.pages import HEAD_BYTES, Page, to_lines, to_page
+from shared.cache.pages import HEAD_BYTES, Page, qualifying, to_lines, to_page
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard, Order
@@ -74,13 +74,15 @@ class WindowSearches:
         if selection.label is not None:
             read = (*read, keys.labels(leaderboard.id, window.id))
             label = [labels.prefix(leaderboard.filters, *selection.label)]
-        answer = self._cache.read(self._select, read, (*args, *tiers, *label))
-        page = to_page(leaderboard, window, now_ms, answer, answer[5])
-        return Slice(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[9]) if label else ())
+        answer = self._cache.read(self._select, read, (*args, qualifying(leaderboard), *tiers, *label))
+        page = to_page(leaderboard, window, now_ms, answer, answer[5], qualified=answer[9])
+        return Slice(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[10]) if label else ())
 
     def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], now_ms: int) -> Players:
         """The entries of some players, best first, without those who have no points."""
-        answer = self._cache.read(self._players, self._cache.read_keys(leaderboard, window), user_ids)
+        answer = self._cache.read(
+            self._players, self._cache.read_keys(leaderboard, window), (qualifying(leaderboard), *user_ids)
+        )
         return _to_players(leaderboard, window, answer, now_ms)
 
     def player_windows(
@@ -90,12 +92,12 @@ class WindowSearches:
         read = [keys.complete(leaderboard.id)]
         for window in windows:
             read += self._cache.read_keys(leaderboard, window)[1:]
-        answers = self._cache.read(self._player_windows, read, (user_id,))
+        answers = self._cache.read(self._player_windows, read, (user_id, qualifying(leaderboard)))
         return [_to_players(leaderboard, *pair, now_ms) for pair in zip(windows, answers, strict=True)]
 
 
 def _to_players(leaderboard: Leaderboard, window: Window, answer: Sequence[Any], now_ms: int) -> Players:
-    page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), 0)
+    page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), 0, qualified=answer[5])
     return Players(page, sorted(_to_found(leaderboard, answer[4]), key=lambda one: one.index))
 
 

@@ -16,6 +16,7 @@ from shared.cache.pages import (
     Labels,
     Page,
     PlayerPage,
+    qualifying,
     to_lines,
     to_page,
     to_points,
@@ -118,19 +119,28 @@ class WindowCache(CacheConnection):
         """Where a player stands, with up to `context` entries above and below."""
         by_rank = [tier for tier in leaderboard.tiers if tier.rule in (TierRule.TOP_N, TierRule.TOP_PERCENT)]
         rules = [part for tier in by_rank for part in (tier.rule, tier.value)]
-        answer = self.read(self._player, self.read_keys(leaderboard, window), (user_id, context, *rules))
-        page = to_page(leaderboard, window, now_ms, answer, answer[6])
-        scores = zip(by_rank, answer[7], strict=False)  # none are looked up for a player who is not there
-        cutoffs = {tier.name: to_points(leaderboard, score) for tier, score in scores if score is not None}
-        return PlayerPage(page, answer[5], cutoffs, answer[8])
+        answer = self.read(
+            self._player, self.read_keys(leaderboard, window), (user_id, context, qualifying(leaderboard), *rules)
+        )
+        page = to_page(leaderboard, window, now_ms, answer, answer[6], qualified=answer[9])
+        cutoffs, targets = (
+            # none are looked up for a player who is not there
+            {tier.name: to_points(leaderboard, score) for tier, score in zip(by_rank, scores, strict=False) if score}
+            for scores in (answer[7], answer[10])
+        )
+        return PlayerPage(page, answer[5], cutoffs, answer[8], targets)
 
     def snapshot(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> tuple[bool, Snapshot]:
         """The top of a window and samples of the rest; and whether the cache holds it completely."""
-        answer = self.read(self._snapshot, self.read_keys(leaderboard, window), (TOP_ENTRIES, SAMPLES))
+        answer = self.read(
+            self._snapshot, self.read_keys(leaderboard, window), (TOP_ENTRIES, SAMPLES, qualifying(leaderboard))
+        )
         page = to_page(leaderboard, window, now_ms, answer, 0)
         positions, lines = answer[5][::3], to_lines(leaderboard, answer[5][1::3], answer[5][2::3])
         samples = [Sample(position + 1, *line) for position, line in zip(positions, lines, strict=True)]
-        return page.complete, Snapshot(page.revision, page.total, now_ms, page.lines, samples)
+        return page.complete, Snapshot(
+            page.revision, page.total, now_ms, page.lines, samples, leaderboard.qualify, answer[6]
+        )
 
     def revision(self, leaderboard: Leaderboard, window: Window) -> int:
         """The window's revision as it is now; 0 if it has no players or is not there. One cheap command."""

@@ -59,9 +59,11 @@ class WindowRanking:
         self._window = window
         self.out = out
         self.players = 0
+        self._qualified = 0
         self.sum_of_points = 0
         for _, score in self.scores():
             self.players += 1
+            self._qualified += window.leaderboard.qualifies(score.points)
             self.sum_of_points += score.points
 
     def scores(self) -> Iterator[tuple[str, Score]]:
@@ -70,7 +72,8 @@ class WindowRanking:
 
     def entries(self) -> Iterator[Entry]:
         """Every line of the ranking."""
-        return to_entries(self._window.leaderboard.tiers, self.players, 0, 0, self.scores())
+        tiers = self._window.leaderboard.tiers
+        return to_entries(tiers, self.players, 0, 0, self.scores(), qualified=self._qualified)
 
     def label_members(self) -> Iterator[bytes]:
         """The label set, in its order."""

@@ -59,22 +59,35 @@ def percentile_hundredths(rank: int, total: int) -> int:
 
 
 def to_entry(
-    tiers: Sequence[Tier], total: int, rank: int, user_id: str, score: Score, *, competition_rank: int
+    tiers: Sequence[Tier],
+    total: int,
+    rank: int,
+    user_id: str,
+    score: Score,
+    *,
+    competition_rank: int,
+    qualified: int | None = None,
 ) -> Entry:
-    """The line of a ranking at `rank` (from 1) among `total` players."""
+    """The line of a ranking at `rank` (from 1) among `total` players, of whom `qualified` count for tiers, or all."""
     return Entry(
         rank,
         user_id,
         score.points,
         score.reached_at_ms,
         percentile_hundredths(rank, total),
-        tier_of(tiers, rank, competition_rank, score.points, total),
+        tier_of(tiers, rank, competition_rank, score.points, total if qualified is None else qualified),
         competition_rank,
     )
 
 
 def to_entries(
-    tiers: Sequence[Tier], total: int, first: int, better: int, lines: Iterable[tuple[str, Score]]
+    tiers: Sequence[Tier],
+    total: int,
+    first: int,
+    better: int,
+    lines: Iterable[tuple[str, Score]],
+    *,
+    qualified: int | None = None,
 ) -> Iterator[Entry]:
     """A run of lines of a ranking of `total` players.
 
@@ -84,19 +97,22 @@ def to_entries(
         first: position of the first line, from 0.
         better: how many players have a strictly better score than the first line.
         lines: user ids and scores, in ranking order.
+        qualified: how many players count for tiers; None for all.
     """
     competition_rank, points = better + 1, None
     for rank, (user_id, score) in enumerate(lines, start=first + 1):
         if points is not None and score.points != points:
             competition_rank = rank
         points = score.points
-        yield to_entry(tiers, total, rank, user_id, score, competition_rank=competition_rank)
+        yield to_entry(tiers, total, rank, user_id, score, competition_rank=competition_rank, qualified=qualified)
 
 
-def rank(order: Order, tiers: Sequence[Tier], scores: Iterable[tuple[str, Score]]) -> Iterator[Entry]:
-    """Rank all players of a window, best first."""
+def rank(
+    order: Order, tiers: Sequence[Tier], scores: Iterable[tuple[str, Score]], *, qualified: int | None = None
+) -> Iterator[Entry]:
+    """Rank all players of a window, best first; `qualified` of them count for tiers, or all."""
     ranked = sorted(scores, key=lambda line: order_key(order, *line))
-    return to_entries(tiers, len(ranked), 0, 0, ranked)
+    return to_entries(tiers, len(ranked), 0, 0, ranked, qualified=qualified)
 
 
 def points_to_pass(score: int, own: int, *, descending: bool) -> int | None:

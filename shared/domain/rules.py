@@ -1,5 +1,6 @@
 """A leaderboard: its rules, which of them may change when, and which events it admits."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -11,7 +12,7 @@ from shared.domain.calendar import Day, Window, day_end_ms, day_of, format_day
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
 from shared.domain.labels import FILTERS_MAX, FilterName
 from shared.domain.rejections import Reason, Rejection
-from shared.domain.tiers import Tier
+from shared.domain.tiers import Qualifying, Tier
 
 LATENESS_MAX_MS: Final = 366 * 86_400_000
 """Longest wait for late records. Longer would keep a year's windows from ever becoming final."""
@@ -22,7 +23,7 @@ SHARDS_DEFAULT: Final = 16
 
 LOCKED_RULES: Final = ("aggregation", "order", "shards", "filters")
 """Rules that cannot change once there are events: standings were written by them."""
-FREE_RULES: Final = ("name", "lateness_ms", "tiers")
+FREE_RULES: Final = ("name", "lateness_ms", "tiers", "qualify")
 """Rules that may change at any time."""
 
 
@@ -59,6 +60,9 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     lateness_ms: Annotated[int, Meta(ge=0, le=LATENESS_MAX_MS)] = LATENESS_DEFAULT_MS
     shards: Annotated[int, Meta(ge=1, le=SHARDS_MAX)] = SHARDS_DEFAULT
     tiers: tuple[Tier, ...] = ()
+    qualify: int | None = None
+    """The score that a player needs to qualify, or a better one; None if everybody does. Who doesn't is ranked, but
+    counts for no percentage and stands in no tier."""
     filters: Annotated[tuple[FilterName, ...], Meta(max_length=FILTERS_MAX)] = ()
     """Attributes of events by which its rankings can be filtered; none of them twice."""
     version: int = 1
@@ -87,6 +91,12 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     def window_cutoff_ms(self, window: Window) -> int | None:
         """Last instant at which a record for the window may be appended; None for all time."""
         return None if window.end_ms is None else window.end_ms + self.lateness_ms
+
+    def qualifies(self, points: int) -> bool:
+        """Whether a score qualifies for tiers."""
+        if self.qualify is None:
+            return True
+        return points >= self.qualify if self.order is Order.DESC else points <= self.qualify
 
     def for_window(self, window: Window) -> "Leaderboard":
         """The rules that a window is ranked by: only with the tiers that are for windows of its kind."""
@@ -138,6 +148,20 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         if self.rejects(day):
             through = format_day(self.sealing_through or day)
             raise Rejection(Reason.TOO_LATE, f"the days of {self.id} up to {through} are sealed")
+
+
+def qualifying(leaderboard: Leaderboard, points: int, qualified: int, cutoffs: Mapping[str, int]) -> Qualifying | None:
+    """What a player with a score needs to qualify for tiers, where `qualified` do; None if they do.
+
+    Args:
+        leaderboard: whose rules.
+        points: the player's score.
+        qualified: how many players qualify.
+        cutoffs: of the tiers that go by rank, as if one more did.
+    """
+    if leaderboard.qualify is None or leaderboard.qualifies(points):
+        return None
+    return Qualifying(leaderboard.qualify, qualified, cutoffs)
 
 
 def revise(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool]:

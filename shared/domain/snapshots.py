@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from shared.domain.ranking import order_key
-from shared.domain.rules import Order
+from shared.domain.rules import Leaderboard, Order
 from shared.domain.standings import Score
 
 TOP_ENTRIES: Final = 1_000
@@ -34,6 +34,20 @@ class Snapshot(Struct, frozen=True, array_like=True):
     """The first TOP_ENTRIES entries, in ranking order."""
     samples: Sequence[Sample] = ()
     """Entries below them, in ranking order; the last one is the window's last."""
+    qualify: int | None = None
+    """The score that `qualified` is about."""
+    qualified: int | None = None
+    """How many players had it or a better one; None in snapshots of before."""
+
+    def qualified_for(self, leaderboard: Leaderboard) -> int:
+        """How many players qualify by a leaderboard's rules; an estimate if they have changed since."""
+        if leaderboard.qualify is None:
+            return self.total
+        if leaderboard.qualify == self.qualify and self.qualified is not None:
+            return self.qualified
+        key = order_key(leaderboard.order, "", Score(leaderboard.qualify, 0))
+        least, most = self.ahead_of(leaderboard.order, (key[0] + 1,))
+        return (least + most) // 2
 
     def without(self, user_ids: Set[str]) -> "Snapshot":
         """The same as if some players had not been there; those below the top who are no sample go on being counted."""
@@ -41,13 +55,17 @@ class Snapshot(Struct, frozen=True, array_like=True):
             return self
         top = [line for line in self.top if line[0] not in user_ids]
         gone = len(self.top) - len(top)
+        counted = self.total if self.qualified is None else self.qualified  # who qualifies stands ahead of who doesn't
+        not_counted = sum(line[0] in user_ids for line in self.top[:counted])
+        not_counted += sum(one.user_id in user_ids for one in self.samples if one.rank <= counted)
         samples = []
         for one in self.samples:
             if one.user_id in user_ids:
                 gone += 1
             else:
                 samples.append(Sample(one.rank - gone, one.user_id, one.score))
-        return Snapshot(self.revision, self.total - gone, self.as_of_ms, top, samples)
+        qualified = None if self.qualified is None else self.qualified - not_counted
+        return Snapshot(self.revision, self.total - gone, self.as_of_ms, top, samples, self.qualify, qualified)
 
     def estimate_rank(self, order: Order, user_id: str, score: Score) -> int:
         """The rank that a score had at the instant: exact among the top, between two samples below it.
@@ -88,11 +106,14 @@ class Snapshot(Struct, frozen=True, array_like=True):
         return least, most
 
 
-def snapshot_of(revision: int, as_of_ms: int, ranked: Sequence[tuple[str, Score]]) -> Snapshot:
+def snapshot_of(
+    leaderboard: Leaderboard, revision: int, as_of_ms: int, ranked: Sequence[tuple[str, Score]]
+) -> Snapshot:
     """The snapshot of a whole ranking."""
+    qualified = sum(leaderboard.qualifies(score.points) for _, score in ranked)
     positions = sample_positions(len(ranked))
     samples = [Sample(position + 1, *ranked[position]) for position in positions]
-    return Snapshot(revision, len(ranked), as_of_ms, ranked[:TOP_ENTRIES], samples)
+    return Snapshot(revision, len(ranked), as_of_ms, ranked[:TOP_ENTRIES], samples, leaderboard.qualify, qualified)
 
 
 def sample_positions(total: int) -> list[int]:

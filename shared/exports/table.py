@@ -43,7 +43,8 @@ _RANKED: Final = """
 CREATE TABLE ranked AS
 SELECT *, {tier} AS tier_number FROM (
   SELECT row_number() OVER (ORDER BY score {first}, reached_at, user_id) AS rank,
-         rank() OVER (ORDER BY score {first}) AS competition_rank, count(*) OVER () AS total, user_id, score, reached_at
+         rank() OVER (ORDER BY score {first}) AS competition_rank, count(*) OVER () AS total,
+         count(*) FILTER (WHERE {qualifies}) OVER () AS qualified, user_id, score, reached_at
   FROM ({fold}))
 """
 # percentile: two decimals, cut off as shared/domain/ranking.py has it
@@ -160,14 +161,22 @@ class RankedTable:
         first = "DESC" if self._leaderboard.order is Order.DESC else "ASC"
         fold = _FOLDS[self._leaderboard.aggregation].format(first=first)
         tiers = self._leaderboard.tiers
-        cases = "".join(f" WHEN {_takes(tier)} THEN {number}" for number, tier in enumerate(tiers))
+        cases = "".join(
+            f" WHEN rank <= qualified AND {_takes(tier)} THEN {number}" for number, tier in enumerate(tiers)
+        )
         tier = f"CASE{cases} END" if cases else "NULL"
-        self._database.execute(_RANKED.format(first=first, fold=fold, tier=tier))
+        self._database.execute(_RANKED.format(first=first, fold=fold, tier=tier, qualifies=self._qualifies()))
         self._database.execute("CREATE TABLE tiers (number INTEGER, name VARCHAR)")
         if tiers:
             named = [[number, one.name] for number, one in enumerate(tiers)]
             self._database.executemany("INSERT INTO tiers VALUES (?, ?)", named)
         self._database.execute("DROP TABLE standings")
+
+    def _qualifies(self) -> str:
+        board = self._leaderboard
+        if board.qualify is None:
+            return "true"
+        return f"score {'>=' if board.order is Order.DESC else '<='} {board.qualify:d}"
 
     def _condition(self, part: ExportPart) -> str:
         if part.tier is not None:
@@ -193,7 +202,7 @@ def _takes(tier: Tier) -> str:
         case TierRule.TOP_N:
             return f"{counted} <= {tier.value:d}"
         case TierRule.TOP_PERCENT:
-            return f"{counted} <= (total * {tier.value:d} + 9999) // 10000"
+            return f"{counted} <= (qualified * {tier.value:d} + 9999) // 10000"
         case TierRule.MIN_SCORE:
             return f"score >= {tier.value:d}"
         case TierRule.MAX_SCORE:

@@ -10,7 +10,7 @@ from shared.domain.calendar import Day, Window, WindowStatus
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
-from shared.domain.tiers import Tier
+from shared.domain.tiers import Qualifying, Tier
 from shared.truth.items import LedgerEntry
 
 
@@ -45,10 +45,17 @@ class Ranking(Struct, frozen=True):
     """With source `snapshot`: entries of this page are missing, since they are below the snapshot's top."""
     rank_is_approximate: bool = False
     """With source `snapshot`: the scores are of now, the ranks are estimates among the entries of `as_of_ms`."""
+    qualified: int | None = None
+    """How many players count for tiers; None if all do."""
     result_version: int | None = None
     """Of a final window: the latest version of its result."""
     pending_version: int | None = None
     """The version that may follow, since an audit entry is not settled yet. The source is not `final` then."""
+
+    @property
+    def qualified_or_all(self) -> int:
+        """How many players count for tiers."""
+        return self.total if self.qualified is None else self.qualified
 
 
 class PlayerRanking(Struct, frozen=True):
@@ -67,6 +74,8 @@ class PlayerRanking(Struct, frozen=True):
     """With source `snapshot`: the player's score is of now, the other scores are of the snapshot."""
     cutoffs: Mapping[str, int] = {}
     """Tier → score of its last entry now, for tiers by rank, as far as it is known."""
+    qualifying: Qualifying | None = None
+    """What the player needs to count for tiers; None if they do."""
 
 
 class PlayerWindow(Struct, frozen=True):

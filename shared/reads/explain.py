@@ -83,15 +83,22 @@ def _counted(
 
 
 def _tiers(rules: Leaderboard, found: PlayerRanking) -> list[TierMatch]:
-    player, total = found.player, found.ranking.total
+    player, qualified = found.player, found.ranking.qualified_or_all
     descending = rules.order is Order.DESC
-    gaps = points_to_tiers(rules.tiers, player.tier, player.score, found.cutoffs, descending=descending)
+    gaps = points_to_tiers(
+        rules.tiers,
+        player.tier,
+        player.score,
+        found.cutoffs,
+        descending=descending,
+        qualifying=found.qualifying,
+    )
     by_score = (TierRule.MIN_SCORE, TierRule.MAX_SCORE)
     return [
         TierMatch(
             tier,
-            tier.takes(player.rank, player.competition_rank, player.score, total),
-            tier.cutoff_rank(total),
+            tier.takes(player.rank, player.competition_rank, player.score, qualified),
+            tier.cutoff_rank(qualified),
             tier.value if tier.rule in by_score else found.cutoffs.get(tier.name),
             gaps.get(tier.name),
         )

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.domain.calendar import Window
 from shared.domain.ranking import Entry, order_key, points_to_pass, to_entries, to_entry
-from shared.domain.rules import Leaderboard, Order
+from shared.domain.rules import Leaderboard, Order, qualifying
 from shared.domain.selections import Selection
 from shared.domain.snapshots import Snapshot
 from shared.domain.standings import Score, Standing, combine
@@ -62,7 +62,9 @@ class Fallback:
         truncated = begin < end and end > reach
         if truncated and not shown:
             return None
-        lines = to_entries(leaderboard.tiers, snapshot.total, 0, 0, snapshot.top[: shown.stop])
+        qualified = snapshot.qualified_for(leaderboard)
+        top = snapshot.top[: shown.stop]
+        lines = to_entries(leaderboard.tiers, snapshot.total, 0, 0, top, qualified=qualified)
         return replace(
             self._ranking(window, snapshot, list(islice(lines, shown.start, None)), final=final),
             matched=_middle(selected.stop) - _middle(selected.first),
@@ -87,25 +89,35 @@ class Fallback:
             return True, None
         rank = snapshot.estimate_rank(leaderboard.order, user_id, score)
         others = [line for line in snapshot.top if line[0] != user_id]
-        total = max(snapshot.total, rank)
+        total, qualified = max(snapshot.total, rank), _qualified(leaderboard, snapshot, rank, score)
         if rank <= len(others) + 1:
             lines = [*others[: rank - 1], (user_id, score), *others[rank - 1 : rank - 1 + context]]
-            entries = list(to_entries(leaderboard.tiers, total, 0, 0, lines))
+            entries = list(to_entries(leaderboard.tiers, total, 0, 0, lines, qualified=qualified))
             above, player, below = entries[max(0, rank - 1 - context) : rank - 1], entries[rank - 1], entries[rank:]
         else:
             player, above, below = _estimated(leaderboard, snapshot, total, (rank, user_id, score)), [], []
         descending = leaderboard.order is Order.DESC
         next_above = others[rank - 2][1].points if 2 <= rank <= len(others) + 1 else None
-        cutoffs = _cutoffs(leaderboard, snapshot)
+        cutoffs = _cutoffs(leaderboard, snapshot, qualified)
+        targets = _cutoffs(leaderboard, snapshot, qualified + 1)
+        needed = qualifying(leaderboard, score.points, qualified, targets)
         return True, PlayerRanking(
-            self._ranking(window, snapshot, (), final=final),
+            replace(self._ranking(window, snapshot, (), final=final), qualified=qualified),
             player,
             None if next_above is None else points_to_pass(next_above, score.points, descending=descending),
-            points_to_next_tier(leaderboard.tiers, player.tier, score.points, cutoffs, descending=descending),
+            points_to_next_tier(
+                leaderboard.tiers,
+                player.tier,
+                score.points,
+                cutoffs,
+                descending=descending,
+                qualifying=needed,
+            ),
             above,
             below,
             rank_is_approximate=True,
             cutoffs=cutoffs,
+            qualifying=needed,
         )
 
     def players(
@@ -163,7 +175,7 @@ class _Slice(Struct, frozen=True):
 
 
 def _slice_of(leaderboard: Leaderboard, snapshot: Snapshot, selection: Selection) -> _Slice:
-    descending = leaderboard.order is Order.DESC
+    descending, qualified = leaderboard.order is Order.DESC, snapshot.qualified_for(leaderboard)
 
     def up_to(points: int, *, inclusive: bool) -> Bounds:
         """How many entries have a better score, or with `inclusive` this one."""
@@ -171,9 +183,9 @@ def _slice_of(leaderboard: Leaderboard, snapshot: Snapshot, selection: Selection
         return snapshot.ahead_of(leaderboard.order, (bound + 1 if inclusive else bound,))
 
     def cutoff(tier: Tier) -> Bounds:
-        rank = tier.cutoff_rank(snapshot.total)
+        rank = tier.cutoff_rank(qualified)
         if rank is None:
-            return up_to(tier.value, inclusive=True)
+            return _each(min, up_to(tier.value, inclusive=True), (qualified, qualified))
         return snapshot.with_ties(leaderboard.order, rank) if tier.ties is Ties.SHARED else (rank, rank)
 
     best, worst = selection.min_score, selection.max_score
@@ -216,12 +228,26 @@ def _estimated(leaderboard: Leaderboard, snapshot: Snapshot, total: int, line: t
     rank, user_id, score = line
     # ahead of every entry with the same score: as if it had been reached before all of them
     competition_rank = snapshot.estimate_rank(leaderboard.order, user_id, Score(score.points, -1))
-    return to_entry(leaderboard.tiers, total, rank, user_id, score, competition_rank=competition_rank)
+    return to_entry(
+        leaderboard.tiers,
+        total,
+        rank,
+        user_id,
+        score,
+        competition_rank=competition_rank,
+        qualified=_qualified(leaderboard, snapshot, rank, score),
+    )
 
 
-def _cutoffs(leaderboard: Leaderboard, snapshot: Snapshot) -> Mapping[str, int]:
+def _qualified(leaderboard: Leaderboard, snapshot: Snapshot, rank: int, score: Score) -> int:
+    """How many players qualify, with one of them of now, ahead of all who don't or behind all who do."""
+    qualified = snapshot.qualified_for(leaderboard)
+    return max(qualified, rank) if leaderboard.qualifies(score.points) else min(qualified, rank - 1)
+
+
+def _cutoffs(leaderboard: Leaderboard, snapshot: Snapshot, qualified: int) -> Mapping[str, int]:
     """Tier → score of its last entry, for tiers by rank that end within the snapshot's top."""
-    ranks = {tier.name: tier.cutoff_rank(snapshot.total) for tier in leaderboard.tiers}
+    ranks = {tier.name: tier.cutoff_rank(qualified) for tier in leaderboard.tiers}
     return {
         name: snapshot.top[rank - 1][1].points for name, rank in ranks.items() if rank and rank <= len(snapshot.top)
     }

@@ -9,7 +9,7 @@ Each read goes through the same steps:
 5. Of a final window, check the result after the read: while a correction of it is pending, the answer is `live`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
@@ -23,7 +23,7 @@ from shared.cache.searches import Players, Slice, WindowSearches
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import Window, is_kept
 from shared.domain.ranking import points_to_pass, to_entries, to_entry
-from shared.domain.rules import Leaderboard, Order
+from shared.domain.rules import Leaderboard, Order, qualifying
 from shared.domain.selections import Selection
 from shared.domain.tiers import points_to_next_tier
 from shared.lookups.results import Results
@@ -188,7 +188,15 @@ class Rankings:
         total = players.page.total
         rules = leaderboard.for_window(window)
         entries = [
-            to_entry(rules.tiers, total, one.index + 1, one.user_id, one.score, competition_rank=one.players_ahead + 1)
+            to_entry(
+                rules.tiers,
+                total,
+                one.index + 1,
+                one.user_id,
+                one.score,
+                competition_rank=one.players_ahead + 1,
+                qualified=players.page.qualified,
+            )
             for one in players.found
         ]
         ranking = self._ranking(rules, window, as_of_ms, players.page, 0, final=final)
@@ -224,7 +232,7 @@ class Rankings:
         if found.index is None:
             return None
         ranking = self._ranking(rules, window, now_ms, found.page, found.players_ahead, final=final)
-        return _around(rules, ranking, found.index - found.page.first, context, found.cutoffs)
+        return _around(rules, ranking, found, context)
 
     def _by_result(self, leaderboard: Leaderboard, window: Window, read: Callable[..., A]) -> A:
         """Read by the rules of the window's result, if it is final, and say which version of the result that shows."""
@@ -279,10 +287,12 @@ class Rankings:
         self, leaderboard: Leaderboard, window: Window, as_of_ms: int, page: Page, players_ahead: int, *, final: bool
     ) -> Ranking:
         """`as_of_ms` is before the page was read: an answer that took long lacks no event that was applied by then."""
-        entries = list(to_entries(leaderboard.tiers, page.total, page.first, players_ahead, page.lines))
+        entries = list(
+            to_entries(leaderboard.tiers, page.total, page.first, players_ahead, page.lines, qualified=page.qualified)
+        )
         status = window.status(as_of_ms, final=final)
         source = RankingSource.FINAL if final else RankingSource.LIVE
-        return Ranking(window, status, page.revision, page.total, as_of_ms, entries, source)
+        return Ranking(window, status, page.revision, page.total, as_of_ms, entries, source, qualified=page.qualified)
 
 
 def _marked(answer: A, version: int, *, is_pending: bool, is_checked: bool) -> A:
@@ -301,20 +311,28 @@ def _marked(answer: A, version: int, *, is_pending: bool, is_checked: bool) -> A
     )
 
 
-def _around(
-    leaderboard: Leaderboard, ranking: Ranking, at: int, context: int, cutoffs: Mapping[str, int]
-) -> PlayerRanking:
-    """The entry at index `at` of a page, with up to `context` entries above and below."""
+def _around(leaderboard: Leaderboard, ranking: Ranking, found: PlayerPage, context: int) -> PlayerRanking:
+    """The player's entry of a page, with up to `context` entries above and below."""
+    at = (found.index or 0) - found.page.first
     above, player, below = ranking.entries[:at], ranking.entries[at], ranking.entries[at + 1 :]
     descending = leaderboard.order is Order.DESC
+    needed = qualifying(leaderboard, player.score, ranking.qualified_or_all, found.targets)
     return PlayerRanking(
         replace(ranking, entries=()),
         player,
         points_to_pass(above[-1].score, player.score, descending=descending) if above else None,
-        points_to_next_tier(leaderboard.tiers, player.tier, player.score, cutoffs, descending=descending),
+        points_to_next_tier(
+            leaderboard.tiers,
+            player.tier,
+            player.score,
+            found.cutoffs,
+            descending=descending,
+            qualifying=needed,
+        ),
         above[-context:] if context else (),
         below[:context],
-        cutoffs=cutoffs,
+        cutoffs=found.cutoffs,
+        qualifying=needed,
     )
 
 

@@ -96,7 +96,7 @@ class WindowSnapshots:
         lines = list(islice(source, FOLDED_STANDINGS_MAX + 1))
         if len(lines) > FOLDED_STANDINGS_MAX:
             return None
-        return snapshot_of(0, as_of_ms, rank_players(leaderboard, eligible(lines, disqualified)))
+        return snapshot_of(leaderboard, 0, as_of_ms, rank_players(leaderboard, eligible(lines, disqualified)))
 
     def _changeable(self, leaderboard: Leaderboard) -> Iterator[Window]:
         today = day_of(self._now_ms())

@@ -22,12 +22,20 @@ GOLD: Final = {"name": "gold", "topN": 1}
 DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     "ties-first": {"tiers": [GOLD, {"name": "rest", "topPercent": 100}]},
     "ties-shared": {"tiers": [GOLD | {"ties": "shared"}, {"name": "rest", "topPercent": 100}]},
+    "refunded": {
+        "tiers": [{"name": "top", "topPercent": 10}, {"name": "all", "minScore": -9}],
+        "qualify": {"minScore": 1},
+    },
     "weekly-prize": {"tiers": [GOLD | {"windows": ["weekly"]}]},
     "two-day-cup": {"tiers": [GOLD]},
 }
-EVENTS: Final[dict[str, list[tuple[str, int]]]] = {
-    name: [("ann", 100), ("bob", 100), ("cat", 100), ("dan", 99)] for name in ("ties-first", "ties-shared")
-} | {name: [("ann", 5), ("bob", 4)] for name in ("weekly-prize", "two-day-cup")}
+REFUNDED = [(f"u{number:02}", 100 - number) for number in range(100)]
+REFUNDED += [(user_id, -points) for user_id, points in REFUNDED[20:]]
+EVENTS: Final[dict[str, list[tuple[str, int]]]] = (
+    {name: [("ann", 100), ("bob", 100), ("cat", 100), ("dan", 99)] for name in ("ties-first", "ties-shared")}
+    | {"refunded": REFUNDED}
+    | {name: [("ann", 5), ("bob", 4)] for name in ("weekly-prize", "two-day-cup")}
+)
 CUP: Final = "/leaderboards/two-day-cup/periods/cup"
 CUP_DAYS: Final = {
     "name": "Cup",
@@ -171,3 +179,32 @@ def test_a_prize_of_the_week_is_no_prize_of_each_day(closed: System) -> None:
     assert (daily["awardCount"], daily["tiers"], lines(closed, daily["awards"]["url"])) == (0, [], [])
     assert (weekly["awardCount"], weekly["tiers"]) == (1, ["gold"])
     assert [one["user_id"] for one in lines(closed, weekly["awards"]["url"])] == ["ann"]
+
+
+def test_who_was_refunded_counts_for_no_percentage_and_is_in_no_tier(closed: System) -> None:
+    expected = ["top"] * 2 + ["all"] * 18 + [None] * 80
+    assert [one[2] for one in tiers(closed, "refunded")] == expected, "live"
+    assert [one[2] for one in tiers(closed, "refunded", **DAILY)] == expected, "final"
+    assert [one[0] for one in tiers(closed, "refunded", tier="top")] == ["u00", "u01"]
+    assert len(tiers(closed, "refunded", tier="all")) == 18
+    assert closed.get("/leaderboards/refunded/players/u55")["player"]["pointsToNextTier"] == 1
+    explained = closed.get("/leaderboards/refunded/players/u55/explain")
+    assert (explained["qualifies"], explained["qualified"]) == (False, 20)
+
+    result = closed.get("/leaderboards/refunded/result", **DAILY)
+    assert (result["players"], result["awardCount"]) == (100, 20)
+    assert [one["tier"] for one in lines(closed, result["awards"]["url"])] == expected[:20]
+    for part in ({"topPercent": "10"}, {"tier": "top"}):
+        found = lines(closed, exported(closed, "refunded", **DAILY, **part))
+        assert [one["user_id"] for one in found] == ["u00", "u01"], part
+
+
+def exported(system: System, board: str, **query: str) -> str:
+    """Where the file of an export is."""
+
+    def made() -> str | None:
+        path = f"/leaderboards/{board}/export"
+        answer = system.request("GET", path, params=query | {"format": "csv"}, headers={"prefer": "wait=20"})
+        return answer.headers["location"] if answer.status_code == 303 else None
+
+    return until(made, f"the export of {query}")

@@ -260,6 +260,20 @@ def test_an_explanation_adds_up_from_the_events_to_the_score(
     assert call("player-explain", path=answer_path(call, "nobody/explain")).status == 404
 
 
+def test_an_explanation_says_who_counts_for_tiers(call: Call, score: Callable[..., None]) -> None:
+    tiers = [{"name": "top", "topPercent": 50}, {"name": "rest", "minScore": 0}]
+    call("put-leaderboard", body=BODY | {"tiers": tiers, "qualify": {"minScore": 6}})
+    score(("ann", 9), ("bob", 8), ("cid", 7), ("u-42", 5), ("dan", 1))
+
+    found = call("player-explain").json
+
+    assert (found["qualifies"], found["qualified"], found["player"]["tier"]) == (False, 3, None)
+    shown = [(one["met"], one["cutoffRank"], one["cutoffScore"], one["pointsToReach"]) for one in found["tiers"]]
+    assert shown == [(False, 2, 8, 4), (False, None, 0, 1)]
+    ahead = call("player-explain", path=answer_path(call, "cid/explain")).json
+    assert (ahead["qualifies"], ahead["qualified"], ahead["player"]["tier"]) == (True, 3, "rest")
+
+
 def test_an_explanation_names_what_decided_against_the_neighbours_and_the_tiers(
     call: Call, score: Callable[..., None]
 ) -> None:

@@ -87,11 +87,14 @@ class Board:
 
 @pytest.mark.parametrize("players", [0, 1, 2, 99, 100, 101])
 @pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize("qualify", [None, 7])
 def test_every_query_is_right_at_every_size_with_ties_at_the_cutoffs(
-    call: Call, module: Any, leaderboard_id: str, order: str, players: int
+    call: Call, module: Any, leaderboard_id: str, order: str, players: int, qualify: int | None
 ) -> None:
     """Scores come in fives, so that the ends of all tiers fall among equal ones; who was first, or his id, decides."""
     definition = {"name": "Cup", "aggregation": "sum", "order": order, "shards": 2, "tiers": BY_ORDER[order]}
+    if qualify is not None:
+        definition["qualify"] = {"minScore" if order == "desc" else "maxScore": qualify}
     board = Board(call, module, leaderboard_id, definition)
     shuffled = random.Random(players).sample(range(players), players)
     board.play([(f"u{number}", number // 5, START_MS + number % 3) for number in shuffled])

@@ -73,7 +73,11 @@ def told(answer: Any) -> dict[str, Any]:
     return {name: answer.json.get(name) for name in names}
 
 
-@pytest.mark.parametrize("body", [BODY, ASCENDING], ids=["desc", "asc"])
+@pytest.mark.parametrize(
+    "body",
+    [BODY, ASCENDING, BODY | {"qualify": {"minScore": 6}}, ASCENDING | {"qualify": {"maxScore": 4}}],
+    ids=["desc", "asc", "desc-qualify", "asc-qualify"],
+)
 def test_every_selection_within_the_snapshot_is_answered_as_the_cache_would(
     call: Call, score: Score, away: Away, module: Any, body: Any
 ) -> None:

@@ -410,7 +410,7 @@ def test_a_snapshot_has_the_top_and_even_samples_of_the_rest(cache: WindowCache,
     complete, snapshot = cache.snapshot(board(order=order), ALL_TIME, NOW_MS)
 
     assert not complete
-    assert snapshot == snapshot_of(ranked.revision, NOW_MS, list(ranked.lines))
+    assert snapshot == snapshot_of(board(order=order), ranked.revision, NOW_MS, list(ranked.lines))
 
 
 def test_no_revision_of_before_a_failover_is_ever_another_contents(cache: WindowCache, redis: Redis) -> None:

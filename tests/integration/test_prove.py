@@ -50,7 +50,15 @@ NOW_MS = 1_795_500_000_000
 Exported = Callable[..., tuple[Path, Path]]
 
 
-@pytest.fixture(params=[(one, Order.ASC if one is Aggregation.BEST else Order.DESC) for one in Aggregation])
+RULES = [
+    (Aggregation.SUM, Order.DESC, None),
+    (Aggregation.SUM, Order.DESC, 5),
+    (Aggregation.BEST, Order.ASC, -1),
+    (Aggregation.LATEST, Order.DESC, 1),
+]
+
+
+@pytest.fixture(params=RULES)
 def exported(
     request: pytest.FixtureRequest,
     dynamodb: "DynamoDBClient",
@@ -62,9 +70,16 @@ def exported(
     """Exports a leaderboard on which nine players have played on three days; the file and its manifest."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
-    aggregation, order = request.param
+    aggregation, order, qualify = request.param
     board = Leaderboard(
-        id=leaderboard_id, name="Cup", aggregation=aggregation, order=order, shards=2, tiers=TIERS, has_events=True
+        id=leaderboard_id,
+        name="Cup",
+        aggregation=aggregation,
+        order=order,
+        shards=2,
+        tiers=TIERS,
+        qualify=qualify,
+        has_events=True,
     )
     tables, threads, backoff = Tables(), ThreadPool(4), Backoff(base_ms=1)
     registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)

@@ -50,6 +50,7 @@ class Board:
             aggregation=Aggregation.LATEST,
             order=Order(definition["order"]),
             tiers=tuple(to_tier(rule) for rule in definition["tiers"]),
+            qualify=next(iter(definition.get("qualify", {}).values()), None),
         )
         self.cache = WindowCache(redis)
         parts: Any = SimpleNamespace(find=lambda leaderboard, window: None)
@@ -124,7 +125,8 @@ def definitions(draw: st.DrawFn) -> dict[str, Any]:
         {"name": f"t{at}", kind: value} | ({} if kind == by_score else {"ties": draw(ties)})
         for at, (kind, value) in enumerate(draw(st.lists(rules, max_size=4)))
     ]
-    return {"order": order, "tiers": tiers}
+    qualify = draw(st.none() | st.integers(-3, 3))
+    return {"order": order, "tiers": tiers} | ({} if qualify is None else {"qualify": {by_score: qualify}})
 
 
 def scores(rng: random.Random, size: int, spread: int) -> list[Line]:
@@ -214,6 +216,52 @@ def test_some_players_have_their_ranks_among_all_and_stand_in_order(
         assert to_oracle(shown) == ranking[max(0, at - 2) : at + 3]
         expected = [oracle.competition_rank(definition, ranking, entry) for entry in ranking[max(0, at - 2) : at + 3]]
         assert [one.competition_rank for one in shown] == expected
+
+
+@hypothesis_settings(max_examples=80)
+@given(
+    definition=definitions(),
+    size=st.sampled_from([1, 2, 3, 8, 20]),
+    spread=st.sampled_from([0, 2, 6]),
+    rng=st.randoms(use_true_random=False),
+)
+def test_no_fewer_points_than_are_told_bring_a_player_into_a_better_tier(
+    redis: Redis, definition: dict[str, Any], size: int, spread: int, rng: random.Random
+) -> None:
+    redis.flushall()
+    board = Board(redis, definition)
+    board.apply(scores(rng, size, spread))
+    user_id = rng.choice(sorted(board.lines))
+
+    found = board.rankings.player(board.leaderboard, ALL_TIME, user_id, 0)
+
+    assert found is not None
+    assert (found.qualifying is None) == oracle.qualifies(definition, found.player.score)
+    told = found.points_to_next_tier
+    names = [rule["name"] for rule in definition["tiers"]]
+    better = set(names[: names.index(found.player.tier)] if found.player.tier else names)
+    gaps = [gap for gap in range(2 * spread + 9) if tier_with(board, user_id, gap) in better]
+    assert told == min(gaps, default=None), (found.player, better)
+
+
+def test_who_comes_to_qualify_makes_room_in_a_percentage(redis: Redis) -> None:
+    tiers = [{"name": "half", "topPercent": 50}]
+    board = Board(redis, {"order": "desc", "tiers": tiers, "qualify": {"minScore": 6}})
+    board.apply([(points, NOW_MS, user_id) for user_id, points in (("ann", 9), ("bob", 8), ("cid", 5))])
+
+    found = board.rankings.player(board.leaderboard, ALL_TIME, "cid", 0)
+
+    assert found is not None
+    assert found.points_to_next_tier == 4, "past the second of three, no more past the first of two"
+    assert [tier_with(board, "cid", gap) for gap in (3, 4)] == [None, "half"]
+
+
+def tier_with(board: Board, user_id: str, gap: int) -> str | None:
+    """The player's tier by the oracle, once they have so many points more, later than everybody else."""
+    points, _, _ = board.lines[user_id]
+    moved = points + (gap if board.definition["order"] == "desc" else -gap)
+    lines = [line for line in board.lines.values() if line[2] != user_id] + [(moved, NOW_MS + 9, user_id)]
+    return next(one.tier for one in oracle.ranked(board.definition, lines) if one.user_id == user_id)
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])

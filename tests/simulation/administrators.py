@@ -56,8 +56,9 @@ def _redefine(world: "World", process: Process) -> None:
         return
     world.scheduler.sleep(world.rng.uniform(0, 2))
     lateness_ms, tiers = world.rng.choice(list(LATENESS_MS.values())), world.rng.choice(TIERS)
+    qualify = world.rng.choice((None, 0, 5))
     following = {"version": current.version + 1, "updated_at_ms": now_ms}
-    world.registry.save(replace(current, lateness_ms=lateness_ms, tiers=tiers, **following))
+    world.registry.save(replace(current, lateness_ms=lateness_ms, tiers=tiers, qualify=qualify, **following))
 
 
 def reschedule(world: "World") -> None:

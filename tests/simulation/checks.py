@@ -5,7 +5,7 @@ import hashlib
 import io
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from itertools import pairwise
 from typing import Any, Final
@@ -27,6 +27,7 @@ from shared.domain.calendar import (
     to_date,
     weekly,
 )
+from shared.domain.rules import Order
 from shared.domain.tiers import Tier, TierRule
 from shared.truth.final_results import FinalResult, FinalResults
 from shared.truth.items import to_standing
@@ -38,7 +39,7 @@ from tests.simulation.course import Course, shrink
 from tests.simulation.outside import TOPIC
 from tests.simulation.readers import Carriers, carriers
 from tests.simulation.world import World
-from tests.support.oracle import Entry, Fact, Oracle, instant, score, tier
+from tests.support.oracle import Entry, Fact, Oracle, instant, qualifies, score, tier
 
 START_MS: Final = parse_day("2099-01-03") * DAY_MS + 20 * 3_600_000
 """A Saturday evening of a year in which Redis, by its own clock, lets no window go."""
@@ -261,17 +262,26 @@ def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
     assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
     board = tiers_of(world, final)
     assert final.tiers == tuple(one["name"] for one in board["tiers"])
-    tiers = [tier(board, one.rank, one.competition_rank, one.score, len(ranking)) or "" for one in ranking]
+    tiers = tiers_in(board, ranking)
     assert [int(line["competition_rank"]) for line in lines] == [one.competition_rank for one in ranking]
     assert [line["tier"] for line in lines] == tiers, final.window_id
     assert (final.players, int(final.sum_of_points)) == (len(ranking), sum(one.score for one in ranking))
 
 
 def tiers_of(world: World, final: FinalResult) -> dict[str, Any]:
-    """The tiers that a result was ranked with, as the oracle takes them."""
+    """The tiers that a result was ranked with and who counts for them, as the oracle takes them."""
     kind = parse_id(final.window_id).kind
     rules = world.registry.history[final.leaderboard_id][final.rules_version - 1]
-    return {"tiers": [as_sent(one) for one in rules.tiers if kind in (one.windows or [kind])]}
+    board: dict[str, Any] = {"tiers": [as_sent(one) for one in rules.tiers if kind in (one.windows or [kind])]}
+    if rules.qualify is not None:
+        board["qualify"] = {"minScore" if rules.order is Order.DESC else "maxScore": rules.qualify}
+    return board
+
+
+def tiers_in(board: Mapping[str, Any], ranking: Sequence[Entry]) -> list[str]:
+    """The tier of each entry, empty if it is in none."""
+    fit = sum(qualifies(board, one.score) for one in ranking)
+    return [tier(board, one.rank, one.competition_rank, one.score, fit) or "" for one in ranking]
 
 
 def as_sent(one: Tier) -> dict[str, Any]:
@@ -286,12 +296,8 @@ def assert_difference(world: World, final: FinalResult, before: list[Entry], aft
     board, names = tiers_of(world, final), ("rank", "score", "tier")
     old, new = (
         {
-            one.user_id: (
-                str(one.rank),
-                str(one.score),
-                tier(board, one.rank, one.competition_rank, one.score, len(ranking)) or "",
-            )
-            for one in ranking
+            one.user_id: (str(one.rank), str(one.score), name)
+            for one, name in zip(ranking, tiers_in(board, ranking), strict=True)
         }
         for ranking in (before, after)
     )

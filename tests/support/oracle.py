@@ -284,6 +284,12 @@ def score(board: Mapping[str, Any], facts: Sequence[Fact]) -> tuple[int, int]:
     return best, min(fact.at_ms for fact in facts if fact.points == best)
 
 
+def qualifies(board: Mapping[str, Any], points: int) -> bool:
+    """Whether a score counts for tiers."""
+    limits = board.get("qualify") or {}
+    return bool(limits.get("minScore", points) <= points <= limits.get("maxScore", points))
+
+
 def for_kind(board: Mapping[str, Any], kind: str | None) -> Mapping[str, Any]:
     """The leaderboard with the tiers that windows of a kind have."""
     tiers = [one for one in board.get("tiers", ()) if kind is None or kind in one.get("windows", [kind])]
@@ -299,6 +305,7 @@ def ranked(board: Mapping[str, Any], lines: Iterable[tuple[int, int, str]]) -> l
         points: sum(points < other if highest_first else other < points for other, _, _ in ordered) + 1
         for points in {line[0] for line in ordered}
     }
+    fit = sum(qualifies(board, points) for points, _, _ in ordered)
     return [
         Entry(
             rank,
@@ -306,7 +313,7 @@ def ranked(board: Mapping[str, Any], lines: Iterable[tuple[int, int, str]]) -> l
             points,
             at_ms,
             percentile(rank, total),
-            tier(board, rank, shared[points], points, total),
+            tier(board, rank, shared[points], points, fit),
             shared[points],
         )
         for rank, (points, at_ms, user_id) in enumerate(ordered, start=1)
@@ -348,7 +355,9 @@ def percentile(rank: int, total: int) -> Decimal:
 
 
 def tier(board: Mapping[str, Any], rank: int, shared: int, points: int, total: int) -> str | None:
-    """The first rule that takes the entry; `shared` is its competition rank."""
+    """The first rule that takes the entry; `shared` is its competition rank, `total` how many qualify."""
+    if not qualifies(board, points):
+        return None
     for rule in board.get("tiers", ()):
         place = shared if rule.get("ties") == "shared" else rank
         if (

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import ALL_TIME, Window, WindowKind, custom, parse_day
@@ -33,22 +34,32 @@ TIERS = {
 }
 
 
-def board(order: Order) -> Leaderboard:
-    return Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, order=order, tiers=TIERS[order])
+def board(order: Order, qualify: int | None = None) -> Leaderboard:
+    tiers = TIERS[order]
+    return Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, order=order, tiers=tiers, qualify=qualify)
 
 
 def whole(leaderboard: Leaderboard, points: Sequence[int]) -> list[Entry]:
     """The ranking that the snapshot was taken of."""
     scores = [(f"u{number}", Score(one, number)) for number, one in enumerate(points)]
-    return list(rank(leaderboard.order, leaderboard.tiers, scores))
+    qualified = sum(map(leaderboard.qualifies, points))
+    return list(rank(leaderboard.order, leaderboard.tiers, scores, qualified=qualified))
 
 
-def fallback(entries: Sequence[Entry], standings: Any = None, out: frozenset[str] = frozenset()) -> Fallback:
+def fallback(
+    entries: Sequence[Entry],
+    standings: Any = None,
+    out: frozenset[str] = frozenset(),
+    taken_for: Leaderboard | None = None,
+) -> Fallback:
     lines = [(one.user_id, Score(one.score, one.reached_at_ms)) for one in entries]
     below = [position for position in range(len(lines)) if position >= TOP and position % STEP == 0]
     below += [len(lines) - 1] if len(lines) > TOP and len(lines) - 1 not in below else []
     samples = [Sample(position + 1, *lines[position]) for position in below]
     snapshot = Snapshot(7, len(lines), 1_000, lines[:TOP], samples)
+    if taken_for is not None:
+        qualified = sum(taken_for.qualifies(one.score) for one in entries)
+        snapshot = replace(snapshot, qualify=taken_for.qualify, qualified=qualified)
     snapshots: Any = SimpleNamespace(find=lambda *_: snapshot)
     reads: Any = SimpleNamespace(standings=standings)
     disqualified_players: Any = SimpleNamespace(now=lambda _: Disqualified(0, out))
@@ -100,16 +111,16 @@ def to_selection(entries: Sequence[Entry], chosen: dict[str, Any]) -> Selection:
     return Selection(**chosen | {"key": key, "offset": 0})
 
 
-@given(st.sampled_from(Order), POINTS, SELECTIONS)
+@given(st.sampled_from(Order), POINTS, SELECTIONS, st.none() | st.integers(-1, 21))
 def test_a_page_is_that_of_the_whole_ranking_as_far_as_the_top_reaches(
-    order: Order, points: list[int], chosen: dict[str, Any]
+    order: Order, points: list[int], chosen: dict[str, Any], qualify: int | None
 ) -> None:
-    leaderboard = board(order)
+    leaderboard = board(order, qualify)
     entries = whole(leaderboard, points)
     selection = to_selection(entries, dict(chosen))
     expected, taken = page(leaderboard, entries, selection), run(leaderboard, entries, selection)
 
-    found = fallback(entries).select(leaderboard, ALL_TIME, selection, final=False)
+    found = fallback(entries, taken_for=leaderboard).select(leaderboard, ALL_TIME, selection, final=False)
 
     reached = [one for one in expected if one.rank <= TOP]
     if selection.backward and len(reached) < len(expected):
@@ -158,6 +169,57 @@ def test_how_many_match_is_told_to_a_sample_below_the_top() -> None:
 
     assert found is not None
     assert abs(found.matched - 21) <= STEP
+
+
+@given(st.sampled_from(Order), POINTS, st.integers(-1, 21), st.none() | st.integers(-1, 21))
+def test_a_snapshot_of_other_rules_knows_the_tiers_of_now_if_it_is_whole(
+    order: Order, points: list[int], before: int, now: int | None
+) -> None:
+    leaderboard, points = board(order, now), points[:TOP]
+    entries = whole(leaderboard, points)
+
+    for taken_for in (board(order, before), None):
+        found = fallback(entries, taken_for=taken_for).select(leaderboard, ALL_TIME, Selection(limit=TOP), final=False)
+        assert found is not None
+        assert list(found.entries) == entries
+
+
+@given(st.sampled_from(Order), POINTS.filter(bool), st.none() | st.integers(-1, 21), st.integers(0, 20))
+def test_a_player_counts_for_tiers_by_the_score_of_now(
+    order: Order, points: list[int], qualify: int | None, score: int
+) -> None:
+    leaderboard, points = board(order, qualify), points[: TOP - 1]
+    now = whole(leaderboard, [*points, score])
+    user_id = f"u{len(points)}"
+
+    def standings(wanted: Any) -> Any:
+        return {("cup", user_id, day): Standing(score, len(points), 1) for _, _, day in wanted}
+
+    answers = fallback(whole(leaderboard, points), standings, taken_for=leaderboard)
+    _, found = answers.player(leaderboard, ALL_TIME, user_id, 2, final=False)
+    others = answers.players(leaderboard, ALL_TIME, (user_id,), final=False)
+
+    assert found is not None
+    assert others is not None
+    assert [found.player.tier is None, others.entries[0].tier is None].count(True) in (0, 2)
+    if not leaderboard.qualifies(score):
+        assert found.player.tier is None
+        assert found.qualifying is not None
+        assert found.points_to_next_tier == fewest(leaderboard, [*points, score])
+    else:
+        assert found.qualifying is None
+    entry = next(one for one in now if one.user_id == user_id)
+    assert (found.player.rank, found.player.score) == (entry.rank, entry.score)
+
+
+def fewest(leaderboard: Leaderboard, points: Sequence[int]) -> int:
+    """The points that bring the last player into any tier, found by trying."""
+    sign = 1 if leaderboard.order is Order.DESC else -1
+    for gap in range(1, 99):
+        moved = whole(leaderboard, [*points[:-1], points[-1] + sign * gap])
+        if next(one for one in moved if one.user_id == f"u{len(points) - 1}").tier is not None:
+            return gap
+    raise AssertionError("there is no way into any tier")
 
 
 def test_a_snapshot_has_no_labels() -> None:

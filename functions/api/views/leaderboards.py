@@ -6,7 +6,7 @@ from functions.api.durations import format_duration
 from shared.domain.calendar import format_day
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
-from shared.domain.rules import Leaderboard
+from shared.domain.rules import Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule, Ties
 
 
@@ -29,6 +29,13 @@ class TierView(
     """The kinds of windows that it is for; absent if it is for all."""
 
 
+class QualifyView(Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """What a player needs to count for tiers."""
+
+    min_score: int | UnsetType = UNSET
+    max_score: int | UnsetType = UNSET
+
+
 class LeaderboardView(Struct, rename="camel", kw_only=True):
     """The definition of a leaderboard."""
 
@@ -39,6 +46,8 @@ class LeaderboardView(Struct, rename="camel", kw_only=True):
     lateness: str
     shards: int
     tiers: list[TierView]
+    qualify: QualifyView | None
+    """The score that counts for tiers, or better; null if every one does."""
     filters: list[str]
     """Attributes of events that `attr.*` takes."""
     version: int
@@ -80,12 +89,21 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
         lateness=format_duration(leaderboard.lateness_ms),
         shards=leaderboard.shards,
         tiers=[to_tier_view(tier) for tier in leaderboard.tiers],
+        qualify=_to_qualify_view(leaderboard),
         filters=list(leaderboard.filters),
         version=leaderboard.version,
         has_events=leaderboard.has_events,
         created_at=format_instant(leaderboard.created_at_ms),
         updated_at=format_instant(leaderboard.updated_at_ms),
     )
+
+
+def _to_qualify_view(leaderboard: Leaderboard) -> QualifyView | None:
+    if leaderboard.qualify is None:
+        return None
+    if leaderboard.order is Order.DESC:
+        return QualifyView(min_score=leaderboard.qualify)
+    return QualifyView(max_score=leaderboard.qualify)
 
 
 def to_tier_view(tier: Tier) -> TierView:

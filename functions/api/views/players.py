@@ -142,6 +142,10 @@ class ExplanationView(Struct, rename="camel", kw_only=True):
     events are too many (over 5,000) to be added up while a caller waits."""
     above: NeighbourView | None
     below: NeighbourView | None
+    qualifies: bool
+    """Whether the player counts for tiers (`qualify` of the leaderboard): else no rule takes them."""
+    qualified: int
+    """How many players do: those that percentages of tiers are of."""
     tiers: list[TierMatchView]
 
 
@@ -210,6 +214,8 @@ def to_explanation_view(found: Explanation) -> ExplanationView:
         agrees=found.agrees,
         above=_to_neighbour_view(player.player, player.above[-1]) if player.above else None,
         below=_to_neighbour_view(player.player, player.below[0]) if player.below else None,
+        qualifies=player.qualifying is None,
+        qualified=ranking.qualified_or_all,
         tiers=[
             TierMatchView(
                 rule=to_tier_view(one.tier),

@@ -3,14 +3,14 @@
 -- With a label, of such a slice those who carry it: they are a slice of the label set, found in the same way.
 -- KEYS: the marker, the window's hash, its sorted set; with a label, the window's label set.
 -- ARGV: limit; offset in the slice; 'next', 'prev' or '' for no cursor; the cursor's score and member; the lowest and the
---   highest score of the slice as the set has them ('-inf', '+inf' for none); then rule, value and ties of each tier up
---   to the one that is asked for (none: whatever tier): 'topN', 'topPercent' or, with the worst score it takes, 'score';
---   'first', or 'shared' if it takes all who share the score of its last place; with a label, what its members begin with
---   (shared/cache/labels.py).
+--   highest score of the slice as the set has them ('-inf', '+inf' for none); the worst score that qualifies for tiers
+--   (empty if all do); then rule, value and ties of each tier up to the one that is asked for (none: whatever tier):
+--   'topN', 'topPercent' or, with the worst score it takes, 'score'; 'first', or 'shared' if it takes all who share the
+--   score of its last place; with a label, what its members begin with (shared/cache/labels.py).
 -- Returns as page.lua does, then the position of the first entry that is returned, the slice's first position and the one
--- past its last, and how many entries of the window have a better score than the first that is returned. With a label
--- these positions count who carries it alone, and in place of entries there follows, as in players.lua, {position in the
--- window from 0, how many have a better score, member, score, ...} of those on the page.
+-- past its last, how many entries of the window have a better score than the first that is returned, and how many
+-- qualify. With a label these positions count who carries it alone, and in place of entries there follows, as in
+-- players.lua, {position in the window from 0, how many have a better score, member, score, ...} of those on the page.
 local set, label_set = KEYS[3], KEYS[4]
 local label = label_set and table.remove(ARGV)
 local limit, offset, direction = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
@@ -39,11 +39,13 @@ local function ahead_of(score, member, inclusive)
   return low
 end
 
+local qualified = ARGV[8] == '' and total or up_to(ARGV[8])
+
 local function cutoff(rule, value, ties)
-  if rule == 'score' then return up_to(value) end
+  if rule == 'score' then return math.min(up_to(value), qualified) end
   -- as shared/domain/tiers.py cutoff_rank() has it
   value = tonumber(value)
-  local rank = rule == 'topN' and math.min(value, total) or math.ceil(total * value / 10000)
+  local rank = rule == 'topN' and math.min(value, qualified) or math.ceil(qualified * value / 10000)
   if ties == 'first' or rank == 0 then return rank end
   return up_to(redis.call('ZRANGE', set, rank - 1, rank - 1, 'WITHSCORES')[2])
 end
@@ -52,7 +54,7 @@ local first, stop = 0, total
 if ARGV[6] ~= '-inf' then first = up_to('(' .. ARGV[6]) end
 if ARGV[7] ~= '+inf' then stop = up_to(ARGV[7]) end
 -- every rule takes the ranking from its top to its own cutoff: what is left of it lies below the cutoffs before
-for i = 8, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
   local last = cutoff(ARGV[i], ARGV[i + 1], ARGV[i + 2])
   if i == #ARGV - 2 then stop = math.min(stop, last) else first = math.max(first, last) end
 end
@@ -111,10 +113,10 @@ end
 local entries, ahead = {}, 0
 if label then
   local found = from < to and carriers(from, to) or {}
-  return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, stop, ahead, found}
+  return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, stop, ahead, qualified, found}
 end
 if from < to then
   entries = redis.call('ZRANGE', set, from, to - 1, 'WITHSCORES')
   ahead = up_to('(' .. entries[2])
 end
-return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, stop, ahead}
+return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, stop, ahead, qualified}

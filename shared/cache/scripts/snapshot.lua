@@ -1,6 +1,7 @@
 -- The top of a window and samples of the rest, all at one instant.
--- KEYS: the marker, the window's hash, its sorted set. ARGV: how many entries from the top, how many samples.
--- Returns as page.lua does, then {position from 0, member, score, ...} of the samples.
+-- KEYS: the marker, the window's hash, its sorted set. ARGV: how many entries from the top, how many samples, the worst
+-- score that qualifies for tiers (empty if all do).
+-- Returns as page.lua does, then {position from 0, member, score, ...} of the samples, and how many qualify.
 local known = redis.call('HMGET', KEYS[2], '\0complete', '\0revision')
 local total, top, steps = redis.call('ZCARD', KEYS[3]), tonumber(ARGV[1]), tonumber(ARGV[2])
 local samples, last = {}, -1
@@ -22,4 +23,5 @@ return {
   total,
   redis.call('ZRANGE', KEYS[3], 0, top - 1, 'WITHSCORES'),
   samples,
+  ARGV[3] == '' and total or redis.call('ZCOUNT', KEYS[3], '-inf', ARGV[3]),
 }

@@ -30,6 +30,7 @@ def test_a_new_leaderboard_is_201_with_its_place_and_its_defaults(api: Api) -> N
         "lateness": "PT1H",
         "shards": 16,
         "tiers": [],
+        "qualify": None,
         "filters": [],
         "version": 1,
         "hasEvents": False,
@@ -45,6 +46,7 @@ def test_what_was_answered_can_be_sent_back(api: Api) -> None:
     rules[0] |= {"ties": "shared", "windows": ["weekly", "custom"]}
     rules[1] |= {"windows": ["all-time"]}
     body = BODY | {"lateness": "P1DT12H", "tiers": [*rules, {"name": "d", "minScore": -5}], "filters": ["b", "a"]}
+    body |= {"qualify": {"minScore": 1}}
     answer = api.put(NEW, body)
     assert {name: answer.json[name] for name in body} == body
 
@@ -178,6 +180,12 @@ def test_without_the_cache_a_leaderboard_is_created_all_the_same(api: Api) -> No
         (tier(maxScore=5), "tiers"),
         (tier(minScore=5) | {"order": "asc"}, "tiers"),
         (tier(topn=5), "tiers[0].topn"),
+        (BODY | {"qualify": {}}, "qualify"),
+        (BODY | {"qualify": 5}, "qualify"),
+        (BODY | {"qualify": {"maxScore": 5}}, "qualify"),
+        (BODY | {"qualify": {"minScore": 5}, "order": "asc"}, "qualify"),
+        (BODY | {"qualify": {"minScore": 5, "maxScore": 9}}, "qualify"),
+        (BODY | {"qualify": {"minScore": POINTS_MAX + 1}}, "qualify.minScore"),
         (tier(topN=5, ties="all"), "tiers[0].ties"),
         (tier(topN=5, windows=[]), "tiers[0].windows"),
         (tier(topN=5, windows=["daily", "hourly"]), "tiers[0].windows[1]"),

@@ -129,6 +129,7 @@ CHANGES: dict[str, Any] = {
     "name": "Winter Cup",
     "lateness_ms": 0,
     "tiers": (Tier("gold", TierRule.TOP_N, 1),),
+    "qualify": 5,
 }
 NOT_RULES = {
     "id", "version", "has_events", "archived", "sealing_through", "seals_at_ms", "sealed_through", "results_from",

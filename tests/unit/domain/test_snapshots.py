@@ -1,12 +1,14 @@
 """What a snapshot tells of ranks: exact among the top, between two samples below it."""
 
 import pytest
+from msgspec.structs import replace
 
-from shared.domain.rules import Order
+from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Snapshot, sample_positions, snapshot_of
 from shared.domain.standings import Score
 
 DESC = Order.DESC
+BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, qualify=5)
 
 
 def ranked(total: int) -> list[tuple[str, Score]]:
@@ -15,7 +17,7 @@ def ranked(total: int) -> list[tuple[str, Score]]:
 
 
 def test_among_the_top_a_rank_is_exact() -> None:
-    snapshot = snapshot_of(1, 0, ranked(10))
+    snapshot = snapshot_of(BOARD, 1, 0, ranked(10))
 
     for rank, (user_id, score) in enumerate(ranked(10), start=1):
         assert snapshot.estimate_rank(DESC, user_id, score) == rank
@@ -24,7 +26,7 @@ def test_among_the_top_a_rank_is_exact() -> None:
 
 
 def test_where_a_player_stood_does_not_count_once_he_has_moved() -> None:
-    snapshot = snapshot_of(1, 0, ranked(10))
+    snapshot = snapshot_of(BOARD, 1, 0, ranked(10))
 
     assert snapshot.estimate_rank(DESC, "u5", Score(100, 0)) == 1
     assert snapshot.estimate_rank(DESC, "u5", Score(-100, 0)) == 10
@@ -40,13 +42,13 @@ def test_earlier_times_rank_first_and_lowest_scores_rank_first_on_ascending_boar
 
 
 def test_the_first_player_of_an_empty_window_is_first() -> None:
-    assert snapshot_of(0, 0, []).estimate_rank(DESC, "ann", Score(1, 1)) == 1
+    assert snapshot_of(BOARD, 0, 0, []).estimate_rank(DESC, "ann", Score(1, 1)) == 1
 
 
 @pytest.mark.parametrize("total", [TOP_ENTRIES, TOP_ENTRIES + 1, 2_500, 54_321])
 def test_below_the_top_a_rank_is_off_by_a_step_at_the_most(total: int) -> None:
     lines = ranked(total)
-    snapshot = snapshot_of(1, 0, lines)
+    snapshot = snapshot_of(BOARD, 1, 0, lines)
     step = -(-total // SAMPLES)
 
     for rank in range(TOP_ENTRIES + 1, total + 1, 7):
@@ -65,3 +67,13 @@ def test_samples_are_of_different_entries_below_the_top_and_end_with_the_last(to
         assert positions[-1] == total - 1
     else:
         assert not positions
+
+
+def test_a_snapshot_knows_how_many_qualified_and_estimates_it_for_another_score() -> None:
+    snapshot = snapshot_of(BOARD, 1, 0, ranked(2_500))
+
+    assert snapshot.qualified_for(BOARD) == 2_495
+    assert snapshot.without({"u1", "u2500"}).qualified_for(BOARD) == 2_494
+    assert snapshot.qualified_for(replace(BOARD, qualify=None)) == 2_500
+    assert snapshot.qualified_for(replace(BOARD, qualify=2_000)) == 500
+    assert abs(snapshot.qualified_for(replace(BOARD, qualify=7)) - 2_493) <= 3

@@ -6,7 +6,7 @@ from math import ceil
 import pytest
 
 from shared.domain.ranking import percentile_hundredths
-from shared.domain.tiers import Tier, TierRule, Ties, points_to_next_tier, tier_of
+from shared.domain.tiers import Qualifying, Tier, TierRule, Ties, points_to_next_tier, tier_of
 
 TOTALS = [1, 2, 99, 100, 101]
 HUNDREDTHS = [0, 1, 10, 99, 100, 250, 999, 1_000, 1_001, 3_333, 5_000, 9_999, 10_000]
@@ -127,3 +127,25 @@ def test_who_shares_the_score_of_the_last_place_is_in_where_ties_are_shared(rule
 def test_a_tie_is_enough_for_a_tier_whose_ties_are_shared(descending: bool, score: int, gap: int) -> None:
     tiers = [Tier("gold", TierRule.TOP_N, 1, Ties.SHARED)]
     assert points_to_next_tier(tiers, None, score, {"gold": 90}, descending=descending) == gap
+
+
+def test_who_does_not_qualify_is_in_no_tier_whatever_its_rule() -> None:
+    for tier in (top_n(10), top_percent(10_000), min_score(-5), max_score(5)):
+        assert tier.takes(2, 2, 0, 2)
+        assert not tier.takes(3, 3, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("tier", "qualified", "cutoffs", "gap"),
+    [
+        (top_n(3), 2, {"top": 8}, 5),
+        (top_n(2), 2, {"top": 8}, 9),
+        (top_percent(1_000), 0, {}, 5),
+        (top_percent(1_000), 10, {"top": 20}, 21),
+        (min_score(3), 2, {}, 5),
+        (min_score(7), 2, {}, 7),
+    ],
+)
+def test_a_tier_is_as_far_as_qualifying_for_it(tier: Tier, qualified: int, cutoffs: dict[str, int], gap: int) -> None:
+    needed = Qualifying(5, qualified, cutoffs)
+    assert points_to_next_tier([tier], None, 0, {"top": 99}, descending=True, qualifying=needed) == gap

@@ -57,9 +57,15 @@ def board(aggregation: Aggregation, order: Order) -> Leaderboard:
     lines=st.lists(line, unique_by=lambda one: one[:2], max_size=33),
     export_format=st.sampled_from(ExportFormat),
     random=st.randoms(use_true_random=False),
+    qualify=st.none() | st.integers(-2, 2),
 )
 def test_an_export_is_the_ranking_whatever_order_the_truth_is_read_in(
-    aggregation: Aggregation, order: Order, lines: list[Any], export_format: ExportFormat, random: Any
+    aggregation: Aggregation,
+    order: Order,
+    lines: list[Any],
+    export_format: ExportFormat,
+    random: Any,
+    qualify: int | None,
 ) -> None:
     standings = [
         (Day(day), user, Standing(points, day * DAY_MS + at, 1, absolute_sum=abs(points) + cancelled))
@@ -67,14 +73,16 @@ def test_an_export_is_the_ranking_whatever_order_the_truth_is_read_in(
     ]
     random.shuffle(standings)
 
-    table, content = export(board(aggregation, order), standings, export_format)
+    rules = replace(board(aggregation, order), qualify=qualify)
 
-    assert read(content, export_format) == expected(aggregation, order, lines)
+    table, content = export(rules, standings, export_format)
+
+    assert read(content, export_format) == expected(aggregation, order, lines, qualify)
     assert table.rows == len({user for _, user, *_ in lines})
     assert table.sum_of_points == sum(row[3] for row in expected(aggregation, order, lines))
     if export_format is ExportFormat.CSV:
         with TemporaryDirectory() as name:
-            window = FoldedWindow(board(aggregation, order), by_player(standings), Path(name))
+            window = FoldedWindow(rules, by_player(standings), Path(name))
             ranking = WindowRanking(window, Disqualified())
             assert b"".join(ranking_file(ranking.entries())) == content
 
@@ -127,7 +135,9 @@ def read_parquet(content: bytes) -> list[tuple[Any, ...]]:
         return [(rank, shared, user, score, at, tier) for rank, shared, user, score, at, _, tier in found.fetchall()]
 
 
-def expected(aggregation: Aggregation, order: Order, lines: list[Any]) -> list[tuple[Any, ...]]:
+def expected(
+    aggregation: Aggregation, order: Order, lines: list[Any], qualify: int | None = None
+) -> list[tuple[Any, ...]]:
     """By plain words: each player's score over all days, the first place to whom no one is better."""
     scores: dict[str, tuple[int, int]] = {}
     for user in {user for _, user, *_ in lines}:
@@ -150,7 +160,10 @@ def expected(aggregation: Aggregation, order: Order, lines: list[Any]) -> list[t
     for place, user in enumerate(ranked, start=1):
         at = datetime.fromtimestamp(scores[user][1] / 1000, UTC)
         shared = min(rank for rank, other in enumerate(ranked, start=1) if scores[other][0] == scores[user][0])
-        tier = "gold" if place == 1 else "silver" if shared <= -(-len(ranked) // 2) else None
+        sign = -1 if order is Order.DESC else 1
+        fit = [other for other in ranked if qualify is None or scores[other][0] * sign <= qualify * sign]
+        tier = "gold" if place == 1 else "silver" if shared <= -(-len(fit) // 2) else None
+        tier = tier if user in fit else None
         rows.append(
             (place, shared, user, scores[user][0], f"{at:%Y-%m-%dT%H:%M:%S}.{scores[user][1] % 1000:03d}Z", tier)
         )
