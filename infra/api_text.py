@@ -94,6 +94,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "administration_rebuild",
         "administration_rebuild_progress",
         "administration_redrive",
+        "administration_purge",
         "leaderboards_delete",
     ),
     "Health and metrics": ("health_health", "health_live", "health_ready", "metrics_metrics"),
@@ -219,6 +220,10 @@ curl -X POST $BOARD/players/u-7/reinstate {_JSON} -d '{{"reason": "case 1234 was
 curl -X POST $BOARD/redrive {_JSON} \\
   -d '{{"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"}}'
 """,
+    "administration_purge": f"""
+curl -X PUT localhost:8080/leaderboards/rehearsal {_JSON} -d '{{"name": "Rehearsal", "aggregation": "sum"}}'
+curl -X POST localhost:8080/leaderboards/rehearsal/purge {_JSON} -d '{{"reason": "the rehearsal is over"}}'
+""",
     "leaderboards_delete": "curl -X DELETE $BOARD",
     "health_health": "curl localhost:8080/health",
     "health_live": "curl localhost:8080/health/live",
@@ -267,6 +272,7 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "administration_rebuild": (*_ACT, "queue-unavailable"),
     "administration_rebuild_progress": (*_BOARD, "cache-unavailable"),
     "administration_redrive": (*_ACT, "queue-unavailable"),
+    "administration_purge": (*_ACT, "final-result-exists", "too-many-purges"),
     "leaderboards_delete": _ACT,
 }
 """Operation → kinds of problems, beside those that any route answers with."""
@@ -304,8 +310,10 @@ WHEN: Final[dict[str, str]] = {
     "never-disqualified": "There is nobody to reinstate",
     "locked-rule": "Aggregation, order, shards and filters can't change once there are events",
     "too-many-periods": "The leaderboard has 500 periods that can still change",
-    "final-result-exists": "The window has its result, so what it was made of can't change any more",
+    "final-result-exists": "The window has its result, so what it was made of can't change any more; or, of a "
+    "purge, any window has",
     "audit-log-full": "The leaderboard's audit log is full: 20,000 entries, 15,000 for rebuilds, redrives and periods",
+    "too-many-purges": "The leaderboard was purged 100 times: create another one",
     "too-large": "The body is over 64 KiB",
     "invalid-request": "A parameter or field is missing, unknown, out of range, or given with one that excludes it",
     "too-many-ranges": "200 custom ranges of the leaderboard are in use, or 20 that can still change, registered "

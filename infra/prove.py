@@ -101,7 +101,7 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     dynamodb = client(environment, "dynamodb")
     board = rules(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"], manifest["rulesVersion"])
     with console.status("reading the ledger …"):
-        events = ledger(dynamodb, environment["LEDGER_TABLE"], manifest["leaderboardId"])
+        events = ledger(dynamodb, environment["LEDGER_TABLE"], scores_id(manifest))
     console.print(f"{sum(map(len, events.values()))} events of {len(events)} players in the ledger")
     out = disqualified(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"], manifest["auditSequence"])
     events = {user_id: own for user_id, own in events.items() if user_id not in out}
@@ -155,10 +155,19 @@ def disqualified(dynamodb: Any, table: str, leaderboard_id: str, audit_sequence:
     return out
 
 
-def ledger(dynamodb: Any, table: str, leaderboard_id: str) -> dict[str, list[tuple[int, str, int]]]:
+def scores_id(manifest: Mapping[str, Any]) -> str:
+    """Under which the ledger keeps the events that count: since a purge, apart from those of before."""
+    start = manifest.get("countsFrom")
+    if start is None:
+        return str(manifest["leaderboardId"])
+    since = datetime.fromisoformat(start) - datetime(1970, 1, 1, tzinfo=UTC)
+    return f"{manifest['leaderboardId']}.{since // timedelta(milliseconds=1)}"
+
+
+def ledger(dynamodb: Any, table: str, scores: str) -> dict[str, list[tuple[int, str, int]]]:
     """User id → (when it occurred in ms, event id, points) of each of the player's events."""
     events: dict[str, list[tuple[int, str, int]]] = {}
-    prefix = f"{leaderboard_id}#"
+    prefix = f"{scores}#"
     with ThreadPoolExecutor(SEGMENTS) as pool:
         for segment in pool.map(partial(_scan, dynamodb, table, prefix), range(SEGMENTS)):
             for user_id, event in segment:

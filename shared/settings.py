@@ -17,6 +17,10 @@ SECRETS: Final = ("REDIS_PASSWORD", "CURSOR_KEY", "KAFKA_CREDENTIALS")
 LOCAL: Final = "local"
 LOCAL_CURSOR_KEY: Final = b"everybody may sign cursors here."
 
+PURGE_DELAY_S_MIN: Final = 150
+"""75 s until no ingest call is left that began before a purge was written, 60 s that the clocks of brokers and
+functions may lie apart, and 15 s for the write itself."""
+
 
 class InvalidSettings(Exception):
     """A setting is missing or wrong. The message is one line that says which and what it takes."""
@@ -96,6 +100,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     leaderboard's write shards."""
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     """Transactions that one ingest call has in flight at once."""
+    purge_delay_s: Annotated[int, Meta(ge=1, le=3_600)] = 150
+    """How far ahead a purge takes effect, s; less than 150 is an error outside the local stage, since every ingest call
+    has to know of it by then, whatever the clocks of brokers say."""
     powertools_metrics_namespace: Name
     """Namespace of all metrics in CloudWatch; alarms and dashboard use `Leaderboards`."""
     cursor_key: Annotated[str, Meta(min_length=32, description="32 characters or more")] | None = None
@@ -172,6 +179,8 @@ def load(environment: Mapping[str, str] | None = None, read_secret: Callable[[st
         raise InvalidSettings("environment: KAFKA_TIMESTAMP_TYPE must not be CREATE_TIME unless STAGE is local")
     if settings.authorization == "off" and settings.stage != LOCAL:
         raise InvalidSettings("environment: AUTHORIZATION must not be off unless STAGE is local")
+    if settings.purge_delay_s < PURGE_DELAY_S_MIN and settings.stage != LOCAL:
+        raise InvalidSettings(f"environment: PURGE_DELAY_S must be {PURGE_DELAY_S_MIN} or more unless STAGE is local")
     return settings
 
 

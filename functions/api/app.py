@@ -73,6 +73,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int]) -> Non
     administration.register_audit_log(app, assembly, finder)
     administration.register_rebuild(app, assembly, finder)
     administration.register_redrive(app, assembly, finder)
+    administration.register_purge(app, assembly, finder)
     exports.register(app, assembly, finder)
     results.register(app, assembly, finder)
     health.register(app, assembly)

@@ -124,7 +124,7 @@ def _tag(request: Request, leaderboard: Leaderboard, fresh: ConditionalAnswer) -
     For a snapshot that is the answer itself: who was disqualified since is left out of it under the same revision.
     """
     ranking = fresh.ranking
-    rules = 0 if ranking.status is WindowStatus.FINAL else leaderboard.version
+    rules = (0 if ranking.status is WindowStatus.FINAL else leaderboard.version), leaderboard.since_ms
     content = msgspec.json.encode(fresh.view) if ranking.source is RankingSource.SNAPSHOT else b""
     asked = (request.url.path, sorted(request.query_params.multi_items()))
     result = ranking.result_version, ranking.pending_version

@@ -62,7 +62,7 @@ class Definitions:
             if current is None:
                 return wanted, False
             if current.archived:  # what came again meanwhile was not shown: not even what a crash had left out before
-                self._use_cases.cache.mark_incomplete(current.id)
+                self._use_cases.cache.mark_incomplete(current.scores_id)
             return revise(current, wanted)
 
         before, after = self._save(wanted.id, decide, AuditAction.DEFINE, actor)

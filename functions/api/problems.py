@@ -16,7 +16,7 @@ from shared.admin.disqualifications import AuditLogFull
 from shared.cache.errors import CacheUnavailable
 from shared.cache.range_budget import FULL_RETRY_S, NoRoomForRanges, RangeBudgetSpent, RangeRefused
 from shared.domain.calendar import InvalidWindow
-from shared.domain.rules import LockedRule
+from shared.domain.rules import LockedRule, TooManyPurges
 from shared.messaging.queues import QueueUnavailable
 from shared.reads.rankings import Rebuilding, UnknownFilter, UnknownTier
 from shared.rebuild.on_demand import TooManyRanges
@@ -75,7 +75,7 @@ class NeverFinal(ApiError):
 
 
 class FinalResultExists(ApiError):
-    """A change of what a final result was made of."""
+    """A change of what a final result was made of, or that it rules out."""
 
 
 class TooLarge(ApiError):
@@ -153,6 +153,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     UnknownExport: Kind("unknown-export", "There is no such export", 404),
     NotFinal: Kind("not-final", "The window has no result yet", 404),
     TooManyPeriods: Kind("too-many-periods", "The leaderboard has as many periods as it may have", 409),
+    TooManyPurges: Kind("too-many-purges", "The leaderboard was purged as often as it may be", 409),
     FinalResultExists: Kind("final-result-exists", "There is a final result", 409),
     NeverFinal: Kind("never-final", "The window never has a result", 422),
     LockedRule: Kind("locked-rule", "The rule cannot change once there are events", 409),

@@ -19,6 +19,7 @@ from functions.api.views.audit import (
     AuditLogView,
     DisqualificationView,
     DisqualifiedView,
+    PurgeView,
     RebuildView,
     RedrivenView,
 )
@@ -50,6 +51,7 @@ VIEWS: Final = (
     DisqualifiedView,
     RebuildView,
     RedrivenView,
+    PurgeView,
     ResultFileView,
     ResultView,
     ResultVersionView,

@@ -54,6 +54,7 @@ _STORED: Final = {
     **_LEADERBOARD,
     "version": 1,
     "hasEvents": True,
+    "countsFrom": None,
     "createdAt": "2026-11-01T09:00:00.000Z",
     "updatedAt": "2026-11-01T09:00:00.000Z",
 }
@@ -92,6 +93,13 @@ _MOVED: Final = _ENTRY | {
     "subject": "launch",
     "periodBefore": {"id": "launch", **_PERIOD},
     "periodAfter": {"id": "launch", **_PERIOD, "to": "2026-11-16"},
+}
+_PURGE: Final = _ENTRY | {
+    "number": 8,
+    "kind": "purge",
+    "reason": "the rehearsal is over",
+    "userId": None,
+    "subject": "from 2026-11-25T12:02:30.000Z",
 }
 _FILE: Final = {
     "url": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-audit-3.csv?X-Amz-Signature=0123",
@@ -228,6 +236,11 @@ VIEWS: Final[dict[str, Any]] = {
         "left": 0,
         "tooLate": 0,
         "complete": True,
+    },
+    "PurgeView": {
+        "auditEntry": _PURGE,
+        "leaderboardId": "autumn-cup",
+        "countsFrom": "2026-11-25T12:02:30.000Z",
     },
     "ResultFileView": _FILE,
     "ResultView": _VERSION | {"leaderboardId": "autumn-cup", "window": _WINDOW | {"status": "final"}},

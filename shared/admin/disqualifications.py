@@ -97,7 +97,7 @@ class Disqualifications:
 
     def is_known(self, leaderboard: Leaderboard, user_id: str) -> bool:
         """Whether a player has events on the leaderboard."""
-        return any(True for _ in self._reads.ledger(leaderboard.id, user_id, limit=1))
+        return any(True for _ in self._reads.ledger(leaderboard.scores_id, user_id, limit=1))
 
     def disqualify(self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str) -> tuple[AuditEntry, bool]:
         """Remove a player from every ranking; idempotent.
@@ -164,7 +164,7 @@ class Disqualifications:
             CacheUnavailable: if Redis fails.
         """
         # before the days are read: the cache leaves out the player of an event that is committed later
-        self._cache.show_disqualified(leaderboard.id, self._disqualified_players.now(leaderboard.id))
+        self._cache.show_disqualified(leaderboard.scores_id, self._disqualified_players.now(leaderboard.id))
         standings = self._standings(leaderboard, user_id)
         now_ms = self._now_ms()
         self._cache.apply(leaderboard, {user_id: standings}, now_ms)

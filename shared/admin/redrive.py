@@ -148,9 +148,9 @@ class Redrive:
             event = one.event
             leaderboard = None if event is None else self._leaderboards.find(event.leaderboard_id)
             if event is not None and leaderboard is not None and leaderboard.rejects(day_of(event.occurred_at_ms)):
-                late[origin] = event
+                late[origin] = event_key(leaderboard.for_event(event, self._now_ms()).scores_id, event)
         held = self._reads.held(late.values()) if late else {}
-        return {origin for origin, event in late.items() if event_key(event) not in held}
+        return {origin for origin, key in late.items() if key not in held}
 
     def _write_receipts(self, records: Iterable["_Original"]) -> None:
         """Write when the broker appended each record, before any is sent: the next run repeats what a crash cut off."""

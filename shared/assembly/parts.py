@@ -162,6 +162,7 @@ class Parts:
             host=self.dynamodb.meta.endpoint_url,
             timeout_ms=self._truth_timeout_ms,
             guard=self.truth_guard,
+            now_ms=self.now_ms,
         )
 
     @cached_property

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.admin.gauges import Gauges
+from shared.admin.purges import Purges
 from shared.assembly.parts import Parts
 from shared.cache.range_budget import RangeBudget, RangeLimits
 from shared.cache.searches import WindowSearches
@@ -131,6 +132,19 @@ class Assembly(Parts):
             disqualified_players=self.disqualified_players,
             reads=self.reads,
             cache=self.cache,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def purges(self) -> Purges:
+        """Purges leaderboards."""
+        return Purges(
+            registry=self.registry,
+            leaderboards=self.leaderboards,
+            final_results=self.final_results,
+            disqualifications=self.disqualifications,
+            audit_log=self.audit_log,
+            delay_ms=self.settings.purge_delay_s * 1000,
             now_ms=self.now_ms,
         )
 

@@ -126,23 +126,23 @@ class BuildLeases:
         )
 
     def begin_window(
-        self, leaderboard_id: str, window: Window, token: str, now_ms: int, expires_ms: int, *, asked: bool = False
+        self, scores_id: str, window: Window, token: str, now_ms: int, expires_ms: int, *, asked: bool = False
     ) -> tuple[Grant, Build]:
         """Take or keep the right to build a window; if granted, ingest feeds it from now on.
 
         `asked`: a reader asks for it, which keeps its build going, whosever it is.
         """
-        build_keys = keys.parts(leaderboard_id, window.id), keys.ranges(leaderboard_id)
+        build_keys = keys.parts(scores_id, window.id), keys.ranges(scores_id)
         entry = f"{window.days[0]} {window.days[-1]} {expires_ms}"  # no day from before there were any
         return self._take(build_keys, token, now_ms, expires_ms, "", window.id, entry, expires_ms, int(asked))
 
     def begin_rebuild(self, leaderboard: "Leaderboard", token: str, now_ms: int) -> tuple[Grant, Build]:
         """Take or keep the right to rebuild what a leaderboard keeps; until when it is kept goes by its lateness."""
-        return self._take((keys.rebuild(leaderboard.id),), token, now_ms, 0, leaderboard.lateness_ms)
+        return self._take((keys.rebuild(leaderboard.scores_id),), token, now_ms, 0, leaderboard.lateness_ms)
 
     def rebuild_state(self, leaderboard: "Leaderboard", now_ms: int) -> tuple[RebuildState, BuildProgress]:
         """How the windows that a leaderboard keeps stand; and how far their rebuild is, unless they are complete."""
-        looked_at = keys.rebuild(leaderboard.id), keys.complete(leaderboard.id)
+        looked_at = keys.rebuild(leaderboard.scores_id), keys.complete(leaderboard.scores_id)
         marker, until_ms, position, standings = self._cache.call(self._look, looked_at, ())
         if marks_complete(leaderboard, marker):
             return RebuildState.COMPLETE, BuildProgress()
@@ -168,7 +168,7 @@ class BuildLeases:
 
     def forget(self, leaderboard: "Leaderboard", window: Window, build: Build, now_ms: int) -> bool:
         """Forget a window that no reader requests any more; False if one just has, or the build is another's by now."""
-        forgotten = keys.ranges(leaderboard.id), *keys.of_window(leaderboard, window)
+        forgotten = keys.ranges(leaderboard.scores_id), *keys.of_window(leaderboard, window)
         return bool(self._cache.call(self._forget, forgotten, (build.token, window.id, now_ms - ASKED_MS)))
 
     def finish_window(self, leaderboard: "Leaderboard", window: Window, build: Build) -> bool:
@@ -178,13 +178,13 @@ class BuildLeases:
 
     def finish_rebuild(self, leaderboard: "Leaderboard", build: Build) -> bool:
         """Mark all retained windows of a leaderboard as complete; False if what was filled in is not all there."""
-        marked = build.key, keys.complete(leaderboard.id)
+        marked = build.key, keys.complete(leaderboard.scores_id)
         args = (build.token, build.fills, "leaderboard", leaderboard.lateness_ms)
         return bool(self._cache.call(self._mark_complete, marked, args))
 
     def extend(self, leaderboard: "Leaderboard", window: Window, until_ms: int) -> None:
         """Keep a window that was built on demand at least so long."""
-        window_keys = keys.ranges(leaderboard.id), *keys.of_window(leaderboard, window)
+        window_keys = keys.ranges(leaderboard.scores_id), *keys.of_window(leaderboard, window)
         self._cache.call(self._extend, window_keys, (window.id, until_ms))
 
     def _take(

@@ -60,7 +60,7 @@ class Admission(Struct, frozen=True):
 
     is_granted: bool
     victims: Sequence[tuple[str, str]] = ()
-    """Leaderboards and windows of the ranges that have to go first."""
+    """Scores ids and windows of the ranges that have to go first."""
 
 
 class RangeBudget:
@@ -79,11 +79,11 @@ class RangeBudget:
             cache.register(f"{name}.lua") for name in names
         )
 
-    def admit(self, leaderboard_id: str, window: Window, caller: str, reads: int, now_ms: int) -> Admission:
+    def admit(self, scores_id: str, window: Window, caller: str, reads: int, now_ms: int) -> Admission:
         """Count a range in, if there is room. One that is in already costs nothing.
 
         Args:
-            leaderboard_id: whose.
+            scores_id: whose, see `Leaderboard.scores_id`.
             window: the range.
             caller: who asks.
             reads: partitions of standings that the build reads.
@@ -92,10 +92,10 @@ class RangeBudget:
         Raises:
             NoRoomForRanges, RangeBudgetSpent: if it is refused.
         """
-        _, expected = self._sizes(leaderboard_id, window)
+        _, expected = self._sizes(scores_id, window)
         limits = self._limits
         args = (
-            _member(leaderboard_id, window.id),
+            _member(scores_id, window.id),
             now_ms,
             now_ms - self._idle_ms,
             now_ms - PROTECTED_MS,
@@ -117,38 +117,38 @@ class RangeBudget:
         places = (victim.decode().partition(" ") for victim in more)
         return Admission(answer != b"evict", [(place[0], place[2]) for place in places])
 
-    def evict(self, leaderboard_id: str, window_id: str) -> None:
+    def evict(self, scores_id: str, window_id: str) -> None:
         """Forget a range; a build of it that is under way is lost."""
-        gone = keys.ranges(leaderboard_id), *_own(leaderboard_id, window_id)
+        gone = keys.ranges(scores_id), *_own(scores_id, window_id)
         self._cache.call(self._evict, gone, (window_id,))
-        self.release(leaderboard_id, window_id)
+        self.release(scores_id, window_id)
 
-    def release(self, leaderboard_id: str, window_id: str) -> None:
+    def release(self, scores_id: str, window_id: str) -> None:
         """Count a range no longer: it is gone, or is a registered period."""
-        self._cache.call(self._release, (READ, BYTES), (_member(leaderboard_id, window_id),))
+        self._cache.call(self._release, (READ, BYTES), (_member(scores_id, window_id),))
 
-    def touch(self, leaderboard_id: str, window_id: str, now_ms: int) -> None:
+    def touch(self, scores_id: str, window_id: str, now_ms: int) -> None:
         """Note that a range is read, if it is counted."""
-        self._cache.call(self._touch, (READ,), (_member(leaderboard_id, window_id), now_ms))
+        self._cache.call(self._touch, (READ,), (_member(scores_id, window_id), now_ms))
 
-    def settle(self, leaderboard_id: str, window: Window, now_ms: int) -> None:
+    def settle(self, scores_id: str, window: Window, now_ms: int) -> None:
         """Count what a range takes that was built."""
-        taken, _ = self._sizes(leaderboard_id, window)
-        self._cache.call(self._settle, (READ, BYTES), (_member(leaderboard_id, window.id), now_ms, taken))
+        taken, _ = self._sizes(scores_id, window)
+        self._cache.call(self._settle, (READ, BYTES), (_member(scores_id, window.id), now_ms, taken))
 
-    def _sizes(self, leaderboard_id: str, window: Window) -> tuple[int, int]:
+    def _sizes(self, scores_id: str, window: Window) -> tuple[int, int]:
         """Bytes that a range takes, and those that it can be expected to take by what is in the cache of its days."""
-        own = _own(leaderboard_id, window.id)
-        days = [keys.ranking(leaderboard_id, daily(day).id) for day in window.days]
-        sized = (*own, keys.ranking(leaderboard_id, "all-time"), *days)
+        own = _own(scores_id, window.id)
+        days = [keys.ranking(scores_id, daily(day).id) for day in window.days]
+        sized = (*own, keys.ranking(scores_id, "all-time"), *days)
         taken, expected = self._cache.call(self._size, sized, (len(own), ENTRY_BYTES))
         return taken, expected
 
 
-def _own(leaderboard_id: str, window_id: str) -> list[str]:
+def _own(scores_id: str, window_id: str) -> list[str]:
     """All keys that a range of any leaderboard may have; not all have the last."""
-    return [name(leaderboard_id, window_id) for name in (keys.parts, keys.ranking, keys.labels)]
+    return [name(scores_id, window_id) for name in (keys.parts, keys.ranking, keys.labels)]
 
 
-def _member(leaderboard_id: str, window_id: str) -> str:
-    return f"{leaderboard_id} {window_id}"
+def _member(scores_id: str, window_id: str) -> str:
+    return f"{scores_id} {window_id}"

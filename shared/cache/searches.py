@@ -72,7 +72,7 @@ class WindowSearches:
         read: tuple[str, ...] = self._cache.read_keys(leaderboard, window)
         label: list[bytes] = []
         if selection.label is not None:
-            read = (*read, keys.labels(leaderboard.id, window.id))
+            read = (*read, keys.labels(leaderboard.scores_id, window.id))
             label = [labels.prefix(leaderboard.filters, *selection.label)]
         answer = self._cache.read(self._select, read, (*args, qualifying(leaderboard), *tiers, *label))
         page = to_page(leaderboard, window, now_ms, answer, answer[5], qualified=answer[9])
@@ -89,7 +89,7 @@ class WindowSearches:
         self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str, now_ms: int
     ) -> list[Players]:
         """A player's entry in each of the windows; none where the player has no points."""
-        read = [keys.complete(leaderboard.id)]
+        read = [keys.complete(leaderboard.scores_id)]
         for window in windows:
             read += self._cache.read_keys(leaderboard, window)[1:]
         answers = self._cache.read(self._player_windows, read, (user_id, qualifying(leaderboard)))

@@ -74,7 +74,7 @@ class WindowCache(CacheConnection):
         calls = [to_payload(leaderboard, chunk, now_ms, windows_of, feed_ranges=True) for chunk in chunks]
         if build is not None:
             return self._apply_all(leaderboard, calls, build)
-        with self._withdrawing(leaderboard.id):
+        with self._withdrawing(leaderboard.scores_id):
             return self._apply_all(leaderboard, calls, None)
 
     def fill(self, leaderboard: Leaderboard, window: Window, standings: Standings, now_ms: int, *, build: Build) -> int:
@@ -88,7 +88,7 @@ class WindowCache(CacheConnection):
         payload = to_payload(leaderboard, standings, now_ms, lambda _: windows, feed_ranges=False)
         return self._apply_all(leaderboard, [payload], build)
 
-    def show_disqualified(self, leaderboard_id: str, out: Disqualified) -> None:
+    def show_disqualified(self, scores_id: str, out: Disqualified) -> None:
         """Say who is to stand in no window, unless a later audit entry is known here.
 
         A window follows when any standing of such a player is applied to it, be it one it has seen.
@@ -98,8 +98,8 @@ class WindowCache(CacheConnection):
                 if the error says that it is withdrawn.
         """
         args = (out.audit_sequence, msgspec.msgpack.encode(sorted(out.user_ids)))
-        with self._withdrawing(leaderboard_id):
-            self.call(self._disqualified, (keys.disqualified(leaderboard_id),), args)
+        with self._withdrawing(scores_id):
+            self.call(self._disqualified, (keys.disqualified(scores_id),), args)
 
     def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Page:
         """Entries `offset` to `offset + limit` of a window."""
@@ -110,7 +110,7 @@ class WindowCache(CacheConnection):
     def labels(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Labels:
         """Members `offset` to `offset + limit` of a window's label set."""
         marker, hash_key, _ = self.read_keys(leaderboard, window)
-        read = (marker, hash_key, keys.labels(leaderboard.id, window.id))
+        read = (marker, hash_key, keys.labels(leaderboard.scores_id, window.id))
         answer = self.read(self._page, read, (offset, offset + limit - 1))
         page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), offset)
         return Labels(page.complete, page.total, answer[4][::2])
@@ -146,13 +146,13 @@ class WindowCache(CacheConnection):
         """The window's revision as it is now; 0 if it has no players or is not there. One cheap command."""
         self._check_writable()
         with self.reaching():
-            found: Any = self._redis.hget(keys.parts(leaderboard.id, window.id), "\0revision")
+            found: Any = self._redis.hget(keys.parts(leaderboard.scores_id, window.id), "\0revision")
         return int(found or 0)
 
-    def ranges(self, leaderboard_id: str, now_ms: int) -> set[str]:
+    def ranges(self, scores_id: str, now_ms: int) -> set[str]:
         """Ids of the windows that were built on demand and are fed."""
         with self.reaching():
-            found: Any = self._redis.hgetall(keys.ranges(leaderboard_id))
+            found: Any = self._redis.hgetall(keys.ranges(scores_id))
         expiries = {name.decode(): value.rpartition(b" ")[2] for name, value in found.items()}
         known = {name: int(expiry) for name, expiry in expiries.items() if expiry.isdigit()}  # apply.lua drops others
         return {name for name, expires_ms in known.items() if not 0 < expires_ms <= now_ms}
@@ -161,52 +161,56 @@ class WindowCache(CacheConnection):
         """Forget a window that holds what it should not; it is not complete until it is built again."""
         forgotten = keys.of_window(leaderboard, window)
         if is_kept(window, leaderboard.lateness_ms, now_ms):  # a rebuild that is under way may have filled it already
-            forgotten += [keys.complete(leaderboard.id), keys.rebuild(leaderboard.id)]
+            forgotten += [keys.complete(leaderboard.scores_id), keys.rebuild(leaderboard.scores_id)]
         with self.reaching(), self._redis.pipeline(transaction=True) as pipe:
             pipe.unlink(*forgotten)
-            pipe.hdel(keys.ranges(leaderboard.id), window.id)
+            pipe.hdel(keys.ranges(leaderboard.scores_id), window.id)
             pipe.execute()
 
-    def mark_incomplete(self, leaderboard_id: str) -> None:
+    def mark_incomplete(self, scores_id: str) -> None:
         """Take back that windows of a leaderboard hold all of the truth: reads say `snapshot` until they are rebuilt.
 
         What is kept for everybody stays and goes on being fed; what was built on demand is forgotten, and so are builds
         under way. It takes deletes alone, which Redis allows while it is full.
         """
-        self._forget(leaderboard_id, [])
+        self._forget(scores_id, [])
 
     def forget(self, leaderboard: Leaderboard, now_ms: int) -> None:
         """Forget all that is known of a leaderboard, whatever it is: what is built then doesn't go by any of it."""
         windows = cached_windows(LATENESS_MAX_MS, now_ms)
-        window_keys = [name(leaderboard.id, window.id) for window in windows for name in _WINDOW_KEYS]
-        self._forget(leaderboard.id, [keys.disqualified(leaderboard.id), *window_keys])
+        window_keys = [name(leaderboard.scores_id, window.id) for window in windows for name in _WINDOW_KEYS]
+        self._forget(leaderboard.scores_id, [keys.disqualified(leaderboard.scores_id), *window_keys])
 
     def is_complete(self, leaderboard: Leaderboard) -> bool:
         """Whether daily, weekly and all-time windows hold all of the truth."""
         with self.reaching():
-            marker: Any = self._redis.get(keys.complete(leaderboard.id))
+            marker: Any = self._redis.get(keys.complete(leaderboard.scores_id))
         return marks_complete(leaderboard, marker)
 
     @contextmanager
-    def _withdrawing(self, leaderboard_id: str) -> Iterator[None]:
+    def _withdrawing(self, scores_id: str) -> Iterator[None]:
         """Around what windows need to stay true: if Redis refuses it, they are not marked as complete any longer."""
         try:
             yield
         except CacheRefused as refused:
             with suppress(CacheUnavailable):
-                self.mark_incomplete(leaderboard_id)
+                self.mark_incomplete(scores_id)
                 refused.withdrawn = True
             raise
 
-    def _forget(self, leaderboard_id: str, names: Sequence[str]) -> None:
-        kept = keys.complete(leaderboard_id), keys.rebuild(leaderboard_id)
-        forgotten = (keys.ranges(leaderboard_id), *kept, *names)
-        self.call(self._withdraw, forgotten, (keys.prefix(leaderboard_id),))
+    def _forget(self, scores_id: str, names: Sequence[str]) -> None:
+        kept = keys.complete(scores_id), keys.rebuild(scores_id)
+        forgotten = (keys.ranges(scores_id), *kept, *names)
+        self.call(self._withdraw, forgotten, (keys.prefix(scores_id),))
 
     def _apply_all(self, leaderboard: Leaderboard, payloads: Sequence[bytes], build: Build | None) -> int:
         """Call the script for each, all in one round trip, with others let in between."""
-        script_keys = [keys.ranges(leaderboard.id), keys.disqualified(leaderboard.id), *([build.key] if build else ())]
-        prefix, counted = keys.prefix(leaderboard.id), [build.token, build.next_fill] if build else []
+        script_keys = [
+            keys.ranges(leaderboard.scores_id),
+            keys.disqualified(leaderboard.scores_id),
+            *([build.key] if build else ()),
+        ]
+        prefix, counted = keys.prefix(leaderboard.scores_id), [build.token, build.next_fill] if build else []
         calls = [(prefix, payload, *counted) for payload in payloads]
         if len(calls) == 1:
             answers = [self.call(self._apply, script_keys, calls[0])]
@@ -223,7 +227,7 @@ class WindowCache(CacheConnection):
     def read_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[str, str, str]:
         """What every read of a window needs: the marker, the window's hash, its sorted set."""
         return (
-            keys.complete(leaderboard.id),
-            keys.parts(leaderboard.id, window.id),
-            keys.ranking(leaderboard.id, window.id),
+            keys.complete(leaderboard.scores_id),
+            keys.parts(leaderboard.scores_id, window.id),
+            keys.ranking(leaderboard.scores_id, window.id),
         )

@@ -34,7 +34,7 @@ from shared.domain.calendar import Window, WindowStatus, is_kept
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
-from shared.files.manifest import Manifest, describe
+from shared.files.manifest import Manifest, counts_from, describe
 from shared.files.scratch import scratch
 from shared.files.upload import Stored, abort_left_over, store
 from shared.rebuild.builder import WindowBuilder
@@ -106,7 +106,8 @@ class Finalizer:
             ValueError: if a day of the window is not sealed.
             NotComparable: if the window is not complete in the cache. Nothing is written.
             Drift: if the cache differs from the truth even after a repair. Nothing is written.
-            AlreadyDone: if a player was disqualified or reinstated meanwhile; the next run ranks again.
+            AlreadyDone: if a player was disqualified or reinstated meanwhile, or the leaderboard was purged; the next
+                run ranks again.
             CacheUnavailable: if Redis fails.
             Unavailable: if DynamoDB or S3 throttles or is out of reach.
         """
@@ -121,7 +122,8 @@ class Finalizer:
         if final is None:
             return None
         try:
-            self._final_results.write(final, period if before is None else None)  # step 5
+            first_of = period if before is None else None
+            self._final_results.write(final, first_of, leaderboard.last_start_ms)  # step 5
         except AlreadyDone:
             return None
         return final
@@ -218,7 +220,7 @@ class Finalizer:
             finalised_at_ms=self._now_ms(),
         )
         with passing_as_unavailable():
-            _manifest(final, window).put(self._s3, self._bucket)
+            _manifest(final, leaderboard, window).put(self._s3, self._bucket)
         return final
 
     def _add_changes(self, final: FinalResult, changes: Callable[[], Iterable[Change]]) -> FinalResult:
@@ -266,12 +268,13 @@ def _count_differing(read: Callable[[int], tuple[bool, int, Sequence[object]]], 
             return differing + max(0, total - start)
 
 
-def _manifest(final: FinalResult, window: Window) -> Manifest:
+def _manifest(final: FinalResult, leaderboard: Leaderboard, window: Window) -> Manifest:
     """The manifest that an export of the whole window has, too: its file is the result's."""
     return Manifest(
         leaderboard_id=final.leaderboard_id,
         window=describe(window),
         status=WindowStatus.FINAL,
+        counts_from=counts_from(leaderboard),
         rules_version=final.rules_version,
         result_version=final.version,
         audit_sequence=final.audit_sequence,

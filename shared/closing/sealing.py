@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from shared.closing.coverage import CLOCK_SKEW_MS, CachedCoverage
 from shared.closing.first_days import first_possible_day
 from shared.closing.runs import Blocked, Cause, ClosingRun
-from shared.domain.calendar import DAY_MS, Day, format_day, windows_ending
+from shared.domain.calendar import DAY_MS, Day, day_of, format_day, windows_ending
 from shared.domain.rules import Leaderboard
 from shared.lookups.leaderboards import KEEP_MS
 from shared.truth.final_results import DUE_MAX, FinalResults
@@ -116,7 +116,10 @@ class DaySealing:
         one. Later days get results even without events.
         """
         known, sealed = leaderboard.results_from, leaderboard.sealed_through
-        if sealed is not None and (known is None or known <= sealed):
+        if leaderboard.is_purging:
+            return Day(through + 1)  # these days are over before it begins anew
+        is_outdated = known is not None and known < day_of(leaderboard.last_start_ms)  # a purge came after it
+        if sealed is not None and (known is None or known <= sealed) and not is_outdated:
             return known  # its first days were sealed before this was recorded, or it has had events
         found = self._reads.first_day(leaderboard, (Day(day) for day in range(before + 1, through + 1)))
         return Day(through + 1) if found is None else found

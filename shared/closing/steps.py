@@ -63,7 +63,7 @@ class ClosingSteps:
         if work.pending_notifications:
             yield lambda: self._publish(leaderboard.id, work.pending_notifications, run)
         for one in due:
-            if leaderboard.is_sealed(one.window):
+            if leaderboard.is_sealed(one.window) and not leaderboard.is_purging:
                 yield lambda one=one: self._finalize(leaderboard, one, run)  # type: ignore[misc]
 
     def waiting_since_ms(self, leaderboard_id: str) -> int | None:
@@ -104,7 +104,7 @@ class ClosingSteps:
     def _finalize(self, leaderboard: Leaderboard, due: Due, run: ClosingRun) -> None:
         """Step 6, and 7 for its result."""
         period = self._period(leaderboard, due.window)
-        if due.window.kind is WindowKind.CUSTOM and not self._is_wanted(leaderboard, due.window, period):
+        if not leaderboard.counts_in(due.window) or not self._is_wanted(leaderboard, due.window, period):
             self._work.drop(leaderboard.id, due)
             return
         try:
@@ -129,8 +129,12 @@ class ClosingSteps:
         return next((one for one in self._registry.periods(leaderboard.id) if one.window == window), None)
 
     def _is_wanted(self, leaderboard: Leaderboard, window: Window, period: Period | None) -> bool:
-        """Whether a range is registered, or has a result: one of before periods stayed may have outlived its own."""
-        return period is not None or self._final_results.final(leaderboard.id, window.id) is not None
+        """Whether a range is registered, or has a result: one of before periods stayed may have outlived its own. Days
+        and weeks always are.
+        """
+        if period is not None or window.kind is not WindowKind.CUSTOM:
+            return True
+        return self._final_results.final(leaderboard.id, window.id) is not None
 
 
 def _notification(final: FinalResult) -> WindowFinal:

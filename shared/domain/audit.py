@@ -24,6 +24,8 @@ class AuditAction(StrEnum):
     DELETE = "delete"
     DEFINE_PERIOD = "define-period"
     DELETE_PERIOD = "delete-period"
+    PURGE = "purge"
+    """The leaderboard begins anew; the entry's subject says from when on."""
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True):

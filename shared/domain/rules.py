@@ -25,6 +25,8 @@ LOCKED_RULES: Final = ("aggregation", "order", "shards", "filters")
 """Rules that cannot change once there are events: standings were written by them."""
 FREE_RULES: Final = ("name", "lateness_ms", "tiers", "qualify")
 """Rules that may change at any time."""
+PURGES_MAX: Final = 100
+"""Purges of one leaderboard; each makes its definition some 15 bytes longer."""
 
 
 class LockedRule(ValueError):
@@ -33,6 +35,10 @@ class LockedRule(ValueError):
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class TooManyPurges(Exception):
+    """The leaderboard was purged as often as it may be."""
 
 
 class Aggregation(StrEnum):
@@ -81,8 +87,44 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     results_from: Day | None = None
     """The first day that results are owed for: no event is in those before it, and none can come there. Past
     `sealed_through` while no day has had any; None until the first day is sealed."""
+    starts_ms: tuple[int, ...] = ()
+    """When it begins anew, ascending, one for each purge: events of before a start don't count after it."""
+    since_ms: int = 0
+    """Which of its scores this is about: those since one of `starts_ms`, 0 for those before the first."""
     created_at_ms: int = 0
     updated_at_ms: int = 0
+
+    @property
+    def scores_id(self) -> str:
+        """Under which truth and cache keep its events and windows, e.g. `autumn-cup`, or `autumn-cup.1795824000000`
+        since a purge.
+        """
+        return f"{self.id}.{self.since_ms}" if self.since_ms else self.id
+
+    @property
+    def last_start_ms(self) -> int:
+        """When its last purge takes effect, be it to come; 0 if it was never purged."""
+        return self.starts_ms[-1] if self.starts_ms else 0
+
+    @property
+    def is_purging(self) -> bool:
+        """Whether a purge has been announced that takes effect after the scores that this is about."""
+        return self.since_ms < self.last_start_ms
+
+    def at(self, moment_ms: int) -> "Leaderboard":
+        """The same with the scores of a moment: those since the last start by then."""
+        since_ms = next((start for start in reversed(self.starts_ms) if start <= moment_ms), 0)
+        return self if since_ms == self.since_ms else replace(self, since_ms=since_ms)
+
+    def is_shown(self, now_ms: int) -> bool:
+        """Whether readers are shown these scores, now or later: no purge has taken effect after them."""
+        return not self.starts_ms or self.since_ms >= self.at(now_ms).since_ms
+
+    def for_event(self, event: ScoreEvent, appended_at_ms: int) -> "Leaderboard":
+        """The same with the scores that an event counts for. Since a start, only what has occurred and was appended by
+        then does: neither what is delivered again nor what is sent again counts twice.
+        """
+        return self.at(min(event.occurred_at_ms, appended_at_ms)) if self.starts_ms else self
 
     def cutoff_ms(self, day: Day) -> int:
         """Last instant at which the broker may append a record for a day."""
@@ -121,7 +163,13 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
 
     def owes(self, window: Window) -> bool:
         """Whether a day or week gets a result, as far as is known: none that was over before the first event does."""
+        if not self.counts_in(window):
+            return False
         return self.results_from is None or not self.is_sealed(window) or window.last >= self.results_from
+
+    def counts_in(self, window: Window) -> bool:
+        """Whether an event can count in a window: it is not over before the last purge takes effect."""
+        return window.end_ms is None or window.end_ms > self.last_start_ms
 
     def admit(self, event: ScoreEvent, appended_at_ms: int) -> None:
         """Judge an event by when the broker appended its record, so that a backlog or a replay judges alike.
@@ -192,3 +240,15 @@ def revise(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool
 def archive(current: Leaderboard, now_ms: int) -> Leaderboard:
     """The next version of a leaderboard, which admits no events and is not shown."""
     return replace(current, archived=True, version=current.version + 1, updated_at_ms=now_ms)
+
+
+def purge(current: Leaderboard, start_ms: int) -> Leaderboard:
+    """The next version of a leaderboard, which begins anew at a time.
+
+    Raises:
+        TooManyPurges: if it was purged PURGES_MAX times.
+    """
+    if len(current.starts_ms) >= PURGES_MAX:
+        raise TooManyPurges(f"{current.id} was purged {PURGES_MAX} times; create another leaderboard")
+    starts_ms = (*current.starts_ms, start_ms)
+    return replace(current, starts_ms=starts_ms, version=current.version + 1)

@@ -85,7 +85,7 @@ class Exports:
             check_tier(leaderboard.for_window(window) if result is None else result.rules, request.part.tier)
             if result is not None and request.format is ExportFormat.XLSX and request.part == ExportPart():
                 check_rows(result.final.players)
-            if latest is not None and _is_current(latest, now_ms, result):
+            if latest is not None and _is_current(latest, now_ms, result, leaderboard.since_ms):
                 return self._with_links(latest)
             job = _new_job(leaderboard, request, result, latest, now_ms)
             try:
@@ -123,8 +123,8 @@ class Exports:
         return job
 
 
-def _is_current(job: ExportJob, now_ms: int, result: Result | None) -> bool:
-    if job.result_version != _version(result):
+def _is_current(job: ExportJob, now_ms: int, result: Result | None, since_ms: int) -> bool:
+    if job.result_version != _version(result) or job.created_at_ms < since_ms:
         return False
     if job.state is ExportState.DONE:
         return (result is not None and job.object_key.startswith(KEPT)) or now_ms - job.heartbeat_at_ms < REUSE_MS

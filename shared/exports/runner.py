@@ -28,7 +28,7 @@ from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.exports.heartbeat import JobHeartbeat
 from shared.exports.table import RankedTable
-from shared.files.manifest import Manifest, describe
+from shared.files.manifest import Manifest, counts_from, describe
 from shared.files.scratch import scratch
 from shared.files.upload import Stored, remove, store
 from shared.lookups.leaderboards import Leaderboards
@@ -164,6 +164,7 @@ class ExportRunner:
             leaderboard_id=source.board.id,
             window=describe(window),
             status=window.status(created_at_ms, final=source.result is not None),
+            counts_from=counts_from(source.board),
             rules_version=source.board.version,
             result_version=heartbeat.job.result_version,
             audit_sequence=source.out.audit_sequence,

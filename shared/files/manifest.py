@@ -6,6 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.calendar import Window, WindowStatus, format_day
+from shared.domain.events import format_instant
+from shared.domain.rules import Leaderboard
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     leaderboard_id: str
     window: dict[str, str | None]
     status: WindowStatus
+    counts_from: str | None = None
+    """Events of before don't count, since the leaderboard was purged; null if it never was."""
     rules_version: int
     result_version: int
     """0 while the window is not final."""
@@ -41,6 +45,11 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
         """Store it beside its file. Raises what S3 raises."""
         body = msgspec.json.encode(self)
         s3.put_object(Bucket=bucket, Key=manifest_key(self.object), Body=body, ContentType="application/json")
+
+
+def counts_from(leaderboard: Leaderboard) -> str | None:
+    """From when on events count among the scores that a file ranks."""
+    return format_instant(leaderboard.since_ms) if leaderboard.since_ms else None
 
 
 def manifest_key(object_key: str) -> str:

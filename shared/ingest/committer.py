@@ -42,7 +42,7 @@ class _Player:
         return [candidate for candidate in self.candidates if candidate.outcome is None]
 
     def touched(self, current: Mapping[StandingKey, Standing]) -> dict[Day, Standing]:
-        found = {day: current.get((self.leaderboard.id, self.user_id, day)) for day in self.days}
+        found = {day: current.get((self.leaderboard.scores_id, self.user_id, day)) for day in self.days}
         return {day: standing for day, standing in found.items() if standing is not None}
 
     def settle_known(self) -> None:
@@ -115,11 +115,11 @@ class Committer:
         refused = [one for one in candidates if one.outcome is None and one.refusal is not None]
         if not refused:
             return {}
-        unsettled = {event_key(one.event) for one in candidates if one.kind is OutcomeKind.RETRY}
+        unsettled = {event_key(one.scores_id, one.event) for one in candidates if one.kind is OutcomeKind.RETRY}
         try:
-            held = self._reads.held(one.event for one in refused)
+            held = self._reads.held(event_key(one.scores_id, one.event) for one in refused)
             for candidate in refused:
-                _settle_refused(candidate, held.get(event_key(candidate.event)), unsettled)
+                _settle_refused(candidate, held.get(event_key(candidate.scores_id, candidate.event)), unsettled)
             players = _by_player(one for one in refused if one.kind is OutcomeKind.DUPLICATE)
             current = self._reads.standings(_touched_by(players.values()))
         except Unavailable as unavailable:
@@ -206,7 +206,8 @@ class _Lookups:
 
     def held(self, events: Sequence[ScoreEvent]) -> dict[str, ScoreEvent]:
         """Read from the player's ledger."""
-        return {event_id: event for (_, _, event_id), event in self._reads.held(events).items()}
+        asked = (event_key(self._leaderboard.scores_id, event) for event in events)
+        return {event_id: event for (_, _, event_id), event in self._reads.held(asked).items()}
 
     def _standings(self, days: Iterable[Day]) -> dict[Day, Standing]:
         found = self._reads.standings((self._leaderboard, self._user_id, day) for day in days)
@@ -216,7 +217,7 @@ class _Lookups:
 def _settle_refused(candidate: Candidate, existing: ScoreEvent | None, unsettled: Container[EventKey]) -> None:
     if existing is not None:
         candidate.outcome = outcome_of_known(candidate.event, existing)
-    elif event_key(candidate.event) in unsettled:
+    elif event_key(candidate.scores_id, candidate.event) in unsettled:
         candidate.outcome = Retry("another record of its event has to come again")
     elif candidate.refusal is not None:
         candidate.outcome = Rejected(candidate.refusal)
@@ -234,7 +235,7 @@ def _by_player(candidates: Iterable[Candidate]) -> dict[PlayerKey, _Player]:
         if candidate.leaderboard is None:
             continue
         event = candidate.event
-        key = (event.leaderboard_id, event.user_id)
+        key = (candidate.leaderboard.scores_id, event.user_id)
         player = players.get(key)
         if player is None:
             player = players[key] = _Player(candidate.leaderboard, event.user_id)

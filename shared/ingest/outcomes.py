@@ -59,12 +59,15 @@ Outcome = Applied | Duplicate | Rejected | Retry
 class Candidate:
     """A record on its way through a call, and its outcome once that is known."""
 
-    __slots__ = ("entry", "leaderboard", "outcome", "record", "refusal")
+    __slots__ = ("entry", "leaderboard", "outcome", "record", "refusal", "scores_id")
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.entry: LedgerEntry | None = None
         self.leaderboard: Leaderboard | None = None
+        """With the scores that the event counts for; None if the cache is shown nothing of them."""
+        self.scores_id = ""
+        """Their id, see `Leaderboard.scores_id`; as if it had not been purged, until the leaderboard is known."""
         self.refusal: Rejection | None = None
         """Why the rules don't admit the event: what it is rejected for unless the ledger holds it."""
         self.outcome: Outcome | None = None
@@ -101,6 +104,7 @@ def read(records: Iterable[Record]) -> list[Candidate]:
         candidate = Candidate(record)
         try:
             candidate.entry = LedgerEntry(decode(record.value), record.source)
+            candidate.scores_id = candidate.entry.event.leaderboard_id
             if not record.is_stamped:
                 candidate.refusal = Rejection(Reason.UNTRUSTED_TIMESTAMP, UNTRUSTED_DETAIL)
         except Rejection as rejection:

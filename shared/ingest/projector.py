@@ -46,13 +46,20 @@ class Projector:
 
         Whatever is the matter with the cache of a leaderboard, its events are not handed back for that.
 
+        Args:
+            leaderboards: by scores id.
+            standings: by scores id and player; of scores from before a purge they are not shown any more.
+
         Returns:
-            Ids of the leaderboards whose players could neither be applied nor queued for repair, while reads may still
-            take what the cache has for live.
+            Scores ids of the leaderboards whose players could neither be applied nor queued for repair, while reads may
+            still take what the cache has for live.
         """
         by_leaderboard: dict[str, dict[str, Mapping[Day, Standing]]] = {}
-        for (leaderboard_id, user_id), days in standings.items():
-            by_leaderboard.setdefault(leaderboard_id, {})[user_id] = days
+        now_ms = self._now_ms()
+        shown = {name for name, leaderboard in leaderboards.items() if leaderboard.is_shown(now_ms)}
+        for (scores_id, user_id), days in standings.items():
+            if scores_id in shown:
+                by_leaderboard.setdefault(scores_id, {})[user_id] = days
         calls = [partial(self._apply, leaderboards[name], players) for name, players in by_leaderboard.items()]
         outcomes = dict(zip(by_leaderboard, self._run_parallel(calls), strict=True))
         self._refusals += sum(one in (_Outcome.WITHDRAWN, _Outcome.REFUSED) for one in outcomes.values())
@@ -81,7 +88,7 @@ class Projector:
     def _queue(self, leaderboard: Leaderboard, players: Standings) -> bool:
         days = {user_id: sorted(by_day) for user_id, by_day in players.items()}
         try:
-            self._repairs.send(repair_messages(leaderboard.id, days))
+            self._repairs.send(repair_messages(leaderboard, days))
         except QueueUnavailable:
             return False
         return True

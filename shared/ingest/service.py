@@ -68,9 +68,9 @@ class Ingest:
         standings = self._committer.commit(candidates, has_time)  # 3
         for key, touched in self._committer.settle_refused(candidates).items():  # 4
             standings[key] = standings.get(key, {}) | touched
-        leaderboards = {one.leaderboard.id: one.leaderboard for one in candidates if one.leaderboard is not None}
-        for leaderboard_id in self._projector.project(leaderboards, standings):  # 5
-            _fail_unprojected(candidates, leaderboard_id)
+        leaderboards = {one.scores_id: one.leaderboard for one in candidates if one.leaderboard is not None}
+        for scores_id in self._projector.project(leaderboards, standings):  # 5
+            _fail_unprojected(candidates, scores_id)
         self._dead_letter(candidates)  # 6
         self._record_progress(candidates)  # 7
         return candidates
@@ -191,12 +191,16 @@ def _admitted(candidate: Candidate, leaderboard: Leaderboard | None, refusal: Re
     if leaderboard is None:
         if refusal is not None:
             candidate.outcome = outcomes.Rejected(refusal)
-    elif not leaderboard.archived:  # the cache of an archived one is shown nothing more
+        return
+    if leaderboard.starts_ms:
+        leaderboard = leaderboard.for_event(candidate.event, candidate.record.source.appended_at_ms)
+        candidate.scores_id = leaderboard.scores_id
+    if not leaderboard.archived:  # the cache of an archived one is shown nothing more
         candidate.leaderboard = leaderboard
 
 
-def _fail_unprojected(candidates: Iterable[Candidate], leaderboard_id: str) -> None:
+def _fail_unprojected(candidates: Iterable[Candidate], scores_id: str) -> None:
     for candidate in candidates:
         settled = candidate.kind in (OutcomeKind.APPLIED, OutcomeKind.DUPLICATE)
-        if settled and candidate.event.leaderboard_id == leaderboard_id:
+        if settled and candidate.scores_id == scores_id:
             candidate.outcome = Retry("neither the cache nor the repair queue took the standings")

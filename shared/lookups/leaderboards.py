@@ -34,7 +34,8 @@ class Leaderboards:
             Unavailable: if it has to be read and the registry is out of reach.
         """
         read = partial(self._registry.leaderboard, leaderboard_id)
-        return self._unless_none(leaderboard_id, self._known.get(leaderboard_id, read, or_older=or_older))
+        found = self._unless_none(leaderboard_id, self._known.get(leaderboard_id, read, or_older=or_older))
+        return found.at(self._now_ms()) if found is not None and found.starts_ms else found
 
     def read(self, leaderboard_id: str) -> Leaderboard | None:
         """The definition as it is now.

@@ -117,7 +117,7 @@ class Players:
 
     def events(self, leaderboard: Leaderboard, user_id: str, after: str | None, limit: int) -> list[LedgerEntry]:
         """Up to `limit` of a player's accepted events, by event id, from the one that follows `after`."""
-        return list(self._reads.ledger(leaderboard.id, user_id, after, limit))
+        return list(self._reads.ledger(leaderboard.scores_id, user_id, after, limit))
 
     def explain(self, leaderboard: Leaderboard, window: Window, user_id: str) -> Explanation | None:
         """Explain a player's rank; None if the player is not in the window.
@@ -139,7 +139,7 @@ class Players:
         user_id = found.player.user_id
         standings = self._reads.standings((rules, user_id, day) for day in window.days)
         days = sorted((day, standing) for (_, _, day), standing in standings.items())
-        entries = list(self._reads.ledger(rules.id, user_id, limit=EXPLAINED_EVENTS_READ_MAX + 1))
+        entries = list(self._reads.ledger(rules.scores_id, user_id, limit=EXPLAINED_EVENTS_READ_MAX + 1))
         return explain(rules, window, found, days, entries, all_read=len(entries) <= EXPLAINED_EVENTS_READ_MAX)
 
 

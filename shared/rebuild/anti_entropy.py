@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from shared.cache.errors import CacheRefused, CacheUnavailable
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import Day, parse_id
+from shared.domain.calendar import DAY_MS, Day, parse_id
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.lookups.leaderboards import Leaderboards
@@ -22,6 +24,8 @@ from shared.truth.rounds import Rounds
 ANTI_ENTROPY: Final = "anti-entropy"
 SNAPSHOTS: Final = "snapshots"
 """Names of the rotations."""
+FORGET_FOR_MS: Final = DAY_MS
+"""For how long after a purge the cache is told to forget what it held before."""
 
 
 class Interrupted(Exception):
@@ -74,6 +78,7 @@ class Repair:
         repaired: dict[str, int] = {}
 
         def check(leaderboard: Leaderboard) -> None:
+            self._forget_purged(leaderboard)
             if self._cache.is_complete(leaderboard):
                 repaired[leaderboard.id] = self._builder.reapply(leaderboard)
             else:
@@ -81,6 +86,14 @@ class Repair:
             self._on_demand.build_periods(leaderboard)
 
         return repaired, self._run(ANTI_ENTROPY, check, failed, has_time)
+
+    def _forget_purged(self, leaderboard: Leaderboard) -> None:
+        """Forget what the cache holds of the scores before a purge, again and again for a day: whoever began before it
+        took effect may fill in some of it once more. Nobody reads it.
+        """
+        now_ms = self._now_ms()
+        if leaderboard.since_ms and now_ms - leaderboard.since_ms < FORGET_FOR_MS:
+            self._cache.forget(leaderboard.at(leaderboard.since_ms - 1), now_ms)
 
     def take_snapshots(self, failed: Failed = _raise, has_time: HasTime = always) -> tuple[int, int]:
         """Write snapshots of every leaderboard's windows that have changed.
@@ -134,7 +147,9 @@ class Repair:
             return 0
         match request:
             case RepairPlayers():
-                return self._repair_players(leaderboard, request.players)
+                leaderboard = replace(leaderboard, since_ms=request.since_ms)
+                is_shown = leaderboard.is_shown(self._now_ms())
+                return self._repair_players(leaderboard, request.players) if is_shown else 0
             case RebuildLeaderboard():
                 return self._rebuild_leaderboard(leaderboard, force=request.force)
             case BuildWindow():

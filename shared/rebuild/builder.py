@@ -168,7 +168,7 @@ class WindowBuilder:
         if registered is None:
             registered = self.is_kept_period(leaderboard, window)
         expires = max(now_ms + IDLE_MS, expires_ms(window, leaderboard.lateness_ms) if registered else 0)
-        return self._leases.begin_window(leaderboard.id, window, token, now_ms, expires, asked=for_reader)
+        return self._leases.begin_window(leaderboard.scores_id, window, token, now_ms, expires, asked=for_reader)
 
     def is_kept_period(self, leaderboard: Leaderboard, window: Window) -> bool:
         """Whether a window is one of `kept_periods`."""
@@ -292,7 +292,7 @@ class WindowBuilder:
         return current if current is not None and current.has_events else None
 
     def _show_disqualified(self, leaderboard: Leaderboard) -> None:
-        self._cache.show_disqualified(leaderboard.id, self._disqualified_players.now(leaderboard.id))
+        self._cache.show_disqualified(leaderboard.scores_id, self._disqualified_players.now(leaderboard.id))
 
 
 def rebuild_position(day: Day) -> int:

@@ -19,6 +19,7 @@ from shared.messaging.queues import Queue
 from shared.rebuild.builder import IDLE_MS, WindowBuilder
 from shared.rebuild.callers import CALLER
 from shared.rebuild.requests import BuildWindow
+from shared.truth.keys import parse_scores_id
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
@@ -146,7 +147,7 @@ class OnDemandBuilds:
                 self._settle_budget(leaderboard, window)
         except NoReaders:
             if self._leases.forget(leaderboard, window, build, self._now_ms()):
-                self._budget.release(leaderboard.id, window.id)
+                self._budget.release(leaderboard.scores_id, window.id)
             return True
         else:
             return built
@@ -160,7 +161,7 @@ class OnDemandBuilds:
 
     def extend(self, leaderboard: Leaderboard, window: Window) -> None:
         """Keep a window that was built on demand for another IDLE_MS: a reader has read it."""
-        now_ms, key = self._now_ms(), (leaderboard.id, window.id)
+        now_ms, key = self._now_ms(), (leaderboard.scores_id, window.id)
         if now_ms - self._extended_ms.get(key, 0) < EXTEND_EVERY_MS:
             return
         if len(self._extended_ms) >= RANGES_MAX:
@@ -168,27 +169,27 @@ class OnDemandBuilds:
         self._extended_ms[key] = now_ms
         with suppress(CacheUnavailable):
             self._leases.extend(leaderboard, window, now_ms + IDLE_MS)
-            self._budget.touch(leaderboard.id, window.id, now_ms)
+            self._budget.touch(leaderboard.scores_id, window.id, now_ms)
 
     def _admit(self, leaderboard: Leaderboard, window: Window) -> bool:
         """Whether the window counts as a range, unlike a registered period; raises if there is no room for it."""
-        there = self._cache.ranges(leaderboard.id, self._now_ms())
+        there = self._cache.ranges(leaderboard.scores_id, self._now_ms())
         periods = {period.window.id for period in self._registry.periods(leaderboard.id)}
         if window.id in periods:
-            self._budget.release(leaderboard.id, window.id)  # it may have been registered since it was built
+            self._budget.release(leaderboard.scores_id, window.id)  # it may have been registered since it was built
             return False
         if window.id in there:
-            self._budget.touch(leaderboard.id, window.id, self._now_ms())
+            self._budget.touch(leaderboard.scores_id, window.id, self._now_ms())
             return True
         self._check_room(leaderboard, window, there - periods)
         days = self._reads.recorded_days(leaderboard, window.days)
         reads = RANGE_READS + len(days) * leaderboard.shards
         for _ in range(EVICTIONS_MAX):
-            admission = self._budget.admit(leaderboard.id, window, CALLER.get(), reads, self._now_ms())
+            admission = self._budget.admit(leaderboard.scores_id, window, CALLER.get(), reads, self._now_ms())
             if admission.is_granted:
                 return True
-            for leaderboard_id, window_id in admission.victims:
-                self._evict(leaderboard_id, window_id)
+            for scores_id, window_id in admission.victims:
+                self._evict(scores_id, window_id)
         raise NoRoomForRanges("other ranges take the memory that was freed", FULL_RETRY_S)
 
     def _check_room(self, leaderboard: Leaderboard, window: Window, there: set[str]) -> None:
@@ -200,24 +201,26 @@ class OnDemandBuilds:
                 "removed two hours after its last read; registered periods do not count"
             )
 
-    def _evict(self, leaderboard_id: str, window_id: str) -> None:
+    def _evict(self, scores_id: str, window_id: str) -> None:
         """Forget a range; one that the cache keeps by now, as a registered period does, only stops counting."""
-        leaderboard = self._registry.leaderboard(leaderboard_id)
+        leaderboard = self._registry.leaderboard(parse_scores_id(scores_id)[0])
         window = parse_id(window_id)
-        kept = leaderboard is not None and (
-            is_kept(window, leaderboard.lateness_ms, self._now_ms()) or self._is_registered(leaderboard, window)
+        kept = (
+            leaderboard is not None
+            and leaderboard.scores_id == scores_id
+            and (is_kept(window, leaderboard.lateness_ms, self._now_ms()) or self._is_registered(leaderboard, window))
         )
         if kept:
-            self._budget.release(leaderboard_id, window_id)
+            self._budget.release(scores_id, window_id)
         else:
-            self._budget.evict(leaderboard_id, window_id)
+            self._budget.evict(scores_id, window_id)
 
     def _is_registered(self, leaderboard: Leaderboard, window: Window) -> bool:
         return any(period.window == window for period in self._registry.periods(leaderboard.id))
 
     def _settle_budget(self, leaderboard: Leaderboard, window: Window) -> None:
         with suppress(CacheUnavailable):  # then the estimate stays
-            self._budget.settle(leaderboard.id, window, self._now_ms())
+            self._budget.settle(leaderboard.scores_id, window, self._now_ms())
 
     def _hand_over(self, leaderboard: Leaderboard, window: Window, build: Build) -> bool:
         """Let functions/repair complete a build; False if the lease is lost, and another worker builds the window."""

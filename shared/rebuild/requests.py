@@ -19,6 +19,8 @@ class RepairPlayers(Struct, frozen=True, rename="camel", tag_field="type", tag="
     """Apply the standings of some players to the windows again."""
 
     leaderboard_id: str
+    since_ms: int = 0
+    """Of which of its scores, see `Leaderboard.since_ms`."""
     players: Mapping[str, Sequence[int]]
     """User id → days."""
 
@@ -55,15 +57,12 @@ def decode_request(body: bytes | str) -> RepairRequest:
     return request
 
 
-def repair_messages(leaderboard_id: str, players: Mapping[str, Sequence[int]]) -> list[bytes]:
+def repair_messages(leaderboard: Leaderboard, players: Mapping[str, Sequence[int]]) -> list[bytes]:
     """Encode requests to repair players, REPAIR_PLAYERS_MAX in each."""
     items = list(players.items())
-    return [
-        msgspec.json.encode(
-            RepairPlayers(leaderboard_id=leaderboard_id, players=dict(items[start : start + REPAIR_PLAYERS_MAX]))
-        )
-        for start in range(0, len(items), REPAIR_PLAYERS_MAX)
-    ]
+    parts = [dict(items[start : start + REPAIR_PLAYERS_MAX]) for start in range(0, len(items), REPAIR_PLAYERS_MAX)]
+    request = RepairPlayers(leaderboard_id=leaderboard.id, since_ms=leaderboard.since_ms, players={})
+    return [msgspec.json.encode(msgspec.structs.replace(request, players=part)) for part in parts]
 
 
 class RebuildRequests:

@@ -56,7 +56,7 @@ class WindowSnapshots:
         taken, as_of_ms, revisions = 0, self._now_ms(), dict[str, int]()
         for window in self._changeable(leaderboard):
             complete, snapshot = self._cache.snapshot(leaderboard, window, self._now_ms())
-            key = (leaderboard.id, window.id)
+            key = (leaderboard.scores_id, window.id)
             if not complete:
                 continue
             revisions[window.id] = snapshot.revision
@@ -66,7 +66,7 @@ class WindowSnapshots:
             self._written[key] = snapshot.revision
             taken += 1
         if revisions:
-            self._store.confirm(leaderboard.id, Confirmation(as_of_ms, revisions))
+            self._store.confirm(leaderboard.scores_id, Confirmation(as_of_ms, revisions))
         return taken
 
     def find(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:
@@ -77,12 +77,12 @@ class WindowSnapshots:
         Returns:
             None for a window without a snapshot that is too large to be folded.
         """
-        key = (leaderboard.id, window.id)
+        key = (leaderboard.scores_id, window.id)
         return self._known.get(key, lambda: self._read(leaderboard, window), or_older=False)
 
     def _read(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:
         disqualified = self._disqualified_players.now(leaderboard.id)
-        stored = self._store.read(leaderboard.id, window.id)
+        stored = self._store.read(leaderboard.scores_id, window.id)
         if stored is None:
             return self._fold(leaderboard, window, disqualified)
         return stored.without(disqualified.user_ids)
@@ -102,5 +102,5 @@ class WindowSnapshots:
         today = day_of(self._now_ms())
         periods = [period.window for period in self._registry.periods(leaderboard.id) if period.first <= today]
         for window in dict.fromkeys(recent_windows(today) + periods):
-            if not leaderboard.is_sealed(window) or (leaderboard.id, window.id) not in self._written:
+            if not leaderboard.is_sealed(window) or (leaderboard.scores_id, window.id) not in self._written:
                 yield window

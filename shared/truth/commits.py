@@ -29,7 +29,7 @@ TRANSACTION_ITEMS_MAX: Final = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
 
 PlayerKey = tuple[str, str]
-"""Leaderboard id and user id."""
+"""Scores id (`Leaderboard.scores_id`) and user id."""
 
 NOTED_DAYS_MAX: Final = 100_000
 """Days of leaderboards that a function remembers to have noted, some 150 bytes each; past it, it forgets them all."""
@@ -50,7 +50,7 @@ class PlayerCommit(Struct, frozen=True):
     @property
     def key(self) -> PlayerKey:
         """Whose events these are."""
-        return self.leaderboard.id, self.user_id
+        return self.leaderboard.scores_id, self.user_id
 
     @property
     def items(self) -> int:
@@ -103,7 +103,7 @@ class Commits:
         owners: list[tuple[PlayerCommit, LedgerEntry | None]] = []
         for player in players:
             for entry in player.entries:
-                actions.append(self._ledger_put(entry))
+                actions.append(self._ledger_put(player, entry))
                 owners.append((player, entry))
             for day, standing in player.standings.items():
                 actions.append(self._standing_put(player, day, standing))
@@ -123,20 +123,20 @@ class Commits:
 
         A function notes a day once, so that all others of its transactions ask no more of DynamoDB than before.
         """
-        touched = {(player.leaderboard.id, day) for player in players for day in player.standings} - self._noted
-        for leaderboard_id, day in sorted(one for one in touched if one[1] != ALL_TIME_DAY):
-            item = {"pk": {"S": keys.days_partition(leaderboard_id)}, "sk": {"S": format_day(day)}}
+        touched = {(player.leaderboard.scores_id, day) for player in players for day in player.standings} - self._noted
+        for scores_id, day in sorted(one for one in touched if one[1] != ALL_TIME_DAY):
+            item = {"pk": {"S": keys.days_partition(scores_id)}, "sk": {"S": format_day(day)}}
             with passing_as_unavailable():
                 self._client.put_item(TableName=self._tables.standings, Item=item)
         if len(self._noted) + len(touched) > NOTED_DAYS_MAX:
             self._noted.clear()
         self._noted |= touched
 
-    def _ledger_put(self, entry: LedgerEntry) -> Item:
+    def _ledger_put(self, player: PlayerCommit, entry: LedgerEntry) -> Item:
         return {
             "Put": {
                 "TableName": self._tables.ledger,
-                "Item": ledger_item(entry),
+                "Item": ledger_item(entry, player.leaderboard.scores_id),
                 "ConditionExpression": _ABSENT,
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }

@@ -27,6 +27,8 @@ _PRESENT = "attribute_exists(pk)"
 _UNCHANGED = "body = :body"
 _STARTABLE = "version = :version AND (attribute_not_exists(sealing_through) OR sealing_through < :through)"
 _SEALING = "sealing_through = :through AND attribute_not_exists(seals_at)"
+_NEVER_PURGED = "attribute_exists(pk) AND attribute_not_exists(last_start)"
+_PURGED_AS_READ = "attribute_exists(pk) AND last_start = :start"
 _SEALABLE = "attribute_not_exists(sealed_through) OR sealed_through < :through"
 
 
@@ -171,22 +173,26 @@ class FinalResults:
             with passing_as_unavailable():
                 self._client.put_item(TableName=self._table, Item=item)
 
-    def write(self, final: FinalResult, period: Period | None = None) -> None:
+    def write(self, final: FinalResult, period: Period | None = None, last_start_ms: int = 0) -> None:
         """Write a version of a window's result, put its notification into the outbox, and clear that it is due.
+
+        The first version is noted with the leaderboard, which can't be purged from then on.
 
         Args:
             final: the result.
             period: for whose sake a range is final, as it was read. None for any other window, and for a later version.
+            last_start_ms: `Leaderboard.last_start_ms` as it was when the window was ranked.
 
         Raises:
-            AlreadyDone: if it has that version, if an audit entry has followed the one as of which it was ranked, or if
-                the period was changed or deleted since it was read.
+            AlreadyDone: if it has that version, if an audit entry has followed the one as of which it was ranked, if
+                the period was changed or deleted since it was read, or if the leaderboard was purged.
             Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
         """
         body = {"body": {"S": msgspec.json.encode(final).decode()}}
         key = self._key(final.leaderboard_id, keys.final_sort(final.window_id))
         if final.version == 1:
-            result = [{"Put": {"TableName": self._table, "Item": key | body, "ConditionExpression": _NOT_YET}}]
+            put = {"TableName": self._table, "Item": key | body, "ConditionExpression": _NOT_YET}
+            result = [{"Put": put}, self._note_result(final.leaderboard_id, last_start_ms)]
         else:
             version = self._key(final.leaderboard_id, keys.version_sort(final.window_id, final.version)) | body
             count = {
@@ -211,6 +217,17 @@ class FinalResults:
             "ExpressionAttributeValues": {":body": {"S": period_text(period)}},
         }
         return {"ConditionCheck": check}
+
+    def _note_result(self, leaderboard_id: str, last_start_ms: int) -> dict[str, Any]:
+        started = {":start": {"N": str(last_start_ms)}} if last_start_ms else {}
+        update = {
+            "TableName": self._table,
+            "Key": {"pk": {"S": keys.LEADERBOARDS}, "sk": {"S": leaderboard_id}},
+            "UpdateExpression": "SET has_results = :one",
+            "ConditionExpression": _PURGED_AS_READ if started else _NEVER_PURGED,
+            "ExpressionAttributeValues": {":one": {"N": "1"}} | started,
+        }
+        return {"Update": update}
 
     def clear_due(self, leaderboard_id: str, window_id: str, audit_sequence: int) -> None:
         """Mark a window as due no more: as of an audit entry, its result is what it should be.

@@ -34,11 +34,11 @@ def period_text(period: Period) -> str:
     return msgspec.json.encode(period).decode()
 
 
-def ledger_item(entry: LedgerEntry) -> Item:
-    """The ledger item of an event."""
+def ledger_item(entry: LedgerEntry, scores_id: str) -> Item:
+    """The ledger item of an event, among the scores of its leaderboard that it counts for."""
     event, source = entry.event, entry.source
     return {
-        "pk": {"S": keys.ledger_partition(event.leaderboard_id, event.user_id)},
+        "pk": {"S": keys.ledger_partition(scores_id, event.user_id)},
         "sk": {"S": event.event_id},
         "points": {"N": str(event.points)},
         "occurred_at": {"N": str(event.occurred_at_ms)},
@@ -52,7 +52,8 @@ def ledger_item(entry: LedgerEntry) -> Item:
 
 def to_ledger_entry(item: Mapping[str, Any]) -> LedgerEntry:
     """The event of a ledger item."""
-    leaderboard_id, _, user_id = item["pk"]["S"].partition("#")
+    scores_id, _, user_id = item["pk"]["S"].partition("#")
+    leaderboard_id, _ = keys.parse_scores_id(scores_id)
     event = ScoreEvent(
         item["sk"]["S"],
         leaderboard_id,
@@ -69,7 +70,7 @@ def to_ledger_entry(item: Mapping[str, Any]) -> LedgerEntry:
 
 def standing_key(leaderboard: Leaderboard, user_id: str, day: Day) -> tuple[str, str]:
     """Partition and sort key of a player's standing on a day."""
-    return keys.standings_partition(leaderboard.id, day, keys.shard_of(user_id, leaderboard.shards)), user_id
+    return keys.standings_partition(leaderboard.scores_id, day, keys.shard_of(user_id, leaderboard.shards)), user_id
 
 
 def standing_item(leaderboard: Leaderboard, user_id: str, day: Day, standing: Standing) -> Item:

@@ -1,4 +1,4 @@
-"""Keys of every DynamoDB item. Leaderboard ids hold no `#`, so a key can be read only one way."""
+"""Keys of every DynamoDB item. Leaderboard ids hold no `#` and no `.`, so a key can be read only one way."""
 
 from functools import lru_cache
 from zlib import crc32
@@ -22,23 +22,29 @@ AUDIT_NUMBER_MAX = 99_999_999
 """What the digits of a key hold."""
 
 
-def ledger_partition(leaderboard_id: str, user_id: str) -> str:
+def ledger_partition(scores_id: str, user_id: str) -> str:
     """A player's ledger, e.g. `autumn-cup#u-42`; the sort key is the event id."""
-    return f"{leaderboard_id}#{user_id}"
+    return f"{scores_id}#{user_id}"
+
+
+def parse_scores_id(scores_id: str) -> tuple[str, int]:
+    """Leaderboard id and start of the scores that are kept under an id, see `Leaderboard.scores_id`."""
+    leaderboard_id, _, since_ms = scores_id.partition(".")
+    return leaderboard_id, int(since_ms or 0)
 
 
 @lru_cache(4_096)
-def standings_partition(leaderboard_id: str, day: Day, shard: int) -> str:
+def standings_partition(scores_id: str, day: Day, shard: int) -> str:
     """One write shard of a day, e.g. `autumn-cup#2026-11-23#7` or `autumn-cup#all-time#0`; sorted by user id."""
-    return f"{leaderboard_id}#{format_day(day)}#{shard}"
+    return f"{scores_id}#{format_day(day)}#{shard}"
 
 
-def days_partition(leaderboard_id: str) -> str:
+def days_partition(scores_id: str) -> str:
     """Which days of a leaderboard may have standings, e.g. `autumn-cup#days`; sorted by day, e.g. `2026-11-23`.
 
     It is in the table of the standings, so that a table that is restored agrees with itself.
     """
-    return f"{leaderboard_id}#days"
+    return f"{scores_id}#days"
 
 
 def shard_of(user_id: str, shards: int) -> int:

@@ -32,14 +32,14 @@ PAGE_MIN: Final = 100
 """A smaller page would pay for more than it reads: DynamoDB counts 4 KB of a query at least."""
 
 StandingKey = tuple[str, str, Day]
-"""Leaderboard id, user id and day of a standing."""
+"""Scores id (`Leaderboard.scores_id`), user id and day of a standing."""
 EventKey = tuple[str, str, str]
-"""Leaderboard id, user id and event id."""
+"""Scores id, user id and event id."""
 
 
-def event_key(event: ScoreEvent) -> EventKey:
-    """Under which the ledger holds an event."""
-    return event.leaderboard_id, event.user_id, event.event_id
+def event_key(scores_id: str, event: ScoreEvent) -> EventKey:
+    """Under which the ledger holds an event, among the scores that it counts for."""
+    return scores_id, event.user_id, event.event_id
 
 
 class Reads:
@@ -67,22 +67,21 @@ class Reads:
             Unavailable: if DynamoDB throttles or is out of reach beyond the retries.
         """
         found: dict[StandingKey, Standing] = {}
-        asked = {standing_key(*one): (one[0].id, one[1], one[2]) for one in wanted}
+        asked = {standing_key(*one): (one[0].scores_id, one[1], one[2]) for one in wanted}
         places = iter(asked)
         while chunk := list(islice(places, BATCH_GET_KEYS_MAX)):
             for item in batch_get(self._client, self._tables.standings, chunk, self._backoff):
                 found[asked[item["pk"]["S"], item["sk"]["S"]]] = to_standing(item)
         return found
 
-    def held(self, events: Iterable[ScoreEvent]) -> dict[EventKey, ScoreEvent]:
-        """What the ledger holds under the ids of events, whatever its content."""
+    def held(self, events: Iterable[EventKey]) -> dict[EventKey, ScoreEvent]:
+        """What the ledger holds under the keys of events, whatever its content."""
         found: dict[EventKey, ScoreEvent] = {}
-        asked = {(keys.ledger_partition(one.leaderboard_id, one.user_id), one.event_id): None for one in events}
+        asked = {(keys.ledger_partition(one[0], one[1]), one[2]): one for one in events}
         places = iter(asked)
         while chunk := list(islice(places, BATCH_GET_KEYS_MAX)):
             for item in batch_get(self._client, self._tables.ledger, chunk, self._backoff):
-                event = to_ledger_entry(item).event
-                found[event_key(event)] = event
+                found[asked[item["pk"]["S"], item["sk"]["S"]]] = to_ledger_entry(item).event
         return found
 
     def recorded_days(self, leaderboard: Leaderboard, days: Sequence[Day]) -> list[Day]:
@@ -94,7 +93,7 @@ class Reads:
         if not dated:
             return list(days)
         bounds = {":first": format_day(min(dated)), ":last": format_day(max(dated))}
-        values = {":pk": keys.days_partition(leaderboard.id)} | bounds
+        values = {":pk": keys.days_partition(leaderboard.scores_id)} | bounds
         pages = self._client.get_paginator("query").paginate(
             TableName=self._tables.standings,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
@@ -168,29 +167,29 @@ class Reads:
         return None
 
     def _any(self, leaderboard: Leaderboard, day: Day, shard: int) -> Iterator[Sequence[Mapping[str, Any]]]:
-        partition = keys.standings_partition(leaderboard.id, day, shard)
+        partition = keys.standings_partition(leaderboard.scores_id, day, shard)
         first_pages = islice(self._pages(self._tables.standings, partition, page_size=1), 1)
         return (page for page in first_pages if page)
 
     def _day_pages(
         self, leaderboard: Leaderboard, day: Day, shard: int, page_size: int = PAGE_STANDINGS
     ) -> Iterator[list[tuple[Day, str, Standing]]]:
-        partition = keys.standings_partition(leaderboard.id, day, shard)
+        partition = keys.standings_partition(leaderboard.scores_id, day, shard)
         for items in self._pages(self._tables.standings, partition, page_size=page_size):
             yield [(day, item["sk"]["S"], to_standing(item)) for item in items]
 
     def ledger(
-        self, leaderboard_id: str, user_id: str, after: str | None = None, limit: int | None = None
+        self, scores_id: str, user_id: str, after: str | None = None, limit: int | None = None
     ) -> Iterator[LedgerEntry]:
         """The accepted events of a player, by event id (its bytes), from the one that follows `after`.
 
         Args:
-            leaderboard_id: which leaderboard.
+            scores_id: among which scores, see `Leaderboard.scores_id`.
             user_id: which player.
             after: an event id; None for the first event.
             limit: how many events to read at most; None for all.
         """
-        partition = keys.ledger_partition(leaderboard_id, user_id)
+        partition = keys.ledger_partition(scores_id, user_id)
         pages = self._pages(self._tables.ledger, partition, after, page_size=limit)
         for item in islice(chain.from_iterable(pages), limit):
             yield to_ledger_entry(item)

@@ -1,6 +1,7 @@
 """The registry: definitions of leaderboards, their rules' history, their periods."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
@@ -11,6 +12,7 @@ from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttrib
 from pynamodb.connection import Connection
 from pynamodb.exceptions import DoesNotExist, PynamoDBException
 from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
@@ -26,6 +28,10 @@ from shared.truth.work import new_stamp
 READ_TIMEOUT_MS: Final = 5_000
 RETRIES: Final = 2
 """As many as the other client of DynamoDB makes."""
+
+
+def _system_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class Conflict(Exception):
@@ -58,6 +64,8 @@ class _Record(Model):
     seals_at = NumberAttribute(null=True)
     sealed_through = NumberAttribute(null=True)
     results_from = NumberAttribute(null=True)
+    has_results = NumberAttribute(null=True)
+    last_start = NumberAttribute(null=True)
     stamp = NumberAttribute(null=True)
 
 
@@ -72,8 +80,13 @@ class Registry:
         host: str | None = None,
         timeout_ms: int = READ_TIMEOUT_MS,
         guard: Guard | None = None,
+        now_ms: Callable[[], int] = _system_ms,
     ) -> None:
-        """`host` is the endpoint, for anything but AWS; its table and region belong to this object alone."""
+        """`host` is the endpoint, for anything but AWS; its table and region belong to this object alone.
+
+        By `now_ms` a leaderboard that was purged is about the scores of the moment when it is read.
+        """
+        self._now_ms = now_ms
         limits = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": timeout_ms / 1000}
         limits["max_retry_attempts"] = RETRIES
         meta: Any = type("Meta", (), {"table_name": table, "region": region, "host": host, **limits})
@@ -87,7 +100,7 @@ class Registry:
     def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
         """The definition, also of a closed leaderboard; None if there never was one."""
         try:
-            return _to_leaderboard(self._record.get(keys.LEADERBOARDS, leaderboard_id, consistent_read=True))
+            return self._to_leaderboard(self._record.get(keys.LEADERBOARDS, leaderboard_id, consistent_read=True))
         except DoesNotExist:
             return None
 
@@ -96,9 +109,8 @@ class Registry:
         """Up to `limit` leaderboards that are not closed, by id, from the one that follows `after`."""
         condition = self._record.sk > after if after else None
         records = self._record.query(keys.LEADERBOARDS, condition, consistent_read=True, page_size=limit)
-        return list(islice((one for one in map(_to_leaderboard, records) if not one.archived), limit))
+        return list(islice((one for one in map(self._to_leaderboard, records) if not one.archived), limit))
 
-    @_passing()
     def save(self, leaderboard: Leaderboard, *, has_events_as_read: bool = False) -> None:
         """Write a version of a definition and its place in the rules' history, both or none.
 
@@ -109,15 +121,28 @@ class Registry:
         Raises:
             Conflict: if it was changed, created or (with `has_events_as_read`) sealed since it was read.
         """
-        body = msgspec.json.encode(leaderboard).decode()
+        if leaderboard.version == 1:
+            condition: Condition = self._record.pk.does_not_exist()
+        else:
+            condition = self._record.version == leaderboard.version - 1
+            if has_events_as_read:
+                condition &= self._record.has_events.does_not_exist()
+        self._save(leaderboard, condition)
+
+    def save_purge(self, leaderboard: Leaderboard) -> None:
+        """Write the version of a definition with another start, unless the leaderboard has a final result by then.
+
+        Raises:
+            Conflict: if it was changed since it was read, or has a result.
+        """
+        condition = (self._record.version == leaderboard.version - 1) & self._record.has_results.does_not_exist()
+        self._save(leaderboard, condition, [self._record.last_start.set(leaderboard.last_start_ms)])
+
+    @_passing()
+    def _save(self, leaderboard: Leaderboard, condition: Condition, more: Sequence[Action] = ()) -> None:
+        body = msgspec.json.encode(msgspec.structs.replace(leaderboard, since_ms=0)).decode()
         record = self._record(keys.LEADERBOARDS, leaderboard.id)
         cls = self._record
-        if leaderboard.version == 1:
-            condition: Condition = cls.pk.does_not_exist()
-        else:
-            condition = cls.version == leaderboard.version - 1
-            if has_events_as_read:
-                condition &= cls.has_events.does_not_exist()
         history = cls(
             keys.leaderboard_partition(leaderboard.id),
             keys.rules_sort(leaderboard.version),
@@ -126,9 +151,8 @@ class Registry:
         )
         try:
             with _passing(), TransactWrite(connection=self._connection) as transaction:
-                transaction.update(
-                    record, actions=[cls.body.set(body), cls.version.set(leaderboard.version)], condition=condition
-                )
+                actions = [cls.body.set(body), cls.version.set(leaderboard.version), *more]
+                transaction.update(record, actions=actions, condition=condition)
                 transaction.save(history, condition=cls.pk.does_not_exist())
         except ConditionFailed as failed:
             raise Conflict(str(failed)) from failed
@@ -154,7 +178,7 @@ class Registry:
         """The definition as it stood at a version."""
         try:
             partition = keys.leaderboard_partition(leaderboard_id)
-            return _to_leaderboard(self._record.get(partition, keys.rules_sort(version), consistent_read=True))
+            return self._to_leaderboard(self._record.get(partition, keys.rules_sort(version), consistent_read=True))
         except DoesNotExist:
             return None
 
@@ -227,6 +251,10 @@ class Registry:
         condition = self._record.sk.startswith(keys.period_sort(""))
         partition = keys.leaderboard_partition(leaderboard_id)
         return [_to_period(record) for record in self._record.query(partition, condition, consistent_read=True)]
+
+    def _to_leaderboard(self, record: _Record) -> Leaderboard:
+        found = _to_leaderboard(record)
+        return found.at(self._now_ms()) if found.starts_ms else found
 
 
 def _to_leaderboard(record: _Record) -> Leaderboard:

@@ -43,11 +43,11 @@ class Snapshots:
         self._client = client
         self._table = table
 
-    def write(self, leaderboard_id: str, window_id: str, snapshot: Snapshot, expires_ms: int) -> None:
+    def write(self, scores_id: str, window_id: str, snapshot: Snapshot, expires_ms: int) -> None:
         """Replace the snapshot of a window.
 
         Args:
-            leaderboard_id: whose window.
+            scores_id: whose window, see `Leaderboard.scores_id`.
             window_id: which one.
             snapshot: what is known of it.
             expires_ms: when it may go; 0 for never.
@@ -55,29 +55,29 @@ class Snapshots:
         body = zlib.compress(msgspec.msgpack.encode(snapshot))
         if len(body) > ITEM_BYTES_MAX:
             raise AssertionError(f"a snapshot of {len(body)} bytes")
-        item: dict[str, Any] = self._key(leaderboard_id, window_id) | {"snapshot": {"B": body}}
+        item: dict[str, Any] = self._key(scores_id, window_id) | {"snapshot": {"B": body}}
         if expires_ms:
             item["expires_at"] = {"N": str(expires_ms // 1000)}  # seconds, as DynamoDB's time to live takes them
         with passing_as_unavailable():
             self._client.put_item(TableName=self._table, Item=item)
 
-    def confirm(self, leaderboard_id: str, confirmation: Confirmation) -> None:
+    def confirm(self, scores_id: str, confirmation: Confirmation) -> None:
         """Say of all windows at once that nothing has changed since their snapshots.
 
         It is an item of its own: whoever updates an item pays for all of it, and a snapshot is up to 380 KB.
         """
         body = msgspec.msgpack.encode(confirmation)
-        item: dict[str, Any] = self._place(leaderboard_id, keys.CONFIRMED_SNAPSHOTS) | {"confirmation": {"B": body}}
+        item: dict[str, Any] = self._place(scores_id, keys.CONFIRMED_SNAPSHOTS) | {"confirmation": {"B": body}}
         with passing_as_unavailable():
             self._client.put_item(TableName=self._table, Item=item)
 
-    def read(self, leaderboard_id: str, window_id: str) -> Snapshot | None:
+    def read(self, scores_id: str, window_id: str) -> Snapshot | None:
         """The latest snapshot of a window, as of when it was last known to be true; None if none was ever taken."""
-        item = self._get(self._key(leaderboard_id, window_id))
+        item = self._get(self._key(scores_id, window_id))
         if item is None:
             return None
         snapshot = _decoder.decode(zlib.decompress(item["snapshot"]["B"]))
-        item = self._get(self._place(leaderboard_id, keys.CONFIRMED_SNAPSHOTS))
+        item = self._get(self._place(scores_id, keys.CONFIRMED_SNAPSHOTS))
         confirmed = Confirmation(0, {}) if item is None else _confirmations.decode(item["confirmation"]["B"])
         if confirmed.revisions.get(window_id) != snapshot.revision or confirmed.as_of_ms <= snapshot.as_of_ms:
             return snapshot
@@ -87,8 +87,8 @@ class Snapshots:
         with passing_as_unavailable():
             return self._client.get_item(TableName=self._table, Key=key).get("Item")
 
-    def _key(self, leaderboard_id: str, window_id: str) -> dict[str, Any]:
-        return self._place(leaderboard_id, keys.snapshot_sort(window_id))
+    def _key(self, scores_id: str, window_id: str) -> dict[str, Any]:
+        return self._place(scores_id, keys.snapshot_sort(window_id))
 
-    def _place(self, leaderboard_id: str, sort: str) -> dict[str, Any]:
-        return {"pk": {"S": keys.leaderboard_partition(leaderboard_id)}, "sk": {"S": sort}}
+    def _place(self, scores_id: str, sort: str) -> dict[str, Any]:
+        return {"pk": {"S": keys.leaderboard_partition(scores_id)}, "sk": {"S": sort}}

@@ -280,6 +280,8 @@ def assert_result_is_served(system: System, board: str, window: Window, ranking:
     assert (result["players"], int(result["sumOfPoints"])) == (len(ranking), sum(entry.score for entry in ranking))
     export = system.request("GET", f"/leaderboards/{board}/export", params=window.query)
     assert (export.status_code, export.json()["sha256"]) == (303, result["ranking"]["sha256"])
+    refused = system.request("POST", f"/leaderboards/{board}/purge", json={"reason": "too late"})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:leaderboards:problem:final-result-exists")
 
 
 def assert_payments_are_right(

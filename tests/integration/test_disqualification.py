@@ -286,8 +286,8 @@ def test_a_result_whose_first_version_named_awards_otherwise_revokes_without_an_
     scene.registry.save(replace(scene.leaderboard, tiers=(Tier("gold", TierRule.TOP_N, 1),), version=2))
     write = scene.final_results.write
 
-    def written_before(final: FinalResult, period: Period | None = None) -> None:
-        write(replace(final, award_ids_stay=False) if final.version == 1 else final, period)
+    def written_before(final: FinalResult, period: Period | None = None, last_start_ms: int = 0) -> None:
+        write(replace(final, award_ids_stay=False) if final.version == 1 else final, period, last_start_ms)
 
     scene.final_results.write = written_before  # type: ignore[method-assign]
     scene.run()

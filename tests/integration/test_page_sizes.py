@@ -47,7 +47,7 @@ def test_a_page_of_events_reads_no_more_events(
     ids = [f"e-{number:03}" for number in range(THERE)]
     for number, event_id in enumerate(ids):
         event = ScoreEvent(event_id, leaderboard_id, "ann", 1, number, {})
-        item: Any = ledger_item(LedgerEntry(event, Source("topic", 0, number, number)))
+        item: Any = ledger_item(LedgerEntry(event, Source("topic", 0, number, number)), leaderboard_id)
         dynamodb.put_item(TableName=tables.ledger, Item=item)
     reads = Reads(dynamodb, tables, read_sequentially, Backoff())
 

@@ -80,13 +80,13 @@ def test_a_change_while_the_result_is_ranked_wins_over_it(
     periods.put(scene.leaderboard, CUP, None, "admin")
     write = scene.final_results.write
 
-    def changed_just_before(final: FinalResult, period: Period | None = None) -> None:
+    def changed_just_before(final: FinalResult, period: Period | None = None, last_start_ms: int = 0) -> None:
         if final.window_id == CUP.window.id:
             monkeypatch.setattr(scene.final_results, "write", write)
             changes(scene, periods)[change]()
             entries = len(list(scene.audit_log.read(scene.id)))
             final = replace(final, audit_sequence=entries)  # as one that was ranked after the entry was written
-        write(final, period)
+        write(final, period, last_start_ms)
 
     monkeypatch.setattr(scene.final_results, "write", changed_just_before)
     scene.run()

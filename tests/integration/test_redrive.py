@@ -15,7 +15,6 @@ from infra.local.servers import free_port, ministack
 from shared.admin.redrive import Redrive, Redriven
 from shared.assembly import now_ms
 from shared.domain.calendar import Day
-from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Aggregation, Leaderboard
@@ -24,7 +23,7 @@ from shared.messaging.queues import Queue, QueueUnavailable
 from shared.messaging.topic import Outgoing
 from shared.retries import Backoff
 from shared.truth.failures import Unavailable
-from shared.truth.reads import EventKey, event_key
+from shared.truth.reads import EventKey
 from shared.truth.receipts import Receipts
 from shared.truth.tables import Tables
 
@@ -81,8 +80,8 @@ class Scene:
         assert Outgoing(b"key", value) not in self.records, "a receipt is there before its record"
         self.receipts.setdefault(value, []).append(appended_at_ms)
 
-    def held(self, events: Iterable[ScoreEvent]) -> dict[EventKey, ScoreEvent]:
-        return {event_key(one): one for one in events if one.event_id in self.ledger}
+    def held(self, events: Iterable[EventKey]) -> set[EventKey]:
+        return {one for one in events if one[2] in self.ledger}
 
     def reject(self, reason: Reason, board: str | None, value: bytes | None, offset: int | None = None) -> None:
         source = Source("score-events", 0, next(self.offsets) if offset is None else offset, 1)

@@ -17,7 +17,7 @@ from tests.simulation.world import World
 from tests.support.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, Rejected, overflows, parse, to_fact
 
 Player = tuple[str, str]
-"""Leaderboard and user."""
+"""What their events count for, as the oracle names it, and user."""
 ADMITTED: Final = (APPLIED, DUPLICATE, "score_overflow", "conflicting_duplicate")
 BY_ORDER: Final = (*ADMITTED, "too_late", "from_the_future")
 """Outcomes that may depend on what came first, or on the lateness of that moment."""
@@ -47,14 +47,14 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
             by_order |= {"unknown_leaderboard"} if world.created_late else set()
             assert reasons <= (by_order if outcome in BY_ORDER else {outcome, "conflicting_duplicate"}), place
         elif not record.stamped and outcome in (*BY_ORDER, "untrusted_timestamp"):
-            assert_untrusted(record, reasons, stored, has_forgotten(world, reasons))
-        elif outcome in BY_ORDER and (player := read(record.value)[0]) in undecided:
+            assert_untrusted(world, record, reasons, stored, has_forgotten(world, reasons))
+        elif outcome in BY_ORDER and (player := read(world, record)[0]) in undecided:
             assert_accounted(world, record, reasons, stored.get(player, []))
         else:
             assert reasons == (set() if outcome in (APPLIED, DUPLICATE) else {outcome}), place
     assert_in_time(world, records, stored)
     for player in undecided:
-        assert world.boards[player[0]]["aggregation"] != "sum" or not overflows(stored.get(player, []))
+        assert world.boards[board_of(player)]["aggregation"] != "sum" or not overflows(stored.get(player, []))
         oracle.facts[player] = stored.get(player, [])
     oracle.facts = {player: facts for player, facts in oracle.facts.items() if facts}
     expected = {player: sorted(facts, key=str) for player, facts in oracle.facts.items()}
@@ -77,7 +77,7 @@ def undecided_players(
         outcome = oracle.outcomes[place]
         if outcome not in BY_ORDER:
             continue
-        player, fact = read(record.value)
+        player, fact = read(world, record)
         if place in lost or place in world.redriven or "unknown_leaderboard" in letters.get(place, ()):
             found.add(player)
         least_ms, most_ms = cutoffs_ms(world, player, fact)
@@ -108,7 +108,7 @@ def is_undecided(world: World, player: Player, order: list[tuple[Produced, Fact]
 
 def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: list[Fact]) -> None:
     """A record has a place that it may have."""
-    player, fact = read(record.value)
+    player, fact = read(world, record)
     least_ms, _ = cutoffs_ms(world, player, fact)
     in_ledger = [one for one in facts if one.event_id == fact.event_id]
     if not reasons:
@@ -119,11 +119,11 @@ def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: l
         assert in_ledger
         assert in_ledger != [fact]
     if "score_overflow" in reasons:
-        assert world.boards[player[0]]["aggregation"] == "sum"
+        assert world.boards[board_of(player)]["aggregation"] == "sum"
     if "from_the_future" in reasons:
         assert fact.at_ms - record.appended_at_ms > FUTURE_MS
     untrusted = set() if record.stamped else {"untrusted_timestamp"}  # unless the ledger had it by then
-    early = {"unknown_leaderboard"} if player[0] in world.created_late else set()
+    early = {"unknown_leaderboard"} if board_of(player) in world.created_late else set()
     timed = {"too_late", "from_the_future"}
     assert reasons <= {*timed, "conflicting_duplicate", "score_overflow"} | untrusted | early
 
@@ -133,8 +133,8 @@ def assert_in_time(world: World, records: list[Produced], stored: Mapping[Player
     in_time: set[tuple[Player, Fact]] = set()
     for record in records:
         with suppress(Rejected):
-            player, fact = read(record.value)
-            if record.stamped and player[0] in world.boards and fact.at_ms - record.appended_at_ms <= FUTURE_MS:
+            player, fact = read(world, record)
+            if record.stamped and board_of(player) in world.boards and fact.at_ms - record.appended_at_ms <= FUTURE_MS:
                 _, most_ms = cutoffs_ms(world, player, fact)
                 if record.appended_at_ms <= most_ms:
                     in_time.add((player, fact))
@@ -146,9 +146,11 @@ def has_forgotten(world: World, reasons: Set[str]) -> bool:
     return len(reasons) > 1 and world.scheduler.fault_counts[Fault.RESTORE] > 0
 
 
-def assert_untrusted(record: Produced, reasons: Set[str], stored: Mapping[Player, list[Fact]], forgotten: bool) -> None:
+def assert_untrusted(
+    world: World, record: Produced, reasons: Set[str], stored: Mapping[Player, list[Fact]], forgotten: bool
+) -> None:
     """A producer's time is refused, unless the event has counted by another record, or its id with other content."""
-    player, fact = read(record.value)
+    player, fact = read(world, record)
     in_ledger = [one for one in stored.get(player, []) if one.event_id == fact.event_id]
     assert reasons or in_ledger == [fact]
     assert reasons <= {"untrusted_timestamp", "conflicting_duplicate"}
@@ -157,16 +159,26 @@ def assert_untrusted(record: Produced, reasons: Set[str], stored: Mapping[Player
 
 def cutoffs_ms(world: World, player: Player, fact: Fact) -> tuple[int, int]:
     """Until when a fact's day took records, by the least and by the most lateness that its leaderboard ever had."""
-    lateness_ms = world.registry.lateness_ms[player[0]]
+    lateness_ms = world.registry.lateness_ms[board_of(player)]
     end_ms = (fact.day + 1) * DAY_MS
     return end_ms + min(lateness_ms), end_ms + max(lateness_ms)
 
 
 @lru_cache
-def read(value: bytes | None) -> tuple[Player, Fact]:
-    """Whom an event that can be read is about, and what it says."""
+def _read(value: bytes | None) -> tuple[str, str, Fact]:
     event = parse(value)
-    return (event["leaderboardId"], event["userId"]), to_fact(event)
+    return event["leaderboardId"], event["userId"], to_fact(event)
+
+
+def read(world: World, record: Produced) -> tuple[Player, Fact]:
+    """Whom an event that can be read is about, and what it says."""
+    name, user, fact = _read(record.value)
+    return (world.counted_for(name, fact.at_ms, record.appended_at_ms), user), fact
+
+
+def board_of(player: Player) -> str:
+    """The leaderboard that a player's events are about."""
+    return player[0].partition(".")[0]
 
 
 def dead_letters(world: World) -> dict[tuple[int, int], set[str]]:
@@ -186,5 +198,5 @@ def ledger(world: World) -> dict[Player, list[Fact]]:
         event = to_ledger_entry(item).event
         attributes = tuple(sorted(event.attributes.items()))
         fact = Fact(event.event_id, event.points, event.occurred_at_ms, attributes)
-        facts.setdefault((event.leaderboard_id, event.user_id), []).append(fact)
+        facts.setdefault((item["pk"]["S"].partition("#")[0], event.user_id), []).append(fact)
     return facts

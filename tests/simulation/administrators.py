@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from functions.api.periods import Periods
 from functions.api.problems import ApiError
 from shared.admin.disqualifications import Disqualifications
+from shared.admin.purges import HasResult
 from shared.domain.calendar import Day, day_of
 from shared.domain.periods import Period
 from shared.messaging.topic import TopicUnavailable
@@ -86,6 +87,19 @@ def _reschedule(world: "World", process: Process, name: str, period_id: str) -> 
         wanted = replace(current, name=wanted.name)
     world.periods.setdefault(name, set()).add(wanted.window)
     periods.put(board, wanted, reason, "somebody")
+
+
+def purge(world: "World") -> None:
+    """Administrators who let a leaderboard begin anew."""
+    process = Process(world)
+    while not world.is_consumed():
+        world.scheduler.sleep(1)
+        if world.scheduler.fails(Fault.PURGE):
+            with suppress(Unavailable, Conflict, AuditLogConflict, HasResult):
+                board = world.registry.leaderboard(world.rng.choice(world.open))
+                if board is not None:
+                    process.purges.purge(board, "somebody", "for a reason")
+                    world.purges += 1
 
 
 def operate(world: "World") -> None:

@@ -16,7 +16,7 @@ from shared.domain.calendar import parse_day
 from shared.domain.periods import Period
 from shared.truth.guard import Guard
 from shared.truth.items import to_standing
-from shared.truth.keys import LEADERBOARDS
+from shared.truth.keys import LEADERBOARDS, parse_scores_id
 from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
 from tests.support.dynamodb import Item, MemoryDynamoDB, Place
@@ -127,7 +127,8 @@ class Dynamo(MemoryDynamoDB):
             versions = self.all_time.setdefault((board, user), {})
             versions[standing.version] = (standing.points, standing.reached_at_ms)
             return
-        sealed_through = self.tables["registry"][LEADERBOARDS, board].get("sealed_through")
+        item = self.tables["registry"][LEADERBOARDS, parse_scores_id(board)[0]]
+        sealed_through = item.get("sealed_through")
         if sealed_through is not None and parse_day(day) <= int(sealed_through["N"]):
             self.changed_after_close.append((board, day, user))
 

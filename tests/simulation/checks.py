@@ -33,7 +33,7 @@ from shared.truth.final_results import FinalResult, FinalResults
 from shared.truth.items import to_standing
 from shared.truth.keys import WORK
 from shared.truth.progress import Progress
-from tests.simulation.accounts import assert_accounts, dead_letters
+from tests.simulation.accounts import assert_accounts, board_of, dead_letters
 from tests.simulation.boards import ARCHIVED
 from tests.simulation.course import Course, shrink
 from tests.simulation.outside import TOPIC
@@ -76,6 +76,7 @@ def check(world: World) -> None:
     """Section 9 of the design, against the oracle."""
     oracle = Oracle(world.boards, archived=[ARCHIVED])
     oracle.audit_log = audit_logs(world)
+    oracle.starts_ms = {name: world.registry.starts_ms(name) for name in world.boards}
     assert not world.dynamo.changed_after_close
     assert not [of for of, _ in world.dynamo.tables["registry"] if of.startswith(("gaps#", "losses#"))]
     assert not world.accounts.missing
@@ -139,10 +140,11 @@ def assert_standings(world: World, oracle: Oracle) -> None:
         stored[board, date, user] = (standing.points, standing.reached_at_ms, standing.events, labels)
     expected = {}
     for (board, user), facts in oracle.facts.items():
+        rules = world.boards[board_of((board, user))]
         for day in {fact.day for fact in facts}:
             members = [fact for fact in facts if fact.day == day]
-            expected[board, to_date(Day(day)).isoformat(), user] = summed_up(world.boards[board], members)
-        expected[board, "all-time", user] = summed_up(world.boards[board], facts)
+            expected[board, to_date(Day(day)).isoformat(), user] = summed_up(rules, members)
+        expected[board, "all-time", user] = summed_up(rules, facts)
     assert stored == expected
 
 
@@ -157,7 +159,7 @@ def summed_up(board: Mapping[str, Any], facts: list[Fact]) -> tuple[int, int, in
 def assert_windows(world: World, oracle: Oracle) -> None:
     live = WindowCache(world.redis)
     for name in world.open:
-        board, days = world.registry.history[name][-1], oracle.days(name)
+        board, days = world.registry.history[name][-1].at(world.scheduler.now_ms), oracle.days(name)
         windows: list[Window] = [ALL_TIME]
         windows += [daily(parse_day(day.isoformat())) for day in days]
         windows += {weekly(parse_day(day.isoformat())) for day in days}
@@ -226,7 +228,9 @@ def assert_finals(world: World, oracle: Oracle) -> None:
     for name in world.open:
         days_played = [parse_day(day.isoformat()) for day in oracle.days(name)]
         played = {daily(day).id for day in days_played} | {weekly(day).id for day in days_played}
-        played |= {period.window.id for period in world.registry.registered(name)}
+        last_start_ms = max(world.registry.starts_ms(name), default=0)
+        periods = [period.window for period in world.registry.registered(name)]
+        played |= {window.id for window in periods if (window.last + 1) * DAY_MS > last_start_ms}
         assert played <= results.get(name, set())
         for window in map(parse_id, results.get(name, set())):
             if window.kind is WindowKind.CUSTOM:

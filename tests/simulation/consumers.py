@@ -82,7 +82,7 @@ def _note_refused_though_held(world: "World", candidates: Iterable[Candidate], a
         if candidate.rejection is None or candidate.entry is None:
             continue
         event, reason = candidate.event, candidate.rejection.reason
-        number = world.dynamo.accepted.get((ledger_partition(event.leaderboard_id, event.user_id), event.event_id))
+        number = world.dynamo.accepted.get((ledger_partition(candidate.scores_id, event.user_id), event.event_id))
         if number is not None and number < accepted and reason is not Reason.CONFLICTING_DUPLICATE:
             source = candidate.record.source
             world.refused_though_held.append((source.partition, source.offset, reason))

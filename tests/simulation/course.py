@@ -61,6 +61,8 @@ class Fault(StrEnum):
     """Administrators register, change and delete periods."""
     REDRIVE = "redrive"
     """An operator sends dead letters back."""
+    PURGE = "purge"
+    """Administrators let a leaderboard begin anew."""
     HURRY = "hurry"
     """A run of closing or repair has no time left."""
 
@@ -94,11 +96,12 @@ SHARES = {
     Fault.RETENTION: 0.02,
     Fault.PERIODS: 0.2,
     Fault.REDRIVE: 0.1,
+    Fault.PURGE: 0.03,
     Fault.HURRY: 0.1,
 }
-"""Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules, hanging and periods
-of all seconds, producers and redrives of all events; the retention of all seconds and of all questions that the broker
-is asked."""
+"""Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules, hanging, periods
+and purges of all seconds, producers and redrives of all events; the retention of all seconds and of all questions that
+the broker is asked."""
 
 
 @dataclass(frozen=True)

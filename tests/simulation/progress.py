@@ -10,7 +10,7 @@ from shared.messaging.dead_letters import DeadLetter
 from shared.truth.final_results import FinalResults
 from shared.truth.keys import ledger_partition
 from shared.truth.progress import Gap, Position, Progress
-from tests.support.oracle import Rejected, parse
+from tests.support.oracle import Rejected, instant, parse
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -70,11 +70,13 @@ class Accounts:
         self._seen, self._letters, self._read = positions, set(), 0
 
     def _is_in_ledger(self, partition: int, offset: int) -> bool:
+        record = self._world.topic[partition][offset]
         try:
-            event = parse(self._world.topic[partition][offset].value)
+            event = parse(record.value)
         except Rejected:
             return False
-        place = ledger_partition(event["leaderboardId"], event["userId"]), event["eventId"]
+        name = self._world.counted_for(event["leaderboardId"], instant(event["occurredAt"]), record.appended_at_ms)
+        place = ledger_partition(name, event["userId"]), event["eventId"]
         return place in self._world.dynamo.tables["leaderboard-ledger"]
 
 

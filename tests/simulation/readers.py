@@ -104,7 +104,7 @@ def _check_page(world: "World", board: Leaderboard, page: Ranking, versions: dic
     if page.source is RankingSource.LIVE:
         shown = {one.user_id: (one.score, one.reached_at_ms) for one in page.entries}
         for user, standing in shown.items():
-            assert standing in world.dynamo.all_time[board.id, user].values(), "the truth knows it"
+            assert standing in world.dynamo.all_time[board.scores_id, user].values(), "the truth knows it"
         if world.keeps_writes:
             _check_versions(world, board, shown, versions)
 
@@ -114,13 +114,13 @@ def _check_versions(
 ) -> None:
     """No live window shows an older standing than the cache was brought up to before it was read."""
     for (name, user), version in versions.items():
-        if name != board.id:
+        if name != board.scores_id:
             continue
         if user in shown:
             known = world.dynamo.all_time[name, user]
             assert shown[user] in [known[number] for number in known if number >= version], (name, user, version)
         else:
-            assert user in _acted_upon(world, name), (name, user, "is missing")
+            assert user in _acted_upon(world, board.id), (name, user, "is missing")
 
 
 def _acted_upon(world: "World", name: str) -> set[str]:
@@ -182,10 +182,10 @@ def _read_final(world: "World", rankings: Rankings, board: Leaderboard) -> None:
 
 def let_range_go(world: "World") -> None:
     """What Redis does by its own clock, which is not the one of this world."""
-    kept: Any = world.redis.hget(live_keys.ranges(world.ranged.id), world.range.id)
+    kept: Any = world.redis.hget(live_keys.ranges(world.ranged.scores_id), world.range.id)
     if kept is None or int(kept.rpartition(b" ")[2]) <= world.scheduler.now_ms:
         keys = (live_keys.parts, live_keys.ranking, live_keys.labels)
-        world.redis.delete(*(key(world.ranged.id, world.range.id) for key in keys))
+        world.redis.delete(*(key(world.ranged.scores_id, world.range.id) for key in keys))
 
 
 def _while_handling(error: BaseException | None, *kinds: type[Exception]) -> bool:

@@ -63,7 +63,7 @@ class Registry:
 
     def rules(self, leaderboard_id: str, version: int) -> Leaderboard:
         self._reach()
-        return self.history[leaderboard_id][version - 1]
+        return self.history[leaderboard_id][version - 1].at(self._scheduler.now_ms)
 
     def leaderboards(self, limit: int, after: str | None = None) -> list[Leaderboard]:
         found = [self.leaderboard(name) for name in sorted(self.history) if after is None or name > after]
@@ -124,6 +124,21 @@ class Registry:
         self._write(leaderboard)
         self._reach()
 
+    def save_purge(self, leaderboard: Leaderboard) -> None:
+        """As `save`, unless there is a result."""
+        self._reach()
+        item = self._items[LEADERBOARDS, leaderboard.id]
+        if leaderboard.version != len(self.history[leaderboard.id]) + 1 or "has_results" in item:
+            raise Conflict(leaderboard.id)
+        self._write(leaderboard)
+        item = self._items[LEADERBOARDS, leaderboard.id]
+        self._items[LEADERBOARDS, leaderboard.id] = item | {"last_start": {"N": str(leaderboard.last_start_ms)}}
+        self._reach()
+
+    def starts_ms(self, leaderboard_id: str) -> tuple[int, ...]:
+        """When a leaderboard begins anew."""
+        return self.history[leaderboard_id][-1].starts_ms if leaderboard_id in self.history else ()
+
     def _write(self, leaderboard: Leaderboard) -> None:
         self.history.setdefault(leaderboard.id, []).append(leaderboard)
         self.lateness_ms.setdefault(leaderboard.id, set()).add(leaderboard.lateness_ms)
@@ -132,7 +147,7 @@ class Registry:
         self._items[place] = key | self._items.get(place, {}) | {"version": {"N": str(leaderboard.version)}}
 
     def current(self, leaderboard_id: str) -> Leaderboard:
-        """A definition as it is now."""
+        """A definition as it is now, with the scores of now."""
         item = self._items[LEADERBOARDS, leaderboard_id]
         names = ("sealing_through", "seals_at", "sealed_through", "results_from")
         refusing, at, closed, owed = (int(item[name]["N"]) if name in item else None for name in names)
@@ -142,4 +157,4 @@ class Registry:
             seals_at_ms=at,
             sealed_through=None if closed is None else Day(closed),
             results_from=None if owed is None else Day(owed),
-        )
+        ).at(self._scheduler.now_ms)

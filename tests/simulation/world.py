@@ -13,6 +13,7 @@ from shared.cache.windows import WindowCache
 from shared.closing.sealing import LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS, Day, Window, custom, day_of
 from shared.domain.periods import Period
+from shared.domain.rules import Leaderboard
 from shared.reads.answers import RankingSource
 from shared.rebuild.requests import RebuildLeaderboard
 from shared.truth.keys import WORK, leaderboard_partition
@@ -21,6 +22,7 @@ from tests.simulation.administrators import (
     change_disqualification,
     disqualify,
     operate,
+    purge,
     redefine,
     reschedule,
 )
@@ -38,7 +40,7 @@ from tests.simulation.progress import Accounts
 from tests.simulation.readers import Carriers, carriers, every_label, let_range_go, read
 from tests.simulation.registry import Registry
 from tests.simulation.scheduler import Scheduler
-from tests.support.oracle import Produced
+from tests.support.oracle import Oracle, Produced
 
 CLOSERS = 2
 LATER_MS = 5 * DAY_MS
@@ -102,7 +104,7 @@ class World:
         """Partition and offset of records that were too late though a receipt proved that they weren't."""
         self.produced = False
         self.served = dict.fromkeys(RankingSource, 0)
-        self.ranged = leaderboard(self.rng.choice(self.open))
+        self._ranged = self.rng.choice(self.open)
         self.range = custom(Day(today - 1), Day(today + 1))
         """Registered nowhere: built when a reader asks for it."""
         self.range_healed: Page
@@ -111,6 +113,7 @@ class World:
         """Likewise who carries which value."""
         self.audit_sequence_by_then = 0
         self.ranges_served = 0
+        self.purges = 0
         self.results_served = 0
         """Reads of final windows that were held to the files of their results."""
         self.corrections_seen = 0
@@ -146,6 +149,18 @@ class World:
         """What the retention removed before any call came to an end with it."""
         places = {(partition, offset) for partition, end in enumerate(self.removed) for offset in range(end)}
         return places - self.settled
+
+    @property
+    def ranged(self) -> Leaderboard:
+        """The leaderboard of the range, by its first rules, with the scores of now."""
+        current = self.registry.current(self._ranged)
+        return replace(leaderboard(self._ranged), starts_ms=current.starts_ms, since_ms=current.since_ms)
+
+    def counted_for(self, name: str, at_ms: int, appended_at_ms: int) -> str:
+        """Under which id the ledger keeps an event, as the oracle says."""
+        oracle = Oracle(self.boards)
+        oracle.starts_ms = {name: self.registry.starts_ms(name)}
+        return oracle.counted_for(name, at_ms, appended_at_ms)
 
     def user(self) -> str:
         return f"u{self.rng.randrange(self.players)}"
@@ -209,7 +224,7 @@ class World:
         for life in (produce, disturb, fail_scripts):
             self.scheduler.spawn(partial(life, self))
         self.scheduler.spawn(partial(restore, self), mortal=False)
-        for life in (repair, read, disqualify, redefine, reschedule, operate):
+        for life in (repair, read, disqualify, redefine, reschedule, purge, operate):
             self._ours(partial(life, self))
         for _ in range(CLOSERS):  # a run may take longer than its schedule
             self._ours(partial(close, self))
@@ -219,6 +234,8 @@ class World:
         self.failing_board = ""
         self.redis.config_set("maxmemory", 0)
         self.scheduler.now_ms += LEASE_MS + 2 * SKEW_MS_MAX  # whoever died while building is waited for, by any clock
+        starts_ms = [start for name in self.open for start in self.registry.starts_ms(name)]
+        self.scheduler.now_ms = max([self.scheduler.now_ms, *(start + SKEW_MS_MAX for start in starts_ms)])
         process.repair.anti_entropy()
         for name in self.open:  # what is older than a few days has its turn after hours
             process.repair.handle(RebuildLeaderboard(leaderboard_id=name, force=True))

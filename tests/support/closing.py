@@ -95,7 +95,9 @@ class Scene:
         tables, threads, backoff = Tables(), ThreadPool(4), Backoff(base_ms=1)
         self.reads = Reads(dynamodb, tables, ParallelReader(4), backoff)
         self.cache = WindowCache(redis)
-        self.registry = Registry(tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url)
+        self.registry = Registry(
+            tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url, now_ms=self.clock
+        )
         self.audit_log = AuditLog(dynamodb, tables.registry)
         tokens = (str(number) for number in count())
         self.builder = WindowBuilder(
@@ -169,16 +171,21 @@ class Scene:
         event = ScoreEvent(event_id or f"{user}-{at_ms}", self.id, user, points, at_ms, attributes)
         return self.replay(event, leaderboard)
 
-    def replay(self, event: ScoreEvent, leaderboard: Leaderboard | None = None) -> Candidate:
-        source = Source(self.broker.name, 0, next(self.offsets), event.occurred_at_ms)
+    def replay(
+        self, event: ScoreEvent, leaderboard: Leaderboard | None = None, appended_at_ms: int | None = None
+    ) -> Candidate:
+        at_ms = event.occurred_at_ms if appended_at_ms is None else appended_at_ms
+        source = Source(self.broker.name, 0, next(self.offsets), at_ms)
         candidate = Candidate(Record(source, None, None))
-        candidate.entry, candidate.leaderboard = LedgerEntry(event, source), leaderboard or self.leaderboard
+        counted = (leaderboard or self.leaderboard).for_event(event, at_ms)
+        candidate.entry, candidate.leaderboard = LedgerEntry(event, source), counted
+        candidate.scores_id = counted.scores_id
         try:
             candidate.leaderboard.admit(event, source.appended_at_ms)
         except Rejection as refusal:
             candidate.refusal = refusal
         standings = self.committer.commit([candidate]) | self.committer.settle_refused([candidate])
-        assert not self.projector.project({self.id: self.leaderboard}, standings)
+        assert not self.projector.project({counted.scores_id: counted}, standings)
         return candidate
 
     def pass_partition(self, offset: int, partition: int = 0, first: int | None = None) -> None:

@@ -232,6 +232,12 @@ _HOLDS: dict[str, Condition] = {
             number(item, "version") == values[":version"] and number(item, "sealing_through", -1) < values[":through"]
         )
     ),
+    "attribute_exists(pk) AND attribute_not_exists(last_start)": lambda item, _: (
+        item is not None and "last_start" not in item
+    ),
+    "attribute_exists(pk) AND last_start = :start": lambda item, values: (
+        number(item, "last_start", -1) == values[":start"]
+    ),
     "sealing_through = :through AND attribute_not_exists(seals_at)": lambda item, values: (
         number(item, "sealing_through", -1) == values[":through"] and "seals_at" not in (item or {})
     ),

@@ -27,6 +27,7 @@ ROTATION = ("tests/unit/test_rotation.py",)
 DISQUALIFICATION = ("tests/integration/test_disqualification.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
+PURGE = ("tests/integration/test_purge.py",)
 BUDGET = ("tests/integration/test_range_budget.py",)
 FALLBACK = ("tests/integration/test_fallback.py",)
 FILTERS = ("tests/integration/test_filters.py",)
@@ -157,6 +158,98 @@ MUTATIONS = (
         ("tests/integration/test_queries.py",),
     ),
     Mutation(
+        "an event sent again after a purge counts again",
+        "shared/domain/rules.py",
+        "self.at(min(event.occurred_at_ms, appended_at_ms))",
+        "self.at(appended_at_ms)",
+        (*PURGE, *SIMULATION),
+    ),
+    Mutation(
+        "an event of the future counts for what a purge begins",
+        "shared/domain/rules.py",
+        "self.at(min(event.occurred_at_ms, appended_at_ms))",
+        "self.at(event.occurred_at_ms)",
+        PROPERTY,
+    ),
+    Mutation(
+        "a purge changes nothing of what counts",
+        "shared/ingest/service.py",
+        "    if leaderboard.starts_ms:\n",
+        "    if False:\n",
+        SIMULATION,
+    ),
+    Mutation(
+        "a refused event is looked up among the scores before a purge",
+        "shared/ingest/committer.py",
+        "held = self._reads.held(event_key(one.scores_id, one.event) for one in refused)",
+        "held = self._reads.held(event_key(one.event.leaderboard_id, one.event) for one in refused)",
+        (*PURGE, *SIMULATION),
+    ),
+    Mutation(
+        "what a purge has ended is shown again",
+        "shared/ingest/projector.py",
+        "            if scores_id in shown:\n",
+        "            if scores_id:\n",
+        PURGE,
+    ),
+    Mutation(
+        "what a purge has ended is repaired",
+        "shared/rebuild/anti_entropy.py",
+        "if is_shown else 0",
+        "if True else 0",
+        PURGE,
+    ),
+    Mutation(
+        "the cache keeps what a purge has ended",
+        "shared/rebuild/anti_entropy.py",
+        "            self._forget_purged(leaderboard)\n",
+        "",
+        PURGE,
+    ),
+    Mutation(
+        "players are repaired among the scores of the moment",
+        "shared/rebuild/anti_entropy.py",
+        "                leaderboard = replace(leaderboard, since_ms=request.since_ms)\n",
+        "",
+        PURGE,
+    ),
+    Mutation(
+        "a purge gives its day away that was over",
+        "shared/closing/steps.py",
+        "if not leaderboard.counts_in(due.window) or not self._is_wanted(leaderboard, due.window, period):",
+        "if not self._is_wanted(leaderboard, due.window, period):",
+        (*PURGE, *SIMULATION),
+    ),
+    Mutation(
+        "a window becomes final while a purge is to come",
+        "shared/closing/steps.py",
+        "if leaderboard.is_sealed(one.window) and not leaderboard.is_purging:",
+        "if leaderboard.is_sealed(one.window):",
+        PURGE,
+    ),
+    Mutation(
+        "a result is written whatever was purged meanwhile",
+        "shared/closing/finalizer.py",
+        "            self._final_results.write(final, first_of, leaderboard.last_start_ms)  # step 5\n",
+        "            current = self._registry.leaderboard(leaderboard.id) or leaderboard\n"
+        "            self._final_results.write(final, first_of, current.last_start_ms)\n",
+        PURGE,
+    ),
+    Mutation(
+        "a leaderboard with a result can be purged",
+        "shared/truth/registry.py",
+        "condition = (self._record.version == leaderboard.version - 1) & self._record.has_results.does_not_exist()",
+        "condition = self._record.version == leaderboard.version - 1",
+        PURGE,
+    ),
+    Mutation(
+        "results are owed from the first event before a purge on",
+        "shared/closing/sealing.py",
+        "<= sealed) and not is_outdated:",
+        "<= sealed):",
+        (*PURGE, *SIMULATION),
+    ),
+    Mutation(
         "every window has every tier",
         "shared/domain/tiers.py",
         "return not self.windows or kind in self.windows",
@@ -222,8 +315,8 @@ MUTATIONS = (
     Mutation(
         "an event may be put into the ledger twice",
         "shared/truth/commits.py",
-        '"Item": ledger_item(entry),\n                "ConditionExpression": _ABSENT,',
-        '"Item": ledger_item(entry),\n                "ConditionExpression": "attribute_not_exists(nothing)",',
+        'player.leaderboard.scores_id),\n                "ConditionExpression": _ABSENT,',
+        'player.leaderboard.scores_id),\n                "ConditionExpression": "attribute_not_exists(nothing)",',
         COMMIT,
     ),
     Mutation(
@@ -323,7 +416,7 @@ MUTATIONS = (
     Mutation(
         "a late record is refused though the one before it has to come again",
         "shared/ingest/committer.py",
-        "elif event_key(candidate.event) in unsettled:",
+        "elif event_key(candidate.scores_id, candidate.event) in unsettled:",
         "elif False:",
         PROPERTY,
     ),
@@ -367,7 +460,7 @@ MUTATIONS = (
     Mutation(
         "redrive sends what no day takes any more",
         "shared/admin/redrive.py",
-        "if event_key(event) not in held}",
+        "if key not in held}",
         "if False}",
         REDRIVE,
     ),
@@ -381,8 +474,8 @@ MUTATIONS = (
     Mutation(
         "an archived leaderboard's live windows are shown duplicates",
         "shared/ingest/service.py",
-        "    elif not leaderboard.archived:",
-        "    else:",
+        "    if not leaderboard.archived:",
+        "    if True:",
         PROPERTY,
     ),
     Mutation(
@@ -423,7 +516,7 @@ MUTATIONS = (
     Mutation(
         "the cache is not told when its write failed",
         "shared/ingest/projector.py",
-        "            self._repairs.send(repair_messages(leaderboard.id, days))\n",
+        "            self._repairs.send(repair_messages(leaderboard, days))\n",
         "            return True\n",
         PROPERTY,
     ),
@@ -795,8 +888,8 @@ MUTATIONS = (
     Mutation(
         "a period that was deleted before it was final gets a result",
         "shared/closing/steps.py",
-        "if due.window.kind is WindowKind.CUSTOM and not",
-        "if False and not",
+        "or not self._is_wanted(leaderboard, due.window, period):",
+        "or False:",
         CLOSING,
     ),
     Mutation(
@@ -823,7 +916,7 @@ MUTATIONS = (
     Mutation(
         "nothing is owed for days without events after the first one",
         "shared/closing/sealing.py",
-        "        if sealed is not None and (known is None or known <= sealed):",
+        "        if sealed is not None and (known is None or known <= sealed) and not is_outdated:",
         "        if sealed is not None and known is None:",
         CLOSING,
     ),
@@ -1019,7 +1112,7 @@ MUTATIONS = (
     Mutation(
         "a refused write leaves the leaderboard complete",
         "shared/cache/windows.py",
-        "                self.mark_incomplete(leaderboard_id)\n",
+        "                self.mark_incomplete(scores_id)\n",
         "",
         (*REFUSED, *SIMULATION),
     ),
@@ -1166,7 +1259,7 @@ MUTATIONS = (
     Mutation(
         "a window that is kept longer loses its labels earlier",
         "shared/cache/keys.py",
-        "return [*names, labels(leaderboard.id, window.id)] if leaderboard.filters else names",
+        "return [*names, labels(leaderboard.scores_id, window.id)] if leaderboard.filters else names",
         "return names",
         FILTERS,
     ),
@@ -1418,14 +1511,14 @@ MUTATIONS = (
     Mutation(
         "a range that is read goes as one that is not",
         "shared/rebuild/on_demand.py",
-        "            self._budget.touch(leaderboard.id, window.id, now_ms)\n",
+        "            self._budget.touch(leaderboard.scores_id, window.id, now_ms)\n",
         "            pass\n",
         BUDGET,
     ),
     Mutation(
         "a range counts for ever though its build ended unasked",
         "shared/rebuild/on_demand.py",
-        "                self._budget.release(leaderboard.id, window.id)\n",
+        "                self._budget.release(leaderboard.scores_id, window.id)\n",
         "                pass\n",
         BUDGET,
     ),

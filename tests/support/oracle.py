@@ -81,8 +81,10 @@ class Oracle:
         """Leaderboard id → `disqualify` or `reinstate` and whom, in their order."""
         self.receipts: Mapping[bytes, int] = {}
         """Value of a record that was sent again → when the broker appended it at first, as it has been proven."""
+        self.starts_ms: Mapping[str, Sequence[int]] = {}
+        """Leaderboard id → when it began anew, ascending: all of these times are over."""
         self.facts: dict[tuple[str, str], list[Fact]] = {}
-        """(leaderboard id, user id) → his accepted events."""
+        """(leaderboard id, user id) → his accepted events; since a start those under `<leaderboard id>.<start>`."""
         self.outcomes: dict[tuple[int, int], str] = {}
         """(partition, offset) → applied, duplicate, or the reason why not."""
 
@@ -94,6 +96,16 @@ class Oracle:
             except Rejected as rejected:
                 outcome = str(rejected)
             self.outcomes[record.partition, record.offset] = outcome
+
+    def counted_for(self, leaderboard_id: str, at_ms: int, appended_at_ms: int) -> str:
+        """Since which start an event counts: the last one by which it has occurred and come."""
+        starts_ms = [one for one in self.starts_ms.get(leaderboard_id, ()) if one <= at_ms and one <= appended_at_ms]
+        return f"{leaderboard_id}.{max(starts_ms)}" if starts_ms else leaderboard_id
+
+    def shown(self, leaderboard_id: str) -> str:
+        """The id of what counts now."""
+        starts_ms = self.starts_ms.get(leaderboard_id, ())
+        return f"{leaderboard_id}.{max(starts_ms)}" if starts_ms else leaderboard_id
 
     def ranking(
         self,
@@ -117,7 +129,7 @@ class Oracle:
         last_day = None if last is None else (last - EPOCH.date()).days
         lines = []
         for (board_id, user_id), facts in self.facts.items():
-            if board_id != leaderboard_id or user_id in out:
+            if board_id != self.shown(leaderboard_id) or user_id in out:
                 continue
             counting = [
                 fact
@@ -140,7 +152,7 @@ class Oracle:
         found: dict[str, list[Entry]] = {}
         for entry in self.ranking(leaderboard_id, first, last, audit_sequence):
             newest: Fact | None = None
-            for fact in self.facts[leaderboard_id, entry.user_id]:
+            for fact in self.facts[self.shown(leaderboard_id), entry.user_id]:
                 in_window = (first is None or to_date(fact.day) >= first) and (
                     last is None or to_date(fact.day) <= last
                 )
@@ -154,14 +166,16 @@ class Oracle:
 
     def days(self, leaderboard_id: str) -> list[date]:
         """Every day on which an accepted event of the leaderboard occurred."""
-        found = {fact.day for (board, _), facts in self.facts.items() if board == leaderboard_id for fact in facts}
+        shown = self.shown(leaderboard_id)
+        found = {fact.day for (board, _), facts in self.facts.items() if board == shown for fact in facts}
         return [to_date(day) for day in sorted(found)]
 
     def _outcome_of(self, record: Produced) -> str:
         event = parse(record.value)
         leaderboard_id, user_id = event["leaderboardId"], event["userId"]
         fact = to_fact(event)
-        facts = self.facts.get((leaderboard_id, user_id), [])
+        player = (self.counted_for(leaderboard_id, fact.at_ms, record.appended_at_ms), user_id)
+        facts = self.facts.get(player, [])
         for known in facts:  # whatever the rules say now of what was accepted
             if known.event_id == fact.event_id:
                 if known == fact:
@@ -181,7 +195,7 @@ class Oracle:
             raise Rejected("too_late")
         if board["aggregation"] == "sum" and overflows([*facts, fact]):
             raise Rejected("score_overflow")
-        self.facts[leaderboard_id, user_id] = [*facts, fact]
+        self.facts[player] = [*facts, fact]
         return APPLIED
 
     def _was_in_time(self, record: Produced, fact: Fact, cutoff_ms: int) -> bool:

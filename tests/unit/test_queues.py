@@ -8,10 +8,12 @@ import msgspec
 
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
+from shared.domain.rules import Aggregation, Leaderboard
 from shared.messaging.dead_letters import DeadLetterQueue, RejectedRecord
 from shared.messaging.queues import BATCH_BYTES_MAX, Queue
 from shared.rebuild.requests import repair_messages
 
+BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
 TAKEN = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
 TEXT = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x10000), 0x1FFFE, 0x1FFFF, 0x10FFFF]))
@@ -33,7 +35,7 @@ def test_whatever_a_name_holds_a_repair_message_is_taken_and_says_the_same() -> 
     client: Any = Sqs()
     names = [TEXT[start : start + 40] for start in range(0, len(TEXT), 40)]
 
-    Queue(client, "url").send(repair_messages("cup", {name: [1] for name in names}))
+    Queue(client, "url").send(repair_messages(BOARD, {name: [1] for name in names}))
 
     players = [name for body in client.bodies for name in msgspec.json.decode(body)["players"]]
     assert players == names

@@ -40,6 +40,7 @@ OPTIONAL = {
     "RANGES_MEMORY_MB",
     "RANGES_CACHE_PERCENT",
     "RANGES_CALLER_READS",
+    "PURGE_DELAY_S",
 }
 REQUIRED = sorted({field.upper() for field in Settings.__struct_fields__} - OPTIONAL)
 

@@ -10,13 +10,14 @@ from functions.api.contract import described, operation
 from functions.api.edge import caller
 from functions.api.models import AuditLogQuery
 from functions.api.params import Finder, read_query, to_user_id
-from functions.api.problems import NeverDisqualified, UnknownPlayer
+from functions.api.problems import FinalResultExists, NeverDisqualified, UnknownPlayer
 from functions.api.views import answer
 from functions.api.views.audit import (
     AuditEntryView,
     AuditLogView,
     DisqualificationView,
     DisqualifiedView,
+    PurgeView,
     RebuildView,
     RedrivenView,
     to_audit_entry_view,
@@ -24,7 +25,9 @@ from functions.api.views.audit import (
     to_rebuild_view,
 )
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
+from shared.admin.purges import HasResult, Purges
 from shared.domain.audit import AuditAction
+from shared.domain.events import format_instant
 from shared.messaging.dead_letters import RedriveFilter
 from shared.rebuild.builder import WindowBuilder
 from shared.rebuild.requests import RebuildRequests
@@ -41,6 +44,7 @@ _DISQUALIFIED: Final = "/leaderboards/{id}/disqualified"
 _AUDIT_LOG: Final = "/leaderboards/{id}/audit-log"
 _REBUILD: Final = "/leaderboards/{id}/rebuild"
 _REDRIVE: Final = "/leaderboards/{id}/redrive"
+_PURGE: Final = "/leaderboards/{id}/purge"
 _FRESH: Final = {"cache-control": "no-store"}
 _TAGS: Final[list[str | Enum]] = ["administration"]
 
@@ -54,6 +58,8 @@ class UseCases(Protocol):
     def disqualifications(self) -> Disqualifications: ...
     @property
     def disqualified_players(self) -> DisqualifiedPlayers: ...
+    @property
+    def purges(self) -> Purges: ...
     @property
     def rebuild_requests(self) -> RebuildRequests: ...
     @property
@@ -193,3 +199,27 @@ def register_redrive(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
             200,
             _FRESH,
         )
+
+
+def register_purge(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+    """Beginning anew."""
+
+    @app.post(_PURGE, tags=_TAGS, status_code=202)
+    @operation(responses={202: described(PurgeView, "It begins anew at `countsFrom`")})
+    async def purge(request: Request, body: ReasonBody) -> Response:
+        """Empty a leaderboard that has no final result yet: from `countsFrom` on, nothing of before counts.
+
+        Its definition, periods, disqualified players and audit log stay; the ledger keeps what counted before, apart.
+        Asking again before `countsFrom` changes nothing.
+        """
+        leaderboard = finder.leaderboard(request, now=True)
+        try:
+            entry, purged = use_cases.purges.purge(leaderboard, caller(request).subject, body.reason)
+        except HasResult as error:
+            raise FinalResultExists(f"{error}: they may be paid from; create another leaderboard instead") from error
+        view = PurgeView(
+            audit_entry=None if entry is None else to_audit_entry_view(entry),
+            leaderboard_id=purged.id,
+            counts_from=format_instant(purged.last_start_ms),
+        )
+        return answer(view, 202, _FRESH)

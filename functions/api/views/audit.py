@@ -66,6 +66,17 @@ class RedrivenView(Struct, rename="camel", kw_only=True):
     """Whether every dead letter was checked; if not, the time was over: ask again."""
 
 
+class PurgeView(Struct, rename="camel", kw_only=True):
+    """From when on a leaderboard counts anew."""
+
+    audit_entry: AuditEntryView | None
+    """Who purged it and why."""
+    leaderboard_id: str
+    counts_from: str
+    """Only events that occurred and reached the broker from then on count once that time has come; until then the
+    rankings are those of before."""
+
+
 class RebuildView(Struct, rename="camel", kw_only=True):
     """How far the live windows of a leaderboard are rebuilt: `days` counts each day that is kept, and all time."""
 

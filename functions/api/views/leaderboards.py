@@ -53,6 +53,8 @@ class LeaderboardView(Struct, rename="camel", kw_only=True):
     version: int
     has_events: bool
     """Whether it has events: then aggregation, order, shards and filters cannot change."""
+    counts_from: str | None
+    """From when on events count, since the last purge; null if there was none."""
     created_at: str
     updated_at: str
 
@@ -93,6 +95,7 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
         filters=list(leaderboard.filters),
         version=leaderboard.version,
         has_events=leaderboard.has_events,
+        counts_from=format_instant(leaderboard.last_start_ms) if leaderboard.starts_ms else None,
         created_at=format_instant(leaderboard.created_at_ms),
         updated_at=format_instant(leaderboard.updated_at_ms),
     )

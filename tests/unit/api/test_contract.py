@@ -56,6 +56,7 @@ def test_the_contract_describes_every_route() -> None:
         (f"{board}/rebuild", "post"),
         (f"{board}/rebuild", "get"),
         (f"{board}/redrive", "post"),
+        (f"{board}/purge", "post"),
         ("/health", "get"),
         ("/health/live", "get"),
         ("/health/ready", "get"),

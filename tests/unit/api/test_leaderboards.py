@@ -34,6 +34,7 @@ def test_a_new_leaderboard_is_201_with_its_place_and_its_defaults(api: Api) -> N
         "filters": [],
         "version": 1,
         "hasEvents": False,
+        "countsFrom": None,
         "createdAt": "2026-11-23T10:00:00.000Z",
         "updatedAt": "2026-11-23T10:00:00.000Z",
     }

@@ -14,12 +14,15 @@ from shared.domain.rules import (
     LATENESS_DEFAULT_MS,
     LATENESS_MAX_MS,
     LOCKED_RULES,
+    PURGES_MAX,
     SHARDS_MAX,
     Aggregation,
     Leaderboard,
     LockedRule,
     Order,
+    TooManyPurges,
     archive,
+    purge,
     revise,
 )
 from shared.domain.tiers import Tier, TierRule
@@ -133,7 +136,7 @@ CHANGES: dict[str, Any] = {
 }
 NOT_RULES = {
     "id", "version", "has_events", "archived", "sealing_through", "seals_at_ms", "sealed_through", "results_from",
-    "created_at_ms", "updated_at_ms",
+    "created_at_ms", "updated_at_ms", "starts_ms", "since_ms",
 }  # fmt: skip
 
 
@@ -186,3 +189,63 @@ def test_a_window_is_ranked_with_the_tiers_that_are_for_its_kind() -> None:
     for window in (daily(Day(20_000)), ALL_TIME, custom(Day(20_000), Day(20_001))):
         assert board.for_window(window).tiers == (every,)
         assert board.for_window(window).for_window(window) == board.for_window(window)
+
+
+PURGED = purge(purge(board(), START_MS + 1_000), START_MS + 5_000)
+
+
+def at(occurred_ms: int, appended_ms: int) -> str:
+    return PURGED.for_event(event(START_MS + occurred_ms), START_MS + appended_ms).scores_id
+
+
+def test_a_purge_is_a_version_that_begins_anew_and_keeps_the_rules() -> None:
+    assert (PURGED.version, PURGED.starts_ms) == (3, (START_MS + 1_000, START_MS + 5_000))
+    assert replace(PURGED, version=1, starts_ms=()) == board()
+    assert revise(PURGED, replace(board(), name="Other"))[0].starts_ms == PURGED.starts_ms
+    with pytest.raises(TooManyPurges):
+        purge(replace(board(), starts_ms=tuple(range(1, PURGES_MAX + 1))), START_MS)
+
+
+@pytest.mark.parametrize(
+    ("occurred_ms", "appended_ms", "since_ms"),
+    [
+        (999, 999, 0),
+        (999, 9_000, 0),
+        (1_000, 1_000, 1_000),
+        (5_000, 4_999, 1_000),
+        (4_999, 5_000, 1_000),
+        (5_000, 5_000, 5_000),
+        (9_000, 5_000, 5_000),
+    ],
+)
+def test_an_event_counts_since_a_start_if_it_occurred_and_came_by_then(
+    occurred_ms: int, appended_ms: int, since_ms: int
+) -> None:
+    expected = f"cup.{START_MS + since_ms}" if since_ms else "cup"
+    assert at(occurred_ms, appended_ms) == expected
+
+
+def test_a_leaderboard_that_was_never_purged_is_handed_on_as_it_is() -> None:
+    one = board()
+    assert one.for_event(event(START_MS), START_MS) is one
+    assert one.scores_id == "cup"
+    assert not one.is_purging
+    assert one.is_shown(START_MS)
+
+
+def test_scores_are_shown_until_a_purge_takes_effect_after_them() -> None:
+    before, between = PURGED.at(START_MS), PURGED.at(START_MS + 1_000)
+    assert (before.since_ms, between.since_ms) == (0, START_MS + 1_000)
+    assert [one.is_shown(START_MS + 999) for one in (before, between)] == [True, True]
+    assert [one.is_shown(START_MS + 1_000) for one in (before, between)] == [False, True]
+    assert between.is_purging
+    assert not PURGED.at(START_MS + 5_000).is_purging
+
+
+def test_no_window_that_is_over_when_a_purge_takes_effect_is_owed_a_result() -> None:
+    purged = replace(purge(board(), END_MS), sealed_through=MONDAY, results_from=MONDAY)
+    assert not purged.owes(daily(MONDAY))
+    assert not purged.counts_in(daily(MONDAY))
+    assert replace(purged, starts_ms=(END_MS - 1,)).owes(daily(MONDAY))
+    assert purged.owes(weekly(MONDAY))
+    assert purged.counts_in(ALL_TIME)
