@@ -17,6 +17,7 @@ DOCUMENT: Final = ROOT / "docs" / "api.md"
 EVENT_SCHEMA: Final = ROOT / "events" / "score-event.schema.json"
 WIDTH: Final = 110
 """Characters of JSON that stand in one line."""
+_FORMATS: Final = {"date": "day, `YYYY-MM-DD`", "date-time": "instant, RFC 3339"}
 _BOUNDS: Final = {2**53 - 1: "2^53−1", -(2**53 - 1): "−(2^53−1)"}
 _ALL_KINDS: Final = {kind.slug: kind for kind in (*KINDS.values(), *BY_STATUS.values(), UNEXPECTED)}
 
@@ -149,8 +150,8 @@ def _takes(schema: Mapping[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "array":
         return f"up to {schema['maxItems']}, separated by commas"
-    if schema.get("format") == "date":
-        return "day, `YYYY-MM-DD`"
+    if (format_name := schema.get("format")) in _FORMATS:
+        return _FORMATS[format_name]
     if schema["type"] == "boolean":
         return "`true` or `false`"
     kind = {"integer": "integer", "number": "number", "string": "text"}[schema["type"]]
@@ -201,6 +202,8 @@ def _field(document: Mapping[str, Any], declared: Mapping[str, Any]) -> str:
         name = declared["$ref"].rpartition("/")[2]
         schema = document["components"]["schemas"][name]
         return _takes(schema) if "enum" in schema else f"[{name}](#{name.lower()})"
+    if declared["type"] == "object":
+        return f"object of up to {declared['maxProperties']} texts by their names"
     if declared["type"] == "array":
         return f"up to {declared['maxItems']} of {_field(document, declared['items'])}"
     if "minLength" in declared and "maxLength" in declared:

@@ -83,6 +83,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Leaderboards": ("leaderboards_put", "leaderboards_get", "leaderboards_listing"),
     "Rankings": ("rankings_ranking", "rankings_player", "rankings_player_of"),
     "Players": ("players_windows", "players_events", "players_explain"),
+    "Scores": ("scores_add",),
     "Periods": ("periods_put", "periods_get", "periods_listing", "periods_delete"),
     "Exports": ("exports_ask", "exports_job"),
     "Results": ("exports_result", "exports_versions"),
@@ -110,6 +111,10 @@ Scores come in over Kafka, by any client: topic `score-events`, key `<leaderboar
 wait for; it shows within a second or so. Send again whatever you are not sure about, with the same `eventId`: it counts
 once. What can't count (malformed, too late, another content under the same id, …) is kept on a dead-letter queue with
 its reason ([runbook](runbook.md#dead-letters)).
+""",
+    "Scores": """\
+For games without servers of their own that produce to Kafka, one call per score; whoever has many uses
+[Kafka](#score-events). Scope `scores:write`, which a game server should have, never a player's own device.
 """,
     "Exports": """\
 Files of whole rankings, made from the database, not from the cache: [exports](exports.md) has their columns.
@@ -184,6 +189,9 @@ curl -i -H "If-None-Match: $TAG" "$BOARD/rankings"
     "players_windows": 'curl "$BOARD/players/u-42/windows"',
     "players_events": 'curl "$BOARD/players/u-42/events?limit=50"',
     "players_explain": 'curl "$BOARD/players/u-42/explain?window=all-time"',
+    "scores_add": f"""
+curl -X POST $BOARD/players/u-42/scores {_JSON} -d '{{"eventId": "run-77", "points": 25}}'
+""",
     "periods_put": f"""
 curl -X PUT $BOARD/periods/launch {_JSON} \\
   -d "{{\\"name\\": \\"Launch\\", \\"from\\": \\"$DAY\\", \\"to\\": \\"$DAY\\"}}"
@@ -237,6 +245,7 @@ BODIES: Final = (
     "TierBody",
     "QualifyBody",
     "PeriodBody",
+    "ScoreBody",
     "ReasonBody",
     "DisqualifyBody",
     "RebuildBody",
@@ -258,6 +267,14 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "players_events": (*_BOARD, "unknown-player"),
     "players_explain": (*_WINDOW, "unknown-player", *_LIVE),
     "periods_put": ("too-many-periods", "final-result-exists", *_ACT),
+    "scores_add": (
+        *_BOARD,
+        "event-rejected",
+        "conflicting-event",
+        "broker-unavailable",
+        "cache-unavailable",
+        "rebuilding",
+    ),
     "periods_get": _WINDOW,
     "periods_listing": _BOARD,
     "periods_delete": (*_WINDOW, "final-result-exists", "conflict", "audit-log-full"),
@@ -307,6 +324,8 @@ WHEN: Final[dict[str, str]] = {
     "never-final": "All time, or a custom range that is no registered period: register it as one",
     "method-not-allowed": "`Allow` names the methods that the path takes",
     "conflict": "Another caller is changing the same thing: read it again, then decide",
+    "event-rejected": "The event can't count, for the reason that the dead-letter queue would name: it was not sent",
+    "conflicting-event": "The player's ledger holds this `eventId` with other content",
     "never-disqualified": "There is nobody to reinstate",
     "locked-rule": "Aggregation, order, shards and filters can't change once there are events",
     "too-many-periods": "The leaderboard has 500 periods that can still change",
@@ -326,6 +345,7 @@ WHEN: Final[dict[str, str]] = {
     "cache-unavailable": "Redis is out of reach, and no snapshot tells; or a leaderboard is to be reopened",
     "rebuilding": "The ranking is being rebuilt, and no snapshot (the first 1,000 entries) tells what was asked for",
     "truth-unavailable": "DynamoDB is out of reach",
+    "broker-unavailable": "Kafka has not acknowledged the event within 5 s; it may have it: send the same `eventId`",
     "queue-unavailable": "SQS is out of reach",
 }
 """Kind of problem → when it comes."""

@@ -21,7 +21,17 @@ from functions.api.edge import Edge
 from functions.api.params import Finder
 from functions.api.periods import Periods
 from functions.api.problems import KINDS, respond
-from functions.api.routes import administration, exports, health, leaderboards, metrics, players, rankings, results
+from functions.api.routes import (
+    administration,
+    exports,
+    health,
+    leaderboards,
+    metrics,
+    players,
+    rankings,
+    results,
+    scores,
+)
 from functions.api.security import Guard
 from shared.assembly import Assembly, now_ms
 from shared.rebuild.on_demand import Building
@@ -69,6 +79,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int]) -> Non
     players.register(app, assembly, finder)
     players.register_explanation(app, assembly, finder)
     rankings.register_player(app, assembly, finder, conditional)
+    scores.register(app, assembly, finder)
     administration.register(app, assembly, finder)
     administration.register_audit_log(app, assembly, finder)
     administration.register_rebuild(app, assembly, finder)

@@ -20,6 +20,7 @@ from shared.domain.rules import LockedRule, TooManyPurges
 from shared.messaging.queues import QueueUnavailable
 from shared.reads.rankings import Rebuilding, UnknownFilter, UnknownTier
 from shared.rebuild.on_demand import TooManyRanges
+from shared.scores.errors import BrokerUnavailable, EventConflict, EventRejected
 from shared.telemetry import logger
 from shared.truth.audit_log import AuditLogConflict
 from shared.truth.commits import Unavailable
@@ -156,6 +157,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     TooManyPurges: Kind("too-many-purges", "The leaderboard was purged as often as it may be", 409),
     FinalResultExists: Kind("final-result-exists", "There is a final result", 409),
     NeverFinal: Kind("never-final", "The window never has a result", 422),
+    EventRejected: Kind("event-rejected", "The event can't count", 422),
+    EventConflict: Kind("conflicting-event", "The event id has other content", 409),
     LockedRule: Kind("locked-rule", "The rule cannot change once there are events", 409),
     Conflict: _CONFLICT,
     AuditLogConflict: _CONFLICT,
@@ -168,6 +171,13 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     CacheUnavailable: Kind("cache-unavailable", "The live rankings are out of reach", 503, 1, _LATER),
     Unavailable: Kind("truth-unavailable", "The database is out of reach", 503, 1, _LATER),
     QueueUnavailable: Kind("queue-unavailable", "The queue is out of reach", 503, 1, _LATER),
+    BrokerUnavailable: Kind(
+        "broker-unavailable",
+        "Kafka has not acknowledged the event",
+        503,
+        1,
+        "It may have it all the same: send it again with the same eventId after the seconds in Retry-After.",
+    ),
 }
 BY_STATUS: Final = {400: _MALFORMED, 404: _NO_ROUTE, 405: _NO_METHOD, 422: _INVALID}
 """Those that the framework raises itself."""

@@ -26,6 +26,7 @@ class Scope(StrEnum):
     READ = "leaderboards:read"
     ADMIN = "leaderboards:admin"
     EXPORTS = "exports:read"
+    SCORES = "scores:write"
 
 
 class Unauthenticated(Exception):
@@ -75,7 +76,7 @@ def required_scope(method: str, template: str) -> Scope | None:
     if parts[1:2] and parts[1] in _OPEN:
         return None
     if method != "GET":
-        return Scope.ADMIN
+        return Scope.SCORES if parts[3:4] == ["players"] and parts[-1] == "scores" else Scope.ADMIN
     below = parts[3] if len(parts) > 3 else ""
     if below in _EXPORTS:
         return Scope.EXPORTS

@@ -26,7 +26,7 @@ from functions.api.views.audit import (
 from functions.api.views.exports import ExportView
 from functions.api.views.health import HealthView
 from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, PeriodsView, PeriodView
-from functions.api.views.players import EventsView, ExplanationView, PlayerWindowsView
+from functions.api.views.players import EventsView, ExplanationView, PlayerWindowsView, ScoreAcceptedView, ScoreView
 from functions.api.views.rankings import NeighboursView, RankingView
 from functions.api.views.results import ResultFileView, ResultVersionsView, ResultVersionView, ResultView
 from infra.contract import examples
@@ -36,6 +36,8 @@ VIEWS: Final = (
     RankingView,
     NeighboursView,
     PlayerWindowsView,
+    ScoreView,
+    ScoreAcceptedView,
     EventsView,
     ExplanationView,
     LeaderboardView,
@@ -92,8 +94,7 @@ _CONDITIONAL: Final = {
     "`Retry-After`.",
 }
 _WAITING: Final = {
-    "Prefer": "`wait=20`: wait up to as many seconds (20 at the most) until the file is made, "
-    "unless too many others wait."
+    "Prefer": "`wait=20`: wait up to as many seconds (20 at the most) until it is done, unless too many others wait."
 }
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
 _REVALIDATION: Final = {

@@ -125,6 +125,12 @@ _VERSION: Final = {
 BODIES: Final[dict[str, Any]] = {
     "LeaderboardBody": _LEADERBOARD,
     "PeriodBody": _PERIOD | {"reason": "a day was lost, case 1236"},
+    "ScoreBody": {
+        "eventId": "run-77",
+        "points": 25,
+        "occurredAt": "2026-11-25T11:59:59Z",
+        "attributes": {"country": "DE"},
+    },
     "ReasonBody": {"reason": "bought points, case 1234"},
     "DisqualifyBody": {"reason": "bought points, case 1234", "strict": True},
     "RebuildBody": {"reason": "to be sure, case 1235", "window": "2026-W48"},
@@ -171,6 +177,20 @@ VIEWS: Final[dict[str, Any]] = {
         "userId": "u-42",
         "windows": [{"window": _WINDOW, "periods": [], **_AS_READ, "rankApproximate": False, "entry": _SECOND}],
         "pending": [],
+    },
+    "ScoreView": {
+        "leaderboardId": "autumn-cup",
+        "userId": "u-42",
+        "eventId": "run-77",
+        "occurredAt": "2026-11-25T11:59:59.000Z",
+        "windows": [{"window": _WINDOW, "periods": [], **_AS_READ, "rankApproximate": False, "entry": _SECOND}],
+        "pending": [],
+    },
+    "ScoreAcceptedView": {
+        "leaderboardId": "autumn-cup",
+        "userId": "u-42",
+        "eventId": "run-77",
+        "occurredAt": "2026-11-25T11:59:59.000Z",
     },
     "EventsView": {"leaderboardId": "autumn-cup", "userId": "u-42", "events": [_EVENT], "nextAfter": None},
     "ExplanationView": {

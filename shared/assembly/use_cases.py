@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from shared.closing.lag import Lag
     from shared.closing.service import Closing
     from shared.exports.runner import ExportRunner
+    from shared.scores.submissions import Submissions
 
 
 class Assembly(Parts):
@@ -289,6 +290,15 @@ class Assembly(Parts):
             receipts=self.receipts,
             run_parallel=self.run_parallel,
             now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def submissions(self) -> "Submissions":
+        """Scores over HTTP."""
+        from shared.scores.submissions import Submissions  # noqa: PLC0415 - loads the Kafka client
+
+        return Submissions(
+            leaderboards=self.leaderboards, reads=self.reads, cache=self.cache, topic=self.topic, now_ms=self.now_ms
         )
 
     @cached_property

@@ -23,12 +23,14 @@ from shared.cache.pages import (
 )
 from shared.cache.payloads import Standings, in_chunks, to_payload
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import Day, Window, cached_windows, expires_ms, is_kept, windows_fed_by
+from shared.domain.calendar import ALL_TIME, Day, Window, cached_windows, expires_ms, is_kept, windows_fed_by
 from shared.domain.rules import LATENESS_MAX_MS, Leaderboard
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
 from shared.domain.tiers import TierRule
 
 _WINDOW_KEYS: Final = (keys.parts, keys.ranking, keys.labels)
+_VERSION_OF_FIRST_PART: Final = slice(8, 12)
+"""In a field of a window's hash (apply.lua): after `reached_at` and the day."""
 
 
 class WindowCache(CacheConnection):
@@ -148,6 +150,12 @@ class WindowCache(CacheConnection):
         with self.reaching():
             found: Any = self._redis.hget(keys.parts(leaderboard.scores_id, window.id), "\0revision")
         return int(found or 0)
+
+    def shown_version(self, leaderboard: Leaderboard, user_id: str) -> int:
+        """The version of a player's standing of all time that is applied; 0 if none is. One cheap command."""
+        with self.reaching():
+            found: Any = self._redis.hget(keys.parts(leaderboard.scores_id, ALL_TIME.id), user_id)
+        return int.from_bytes((found or b"")[_VERSION_OF_FIRST_PART], "big")
 
     def ranges(self, scores_id: str, now_ms: int) -> set[str]:
         """Ids of the windows that were built on demand and are fed."""

@@ -28,7 +28,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH: Final = _EPOCH.replace(tzinfo=None)
 
 LeaderboardId = Annotated[str, Meta(pattern=LEADERBOARD_ID_PATTERN)]
-AttributeName = Annotated[str, Meta(min_length=1, max_length=64)]
+ATTRIBUTES_MAX: Final = 16
+ATTRIBUTE_NAME_CHARACTERS_MAX: Final = 64
+AttributeName = Annotated[str, Meta(min_length=1, max_length=ATTRIBUTE_NAME_CHARACTERS_MAX)]
 ATTRIBUTE_CHARACTERS_MAX: Final = 256
 AttributeValue = Annotated[str, Meta(max_length=ATTRIBUTE_CHARACTERS_MAX)]
 
@@ -55,7 +57,7 @@ class _Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
     user_id: Annotated[str, Meta(min_length=1, max_length=USER_ID_BYTES_MAX)]
     points: Annotated[int, Meta(ge=-POINTS_MAX, le=POINTS_MAX)]
     occurred_at: str
-    attributes: Annotated[dict[AttributeName, AttributeValue], Meta(max_length=16)] = {}
+    attributes: Annotated[dict[AttributeName, AttributeValue], Meta(max_length=ATTRIBUTES_MAX)] = {}
 
 
 _decoder = msgspec.json.Decoder(_Wire)

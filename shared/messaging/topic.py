@@ -149,8 +149,12 @@ class Topic:
             raise TopicUnavailable(str(error)) from error
         return {name: found[name].value for name in SETTINGS if name in found}
 
-    def send(self, records: Iterable[Outgoing]) -> list[str | None]:
+    def send(self, records: Iterable[Outgoing], wait_s: float = DELIVERY_TIMEOUT_MS / 1000 + 1) -> list[str | None]:
         """Send records and wait until the broker has them.
+
+        Args:
+            records: any number.
+            wait_s: how long to wait. What is not acknowledged by then may still be sent.
 
         Returns:
             For each what kept it from being sent; None for those that the broker has.
@@ -167,7 +171,7 @@ class Topic:
             except (KafkaException, BufferError) as error:
                 outcomes[number] = str(error)
             self._producer.poll(0)
-        self._producer.flush(DELIVERY_TIMEOUT_MS / 1000 + 1)
+        self._producer.flush(wait_s)
         return outcomes
 
     def _partitions(self) -> Sequence[int]:

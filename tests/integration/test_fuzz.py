@@ -2,8 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
 from math import ceil
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +35,7 @@ from shared.domain.periods import Period
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.tiers import Tier, TierRule
+from shared.messaging.topic import Outgoing
 from shared.truth.export_jobs import ExportRequest
 from shared.truth.final_results import FinalResult
 from tests.support.closing import close
@@ -48,6 +51,7 @@ ABREAST = 8
 EXAMPLES = ceil(int(os.environ.get("EXAMPLES", "1500")) / len(TAKE_SOMETHING))
 """Requests for each operation; of the others there is but one."""
 BOARD, PERIOD = "autumn-cup", "launch"
+_offsets = count()
 USERS = ("u-42", "a/b", "Zoë 🎮", "x/events")
 
 
@@ -61,13 +65,25 @@ def assembly(
     with ministack(tmp_path_factory.mktemp("aws"), ports.aws), pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
+        patch.setattr("functions.api.routes.scores.WAIT_DEFAULT_MS", 0)
         patch.setattr("functions.api.conditional.WAIT_MAX_S", 0)  # a wait is asked for, but nobody has the time
         resources.create(environment, topic=False)
         made = Assembly(settings.load(environment))
         made.redis.flushall()
+        made.__dict__["topic"] = SimpleNamespace(send=partial(_ingested, made))
         made.__dict__["redrive"] = SimpleNamespace(run=lambda *_: Redriven())  # there is no broker to send to
         _fill(made)
         yield made
+
+
+def _ingested(assembly: Assembly, records: Sequence[Outgoing], wait_s: float) -> list[str | None]:
+    """What the topic's trigger does with records that are sent."""
+    assert wait_s > 0
+    at_ms = now_ms()
+    assembly.ingest.ingest(
+        Record(Source("score-events", 1, next(_offsets), at_ms), one.key, one.value) for one in records
+    )
+    return [None] * len(records)
 
 
 def _port(url: str) -> int:

@@ -57,6 +57,29 @@ class PlayerWindowsView(Struct, rename="camel", kw_only=True):
     """Windows that are being built from the truth: ask again after the seconds in `Retry-After`."""
 
 
+class ScoreView(Struct, rename="camel", kw_only=True):
+    """An event that counts, and where the player stands with it in every window that is going on."""
+
+    leaderboard_id: str
+    user_id: str
+    event_id: str
+    occurred_at: str
+    """Of the event as it counts."""
+    windows: list[PlayerWindowView]
+    pending: list[PendingWindowView]
+    """Windows that are being built from the truth: ask for the player's windows after the seconds in `Retry-After`."""
+
+
+class ScoreAcceptedView(Struct, rename="camel", kw_only=True):
+    """An event that Kafka has, and that is not shown yet."""
+
+    leaderboard_id: str
+    user_id: str
+    event_id: str
+    occurred_at: str
+    """As it was sent: give it when you send the event again."""
+
+
 class EventView(Struct, rename="camel", gc=False, kw_only=True):
     """An accepted event, and the record that it came in."""
 

@@ -8,7 +8,15 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from functions.api.app import CONTRACT as DOCUMENT
-from functions.api.bodies import DisqualifyBody, LeaderboardBody, PeriodBody, ReasonBody, RebuildBody, RedriveBody
+from functions.api.bodies import (
+    DisqualifyBody,
+    LeaderboardBody,
+    PeriodBody,
+    ReasonBody,
+    RebuildBody,
+    RedriveBody,
+    ScoreBody,
+)
 from functions.api.problems import KINDS, Problem
 from infra.contract import contract, examples, text
 from infra.contract.document import VIEWS
@@ -49,6 +57,7 @@ def test_the_contract_describes_every_route() -> None:
         (f"{board}/result", "get"),
         (f"{board}/exports/{{exportId}}", "get"),
         (f"{board}/result/versions", "get"),
+        (f"{player}/scores", "post"),
         (f"{player}/disqualify", "post"),
         (f"{player}/reinstate", "post"),
         (f"{board}/disqualified", "get"),
@@ -88,7 +97,9 @@ def test_the_example_of_an_act_is_that_of_its_route(route: str, kind: str) -> No
     assert answer["content"]["application/json"]["example"]["kind"] == kind
 
 
-@pytest.mark.parametrize("body", [LeaderboardBody, PeriodBody, ReasonBody, DisqualifyBody, RebuildBody, RedriveBody])
+@pytest.mark.parametrize(
+    "body", [LeaderboardBody, PeriodBody, ReasonBody, DisqualifyBody, RebuildBody, RedriveBody, ScoreBody]
+)
 def test_the_example_of_a_body_is_one(body: Any) -> None:
     assert body.model_validate(examples.BODIES[body.__name__])
     assert CONTRACT["components"]["schemas"][body.__name__]["examples"]

@@ -1,0 +1,120 @@
+"""A score with its rank in one call: the event goes into the topic, the answer waits until the cache shows it."""
+
+import asyncio
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from fastapi import FastAPI, Request, Response
+
+from functions.api.bodies import ScoreBody
+from functions.api.building import ASK_AGAIN_S
+from functions.api.conditional import affordable_ms, applied, willing_ms
+from functions.api.contract import Answered, described, operation
+from functions.api.params import Finder, to_user_id
+from functions.api.views import answer
+from functions.api.views.players import (
+    ScoreAcceptedView,
+    ScoreView,
+    to_pending_window_view,
+    to_player_window_view,
+)
+from shared.cache.errors import CacheUnavailable
+from shared.cache.waits import Waits
+from shared.domain.events import format_instant
+from shared.reads.players import Players
+from shared.truth.commits import Unavailable
+
+if TYPE_CHECKING:
+    from shared.scores.submissions import Following, Submissions  # loads the Kafka client
+
+WAIT_DEFAULT_MS: Final = 3_000
+"""How long an answer waits where the client says nothing: twenty times what an event takes."""
+POLL_MS: Final = 20
+"""How often it checks, with one HGET."""
+_SCORES: Final = "/leaderboards/{id}/players/{userId:path}/scores"
+_FRESH: Final = {"cache-control": "no-store"}
+_TAGS: Final[list[str | Enum]] = ["scores"]
+
+
+class UseCases(Protocol):
+    """What is called here."""
+
+    @property
+    def players(self) -> Players: ...
+    @property
+    def submissions(self) -> "Submissions": ...
+    @property
+    def waits(self) -> Waits: ...
+
+
+def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+    """Scores, which stand below a player."""
+
+    @app.post(_SCORES, tags=_TAGS)
+    @operation(
+        responses={
+            200: described(ScoreView, "The event counts; where the player stands"),
+            202: Answered("Kafka has the event; it is not shown yet", ScoreAcceptedView, retry=True),
+        },
+        waits=True,
+    )
+    async def add(request: Request, body: ScoreBody) -> Response:
+        """Send a score event, and get the player's ranks with it.
+
+        The event goes into the topic like anybody's, and the answer comes once the rankings show it, after 3 s at the
+        latest, or after what `Prefer: wait` says: then it is 202. The same `eventId` again is answered alike and counts
+        once; without `occurredAt` it may be sent again once it counts. What can't count is refused before it is sent.
+        """
+        user_id = to_user_id(request.path_params["userId"])
+        leaderboard = finder.leaderboard(request)
+        sent = body.to_event(leaderboard.id, user_id, finder.now_ms())
+        following = use_cases.submissions.send(leaderboard, sent, is_timed=body.occurred_at is not None)
+        shown, headers = await _shown(request, following, use_cases.waits)
+        event, occurred_at = following.event, format_instant(following.event.occurred_at_ms)
+        if not shown:
+            view = ScoreAcceptedView(
+                leaderboard_id=leaderboard.id, user_id=user_id, event_id=event.event_id, occurred_at=occurred_at
+            )
+            return answer(view, 202, _FRESH | headers | {"retry-after": str(ASK_AGAIN_S)})
+        found = use_cases.players.windows(leaderboard, user_id)
+        if found.pending:
+            headers["retry-after"] = str(ASK_AGAIN_S)
+        return answer(
+            ScoreView(
+                leaderboard_id=leaderboard.id,
+                user_id=user_id,
+                event_id=event.event_id,
+                occurred_at=occurred_at,
+                windows=[to_player_window_view(one) for one in found.windows],
+                pending=[to_pending_window_view(one, finder.now_ms()) for one in found.pending],
+            ),
+            200,
+            _FRESH | headers,
+        )
+
+
+async def _shown(request: Request, following: "Following", waits: Waits) -> tuple[bool, dict[str, str]]:
+    """Whether the event shows, at once or within the time; and the headers that tell of a wait that was asked for."""
+    if _is_shown(following):
+        return True, {}
+    asked_ms = willing_ms(request)
+    wait_ms = affordable_ms(request, WAIT_DEFAULT_MS if asked_ms is None else asked_ms)
+    with waits.granted(wait_ms) as granted:
+        if not granted:
+            return False, {}
+        headers = {} if asked_ms is None else applied(asked_ms)
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + wait_ms / 1000
+        while loop.time() + POLL_MS / 1000 <= end_s:
+            await asyncio.sleep(POLL_MS / 1000)
+            if _is_shown(following):
+                return True, headers
+        return False, headers
+
+
+def _is_shown(following: "Following") -> bool:
+    """Whether it is known to show: Kafka has the event by now, so what can't be asked is no error of the request."""
+    try:
+        return following.is_shown()
+    except (CacheUnavailable, Unavailable):
+        return False

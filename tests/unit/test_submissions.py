@@ -1,0 +1,177 @@
+"""A score over HTTP, below the route: what is sent, what is refused, and when its effect shows."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MS, Day
+from shared.domain.events import ScoreEvent, decode
+from shared.domain.rejections import Reason
+from shared.domain.rules import Aggregation, Leaderboard, archive
+from shared.domain.standings import Standing
+from shared.messaging.topic import Outgoing
+from shared.scores.errors import BrokerUnavailable, EventConflict, EventRejected
+from shared.scores.submissions import SEND_S, Submissions
+from shared.truth.reads import EventKey, event_key
+
+MONDAY = Day(20_780)
+NOW_MS = MONDAY * DAY_MS + 43_200_000
+BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+EVENT = ScoreEvent("run-1", "cup", "ann", 25, NOW_MS - 1_000, {"country": "DE"})
+
+
+class World:
+    """Ledger, standings, cache, registry and broker."""
+
+    def __init__(self) -> None:
+        self.ledger: dict[EventKey, ScoreEvent] = {}
+        self.version = 0
+        """Of the player's standing of all time."""
+        self.shown = 0
+        self.current: Leaderboard | None = BOARD
+        self.sent: list[Outgoing] = []
+        self.failure: str | None = None
+        self.looks = 0
+        parts: Any = self
+        self.submissions = Submissions(leaderboards=parts, reads=parts, cache=parts, topic=parts, now_ms=lambda: NOW_MS)
+
+    def held(self, wanted: Iterable[EventKey]) -> dict[EventKey, ScoreEvent]:
+        self.looks += 1
+        return {key: self.ledger[key] for key in wanted if key in self.ledger}
+
+    def standings(self, wanted: Sequence[tuple[Leaderboard, str, Day]]) -> dict[Any, Standing]:
+        ((board, user_id, day),) = wanted
+        assert day == ALL_TIME_DAY
+        return {(board.id, user_id, day): Standing(25, NOW_MS, 1, version=self.version)} if self.version else {}
+
+    def shown_version(self, _board: Leaderboard, _user_id: str) -> int:
+        return self.shown
+
+    def read(self, _leaderboard_id: str) -> Leaderboard | None:
+        return self.current
+
+    def send(self, records: Sequence[Outgoing], wait_s: float) -> list[str | None]:
+        assert wait_s == SEND_S
+        self.sent += records
+        return [self.failure]
+
+    def commit(self, event: ScoreEvent) -> None:
+        self.ledger[event_key("cup", event)] = event
+        self.version += 1
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.mark.parametrize("event", [EVENT, replace(EVENT, attributes={}, user_id="ü #1", points=-(2**53 - 1))])
+def test_what_is_sent_is_what_ingest_reads(world: World, event: ScoreEvent) -> None:
+    world.submissions.send(BOARD, event, is_timed=True)
+    (record,) = world.sent
+    assert record.key == f"cup:{event.user_id}".encode()
+    assert decode(record.value) == event
+    assert ("attributes" in json.loads(record.value or b"")) == bool(event.attributes)
+
+
+def test_an_event_shows_once_the_cache_has_the_standing_that_it_is_in(world: World) -> None:
+    world.commit(replace(EVENT, event_id="before"))
+    world.shown = 1
+    following = world.submissions.send(BOARD, EVENT, is_timed=True)
+    assert not following.is_shown()
+    world.commit(EVENT)
+    assert not following.is_shown(), "the truth has it, the cache not yet"
+    world.shown = 2
+    assert following.is_shown()
+
+
+def test_the_effect_of_another_event_is_not_taken_for_it(world: World) -> None:
+    following = world.submissions.send(BOARD, EVENT, is_timed=True)
+    assert not following.is_shown()
+    world.commit(replace(EVENT, event_id="other"))
+    world.shown = 1
+    assert not following.is_shown()
+    world.commit(EVENT)
+    world.shown = 2
+    assert following.is_shown()
+
+
+def test_while_the_player_stands_still_the_truth_is_left_alone(world: World) -> None:
+    following = world.submissions.send(BOARD, EVENT, is_timed=True)
+    assert not any(following.is_shown() for _ in range(10))
+    assert world.looks == 2
+
+
+@pytest.mark.parametrize("is_timed", [True, False])
+def test_what_the_ledger_holds_is_not_sent_again(world: World, is_timed: bool) -> None:
+    world.commit(EVENT)
+    world.shown = 1
+    again = EVENT if is_timed else replace(EVENT, occurred_at_ms=NOW_MS)
+    following = world.submissions.send(BOARD, again, is_timed=is_timed)
+    assert following.is_shown()
+    assert following.event == EVENT, "as it counts"
+    assert not world.sent
+
+
+def test_what_the_ledger_holds_is_answered_even_when_its_day_is_over(world: World) -> None:
+    old = replace(EVENT, occurred_at_ms=NOW_MS - 9 * DAY_MS)
+    world.commit(old)
+    world.shown = 1
+    assert world.submissions.send(BOARD, old, is_timed=True).is_shown()
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_timed"),
+    [
+        (replace(EVENT, points=26), True),
+        (replace(EVENT, points=26), False),
+        (replace(EVENT, attributes={}), False),
+        (replace(EVENT, occurred_at_ms=NOW_MS), True),
+    ],
+)
+def test_another_content_under_the_same_id_is_refused(world: World, changed: ScoreEvent, is_timed: bool) -> None:
+    world.commit(EVENT)
+    with pytest.raises(EventConflict) as caught:
+        world.submissions.send(BOARD, changed, is_timed=is_timed)
+    assert (caught.value.reason, caught.value.field) == (Reason.CONFLICTING_DUPLICATE, "eventId")
+    assert not world.sent
+
+
+@pytest.mark.parametrize(
+    ("event", "board", "reason", "field"),
+    [
+        (replace(EVENT, occurred_at_ms=NOW_MS - 9 * DAY_MS), BOARD, Reason.TOO_LATE, "occurredAt"),
+        (replace(EVENT, occurred_at_ms=NOW_MS + 600_000), BOARD, Reason.FROM_THE_FUTURE, "occurredAt"),
+        (EVENT, archive(BOARD, NOW_MS), Reason.LEADERBOARD_ARCHIVED, None),
+        (EVENT, replace(BOARD, sealing_through=MONDAY), Reason.TOO_LATE, "occurredAt"),
+    ],
+)
+def test_what_ingest_would_reject_is_refused_with_its_reason(
+    world: World, event: ScoreEvent, board: Leaderboard, reason: Reason, field: str | None
+) -> None:
+    world.current = board
+    with pytest.raises(EventRejected) as caught:
+        world.submissions.send(board, event, is_timed=True)
+    assert (caught.value.reason, caught.value.field) == (reason, field)
+    assert not world.sent
+
+
+@pytest.mark.parametrize("stale", [archive(BOARD, NOW_MS), replace(BOARD, sealing_through=MONDAY)])
+def test_nothing_is_refused_by_a_remembered_definition(world: World, stale: Leaderboard) -> None:
+    world.submissions.send(stale, EVENT, is_timed=True)
+    assert len(world.sent) == 1
+
+
+def test_a_board_that_is_gone_refuses(world: World) -> None:
+    world.current = None
+    with pytest.raises(EventRejected):
+        world.submissions.send(archive(BOARD, NOW_MS), EVENT, is_timed=True)
+
+
+def test_what_the_broker_does_not_acknowledge_is_said(world: World) -> None:
+    world.failure = "not acknowledged in time"
+    with pytest.raises(BrokerUnavailable, match="not acknowledged"):
+        world.submissions.send(BOARD, EVENT, is_timed=True)
