@@ -55,12 +55,13 @@ def test_where_git_does_not_know_the_environment_has_to_say(repository: Path, mo
 
 
 def test_code_without_a_version_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = Config(Path(), Path(), Ports()).environment()
     monkeypatch.delenv(VARIABLE)
 
     with pytest.raises(UnknownVersion, match=VARIABLE):
         code_version()
     with pytest.raises(InvalidSettings, match=VARIABLE):
-        load(Config(Path(), Path(), Ports()).environment() | {VARIABLE: ""})
+        load(environment | {VARIABLE: ""})
 
 
 def test_an_image_cannot_be_built_without_a_revision_and_sets_it_for_its_functions() -> None:
