@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import openpyxl
 import pytest
 
 from infra.local.stack import Stack
 from shared.closing.sealing import LAST_CALLS_MS
+from shared.domain.events import POINTS_MAX
 from tests.support.stack import TIMEOUT_S, System, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -28,12 +30,15 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     },
     "weekly-prize": {"tiers": [GOLD | {"windows": ["weekly"]}]},
     "two-day-cup": {"tiers": [GOLD]},
+    "paid-once": {"tiers": [GOLD, {"name": "rest", "topPercent": 100}]},
+    "codes": {"tiers": [GOLD]},
 }
 REFUNDED = [(f"u{number:02}", 100 - number) for number in range(100)]
 REFUNDED += [(user_id, -points) for user_id, points in REFUNDED[20:]]
+CODES = [("00123", POINTS_MAX), ("1E5", 7), ("=1+1", 6), ("3-4", 5), (" x", 4)]
 EVENTS: Final[dict[str, list[tuple[str, int]]]] = (
     {name: [("ann", 100), ("bob", 100), ("cat", 100), ("dan", 99)] for name in ("ties-first", "ties-shared")}
-    | {"refunded": REFUNDED}
+    | {"refunded": REFUNDED, "codes": CODES, "paid-once": [("ann", 5), ("bob", 4), ("cat", 3)]}
     | {name: [("ann", 5), ("bob", 4)] for name in ("weekly-prize", "two-day-cup")}
 )
 CUP: Final = "/leaderboards/two-day-cup/periods/cup"
@@ -204,7 +209,68 @@ def exported(system: System, board: str, **query: str) -> str:
 
     def made() -> str | None:
         path = f"/leaderboards/{board}/export"
-        answer = system.request("GET", path, params=query | {"format": "csv"}, headers={"prefer": "wait=20"})
+        answer = system.request("GET", path, params={"format": "csv"} | query, headers={"prefer": "wait=20"})
         return answer.headers["location"] if answer.status_code == 303 else None
 
     return until(made, f"the export of {query}")
+
+
+def test_ids_and_long_scores_are_in_a_sheet_as_they_were_sent(system: System) -> None:
+    content = system.request("GET", exported(system, "codes", format="xlsx", **DAILY)).content
+    header, *rows = openpyxl.load_workbook(io.BytesIO(content))["ranking"].iter_rows()
+
+    names = [one.value for one in header]
+    user_ids, points = ([row[names.index(name)] for row in rows] for name in ("user_id", "score"))
+    assert [(one.value, int(score.value)) for one, score in zip(user_ids, points, strict=True)] == CODES
+    assert {one.data_type for one in (*user_ids, points[0])} <= {"s", "inlineStr"}, "text: no number, date or formula"
+    assert {one.data_type for one in points[1:]} == {"n"}
+    said = lines(system, exported(system, "codes", **DAILY))
+    assert [(one["user_id"], int(one["score"])) for one in said] == CODES
+
+
+def test_who_has_paid_an_id_never_pays_it_again_whatever_is_corrected(closed: System) -> None:
+    first = closed.get("/leaderboards/paid-once/result", **DAILY)
+    paid = awards(closed, first)
+    assert (first["version"], list(paid)) == (1, [("ann", "gold"), ("bob", "rest"), ("cat", "rest")])
+    bobs = paid["bob", "rest"]
+
+    seen = corrected(closed, "disqualify", 2, ["ann", "cat"])
+    second = closed.get("/leaderboards/paid-once/result", **DAILY)
+    assert awards(closed, second) == {who: paid[who] for who in paid if who[0] != "bob"}
+    assert changes(closed, second) == [("revoke", "bob", "rest", bobs)]
+
+    seen += corrected(closed, "reinstate", 3, ["ann", "bob", "cat"])
+    third = closed.get("/leaderboards/paid-once/result", **DAILY)
+    assert awards(closed, third) == paid
+    assert changes(closed, third) == [("grant", "bob", "rest", bobs)]
+    assert {("live", 1, 2), ("live", 2, 3)} & set(seen), "a correction that is under way is told"
+
+
+def corrected(system: System, change: str, version: int, users: list[str]) -> list[tuple[str, int, int | None]]:
+    """Change what is said of a player; source, version and pending version of each answer until that is the result."""
+    path = f"/leaderboards/paid-once/players/bob/{change}"
+    assert system.request("POST", path, json={"reason": "case 1234"}).status_code == 200
+    seen: list[tuple[str, int, int | None]] = []
+
+    def is_final() -> bool:
+        page = system.get("/leaderboards/paid-once/rankings", **DAILY)
+        seen.append((page["source"], page["resultVersion"], page.get("pendingVersion")))
+        if page["source"] != "final":
+            return False
+        assert [one["userId"] for one in page["entries"]] == users, "final is what the result says"
+        return True
+
+    until(is_final, f"version {version} of the result")
+    assert seen[-1] == ("final", version, None)
+    assert set(seen[:-1]) <= {("live", version - 1, version)}
+    return seen
+
+
+def awards(system: System, result: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """Player and tier → id of each award of a result."""
+    return {(one["user_id"], one["tier"]): one["award_id"] for one in lines(system, result["awards"]["url"])}
+
+
+def changes(system: System, result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Which awards a version of a result revokes and grants."""
+    return [tuple(one.values()) for one in lines(system, result["awardChanges"]["url"])]
