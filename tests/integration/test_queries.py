@@ -216,6 +216,9 @@ def test_some_players_have_their_ranks_among_all_and_stand_in_order(
         assert to_oracle(shown) == ranking[max(0, at - 2) : at + 3]
         expected = [oracle.competition_rank(definition, ranking, entry) for entry in ranking[max(0, at - 2) : at + 3]]
         assert [one.competition_rank for one in shown] == expected
+        (window,) = WindowSearches(board.cache).player_windows(board.leaderboard, [ALL_TIME], user_id, NOW_MS)
+        alone = board.rankings.ranking_of(board.leaderboard, ALL_TIME, NOW_MS, window, final=False)
+        assert to_oracle(alone.entries) == [ranking[at]]
 
 
 @hypothesis_settings(max_examples=80)

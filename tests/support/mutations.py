@@ -130,6 +130,20 @@ MUTATIONS = (
         ("tests/integration/test_queries.py",),
     ),
     Mutation(
+        "of a player's windows everybody qualifies",
+        "shared/cache/scripts/player_windows.lua",
+        "local qualified = ARGV[2] == '' and total or redis.call('ZCOUNT', KEYS[i + 1], '-inf', ARGV[2])",
+        "local qualified = total",
+        ("tests/integration/test_queries.py",),
+    ),
+    Mutation(
+        "a snapshot of the cache counts who does not qualify",
+        "shared/cache/scripts/snapshot.lua",
+        "ARGV[3] == '' and total or redis.call('ZCOUNT', KEYS[3], '-inf', ARGV[3]),",
+        "total,",
+        FALLBACK,
+    ),
+    Mutation(
         "who qualifies does not go by the order",
         "shared/domain/rules.py",
         "return points >= self.qualify if self.order is Order.DESC else points <= self.qualify",
