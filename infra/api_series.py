@@ -15,7 +15,7 @@ EXAMPLE: Final = Scrape(
     up={"dynamodb": True},
     truth=TruthGauges(
         positions=[Position("score-events", 0, 10, 1_000, 2_000)],
-        noted=Noted("score-events", 0, TopicLag(3_000, {0: 4})),
+        noted=Noted("score-events", 0, TopicLag(3_000, {0: 4}), archived_owing=0),
         leaderboards=[_BOARD],
         truncated=False,
         due={_BOARD.id: 0},

@@ -30,13 +30,21 @@ def always() -> bool:
 class Rotation:
     """Works on all leaderboards, by id."""
 
-    def __init__(self, registry: Registry, rounds: Rounds, name: str) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        rounds: Rounds,
+        name: str,
+        includes: Callable[[Leaderboard], bool] = lambda one: not one.archived,
+    ) -> None:
+        """`includes` says which leaderboards are worked on: by default those that are not archived."""
         self._registry = registry
         self._rounds = rounds
         self._name = name
+        self._includes = includes
 
     def run(self, work: Callable[[Leaderboard], None], has_time: HasTime = always) -> int:
-        """Work on all leaderboards that are not deleted, from the one that follows the end of the last run.
+        """Work on all leaderboards that are included, from the one that follows the end of the last run.
 
         Args:
             work: is called with each. What it raises ends the run; the next run begins at that leaderboard or after it.
@@ -63,21 +71,22 @@ class Rotation:
         return left
 
     def _from(self, start: str | None) -> Iterator[Leaderboard]:
-        yield from pages(self._registry, start)
+        yield from filter(self._includes, pages(self._registry, start))
         if start is not None:
             for leaderboard in pages(self._registry):
                 if leaderboard.id > start:
                     return
-                yield leaderboard
+                if self._includes(leaderboard):
+                    yield leaderboard
 
 
 def pages(registry: Registry, after: str | None = None) -> Iterator[Leaderboard]:
-    """All leaderboards that are not deleted, by id, from the one that follows `after`.
+    """All leaderboards, archived ones too, by id, from the one that follows `after`.
 
     Raises:
         Unavailable: if DynamoDB is out of reach.
     """
-    while page := registry.leaderboards(PAGE_LEADERBOARDS, after):
+    while page := registry.leaderboards(PAGE_LEADERBOARDS, after, archived=True):
         yield from page
         if len(page) < PAGE_LEADERBOARDS:
             return

@@ -45,6 +45,8 @@ class Metric(StrEnum):
     """Close: days and windows that are due and cannot be closed; also by cause."""
     CLOSING_DELAY = "ClosingDelay"
     """Close: ms that the longest of what is due has waited."""
+    ARCHIVED_OWING = "ArchivedOwing"
+    """Close: archived leaderboards with days to seal or work to do."""
     LOST = "Lost"
     """Close: 1 while a loss of records is recorded."""
     TOPIC_MISCONFIGURED = "TopicMisconfigured"

@@ -124,6 +124,12 @@ def _of_noted(noted: Noted) -> Iterator[Metric]:
         noted.repaired,
     )
     yield from (lag, looked, repaired)
+    if noted.archived_owing is not None:
+        yield GaugeMetricFamily(
+            "leaderboards_archived_owing",
+            "Deleted leaderboards that still owe a result or a notification, at the last run of closing",
+            noted.archived_owing,
+        )
 
 
 def _of_leaderboards(truth: TruthGauges) -> Iterator[Metric]:

@@ -13,9 +13,13 @@ from shared import settings
 from shared.assembly import Assembly, now_ms
 from shared.closing.runs import Cause, ClosingRun
 from shared.telemetry import Metric, logger, measure, metrics, tracer
+from shared.truth.failures import Unavailable
 
 WINDOW_TIME_MS: Final = 120_000
 """Time that a window may take; with less than that left, the run ends and the next one does the rest."""
+
+ARCHIVED_TOLD_MAX: Final = 100
+"""Archived leaderboards that one line of the log names."""
 
 assembly = Assembly(settings.load())
 
@@ -40,7 +44,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 
     Metrics: WindowsFinal, Blocked and for each cause Blocked_<cause>, ClosingDelay in ms of what has waited longest,
     Lost: 1 while a loss is recorded, TopicMisconfigured: how many settings of the topic are wrong,
-    BoardsUnchecked: leaderboards for which the run had no time.
+    BoardsUnchecked: leaderboards for which the run had no time, ArchivedOwing: archived ones that owe something.
 
     Raises:
         ExceptionGroup: at the end of the run, with the unexpected error of each leaderboard that had one.
@@ -74,6 +78,7 @@ def _measure(run: ClosingRun) -> None:
     measure(Metric.BOARDS_UNCHECKED, run.unchecked)
     measure(Metric.LOST, int(run.lost is not None))
     measure(Metric.CLOSING_DELAY, run.delay_ms(now_ms()))
+    _tell_archived(run)
     if run.lost is not None:
         logger.error("records lost", extra={"detail": run.lost.detail})
     for final in run.final_results:
@@ -86,3 +91,14 @@ def _measure(run: ClosingRun) -> None:
             "blocked",
             extra={"leaderboard": one.leaderboard_id, "what": one.what, "cause": one.cause, "detail": one.detail},
         )
+
+
+def _tell_archived(run: ClosingRun) -> None:
+    owing = sorted(run.archived_owing)
+    measure(Metric.ARCHIVED_OWING, len(owing))
+    if owing:
+        logger.info("archived leaderboards owe something", extra={"leaderboards": owing[:ARCHIVED_TOLD_MAX]})
+    try:
+        assembly.telemetry.record_archived_owing(len(owing))
+    except Unavailable as unavailable:  # the run is done: a missing gauge is no reason to do it again
+        logger.warning("archived leaderboards not recorded for a scrape", extra={"error": str(unavailable)})

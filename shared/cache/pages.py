@@ -74,9 +74,9 @@ def _is_complete(
     """Whether a window holds all of the truth.
 
     The leaderboard's marker stands for what is retained by the lateness that it names. What a longer lateness retains
-    besides may be gone.
+    besides may be gone. For an archived leaderboard it stands for nothing: its windows are no longer kept up to date.
     """
-    if not is_kept(window, leaderboard.lateness_ms, now_ms):
+    if leaderboard.archived or not is_kept(window, leaderboard.lateness_ms, now_ms):
         return bool(built)
     return marker is not None and is_kept(window, int(marker), now_ms)
 

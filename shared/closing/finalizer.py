@@ -153,26 +153,31 @@ class Finalizer:
             raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
         # the current lateness decides how long the cache keeps its windows
         now = {"sealed_through": leaderboard.sealed_through, "lateness_ms": leaderboard.lateness_ms}
-        return replace(rules, has_events=True, **now)
+        return replace(rules, has_events=True, archived=leaderboard.archived, **now)
 
     def _compare(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> None:
-        """Step 2."""
-        kept = is_kept(window, leaderboard.lateness_ms, self._now_ms())
+        """Step 2. A window of an archived leaderboard is built for this, and forgotten afterwards: nobody reads it."""
+        kept = is_kept(window, leaderboard.lateness_ms, self._now_ms()) and not leaderboard.archived
         if not kept and not self._is_complete(leaderboard, window):
             self._builder.rebuild_window(leaderboard, window)
-        if not self._drift(leaderboard, window, ranking):
-            return
-        if kept:
-            with closing(self._reads.standings_on(leaderboard, window.days)) as lines:
-                self._builder.reapply_standings(leaderboard, lines)
-        else:
-            self._builder.rebuild_window(leaderboard, window)
         drift = self._drift(leaderboard, window, ranking)
+        if drift:
+            self._repair(leaderboard, window, kept=kept)
+            drift = self._drift(leaderboard, window, ranking)
         if drift:
             if self._disqualified_players.now(leaderboard.id).audit_sequence != ranking.out.audit_sequence:
                 raise AlreadyDone(f"the audit log of {leaderboard.id} has grown while {window.id} was compared")
             self._cache.withdraw(leaderboard, window, self._now_ms())
             raise Drift(f"{drift} entries of {window.id} differ; the cache is rebuilt")
+        if leaderboard.archived:
+            self._cache.withdraw(leaderboard, window, self._now_ms())
+
+    def _repair(self, leaderboard: Leaderboard, window: Window, *, kept: bool) -> None:
+        if kept:
+            with closing(self._reads.standings_on(leaderboard, window.days)) as lines:
+                self._builder.reapply_standings(leaderboard, lines)
+        else:
+            self._builder.rebuild_window(leaderboard, window)
 
     def _is_complete(self, leaderboard: Leaderboard, window: Window) -> bool:
         return self._cache.page(leaderboard, window, 0, 1, self._now_ms()).complete

@@ -55,6 +55,8 @@ class ClosingRun:
         """Unexpected errors, one for each leaderboard whose work ended with it."""
         self.unchecked = 0
         """Leaderboards that the run had no time for."""
+        self.archived_owing: set[str] = set()
+        """Archived leaderboards with days to seal or work to do, as far as the run came."""
 
     def delay_ms(self, now_ms: int) -> int:
         """How long the longest-blocked item has waited; 0 if nothing is blocked."""

@@ -1,6 +1,6 @@
 """Seal days (`open → sealing → sealed`): steps 2 and 3 of closing, see shared/closing/service.py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -9,6 +9,7 @@ from shared.closing.coverage import CLOCK_SKEW_MS, CachedCoverage
 from shared.closing.first_days import first_possible_day
 from shared.closing.runs import Blocked, Cause, ClosingRun
 from shared.domain.calendar import DAY_MS, Day, day_of, format_day, windows_ending
+from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.lookups.leaderboards import KEEP_MS
 from shared.truth.final_results import DUE_MAX, FinalResults
@@ -56,7 +57,7 @@ class DaySealing:
         before = leaderboard.sealing_through
         if before is None:
             before = Day(first_possible_day(self._registry, leaderboard) - 1)
-        newest = _newest_past_cutoff(leaderboard, self._now_ms())
+        newest = self._newest(leaderboard, before)
         for number in range(newest, max(before, newest - DAYS_BACK_MAX), -1):
             day = Day(number)
             missing = coverage.missing(leaderboard.cutoff_ms(day))
@@ -68,6 +69,34 @@ class DaySealing:
                 cause = Cause.LOST if missing.is_lost else Cause.LAG
                 run.blocked.append(Blocked(leaderboard.id, format_day(day), cause, missing.detail, since_ms))
         return leaderboard
+
+    def is_all_sealed(self, leaderboard: Leaderboard) -> bool:
+        """Whether an archived leaderboard has no day left to seal. Nothing is read while its last week goes on."""
+        sealed = leaderboard.sealed_through
+        if leaderboard.is_sealing or sealed is None or not _covers(sealed, leaderboard, []):
+            return False
+        return _covers(sealed, leaderboard, self._registry.periods(leaderboard.id))
+
+    def end(self, leaderboard: Leaderboard) -> None:
+        """Record that an archived leaderboard owes nothing: no day of it is looked at again.
+
+        Raises:
+            AlreadyDone: if its definition was changed.
+        """
+        self._final_results.record_nothing_owed(leaderboard)
+
+    def _newest(self, leaderboard: Leaderboard, before: Day) -> Day:
+        """The last day that may be sealed now; of an archived leaderboard none past the windows that may have events.
+
+        Args:
+            leaderboard: whose day.
+            before: the last day that is sealing or sealed.
+        """
+        newest = _newest_past_cutoff(leaderboard, self._now_ms())
+        if not leaderboard.archived or newest <= before:
+            return newest
+        through = leaderboard.owed_through(self._registry.periods(leaderboard.id))
+        return newest if through is None else min(newest, through)
 
     def _start_sealing(self, leaderboard: Leaderboard, through: Day) -> Leaderboard:
         """Step 2: let the days up to `through` reject every event that is not in the ledger."""
@@ -93,7 +122,8 @@ class DaySealing:
         for start in range(before + 1, through + 1, DAYS_AT_ONCE):
             last = Day(min(start + DAYS_AT_ONCE - 1, through))
             days = range(max(start, results_from or start), last + 1)
-            windows = [window for day in days for window in windows_ending(Day(day))]
+            ending = (window for day in days for window in windows_ending(Day(day)))
+            windows = [window for window in ending if not leaderboard.begins_after_archiving(window)]
             assert len(windows) <= DUE_MAX  # noqa: S101 - a week for every seven days
             self._final_results.seal(leaderboard, last, windows, results_from)
             leaderboard = replace(leaderboard, sealed_through=last, results_from=results_from)
@@ -107,7 +137,8 @@ class DaySealing:
         sealed = leaderboard.sealed_through
         periods = self._registry.periods(leaderboard.id)
         over = [one.window for one in periods if one.last <= through and (sealed is None or one.last > sealed)]
-        self._final_results.mark_due(leaderboard.id, dict.fromkeys(over))
+        owed = [window for window in over if not leaderboard.begins_after_archiving(window)]
+        self._final_results.mark_due(leaderboard.id, dict.fromkeys(owed))
 
     def _results_from(self, leaderboard: Leaderboard, before: Day, through: Day) -> Day | None:
         """The first day that results are owed for; None for all that are sealed from now on.
@@ -128,3 +159,9 @@ class DaySealing:
 def _newest_past_cutoff(leaderboard: Leaderboard, now_ms: int) -> Day:
     """The last day for which no broker's clock can stamp a record in time any more."""
     return Day((now_ms - leaderboard.lateness_ms - 2 * CLOCK_SKEW_MS - 1) // DAY_MS - 1)
+
+
+def _covers(sealed: Day, leaderboard: Leaderboard, periods: Iterable[Period]) -> bool:
+    """Whether all days that an archived leaderboard owes are sealed."""
+    through = leaderboard.owed_through(periods)
+    return through is not None and sealed >= through

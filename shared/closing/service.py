@@ -13,6 +13,9 @@
 
 Steps 2 and 3 go over all leaderboards (sealing.py), steps 4 to 7 over those with work, in turn (steps.py). Every step
 is idempotent; the next run tries again what is blocked.
+
+An archived leaderboard owes nothing once every day of every window that may have events is sealed and nothing of it is
+on the work list. Steps 2 and 3 pass over it from then on; work that comes later, such as a disqualification, is done.
 """
 
 from collections.abc import Callable
@@ -32,7 +35,7 @@ from shared.truth.failures import Unavailable
 from shared.truth.final_results import AlreadyDone
 from shared.truth.registry import Registry
 from shared.truth.rounds import Rounds
-from shared.truth.work import WorkList
+from shared.truth.work import Work, WorkList
 
 DAYS: Final = "closing-days"
 WORK: Final = "closing-work"
@@ -60,7 +63,7 @@ class Closing:
         self._work = work
         self._work_list = work_list
         self._rounds = rounds
-        self._rotation = Rotation(registry, rounds, DAYS)
+        self._rotation = Rotation(registry, rounds, DAYS, lambda one: not one.nothing_owed)
         self._turns = Turns(rounds, WORK)
         self._now_ms = now_ms
 
@@ -87,18 +90,27 @@ class Closing:
         return run
 
     def _seal_days(self, run: ClosingRun, has_time: HasTime) -> None:
-        """Steps 2 and 3, for every leaderboard that has events."""
+        """Steps 2 and 3, for every leaderboard that has events, until an archived one owes nothing any more."""
         coverage = CachedCoverage(self._coverage)
 
         def seal(leaderboard: Leaderboard) -> None:
             if not leaderboard.has_events:
                 return
             try:
-                self._days.seal(leaderboard, coverage, run)
+                sealed = self._days.seal(leaderboard, coverage, run)
+                if sealed.archived:
+                    self._end_archived(sealed, run)
             except Exception as error:  # noqa: BLE001 - one leaderboard keeps no other waiting
                 _failed(run, leaderboard.id, error)
 
         run.unchecked += self._rotation.run(seal, has_time)
+
+    def _end_archived(self, leaderboard: Leaderboard, run: ClosingRun) -> None:
+        """Pass over an archived leaderboard from the next run on, once it owes nothing."""
+        if self._days.is_all_sealed(leaderboard) and self._work_list.of(leaderboard.id) == Work():
+            self._days.end(leaderboard)
+        else:
+            run.archived_owing.add(leaderboard.id)
 
     def _do_work(self, run: ClosingRun, has_time: HasTime) -> None:
         """Steps 4 to 7, for every leaderboard on the work list."""

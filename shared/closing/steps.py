@@ -46,7 +46,7 @@ class ClosingSteps:
         self._notifications = notifications
 
     def steps(self, leaderboard_id: str, work: Work, run: ClosingRun) -> Iterator[Step]:
-        """The steps for a leaderboard, in their order; none while it is archived.
+        """The steps for a leaderboard, in their order; an archived one owes its results like any other.
 
         Both a step and the request for the next one may raise. That ends the leaderboard's work for this run:
 
@@ -54,8 +54,10 @@ class ClosingSteps:
             AlreadyDone: if another run works on the leaderboard.
         """
         leaderboard = self._registry.leaderboard(leaderboard_id)
-        if leaderboard is None or leaderboard.archived:
+        if leaderboard is None:
             return
+        if leaderboard.archived:
+            run.archived_owing.add(leaderboard_id)
         due = work.due
         if work.audit_entries:
             yield lambda: self._apply_audit_entries(leaderboard, work.audit_entries, run)
@@ -69,7 +71,7 @@ class ClosingSteps:
     def waiting_since_ms(self, leaderboard_id: str) -> int | None:
         """Since when the longest-waiting due window could be final; None if no window is due."""
         leaderboard = self._registry.leaderboard(leaderboard_id)
-        if leaderboard is None or leaderboard.archived:
+        if leaderboard is None:
             return None
         due = self._work.of(leaderboard_id).due
         since_ms = (_since_ms(leaderboard, one.window) for one in due if leaderboard.is_sealed(one.window))

@@ -1,6 +1,6 @@
 """A leaderboard: its rules, which of them may change when, and which events it admits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -8,15 +8,19 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from shared.domain.calendar import Day, Window, day_end_ms, day_of, format_day
+from shared.domain.calendar import Day, Window, day_end_ms, day_of, format_day, weekly
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
 from shared.domain.labels import FILTERS_MAX, FilterName
+from shared.domain.periods import Period
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.tiers import Qualifying, Tier
 
 LATENESS_MAX_MS: Final = 366 * 86_400_000
 """Longest wait for late records. Longer would keep a year's windows from ever becoming final."""
 LATENESS_DEFAULT_MS: Final = 3_600_000
+ARCHIVE_MARGIN_MS: Final = 600_000
+"""How long after it is archived a leaderboard may still get events of: they may be ahead of their records by
+FUTURE_TOLERANCE_MS, and for a minute or two an ingest call may go by the definition of before."""
 SHARDS_MAX: Final = 256
 """Write shards of one day: at 1,000 writes a second each, far past what one leaderboard takes."""
 SHARDS_DEFAULT: Final = 16
@@ -76,7 +80,10 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     has_events: bool = False
     """Set before its first event is written: from then on aggregation, order, shards and filters cannot change."""
     archived: bool = False
-    """Deleted: it takes no more events and is no longer shown. Ledger and standings stay."""
+    """Deleted, at `updated_at_ms`: it takes no events that were appended later and is no longer shown. Ledger and
+    standings stay, and what it owes is still closed."""
+    nothing_owed: bool = False
+    """Archived, and every day of a window that may have events is sealed: closing has no days of it to seal."""
     sealing_through: Day | None = None
     """The last day that rejects events, whatever becomes of the rules: it is sealing or sealed."""
     seals_at_ms: int | None = None
@@ -162,10 +169,33 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         return window.end_ms is not None and self.sealed_through is not None and window.last <= self.sealed_through
 
     def owes(self, window: Window) -> bool:
-        """Whether a day or week gets a result, as far as is known: none that was over before the first event does."""
-        if not self.counts_in(window):
+        """Whether a day or week gets a result, as far as is known: none that was over before the first event does, nor
+        one that begins after the last.
+        """
+        if self.begins_after_archiving(window) or not self.counts_in(window):
             return False
         return self.results_from is None or not self.is_sealed(window) or window.last >= self.results_from
+
+    @property
+    def last_event_day(self) -> Day | None:
+        """The last day that may have events once the leaderboard is archived; None while it takes events."""
+        return day_of(self.updated_at_ms + ARCHIVE_MARGIN_MS) if self.archived else None
+
+    def begins_after_archiving(self, window: Window) -> bool:
+        """Whether a window can have no events because the leaderboard was archived before it begins."""
+        last = self.last_event_day
+        return last is not None and window.first > last
+
+    def owed_through(self, periods: Iterable[Period]) -> Day | None:
+        """The last day of all windows that may have events, of an archived leaderboard; None of one that isn't.
+
+        Args:
+            periods: all that are registered.
+        """
+        last = self.last_event_day
+        if last is None:
+            return None
+        return max([weekly(last).last, *(period.last for period in periods if period.first <= last)])
 
     def counts_in(self, window: Window) -> bool:
         """Whether an event can count in a window: it is not over before the last purge takes effect."""
@@ -178,8 +208,12 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
             Rejection: `leaderboard_archived`, `from_the_future` or `too_late`; the last one also if the day is sealed,
                 though the record was appended in time by the rules of today.
         """
-        if self.archived:
-            raise Rejection(Reason.LEADERBOARD_ARCHIVED, f"{self.id} takes no more events")
+        if self.archived and appended_at_ms > self.updated_at_ms:
+            raise Rejection(
+                Reason.LEADERBOARD_ARCHIVED,
+                f"appended at {format_instant(appended_at_ms)}; {self.id} took records until it was deleted, "
+                f"at {format_instant(self.updated_at_ms)}",
+            )
         if event.occurred_at_ms > appended_at_ms + FUTURE_TOLERANCE_MS:
             raise Rejection(
                 Reason.FROM_THE_FUTURE,
@@ -234,11 +268,12 @@ def revise(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool
         return current, False
     rules = {name: getattr(wanted, name) for name in LOCKED_RULES + FREE_RULES}
     version = current.version + 1
-    return replace(current, **rules, version=version, updated_at_ms=wanted.updated_at_ms, archived=False), bool(locked)
+    restored = replace(current, archived=False, nothing_owed=False)
+    return replace(restored, **rules, version=version, updated_at_ms=wanted.updated_at_ms), bool(locked)
 
 
 def archive(current: Leaderboard, now_ms: int) -> Leaderboard:
-    """The next version of a leaderboard, which admits no events and is not shown."""
+    """The next version of a leaderboard, which admits no events that are appended from now on, and is not shown."""
     return replace(current, archived=True, version=current.version + 1, updated_at_ms=now_ms)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Final
 
 from shared.domain.calendar import day_of
 from shared.domain.records import Record
@@ -18,6 +19,9 @@ from shared.parallel import RunParallel
 from shared.truth.commits import Unavailable
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position, Progress
 from shared.truth.receipts import Receipts
+
+_TIMED: Final = (Reason.TOO_LATE, Reason.LEADERBOARD_ARCHIVED)
+"""Refusals of a record for its append time."""
 
 
 class Ingest:
@@ -100,7 +104,8 @@ class Ingest:
     def _readmit(
         self, leaderboard: Leaderboard | None, candidates: Sequence[Candidate], refusals: Sequence[Rejection | None]
     ) -> list[Rejection | None]:
-        """The refusals without those of late records that were in time when the broker appended them at first.
+        """The refusals without those of records that were in time when the broker appended them at first: before their
+        cutoff, and before their leaderboard was archived.
 
         Only a receipt of redrive proves that: a header could be any producer's. A day that is sealing or sealed rejects
         them all the same.
@@ -109,9 +114,7 @@ class Ingest:
         late = {
             number: candidates[number].record.value or b""
             for number, refusal in enumerate(refusals)
-            if refusal is not None
-            and refusal.reason is Reason.TOO_LATE
-            and not _rejects(leaderboard, candidates[number])
+            if refusal is not None and refusal.reason in _TIMED and not _rejects(leaderboard, candidates[number])
         }
         appended_at_ms = self._receipts.appended_at_ms(late.values()) if late else {}
         for number, value in late.items():
@@ -195,7 +198,7 @@ def _admitted(candidate: Candidate, leaderboard: Leaderboard | None, refusal: Re
     if leaderboard.starts_ms:
         leaderboard = leaderboard.for_event(candidate.event, candidate.record.source.appended_at_ms)
         candidate.scores_id = leaderboard.scores_id
-    if not leaderboard.archived:  # the cache of an archived one is shown nothing more
+    if refusal is None or not leaderboard.archived:  # the cache of an archived one is shown no more duplicates
         candidate.leaderboard = leaderboard
 
 

@@ -123,7 +123,10 @@ class Repair:
         return self._rotations[name].run(attempt, has_time)
 
     def forget(self) -> int:
-        """Forget what the cache holds of every leaderboard, so that all of it is rebuilt; returns of how many."""
+        """Forget what the cache holds of every leaderboard, so that all of it is rebuilt; returns of how many.
+
+        Also of those that are archived: their windows are built again for a result, or once they are restored.
+        """
         forgotten = 0
         for leaderboard in pages(self._registry):
             self._cache.forget(leaderboard, self._now_ms())

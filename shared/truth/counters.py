@@ -40,10 +40,12 @@ class Noted(Struct, frozen=True):
     """As of the last check; None before the first."""
     settings: TopicSettings | None = None
     """Likewise."""
+    archived_owing: int | None = None
+    """Archived leaderboards that owe something, as of the last run of closing; None before the first."""
 
 
 class FunctionCounters:
-    """One item for the counter, one for each topic.
+    """One item for each counter, one for each topic.
 
     Methods raise Unavailable if DynamoDB throttles or is out of reach.
     """
@@ -68,6 +70,14 @@ class FunctionCounters:
                 TableName=self._table, Item={**_key(keys.telemetry_settings_sort(topic)), "body": {"S": body}}
             )
 
+    def record_archived_owing(self, count: int) -> None:
+        """Replace how many archived leaderboards owe something."""
+        with passing_as_unavailable():
+            self._client.put_item(
+                TableName=self._table,
+                Item={**_key(keys.TELEMETRY_ARCHIVED_OWING), "leaderboards": {"N": str(count)}},
+            )
+
     def count_repaired(self, count: int) -> None:
         """Count repaired entries. A request that is repeated after a timeout may count twice."""
         with passing_as_unavailable():
@@ -82,12 +92,13 @@ class FunctionCounters:
         """What was left, of this topic."""
         found = {item["sk"]["S"]: item for item in items(self._client, self._table, keys.TELEMETRY)}
         repaired, lag = found.get(keys.TELEMETRY_REPAIRED), found.get(keys.telemetry_lag_sort(topic))
-        settings = found.get(keys.telemetry_settings_sort(topic))
+        settings, owing = found.get(keys.telemetry_settings_sort(topic)), found.get(keys.TELEMETRY_ARCHIVED_OWING)
         return Noted(
             topic,
             0 if repaired is None else int(repaired["repaired"]["N"]),
             None if lag is None else msgspec.json.decode(lag["body"]["S"], type=TopicLag),
             None if settings is None else msgspec.json.decode(settings["body"]["S"], type=TopicSettings),
+            None if owing is None else int(owing["leaderboards"]["N"]),
         )
 
 

@@ -29,6 +29,7 @@ _STARTABLE = "version = :version AND (attribute_not_exists(sealing_through) OR s
 _SEALING = "sealing_through = :through AND attribute_not_exists(seals_at)"
 _NEVER_PURGED = "attribute_exists(pk) AND attribute_not_exists(last_start)"
 _PURGED_AS_READ = "attribute_exists(pk) AND last_start = :start"
+_SAME_VERSION = "version = :version"
 _SEALABLE = "attribute_not_exists(sealed_through) OR sealed_through < :through"
 
 
@@ -131,6 +132,17 @@ class FinalResults:
         seal = self._update(leaderboard, change, _SEALABLE, **values)
         marks = [{"Put": {"TableName": self._table, "Item": due_item(leaderboard.id, window.id)}} for window in due]
         self._transact([seal, *marks])
+
+    def record_nothing_owed(self, leaderboard: Leaderboard) -> None:
+        """Record that an archived leaderboard has no days left to seal. Whoever restores it makes another version, for
+        which this doesn't hold.
+
+        Raises:
+            AlreadyDone: if its definition was changed.
+        """
+        assert leaderboard.archived  # noqa: S101
+        change = "SET nothing_owed_version = :version"
+        self._transact([self._update(leaderboard, change, _SAME_VERSION, version=leaderboard.version)])
 
     def mark_published(self, leaderboard_id: str, window_id: str, version: int) -> None:
         """Take a result's notification out of the outbox."""

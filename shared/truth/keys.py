@@ -13,6 +13,8 @@ TOPICS = "topics"
 """Partition of how far each topic was seen, e.g. `topics` / `score-events`."""
 TELEMETRY_REPAIRED = "repaired"
 """Sort key of the counter of repaired entries."""
+TELEMETRY_ARCHIVED_OWING = "archived-owing"
+"""Sort key of how many archived leaderboards owe something."""
 WORK = "work"
 """Partition of what functions/close has to do for any leaderboard, e.g. `work` / `autumn-cup#due#2026-W48`: one query
 shows it for all of them, and those that are idle cost nothing."""

@@ -66,6 +66,7 @@ class _Record(Model):
     results_from = NumberAttribute(null=True)
     has_results = NumberAttribute(null=True)
     last_start = NumberAttribute(null=True)
+    nothing_owed_version = NumberAttribute(null=True)
     stamp = NumberAttribute(null=True)
 
 
@@ -98,18 +99,18 @@ class Registry:
 
     @_passing()
     def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:
-        """The definition, also of a closed leaderboard; None if there never was one."""
+        """The definition, also of an archived leaderboard; None if there never was one."""
         try:
             return self._to_leaderboard(self._record.get(keys.LEADERBOARDS, leaderboard_id, consistent_read=True))
         except DoesNotExist:
             return None
 
     @_passing()
-    def leaderboards(self, limit: int, after: str | None = None) -> list[Leaderboard]:
-        """Up to `limit` leaderboards that are not closed, by id, from the one that follows `after`."""
+    def leaderboards(self, limit: int, after: str | None = None, *, archived: bool = False) -> list[Leaderboard]:
+        """Up to `limit` leaderboards by id, from the one that follows `after`; if `archived`, archived ones too."""
         condition = self._record.sk > after if after else None
         records = self._record.query(keys.LEADERBOARDS, condition, consistent_read=True, page_size=limit)
-        return list(islice((one for one in map(self._to_leaderboard, records) if not one.archived), limit))
+        return list(islice((one for one in map(self._to_leaderboard, records) if archived or not one.archived), limit))
 
     def save(self, leaderboard: Leaderboard, *, has_events_as_read: bool = False) -> None:
         """Write a version of a definition and its place in the rules' history, both or none.
@@ -267,6 +268,7 @@ def _to_leaderboard(record: _Record) -> Leaderboard:
         seals_at_ms=None if record.seals_at is None else int(record.seals_at),
         sealed_through=sealed_through,
         results_from=_day(record.results_from),
+        nothing_owed=definition.archived and record.nothing_owed_version == definition.version,
     )
 
 

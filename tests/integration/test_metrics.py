@@ -91,6 +91,7 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
     )
     module.assembly.telemetry.record_lag("score-events", TopicLag(1_795_430_002_500, {77: 5}))
     module.assembly.telemetry.count_repaired(3)
+    module.assembly.telemetry.record_archived_owing(4)
 
     found = scrape()
 
@@ -102,6 +103,7 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
     assert found["leaderboards_partition_lag_records"] == {("77", "score-events"): 5}
     assert found["leaderboards_partition_lag_timestamp_seconds"] == {("score-events",): 1_795_430_002.5}
     assert found["leaderboards_entries_repaired"][()] >= 3
+    assert found["leaderboards_archived_owing"] == {(): 4}
     assert found["leaderboards_cache_complete"][leaderboard_id,] == 1
     sizes = {
         labels[1]: value

@@ -91,3 +91,5 @@ def test_a_page_of_leaderboards_reads_no_more_than_those_and_the_deleted_between
     assert [board.id for board in found] == [board.id for board in [boards[1], *boards[3 : 3 + ASKED - 1]]]
     assert sum(read) <= 2 * ASKED
     assert max(read) == ASKED
+    everything = registry.leaderboards(ASKED, boards[0].id, archived=True)
+    assert [board.id for board in everything] == [board.id for board in boards[1 : 1 + ASKED]]

@@ -125,7 +125,7 @@ def test_fifty_records_that_counted_and_come_again_are_fifty_duplicates(change: 
     assert not scene.letters
     assert scene.database.items == items, "and nothing is written"
     assert scene.shown == ({} if scene.board.archived else shown), "what a crash left out is shown again"
-    receipts = change == "lateness was shortened"
+    receipts = change in ("lateness was shortened", "the leaderboard is archived")
     assert scene.requests == (1 if scene.board.archived else 2) + receipts, "ledger, standings, receipts of open days"
 
 
@@ -251,7 +251,7 @@ def test_a_receipt_of_a_time_that_is_refused_changes_nothing(first_ms: int) -> N
     assert outcomes(scene.ingest(late)) == ["too_late"]
 
 
-@pytest.mark.parametrize("name", ["the day is sealed", "the day is closed", "the leaderboard is archived"])
+@pytest.mark.parametrize("name", ["the day is sealed", "the day is closed"])
 def test_a_receipt_opens_no_day_that_takes_nothing_more(name: str) -> None:
     scene = Scene()
     late = record("e", appended_ms=LATE_MS)
@@ -260,6 +260,30 @@ def test_a_receipt_opens_no_day_that_takes_nothing_more(name: str) -> None:
 
     assert outcomes(scene.ingest(late)) == [reason]
     assert scene.requests == 1, "the ledger is asked, and no receipt"
+
+
+ARCHIVED = replace(CUP, archived=True, updated_at_ms=NOON_MS + HOUR_MS)
+
+
+def test_what_came_before_the_leaderboard_was_archived_counts_and_is_shown() -> None:
+    scene = Scene()
+    scene.board = ARCHIVED
+    before, after = record("e", appended_ms=ARCHIVED.updated_at_ms), record("f", 1, appended_ms=NOON_MS + HOUR_MS + 1)
+
+    assert outcomes(scene.ingest(before, after)) == ["applied", "leaderboard_archived"]
+    assert scene.shown["cup", "ann"][DAY].events == 1
+    assert outcomes(scene.ingest(before)) == ["duplicate"]
+    assert scene.shown["cup", "ann"][DAY].events == 1, "what a crash left out is shown again"
+
+
+def test_a_receipt_of_before_the_leaderboard_was_archived_lets_a_record_count() -> None:
+    scene = Scene()
+    scene.board = ARCHIVED
+    again, too = record("e", appended_ms=LATE_MS), record("f", 1, appended_ms=LATE_MS)
+    scene.receipts().write(value_of(again), ARCHIVED.updated_at_ms)
+    scene.receipts().write(value_of(too), ARCHIVED.updated_at_ms + 1)
+
+    assert outcomes(scene.ingest(again, too)) == ["applied", "leaderboard_archived"]
 
 
 def test_a_record_in_time_is_looked_for_among_receipts_by_nobody() -> None:
@@ -307,16 +331,24 @@ around = st.sampled_from([NOON_MS, CUP.cutoff_ms(DAY), NOON_MS - 5 * 60_000, LAT
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), around, st.none() | around), min_size=1, max_size=6))
-def test_records_with_and_without_receipts_become_what_the_oracle_says(sent: list[tuple[str, int, int | None]]) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), around, st.none() | around), min_size=1, max_size=6),
+    st.none() | around,
+)
+def test_records_with_and_without_receipts_become_what_the_oracle_says(
+    sent: list[tuple[str, int, int | None]], archived_ms: int | None
+) -> None:
     scene = Scene()
+    if archived_ms is not None:
+        scene.board = replace(CUP, archived=True, updated_at_ms=archived_ms)
     records = [record(event_id, offset, appended_ms=at_ms) for offset, (event_id, at_ms, _) in enumerate(sent)]
     proven: dict[bytes, int] = {}
     for one, (_, _, first_ms) in zip(records, sent, strict=True):
         if first_ms is not None:
             scene.receipts().write(value_of(one), first_ms)
             proven[value_of(one)] = min(first_ms, proven.get(value_of(one), first_ms))
-    reference = oracle.Oracle({"cup": {"aggregation": "sum", "lateness": "P1D"}})
+    archived = {} if archived_ms is None else {"cup": archived_ms}
+    reference = oracle.Oracle({"cup": {"aggregation": "sum", "lateness": "P1D"}}, archived)
     reference.receipts = proven
     reference.take(
         oracle.Produced(0, offset, at_ms, records[offset].value) for offset, (_, at_ms, _) in enumerate(sent)

@@ -45,6 +45,7 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
         if place in lost:  # nowhere; or where it belongs, by a call that did not come to its end
             by_order = {*BY_ORDER} if record.stamped else {*BY_ORDER, "untrusted_timestamp"}
             by_order |= {"unknown_leaderboard"} if world.created_late else set()
+            by_order |= archived_since(world, record) if outcome in BY_ORDER else set()
             assert reasons <= (by_order if outcome in BY_ORDER else {outcome, "conflicting_duplicate"}), place
         elif not record.stamped and outcome in (*BY_ORDER, "untrusted_timestamp"):
             assert_untrusted(world, record, reasons, stored, has_forgotten(world, reasons))
@@ -65,7 +66,7 @@ def undecided_players(
     world: World, oracle: Oracle, records: list[Produced], letters: Mapping[tuple[int, int], Set[str]]
 ) -> set[Player]:
     """Of whom the order of events across partitions, or of events and changes of the lateness, decides; and those of
-    whom the retention took events.
+    whom the retention took events, or events came after their leaderboard was archived, which may be restored by now.
     """
     found: set[Player] = set()
     lost = world.lost()
@@ -79,6 +80,8 @@ def undecided_players(
             continue
         player, fact = read(world, record)
         if place in lost or place in world.redriven or "unknown_leaderboard" in letters.get(place, ()):
+            found.add(player)
+        if archived_since(world, record):
             found.add(player)
         least_ms, most_ms = cutoffs_ms(world, player, fact)
         if least_ms < record.appended_at_ms <= most_ms or "score_overflow" in (outcome, *letters.get(place, ())):
@@ -124,7 +127,7 @@ def assert_accounted(world: World, record: Produced, reasons: Set[str], facts: l
         assert fact.at_ms - record.appended_at_ms > FUTURE_MS
     untrusted = set() if record.stamped else {"untrusted_timestamp"}  # unless the ledger had it by then
     early = {"unknown_leaderboard"} if board_of(player) in world.created_late else set()
-    timed = {"too_late", "from_the_future"}
+    timed = {"too_late", "from_the_future"} | archived_since(world, record)
     assert reasons <= {*timed, "conflicting_duplicate", "score_overflow"} | untrusted | early
 
 
@@ -139,6 +142,14 @@ def assert_in_time(world: World, records: list[Produced], stored: Mapping[Player
                 if record.appended_at_ms <= most_ms:
                     in_time.add((player, fact))
     assert {(player, fact) for player, facts in stored.items() for fact in facts} <= in_time
+
+
+def archived_since(world: World, record: Produced) -> set[str]:
+    """The reason by which an event may be refused because its leaderboard was archived before; none if it wasn't."""
+    name, _, _ = _read(record.value)
+    archived_ms = world.registry.archived_ms.get(name)
+    is_after = archived_ms is not None and record.appended_at_ms > min(archived_ms)
+    return {"leaderboard_archived"} if is_after else set()
 
 
 def has_forgotten(world: World, reasons: Set[str]) -> bool:

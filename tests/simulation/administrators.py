@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from functions.api.definitions import Definitions
 from functions.api.periods import Periods
 from functions.api.problems import ApiError
 from shared.admin.disqualifications import Disqualifications
 from shared.admin.purges import HasResult
+from shared.cache.errors import CacheUnavailable
 from shared.domain.calendar import Day, day_of
 from shared.domain.periods import Period
 from shared.messaging.topic import TopicUnavailable
@@ -53,13 +55,29 @@ def redefine(world: "World") -> None:
 def _redefine(world: "World", process: Process) -> None:
     now_ms = process.now_ms()
     current = world.registry.leaderboard(world.rng.choice(world.open))
-    if current is None:
+    if current is None or current.archived:
         return
     world.scheduler.sleep(world.rng.uniform(0, 2))
     lateness_ms, tiers = world.rng.choice(list(LATENESS_MS.values())), world.rng.choice(TIERS)
     qualify = world.rng.choice((None, 0, 5))
     following = {"version": current.version + 1, "updated_at_ms": now_ms}
     world.registry.save(replace(current, lateness_ms=lateness_ms, tiers=tiers, qualify=qualify, **following))
+
+
+def archive(world: "World") -> None:
+    """Administrators who delete leaderboards, and put them again."""
+    process = Process(world)
+    definitions = Definitions(process, process.now_ms)
+    while not world.is_consumed():
+        world.scheduler.sleep(1)
+        if not world.scheduler.fails(Fault.ARCHIVE):
+            continue
+        with suppress(Conflict, Unavailable, CacheUnavailable, AuditLogConflict, ApiError):
+            current = world.registry.leaderboard(world.rng.choice(world.open))
+            if current is not None and current.archived:
+                definitions.put(replace(current, version=1, updated_at_ms=process.now_ms()), "somebody")
+            elif current is not None:
+                definitions.close(current.id, "somebody")
 
 
 def reschedule(world: "World") -> None:
@@ -74,6 +92,8 @@ def reschedule(world: "World") -> None:
 
 def _reschedule(world: "World", process: Process, name: str, period_id: str) -> None:
     """Do one of the three, by the API's rules: the reason that it may ask for is not always there."""
+    if world.registry.current(name).archived:
+        return
     board, current = world.registry.current(name), world.registry.registered_as(name, period_id)
     periods, reason = Periods(process, process.now_ms), world.rng.choice(("a day was lost", "a mistake", None))
     what = world.rng.random()
@@ -97,7 +117,7 @@ def purge(world: "World") -> None:
         if world.scheduler.fails(Fault.PURGE):
             with suppress(Unavailable, Conflict, AuditLogConflict, HasResult):
                 board = world.registry.leaderboard(world.rng.choice(world.open))
-                if board is not None:
+                if board is not None and not board.archived:
                     process.purges.purge(board, "somebody", "for a reason")
                     world.purges += 1
 

@@ -8,7 +8,7 @@ from shared.domain.tiers import Tier, TierRule, Ties
 
 HOUR_MS: Final = 3_600_000
 ARCHIVED: Final = "archived"
-"""Was deleted: its events end on the dead-letter queue."""
+"""Was deleted before its first event: all of them end on the dead-letter queue."""
 BOARDS: Final[dict[str, dict[str, Any]]] = {
     "sum": {"aggregation": "sum", "lateness": "P3D"},
     "best": {"aggregation": "best", "order": "asc", "lateness": "P3D", "filters": ("country", "platform")},
@@ -42,6 +42,6 @@ def leaderboard(board_id: str) -> Leaderboard:
         lateness_ms=LATENESS_MS[board["lateness"]],
         shards=2,
         filters=board.get("filters", ()),
-        has_events=True,
+        has_events=board_id != ARCHIVED,
         archived=board_id == ARCHIVED,
     )

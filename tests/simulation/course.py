@@ -57,6 +57,8 @@ class Fault(StrEnum):
     """The topic is set to CreateTime for a moment, and a record carries its producer's time."""
     RETENTION = "retention"
     """The oldest records of a partition are removed, also some that are not committed."""
+    ARCHIVE = "archive"
+    """Administrators delete leaderboards, and put some of them again."""
     PERIODS = "periods"
     """Administrators register, change and delete periods."""
     REDRIVE = "redrive"
@@ -94,14 +96,15 @@ SHARES = {
     Fault.REWIND: 0.03,
     Fault.CREATE_TIME: 0.05,
     Fault.RETENTION: 0.02,
+    Fault.ARCHIVE: 0.015,
     Fault.PERIODS: 0.2,
     Fault.REDRIVE: 0.1,
     Fault.PURGE: 0.03,
     Fault.HURRY: 0.1,
 }
-"""Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules, hanging, periods
-and purges of all seconds, producers and redrives of all events; the retention of all seconds and of all questions that
-the broker is asked."""
+"""Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules, hanging, periods,
+purges and archiving of all seconds, producers and redrives of all events; the retention of all seconds and of all
+questions that the broker is asked."""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,8 @@ def read(world: "World") -> None:
         hung, waited = world.dynamo.hangs, process.truth.unanswered[getcurrent()]
         board = leaderboards.find(name, or_older=True)
         assert board is not None
+        if board.archived:
+            continue
         try:
             page = rankings.page(board, ALL_TIME, 0, 1_000)
         except (Rebuilding, CacheUnavailable):
@@ -141,6 +143,8 @@ def _read_player(world: "World", rankings: Rankings, board: Leaderboard) -> None
 
 def _read_range(world: "World", rankings: Rankings) -> None:
     let_range_go(world)
+    if world.registry.current(world.ranged.id).archived:
+        return
     try:
         page = rankings.page(world.ranged, world.range, 0, 1_000)
     except Building:

@@ -39,6 +39,8 @@ class Registry:
         """How late events of each leaderboard ever might come, by versions that a restore took back, too."""
         self.period_changes: list[tuple[str, Period | None, Period | None]] = []
         """Leaderboard and a period before and after a change, in the order in which they were made."""
+        self.archived_ms: dict[str, list[int]] = {}
+        """When each leaderboard was ever archived, likewise."""
         self.unknown: set[str] = set()
         """Leaderboards that are still to be created."""
         for one in leaderboards:
@@ -65,9 +67,9 @@ class Registry:
         self._reach()
         return self.history[leaderboard_id][version - 1].at(self._scheduler.now_ms)
 
-    def leaderboards(self, limit: int, after: str | None = None) -> list[Leaderboard]:
+    def leaderboards(self, limit: int, after: str | None = None, *, archived: bool = False) -> list[Leaderboard]:
         found = [self.leaderboard(name) for name in sorted(self.history) if after is None or name > after]
-        return [one for one in found if one is not None and not one.archived][:limit]
+        return [one for one in found if one is not None and (archived or not one.archived)][:limit]
 
     def periods(self, leaderboard_id: str) -> list[Period]:
         self._reach()
@@ -117,7 +119,8 @@ class Registry:
         if (leaderboard_partition(leaderboard_id), final_sort(period.window.id)) in self._items:
             raise Conflict(period.id)
 
-    def save(self, leaderboard: Leaderboard) -> None:
+    def save(self, leaderboard: Leaderboard, *, has_events_as_read: bool = False) -> None:
+        assert not has_events_as_read, "every one that changes has events"
         self._reach()
         if leaderboard.version != len(self.history[leaderboard.id]) + 1:
             raise Conflict(leaderboard.id)
@@ -142,6 +145,8 @@ class Registry:
     def _write(self, leaderboard: Leaderboard) -> None:
         self.history.setdefault(leaderboard.id, []).append(leaderboard)
         self.lateness_ms.setdefault(leaderboard.id, set()).add(leaderboard.lateness_ms)
+        if leaderboard.archived:
+            self.archived_ms.setdefault(leaderboard.id, []).append(leaderboard.updated_at_ms)
         place = (LEADERBOARDS, leaderboard.id)
         key = dict(zip(("pk", "sk"), ({"S": part} for part in place), strict=True))
         self._items[place] = key | self._items.get(place, {}) | {"version": {"N": str(leaderboard.version)}}
@@ -151,8 +156,11 @@ class Registry:
         item = self._items[LEADERBOARDS, leaderboard_id]
         names = ("sealing_through", "seals_at", "sealed_through", "results_from")
         refusing, at, closed, owed = (int(item[name]["N"]) if name in item else None for name in names)
+        definition = self.history[leaderboard_id][-1]
+        nothing_owed = item.get("nothing_owed_version") == {"N": str(definition.version)}
         return replace(
-            self.history[leaderboard_id][-1],
+            definition,
+            nothing_owed=definition.archived and nothing_owed,
             sealing_through=None if refusing is None else Day(refusing),
             seals_at_ms=at,
             sealed_through=None if closed is None else Day(closed),

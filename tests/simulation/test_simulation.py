@@ -143,7 +143,9 @@ def test_a_failure_shrinks_to_what_it_takes() -> None:
     smallest = shrink(Course(5), needs_flushes_crashes_and_seven_events)
 
     assert smallest == Course(5, 7, boards=("fewest",), without=frozenset(Fault) - {Fault.FLUSH, Fault.CRASH})
-    assert str(smallest).startswith("FIRST_SEED=5 SEEDS=1 EVENTS=7 PLAYERS=9 BOARDS=fewest WITHOUT=broker-away,")
+    assert str(smallest).startswith(
+        "FIRST_SEED=5 SEEDS=1 EVENTS=7 PLAYERS=9 BOARDS=fewest WITHOUT=archive,broker-away,"
+    )
     assert len(taken) < len(Fault) + len(BOARDS) + 16, "each fault and board once, and the events by halves"
 
 

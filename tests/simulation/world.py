@@ -19,6 +19,7 @@ from shared.rebuild.requests import RebuildLeaderboard
 from shared.truth.keys import WORK, leaderboard_partition
 from tests.simulation.administrators import (
     acknowledge_all,
+    archive,
     change_disqualification,
     disqualify,
     operate,
@@ -43,6 +44,8 @@ from tests.simulation.scheduler import Scheduler
 from tests.support.oracle import Oracle, Produced
 
 CLOSERS = 2
+CLOSING_RUNS_MAX = 200
+"""In peace, until nothing is due any more."""
 LATER_MS = 5 * DAY_MS
 """So much later leaderboards are said to be created: closing goes back by a topic's retention from there, and a day of
 which no event can come costs as much as any other."""
@@ -170,6 +173,10 @@ class World:
         for refused in process.redis.take_refused():
             self.shown.note(*refused)
 
+    def shown_boards(self) -> list[str]:
+        """The leaderboards that are not archived now."""
+        return [name for name in self.open if not self.registry.current(name).archived]
+
     def register(self, name: str, period: str, first: Day, last: Day) -> None:
         self.periods.setdefault(name, set()).add(custom(first, last))
         self.registry.save_period(name, Period(id=period, name=period, first=first, last=last))
@@ -224,7 +231,7 @@ class World:
         for life in (produce, disturb, fail_scripts):
             self.scheduler.spawn(partial(life, self))
         self.scheduler.spawn(partial(restore, self), mortal=False)
-        for life in (repair, read, disqualify, redefine, reschedule, purge, operate):
+        for life in (repair, read, disqualify, redefine, archive, reschedule, purge, operate):
             self._ours(partial(life, self))
         for _ in range(CLOSERS):  # a run may take longer than its schedule
             self._ours(partial(close, self))
@@ -237,7 +244,7 @@ class World:
         starts_ms = [start for name in self.open for start in self.registry.starts_ms(name)]
         self.scheduler.now_ms = max([self.scheduler.now_ms, *(start + SKEW_MS_MAX for start in starts_ms)])
         process.repair.anti_entropy()
-        for name in self.open:  # what is older than a few days has its turn after hours
+        for name in self.shown_boards():  # what is older than a few days has its turn after hours
             process.repair.handle(RebuildLeaderboard(leaderboard_id=name, force=True))
         let_range_go(self)
         self.range_healed = WindowCache(self.redis).page(self.ranged, self.range, 0, 1_000, self.scheduler.now_ms)
@@ -261,11 +268,13 @@ class World:
         return [sort for of, sort in self.dynamo.tables["registry"] if of == WORK]
 
     def _close_all(self) -> None:
-        while run := Process(self).closing.run():
+        for _ in range(CLOSING_RUNS_MAX):
+            run = Process(self).closing.run()
             assert not run.errors, run.errors
             assert not run.blocked, run.blocked
             assert not run.unchecked
             is_sealing = any(one.is_sealing for one in map(self.registry.current, self.open))
-            if not run.final_results and not is_sealing and not self._work():
+            if not run.final_results and not is_sealing and not self._work() and not run.archived_owing:
                 return
             self.scheduler.now_ms += LAST_CALLS_MS
+        raise AssertionError(f"not done: {self._work()}, {run.archived_owing}")

@@ -24,7 +24,7 @@ from shared.domain.calendar import DAY_MS, Day, Window
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Rejection
-from shared.domain.rules import Aggregation, Leaderboard
+from shared.domain.rules import Aggregation, Leaderboard, archive, revise
 from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate
 from shared.ingest.projector import Projector
@@ -151,6 +151,16 @@ class Scene:
     def clock(self) -> int:
         return self.now_ms
 
+    def archive(self, at_ms: int) -> None:
+        """Delete the leaderboard, as the API does."""
+        self.registry.save(archive(self.leaderboard, at_ms))
+
+    def restore(self) -> None:
+        """Put it again, as it was before."""
+        self.cache.mark_incomplete(self.id)
+        restored, _ = revise(self.leaderboard, self.leaderboard)
+        self.registry.save(restored)
+
     @property
     def leaderboard(self) -> Leaderboard:
         found = self.registry.leaderboard(self.id)
@@ -224,7 +234,7 @@ class Scene:
         )
         registry: Any = OnlyThis(self.registry, self.id)
         registry.before += before
-        work_list: Any = SimpleNamespace(all=self._all_work)
+        work_list: Any = SimpleNamespace(all=self._all_work, of=self.work.of)
         work = ClosingSteps(
             registry=registry,
             final_results=self.final_results,
@@ -296,7 +306,8 @@ class OnlyThis:
             return self._registry.leaderboard(self._id)
         return next((one for one in self.before if one.id == leaderboard_id), None)
 
-    def leaderboards(self, _limit: int, _after: str | None) -> list[Leaderboard]:
+    def leaderboards(self, _limit: int, _after: str | None, *, archived: bool) -> list[Leaderboard]:
+        assert archived
         found = self._registry.leaderboard(self._id)
         return [*self.before, *([] if found is None else [found])]
 

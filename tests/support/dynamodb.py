@@ -208,6 +208,7 @@ _HOLDS: dict[str, Condition] = {
     "attribute_not_exists(pk)": lambda item, _: item is None,
     "body = :body": lambda item, values: item is not None and item["body"]["S"] == values[":body"],
     "version = :read": lambda item, values: item is not None and number(item, "version") == values[":read"],
+    "version = :version": lambda item, values: item is not None and number(item, "version") == values[":version"],
     "stamp = :stamp": lambda item, values: item is not None and number(item, "stamp") == values[":stamp"],
     "next_offset = :from": lambda item, values: item is not None and number(item, "next_offset") == values[":from"],
     "attribute_not_exists(pk) OR next_offset = :from": lambda item, values: (

@@ -37,6 +37,8 @@ STRICT = ("tests/unit/api/test_strictness.py",)
 PAGE_SIZES = ("tests/integration/test_page_sizes.py",)
 REFUSED, LATE = ("tests/integration/test_refused_writes.py",), ("tests/integration/test_late_answers.py",)
 PERIODS, API_PERIODS = ("tests/integration/test_periods.py",), ("tests/unit/api/test_periods.py",)
+ARCHIVED = ("tests/integration/test_closing_archived.py",)
+BEFORE_ARCHIVING = ("tests/unit/domain/test_rules.py", "tests/property/test_refused.py")
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
 
 
@@ -488,7 +490,7 @@ MUTATIONS = (
     Mutation(
         "an archived leaderboard's live windows are shown duplicates",
         "shared/ingest/service.py",
-        "    if not leaderboard.archived:",
+        "    if refusal is None or not leaderboard.archived:",
         "    if True:",
         PROPERTY,
     ),
@@ -895,7 +897,7 @@ MUTATIONS = (
     Mutation(
         "no period is noted as due when its last day is closed",
         "shared/closing/sealing.py",
-        "        self._final_results.mark_due(leaderboard.id, dict.fromkeys(over))\n",
+        "        self._final_results.mark_due(leaderboard.id, dict.fromkeys(owed))\n",
         "",
         CLOSING,
     ),
@@ -1563,6 +1565,111 @@ MUTATIONS = (
         "            if state.version == result.final.version:\n",
         "            if True:\n",
         ("tests/unit/test_rankings.py",),
+    ),
+    Mutation(
+        "an archived leaderboard's work is not done",
+        "shared/closing/steps.py",
+        "        if leaderboard is None:\n            return\n",
+        "        if leaderboard is None or leaderboard.archived:\n            return\n",
+        ARCHIVED,
+    ),
+    Mutation(
+        "days of an archived leaderboard are not sealed",
+        "shared/closing/service.py",
+        "lambda one: not one.nothing_owed)",
+        "lambda one: not one.archived)",
+        ARCHIVED,
+    ),
+    Mutation(
+        "closing comes back to an archived leaderboard for ever",
+        "shared/closing/service.py",
+        "lambda one: not one.nothing_owed)",
+        "lambda one: True)",
+        ARCHIVED,
+    ),
+    Mutation(
+        "an archived leaderboard owes nothing though days are left",
+        "shared/closing/sealing.py",
+        "return through is not None and sealed >= through",
+        "return True",
+        ARCHIVED,
+    ),
+    Mutation(
+        "an archived leaderboard owes nothing though work is left",
+        "shared/closing/service.py",
+        " and self._work_list.of(leaderboard.id) == Work():",
+        ":",
+        ARCHIVED,
+    ),
+    Mutation(
+        "a leaderboard that is restored owes nothing",
+        "shared/truth/registry.py",
+        "definition.archived and record.nothing_owed_version == definition.version",
+        "record.nothing_owed_version is not None",
+        ARCHIVED,
+    ),
+    Mutation(
+        "windows of an archived leaderboard count as kept up to date",
+        "shared/closing/finalizer.py",
+        " and not leaderboard.archived\n",
+        "\n",
+        ARCHIVED,
+    ),
+    Mutation(
+        "a correction of an archived leaderboard takes its windows for kept",
+        "shared/closing/finalizer.py",
+        "archived=leaderboard.archived, ",
+        "",
+        ARCHIVED,
+    ),
+    Mutation(
+        "windows of an archived leaderboard stay in the cache",
+        "shared/closing/finalizer.py",
+        "        if leaderboard.archived:\n",
+        "        if False:\n",
+        ARCHIVED,
+    ),
+    Mutation(
+        "an archived leaderboard's marker stands for its windows",
+        "shared/cache/pages.py",
+        "if leaderboard.archived or not is_kept(",
+        "if not is_kept(",
+        ARCHIVED,
+    ),
+    Mutation(
+        "what came before its leaderboard was archived is refused",
+        "shared/domain/rules.py",
+        "if self.archived and appended_at_ms > self.updated_at_ms:",
+        "if self.archived:",
+        BEFORE_ARCHIVING,
+    ),
+    Mutation(
+        "no receipt proves that a record came before its leaderboard was archived",
+        "shared/ingest/service.py",
+        "(Reason.TOO_LATE, Reason.LEADERBOARD_ARCHIVED)",
+        "(Reason.TOO_LATE,)",
+        BEFORE_ARCHIVING,
+    ),
+    Mutation(
+        "a leaderboard owes windows that begin after it was archived",
+        "shared/domain/rules.py",
+        "return last is not None and window.first > last",
+        "return False",
+        BEFORE_ARCHIVING,
+    ),
+    Mutation(
+        "periods of an archived leaderboard are left to themselves",
+        "shared/domain/rules.py",
+        "for period in periods if period.first <= last)",
+        "for period in periods if False)",
+        BEFORE_ARCHIVING,
+    ),
+    Mutation(
+        "an archived leaderboard has no events after the instant of its archiving",
+        "shared/domain/rules.py",
+        "ARCHIVE_MARGIN_MS: Final = 600_000",
+        "ARCHIVE_MARGIN_MS: Final = 0",
+        BEFORE_ARCHIVING,
     ),
 )
 

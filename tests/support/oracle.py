@@ -74,11 +74,14 @@ class Rejected(Exception):
 class Oracle:
     """Takes records in the order of their partitions and answers for every window."""
 
-    def __init__(self, leaderboards: Mapping[str, Mapping[str, Any]], archived: Iterable[str] = ()) -> None:
+    def __init__(
+        self, leaderboards: Mapping[str, Mapping[str, Any]], archived: Mapping[str, int] | Iterable[str] = ()
+    ) -> None:
         self.leaderboards = leaderboards
-        self.archived = set(archived)
+        self.archived = dict(archived) if isinstance(archived, Mapping) else dict.fromkeys(archived, -1)
+        """Leaderboard id → when it was deleted, in ms; -1: before every record."""
         self.audit_log: Mapping[str, Sequence[tuple[str, str]]] = {}
-        """Leaderboard id → `disqualify` or `reinstate` and whom, in their order."""
+        """Leaderboard id → `disqualify` or `reinstate` and whom, in their order; other entries are about nobody."""
         self.receipts: Mapping[bytes, int] = {}
         """Value of a record that was sent again → when the broker appended it at first, as it has been proven."""
         self.starts_ms: Mapping[str, Sequence[int]] = {}
@@ -186,23 +189,25 @@ class Oracle:
         if leaderboard_id not in self.leaderboards:
             raise Rejected("unknown_leaderboard")
         board = self.leaderboards[leaderboard_id]
-        if leaderboard_id in self.archived:
-            raise Rejected("leaderboard_archived")
-        if fact.at_ms - record.appended_at_ms > 5 * 60 * 1000:
-            raise Rejected("from_the_future")
-        cutoff_ms = (fact.day + 1) * 86_400_000 + duration_ms(board.get("lateness", "PT1H"))
-        if record.appended_at_ms > cutoff_ms and not self._was_in_time(record, fact, cutoff_ms):
-            raise Rejected("too_late")
+        reason = self._untimely(leaderboard_id, fact, record.appended_at_ms)
+        first_ms = self.receipts.get(record.value or b"")
+        if reason in ("too_late", "leaderboard_archived") and first_ms is not None:
+            reason = None if self._untimely(leaderboard_id, fact, first_ms) is None else reason
+        if reason is not None:
+            raise Rejected(reason)
         if board["aggregation"] == "sum" and overflows([*facts, fact]):
             raise Rejected("score_overflow")
         self.facts[player] = [*facts, fact]
         return APPLIED
 
-    def _was_in_time(self, record: Produced, fact: Fact, cutoff_ms: int) -> bool:
-        if record.value is None or record.value not in self.receipts:
-            return False
-        first_ms = self.receipts[record.value]
-        return first_ms <= cutoff_ms and fact.at_ms - first_ms <= 5 * 60 * 1000
+    def _untimely(self, leaderboard_id: str, fact: Fact, appended_at_ms: int) -> str | None:
+        """Why a record that was appended then does not count; None if it does."""
+        if leaderboard_id in self.archived and appended_at_ms > self.archived[leaderboard_id]:
+            return "leaderboard_archived"
+        if fact.at_ms - appended_at_ms > 5 * 60 * 1000:
+            return "from_the_future"
+        lateness_ms = duration_ms(self.leaderboards[leaderboard_id].get("lateness", "PT1H"))
+        return "too_late" if appended_at_ms > (fact.day + 1) * 86_400_000 + lateness_ms else None
 
 
 def parse(value: bytes | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 
 from shared.closing.coverage import Missing
 from shared.closing.runs import Blocked, Cause, ClosingRun
+from shared.truth.failures import Unavailable
 
 EVENTS = Path(__file__).parents[2] / "events"
 NAMES = ("STAGE", "LEDGER_TABLE", "STANDINGS_TABLE", "REGISTRY_TABLE", "EXPORT_BUCKET", "KAFKA_TOPIC")
@@ -42,7 +43,9 @@ def module() -> Iterator[Any]:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         sys.modules.pop("functions.close.handler", None)
-        yield importlib.import_module("functions.close.handler")
+        loaded = importlib.import_module("functions.close.handler")
+        loaded.assembly.telemetry = SimpleNamespace(record_archived_owing=lambda count: None)
+        yield loaded
         sys.modules.pop("functions.close.handler", None)
 
 
@@ -64,6 +67,31 @@ def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pyt
     assert metrics["Blocked_error"] == [1.0]
     assert metrics["Lost"] == [0.0]
     assert metrics["BoardsUnchecked"] == [3.0]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_archived_leaderboards_that_owe_something_are_counted_and_named(
+    module: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, fails: bool
+) -> None:
+    run, recorded = ClosingRun(), list[int]()
+    run.archived_owing |= {"cup", "autumn"}
+
+    def record(count: int) -> None:
+        recorded.append(count)
+        if fails:
+            raise Unavailable("throttled")
+
+    module.assembly.telemetry = SimpleNamespace(record_archived_owing=record)
+    module.assembly.lag = SimpleNamespace(record=lambda: None, check_settings=list)
+    module.assembly.closing = SimpleNamespace(run=lambda _: run)
+
+    module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
+
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["ArchivedOwing"] for line in written if "ArchivedOwing" in line] == [[2.0]]
+    told = [vars(one)["leaderboards"] for one in caplog.records if one.message == "archived leaderboards owe something"]
+    assert told == [["autumn", "cup"]]
+    assert recorded == [2]
 
 
 def test_what_is_lost_is_told_though_it_blocks_nothing_yet(

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared import rotation
 from shared.domain.rules import Aggregation, Leaderboard
@@ -41,7 +42,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Seven leaderboards, two on a page."""
     monkeypatch.setattr(rotation, "PAGE_LEADERBOARDS", 2)
 
-    def leaderboards(limit: int, after: str | None = None) -> list[Leaderboard]:
+    def leaderboards(limit: int, after: str | None = None, *, archived: bool = False) -> list[Leaderboard]:
+        assert archived
         return [one for one in BOARDS if after is None or one.id > after][:limit]
 
     return SimpleNamespace(leaderboards=leaderboards)
@@ -65,6 +67,22 @@ def test_a_run_begins_where_the_last_one_had_no_time_left(rounds: Any, registry:
 
     assert runs == [["b-0", "b-1", "b-2"], ["b-3", "b-4", "b-5"], ["b-6", "b-0", "b-1"]]
     assert left == [4, 4, 4], "which the metric shows"
+
+
+def test_archived_leaderboards_are_passed_over_unless_they_are_included(
+    rounds: Any, registry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archived = [replace(one, archived=True, nothing_owed=one.id == "b-6") for one in BOARDS[3:]]
+    monkeypatch.setattr(f"{__name__}.BOARDS", BOARDS[:3] + archived)
+    seen: list[str] = []
+
+    Rotation(registry, rounds, "anti-entropy").run(lambda one: seen.append(one.id))
+    assert seen == IDS[:3]
+
+    rounds.record("days", "b-4", ended=True)
+    owing = Rotation(registry, rounds, "days", lambda one: not one.nothing_owed)
+    owing.run(lambda one: seen.append(one.id))
+    assert seen[3:] == ["b-5", *IDS[:5]]
 
 
 def test_a_leaderboard_at_which_every_run_is_killed_keeps_no_other_waiting(rounds: Any, registry: Any) -> None:

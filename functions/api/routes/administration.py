@@ -81,9 +81,10 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         """Take a player out of every ranking. Their events stay; a result that they stand in gets another version.
 
         A player without events can be disqualified in advance; `known` is false then, and with `strict` it is a 404.
+        Of a deleted leaderboard, too: its results are corrected like any other's.
         """
         user_id = to_user_id(request.path_params["userId"])
-        leaderboard = finder.leaderboard(request, now=True)
+        leaderboard = finder.leaderboard(request, now=True, or_deleted=True)
         known = use_cases.disqualifications.is_known(leaderboard, user_id)
         if body.strict and not known:
             raise UnknownPlayer(f"{user_id!r} has no events on {leaderboard.id}; nobody was disqualified")
@@ -103,7 +104,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     async def reinstate(request: Request, body: ReasonBody) -> Response:
         """Put a disqualified player back, with everything that they have scored meanwhile."""
         user_id = to_user_id(request.path_params["userId"])
-        leaderboard = finder.leaderboard(request, now=True)
+        leaderboard = finder.leaderboard(request, now=True, or_deleted=True)
         entry, _ = use_cases.disqualifications.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
         if entry is None:
             raise NeverDisqualified(f"{user_id!r} was never disqualified in {leaderboard.id}")
@@ -116,8 +117,8 @@ def register_audit_log(app: FastAPI, use_cases: UseCases, finder: Finder) -> Non
     @app.get(_DISQUALIFIED, tags=_TAGS)
     @operation(responses={200: described(DisqualifiedView, "All of them, by id")})
     async def disqualified(request: Request) -> Response:
-        """Who is disqualified now."""
-        leaderboard = finder.leaderboard(request)
+        """Who is disqualified now, also of a deleted leaderboard."""
+        leaderboard = finder.leaderboard(request, or_deleted=True)
         out = use_cases.disqualified_players.now(leaderboard.id)
         return answer(
             DisqualifiedView(
@@ -130,9 +131,9 @@ def register_audit_log(app: FastAPI, use_cases: UseCases, finder: Finder) -> Non
     @app.get(_AUDIT_LOG, tags=_TAGS)
     @operation(AuditLogQuery, {200: described(AuditLogView, "A page of the audit log, the first entry first")})
     async def audit_log(request: Request) -> Response:
-        """The audit log: who did what, when and why."""
+        """The audit log: who did what, when and why. A deleted leaderboard keeps its own."""
         query = read_query(request, AuditLogQuery)
-        leaderboard_id = finder.leaderboard(request).id
+        leaderboard_id = finder.leaderboard(request, or_deleted=True).id
         found = list(use_cases.audit_log.read(leaderboard_id, query.after, query.limit + 1))
         page = [to_audit_entry_view(entry) for entry in found[: query.limit]]
         following = page[-1].number if len(found) > len(page) else None

@@ -76,7 +76,12 @@ def register(
     @app.delete(_ONE, tags=tags, status_code=204, response_description="Deleted")
     @operation()
     async def delete(request: Request) -> Response:
-        """Delete a leaderboard: it takes no more events and is not shown. Nothing that was counted is lost."""
+        """Delete a leaderboard: it takes no more events and is not shown. Nothing that was counted is lost.
+
+        What is appended to the topic from now on is rejected; what came before counts. Every day, week and registered
+        period that may have events still becomes final at its usual time, and is announced. Its result can be read, and
+        corrected by a disqualification.
+        """
         definitions.close(finder.leaderboard(request, now=True).id, caller(request).subject)
         return Response(status_code=204)
 

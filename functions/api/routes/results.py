@@ -68,9 +68,11 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
 
 def _check_becomes_final(use_cases: UseCases, leaderboard: Leaderboard, window: Window) -> None:
-    """Raises NeverFinal for a window that has no end, that is not registered, or that was over too early."""
+    """Raises NeverFinal for a window that has no end, is not registered, was over too early, or begins too late."""
     if window.kind is WindowKind.ALL_TIME:
         raise NeverFinal("all time never ends: ask for a day, a week or a registered period", "window")
+    if leaderboard.begins_after_archiving(window):
+        raise NeverFinal(f"{leaderboard.id} was deleted before {window.id} began: there will be no result", "window")
     if window.kind is WindowKind.CUSTOM:
         if all(period.window != window for period in use_cases.registry.periods(leaderboard.id)):
             raise NeverFinal(f"no period of {window.id} is registered: register one, and it becomes final", "window")

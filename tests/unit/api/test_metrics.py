@@ -127,6 +127,16 @@ def test_the_lag_is_shown_with_when_it_was_looked_at_and_not_before() -> None:
     assert not {"leaderboards_partition_lag_records", "leaderboards_partition_lag_timestamp_seconds"} & set(before)
 
 
+def test_archived_leaderboards_that_owe_something_are_counted_once_closing_has_run() -> None:
+    assert EXAMPLE.truth is not None
+
+    found = samples(replace(EXAMPLE.truth, noted=Noted("score-events", 0, None, archived_owing=3)))
+    before = samples(replace(EXAMPLE.truth, noted=Noted("score-events", 0, None)))
+
+    assert found["leaderboards_archived_owing"] == {(): 3}
+    assert "leaderboards_archived_owing" not in before
+
+
 def test_units_are_base_units_at_the_end_of_the_name_and_the_text_has_an_end() -> None:
     text = to_text(EXAMPLE).decode()
 

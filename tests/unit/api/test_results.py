@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from shared.domain.calendar import parse_day
 from shared.domain.periods import Period
+from shared.domain.rules import archive
 from shared.reads.result_versions import ResultVersion
 from shared.truth.final_results import FinalResult
 from tests.unit.api.conftest import NOW_MS, Api
@@ -85,6 +86,28 @@ def test_a_window_without_result_is_404_and_says_so(api: Api) -> None:
         answer = api.get("/leaderboards/cup/result", **query)
         assert (answer.status, answer.json["type"]) == (404, "urn:leaderboards:problem:not-final")
         assert "not final" in answer.json["detail"]
+
+
+def test_a_deleted_leaderboard_owes_what_began_before_and_nothing_else(api: Api) -> None:
+    today, tomorrow = parse_day("2026-11-23"), parse_day("2026-11-24")
+    api.registry.boards["cup"] = archive(api.registry.boards["cup"], NOW_MS)
+    for name, first in (("launch", today), ("later", tomorrow)):
+        api.registry.known_periods["cup", name] = Period(id=name, name="x", first=first, last=tomorrow)
+
+    def asked(**query: str) -> tuple[int, str]:
+        answer = api.get("/leaderboards/cup/result", **query)
+        return answer.status, answer.json["type"].rpartition(":")[2]
+
+    for query in ({"date": "2026-11-23"}, {"window": "weekly", "date": "2026-W48"}, {"period": "launch"}):
+        window = {"window": "custom"} if "period" in query else {"window": "daily"}
+        assert asked(**(window | query)) == (404, "not-final"), query
+    for query in ({"date": "2026-11-24"}, {"window": "weekly", "date": "2026-W49"}, {"period": "later"}):
+        window = {"window": "custom"} if "period" in query else {"window": "daily"}
+        assert asked(**(window | query)) == (422, "never-final"), query
+    assert (
+        "was deleted before 2026-11-24 began"
+        in api.get("/leaderboards/cup/result", window="daily", date="2026-11-24").errors["window"]
+    )
 
 
 @pytest.mark.parametrize(

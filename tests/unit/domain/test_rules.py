@@ -6,10 +6,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from shared.closing.coverage import CLOCK_SKEW_MS
+from shared.closing.sealing import LAST_CALLS_MS
 from shared.domain.calendar import ALL_TIME, Day, WindowKind, custom, daily, day_end_ms, parse_day, weekly
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
+from shared.domain.periods import Period
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import (
+    ARCHIVE_MARGIN_MS,
     FREE_RULES,
     LATENESS_DEFAULT_MS,
     LATENESS_MAX_MS,
@@ -74,9 +78,55 @@ def test_five_minutes_ahead_of_the_broker_counts_and_one_millisecond_more_does_n
     assert refusal(board(), at_ms, at_ms - FUTURE_TOLERANCE_MS - 1) is Reason.FROM_THE_FUTURE
 
 
-def test_a_closed_leaderboard_takes_nothing_whatever_else_is_wrong() -> None:
+def test_an_archived_leaderboard_takes_nothing_later_whatever_else_is_wrong() -> None:
     assert refusal(board(archived=True), START_MS, START_MS) is Reason.LEADERBOARD_ARCHIVED
     assert refusal(board(archived=True), START_MS, END_MS + LATENESS_MAX_MS) is Reason.LEADERBOARD_ARCHIVED
+
+
+def test_what_was_appended_before_the_leaderboard_was_archived_is_judged_as_ever() -> None:
+    archived = archive(board(0), START_MS + 10)
+
+    assert refusal(archived, START_MS, START_MS + 10) is None
+    assert refusal(archived, START_MS, START_MS + 11) is Reason.LEADERBOARD_ARCHIVED
+    assert refusal(archived, START_MS - 1, START_MS + 10) is Reason.TOO_LATE
+    assert refusal(archived, END_MS, START_MS) is Reason.FROM_THE_FUTURE
+
+
+def test_no_event_occurs_later_than_the_margin_after_archiving() -> None:
+    stale_ms = LAST_CALLS_MS + CLOCK_SKEW_MS
+    assert FUTURE_TOLERANCE_MS + stale_ms <= ARCHIVE_MARGIN_MS, "ahead of a record of a call with an old definition"
+
+
+def test_an_archived_leaderboard_owes_what_begins_before_its_last_events() -> None:
+    archived = archive(board(), END_MS - ARCHIVE_MARGIN_MS - 1)
+
+    assert board().last_event_day is None
+    assert archived.last_event_day == MONDAY
+    assert archive(board(), END_MS - ARCHIVE_MARGIN_MS).last_event_day == MONDAY + 1
+    for window, owed in (
+        (daily(MONDAY), True),
+        (daily(Day(MONDAY + 1)), False),
+        (weekly(Day(MONDAY + 6)), True),
+        (weekly(Day(MONDAY + 7)), False),
+        (custom(MONDAY, Day(MONDAY + 30)), True),
+        (custom(Day(MONDAY + 1), Day(MONDAY + 30)), False),
+    ):
+        assert archived.owes(window) is owed, window.id
+        assert archived.begins_after_archiving(window) is not owed, window.id
+        assert board().owes(window)
+        assert not board().begins_after_archiving(window)
+
+
+def test_an_archived_leaderboard_is_sealed_through_its_last_window_with_events() -> None:
+    def period(first: int, last: int) -> Period:
+        return Period(id="p", name="p", first=Day(MONDAY + first), last=Day(MONDAY + last))
+
+    archived = archive(board(), START_MS)
+
+    assert board().owed_through([period(0, 20)]) is None
+    assert archived.owed_through([]) == MONDAY + 6
+    assert archived.owed_through([period(-3, 2), period(1, 50)]) == MONDAY + 6
+    assert archived.owed_through([period(-3, 2), period(0, 20)]) == MONDAY + 20
 
 
 def test_the_rejection_of_a_late_record_names_when_it_came_and_the_cutoff() -> None:
@@ -135,8 +185,8 @@ CHANGES: dict[str, Any] = {
     "qualify": 5,
 }
 NOT_RULES = {
-    "id", "version", "has_events", "archived", "sealing_through", "seals_at_ms", "sealed_through", "results_from",
-    "created_at_ms", "updated_at_ms", "starts_ms", "since_ms",
+    "id", "version", "has_events", "archived", "nothing_owed", "sealing_through", "seals_at_ms", "sealed_through",
+    "results_from", "created_at_ms", "updated_at_ms", "starts_ms", "since_ms",
 }  # fmt: skip
 
 
@@ -175,6 +225,8 @@ def test_a_put_of_the_same_rules_makes_no_version_unless_it_restores_the_leaderb
 
     assert revise(current, wanted) == (current, False)
     assert revise(archive(current, 4), wanted) == (replace(wanted, version=3), False)
+    over = replace(archive(current, 4), nothing_owed=True)
+    assert revise(over, wanted) == (replace(wanted, version=3), False), "and it owes what comes again"
 
 
 def test_an_archived_leaderboard_is_a_version_of_its_own() -> None:
