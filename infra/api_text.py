@@ -248,6 +248,7 @@ BODIES: Final = (
     "ScoreBody",
     "ReasonBody",
     "DisqualifyBody",
+    "ReinstateBody",
     "RebuildBody",
     "RedriveBody",
 )

@@ -43,6 +43,8 @@ READERS: Final = {
 }
 
 Line = tuple[str, ...]
+Word = tuple[int, int, bool]
+"""First and last day that an audit entry is about, and whether the player is out on them."""
 """Rank, competition rank, user id, score, reached at, percentile and tier, as text."""
 
 console: Final = Console(highlight=False, markup=False, soft_wrap=True)
@@ -104,7 +106,9 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
         events = ledger(dynamodb, environment["LEDGER_TABLE"], scores_id(manifest))
     console.print(f"{sum(map(len, events.values()))} events of {len(events)} players in the ledger")
     out = disqualified(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"], manifest["auditSequence"])
-    events = {user_id: own for user_id, own in events.items() if user_id not in out}
+    events = {
+        user_id: [one for one in own if not _is_out(out.get(user_id, ()), one[0])] for user_id, own in events.items()
+    }
     kind = manifest["window"]["kind"]
     board["tiers"] = [one for one in board["tiers"] if not one.get("windows") or kind in one["windows"]]
     expected = selected(ranking(board, events, manifest["window"]), board, manifest["part"])
@@ -127,11 +131,13 @@ def rules(dynamodb: Any, table: str, leaderboard_id: str, version: int) -> dict[
     return found
 
 
-def disqualified(dynamodb: Any, table: str, leaderboard_id: str, audit_sequence: int) -> set[str]:
-    """Who was disqualified up to the audit log's entry `audit_sequence`.
+def disqualified(dynamodb: Any, table: str, leaderboard_id: str, audit_sequence: int) -> dict[str, list[Word]]:
+    """User id → what the audit log says of their days up to its entry `audit_sequence`, the last word first.
+
+    Each is the first and the last day that it is about, and whether they are out.
 
     Raises:
-        CannotProve: if they are not all there.
+        CannotProve: if the entries are not all there.
     """
     pages = dynamodb.get_paginator("query").paginate(
         TableName=table,
@@ -146,13 +152,17 @@ def disqualified(dynamodb: Any, table: str, leaderboard_id: str, audit_sequence:
     log = [json.loads(item["body"]["S"]) for page in pages for item in page["Items"]] if audit_sequence else []
     if len(log) != audit_sequence:
         raise CannotProve(f"{leaderboard_id} has {len(log)} of {audit_sequence} audit log entries")
-    out: set[str] = set()
-    for entry in log:
-        if entry["kind"] == "disqualify":
-            out.add(entry["user_id"])
-        elif entry["kind"] == "reinstate":
-            out.discard(entry["user_id"])
-    return out
+    words: dict[str, list[Word]] = {}
+    for entry in reversed(log):
+        if entry["kind"] in ("disqualify", "reinstate"):
+            first, last = entry.get("first_day"), entry.get("last_day")
+            run = (0, sys.maxsize) if first is None else (first, last)
+            words.setdefault(entry["user_id"], []).append((*run, entry["kind"] == "disqualify"))
+    return words
+
+
+def _is_out(words: Sequence[Word], at_ms: int) -> bool:
+    return next((is_out for first, last, is_out in words if first <= at_ms // DAY_MS <= last), False)
 
 
 def scores_id(manifest: Mapping[str, Any]) -> str:

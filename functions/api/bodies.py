@@ -24,7 +24,8 @@ from functions.api.models import (
     Sent,
     hundredths,
 )
-from shared.domain.calendar import Window, WindowKind, parse_day, parse_id
+from shared.domain.audit import Run
+from shared.domain.calendar import InvalidWindow, Window, WindowKind, parse_day, parse_id
 from shared.domain.events import (
     ATTRIBUTE_CHARACTERS_MAX,
     ATTRIBUTE_NAME_CHARACTERS_MAX,
@@ -224,12 +225,50 @@ class ReasonBody(Sent):
     ]
 
 
-class DisqualifyBody(ReasonBody):
-    """Why a player is taken out."""
+class DaysBody(ReasonBody):
+    """Why something is done about some days of a player, or about all."""
+
+    first: Annotated[
+        Parameter | None,
+        Field(
+            alias="from",
+            strict=True,
+            json_schema_extra=DATE,
+            description="Only the player's days from this one to `to` are meant, both inclusive; without both, all",
+        ),
+    ] = None
+    last: Annotated[
+        Parameter | None,
+        Field(alias="to", strict=True, json_schema_extra=DATE, description="The last day that is meant"),
+    ] = None
+
+    def to_run(self) -> Run | None:
+        """The days that are meant; None for all.
+
+        Raises:
+            InvalidWindow: naming `from` or `to`.
+        """
+        if self.first is None and self.last is None:
+            return None
+        if self.first is None or self.last is None:
+            missing, other = ("from", "to") if self.first is None else ("to", "from")
+            raise InvalidWindow(missing, f"{missing} must be given with {other}")
+        first, last = parse_day(self.first, "from"), parse_day(self.last, "to")
+        if last < first:
+            raise InvalidWindow("to", "to must be a date on or after from")
+        return first, last
+
+
+class DisqualifyBody(DaysBody):
+    """Why a player is taken out, and of which days."""
 
     strict: Annotated[
         StrictBool, Field(description="Refuse (404) a player without events, who may be a typing mistake")
     ] = False
+
+
+class ReinstateBody(DaysBody):
+    """Why a player is put back, and on which days."""
 
 
 class RebuildBody(ReasonBody):

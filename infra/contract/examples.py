@@ -70,6 +70,8 @@ _ENTRY: Final = {
     "userId": "u-42",
     "subject": None,
 }
+_DAYS: Final = {"from": "2026-11-25", "to": "2026-11-26"}
+_PLAYER_DAYS: Final = {"userId": "u-7", **_DAYS}
 _REINSTATED: Final = _ENTRY | {"number": 4, "kind": "reinstate", "reason": "case 1234 was another player"}
 _REBUILD: Final = _ENTRY | {
     "number": 5,
@@ -131,8 +133,13 @@ BODIES: Final[dict[str, Any]] = {
         "occurredAt": "2026-11-25T11:59:59Z",
         "attributes": {"country": "DE"},
     },
-    "ReasonBody": {"reason": "bought points, case 1234"},
-    "DisqualifyBody": {"reason": "bought points, case 1234", "strict": True},
+    "ReasonBody": {"reason": "it was a rehearsal"},
+    "DisqualifyBody": {
+        "reason": "bought points, case 1234",
+        "strict": True,
+        **_DAYS,
+    },
+    "ReinstateBody": {"reason": "case 1234 was another player", "from": "2026-11-25", "to": "2026-11-25"},
     "RebuildBody": {"reason": "to be sure, case 1235", "window": "2026-W48"},
     "RedriveBody": {"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"},
 }
@@ -205,6 +212,7 @@ VIEWS: Final[dict[str, Any]] = {
             {"day": "2026-11-23", "points": 600, "reachedAt": "2026-11-23T20:01:02.003Z", "events": 31},
             {"day": "2026-11-24", "points": 25, "reachedAt": "2026-11-24T18:00:00.000Z", "events": 1},
         ],
+        "disqualifiedDays": [_DAYS],
         "events": [{"event": _EVENT, "counts": True}],
         "eventsComplete": False,
         "agrees": True,
@@ -233,7 +241,9 @@ VIEWS: Final[dict[str, Any]] = {
         "createdAt": "2026-11-25T12:00:00.000Z",
     },
     "AuditEntryView": _ENTRY,
-    "DisqualificationView": _ENTRY | {"known": True},
+    "DisqualifiedDaysView": _DAYS,
+    "PlayerDaysView": _PLAYER_DAYS,
+    "DisqualificationView": _ENTRY | _DAYS | {"known": True},
     "AuditEntryView of reinstate": _REINSTATED,
     "AuditEntryView of rebuild": _REBUILD,
     "AuditLogView": {
@@ -241,7 +251,12 @@ VIEWS: Final[dict[str, Any]] = {
         "entries": [_ENTRY, _REINSTATED, _REBUILD, _MOVED],
         "nextAfter": None,
     },
-    "DisqualifiedView": {"leaderboardId": "autumn-cup", "auditSequence": 3, "userIds": ["u-42"]},
+    "DisqualifiedView": {
+        "leaderboardId": "autumn-cup",
+        "auditSequence": 3,
+        "userIds": ["u-42"],
+        "days": [_PLAYER_DAYS],
+    },
     "RebuildView": {
         "leaderboardId": "autumn-cup",
         "state": "running",

@@ -1,23 +1,24 @@
 """Disqualifies and reinstates players, and records audit entries."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from itertools import takewhile
 from typing import Final
 
 from cachetools import LRUCache
 from msgspec.structs import replace
 
+from shared.admin.eligible import all_standings
 from shared.cache.errors import CacheUnavailable
+from shared.cache.payloads import with_all_days
 from shared.cache.windows import WindowCache
-from shared.domain.audit import AuditAction, AuditEntry, Disqualified
-from shared.domain.calendar import ALL_TIME_DAY, DAY_MIN, Day, day_of, is_kept, windows_fed_by
+from shared.domain.audit import EVERY_DAY, AuditAction, AuditEntry, Disqualified, Run
+from shared.domain.calendar import ALL_TIME_DAY, Day, is_kept, windows_fed_by
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.telemetry import logger
 from shared.truth.audit_log import AuditLog, AuditLogConflict
 from shared.truth.commits import Unavailable
-from shared.truth.queries import BATCH_GET_KEYS_MAX
 from shared.truth.reads import Reads
 
 AUDIT_ENTRIES_MAX: Final = 20_000
@@ -26,8 +27,6 @@ ROUTINE_AUDIT_ENTRIES_MAX: Final = 15_000
 """Above this number only entries about players and the definition are recorded, so that what a timer or a script does
 every day never prevents a disqualification."""
 _ROUTINE: Final = (AuditAction.REBUILD, AuditAction.REDRIVE, AuditAction.DEFINE_PERIOD, AuditAction.DELETE_PERIOD)
-DAYS_AT_ONCE: Final = BATCH_GET_KEYS_MAX
-"""Days of a player that one request to DynamoDB reads."""
 LEADERBOARDS_KEPT_MAX: Final = 1_000
 """Leaderboards whose disqualified players stay in memory; of any other the audit log is read from its start."""
 TRIES_MAX: Final = 8
@@ -64,13 +63,6 @@ class DisqualifiedPlayers:
         return Disqualified().after(takewhile(lambda entry: entry.number <= audit_sequence, log))
 
 
-def eligible(
-    lines: Iterable[tuple[Day, str, Standing]], disqualified: Disqualified
-) -> Iterator[tuple[Day, str, Standing]]:
-    """The standings of players who are not disqualified."""
-    return (line for line in lines if line[1] not in disqualified.user_ids)
-
-
 class Disqualifications:
     """Disqualifies and reinstates players, and makes the windows follow.
 
@@ -99,8 +91,10 @@ class Disqualifications:
         """Whether a player has events on the leaderboard."""
         return any(True for _ in self._reads.ledger(leaderboard.scores_id, user_id, limit=1))
 
-    def disqualify(self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str) -> tuple[AuditEntry, bool]:
-        """Remove a player from every ranking; idempotent.
+    def disqualify(
+        self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str, *, run: Run | None = None
+    ) -> tuple[AuditEntry, bool]:
+        """Remove a player from every ranking, or with `run` the events of some days of theirs; idempotent.
 
         Returns:
             The entry by which the player is disqualified, and whether this call wrote it.
@@ -110,12 +104,12 @@ class Disqualifications:
             AuditLogFull: if the audit log is full.
             Unavailable: if DynamoDB is out of reach; the entry may be written, so call again.
         """
-        return self._decide(leaderboard, user_id, AuditAction.DISQUALIFY, actor, reason)
+        return self._decide(leaderboard, user_id, AuditAction.DISQUALIFY, actor, reason, run=run)
 
     def reinstate(
-        self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str
+        self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str, *, run: Run | None = None
     ) -> tuple[AuditEntry | None, bool]:
-        """Put a player back, with every event that was accepted meanwhile; idempotent.
+        """Put a player back, or with `run` some days of theirs, with what was accepted meanwhile; idempotent.
 
         Returns:
             The entry by which the player is back, None if the player never was disqualified; and whether this call
@@ -126,9 +120,9 @@ class Disqualifications:
             AuditLogFull: if the audit log is full.
             Unavailable: if DynamoDB is out of reach; the entry may be written, so call again.
         """
-        if not any(entry.user_id == user_id for entry in self._audit_log.read(leaderboard.id)):
+        if not self._entries_of(leaderboard.id, user_id):
             return None, False
-        return self._decide(leaderboard, user_id, AuditAction.REINSTATE, actor, reason)
+        return self._decide(leaderboard, user_id, AuditAction.REINSTATE, actor, reason, run=run)
 
     def record(
         self,
@@ -164,10 +158,12 @@ class Disqualifications:
             CacheUnavailable: if Redis fails.
         """
         # before the days are read: the cache leaves out the player of an event that is committed later
-        self._cache.show_disqualified(leaderboard.scores_id, self._disqualified_players.now(leaderboard.id))
+        out = self._disqualified_players.now(leaderboard.id)
+        self._cache.show_disqualified(leaderboard.scores_id, out)
         standings = self._standings(leaderboard, user_id)
         now_ms = self._now_ms()
-        self._cache.apply(leaderboard, {user_id: standings}, now_ms)
+        shown = with_all_days(standings) if user_id in out.days else standings
+        self._cache.apply(leaderboard, {user_id: shown}, now_ms)
         days = sorted(standings.keys() - {ALL_TIME_DAY})
         for window in dict.fromkeys(window for day in days for window in windows_fed_by(day)):
             if not is_kept(window, leaderboard.lateness_ms, now_ms):  # not fed any more: the next read builds it
@@ -178,37 +174,26 @@ class Disqualifications:
         return self._standings(leaderboard, user_id).keys() - {ALL_TIME_DAY}
 
     def _standings(self, leaderboard: Leaderboard, user_id: str) -> dict[Day, Standing]:
-        """All standings of a player, at a cost that does not depend on the number of events.
-
-        Days are read from the latest back, until they hold as many events as all time does. All time is read last: an
-        event that is committed meanwhile can only raise its count, so that no day is missed.
-        """
-
-        def read(days: Iterable[Day]) -> dict[Day, Standing]:
-            found = self._reads.standings((leaderboard, user_id, day) for day in days)
-            return {day: standing for (_, _, day), standing in found.items()}
-
-        days: dict[Day, Standing] = {}
-        stop = day_of(self._now_ms()) + 2  # tomorrow, by some producers' clocks
-        while True:
-            days |= read(Day(day) for day in range(max(DAY_MIN, stop - DAYS_AT_ONCE), stop))
-            all_time = read([ALL_TIME_DAY])
-            stop -= DAYS_AT_ONCE
-            known = sum(standing.events for standing in days.values())
-            if stop <= DAY_MIN or known >= sum(one.events for one in all_time.values()):
-                return days | all_time
+        return all_standings(self._reads, leaderboard, user_id, self._now_ms())
 
     def _decide(
-        self, leaderboard: Leaderboard, user_id: str, kind: AuditAction, actor: str, reason: str
+        self,
+        leaderboard: Leaderboard,
+        user_id: str,
+        kind: AuditAction,
+        actor: str,
+        reason: str,
+        *,
+        run: Run | None = None,
     ) -> tuple[AuditEntry, bool]:
         for _ in range(TRIES_MAX):
             disqualified = self._disqualified_players.now(leaderboard.id)
-            done = (user_id in disqualified.user_ids) is (kind is AuditAction.DISQUALIFY)
+            is_so = disqualified.is_out if kind is AuditAction.DISQUALIFY else disqualified.is_back
+            done = is_so(user_id, run)
             if done:
-                of_player = (one for one in self._audit_log.read(leaderboard.id) if one.user_id == user_id)
-                entry = max(of_player, key=lambda one: one.number)
+                entry = self._latest(leaderboard.id, user_id, kind, run)
             else:
-                entry = self._next(leaderboard.id, kind, actor, reason, user_id=user_id)
+                entry = self._next(leaderboard.id, kind, actor, reason, user_id=user_id, run=run)
                 try:
                     self._audit_log.append(leaderboard.id, entry)
                 except AuditLogConflict:
@@ -216,6 +201,18 @@ class Disqualifications:
             self._try_to_apply(leaderboard, user_id)
             return entry, not done
         raise AuditLogConflict(f"other entries of {leaderboard.id} took {TRIES_MAX} numbers")
+
+    def _entries_of(self, leaderboard_id: str, user_id: str) -> list[AuditEntry]:
+        kinds = AuditAction.DISQUALIFY, AuditAction.REINSTATE
+        log = self._audit_log.read(leaderboard_id)
+        return [entry for entry in log if entry.user_id == user_id and entry.kind in kinds]
+
+    def _latest(self, leaderboard_id: str, user_id: str, kind: AuditAction, run: Run | None) -> AuditEntry:
+        """The last entry that did the same to one of these days; if none did, the player's last one."""
+        start, stop = run or EVERY_DAY
+        entries = self._entries_of(leaderboard_id, user_id)
+        same = [one for one in entries if one.kind is kind and one.days[0] <= stop and start <= one.days[1]]
+        return max(same or entries, key=lambda one: one.number)
 
     def _next(
         self,
@@ -226,14 +223,24 @@ class Disqualifications:
         *,
         user_id: str | None = None,
         subject: str | None = None,
+        run: Run | None = None,
     ) -> AuditEntry:
         number = self._disqualified_players.now(leaderboard_id).audit_sequence + 1
         limit = min(ROUTINE_AUDIT_ENTRIES_MAX, AUDIT_ENTRIES_MAX) if kind in _ROUTINE else AUDIT_ENTRIES_MAX
         if number > limit:
             raise AuditLogFull(f"{leaderboard_id} has {limit} audit entries")
         at_ms = self._now_ms()
+        first, last = run or (None, None)
         return AuditEntry(
-            number=number, kind=kind, actor=actor, reason=reason, at_ms=at_ms, user_id=user_id, subject=subject
+            number=number,
+            kind=kind,
+            actor=actor,
+            reason=reason,
+            at_ms=at_ms,
+            user_id=user_id,
+            subject=subject,
+            first_day=first,
+            last_day=last,
         )
 
     def _try_to_apply(self, leaderboard: Leaderboard, user_id: str) -> None:

@@ -173,6 +173,7 @@ class Assembly(Parts):
             reads=self.reads,
             registry=self.registry,
             results=self.results,
+            disqualified_players=self.disqualified_players,
             now_ms=self.now_ms,
             lookup=self.lookup,
         )

@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from shared.cache.labels import tokens_of
-from shared.domain.calendar import Day
+from shared.domain.audit import Disqualified
+from shared.domain.calendar import ALL_DAYS, ALL_TIME_DAY, Day
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 
@@ -18,8 +19,26 @@ slower than in longer calls (docs/benchmarks.md)."""
 ONLY_ZEROS: Final = 1 << 47
 """Bit of `reached_at` in its 6 bytes that marks a sum of events of 0 points alone; no instant reaches it."""
 
+OUT: Final = "1"
+"""Value of a player who is out whatever the day, and never was for some days only, in the hash of the disqualified."""
+_ALL_DAYS: Final = Standing(0, 0, 0, version=1)
+
 Standings = Mapping[str, Mapping[Day, Standing]]
 """User id → day → standing."""
+
+
+def with_all_days(standings: Mapping[Day, Standing]) -> dict[Day, Standing]:
+    """All standings of a player who was disqualified for some days, and that they are all.
+
+    Only once it has these, the cache makes the player's score of all time of days; until then it goes by all time.
+    """
+    return {**standings, ALL_DAYS: _ALL_DAYS}
+
+
+def packed_runs(out: Disqualified, user_id: str) -> str:
+    """The days for which a player is out who was ever disqualified for some, as apply.lua reads them."""
+    runs = [(0, ALL_TIME_DAY)] if user_id in out.user_ids else out.days[user_id]
+    return "d" + " ".join(f"{first}-{last}" for first, last in runs)
 
 
 def in_chunks(standings: Standings) -> Iterator[Standings]:

@@ -21,7 +21,7 @@ from shared.cache.pages import (
     to_page,
     to_points,
 )
-from shared.cache.payloads import Standings, in_chunks, to_payload
+from shared.cache.payloads import OUT, Standings, in_chunks, packed_runs, to_payload
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import ALL_TIME, Day, Window, cached_windows, expires_ms, is_kept, windows_fed_by
 from shared.domain.rules import LATENESS_MAX_MS, Leaderboard
@@ -91,7 +91,7 @@ class WindowCache(CacheConnection):
         return self._apply_all(leaderboard, [payload], build)
 
     def show_disqualified(self, scores_id: str, out: Disqualified) -> None:
-        """Say who is to stand in no window, unless a later audit entry is known here.
+        """Say who is to stand in no window, and which days of whom do not count, unless a later audit entry is known.
 
         A window follows when any standing of such a player is applied to it, be it one it has seen.
 
@@ -99,7 +99,9 @@ class WindowCache(CacheConnection):
             CacheRefused: if Redis answers with an error. Nothing of the leaderboard is marked as complete from then on,
                 if the error says that it is withdrawn.
         """
-        args = (out.audit_sequence, msgspec.msgpack.encode(sorted(out.user_ids)))
+        users = dict.fromkeys(out.user_ids, OUT)
+        users |= {user_id: packed_runs(out, user_id) for user_id in out.days}
+        args = (out.audit_sequence, msgspec.msgpack.encode([part for user in sorted(users.items()) for part in user]))
         with self._withdrawing(scores_id):
             self.call(self._disqualified, (keys.disqualified(scores_id),), args)
 

@@ -133,13 +133,15 @@ class Finalizer:
     ) -> FinalResult | None:
         """Steps 1 to 4; None if the result before says the same."""
         out = self._disqualified_players.now(rules.id)
+        out_before = None if before is None else self._disqualified_players.as_of(rules.id, before.audit_sequence)
+        apart = out.partly | (frozenset() if out_before is None else out_before.partly)
         with closing(self._reads.players(rules, window.days)) as players:
-            folded = FoldedWindow(rules, players, directory)
+            folded = FoldedWindow(rules, players, directory, apart)
         ranking = WindowRanking(folded, out)
         self._compare(rules, window, ranking)
-        if before is None:
+        if before is None or out_before is None:
             return self._store(rules, window, 1, ranking)
-        ranking_before = WindowRanking(folded, self._disqualified_players.as_of(rules.id, before.audit_sequence))
+        ranking_before = WindowRanking(folded, out_before)
         if all(was == now for was, now in ranking.changes_since(ranking_before)):
             self._final_results.clear_due(rules.id, window.id, out.audit_sequence)
             return None

@@ -4,7 +4,8 @@ The export has an implementation of its own (shared/exports/table.py), and so ha
 others.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
+from heapq import merge
 from pathlib import Path
 
 from shared.cache.labels import member, user_of
@@ -23,37 +24,50 @@ PlayerStandings = tuple[str, Sequence[tuple[Day, Standing]]]
 class FoldedWindow:
     """Scores of all players of a window, disqualified ones included, in ranking order."""
 
-    def __init__(self, leaderboard: Leaderboard, players: Iterable[PlayerStandings], directory: Path) -> None:
-        """`directory` takes what does not fit into memory: some 50 bytes a player, and 70 for each label."""
+    def __init__(
+        self,
+        leaderboard: Leaderboard,
+        players: Iterable[PlayerStandings],
+        directory: Path,
+        apart: Set[str] = frozenset(),
+    ) -> None:
+        """Fold the standings of some players.
+
+        Args:
+            leaderboard: whose window.
+            players: with their standings.
+            directory: takes what does not fit into memory: some 50 bytes a player, and 70 for each label.
+            apart: players who are disqualified for some days, by whatever ranking of this window.
+        """
         self.leaderboard = leaderboard
+        self.apart: dict[str, Sequence[tuple[Day, Standing]]] = {}
+        """Of players whose score depends on who ranks: their standings, which stay in memory."""
         self._scores = Sorter(directory, "scores")
         self._labels = Sorter(directory, "labels")
         for user_id, standings in players:
-            self._fold(user_id, standings)
+            if user_id in apart:
+                self.apart[user_id] = standings
+            else:
+                self._fold(user_id, standings)
 
-    def scores(self) -> Iterator[tuple[str, Score]]:
-        """User id and score of each player, in ranking order."""
+    def scores(self, more: Iterable[bytes] = ()) -> Iterator[tuple[str, Score]]:
+        """User id and score of each player but those apart, with `more` of them, in ranking order."""
         order = self.leaderboard.order
-        return (from_order_bytes(order, line) for line in self._scores)
+        return (from_order_bytes(order, line) for line in merge(self._scores, more))
 
-    def label_members(self) -> Iterator[bytes]:
-        """The label set of all players, in its order; nothing without filters."""
-        return iter(self._labels)
+    def label_members(self, more: Iterable[bytes] = ()) -> Iterator[bytes]:
+        """The label set of the same players, in its order; nothing without filters."""
+        return merge(self._labels, more)
 
     def _fold(self, user_id: str, standings: Sequence[tuple[Day, Standing]]) -> None:
-        board = self.leaderboard
-        score = combine(board.aggregation, board.order, [standing for _, standing in standings])
-        self._scores.add(order_bytes(board.order, user_id, score))
-        if board.filters:
-            labels: tuple[Label, ...] = ()
-            for _, standing in standings:
-                labels = latest_labels(labels, standing.labels)
-            for label in labels:
-                self._labels.add(member(board, label.filter, label.value, user_id, score))
+        line, members = _folded(self.leaderboard, user_id, standings)
+        self._scores.add(line)
+        for one in members:
+            self._labels.add(one)
 
 
 class WindowRanking:
-    """A folded window without the disqualified players. Each method reads the window once."""
+    """A folded window without disqualified players and days. Each method reads the window once."""
 
     def __init__(self, window: FoldedWindow, out: Disqualified) -> None:
         self._window = window
@@ -61,6 +75,14 @@ class WindowRanking:
         self.players = 0
         self._qualified = 0
         self.sum_of_points = 0
+        self._apart: dict[str, bytes] = {}
+        """User id → score, in the order of rankings, of those apart who have any."""
+        self._apart_members: list[bytes] = []
+        for user_id, standings in window.apart.items():
+            counted = [(day, standing) for day, standing in standings if out.counts(user_id, day)]
+            if counted:
+                self._apart[user_id], members = _folded(window.leaderboard, user_id, counted)
+                self._apart_members += members
         for _, score in self.scores():
             self.players += 1
             self._qualified += window.leaderboard.qualifies(score.points)
@@ -68,7 +90,8 @@ class WindowRanking:
 
     def scores(self) -> Iterator[tuple[str, Score]]:
         """User id and score, in ranking order."""
-        return (line for line in self._window.scores() if line[0] not in self.out.user_ids)
+        lines = self._window.scores(sorted(self._apart.values()))
+        return (line for line in lines if line[0] not in self.out.user_ids)
 
     def entries(self) -> Iterator[Entry]:
         """Every line of the ranking."""
@@ -77,16 +100,40 @@ class WindowRanking:
 
     def label_members(self) -> Iterator[bytes]:
         """The label set, in its order."""
-        return (line for line in self._window.label_members() if user_of(line) not in self.out.user_ids)
+        members = self._window.label_members(sorted(self._apart_members))
+        return (line for line in members if user_of(line) not in self.out.user_ids)
 
     def changes_since(self, before: "WindowRanking") -> Iterator[tuple[Entry | None, Entry | None]]:
         """Each player's entries before and now, in ranking order; None where the player has none.
 
-        Both are rankings of one folded window, so players who are in both have the same order in both.
+        Both are rankings of one folded window, so players who are in both have the same order in both, but for those
+        apart.
         """
-        entries_before, entries_now = before.entries(), self.entries()
-        for user_id, _ in self._window.scores():
-            was = None if user_id in before.out.user_ids else next(entries_before)
-            now = None if user_id in self.out.user_ids else next(entries_now)
+        apart_before, apart_now = before._entries_apart(), self._entries_apart()
+        entries_before, entries_now = before._entries_of_others(), self._entries_of_others()
+        for user_id, _ in self._window.scores(sorted((before._apart | self._apart).values())):
+            if user_id in self._window.apart:
+                was, now = apart_before.get(user_id), apart_now.get(user_id)
+            else:
+                was = None if user_id in before.out.user_ids else next(entries_before)
+                now = None if user_id in self.out.user_ids else next(entries_now)
             if was is not None or now is not None:
                 yield was, now
+
+    def _entries_apart(self) -> dict[str, Entry]:
+        if not self._apart:
+            return {}
+        return {one.user_id: one for one in self.entries() if one.user_id in self._apart}
+
+    def _entries_of_others(self) -> Iterator[Entry]:
+        return (one for one in self.entries() if one.user_id not in self._apart)
+
+
+def _folded(board: Leaderboard, user_id: str, standings: Sequence[tuple[Day, Standing]]) -> tuple[bytes, list[bytes]]:
+    """A player's line in the order of rankings, and the player's members of the label set."""
+    score = combine(board.aggregation, board.order, [standing for _, standing in standings])
+    labels: tuple[Label, ...] = ()
+    for _, standing in standings if board.filters else ():
+        labels = latest_labels(labels, standing.labels)
+    members = [member(board, label.filter, label.value, user_id, score) for label in labels]
+    return order_bytes(board.order, user_id, score), members

@@ -21,6 +21,8 @@ DAY_MIN: Final = Day(0)
 DAY_MAX: Final = Day((date(2100, 12, 31) - date(1970, 1, 1)).days)
 ALL_TIME_DAY: Final = Day(0xFFFF)
 """Not a day: the standing that a player's events of every day add up to. Past every day, and fits two bytes."""
+ALL_DAYS: Final = Day(0xFFFE)
+"""Not a day: says in the cache's all-time window that all days of a player are there, of which the score is made."""
 CUSTOM_DAYS_MAX: Final = 366
 """Longest custom window: one leap year, the most days that one read of the truth folds."""
 LONGEST_DAYS: Final = 7
@@ -216,7 +218,7 @@ _KEPT: Final = (daily, weekly)
 
 def windows_fed_by(day: Day) -> list[Window]:
     """The windows that a day feeds and the cache keeps for everyone: a day's day and week, or all time."""
-    return [ALL_TIME] if day == ALL_TIME_DAY else [make(day) for make in _KEPT]
+    return [ALL_TIME] if day >= ALL_DAYS else [make(day) for make in _KEPT]
 
 
 def current_windows(today: Day) -> list[Window]:

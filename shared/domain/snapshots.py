@@ -1,7 +1,7 @@
 """What is kept of a window for when the cache can't be asked: its top, and samples of the rest."""
 
 from bisect import bisect_left
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 from msgspec import Struct
@@ -66,6 +66,31 @@ class Snapshot(Struct, frozen=True, array_like=True):
                 samples.append(Sample(one.rank - gone, one.user_id, one.score))
         qualified = None if self.qualified is None else self.qualified - not_counted
         return Snapshot(self.revision, self.total - gone, self.as_of_ms, top, samples, self.qualify, qualified)
+
+    def placed_again(self, order: Order, user_ids: Set[str], scores: Mapping[str, Score]) -> "Snapshot":
+        """With some players of the top at other scores; those without one are gone.
+
+        One who falls below the top stands in it no longer, and goes on being counted.
+        """
+        if len(self.top) < self.total:
+            last = order_key(order, *self.top[-1])
+        stay = [line for line in self.top if line[0] not in user_ids]
+        moved = list(scores.items())
+        if len(self.top) < self.total:
+            moved = [line for line in moved if order_key(order, *line) <= last]
+        top = sorted([*stay, *moved], key=lambda line: order_key(order, *line))
+        gone = len(user_ids) - len(scores)
+        samples = [Sample(one.rank - gone, one.user_id, one.score) for one in self.samples]
+        qualified = self.qualified
+        if qualified is not None:
+            qualified -= sum(self._qualifies(order, score) for user_id, score in self.top if user_id in user_ids)
+            qualified += sum(self._qualifies(order, score) for score in scores.values())
+        return Snapshot(self.revision, self.total - gone, self.as_of_ms, top, samples, self.qualify, qualified)
+
+    def _qualifies(self, order: Order, score: Score) -> bool:
+        if self.qualify is None:
+            return True
+        return order_key(order, "", score)[0] <= order_key(order, "", Score(self.qualify, 0))[0]
 
     def estimate_rank(self, order: Order, user_id: str, score: Score) -> int:
         """The rank that a score had at the instant: exact among the top, between two samples below it.

@@ -21,9 +21,10 @@ import duckdb
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
-from shared.admin.disqualifications import DisqualifiedPlayers, eligible
+from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.admin.eligible import eligible, eligible_of_all_time
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import Window, parse_id
+from shared.domain.calendar import Window, WindowKind, parse_id
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
 from shared.exports.heartbeat import JobHeartbeat
@@ -199,7 +200,10 @@ class ExportRunner:
         """Steps 4 and 5; returns the file's rows, the window's players, and the sum of the rows' points."""
         board, window, out, request = source.board, source.window, source.out, heartbeat.job.request
         with closing(self._reads.standings_on(board, window.days)) as standings:
-            lines = heartbeat.while_owned(eligible(standings, out))
+            counted = eligible(standings, out)
+            if window.kind is WindowKind.ALL_TIME:
+                counted = eligible_of_all_time(self._reads, board, standings, out, self._now_ms())
+            lines = heartbeat.while_owned(counted)
             with RankedTable(board, lines, file.parent) as table:
                 heartbeat.check()
                 _check(source.result, table)

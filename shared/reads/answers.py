@@ -6,6 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from shared.cache.leases import BuildProgress
+from shared.domain.audit import Run
 from shared.domain.calendar import Day, Window, WindowStatus
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
@@ -132,7 +133,9 @@ class Explanation(Struct, frozen=True):
     """With one entry above and one below."""
     rules: Leaderboard
     days: Sequence[tuple[Day, Standing]]
-    """The player's standings in the window, oldest first."""
+    """The player's standings of the window's days that count, oldest first."""
+    disqualified_days: Sequence[Run]
+    """Days for which the player is disqualified, in the window or not."""
     events: Sequence[CountedEvent]
     """Those that count first, then by time, the latest first."""
     events_complete: bool

@@ -1,8 +1,9 @@
 """Explains a player's rank by their standings, their events and the leaderboard's tiers. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from shared.domain.audit import Disqualified
 from shared.domain.calendar import Day, Window, WindowKind, day_of
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing, add, combine
@@ -21,6 +22,7 @@ def explain(
     days: Sequence[tuple[Day, Standing]],
     entries: Sequence[LedgerEntry],
     *,
+    out: Disqualified,
     all_read: bool,
 ) -> Explanation:
     """Explain a player's rank.
@@ -29,24 +31,34 @@ def explain(
         rules: that the window is ranked by.
         window: which one.
         found: the player as the ranking shows them.
-        days: the player's standings in the window, oldest first.
+        days: the player's standings of the window's days that count, oldest first.
         entries: the player's ledger.
+        out: who is disqualified; events of such days are shown and don't count.
         all_read: whether `entries` are all of it.
     """
+    user_id = found.player.user_id
     events = [one for one in entries if _is_in(window, one)]
+
+    def is_eligible(one: LedgerEntry) -> bool:
+        return out.counts(user_id, _day(one))
+
     score = Score(found.player.score, found.player.reached_at_ms)
     agrees: bool | None = _fold_days(rules, days) == score
     if agrees:
-        agrees = _fold_events(rules, events) == score if all_read else None
-    counted = _counted(rules, score, days, events)
+        agrees = _fold_events(rules, filter(is_eligible, events)) == score if all_read else None
+    counted = _counted(rules, score, days, events, is_eligible)
     complete = all_read and len(counted) <= EXPLAINED_EVENTS_MAX
     shown = counted[:EXPLAINED_EVENTS_MAX]
-    return Explanation(found, rules, days, shown, complete, agrees, _tiers(rules, found))
+    runs = out.days.get(user_id, ())
+    return Explanation(found, rules, days, runs, shown, complete, agrees, _tiers(rules, found))
 
 
 def _is_in(window: Window, entry: LedgerEntry) -> bool:
-    day = day_of(entry.event.occurred_at_ms)
-    return window.kind is WindowKind.ALL_TIME or window.first <= day <= window.last
+    return window.kind is WindowKind.ALL_TIME or window.first <= _day(entry) <= window.last
+
+
+def _day(entry: LedgerEntry) -> Day:
+    return day_of(entry.event.occurred_at_ms)
 
 
 def _fold_days(rules: Leaderboard, days: Sequence[tuple[Day, Standing]]) -> Score | None:
@@ -61,7 +73,11 @@ def _fold_events(rules: Leaderboard, events: Iterable[LedgerEntry]) -> Score | N
 
 
 def _counted(
-    rules: Leaderboard, score: Score, days: Sequence[tuple[Day, Standing]], events: Sequence[LedgerEntry]
+    rules: Leaderboard,
+    score: Score,
+    days: Sequence[tuple[Day, Standing]],
+    events: Sequence[LedgerEntry],
+    is_eligible: Callable[[LedgerEntry], bool],
 ) -> list[CountedEvent]:
     """The events, those that are in the score first, then by time, the latest first."""
     latest_id = days[-1][1].last_event_id if days else ""
@@ -77,7 +93,7 @@ def _counted(
             case Aggregation.LATEST:
                 return decides and event.event_id == latest_id
 
-    counted = [CountedEvent(entry, counts(entry)) for entry in events]
+    counted = [CountedEvent(entry, is_eligible(entry) and counts(entry)) for entry in events]
     counted.sort(key=lambda one: (not one.counts, -one.entry.event.occurred_at_ms, one.entry.event.event_id))
     return counted
 

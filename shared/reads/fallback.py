@@ -8,12 +8,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.admin.eligible import eligible_of
 from shared.domain.calendar import Window
 from shared.domain.ranking import Entry, order_key, points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order, qualifying
 from shared.domain.selections import Selection
 from shared.domain.snapshots import Snapshot
-from shared.domain.standings import Score, Standing, combine
+from shared.domain.standings import Score, combine
 from shared.domain.tiers import Tier, Ties, points_to_next_tier
 from shared.reads.answers import PlayerRanking, Ranking, RankingSource
 from shared.rebuild.snapshots import WindowSnapshots
@@ -145,13 +146,17 @@ class Fallback:
 
     def _scores(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]) -> dict[str, Score]:
         """The scores of now, without players who have none or are disqualified."""
-        disqualified = self._disqualified_players.now(leaderboard.id).user_ids
-        wanted = [user_id for user_id in user_ids if user_id not in disqualified]
-        found = self._reads.standings((leaderboard, user_id, day) for user_id in wanted for day in window.days)
-        standings: dict[str, list[Standing]] = {}
-        for (_, user_id, _), standing in sorted(found.items()):  # by player, then by day
-            standings.setdefault(user_id, []).append(standing)
-        return {user_id: combine(leaderboard.aggregation, leaderboard.order, own) for user_id, own in standings.items()}
+        out = self._disqualified_players.now(leaderboard.id)
+        standings = eligible_of(
+            user_ids,
+            reads=self._reads,
+            leaderboard=leaderboard,
+            window=window,
+            disqualified=out,
+            now_ms=self._now_ms(),
+        )
+        aggregation, order = leaderboard.aggregation, leaderboard.order
+        return {user_id: combine(aggregation, order, list(own.values())) for user_id, own in standings.items()}
 
     def _ranking(self, window: Window, snapshot: Snapshot, entries: Sequence[Entry], *, final: bool) -> Ranking:
         return Ranking(

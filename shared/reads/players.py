@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
+from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.admin.eligible import eligible_of
 from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import BuildProgress
 from shared.cache.searches import WindowSearches
@@ -45,6 +47,7 @@ class Players:
         reads: Reads,
         registry: Registry,
         results: Results,
+        disqualified_players: DisqualifiedPlayers,
         now_ms: Callable[[], int],
         lookup: Lookup = at_once,
     ) -> None:
@@ -53,6 +56,7 @@ class Players:
         self._reads = reads
         self._registry = registry
         self._results = results
+        self._disqualified_players = disqualified_players
         self._now_ms = now_ms
         self._periods: Remembered[str, list[Period]] = Remembered(0, PERIODS_KEPT_MAX, now_ms, lookup)
         """Looked up each time; the last answer serves while the registry is out of reach."""
@@ -137,10 +141,14 @@ class Players:
 
     def _explain(self, rules: Leaderboard, window: Window, found: PlayerRanking) -> Explanation:
         user_id = found.player.user_id
-        standings = self._reads.standings((rules, user_id, day) for day in window.days)
-        days = sorted((day, standing) for (_, _, day), standing in standings.items())
+        out = self._disqualified_players.now(rules.id)
+        counted = eligible_of(
+            (user_id,), reads=self._reads, leaderboard=rules, window=window, disqualified=out, now_ms=self._now_ms()
+        )
+        days = list(counted.get(user_id, {}).items())
         entries = list(self._reads.ledger(rules.scores_id, user_id, limit=EXPLAINED_EVENTS_READ_MAX + 1))
-        return explain(rules, window, found, days, entries, all_read=len(entries) <= EXPLAINED_EVENTS_READ_MAX)
+        all_read = len(entries) <= EXPLAINED_EVENTS_READ_MAX
+        return explain(rules, window, found, days, entries, out=out, all_read=all_read)
 
 
 def _progress(error: Exception) -> BuildProgress:

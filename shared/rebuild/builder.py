@@ -20,10 +20,12 @@ from typing import Final
 from msgspec import Struct
 
 from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.admin.eligible import all_standings
 from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import LEASE_MS, Build, BuildLeases, BuildProgress, Grant, LeaseLost, RebuildState
-from shared.cache.payloads import APPLY_PLAYERS, Standings
+from shared.cache.payloads import APPLY_PLAYERS, Standings, with_all_days
 from shared.cache.windows import WindowCache
+from shared.domain.audit import Disqualified
 from shared.domain.calendar import ALL_TIME_DAY, Day, Window, expires_ms, kept_days, kept_until_ms
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -93,9 +95,12 @@ class WindowBuilder:
         if grant is Grant.HELD:
             return RebuildOutcome.HELD
         try:
-            self._show_disqualified(leaderboard)  # 2
+            out = self._show_disqualified(leaderboard)  # 2
             rules = self._with_events(leaderboard)
             if rules is not None:  # 3
+                for standings in self._all_days(rules, out):
+                    self._cache.apply(rules, standings, self._now_ms(), build)
+                    self._leases.renew(build, self._now_ms())
                 kept = self._reads.recorded_days(rules, kept_days(rules.lateness_ms, self._now_ms()))
                 left = [day for day in kept if rebuild_position(day) > build.progress.position]
 
@@ -133,7 +138,11 @@ class WindowBuilder:
             return 0
         now_ms = self._now_ms()
         days = kept_days(rules.lateness_ms, now_ms) if everything else _due_days(rules, now_ms)
-        return self.reapply_standings(rules, self._reads.standings_on(rules, self._reads.recorded_days(rules, days)))
+        out = self._show_disqualified(rules)
+        repaired = sum(self._cache.apply(rules, one, self._now_ms()) for one in self._all_days(rules, out))
+        return repaired + self.reapply_standings(
+            rules, self._reads.standings_on(rules, self._reads.recorded_days(rules, days))
+        )
 
     def reapply_standings(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
         """Apply the given standings again; returns how many entries were repaired.
@@ -291,8 +300,17 @@ class WindowBuilder:
         current = self._registry.leaderboard(leaderboard.id)
         return current if current is not None and current.has_events else None
 
-    def _show_disqualified(self, leaderboard: Leaderboard) -> None:
-        self._cache.show_disqualified(leaderboard.scores_id, self._disqualified_players.now(leaderboard.id))
+    def _show_disqualified(self, leaderboard: Leaderboard) -> Disqualified:
+        out = self._disqualified_players.now(leaderboard.id)
+        self._cache.show_disqualified(leaderboard.scores_id, out)
+        return out
+
+    def _all_days(self, leaderboard: Leaderboard, out: Disqualified) -> Iterator[Standings]:
+        """All standings of each player who was ever disqualified for some days: all time is made of days for them."""
+        for user_id in sorted(out.days):
+            standings = all_standings(self._reads, leaderboard, user_id, self._now_ms())
+            if standings:
+                yield {user_id: with_all_days(standings)}
 
 
 def rebuild_position(day: Day) -> int:

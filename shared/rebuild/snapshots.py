@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
-from shared.admin.disqualifications import DisqualifiedPlayers, eligible
+from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.admin.eligible import eligible, eligible_of, eligible_of_all_time
 from shared.cache.windows import WindowCache
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import LONGEST_DAYS, Window, day_of, kept_until_ms, recent_windows
+from shared.domain.calendar import LONGEST_DAYS, Window, WindowKind, day_of, kept_until_ms, recent_windows
 from shared.domain.rules import Leaderboard
 from shared.domain.snapshots import Snapshot, snapshot_of
 from shared.lookups.remembered import Remembered
@@ -85,7 +86,7 @@ class WindowSnapshots:
         stored = self._store.read(leaderboard.scores_id, window.id)
         if stored is None:
             return self._fold(leaderboard, window, disqualified)
-        return stored.without(disqualified.user_ids)
+        return self._placed_again(leaderboard, window, stored.without(disqualified.user_ids), disqualified)
 
     def _fold(self, leaderboard: Leaderboard, window: Window, disqualified: Disqualified) -> Snapshot | None:
         if len(window.days) > FOLDED_DAYS_MAX:
@@ -96,7 +97,29 @@ class WindowSnapshots:
         lines = list(islice(source, FOLDED_STANDINGS_MAX + 1))
         if len(lines) > FOLDED_STANDINGS_MAX:
             return None
-        return snapshot_of(leaderboard, 0, as_of_ms, rank_players(leaderboard, eligible(lines, disqualified)))
+        counted = eligible(lines, disqualified)
+        if window.kind is WindowKind.ALL_TIME:
+            counted = eligible_of_all_time(self._reads, leaderboard, lines, disqualified, as_of_ms)
+        return snapshot_of(leaderboard, 0, as_of_ms, rank_players(leaderboard, counted))
+
+    def _placed_again(
+        self, leaderboard: Leaderboard, window: Window, stored: Snapshot, disqualified: Disqualified
+    ) -> Snapshot:
+        """With players of the top who are disqualified for some days where their scores of now stand."""
+        moved = {user_id for user_id, _ in stored.top} & disqualified.partly
+        if not moved:
+            return stored
+        counted = eligible_of(
+            moved,
+            reads=self._reads,
+            leaderboard=leaderboard,
+            window=window,
+            disqualified=disqualified,
+            now_ms=self._now_ms(),
+        )
+        lines = ((day, user_id, standing) for user_id, own in counted.items() for day, standing in own.items())
+        scores = dict(rank_players(leaderboard, lines))
+        return stored.placed_again(leaderboard.order, moved, scores)
 
     def _changeable(self, leaderboard: Leaderboard) -> Iterator[Window]:
         today = day_of(self._now_ms())

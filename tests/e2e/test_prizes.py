@@ -32,6 +32,7 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     "two-day-cup": {"tiers": [GOLD]},
     "paid-once": {"tiers": [GOLD, {"name": "rest", "topPercent": 100}]},
     "codes": {"tiers": [GOLD]},
+    "bot-day": {"tiers": [GOLD]},
 }
 REFUNDED = [(f"u{number:02}", 100 - number) for number in range(100)]
 REFUNDED += [(user_id, -points) for user_id, points in REFUNDED[20:]]
@@ -40,7 +41,9 @@ EVENTS: Final[dict[str, list[tuple[str, int]]]] = (
     {name: [("ann", 100), ("bob", 100), ("cat", 100), ("dan", 99)] for name in ("ties-first", "ties-shared")}
     | {"refunded": REFUNDED, "codes": CODES, "paid-once": [("ann", 5), ("bob", 4), ("cat", 3)]}
     | {name: [("ann", 5), ("bob", 4)] for name in ("weekly-prize", "two-day-cup")}
+    | {"bot-day": [("ann", 8), ("bob", 90)]}
 )
+HONEST: Final = LAST_WEEK - timedelta(days=1)
 CUP: Final = "/leaderboards/two-day-cup/periods/cup"
 CUP_DAYS: Final = {
     "name": "Cup",
@@ -57,6 +60,7 @@ def system(quick_stack: Stack) -> Iterator[System]:
     for board, definition in DEFINITIONS.items():
         running.put(f"/leaderboards/{board}", {"name": board, "aggregation": "sum", "lateness": "P30D"} | definition)
         running.produce(records(board, EVENTS[board]))
+    running.produce(records("bot-day", [("ann", 8), ("bob", 9)], HONEST))
     running.put(CUP, CUP_DAYS)
     running.settle()
     yield running
@@ -81,10 +85,16 @@ def closed(system: System) -> System:
     return system
 
 
-def records(board: str, events: list[tuple[str, int]]) -> Iterator[tuple[bytes, bytes]]:
+def records(board: str, events: list[tuple[str, int]], start: datetime = LAST_WEEK) -> Iterator[tuple[bytes, bytes]]:
     for number, (user_id, points) in enumerate(events):
-        at = (LAST_WEEK + timedelta(seconds=number)).isoformat()
-        event = {"eventId": f"e{number}", "leaderboardId": board, "userId": user_id, "points": points, "occurredAt": at}
+        at = (start + timedelta(seconds=number)).isoformat()
+        event = {
+            "eventId": f"{start.date()}-{number}",
+            "leaderboardId": board,
+            "userId": user_id,
+            "points": points,
+            "occurredAt": at,
+        }
         yield f"{board}:{user_id}".encode(), json.dumps(event).encode()
 
 
@@ -274,3 +284,30 @@ def awards(system: System, result: dict[str, Any]) -> dict[tuple[str, str], str]
 def changes(system: System, result: dict[str, Any]) -> list[tuple[str, ...]]:
     """Which awards a version of a result revokes and grants."""
     return [tuple(one.values()) for one in lines(system, result["awardChanges"]["url"])]
+
+
+def test_honest_days_keep_their_prizes_though_another_day_is_disqualified(closed: System) -> None:
+    board, day = "/leaderboards/bot-day", LAST_WEEK.date().isoformat()
+    honest = {"window": "daily", "date": HONEST.date().isoformat()}
+
+    def result(query: dict[str, str], version: int) -> Any:
+        answer = closed.request("GET", f"{board}/result", params=query)
+        return answer.json() if answer.status_code == 200 and answer.json()["version"] == version else None
+
+    def gold(found: Any) -> list[str]:
+        return [one["user_id"] for one in lines(closed, found["awards"]["url"])]
+
+    before = until(lambda: result(honest, 1), "the honest day is final")
+    assert gold(before) == gold(until(lambda: result(DAILY, 1), "the other day is, too")) == ["bob"]
+
+    body = {"reason": "a bot, case 12", "from": day, "to": day}
+    assert closed.request("POST", f"{board}/players/bob/disqualify", json=body).status_code == 200
+    second = until(lambda: result(DAILY, 2), "the result is corrected")
+
+    assert gold(second) == ["ann"]
+    changed = lines(closed, second["awardChanges"]["url"])
+    assert [(one["action"], one["user_id"]) for one in changed] == [("grant", "ann"), ("revoke", "bob")]
+    kept = result(honest, 1)
+    assert (kept["awards"]["sha256"], gold(kept)) == (before["awards"]["sha256"], ["bob"])
+    both = {"window": "custom", "from": honest["date"], "to": day}
+    assert tiers(closed, "bot-day", **both) == [("ann", 1, "gold"), ("bob", 2, None)]

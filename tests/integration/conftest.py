@@ -17,7 +17,7 @@ from infra.local import packages
 from infra.local.config import InvalidConfiguration
 from infra.local.servers import PACKAGES, free_port, ministack
 from shared.assembly import now_ms, parts
-from shared.domain.calendar import day_of, format_day
+from shared.domain.calendar import DAY_MS, day_of, format_day
 from shared.domain.events import format_instant
 from shared.domain.records import Record, Source
 from shared.rebuild import on_demand
@@ -96,10 +96,13 @@ def call(module: Any, redis: Redis, leaderboard_id: str) -> Call:
 
 @pytest.fixture
 def score(module: Any, leaderboard_id: str) -> Callable[..., None]:
-    """Ingests events as (user, points) or (user, points, event id), one millisecond apart, now, all with attributes."""
+    """Ingests events as (user, points) or (user, points, event id), one millisecond apart, now, all with attributes.
+
+    With `days_ago` they occurred as many days before.
+    """
     numbers = iter(range(1_000_000))
 
-    def score(*scores: tuple[Any, ...], **attributes: str) -> None:
+    def score(*scores: tuple[Any, ...], days_ago: int = 0, **attributes: str) -> None:
         start_ms = now_ms()
         records = []
         for user_id, points, *named in scores:
@@ -109,7 +112,7 @@ def score(module: Any, leaderboard_id: str) -> Callable[..., None]:
                 "leaderboardId": leaderboard_id,
                 "userId": user_id,
                 "points": points,
-                "occurredAt": format_instant(start_ms + number),
+                "occurredAt": format_instant(start_ms + number - days_ago * DAY_MS),
                 "attributes": attributes,
             }
             source = Source("score-events", 0, number, start_ms + number)

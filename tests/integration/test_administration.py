@@ -257,3 +257,46 @@ def test_a_range_longer_than_a_year_is_refused(call: Call) -> None:
 
     assert [one.status for one in answers] == [200, 422]
     assert answers[1].json["errors"][0]["field"] == "to"
+
+
+def test_a_disqualification_for_some_days_says_which(call: Call) -> None:
+    days = {"from": "2026-11-20", "to": "2026-11-21"}
+    done = call("disqualify", body={"reason": "a bot"} | days)
+
+    assert {name: done.json[name] for name in days} == days
+    assert users(call) == ["u-42", "ann", "bob"]
+    more = call("disqualify", body={"reason": "a bot", "from": "2026-11-22", "to": "2026-11-22"})
+    assert more.json["number"] == done.json["number"] + 1
+    within = call("disqualify", body={"reason": "again", "from": "2026-11-21", "to": "2026-11-22"})
+    assert within.json == more.json, "nothing new"
+    shown = call("disqualified").json
+    assert (shown["userIds"], shown["days"]) == ([], [{"userId": "u-42", "from": "2026-11-20", "to": "2026-11-22"}])
+    back = call("reinstate", body={"reason": "no bot", "from": "2026-11-21", "to": "2026-11-21"})
+    assert (back.status, back.json["kind"], back.json["from"], back.json["to"]) == (
+        200, "reinstate", "2026-11-21", "2026-11-21",
+    )  # fmt: skip
+    assert call("reinstate", body={"reason": "again", "from": "2026-11-21", "to": "2026-11-21"}).json == back.json
+    assert [(one["from"], one["to"]) for one in call("disqualified").json["days"]] == [
+        ("2026-11-20", "2026-11-20"),
+        ("2026-11-22", "2026-11-22"),
+    ]
+    assert call("audit-log").json["entries"][-1] == back.json
+    assert {"from", "to"}.isdisjoint(call("reinstate", body={"reason": "no bot"}).json)
+    assert call("disqualified").json["days"] == []
+
+
+@pytest.mark.parametrize(
+    ("days", "field"),
+    [
+        ({"from": "2026-11-20"}, "to"),
+        ({"to": "2026-11-20"}, "from"),
+        ({"from": "2026-11-20", "to": "2026-11-19"}, "to"),
+        ({"from": "yesterday", "to": "2026-11-19"}, "from"),
+        ({"from": "2026-11-20", "to": "2026-W48"}, "to"),
+    ],
+)
+def test_the_days_of_a_disqualification_must_be_a_range(call: Call, days: dict[str, str], field: str) -> None:
+    for path in ("disqualify", "reinstate"):
+        refused = call(path, body={"reason": "a bot"} | days)
+        assert (refused.status, [one["field"] for one in refused.json["errors"]]) == (422, [field])
+    assert call("disqualified").json["days"] == []

@@ -308,6 +308,27 @@ def test_an_explanation_says_when_cache_and_truth_do_not_agree(
     assert found["days"][0]["points"] == 7
 
 
+@pytest.mark.parametrize("aggregation", ["sum", "best", "latest"])
+@pytest.mark.parametrize("window", ["custom", "all-time"])
+def test_an_explanation_shows_events_of_days_that_are_out_as_not_counting(
+    call: Call, score: Callable[..., None], aggregation: str, window: str
+) -> None:
+    call("put-leaderboard", body=BODY | {"aggregation": aggregation, "lateness": "P7D"})
+    score(("u-42", 4), days_ago=1)
+    score(("u-42", 9))
+    today, yesterday = (format_day(Day(day_of(now_ms()) - ago)) for ago in (0, 1))
+    call("disqualify", body={"reason": "a bot", "from": today, "to": today})
+
+    found = call(
+        "player-explain", query=f"window={window}" + f"&from={yesterday}&to={today}" * (window == "custom")
+    ).json
+
+    assert (found["player"]["score"], found["agrees"], found["eventsComplete"]) == (4, True, True)
+    assert [(one["day"], one["points"]) for one in found["days"]] == [(yesterday, 4)]
+    assert [(one["event"]["points"], one["counts"]) for one in found["events"]] == [(4, True), (9, False)]
+    assert found["disqualifiedDays"] == [{"from": today, "to": today}]
+
+
 def test_an_explanation_of_many_events_shows_some_and_says_so(
     call: Call, score: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,7 +129,7 @@ def test_routine_entries_leave_room_for_disqualifications_and_definitions(
 def test_the_days_of_a_player_are_found_without_reading_his_events(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.admin.disqualifications.DAYS_AT_ONCE", 2)
+    monkeypatch.setattr("shared.admin.eligible.DAYS_AT_ONCE", 2)
     days = {Day(MONDAY - distance) for distance in (0, 1, 5, 6)}
     for day in days - {MONDAY}:
         scene.play("bob", 1, day)
@@ -142,7 +142,7 @@ def test_the_days_of_a_player_are_found_without_reading_his_events(
 def test_events_of_now_are_not_taken_for_those_of_a_day_that_was_not_looked_at_yet(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.admin.disqualifications.DAYS_AT_ONCE", 2)
+    monkeypatch.setattr("shared.admin.eligible.DAYS_AT_ONCE", 2)
     scene.play("bob", 1, Day(MONDAY - 5))
     standings, to_play = scene.reads.standings, [1]
 
@@ -509,3 +509,131 @@ def test_a_final_window_is_final_only_as_its_result_says(scene: Scene) -> None:
     assert read()[1:] == ("live", 2, 3)
     scene.run()
     assert read()[1:] == ("final", 2, None), "nothing has changed, so there is no third version"
+
+
+TUESDAY = Day(MONDAY + 1)
+
+
+def scores(scene: Scene, window: Window) -> dict[str, int]:
+    """Who has what in a live window."""
+    page = scene.cache.page(scene.leaderboard, window, 0, 100, scene.now_ms)
+    assert page.complete
+    return {user_id: score.points for user_id, score in page.lines}
+
+
+def test_days_that_are_out_are_in_no_window_and_the_others_are(scene: Scene) -> None:
+    scene.play("bob", 20, TUESDAY)
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "a bot", run=(MONDAY, MONDAY))
+
+    others = {"ann": 5, "cat": 7}
+    assert scores(scene, daily(MONDAY)) == others
+    assert scores(scene, daily(TUESDAY)) == {"bob": 20}
+    assert scores(scene, weekly(MONDAY)) == scores(scene, ALL_TIME) == others | {"bob": 20}
+    scene.play("bob", 1)
+    scene.play("bob", 2, TUESDAY)
+    scene.play("bob", 4, Day(MONDAY - 9))
+    assert scores(scene, daily(MONDAY)) == others
+    assert scores(scene, weekly(MONDAY)) == others | {"bob": 22}
+    assert scores(scene, ALL_TIME) == others | {"bob": 26}
+
+    scene.disqualifications.reinstate(scene.leaderboard, "bob", "admin", "no bot")
+    assert scores(scene, ALL_TIME) == others | {"bob": 34}
+    scene.play("bob", 1)
+    assert scores(scene, ALL_TIME) == others | {"bob": 35}
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "a bot", run=(TUESDAY, TUESDAY))
+    assert scores(scene, ALL_TIME) == others | {"bob": 13}
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "whole")
+    assert scores(scene, ALL_TIME) == others
+
+
+def test_a_rebuild_and_anti_entropy_make_all_time_of_the_days_that_count(scene: Scene, redis: "Redis") -> None:
+    scene.play("bob", 20, TUESDAY)
+    scene.play("ann", 1, TUESDAY)
+    scene.audit_log.append(scene.id, replace(bob_out(), first_day=MONDAY, last_day=MONDAY))
+    assert scores(scene, ALL_TIME)["bob"] == 27, "nobody has told the cache"
+    assert scene.builder.reapply(scene.leaderboard) > 0
+    expected = {"bob": 20, "ann": 6, "cat": 7}
+    assert scores(scene, ALL_TIME) == expected
+    assert scene.builder.reapply(scene.leaderboard) == 0, "nothing is repaired twice"
+
+    redis.flushdb()
+    assert scene.builder.rebuild_leaderboard(scene.leaderboard) is RebuildOutcome.DONE
+    assert scores(scene, ALL_TIME) == expected
+
+
+def test_a_result_keeps_the_awards_of_honest_days_and_is_revised_for_the_others(scene: Scene) -> None:
+    scene.play("bob", 20, TUESDAY)
+    scene.now_ms += 14 * DAY_MS
+    assert not scene.run().blocked
+    before = {one.id: scene.stored(one) for one in (daily(MONDAY), daily(TUESDAY), weekly(MONDAY))}
+    assert before[daily(MONDAY).id] == [("1", "bob", "7"), ("2", "cat", "7"), ("3", "ann", "5")]
+
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "a bot", run=(MONDAY, MONDAY))
+    assert not scene.run().blocked
+    assert scene.stored(daily(MONDAY)) == WITHOUT_BOB
+    assert scene.stored(daily(TUESDAY)) == before[daily(TUESDAY).id]
+    assert scene.stored(weekly(MONDAY)) == [("1", "bob", "20"), *[(str(int(r) + 1), u, s) for r, u, s in WITHOUT_BOB]]
+    week = scene.final_results.final(scene.id, weekly(MONDAY).id)
+    assert week is not None
+    assert week.difference_key is not None
+    changed = to_lines(scene.content(week.difference_key, week.difference_sha256))
+    assert [(one["user_id"], one["score_before"], one["score_after"]) for one in changed] == [("bob", "27", "20")]
+
+
+def test_of_two_disqualifications_that_overlap_one_is_taken_back_and_the_other_stays(scene: Scene) -> None:
+    wednesday = Day(MONDAY + 2)
+    scene.play("bob", 20, TUESDAY)
+    scene.play("bob", 100, wednesday)
+    disqualifications, board = scene.disqualifications, scene.leaderboard
+    disqualifications.disqualify(board, "bob", "admin", "a bot", run=(MONDAY, TUESDAY))
+    disqualifications.disqualify(board, "bob", "admin", "another one", run=(TUESDAY, wednesday))
+    assert "bob" not in scores(scene, ALL_TIME) | scores(scene, weekly(MONDAY))
+
+    disqualifications.reinstate(board, "bob", "admin", "no bot on Monday", run=(MONDAY, MONDAY))
+    assert scores(scene, ALL_TIME)["bob"] == scores(scene, weekly(MONDAY))["bob"] == scores(scene, daily(MONDAY))["bob"]
+    assert scores(scene, ALL_TIME)["bob"] == 7
+    assert "bob" not in scores(scene, daily(TUESDAY)) | scores(scene, daily(wednesday))
+    disqualifications.disqualify(board, "bob", "admin", "whole")
+    disqualifications.reinstate(board, "bob", "admin", "Tuesday alone", run=(TUESDAY, TUESDAY))
+    assert scores(scene, ALL_TIME)["bob"] == scores(scene, weekly(MONDAY))["bob"] == 20
+    scene.play("bob", 3, TUESDAY)
+    scene.play("bob", 3)
+    assert scores(scene, ALL_TIME)["bob"] == scores(scene, weekly(MONDAY))["bob"] == 23
+    assert scene.builder.reapply(scene.leaderboard, everything=True) == 0
+
+
+def test_only_windows_with_days_that_an_entry_is_about_are_ranked_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.play("bob", 20, TUESDAY)
+    scene.now_ms += 14 * DAY_MS
+    scene.run()
+    marked: list[Window] = []
+    mark_due = scene.final_results.mark_due
+
+    def noted(leaderboard_id: str, windows: list[Window]) -> None:
+        marked.extend(windows)
+        mark_due(leaderboard_id, windows)
+
+    monkeypatch.setattr(scene.final_results, "mark_due", noted)
+    for act in (scene.disqualifications.disqualify, scene.disqualifications.reinstate):
+        act(scene.leaderboard, "bob", "admin", "why", run=(TUESDAY, TUESDAY))
+        scene.run()
+        assert sorted(one.id for one in marked) == sorted([daily(TUESDAY).id, weekly(MONDAY).id])
+        marked.clear()
+    versions = [len(scene.final_results.versions(scene.id, one.id)) for one in (daily(MONDAY), daily(TUESDAY))]
+    assert versions == [1, 3]
+
+
+def test_who_asks_twice_gets_the_entry_that_did_it_to_those_days(scene: Scene) -> None:
+    disqualifications, board = scene.disqualifications, scene.leaderboard
+    first, _ = disqualifications.disqualify(board, "bob", "admin", "why", run=(MONDAY, MONDAY))
+    second, _ = disqualifications.disqualify(board, "bob", "admin", "why", run=(TUESDAY, TUESDAY))
+
+    assert disqualifications.disqualify(board, "bob", "other", "again", run=(MONDAY, MONDAY)) == (first, False)
+    assert disqualifications.disqualify(board, "bob", "other", "again", run=(MONDAY, TUESDAY)) == (second, False)
+    far = Day(MONDAY + 9)
+    assert disqualifications.reinstate(board, "bob", "other", "was not out", run=(far, far)) == (second, False)
+    back, is_new = disqualifications.reinstate(board, "bob", "other", "not on Monday", run=(MONDAY, MONDAY))
+    assert is_new
+    assert disqualifications.reinstate(board, "bob", "other", "again", run=(MONDAY, MONDAY)) == (back, False)

@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.assembly import now_ms
-from shared.domain.calendar import day_of, format_day
+from shared.domain.calendar import Day, day_of, format_day
 from shared.domain.events import format_instant
 from shared.truth.snapshots import Confirmation
 
@@ -238,6 +238,39 @@ def test_what_no_snapshot_tells_is_503_and_says_when_to_ask_again(call: Call, sc
     answer = call("rankings", query="attr.country=DE")
     assert (answer.status, int(answer.headers["retry-after"]) >= 1) == (503, True)
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_days_that_are_out_count_for_nothing_without_the_cache_either(
+    call: Call, score: Score, module: Any, away: Away
+) -> None:
+    call("put-leaderboard", body=BODY | {"lateness": "P7D"})
+    score(("u-42", 3), ("bob", 2), days_ago=1)
+    score(("ann", 4), ("u-42", 9), ("bob", 9))
+    module.assembly.repair.take_snapshots()
+    today, yesterday = (format_day(Day(day_of(now_ms()) - ago)) for ago in (0, 1))
+    away()
+    out = {"reason": "a bot", "from": today, "to": today}
+    assert call("disqualify", body=out).status == 200
+    module.assembly.snapshots._known.clear()  # as two seconds do
+
+    for query, expected in (
+        ("window=all-time", [("bob", 11), ("ann", 4), ("u-42", 3)]),
+        ("window=daily", [("bob", 9), ("ann", 4)]),
+        (f"window=daily&date={yesterday}", [("u-42", 3), ("bob", 2)]),
+    ):
+        page = call("rankings", query=query).json
+        assert page["source"] == "snapshot"
+        assert [(one["userId"], one["score"]) for one in page["entries"]] == expected
+        assert page["total"] == len(expected)
+        named = call("rankings", query=f"{query}&userIds=u-42,bob").json
+        assert [(one["userId"], one["score"]) for one in named["entries"]] == [
+            one for one in expected if one[0] != "ann"
+        ]
+        shown = call("player", query=query)
+        if ("u-42", 3) in expected:
+            assert shown.json["player"]["score"] == 3, query
+        else:
+            assert shown.status == 404, query
 
 
 def test_a_disqualification_without_the_cache_has_another_tag(

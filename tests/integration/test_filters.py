@@ -1,7 +1,7 @@
 """Rankings filtered by attributes, against the oracle and on real servers."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,11 @@ from redis import Redis
 from shared.cache import keys
 from shared.cache.labels import TOKEN_BYTES, token
 from shared.cache.leases import BuildLeases
+from shared.cache.payloads import with_all_days
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
 from shared.closing.runs import Cause
+from shared.domain.audit import AuditAction, AuditEntry, Disqualified
 from shared.domain.calendar import (
     ALL_TIME,
     ALL_TIME_DAY,
@@ -289,6 +291,11 @@ event = st.tuples(
     st.integers(-3, 3),
     st.dictionaries(st.sampled_from(FILTERS), st.sampled_from(["DE", "", LONG])),
 )
+act = st.tuples(
+    st.sampled_from(["disqualify", "disqualify", "reinstate"]),
+    st.sampled_from(["ann", "bob"]),
+    st.none() | st.tuples(st.sampled_from(DAYS), st.sampled_from(DAYS)).map(sorted),
+)
 
 
 @hypothesis_settings(max_examples=150)
@@ -296,7 +303,7 @@ event = st.tuples(
     aggregation=st.sampled_from(Aggregation),
     order=st.sampled_from(Order),
     events=st.lists(event, min_size=1, max_size=25),
-    out=st.sets(st.sampled_from(["ann", "bob"])),
+    log=st.lists(act, max_size=6),
     rng=st.randoms(use_true_random=False),
 )
 def test_any_order_repetition_and_batching_of_versions_ends_with_the_newest_labels(
@@ -304,13 +311,13 @@ def test_any_order_repetition_and_batching_of_versions_ends_with_the_newest_labe
     aggregation: Aggregation,
     order: Order,
     events: list[tuple[str, Day, int, int, dict[str, str]]],
-    out: set[str],
+    log: list[tuple[str, str, list[Day] | None]],
     rng: random.Random,
 ) -> None:
     redis.flushall()
     leaderboard = Leaderboard(id="cup", name="Cup", aggregation=aggregation, order=order, filters=FILTERS)
     reference = oracle.Oracle({"cup": {"aggregation": str(aggregation), "order": str(order)}})
-    reference.audit_log = {"cup": [("disqualify", user) for user in out]}
+    reference.audit_log = {"cup": [(kind, user, *(run or ())) for kind, user, run in log]}
     live = WindowCache(redis)
     BuildLeases(live).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
     newest: dict[tuple[str, Day], Standing] = {}
@@ -320,25 +327,54 @@ def test_any_order_repetition_and_batching_of_versions_ends_with_the_newest_labe
         reference.facts.setdefault(("cup", user), []).append(
             oracle.Fact(fact.event_id, points, fact.occurred_at_ms, tuple(attributes.items()))
         )
-        standing = add(aggregation, order, newest.get((user, day)), fact, FILTERS)
-        newest[user, day] = replace(standing, version=standing.version + 1)
-        history.append((user, day, newest[user, day]))
-    deliveries = history + rng.sample(history, len(history) // 2)
+        for of in (day, ALL_TIME_DAY):
+            standing = add(aggregation, order, newest.get((user, of)), fact, FILTERS)
+            newest[user, of] = replace(standing, version=standing.version + 1)
+            history.append((user, of, newest[user, of]))
+    deliveries = [*range(len(history)), *rng.sample(range(len(history)), len(history) // 2)]
     rng.shuffle(deliveries)
 
-    told = rng.randrange(len(deliveries) + 1)
-    for number, (user, day, standing) in enumerate(deliveries):
-        if number == told:
-            redis.hset(keys.disqualified("cup"), mapping={"\0audit": "1", **dict.fromkeys(out, "1")})
-        live.apply(leaderboard, {user: {day: standing}}, NOW_MS)
-    redis.hset(keys.disqualified("cup"), mapping={"\0audit": "1", **dict.fromkeys(out, "1")})
-    for (user, day), standing in newest.items():  # what an act does in the end
-        live.apply(leaderboard, {user: {day: standing}}, NOW_MS)
+    committed, done = 0, 0
+    told = sorted(rng.randrange(len(deliveries) + 1) for _ in log)
+    for step in range(len(deliveries) + 1):
+        while done < len(log) and told[done] == step:  # as Disqualifications.apply does it
+            done += 1
+            out, player = disqualified(log[:done]), log[done - 1][1]
+            live.show_disqualified("cup", out)
+            committed = rng.randint(committed, len(history))
+            known = {day: standing for user, day, standing in history[:committed] if user == player}
+            live.apply(leaderboard, {player: with_all_days(known) if player in out.days else known}, NOW_MS)
+        if step < len(deliveries):
+            committed = max(committed, deliveries[step] + 1)
+            user, day, standing = history[deliveries[step]]
+            live.apply(leaderboard, {user: {day: standing}}, NOW_MS)
 
-    for window in (daily(MONDAY), weekly(MONDAY), weekly(DAYS[0]), RANGE):
-        assert shown(live, leaderboard, window) == expected(reference, to_date(window.first), to_date(window.last))
+    for window in (daily(MONDAY), weekly(MONDAY), weekly(DAYS[0]), RANGE, ALL_TIME):
+        days = (None, None) if window == ALL_TIME else (to_date(window.first), to_date(window.last))
+        lines = live.page(leaderboard, window, 0, 9, NOW_MS).lines
+        assert [(user, one.points, one.reached_at_ms) for user, one in lines] == [
+            (one.user_id, one.score, one.reached_at_ms) for one in reference.ranking("cup", *days)
+        ]
+        assert shown(live, leaderboard, window) == expected(reference, *days)
         total = live.labels(leaderboard, window, 0, 1, NOW_MS).total
         assert total == sum(map(len, shown(live, leaderboard, window).values()))
+
+
+def disqualified(log: Sequence[tuple[str, str, list[Day] | None]]) -> Disqualified:
+    """Who is disqualified after the entries of a log."""
+    return Disqualified().after(
+        AuditEntry(
+            number=number,
+            kind=AuditAction(kind),
+            actor="admin",
+            reason="why",
+            at_ms=0,
+            user_id=user,
+            first_day=run[0] if run else None,
+            last_day=run[1] if run else None,
+        )
+        for number, (kind, user, run) in enumerate(log, start=1)
+    )
 
 
 Carriers = dict[tuple[str, str], list[tuple[int, str, int]]]

@@ -12,6 +12,7 @@ import pytest
 
 from infra.prove import CannotProve, main, prove
 from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, WindowKind, custom, daily
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
@@ -87,7 +88,7 @@ def exported(
     reads = Reads(dynamodb, tables, ParallelReader(4), backoff)
     candidates = []
     for number in range(60):
-        at_ms = (MONDAY + number % 3) * DAY_MS + number * 7 % 11
+        at_ms = (MONDAY + number // 9 % 3) * DAY_MS + number * 7 % 11
         event = ScoreEvent(f"e{number}", board.id, f'u"{number * 5 % 9},', number * 3 % 7 - 2, at_ms)
         source = Source("score-events", 0, number, at_ms)
         candidate = Candidate(Record(source, None, None))
@@ -151,6 +152,31 @@ def test_what_was_exported_is_proved_in_every_form(exported: Exported, environme
 def test_a_sheet_is_not_proved_but_says_what_is(exported: Exported, environment: dict[str, str]) -> None:
     with pytest.raises(CannotProve, match=r"^xlsx is not a format to prove: prove the csv export of the same part$"):
         prove(*exported(format=ExportFormat.XLSX), environment)
+
+
+def test_what_was_exported_without_some_days_of_a_player_is_proved(
+    exported: Exported, environment: dict[str, str], dynamodb: "DynamoDBClient", leaderboard_id: str
+) -> None:
+    out, back = AuditAction.DISQUALIFY, AuditAction.REINSTATE
+    log = [(out, 'u"3,', 0, 0), (out, 'u"4,', 1, 2), (back, 'u"5,', 2, 2), (out, 'u"5,', 0, 9), (back, 'u"5,', 2, 2)]
+    for number, (kind, user_id, first, last) in enumerate(log, start=1):
+        entry = AuditEntry(
+            number=number,
+            kind=kind,
+            actor="admin",
+            reason="why",
+            at_ms=0,
+            user_id=user_id,
+            first_day=Day(MONDAY + first),
+            last_day=Day(MONDAY + last),
+        )
+        AuditLog(dynamodb, Tables().registry).append(leaderboard_id, entry)
+    players = []
+    for window in (ALL_TIME, daily(MONDAY), custom(MONDAY, Day(MONDAY + 1))):
+        file, manifest = exported(window)
+        assert prove(file, manifest, environment) == []
+        players.append(json.loads(manifest.read_text())["players"])
+    assert players == [9, 7, 8]
 
 
 def test_a_line_that_was_altered_by_one_point_is_named(exported: Exported, environment: dict[str, str]) -> None:

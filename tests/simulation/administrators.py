@@ -36,10 +36,12 @@ def disqualify(world: "World") -> None:
 
 
 def change_disqualification(world: "World", disqualifications: Disqualifications) -> None:
-    """Disqualify or reinstate any player."""
+    """Disqualify or reinstate any player, whatever the day or for some days."""
     board = world.registry.history[world.rng.choice(world.open)][-1]
-    change = world.rng.choice([disqualifications.disqualify, disqualifications.disqualify, disqualifications.reinstate])
-    change(board, world.user(), "somebody", "for a reason")
+    first = Day(day_of(world.scheduler.now_ms) - world.rng.randrange(3))
+    run = (first, Day(first + world.rng.randrange(2))) if world.rng.random() < 0.5 else None
+    act = disqualifications.reinstate if world.rng.random() < 0.4 else disqualifications.disqualify
+    act(board, world.user(), "somebody", "for a reason", run=run)
 
 
 def redefine(world: "World") -> None:

@@ -17,6 +17,7 @@ from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.calendar import (
     ALL_TIME,
+    DAY_MAX,
     DAY_MS,
     Day,
     Window,
@@ -92,9 +93,12 @@ def check(world: World) -> None:
     assert_counters(world, dead_letters(world))
 
 
-def audit_logs(world: World) -> dict[str, list[tuple[str, str]]]:
+def audit_logs(world: World) -> dict[str, list[tuple[Any, ...]]]:
     """Leaderboard id → what was done to whom, in the order of the log, which has no gaps."""
-    return {name: [(entry.kind, entry.user_id or "") for entry in log] for name, log in audit_entries(world).items()}
+    return {
+        name: [(entry.kind, entry.user_id or "", *(entry.run or ())) for entry in log]
+        for name, log in audit_entries(world).items()
+    }
 
 
 def audit_entries(world: World) -> dict[str, list[AuditEntry]]:
@@ -108,11 +112,15 @@ def audit_entries(world: World) -> dict[str, list[AuditEntry]]:
     logs = {name: sorted(log, key=lambda entry: entry.number) for name, log in found.items()}
     for log in logs.values():
         assert [entry.number for entry in log] == list(range(1, len(log) + 1))
-        last: dict[str, AuditAction] = {}
+        out: dict[str | None, set[int]] = {}
         for entry in log:
-            if entry.user_id is not None:
-                assert last.get(entry.user_id, AuditAction.REINSTATE) != entry.kind, "nothing is done twice"
-                last[entry.user_id] = entry.kind
+            days, (first, last) = out.get(entry.user_id, set()), entry.run or (0, DAY_MAX)
+            if entry.kind is AuditAction.REINSTATE:
+                assert not days.isdisjoint(range(first, last + 1)), "nothing is done twice"
+                out[entry.user_id] = days - set(range(first, last + 1))
+            elif entry.kind is AuditAction.DISQUALIFY:
+                assert not days.issuperset(range(first, last + 1)), "nothing is done twice"
+                out[entry.user_id] = days | set(range(first, last + 1))
     return logs
 
 

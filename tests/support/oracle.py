@@ -80,8 +80,9 @@ class Oracle:
         self.leaderboards = leaderboards
         self.archived = dict(archived) if isinstance(archived, Mapping) else dict.fromkeys(archived, -1)
         """Leaderboard id → when it was deleted, in ms; -1: before every record."""
-        self.audit_log: Mapping[str, Sequence[tuple[str, str]]] = {}
-        """Leaderboard id → `disqualify` or `reinstate` and whom, in their order; other entries are about nobody."""
+        self.audit_log: Mapping[str, Sequence[tuple[Any, ...]]] = {}
+        """Leaderboard id → `disqualify` or `reinstate` and whom, in their order; after that, if it is for some days,
+        the first and the last of these since 1970."""
         self.receipts: Mapping[bytes, int] = {}
         """Value of a record that was sent again → when the broker appended it at first, as it has been proven."""
         self.starts_ms: Mapping[str, Sequence[int]] = {}
@@ -124,20 +125,19 @@ class Oracle:
 
         Those who are disqualified are not in it; with `audit_sequence` those who were after as many entries of the log.
         """
-        out: set[str] = set()
-        for action, user_id in list(self.audit_log.get(leaderboard_id, ()))[:audit_sequence]:
-            out = out | {user_id} if action == "disqualify" else out - {user_id}
         board = for_kind(self.leaderboards[leaderboard_id], kind)
         first_day = None if first is None else (first - EPOCH.date()).days
         last_day = None if last is None else (last - EPOCH.date()).days
         lines = []
         for (board_id, user_id), facts in self.facts.items():
-            if board_id != self.shown(leaderboard_id) or user_id in out:
+            if board_id != self.shown(leaderboard_id):
                 continue
             counting = [
                 fact
                 for fact in facts
-                if (first_day is None or fact.day >= first_day) and (last_day is None or fact.day <= last_day)
+                if not self.is_out(leaderboard_id, user_id, fact.day, audit_sequence)
+                and (first_day is None or fact.day >= first_day)
+                and (last_day is None or fact.day <= last_day)
             ]
             if counting:
                 lines.append((*score(board, counting), user_id))
@@ -161,11 +161,21 @@ class Oracle:
                 )
                 if not in_window or name not in dict(fact.attributes):
                     continue
+                if self.is_out(leaderboard_id, entry.user_id, fact.day, audit_sequence):
+                    continue
                 if newest is None or (fact.at_ms, fact.event_id) > (newest.at_ms, newest.event_id):
                     newest = fact
             if newest is not None:
                 found.setdefault(dict(newest.attributes)[name], []).append(entry)
         return found
+
+    def is_out(self, leaderboard_id: str, user_id: str, day: int, audit_sequence: int | None = None) -> bool:
+        """Whether what a player did on a day counts for nothing, by the first entries of the log."""
+        out = False
+        for kind, whom, *days in list(self.audit_log.get(leaderboard_id, ()))[:audit_sequence]:
+            if whom == user_id and kind in ("disqualify", "reinstate") and (not days or days[0] <= day <= days[1]):
+                out = kind == "disqualify"
+        return out
 
     def days(self, leaderboard_id: str) -> list[date]:
         """Every day on which an accepted event of the leaderboard occurred."""

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import ALL_TIME, Window, WindowKind, custom, parse_day
-from shared.domain.ranking import Entry, rank
+from shared.domain.ranking import Entry, order_key, rank
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.selections import RankingKey, Selection
-from shared.domain.snapshots import Sample, Snapshot
+from shared.domain.snapshots import Sample, Snapshot, snapshot_of
 from shared.domain.standings import Score, Standing
 from shared.domain.tiers import Tier, TierRule, Ties
 from shared.reads.fallback import STANDINGS_MAX, Fallback
@@ -265,3 +265,38 @@ def test_an_answer_has_the_window_and_the_time_of_its_snapshot() -> None:
     found = fallback([]).select(board(Order.DESC), window, Selection(limit=1), final=True)
     assert found is not None
     assert (found.window, found.as_of_ms, found.revision, found.status) == (window, 1_000, 7, "final")
+
+
+def test_who_is_at_another_score_since_stands_there_in_the_snapshot() -> None:
+    """As after a disqualification for some days."""
+    lines = [(f"u{number}", Score(100 - number, number)) for number in range(6)]
+    samples = [Sample(8, "u7", Score(50, 7))]
+    moved = frozenset({"u1", "u2", "u3"})
+    found = Snapshot(7, 8, 1_000, lines, samples).placed_again(
+        Order.DESC, moved, {"u1": Score(96, 9), "u2": Score(60, 9)}
+    )
+    assert [user_id for user_id, _ in found.top] == ["u0", "u4", "u1", "u5"]
+    assert (found.total, found.samples) == (7, [Sample(7, "u7", Score(50, 7))])
+    whole = Snapshot(7, 6, 1_000, lines).placed_again(Order.DESC, frozenset({"u1"}), {"u1": Score(1, 1)})
+    assert [user_id for user_id, _ in whole.top] == ["u0", "u2", "u3", "u4", "u5", "u1"]
+
+
+@given(
+    st.sampled_from(Order),
+    st.lists(st.integers(-3, 9), min_size=1, max_size=TOP),
+    st.dictionaries(st.integers(0, TOP - 1), st.none() | st.integers(-3, 9)),
+    st.none() | st.integers(-3, 9),
+)
+def test_a_snapshot_of_all_with_some_at_other_scores_is_the_one_of_these_scores(
+    order: Order, points: list[int], moved: dict[int, int | None], qualify: int | None
+) -> None:
+    leaderboard = replace(board(order), qualify=qualify)
+    scores = {f"u{number}": Score(one, number) for number, one in enumerate(points)}
+    now = {f"u{number}": one for number, one in moved.items() if number < len(points)}
+    others = {user_id: Score(one, 50) for user_id, one in now.items() if one is not None}
+
+    def taken(of: dict[str, Score]) -> Snapshot:
+        return snapshot_of(leaderboard, 7, 1_000, sorted(of.items(), key=lambda line: order_key(order, *line)))
+
+    left = {user_id: score for user_id, score in scores.items() if user_id not in now} | others
+    assert taken(scores).placed_again(order, frozenset(now), others) == taken(left)

@@ -26,6 +26,12 @@ from tests.support.folding import by_player
 TIERS = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_PERCENT, 5_000))
 USERS = ["ann", "Ann", "bob", "ünï", "\uffff", "\U0001f600", "", " "]
 scores = st.builds(Score, st.integers(-POINTS_MAX, POINTS_MAX) | st.integers(-2, 2), st.integers(0, 3) | st.just(2**48))
+disqualified = st.builds(
+    Disqualified,
+    st.just(1),
+    st.frozensets(st.sampled_from(USERS)),
+    st.dictionaries(st.sampled_from(USERS), st.sampled_from([(), ((7, 7),), ((8, 9),), ((7, 7), (9, 9)), ((7, 9),)])),
+)
 line = st.tuples(st.sampled_from([Day(7), Day(8), Day(9)]), st.sampled_from(USERS), st.integers(-2, 2))
 
 
@@ -58,28 +64,28 @@ def test_what_does_not_fit_into_memory_is_sorted_in_files(lines: list[bytes]) ->
     aggregation=st.sampled_from(Aggregation),
     order=st.sampled_from(Order),
     lines=st.lists(line, unique_by=lambda one: one[:2], max_size=24),
-    before=st.sets(st.sampled_from(USERS)),
-    now=st.sets(st.sampled_from(USERS)),
+    before=disqualified,
+    now=disqualified,
     run_bytes=st.sampled_from([20, sorting.RUN_BYTES]),
 )
 def test_a_window_is_ranked_as_the_plain_fold_ranks_it(
     aggregation: Aggregation,
     order: Order,
     lines: list[tuple[Day, str, int]],
-    before: set[str],
-    now: set[str],
+    before: Disqualified,
+    now: Disqualified,
     run_bytes: int,
 ) -> None:
     board = Leaderboard(id="cup", name="Cup", aggregation=aggregation, order=order, tiers=TIERS)
     standings = [(day, user, Standing(points, day * 10, 1)) for day, user, points in lines]
 
-    def plain(out: set[str]) -> Ranked:
-        return rank_players(board, (one for one in standings if one[1] not in out))
+    def plain(out: Disqualified) -> Ranked:
+        return rank_players(board, (one for one in standings if out.counts(one[1], one[0])))
 
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as name:
         patch.setattr(sorting, "RUN_BYTES", run_bytes)
-        window = FoldedWindow(board, by_player(standings), Path(name))
-        was, ranking = (WindowRanking(window, Disqualified(1, frozenset(out))) for out in (before, now))
+        window = FoldedWindow(board, by_player(standings), Path(name), before.partly | now.partly)
+        was, ranking = (WindowRanking(window, out) for out in (before, now))
 
         assert list(ranking.scores()) == plain(now)
         assert (ranking.players, ranking.sum_of_points) == (len(plain(now)), sum(one.points for _, one in plain(now)))
@@ -103,9 +109,15 @@ def test_the_label_set_leaves_out_who_is_disqualified(tmp_path: Path) -> None:
 
     lines = [(Day(1), "ann", standing(1, "NO")), (Day(1), "bob", standing(2, "SE")), (Day(2), "ann", standing(3, "FI"))]
 
-    ranking = WindowRanking(FoldedWindow(board, by_player(lines), tmp_path), Disqualified(1, frozenset({"bob"})))
+    window = FoldedWindow(board, by_player(lines), tmp_path, frozenset({"ann"}))
+    bob = frozenset({"bob"})
 
-    assert list(ranking.label_members()) == [b"\x01\x02FI" + order_bytes(Order.DESC, "ann", Score(4, 3))]
+    assert list(WindowRanking(window, Disqualified(1, bob)).label_members()) == [
+        b"\x01\x02FI" + order_bytes(Order.DESC, "ann", Score(4, 3))
+    ]
+    assert list(WindowRanking(window, Disqualified(2, bob, {"ann": ((Day(2), Day(2)),)})).label_members()) == [
+        b"\x01\x02NO" + order_bytes(Order.DESC, "ann", Score(1, 1))
+    ]
 
 
 def test_a_window_is_ranked_in_memory_that_does_not_grow_with_it(

@@ -73,7 +73,13 @@ def test_as_of_is_never_later_than_what_was_read(cache: Cache, rankings: Ranking
     none: Any = None
     searches: Any = cache
     players = PlayerReads(
-        rankings=rankings, searches=searches, reads=none, registry=registry, results=none, now_ms=cache.now_ms
+        rankings=rankings,
+        searches=searches,
+        reads=none,
+        registry=registry,
+        results=none,
+        disqualified_players=none,
+        now_ms=cache.now_ms,
     )
     player = rankings.player(BOARD, ALL_TIME, "ann", 1)
     assert player is not None

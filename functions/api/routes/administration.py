@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 
-from functions.api.bodies import DisqualifyBody, ReasonBody, RebuildBody, RedriveBody
+from functions.api.bodies import DisqualifyBody, ReasonBody, RebuildBody, RedriveBody, ReinstateBody
 from functions.api.contract import described, operation
 from functions.api.edge import caller
 from functions.api.models import AuditLogQuery
@@ -22,6 +22,7 @@ from functions.api.views.audit import (
     RedrivenView,
     to_audit_entry_view,
     to_disqualification_view,
+    to_disqualified_view,
     to_rebuild_view,
 )
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
@@ -80,15 +81,20 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     async def disqualify(request: Request, body: DisqualifyBody) -> Response:
         """Take a player out of every ranking. Their events stay; a result that they stand in gets another version.
 
+        With `from` and `to` only the events of those days are out: the player keeps the scores and awards of the
+        others. In a window that has both, only the scores of the other days count. Days add up over several requests.
         A player without events can be disqualified in advance; `known` is false then, and with `strict` it is a 404.
         Of a deleted leaderboard, too: its results are corrected like any other's.
         """
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True, or_deleted=True)
+        run = body.to_run()
         known = use_cases.disqualifications.is_known(leaderboard, user_id)
         if body.strict and not known:
             raise UnknownPlayer(f"{user_id!r} has no events on {leaderboard.id}; nobody was disqualified")
-        entry, _ = use_cases.disqualifications.disqualify(leaderboard, user_id, caller(request).subject, body.reason)
+        entry, _ = use_cases.disqualifications.disqualify(
+            leaderboard, user_id, caller(request).subject, body.reason, run=run
+        )
         return answer(to_disqualification_view(entry, known=known), 200, _FRESH)
 
     @app.post(_REINSTATE, tags=_TAGS)
@@ -101,11 +107,17 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
             )
         }
     )
-    async def reinstate(request: Request, body: ReasonBody) -> Response:
-        """Put a disqualified player back, with everything that they have scored meanwhile."""
+    async def reinstate(request: Request, body: ReinstateBody) -> Response:
+        """Put a disqualified player back, with everything that they have scored meanwhile.
+
+        With `from` and `to` only the events of those days count again, whatever they were disqualified for; those of
+        other days stay out.
+        """
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True, or_deleted=True)
-        entry, _ = use_cases.disqualifications.reinstate(leaderboard, user_id, caller(request).subject, body.reason)
+        entry, _ = use_cases.disqualifications.reinstate(
+            leaderboard, user_id, caller(request).subject, body.reason, run=body.to_run()
+        )
         if entry is None:
             raise NeverDisqualified(f"{user_id!r} was never disqualified in {leaderboard.id}")
         return answer(to_audit_entry_view(entry), 200, _FRESH)
@@ -120,13 +132,7 @@ def register_audit_log(app: FastAPI, use_cases: UseCases, finder: Finder) -> Non
         """Who is disqualified now, also of a deleted leaderboard."""
         leaderboard = finder.leaderboard(request, or_deleted=True)
         out = use_cases.disqualified_players.now(leaderboard.id)
-        return answer(
-            DisqualifiedView(
-                leaderboard_id=leaderboard.id, audit_sequence=out.audit_sequence, user_ids=sorted(out.user_ids)
-            ),
-            200,
-            _FRESH,
-        )
+        return answer(to_disqualified_view(leaderboard.id, out), 200, _FRESH)
 
     @app.get(_AUDIT_LOG, tags=_TAGS)
     @operation(AuditLogQuery, {200: described(AuditLogView, "A page of the audit log, the first entry first")})

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from functions.api.views.leaderboards import PeriodView, to_period_view
 from shared.cache.leases import RebuildState
-from shared.domain.audit import AuditEntry
+from shared.domain.audit import AuditEntry, Disqualified
+from shared.domain.calendar import format_day
 from shared.domain.events import format_instant
 from shared.rebuild.builder import RebuildProgress
 
@@ -26,6 +27,10 @@ class AuditEntryView(Struct, rename="camel", kw_only=True):
     """The period that was changed or deleted, as it was; absent of anything else."""
     period_after: PeriodView | UnsetType = UNSET
     """The period that was registered or changed, as it was to become; absent of anything else."""
+    first: str | UnsetType = field(name="from", default=UNSET)
+    """The first day of a disqualification or reinstatement for some days; absent of anything else."""
+    last: str | UnsetType = field(name="to", default=UNSET)
+    """Their last day; absent of anything else."""
 
 
 class DisqualificationView(AuditEntryView, rename="camel", kw_only=True):
@@ -43,12 +48,28 @@ class AuditLogView(Struct, rename="camel", kw_only=True):
     next_after: int | None
 
 
+class DisqualifiedDaysView(Struct, rename="camel", kw_only=True):
+    """Consecutive days that are out, the first and the last."""
+
+    first: str = field(name="from")
+    last: str = field(name="to")
+
+
+class PlayerDaysView(DisqualifiedDaysView, rename="camel", kw_only=True):
+    """The same, and whose they are."""
+
+    user_id: str
+
+
 class DisqualifiedView(Struct, rename="camel", kw_only=True):
     """Who is disqualified, and the audit entry as of which that is so."""
 
     leaderboard_id: str
     audit_sequence: int
     user_ids: Sequence[str]
+    """Those who are out whatever the day."""
+    days: Sequence[PlayerDaysView]
+    """Of the others, by id, the days that are out."""
 
 
 class RedrivenView(Struct, rename="camel", kw_only=True):
@@ -118,4 +139,18 @@ def to_audit_entry_view(entry: AuditEntry) -> AuditEntryView:
         subject=entry.subject,
         period_before=UNSET if entry.period_before is None else to_period_view(entry.period_before),
         period_after=UNSET if entry.period_after is None else to_period_view(entry.period_after),
+        first=UNSET if entry.first_day is None else format_day(entry.first_day),
+        last=UNSET if entry.last_day is None else format_day(entry.last_day),
+    )
+
+
+def to_disqualified_view(leaderboard_id: str, out: Disqualified) -> DisqualifiedView:
+    """Who is disqualified, as it is sent."""
+    days = [
+        PlayerDaysView(user_id=user_id, first=format_day(first), last=format_day(last))
+        for user_id in sorted(out.partly)
+        for first, last in out.days[user_id]
+    ]
+    return DisqualifiedView(
+        leaderboard_id=leaderboard_id, audit_sequence=out.audit_sequence, user_ids=sorted(out.user_ids), days=days
     )

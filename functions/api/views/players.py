@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from functions.api.views.audit import DisqualifiedDaysView
 from functions.api.views.leaderboards import TierView, to_tier_view
 from functions.api.views.rankings import (
     EntryView,
@@ -156,6 +157,8 @@ class ExplanationView(Struct, rename="camel", kw_only=True):
     rules_version: int
     player: PlayerView
     days: list[DayView]
+    disqualified_days: list[DisqualifiedDaysView]
+    """Days that count for nothing, in the window or not; their events are listed and don't count."""
     events: list[CountedEventView]
     """Those that count first, then the latest; up to 100."""
     events_complete: bool
@@ -231,6 +234,10 @@ def to_explanation_view(found: Explanation) -> ExplanationView:
                 events=standing.events,
             )
             for day, standing in found.days
+        ],
+        disqualified_days=[
+            DisqualifiedDaysView(first=format_day(first), last=format_day(last))
+            for first, last in found.disqualified_days
         ],
         events=[CountedEventView(event=to_event_view(one.entry), counts=one.counts) for one in found.events],
         events_complete=found.events_complete,

@@ -7,7 +7,10 @@
 --   field   user id -> <reached_at of the member, 6 bytes> then a part for each day, oldest first:
 --           day 2 bytes, version 4, points 8, reached_at 6, all big-endian; the top bit of the last marks a sum of
 --           events of 0 points alone, whose time counts only among the like. Of a disqualified player the first 6
---           bytes are OUT and the set has no member; their parts are kept up to date for the day they are reinstated
+--           bytes are OUT and the set has no member; their parts are kept up to date for the day they are reinstated.
+--           Of a player who was ever disqualified for some days, labels of every day stay, and all time has a part for
+--           each day beside its own, and one of the day ALL_DAYS once all of these are there: from then on it is the
+--           fold of those that are not out
 --   If the leaderboard has filters, a field's value ends with the player's labels: of each filter that they carry a value
 --           of, its number 1 byte, the day that it is of 2 bytes, a token for the value with its length 1 byte; then
 --           how many bytes these are, 2 bytes. Beside set and hash stands the label set, its members of score 0:
@@ -43,6 +46,8 @@ local time = redis.call('TIME')
 local clock_us = time[1] * 1000000 + time[2]
 local changed = 0
 local some_are_out = redis.call('HLEN', KEYS[2]) > 1 -- "\0audit" is no player
+local some_are_partly = some_are_out and redis.call('HEXISTS', KEYS[2], '\0partly') == 1
+local ALL_TIME, ALL_TIME_DAY, ALL_DAYS = 'all-time', 65535, 65534
 
 -- folds the parts of a value into points and reached_at, as shared/domain/standings.py combine() does
 local function fold(value)
@@ -123,6 +128,111 @@ local function relabel(labels, day, tokens)
   end
 end
 
+-- of a player who was ever disqualified for some days, by what the hash says: the parts with those of updates in their
+-- places; those of them that count; the updates that are the newest of their days; and whether a day's part counts
+local function partly_parts(old, out, updates, window_id)
+  local parts, runs, days, by_day, newest = old or '', {}, {}, {}, {}
+  if old and filters > 0 then parts = split(old) end
+  for at = HEAD_BYTES + 1, #parts, PART_BYTES do
+    local day, version = struct.unpack('>I2I4', parts, at)
+    days[#days + 1] = day
+    by_day[day] = {version, string.sub(parts, at, at + PART_BYTES - 1)}
+  end
+  for _, update in ipairs(updates) do
+    local known = by_day[update.day]
+    if not known then days[#days + 1] = update.day end
+    if not known or known[1] < update.version then by_day[update.day] = {update.version, update.part} end
+    if not known or known[1] <= update.version then newest[#newest + 1] = update end
+  end
+  table.sort(days)
+  for from, to in string.gmatch(out, '(%d+)-(%d+)') do runs[#runs + 1] = {tonumber(from), tonumber(to)} end
+  local all_days = by_day[ALL_DAYS] ~= nil
+  local function is_counted(day)
+    if day == ALL_DAYS or (window_id == ALL_TIME and (day == ALL_TIME_DAY) == all_days) then return false end
+    for _, run in ipairs(runs) do
+      if run[1] <= day and day <= run[2] then return false end
+    end
+    return true
+  end
+  local all, counted = {}, {}
+  for _, day in ipairs(days) do
+    all[#all + 1] = by_day[day][2]
+    if is_counted(day) then counted[#counted + 1] = by_day[day][2] end
+  end
+  return table.concat(all), table.concat(counted), newest, is_counted
+end
+
+-- moves such a player in the label set: before and after are {points, member of the set} or nil where there is none.
+-- Returns the labels of every day, packed, and how many members changed
+local function relabel_partly(old, updates, is_counted, window_id, before, after)
+  local labels, gone, texts, shown, kept, touched = {}, {}, {}, {}, {}, 0
+  for filter = 1, filters do labels[filter] = {} end
+  local stop = old and #old - 1 or 0
+  local at = old and stop - struct.unpack('>I2', old, stop) or stop
+  while at < stop do
+    local filter, day, token
+    filter, day, token, at = struct.unpack(LABEL, old, at)
+    labels[filter][day] = token
+    if before then gone[#gone + 1] = label_members({[filter] = {day, token}}, before[1], before[2])[filter] end
+  end
+  for filter = 1, filters do
+    for _, update in ipairs(updates) do
+      local token = update.tokens and update.tokens[filter]
+      if token then labels[filter][update.day] = token end
+    end
+    local days = {}
+    for day in pairs(labels[filter]) do days[#days + 1] = day end
+    table.sort(days)
+    for _, day in ipairs(days) do
+      local token = labels[filter][day]
+      texts[#texts + 1] = struct.pack(LABEL, filter, day, #token, token)
+      if is_counted(day) then shown[filter] = {day, token} end
+    end
+  end
+  for _, member in pairs(after and label_members(shown, after[1], after[2]) or {}) do
+    touched = touched + redis.call('ZADD', label_set(window_id), 0, member)
+    kept[member] = true
+  end
+  for _, member in ipairs(gone) do
+    if not kept[member] then touched = touched + redis.call('ZREM', label_set(window_id), member) end
+  end
+  local packed = table.concat(texts)
+  return packed .. struct.pack('>I2', #packed), touched
+end
+
+-- brings a window up for one player who was ever disqualified for some days; whether anything changed
+local function apply_partly(user, out, updates, window_id)
+  local set, hash = prefix .. 'z:' .. window_id, prefix .. 'h:' .. window_id
+  local old = redis.call('HGET', hash, user)
+  local parts, counted, newest, is_counted = partly_parts(old, out, updates, window_id)
+  local before, after, head, touched, packed = nil, nil, OUT, 0, ''
+  local old_member = old and string.sub(old, 1, HEAD_BYTES) .. user
+  local score = old_member and redis.call('ZSCORE', set, old_member) -- of a player who was out there is none
+  if score then before = {descending and 0 - tonumber(score) or tonumber(score), old_member} end
+  if counted ~= '' then
+    local points, reached_at = fold('000000' .. counted)
+    head = struct.pack('>I6', reached_at)
+    after = {points, head .. user}
+    touched = redis.call('ZADD', set, 'CH', descending and 0 - points or points, after[2])
+  end
+  if before and before[2] ~= head .. user then touched = touched + redis.call('ZREM', set, before[2]) end
+  if filters > 0 then
+    local moved
+    packed, moved = relabel_partly(old, newest, is_counted, window_id, before, after)
+    touched = touched + moved
+  end
+  local value = head .. parts .. packed
+  if touched == 0 and value == old then return false end
+  redis.call('HSET', hash, user, value)
+  return true
+end
+
+local function grow_revision(hash)
+  if redis.call('HINCRBY', hash, '\0revision', 1) < clock_us then
+    redis.call('HSET', hash, '\0revision', string.format('%.0f', clock_us))
+  end
+end
+
 local function apply(day, updates, first, last, window_id)
   local set, hash = prefix .. 'z:' .. window_id, prefix .. 'h:' .. window_id
   local users, moved, left = {}, {}, {}
@@ -182,9 +292,7 @@ local function apply(day, updates, first, last, window_id)
   if #left > 0 then redis.call('ZREM', label_set(window_id), unpack(left)) end
   if #moved > 0 then redis.call('ZADD', label_set(window_id), unpack(moved)) end
   redis.call('HSET', hash, unpack(fields))
-  if redis.call('HINCRBY', hash, '\0revision', 1) < clock_us then
-    redis.call('HSET', hash, '\0revision', string.format('%.0f', clock_us))
-  end
+  grow_revision(hash)
   changed = changed + #fields / 2
 end
 
@@ -227,12 +335,52 @@ if feed_ranges then
   end
 end
 
+-- of players who were ever disqualified for some days: window id -> {expires_ms, {user -> {out, updates}}}
+local aside = {}
+local function set_one_aside(window_id, expires_ms, user, out, update)
+  if expires_ms > 0 and expires_ms <= now_ms then return end
+  aside[window_id] = aside[window_id] or {expires_ms, {}}
+  local users = aside[window_id][2]
+  users[user] = users[user] or {out, {}}
+  table.insert(users[user][2], update)
+end
+
+-- the updates of the other players
+local function set_aside(day, updates, windows)
+  local others = {}
+  for first = 1, #updates, CHUNK * stride do
+    local users = {}
+    for i = first, math.min(first + CHUNK * stride - 1, #updates), stride do users[#users + 1] = updates[i] end
+    for n, out in ipairs(redis.call('HMGET', KEYS[2], unpack(users))) do
+      local i = first + (n - 1) * stride
+      if out and out ~= '1' then
+        local part = struct.pack(PART, day, updates[i + 1], updates[i + 2], updates[i + 3])
+        local update = {day = day, version = updates[i + 1], part = part, tokens = updates[i + 4]}
+        for _, window in ipairs(windows) do set_one_aside(window[1], window[2], users[n], out, update) end
+        if feed_ranges and day < ALL_DAYS then set_one_aside(ALL_TIME, 0, users[n], out, update) end
+      else
+        for at = i, i + stride - 1 do others[#others + 1] = updates[at] end
+      end
+    end
+  end
+  return others
+end
+
 for _, group in ipairs(groups) do
   local day, updates, windows = unpack(group)
-  for _, window in ipairs(windows) do feed(day, updates, window[1], window[2]) end
   for _, range in ipairs(ranges) do
-    if range[2] <= day and day <= range[3] then feed(day, updates, range[1], range[4]) end
+    if range[2] <= day and day <= range[3] then windows[#windows + 1] = {range[1], range[4]} end
   end
+  if some_are_partly then updates = set_aside(day, updates, windows) end
+  for _, window in ipairs(day == ALL_DAYS and {} or windows) do feed(day, updates, window[1], window[2]) end
+end
+for window_id, one in pairs(aside) do
+  local before = changed
+  for user, known in pairs(one[2]) do
+    if apply_partly(user, known[1], known[2], window_id) then changed = changed + 1 end
+  end
+  if changed > before then grow_revision(prefix .. 'h:' .. window_id) end
+  if one[1] > 0 then keep_until(window_id, one[1]) end
 end
 -- what is written now is kept by this lateness: the marker must not stand for it any longer
 local marker = feed_ranges and redis.call('GET', prefix .. 'complete')

@@ -15,6 +15,7 @@ from functions.api.bodies import (
     ReasonBody,
     RebuildBody,
     RedriveBody,
+    ReinstateBody,
     ScoreBody,
 )
 from functions.api.problems import KINDS, Problem
@@ -98,7 +99,8 @@ def test_the_example_of_an_act_is_that_of_its_route(route: str, kind: str) -> No
 
 
 @pytest.mark.parametrize(
-    "body", [LeaderboardBody, PeriodBody, ReasonBody, DisqualifyBody, RebuildBody, RedriveBody, ScoreBody]
+    "body",
+    [LeaderboardBody, PeriodBody, ReasonBody, DisqualifyBody, ReinstateBody, RebuildBody, RedriveBody, ScoreBody],
 )
 def test_the_example_of_a_body_is_one(body: Any) -> None:
     assert body.model_validate(examples.BODIES[body.__name__])
