@@ -116,6 +116,14 @@ its reason ([runbook](runbook.md#dead-letters)).
 For games without servers of their own that produce to Kafka, one call per score; whoever has many uses
 [Kafka](#score-events). Scope `scores:write`, which a game server should have, never a player's own device.
 """,
+    "Leaderboards": """\
+Every change is a version. A window is ranked and paid by the version that was in force when its last day ended (UTC, a
+change at midnight belongs to the new day), whatever changes before it is final or after. So new tiers show at once in
+every window that is open, and never in one that is over: `effectiveFrom` in the answer of PUT is the first day whose
+windows follow the change. Rankings say by which version they are (`rulesVersion`); `GET ?version=` shows it, and the
+[audit log](#get-leaderboardsidaudit-log) says who made it. Windows that had ended when the leaderboard was created go
+by its first version. Only the `lateness` is that of now, for every day that still takes events.
+""",
     "Exports": """\
 Files of whole rankings, made from the database, not from the cache: [exports](exports.md) has their columns.
 """,
@@ -165,7 +173,10 @@ curl -X PUT $BOARD {_JSON} -d '{{
   "name": "Spring cup", "aggregation": "sum", "lateness": "P3D", "filters": ["country"], "tiers": [
     {{"name": "gold", "topN": 1}}, {{"name": "silver", "topPercent": 10}}, {{"name": "bronze", "minScore": 500}}]}}'
 """,
-    "leaderboards_get": "curl $BOARD",
+    "leaderboards_get": """
+curl $BOARD
+curl "$BOARD?version=1"
+""",
     "leaderboards_listing": "curl 'localhost:8080/leaderboards?limit=100'",
     "rankings_ranking": """
 # a page, and the page after it

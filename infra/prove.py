@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from functools import partial
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from math import ceil
 from pathlib import Path
 from typing import Any, Final
@@ -101,7 +101,9 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
         differences.append("sha256: the file is not the one that the manifest is about")
     dynamodb = client(environment, "dynamodb")
-    board = rules(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"], manifest["rulesVersion"])
+    history = versions(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"])
+    board = rules(history, manifest["leaderboardId"], manifest["rulesVersion"])
+    differences += misruled(history, manifest)
     with console.status("reading the ledger …"):
         events = ledger(dynamodb, environment["LEDGER_TABLE"], scores_id(manifest))
     console.print(f"{sum(map(len, events.values()))} events of {len(events)} players in the ledger")
@@ -121,14 +123,44 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     return differences
 
 
-def rules(dynamodb: Any, table: str, leaderboard_id: str, version: int) -> dict[str, Any]:
+def versions(dynamodb: Any, table: str, leaderboard_id: str) -> list[dict[str, Any]]:
+    """Every version of the leaderboard's definition, the first one first."""
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+        ExpressionAttributeValues={":pk": {"S": f"leaderboard#{leaderboard_id}"}, ":sk": {"S": "rules#"}},
+        ConsistentRead=True,
+    )
+    return [json.loads(item["body"]["S"]) for page in pages for item in page["Items"]]
+
+
+def rules(history: Sequence[dict[str, Any]], leaderboard_id: str, version: int) -> dict[str, Any]:
     """The definition of the leaderboard that the window was ranked by."""
-    key = {"pk": {"S": f"leaderboard#{leaderboard_id}"}, "sk": {"S": f"rules#{version:08d}"}}
-    item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
-    if item is None:
-        raise CannotProve(f"{leaderboard_id} has no version {version} of its rules")
-    found: dict[str, Any] = json.loads(item["body"]["S"])
-    return found
+    for found in history:
+        if found["version"] == version:
+            return found
+    raise CannotProve(f"{leaderboard_id} has no version {version} of its rules")
+
+
+def misruled(history: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the version of a window that was over: it has to be the last one written before its end.
+
+    Versions without `effective_from` say nothing: the first, and those of before definitions were dated. Nor do
+    those of purges, which change no rule.
+    """
+    _, end = _bounds(manifest["window"])
+    named, created = manifest["rulesVersion"], datetime.fromisoformat(manifest["createdAt"])
+    if end > created.timestamp() * 1000:
+        return []
+    dated = [
+        (one["version"], one["updated_at_ms"])
+        for before, one in pairwise(history)
+        if one.get("effective_from") is not None and one.get("starts_ms") == before.get("starts_ms")
+    ]
+    in_time = max((number for number, written in dated if written < end), default=0)
+    if in_time > named or any(number == named and written >= end for number, written in dated):
+        return [f"manifest: version {named} of the rules was not in force when the window's last day ended"]
+    return []
 
 
 def disqualified(dynamodb: Any, table: str, leaderboard_id: str, audit_sequence: int) -> dict[str, list[Word]]:

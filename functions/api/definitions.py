@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from msgspec.structs import replace
+
 from functions.api.problems import UnknownLeaderboard
 from shared.admin.disqualifications import Disqualifications
 from shared.cache.errors import CacheUnavailable
@@ -63,7 +65,7 @@ class Definitions:
                 return wanted, False
             if current.archived:  # what came again meanwhile was not shown: not even what a crash had left out before
                 self._use_cases.cache.mark_incomplete(current.scores_id)
-            return revise(current, wanted)
+            return revise(current, replace(wanted, updated_at_ms=self._now_ms()))  # of each try: it may be a new day
 
         before, after = self._save(wanted.id, decide, AuditAction.DEFINE, actor)
         created = before is None or before.archived

@@ -229,6 +229,14 @@ class DeletePeriodQuery(Sent):
     ] = None
 
 
+class DefinitionQuery(Sent):
+    """Which version of a definition."""
+
+    version: Annotated[
+        QueryInt | None, Field(ge=1, description="Of its versions, as `rulesVersion` names it; without it, that of now")
+    ] = None
+
+
 class ListQuery(Sent):
     """A page of leaderboards, by id."""
 

@@ -53,6 +53,7 @@ _STORED: Final = {
     "id": "autumn-cup",
     **_LEADERBOARD,
     "version": 1,
+    "effectiveFrom": None,
     "hasEvents": True,
     "countsFrom": None,
     "createdAt": "2026-11-01T09:00:00.000Z",
@@ -170,6 +171,7 @@ VIEWS: Final[dict[str, Any]] = {
         "prevCursor": None,
         "truncated": False,
         "rankApproximate": False,
+        "rulesVersion": 1,
     },
     "NeighboursView": {
         "leaderboardId": "autumn-cup",
@@ -178,6 +180,7 @@ VIEWS: Final[dict[str, Any]] = {
         "player": _PLAYER,
         "above": [_FIRST],
         "below": [_THIRD],
+        "rulesVersion": 1,
     },
     "PlayerWindowsView": {
         "leaderboardId": "autumn-cup",
@@ -306,6 +309,7 @@ PARAMETERS: Final[dict[str, Any]] = {
     "from": "2026-11-01",
     "to": "2026-11-15",
     "limit": 100,
+    "version": 1,
     "offset": 0,
     "context": 5,
     "cursor": _CURSOR,

@@ -37,6 +37,7 @@ from shared.domain.rules import Leaderboard
 from shared.files.manifest import Manifest, counts_from, describe
 from shared.files.scratch import scratch
 from shared.files.upload import Stored, abort_left_over, store
+from shared.lookups.window_rules import WindowRules
 from shared.rebuild.builder import WindowBuilder
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.truth.failures import passing_as_unavailable
@@ -81,7 +82,7 @@ class Finalizer:
         self._cache = cache
         self._builder = builder
         self._final_results = final_results
-        self._registry = registry
+        self._window_rules = WindowRules(registry)
         self._disqualified_players = disqualified_players
         self._s3 = s3
         self._bucket = bucket
@@ -93,7 +94,8 @@ class Finalizer:
         """Write the result of a window.
 
         Args:
-            leaderboard: whose window.
+            leaderboard: whose window, as it was read once these days were sealed: by then no change of the rules can
+                be in force for them any more that was not written.
             window: all its days are sealed.
             revise: whether a result that is there is ranked again, by the rules of its first version and without those
                 who are disqualified now; another version is written if that changes it.
@@ -116,9 +118,12 @@ class Finalizer:
         before = self._final_results.final(leaderboard.id, window.id)
         if before is not None and not revise:
             return None
-        rules = leaderboard if before is None else self._rules(leaderboard, before)
+        if before is None:
+            rules = self._window_rules.in_force(leaderboard, window)
+        else:
+            rules = self._window_rules.of_result(leaderboard, window, before.rules_version)
         with scratch() as directory:
-            final = self._rank(rules.for_window(window), window, before, directory)
+            final = self._rank(rules, window, before, directory)
         if final is None:
             return None
         try:
@@ -148,14 +153,6 @@ class Finalizer:
         final = self._store(rules, window, before.version + 1, ranking)
         final = replace(final, award_ids_stay=before.award_ids_stay)
         return self._add_changes(final, lambda: ranking.changes_since(ranking_before))
-
-    def _rules(self, leaderboard: Leaderboard, final: FinalResult) -> Leaderboard:
-        rules = self._registry.rules(leaderboard.id, final.rules_version)
-        if rules is None:
-            raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
-        # the current lateness decides how long the cache keeps its windows
-        now = {"sealed_through": leaderboard.sealed_through, "lateness_ms": leaderboard.lateness_ms}
-        return replace(rules, has_events=True, archived=leaderboard.archived, **now)
 
     def _compare(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> None:
         """Step 2. A window of an archived leaderboard is built for this, and forgotten afterwards: nobody reads it."""

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from shared.domain.calendar import Day, Window, day_end_ms, day_of, format_day, weekly
+from shared.domain.calendar import Day, Window, WindowKind, day_end_ms, day_of, format_day, weekly
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
 from shared.domain.labels import FILTERS_MAX, FilterName
 from shared.domain.periods import Period
@@ -28,7 +28,23 @@ SHARDS_DEFAULT: Final = 16
 LOCKED_RULES: Final = ("aggregation", "order", "shards", "filters")
 """Rules that cannot change once there are events: standings were written by them."""
 FREE_RULES: Final = ("name", "lateness_ms", "tiers", "qualify")
-"""Rules that may change at any time."""
+"""Rules that may change at any time. A window is ranked and paid by those in force when its last day ended; only the
+lateness is that of now for every day that still takes events."""
+CURRENT: Final = (
+    "lateness_ms",
+    "has_events",
+    "archived",
+    "nothing_owed",
+    "sealing_through",
+    "seals_at_ms",
+    "sealed_through",
+    "results_from",
+    "starts_ms",
+    "since_ms",
+    "updated_at_ms",
+)
+"""What is the same for all windows of a leaderboard, by whichever version of its rules they are ranked. Everything
+else is as that version has it."""
 PURGES_MAX: Final = 100
 """Purges of one leaderboard; each makes its definition some 15 bytes longer."""
 
@@ -77,6 +93,9 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     """Attributes of events by which its rankings can be filtered; none of them twice."""
     version: int = 1
     """Counts the changes of its rules; a final window keeps the version it was ranked by."""
+    effective_from: Day | None = None
+    """The day on which this version was written: it ranks windows that end with this day or later. None: also all
+    windows before, as the first version does, or one that changed LOCKED_RULES while there were no events."""
     has_events: bool = False
     """Set before its first event is written: from then on aggregation, order, shards and filters cannot change."""
     archived: bool = False
@@ -147,11 +166,21 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
             return True
         return points >= self.qualify if self.order is Order.DESC else points <= self.qualify
 
-    def for_window(self, window: Window) -> "Leaderboard":
-        """The rules that a window is ranked by: only with the tiers that are for windows of its kind."""
-        if all(tier.is_for(window.kind) for tier in self.tiers):
+    def counts_for(self, window: Window) -> bool:
+        """Whether this version was in force when the window's last day ended, or is while the window is open. If so,
+        it ranks the window, unless a later version does.
+        """
+        return self.effective_from is None or window.end_ms is None or window.last >= self.effective_from
+
+    def ranked_by(self, version: "Leaderboard") -> "Leaderboard":
+        """The leaderboard as it is now, with the rules of one of its versions."""
+        return replace(version, **{name: getattr(self, name) for name in CURRENT})
+
+    def for_kind(self, kind: WindowKind) -> "Leaderboard":
+        """The leaderboard only with the tiers that are for windows of a kind."""
+        if all(tier.is_for(kind) for tier in self.tiers):
             return self
-        return replace(self, tiers=tuple(tier for tier in self.tiers if tier.is_for(window.kind)))
+        return replace(self, tiers=tuple(tier for tier in self.tiers if tier.is_for(kind)))
 
     @property
     def is_sealing(self) -> bool:
@@ -249,6 +278,10 @@ def qualifying(leaderboard: Leaderboard, points: int, qualified: int, cutoffs: M
 def revise(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool]:
     """The next version of a leaderboard, with the rules of `wanted`; it restores an archived one.
 
+    Args:
+        current: as it was read.
+        wanted: the rules, and as `updated_at_ms` when the change is decided.
+
     Returns:
         The next version, or `current` itself if nothing changes; and whether the change is valid only without events,
         so that writing it is conditional on there being none.
@@ -267,14 +300,13 @@ def revise(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool
     if not (locked or free or current.archived):
         return current, False
     rules = {name: getattr(wanted, name) for name in LOCKED_RULES + FREE_RULES}
-    version = current.version + 1
-    restored = replace(current, archived=False, nothing_owed=False)
-    return replace(restored, **rules, version=version, updated_at_ms=wanted.updated_at_ms), bool(locked)
+    following = replace(_next_version(current, wanted.updated_at_ms), **rules, archived=False, nothing_owed=False)
+    return replace(following, effective_from=None) if locked else following, bool(locked)
 
 
 def archive(current: Leaderboard, now_ms: int) -> Leaderboard:
     """The next version of a leaderboard, which admits no events that are appended from now on, and is not shown."""
-    return replace(current, archived=True, version=current.version + 1, updated_at_ms=now_ms)
+    return replace(_next_version(current, now_ms), archived=True)
 
 
 def purge(current: Leaderboard, start_ms: int) -> Leaderboard:
@@ -287,3 +319,12 @@ def purge(current: Leaderboard, start_ms: int) -> Leaderboard:
         raise TooManyPurges(f"{current.id} was purged {PURGES_MAX} times; create another leaderboard")
     starts_ms = (*current.starts_ms, start_ms)
     return replace(current, starts_ms=starts_ms, version=current.version + 1)
+
+
+def _next_version(current: Leaderboard, now_ms: int) -> Leaderboard:
+    """The next version, of now. By a clock that is behind, it still is no earlier than the one before, nor of a day
+    that is sealing.
+    """
+    open_from_ms = 0 if current.sealing_through is None else day_end_ms(current.sealing_through)
+    at_ms = max(now_ms, current.updated_at_ms, open_from_ms)
+    return replace(current, version=current.version + 1, updated_at_ms=at_ms, effective_from=day_of(at_ms))

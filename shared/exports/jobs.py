@@ -72,8 +72,7 @@ class Exports:
         """The job that makes, or has made, this file; a new one is started if there is none.
 
         Raises:
-            UnknownTier: if the window is not ranked with the tier that the request names: by its result's rules if it
-                is final, by the leaderboard's if not.
+            UnknownTier: if the window is not ranked with the tier that the request names.
             TooManyRows: if all entries of a final window are requested as XLSX, and a sheet can't take them.
             QueueUnavailable: if a new job could not be queued; the next request starts another.
         """
@@ -82,7 +81,8 @@ class Exports:
             latest = self._jobs.latest(leaderboard.id, request)
             # read, not cached: a file of an earlier version is not the result any more
             result = self._results.latest(leaderboard, window)
-            check_tier(leaderboard.for_window(window) if result is None else result.rules, request.part.tier)
+            rules = self._results.rules_in_force(leaderboard, window) if result is None else result.rules
+            check_tier(rules, request.part.tier)
             if result is not None and request.format is ExportFormat.XLSX and request.part == ExportPart():
                 check_rows(result.final.players)
             if latest is not None and _is_current(latest, now_ms, result, leaderboard.since_ms):

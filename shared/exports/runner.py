@@ -189,7 +189,8 @@ class ExportRunner:
         if leaderboard is None:
             raise Outdated("the leaderboard is gone")
         if not job.final:
-            return _Source(window, leaderboard.for_window(window), self._disqualified_players.now(leaderboard.id))
+            rules = self._results.rules_in_force(leaderboard, window)
+            return _Source(window, rules, self._disqualified_players.now(leaderboard.id))
         result = self._results.latest(leaderboard, window)  # a cached one may be an earlier version
         if result is None or result.final.version != job.result_version:
             raise Outdated(f"version {job.result_version} of the result has been replaced; request the export again")

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard
 from shared.lookups.remembered import Lookup, Remembered, at_once
+from shared.lookups.window_rules import WindowRules
 from shared.truth.final_results import FinalResult, FinalResults
 from shared.truth.registry import Registry
 
@@ -33,17 +33,21 @@ class Results:
         self, final_results: FinalResults, registry: Registry, now_ms: Callable[[], int], lookup: Lookup = at_once
     ) -> None:
         self._final_results = final_results
-        self._registry = registry
+        self._window_rules = WindowRules(registry)
         self._known: Remembered[tuple[str, str], Result | None] = Remembered(READ_AGAIN_MS, KNOWN_MAX, now_ms, lookup)
 
-    def rules(self, leaderboard: Leaderboard, window: Window) -> Leaderboard | None:
-        """The leaderboard by whose rules a final window was ranked; None for a window that is not final.
+    def rules(self, leaderboard: Leaderboard, window: Window) -> Leaderboard:
+        """The leaderboard with the rules that a window is ranked by: those of its result, if it is final.
 
         Raises:
             Unavailable: if nothing is known and the registry is out of reach.
         """
         result = self.find(leaderboard, window)
-        return None if result is None else result.rules
+        return self.rules_in_force(leaderboard, window) if result is None else result.rules
+
+    def rules_in_force(self, leaderboard: Leaderboard, window: Window) -> Leaderboard:
+        """The leaderboard with the rules that a window without a result is ranked by, see `WindowRules.in_force`."""
+        return self._window_rules.in_force(leaderboard, window)
 
     def find(self, leaderboard: Leaderboard, window: Window) -> Result | None:
         """The latest result of a window, of at most READ_AGAIN_MS ago; None for a window that is not final.
@@ -73,8 +77,4 @@ class Results:
         final = self._final_results.final(leaderboard.id, window.id)
         if final is None or (known is not None and known.final.version == final.version):
             return known
-        rules = self._registry.rules(leaderboard.id, final.rules_version)
-        if rules is None:
-            raise RuntimeError(f"version {final.rules_version} of the rules of {leaderboard.id} is gone")
-        now = {"sealed_through": leaderboard.sealed_through, "lateness_ms": leaderboard.lateness_ms}
-        return Result(final, replace(rules, has_events=True, **now).for_window(window))
+        return Result(final, self._window_rules.of_result(leaderboard, window, final.rules_version))

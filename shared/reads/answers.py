@@ -48,6 +48,8 @@ class Ranking(Struct, frozen=True):
     """With source `snapshot`: the scores are of now, the ranks are estimates among the entries of `as_of_ms`."""
     qualified: int | None = None
     """How many players count for tiers; None if all do."""
+    rules_version: int = 0
+    """The version of the leaderboard's definition by whose rules the entries have their tiers."""
     result_version: int | None = None
     """Of a final window: the latest version of its result."""
     pending_version: int | None = None

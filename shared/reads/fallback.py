@@ -67,7 +67,7 @@ class Fallback:
         top = snapshot.top[: shown.stop]
         lines = to_entries(leaderboard.tiers, snapshot.total, 0, 0, top, qualified=qualified)
         return replace(
-            self._ranking(window, snapshot, list(islice(lines, shown.start, None)), final=final),
+            self._ranking(leaderboard, window, snapshot, list(islice(lines, shown.start, None)), final=final),
             matched=_middle(selected.stop) - _middle(selected.first),
             has_previous=bool(shown) and shown.start > selected.first[1],
             has_next=bool(shown) and shown.stop < selected.stop[1],
@@ -103,7 +103,7 @@ class Fallback:
         targets = _cutoffs(leaderboard, snapshot, qualified + 1)
         needed = qualifying(leaderboard, score.points, qualified, targets)
         return True, PlayerRanking(
-            replace(self._ranking(window, snapshot, (), final=final), qualified=qualified),
+            replace(self._ranking(leaderboard, window, snapshot, (), final=final), qualified=qualified),
             player,
             None if next_above is None else points_to_pass(next_above, score.points, descending=descending),
             points_to_next_tier(
@@ -141,7 +141,7 @@ class Fallback:
             found.append((rank, user_id, score))
         total = max(snapshot.total, rank)
         entries = [_estimated(leaderboard, snapshot, total, one) for one in found]
-        ranking = self._ranking(window, snapshot, entries, final=final)
+        ranking = self._ranking(leaderboard, window, snapshot, entries, final=final)
         return replace(ranking, total=total, matched=len(entries), rank_is_approximate=True)
 
     def _scores(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]) -> dict[str, Score]:
@@ -158,7 +158,9 @@ class Fallback:
         aggregation, order = leaderboard.aggregation, leaderboard.order
         return {user_id: combine(aggregation, order, list(own.values())) for user_id, own in standings.items()}
 
-    def _ranking(self, window: Window, snapshot: Snapshot, entries: Sequence[Entry], *, final: bool) -> Ranking:
+    def _ranking(
+        self, rules: Leaderboard, window: Window, snapshot: Snapshot, entries: Sequence[Entry], *, final: bool
+    ) -> Ranking:
         return Ranking(
             window,
             window.status(self._now_ms(), final=final),
@@ -167,6 +169,7 @@ class Fallback:
             snapshot.as_of_ms,
             entries,
             RankingSource.SNAPSHOT,
+            rules_version=rules.version,
         )
 
 

@@ -8,6 +8,7 @@ from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.admin.eligible import eligible_of
 from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import BuildProgress
+from shared.cache.searches import Players as FoundPlayers
 from shared.cache.searches import WindowSearches
 from shared.domain.calendar import Window, current_windows, day_of
 from shared.domain.periods import Period
@@ -106,10 +107,14 @@ class Players:
         deadline_ms = self._now_ms() + BUILD_WAIT_MS
         for window, players in zip(windows, found, strict=True):
             if players.page.complete:
-                yield window, partial(self._rankings.ranking_of, leaderboard, window, now_ms, players, final=False)
+                yield window, partial(self._ranking_of, leaderboard, window, now_ms, players)
             else:
                 left_ms = max(0, deadline_ms - self._now_ms())
                 yield window, partial(self._rankings.players, leaderboard, window, (user_id,), wait_ms=left_ms)
+
+    def _ranking_of(self, leaderboard: Leaderboard, window: Window, as_of_ms: int, players: FoundPlayers) -> Ranking:
+        rules = self._results.rules_in_force(leaderboard, window)
+        return self._rankings.ranking_of(rules, window, as_of_ms, players, final=False)
 
     def _without_cache(
         self, leaderboard: Leaderboard, window: Window, user_id: str, error: CacheUnavailable
@@ -129,7 +134,7 @@ class Players:
         Raises:
             Rebuilding, Building, CacheUnavailable: if `Rankings.player` raises it.
         """
-        rules = self._results.rules(leaderboard, window) or leaderboard.for_window(window)
+        rules = self._results.rules(leaderboard, window)
         for _ in range(EXPLAIN_TRIES_MAX):
             found = self._rankings.player(leaderboard, window, user_id, 1)
             if found is None:

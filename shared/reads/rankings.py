@@ -2,7 +2,7 @@
 
 Each read goes through the same steps:
 
-1. Find the rules that the window is ranked by: of a final window, those of its result.
+1. Find the rules that the window is ranked by: those of its result, or those that it will be ranked by.
 2. Read the cache. If the window is complete there, the answer is `live` or `final`.
 3. Otherwise request a rebuild; a window that the cache does not keep is built at once, and read again.
 4. While that is under way, answer from a snapshot and the player's standings: the answer is `snapshot`.
@@ -179,14 +179,14 @@ class Rankings:
         Raises:
             Unavailable: if DynamoDB is out of reach.
         """
-        return self._fallback.players(leaderboard.for_window(window), window, user_ids, final=False)
+        rules = self._results.rules_in_force(leaderboard, window)
+        return self._fallback.players(rules, window, user_ids, final=False)
 
     def ranking_of(
-        self, leaderboard: Leaderboard, window: Window, as_of_ms: int, players: Players, *, final: bool
+        self, rules: Leaderboard, window: Window, as_of_ms: int, players: Players, *, final: bool
     ) -> Ranking:
-        """The entries of players who were found in a window, which was read at `as_of_ms` or later."""
+        """The entries of players who were found in a window, which was read at `as_of_ms` or later, by its rules."""
         total = players.page.total
-        rules = leaderboard.for_window(window)
         entries = [
             to_entry(
                 rules.tiers,
@@ -239,7 +239,7 @@ class Rankings:
         for _ in range(READS_MAX):
             result = self._results.find(leaderboard, window)  # 1
             if result is None:
-                return read(leaderboard.for_window(window), final=False)
+                return read(self._results.rules_in_force(leaderboard, window), final=False)
             answer = read(result.rules, final=True)
             try:
                 state = self._corrections.state(leaderboard, window)  # 5
@@ -292,7 +292,17 @@ class Rankings:
         )
         status = window.status(as_of_ms, final=final)
         source = RankingSource.FINAL if final else RankingSource.LIVE
-        return Ranking(window, status, page.revision, page.total, as_of_ms, entries, source, qualified=page.qualified)
+        return Ranking(
+            window,
+            status,
+            page.revision,
+            page.total,
+            as_of_ms,
+            entries,
+            source,
+            qualified=page.qualified,
+            rules_version=leaderboard.version,
+        )
 
 
 def _marked(answer: A, version: int, *, is_pending: bool, is_checked: bool) -> A:

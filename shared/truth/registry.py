@@ -16,7 +16,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from shared.domain.calendar import Day
+from shared.domain.calendar import Day, Window
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.truth import keys
@@ -28,6 +28,8 @@ from shared.truth.work import new_stamp
 READ_TIMEOUT_MS: Final = 5_000
 RETRIES: Final = 2
 """As many as the other client of DynamoDB makes."""
+VERSIONS_AT_ONCE: Final = 10
+"""Versions of rules that one request reads, some 1 KB each; mostly it is the one before."""
 
 
 def _system_ms() -> int:
@@ -120,7 +122,8 @@ class Registry:
             has_events_as_read: the change is only allowed while the leaderboard has no events.
 
         Raises:
-            Conflict: if it was changed, created or (with `has_events_as_read`) sealed since it was read.
+            Conflict: if it was changed, created or (with `has_events_as_read`) got events since it was read; or if the
+                day from which it is in force has begun sealing: windows that end with it may have their result.
         """
         if leaderboard.version == 1:
             condition: Condition = self._record.pk.does_not_exist()
@@ -128,6 +131,8 @@ class Registry:
             condition = self._record.version == leaderboard.version - 1
             if has_events_as_read:
                 condition &= self._record.has_events.does_not_exist()
+            if leaderboard.effective_from is not None:
+                condition &= self._goes_on(leaderboard.effective_from)
         self._save(leaderboard, condition)
 
     def save_purge(self, leaderboard: Leaderboard) -> None:
@@ -184,6 +189,16 @@ class Registry:
             return None
 
     @_passing()
+    def rules_for(self, leaderboard: Leaderboard, window: Window) -> Leaderboard | None:
+        """The version before this one that was in force when the window's last day ended; None if all are gone."""
+        cls, partition = self._record, keys.leaderboard_partition(leaderboard.id)
+        earlier = cls.sk.between(keys.rules_sort(1), keys.rules_sort(leaderboard.version - 1))
+        records = cls.query(
+            partition, earlier, consistent_read=True, scan_index_forward=False, page_size=VERSIONS_AT_ONCE
+        )
+        return next((one for one in map(_to_leaderboard, records) if one.counts_for(window)), None)
+
+    @_passing()
     def save_period(self, leaderboard_id: str, period: Period, *, before: Period | None = None) -> None:
         """Create a period, or change it from what it was before. If its last day refuses events already, its window is
         noted as due with it; otherwise whoever closes that day finds the period.
@@ -192,10 +207,7 @@ class Registry:
             Conflict: if it was changed, created or deleted since it was read, or would leave a window that has a
                 result. A result is written on condition of its period, so that only one of the two comes about.
         """
-        cls = self._record
-        last = int(period.last)
-        going_on = cls.sealing_through.does_not_exist() | (cls.sealing_through < last)
-        going_on &= cls.sealed_through.does_not_exist() | (cls.sealed_through < last)
+        cls, going_on = self._record, self._goes_on(period.last)
         try:
             with _passing(), TransactWrite(connection=self._connection) as transaction:
                 transaction.condition_check(cls, keys.LEADERBOARDS, leaderboard_id, condition=going_on)
@@ -252,6 +264,13 @@ class Registry:
         condition = self._record.sk.startswith(keys.period_sort(""))
         partition = keys.leaderboard_partition(leaderboard_id)
         return [_to_period(record) for record in self._record.query(partition, condition, consistent_read=True)]
+
+    def _goes_on(self, day: Day) -> Condition:
+        """That a leaderboard's day is neither sealing nor sealed."""
+        cls, number = self._record, int(day)
+        going_on: Condition = cls.sealing_through.does_not_exist() | (cls.sealing_through < number)
+        going_on &= cls.sealed_through.does_not_exist() | (cls.sealed_through < number)
+        return going_on
 
     def _to_leaderboard(self, record: _Record) -> Leaderboard:
         found = _to_leaderboard(record)

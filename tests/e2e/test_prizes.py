@@ -33,14 +33,16 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     "paid-once": {"tiers": [GOLD, {"name": "rest", "topPercent": 100}]},
     "codes": {"tiers": [GOLD]},
     "bot-day": {"tiers": [GOLD]},
+    "changed-prize": {"tiers": [GOLD | {"topN": 2}]},
 }
+CHANGED: Final = {"changed-prize": {"tiers": [GOLD]}}
 REFUNDED = [(f"u{number:02}", 100 - number) for number in range(100)]
 REFUNDED += [(user_id, -points) for user_id, points in REFUNDED[20:]]
 CODES = [("00123", POINTS_MAX), ("1E5", 7), ("=1+1", 6), ("3-4", 5), (" x", 4)]
 EVENTS: Final[dict[str, list[tuple[str, int]]]] = (
     {name: [("ann", 100), ("bob", 100), ("cat", 100), ("dan", 99)] for name in ("ties-first", "ties-shared")}
     | {"refunded": REFUNDED, "codes": CODES, "paid-once": [("ann", 5), ("bob", 4), ("cat", 3)]}
-    | {name: [("ann", 5), ("bob", 4)] for name in ("weekly-prize", "two-day-cup")}
+    | {name: [("ann", 5), ("bob", 4)] for name in ("weekly-prize", "two-day-cup", "changed-prize")}
     | {"bot-day": [("ann", 8), ("bob", 90)]}
 )
 HONEST: Final = LAST_WEEK - timedelta(days=1)
@@ -68,9 +70,17 @@ def system(quick_stack: Stack) -> Iterator[System]:
 
 
 @pytest.fixture(scope="module")
-def closed(system: System) -> System:
+def changed(system: System) -> dict[str, Any]:
+    """The answer to a change of prizes, days after a day that is still closing."""
+    body = {"name": "changed-prize", "aggregation": "sum", "lateness": "P30D"} | CHANGED["changed-prize"]
+    answer: dict[str, Any] = system.request("PUT", "/leaderboards/changed-prize", json=body).json()
+    return answer
+
+
+@pytest.fixture(scope="module")
+def closed(system: System, changed: dict[str, Any]) -> System:
     """The same, once that day and its week are final for all of them."""
-    for board, definition in DEFINITIONS.items():
+    for board, definition in (DEFINITIONS | CHANGED).items():
         system.put(f"/leaderboards/{board}", {"name": board, "aggregation": "sum", "lateness": "PT0S"} | definition)
 
     def all_final() -> bool:
@@ -179,6 +189,31 @@ def test_results_pay_whom_the_ranking_shows(closed: System, board: str, expected
     for file in ("ranking", "awards"):
         found = lines(closed, result[file]["url"])
         assert [(one["user_id"], int(one["competition_rank"]), one["tier"]) for one in found] == expected, file
+
+
+def test_prizes_that_change_are_those_of_days_that_end_from_then_on(system: System, changed: dict[str, Any]) -> None:
+    board = "/leaderboards/changed-prize"
+    today = datetime.now(UTC).date()
+    assert changed["effectiveFrom"] in {(today - timedelta(days=ago)).isoformat() for ago in (0, 1)}, "or just before"
+    shown = [system.get(board), system.get(board, version=1)]
+    assert [(one["version"], one["tiers"]) for one in shown] == [(2, [GOLD]), (1, [GOLD | {"topN": 2}])]
+    log = system.get(f"{board}/audit-log")["entries"]
+    assert [(one["kind"], one["subject"]) for one in log] == [("define", "version 1"), ("define", "version 2")]
+    assert all(one["actor"] for one in log)
+
+    closing, going_on = (system.get(f"{board}/rankings", **query) for query in (DAILY, {"window": "all-time"}))
+    assert (closing["window"]["status"], closing["rulesVersion"]) == ("closing", 1)
+    assert (going_on["window"]["status"], going_on["rulesVersion"]) == ("open", 2)
+    assert tiers(system, "changed-prize", **DAILY) == [("ann", 1, "gold"), ("bob", 2, "gold")]
+    assert tiers(system, "changed-prize") == [("ann", 1, "gold"), ("bob", 2, None)]
+    assert system.get(f"{board}/players/bob/explain", **DAILY)["rulesVersion"] == 1
+
+
+def test_a_day_pays_the_prizes_of_its_end_whatever_changed_since(closed: System) -> None:
+    assert tiers(closed, "changed-prize", **DAILY) == [("ann", 1, "gold"), ("bob", 2, "gold")]
+    result = closed.get("/leaderboards/changed-prize/result", **DAILY)
+    assert (result["rulesVersion"], result["awardCount"]) == (1, 2)
+    assert [one["user_id"] for one in lines(closed, result["awards"]["url"])] == ["ann", "bob"]
 
 
 def test_a_prize_of_the_week_is_no_prize_of_each_day(closed: System) -> None:

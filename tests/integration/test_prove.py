@@ -95,7 +95,11 @@ def exported(
         candidate.entry, candidate.leaderboard = LedgerEntry(event, source), board
         candidates.append(candidate)
     Committer(Commits(dynamodb, tables), reads, threads, backoff).commit(candidates)
-    results: Any = SimpleNamespace(find=lambda *_: None, latest=lambda *_: None)
+    results: Any = SimpleNamespace(
+        find=lambda *_: None,
+        latest=lambda *_: None,
+        rules_in_force=lambda board, window: board.for_kind(window.kind),
+    )
     leaderboards: Any = SimpleNamespace(read=lambda _: board)
     jobs, now = ExportJobs(dynamodb, tables.registry), count(NOW_MS)
     shared: dict[str, Any] = {"jobs": jobs, "results": results}

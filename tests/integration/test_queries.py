@@ -53,7 +53,7 @@ class Board:
             qualify=next(iter(definition.get("qualify", {}).values()), None),
         )
         self.cache = WindowCache(redis)
-        parts: Any = SimpleNamespace(find=lambda leaderboard, window: None)
+        parts: Any = SimpleNamespace(find=lambda *_: None, rules_in_force=lambda board, _: board)
         self.rankings = Rankings(
             cache=self.cache,
             searches=WindowSearches(self.cache),

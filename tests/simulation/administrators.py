@@ -1,7 +1,7 @@
 """Administrators and operators, who change the rules, disqualify players and acknowledge losses."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from shared.admin.purges import HasResult
 from shared.cache.errors import CacheUnavailable
 from shared.domain.calendar import Day, day_of
 from shared.domain.periods import Period
+from shared.domain.rules import revise
 from shared.messaging.topic import TopicUnavailable
 from shared.truth.audit_log import AuditLogConflict
 from shared.truth.commits import Unavailable
@@ -21,6 +22,9 @@ from tests.simulation.boards import LATENESS_MS, TIERS
 from tests.simulation.course import Fault
 from tests.simulation.outside import TOPIC
 from tests.simulation.process import Process
+
+WRITE_STEPS: Final = (1, 1, 20)
+"""Seconds, more or less, from the decision of a change until it is written: its day may end and be sealed meanwhile."""
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -59,11 +63,14 @@ def _redefine(world: "World", process: Process) -> None:
     current = world.registry.leaderboard(world.rng.choice(world.open))
     if current is None or current.archived:
         return
-    world.scheduler.sleep(world.rng.uniform(0, 2))
     lateness_ms, tiers = world.rng.choice(list(LATENESS_MS.values())), world.rng.choice(TIERS)
     qualify = world.rng.choice((None, 0, 5))
-    following = {"version": current.version + 1, "updated_at_ms": now_ms}
-    world.registry.save(replace(current, lateness_ms=lateness_ms, tiers=tiers, qualify=qualify, **following))
+    wanted = replace(current, lateness_ms=lateness_ms, tiers=tiers, qualify=qualify, updated_at_ms=now_ms)
+    after, _ = revise(current, wanted)
+    for _ in range(world.rng.choice(WRITE_STEPS)):
+        world.scheduler.sleep(world.rng.uniform(0, 2))
+    if after is not current:
+        world.registry.save(after)
 
 
 def archive(world: "World") -> None:

@@ -41,7 +41,7 @@ from tests.simulation.course import Course, shrink
 from tests.simulation.outside import TOPIC
 from tests.simulation.readers import Carriers, carriers
 from tests.simulation.world import World
-from tests.support.oracle import Entry, Fact, Oracle, instant, qualifies, score, tier
+from tests.support.oracle import Entry, Fact, Oracle, in_force, instant, qualifies, score, tier
 
 START_MS: Final = parse_day("2099-01-03") * DAY_MS + 20 * 3_600_000
 """A Saturday evening of a year in which Redis, by its own clock, lets no window go."""
@@ -280,6 +280,7 @@ def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
     stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
     assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
     board = tiers_of(world, final)
+    assert final.rules_version == in_force(world.registry.written(final.leaderboard_id), days[1]), final.window_id
     assert final.tiers == tuple(one["name"] for one in board["tiers"])
     tiers = tiers_in(board, ranking)
     assert [int(line["competition_rank"]) for line in lines] == [one.competition_rank for one in ranking]

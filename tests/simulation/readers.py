@@ -16,7 +16,7 @@ from shared.cache.range_budget import RangeRefused
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditEntry
-from shared.domain.calendar import ALL_TIME, Window, parse_id
+from shared.domain.calendar import ALL_TIME, Day, Window, daily, day_of, parse_id, to_date, weekly
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.messaging.queues import QueueUnavailable
@@ -27,7 +27,9 @@ from shared.truth.commits import Unavailable
 from shared.truth.final_results import FinalResult
 from shared.truth.keys import final_sort, leaderboard_partition, version_sort
 from tests.simulation.boards import VALUES
+from tests.simulation.course import Fault
 from tests.simulation.process import Process
+from tests.support.oracle import in_force
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -93,6 +95,8 @@ def read(world: "World") -> None:
         _read_player(world, rankings, board)
         process.begin_request()
         _read_range(world, rankings)
+        process.begin_request()
+        _read_closing(world, rankings, board)
         process.begin_request()
         _read_final(world, rankings, board)
 
@@ -166,6 +170,22 @@ def _read_range(world: "World", rankings: Rankings) -> None:
     else:
         assert [entry.rank for entry in page.entries] == list(range(1, page.total + 1))
         world.ranges_served += 1
+
+
+def _read_closing(world: "World", rankings: Rankings, board: Leaderboard) -> None:
+    """A window that is over shows the rules that were in force at its end, whatever has changed since."""
+    day = Day(day_of(world.scheduler.now_ms) - world.rng.randrange(1, 4))
+    window = world.rng.choice([daily, weekly])(day)
+    try:
+        page = rankings.page(board, window, 0, 1_000)
+    except (Rebuilding, CacheUnavailable, Unavailable, Building, RangeRefused, QueueUnavailable):
+        return
+    if page.result_version is not None or world.scheduler.fault_counts[Fault.RESTORE]:
+        return  # a restore takes versions back that a reader knows
+    known = [one for one in world.registry.written(board.id) if one[1] <= board.version]
+    number = in_force(known, to_date(window.last))
+    assert page.rules_version == number, (board.id, window.id, known)
+    world.closing_by_earlier_rules += number < board.version
 
 
 def _read_final(world: "World", rankings: Rankings, board: Leaderboard) -> None:

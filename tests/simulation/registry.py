@@ -7,7 +7,7 @@ from typing import Final, Self
 import msgspec
 from msgspec.structs import replace
 
-from shared.domain.calendar import Day
+from shared.domain.calendar import Day, Window
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.truth.failures import passing_as_unavailable
@@ -67,6 +67,11 @@ class Registry:
         self._reach()
         return self.history[leaderboard_id][version - 1].at(self._scheduler.now_ms)
 
+    def rules_for(self, leaderboard: Leaderboard, window: Window) -> Leaderboard | None:
+        self._reach()
+        earlier = self.history[leaderboard.id][: leaderboard.version - 1]
+        return next((one for one in reversed(earlier) if one.counts_for(window)), None)
+
     def leaderboards(self, limit: int, after: str | None = None, *, archived: bool = False) -> list[Leaderboard]:
         found = [self.leaderboard(name) for name in sorted(self.history) if after is None or name > after]
         return [one for one in found if one is not None and (archived or not one.archived)][:limit]
@@ -122,6 +127,9 @@ class Registry:
     def save(self, leaderboard: Leaderboard, *, has_events_as_read: bool = False) -> None:
         assert not has_events_as_read, "every one that changes has events"
         self._reach()
+        begins = leaderboard.effective_from
+        if begins is not None and self.current(leaderboard.id).rejects(begins):
+            raise Conflict(leaderboard.id)
         if leaderboard.version != len(self.history[leaderboard.id]) + 1:
             raise Conflict(leaderboard.id)
         self._write(leaderboard)
@@ -150,6 +158,10 @@ class Registry:
         place = (LEADERBOARDS, leaderboard.id)
         key = dict(zip(("pk", "sk"), ({"S": part} for part in place), strict=True))
         self._items[place] = key | self._items.get(place, {}) | {"version": {"N": str(leaderboard.version)}}
+
+    def written(self, leaderboard_id: str) -> list[tuple[int, int]]:
+        """When each version was written, as its definition has it, and its number."""
+        return [(one.updated_at_ms, one.version) for one in self.history[leaderboard_id]]
 
     def current(self, leaderboard_id: str) -> Leaderboard:
         """A definition as it is now, with the scores of now."""

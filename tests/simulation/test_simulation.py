@@ -76,6 +76,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
     fault_counts: Counter[Fault] = Counter()
     lost = crashes = finished = done = moved = paid = revised = ranges = built_behind = healed = readmitted = 0
+    closing_by_earlier_rules = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
     for seed in range(24):
@@ -89,6 +90,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         built_behind += world.built_behind
         healed += world.range_healed.complete
         readmitted += world.readmitted
+        closing_by_earlier_rules += world.closing_by_earlier_rules
         lost += len(world.lost())
         done += sum(user_id != "" for log in audit_logs(world).values() for _, user_id in log)
         moved += len(world.registry.period_changes)
@@ -108,6 +110,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     assert built_behind > 50
     assert healed > 5
     assert readmitted > 1
+    assert closing_by_earlier_rules > 50
     assert lost > 20
     assert revised > 5
     assert reasons == {

@@ -119,6 +119,8 @@ class World:
         self.purges = 0
         self.results_served = 0
         """Reads of final windows that were held to the files of their results."""
+        self.closing_by_earlier_rules = 0
+        """Reads of windows that were over whose leaderboard had got other rules since."""
         self.corrections_seen = 0
         """Reads of final windows while another version of the result may follow."""
         self.served_in_silence = 0

@@ -63,7 +63,11 @@ class Bench:
         self.result: Result | None = None
         self.kept_result: Result | None = None
         """What a process that has looked before knows of it."""
-        results: Any = SimpleNamespace(find=self._find, latest=lambda *_: self.result)
+        results: Any = SimpleNamespace(
+            find=self._find,
+            latest=lambda *_: self.result,
+            rules_in_force=lambda board, window: board.for_kind(window.kind),
+        )
         self.exports = Exports(
             jobs=self.jobs,
             results=results,

@@ -24,6 +24,7 @@ PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
 CLOSING = ("tests/integration/test_closing.py",)
 REDRIVE = ("tests/integration/test_redrive.py",)
 ROTATION = ("tests/unit/test_rotation.py",)
+RULE_CHANGES = ("tests/integration/test_rule_changes.py",)
 DISQUALIFICATION = ("tests/integration/test_disqualification.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
@@ -274,10 +275,66 @@ MUTATIONS = (
     ),
     Mutation(
         "a result is written with the tiers of other windows",
-        "shared/closing/finalizer.py",
-        "self._rank(rules.for_window(window), window",
-        "self._rank(rules, window",
+        "shared/lookups/window_rules.py",
+        "return leaderboard.for_kind(window.kind)",
+        "return leaderboard",
         SIMULATION,
+    ),
+    Mutation(
+        "prizes that change today pay yesterday",
+        "shared/domain/rules.py",
+        "return self.effective_from is None or window.end_ms is None or window.last >= self.effective_from",
+        "return True",
+        SIMULATION,
+    ),
+    Mutation(
+        "prizes that change on a window's last day do not pay it",
+        "shared/domain/rules.py",
+        "window.last >= self.effective_from",
+        "window.last > self.effective_from",
+        SIMULATION,
+    ),
+    Mutation(
+        "a change is dated back by a clock that is behind",
+        "shared/domain/rules.py",
+        "at_ms = max(now_ms, current.updated_at_ms, open_from_ms)",
+        "at_ms = now_ms",
+        ("tests/unit/domain/test_rules.py",),
+    ),
+    Mutation(
+        "a change is written for a day that is sealing",
+        "shared/truth/registry.py",
+        "condition &= self._goes_on(leaderboard.effective_from)",
+        "pass",
+        RULE_CHANGES,
+    ),
+    Mutation(
+        "a change that is decided again after midnight is one of the day before",
+        "functions/api/definitions.py",
+        "return revise(current, replace(wanted, updated_at_ms=self._now_ms()))",
+        "return revise(current, wanted)",
+        ("tests/unit/api/test_leaderboards.py",),
+    ),
+    Mutation(
+        "a window that is closing is read by the rules of now",
+        "shared/reads/rankings.py",
+        "return read(self._results.rules_in_force(leaderboard, window), final=False)",
+        "return read(leaderboard.for_kind(window.kind), final=False)",
+        SIMULATION,
+    ),
+    Mutation(
+        "a window that is closing is exported by the rules of now",
+        "shared/exports/runner.py",
+        "rules = self._results.rules_in_force(leaderboard, window)",
+        "rules = leaderboard.for_kind(window.kind)",
+        RULE_CHANGES,
+    ),
+    Mutation(
+        "a version of a result is ranked by other rules than the first",
+        "shared/closing/finalizer.py",
+        "if before is None:\n            rules =",
+        "if True:\n            rules =",
+        DISQUALIFICATION,
     ),
     Mutation(
         "no tier shares its last place",
@@ -1415,8 +1472,8 @@ MUTATIONS = (
     Mutation(
         "an answer claims the instant at which it is put together",
         "shared/reads/rankings.py",
-        "page.total, as_of_ms, entries, source, qualified",
-        "page.total, self._now_ms(), entries, source, qualified",
+        "            as_of_ms,\n            entries,\n            source,\n            qualified",
+        "            self._now_ms(),\n            entries,\n            source,\n            qualified",
         ("tests/unit/test_rankings.py",),
     ),
     Mutation(
@@ -1750,9 +1807,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a correction of an archived leaderboard takes its windows for kept",
-        "shared/closing/finalizer.py",
-        "archived=leaderboard.archived, ",
-        "",
+        "shared/domain/rules.py",
+        '    "archived",\n    "nothing_owed",\n',
+        '    "nothing_owed",\n',
         ARCHIVED,
     ),
     Mutation(

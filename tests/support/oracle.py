@@ -325,6 +325,20 @@ def for_kind(board: Mapping[str, Any], kind: str | None) -> Mapping[str, Any]:
     return {**board, "tiers": tiers}
 
 
+def in_force(versions: Sequence[tuple[int, int]], last: date | None) -> int:
+    """The version of its rules that a window is ranked and paid by.
+
+    Args:
+        versions: when each was written, in ms, and its number; the oldest first.
+        last: the last day of the window, None for all time.
+    """
+    found = versions[0][1]
+    for written_ms, number in versions[1:]:
+        if last is None or written_ms < ((last - EPOCH.date()).days + 1) * 86_400_000:
+            found = number
+    return found
+
+
 def ranked(board: Mapping[str, Any], lines: Iterable[tuple[int, int, str]]) -> list[Entry]:
     """The ranking of (points, when they were reached, user id)."""
     highest_first = board.get("order", "desc") == "desc"

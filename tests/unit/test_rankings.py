@@ -53,7 +53,7 @@ def cache() -> Cache:
 
 @pytest.fixture
 def rankings(cache: Cache) -> Rankings:
-    parts: Any = SimpleNamespace(find=lambda *_: None)
+    parts: Any = SimpleNamespace(find=lambda *_: None, rules_in_force=lambda board, _: board)
     stub: Any = cache
     return Rankings(
         cache=stub,
@@ -71,13 +71,14 @@ def test_as_of_is_never_later_than_what_was_read(cache: Cache, rankings: Ranking
     """An event between the read and the answer is not in it, so that the answer must not claim its instant."""
     registry: Any = SimpleNamespace(periods=lambda _: [])
     none: Any = None
+    results: Any = SimpleNamespace(rules_in_force=lambda board, _: board)
     searches: Any = cache
     players = PlayerReads(
         rankings=rankings,
         searches=searches,
         reads=none,
         registry=registry,
-        results=none,
+        results=results,
         disqualified_players=none,
         now_ms=cache.now_ms,
     )

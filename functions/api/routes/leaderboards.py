@@ -5,15 +5,16 @@ from enum import Enum
 from typing import Final, Protocol
 
 from fastapi import FastAPI, Request, Response
+from msgspec.structs import replace
 
 from functions.api.bodies import LeaderboardBody, PeriodBody
 from functions.api.contract import described, operation
 from functions.api.definitions import Definitions
 from functions.api.edge import caller
-from functions.api.models import DeletePeriodQuery, ListQuery
+from functions.api.models import DefinitionQuery, DeletePeriodQuery, ListQuery
 from functions.api.params import Finder, check_id, is_id, read_period, read_query
 from functions.api.periods import Periods
-from functions.api.problems import UnknownPeriod
+from functions.api.problems import InvalidRequest, UnknownPeriod
 from functions.api.views import answer
 from functions.api.views.leaderboards import (
     LeaderboardsView,
@@ -68,10 +69,16 @@ def register(
         return answer(LeaderboardsView(leaderboards=[to_leaderboard_view(one) for one in page], next_after=following))
 
     @app.get(_ONE, tags=tags)
-    @operation(responses={200: described(LeaderboardView, "The definition")})
+    @operation(DefinitionQuery, {200: described(LeaderboardView, "The definition")})
     async def get(request: Request) -> Response:
-        """A leaderboard's definition, as it is now."""
-        return answer(to_leaderboard_view(finder.leaderboard(request, now=True)))
+        """A leaderboard's definition, as it is now or as one of its versions had it."""
+        number, leaderboard = read_query(request, DefinitionQuery).version, finder.leaderboard(request, now=True)
+        if number is None or number == leaderboard.version:
+            return answer(to_leaderboard_view(leaderboard))
+        found = use_cases.registry.rules(leaderboard.id, number) if number < leaderboard.version else None
+        if found is None:
+            raise InvalidRequest(f"must be 1 to {leaderboard.version}", "version")
+        return answer(to_leaderboard_view(replace(found, has_events=leaderboard.has_events)))
 
     @app.delete(_ONE, tags=tags, status_code=204, response_description="Deleted")
     @operation()

@@ -140,6 +140,7 @@ def _read_player(
         player=to_player_view(found),
         above=to_entry_views(found.above),
         below=to_entry_views(found.below),
+        rules_version=ranking.rules_version,
         result_version=_if_given(ranking.result_version),
         pending_version=_if_given(ranking.pending_version),
     )
@@ -161,6 +162,7 @@ def _to_view(leaderboard: Leaderboard, ranking: Ranking, following: str | None, 
         truncated=ranking.truncated,
         rank_approximate=ranking.rank_is_approximate,
         missing=UNSET,
+        rules_version=ranking.rules_version,
         result_version=_if_given(ranking.result_version),
         pending_version=_if_given(ranking.pending_version),
     )

@@ -51,6 +51,11 @@ class LeaderboardView(Struct, rename="camel", kw_only=True):
     filters: list[str]
     """Attributes of events that `attr.*` takes."""
     version: int
+    """Counts the changes."""
+    effective_from: str | None
+    """The first day whose windows this version ranks and pays: the day itself, its week, and every other window that
+    ends with it or later. Windows that ended before keep the version that was in force then. Null: it is in force for
+    all windows, as the first version is."""
     has_events: bool
     """Whether it has events: then aggregation, order, shards and filters cannot change."""
     counts_from: str | None
@@ -94,6 +99,7 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
         qualify=_to_qualify_view(leaderboard),
         filters=list(leaderboard.filters),
         version=leaderboard.version,
+        effective_from=None if leaderboard.effective_from is None else format_day(leaderboard.effective_from),
         has_events=leaderboard.has_events,
         counts_from=format_instant(leaderboard.last_start_ms) if leaderboard.starts_ms else None,
         created_at=format_instant(leaderboard.created_at_ms),

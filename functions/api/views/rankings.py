@@ -86,6 +86,9 @@ class RankingView(Struct, rename="camel", gc=False, kw_only=True):
     """With source `snapshot` and `userIds`: the scores are of now, the ranks estimates among the others of `asOf`."""
     missing: list[str] | UnsetType = UNSET
     """With `userIds`: those without points in the window."""
+    rules_version: int
+    """The version of the definition whose tiers the entries have: while the window is open, that of now; once it is
+    over, the one that was in force when its last day ended, by which it is paid."""
     result_version: int | UnsetType = UNSET
     """Of a final window: the latest version of its result."""
     pending_version: int | UnsetType = UNSET
@@ -105,6 +108,7 @@ class NeighboursView(Struct, rename="camel", gc=False, kw_only=True):
     player: PlayerView
     above: list[EntryView]
     below: list[EntryView]
+    rules_version: int
     result_version: int | UnsetType = UNSET
     pending_version: int | UnsetType = UNSET
 

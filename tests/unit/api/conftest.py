@@ -32,6 +32,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.boards: dict[str, Leaderboard] = {}
+        self.history: dict[tuple[str, int], Leaderboard] = {}
         self.known_periods: dict[tuple[str, str], Period] = {}
         self.saves = 0
         self.before_save: Callable[[], None] = lambda: None
@@ -55,9 +56,10 @@ class Registry:
         self.saves += 1
         sealed = current is not None and current.has_events
         self.boards[leaderboard.id] = msgspec.structs.replace(leaderboard, has_events=sealed)
+        self.history[leaderboard.id, leaderboard.version] = leaderboard
 
-    def rules(self, leaderboard_id: str, _version: int) -> Leaderboard | None:
-        return self.boards.get(leaderboard_id)
+    def rules(self, leaderboard_id: str, version: int) -> Leaderboard | None:
+        return self.history.get((leaderboard_id, version))
 
     def lock_rules(self, leaderboard_id: str) -> None:
         self.boards[leaderboard_id] = msgspec.structs.replace(self.boards[leaderboard_id], has_events=True)
@@ -100,7 +102,9 @@ class Rankings:
     def _ranking(self, window: Window, entries: Sequence[Entry], total: int) -> Ranking:
         status = window.status(NOW_MS, final=self.final)
         source = RankingSource.FINAL if self.final and self.source is RankingSource.LIVE else self.source
-        return Ranking(window, status, self.revision, total, NOW_MS, entries, source=source, matched=len(entries))
+        return Ranking(
+            window, status, self.revision, total, NOW_MS, entries, source=source, matched=len(entries), rules_version=1
+        )
 
     def select(self, leaderboard: Leaderboard, window: Window, selection: Selection) -> Ranking:
         self.asked.append((window, selection))

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from functions.api.definitions import TRIES_MAX
 from shared.cache.errors import CacheUnavailable
+from shared.domain.calendar import DAY_MS
 from shared.domain.events import POINTS_MAX
-from tests.unit.api.conftest import Api
+from tests.unit.api.conftest import NOW_MS, Api
 
 NEW = "/leaderboards/new"
 BODY: dict[str, Any] = {"name": "Autumn Cup", "aggregation": "sum"}
@@ -33,6 +34,7 @@ def test_a_new_leaderboard_is_201_with_its_place_and_its_defaults(api: Api) -> N
         "qualify": None,
         "filters": [],
         "version": 1,
+        "effectiveFrom": None,
         "hasEvents": False,
         "countsFrom": None,
         "createdAt": "2026-11-23T10:00:00.000Z",
@@ -58,6 +60,46 @@ def test_a_change_is_200_and_a_version(api: Api) -> None:
     answer = api.put(NEW, BODY | {"name": "Winter Cup"})
     assert (answer.status, answer.json["version"], answer.json["name"]) == (200, 2, "Winter Cup")
     assert answer.json["createdAt"] < answer.json["updatedAt"]
+
+
+def test_a_change_says_from_which_day_on_its_windows_follow(api: Api) -> None:
+    api.put(NEW, BODY)
+    assert api.put(NEW, tier(topN=2)).json["effectiveFrom"] == "2026-11-23"
+
+    api.now_ms += DAY_MS
+    again = api.put(NEW, tier(topN=2))
+    assert again.json["effectiveFrom"] == "2026-11-23", "nothing changed: it has been in force since then"
+    assert api.put(NEW, tier(topN=1)).json["effectiveFrom"] == "2026-11-24"
+    assert api.get(NEW).json["effectiveFrom"] == "2026-11-24"
+    assert api.put(NEW, tier(topN=1) | {"order": "asc"}).json["effectiveFrom"] is None, "nothing was ranked before"
+
+
+def test_a_change_that_is_decided_again_after_midnight_is_one_of_the_new_day(api: Api) -> None:
+    api.put(NEW, BODY)
+    api.now_ms = (NOW_MS // DAY_MS + 1) * DAY_MS - 1
+
+    def interfere() -> None:
+        if api.registry.boards["new"].version == 1:
+            api.registry.boards["new"] = replace(api.registry.boards["new"], name="Other", version=2)
+            api.now_ms += 1
+
+    api.registry.before_save = interfere
+    assert api.put(NEW, tier(topN=1)).json["effectiveFrom"] == "2026-11-24"
+
+
+def test_every_version_of_a_definition_can_be_read(api: Api) -> None:
+    shown = [api.put(NEW, BODY).json]
+    shown += [api.put(NEW, tier(topN=number)).json for number in (2, 1)]
+    assert [one["version"] for one in shown] == [1, 2, 3]
+
+    assert [api.get(NEW, version=number).json for number in (1, 2, 3)] == shown
+    api.registry.lock_rules("new")
+    assert [api.get(NEW, version=number).json["hasEvents"] for number in (1, 3)] == [True, True]
+    for number, status in ((4, 422), (0, 422), ("x", 422)):
+        answer = api.get(NEW, version=number)
+        assert (answer.status, list(answer.errors)) == (status, ["version"])
+    assert api.get(NEW, version=4).errors == {"version": "must be 1 to 3"}
+    assert api.get("/leaderboards/none", version=1).status == 404
 
 
 def test_a_put_that_changes_nothing_makes_no_version(api: Api) -> None:

@@ -53,6 +53,7 @@ def test_a_page_has_the_shape_of_the_contract(api: Api) -> None:
         "prevCursor": found["prevCursor"],
         "truncated": False,
         "rankApproximate": False,
+        "rulesVersion": 1,
     }
     assert len(found["nextCursor"]) < 200
 

@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from shared.closing.coverage import CLOCK_SKEW_MS
 from shared.closing.sealing import LAST_CALLS_MS
-from shared.domain.calendar import ALL_TIME, Day, WindowKind, custom, daily, day_end_ms, parse_day, weekly
+from shared.domain.calendar import ALL_TIME, DAY_MS, Day, WindowKind, custom, daily, day_end_ms, parse_day, weekly
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import (
     ARCHIVE_MARGIN_MS,
+    CURRENT,
     FREE_RULES,
     LATENESS_DEFAULT_MS,
     LATENESS_MAX_MS,
@@ -185,7 +186,8 @@ CHANGES: dict[str, Any] = {
     "qualify": 5,
 }
 NOT_RULES = {
-    "id", "version", "has_events", "archived", "nothing_owed", "sealing_through", "seals_at_ms", "sealed_through",
+    "id", "version", "effective_from", "has_events", "archived", "nothing_owed", "sealing_through", "seals_at_ms",
+    "sealed_through",
     "results_from", "created_at_ms", "updated_at_ms", "starts_ms", "since_ms",
 }  # fmt: skip
 
@@ -193,13 +195,15 @@ NOT_RULES = {
 def test_every_field_of_a_leaderboard_is_a_locked_rule_a_free_one_or_none() -> None:
     assert set(LOCKED_RULES + FREE_RULES) == CHANGES.keys()
     assert CHANGES.keys() | NOT_RULES == set(Leaderboard.__struct_fields__)
+    assert set(CURRENT) <= NOT_RULES | {"lateness_ms"}, "whatever else decides ranking and pay is as its version has it"
 
 
 @pytest.mark.parametrize("rule", CHANGES)
 def test_every_rule_may_change_before_the_first_event_and_each_change_is_a_version(rule: str) -> None:
     wanted = replace(board(), **{rule: CHANGES[rule]}, updated_at_ms=5)
 
-    assert revise(board(), wanted) == (replace(wanted, version=2), rule in LOCKED_RULES)
+    effective_from = None if rule in LOCKED_RULES else Day(0)
+    assert revise(board(), wanted) == (replace(wanted, version=2, effective_from=effective_from), rule in LOCKED_RULES)
 
 
 @pytest.mark.parametrize("rule", LOCKED_RULES)
@@ -214,9 +218,10 @@ def test_a_locked_rule_stays_once_there_are_events(rule: str) -> None:
 @pytest.mark.parametrize("rule", FREE_RULES)
 def test_a_free_rule_changes_though_there_are_events_and_what_closing_wrote_stays(rule: str) -> None:
     current = replace(board(), has_events=True, sealing_through=MONDAY, sealed_through=MONDAY, created_at_ms=3)
-    after, without_events_only = revise(current, replace(board(), **{rule: CHANGES[rule]}))
+    after, without_events_only = revise(current, replace(board(), **{rule: CHANGES[rule]}, updated_at_ms=END_MS + 7))
 
-    assert after == replace(current, **{rule: CHANGES[rule]}, version=2)
+    following = {"version": 2, "updated_at_ms": END_MS + 7, "effective_from": MONDAY + 1}
+    assert after == replace(current, **{rule: CHANGES[rule]}, **following)
     assert not without_events_only
 
 
@@ -224,23 +229,87 @@ def test_a_put_of_the_same_rules_makes_no_version_unless_it_restores_the_leaderb
     current, wanted = board(), replace(board(), updated_at_ms=5)
 
     assert revise(current, wanted) == (current, False)
-    assert revise(archive(current, 4), wanted) == (replace(wanted, version=3), False)
+    assert revise(archive(current, 4), wanted) == (replace(wanted, version=3, effective_from=Day(0)), False)
     over = replace(archive(current, 4), nothing_owed=True)
-    assert revise(over, wanted) == (replace(wanted, version=3), False), "and it owes what comes again"
+    assert revise(over, wanted) == (replace(wanted, version=3, effective_from=Day(0)), False), (
+        "and it owes what comes again"
+    )
 
 
 def test_an_archived_leaderboard_is_a_version_of_its_own() -> None:
-    assert archive(board(), 4) == replace(board(), archived=True, version=2, updated_at_ms=4)
+    following = {"version": 2, "updated_at_ms": END_MS, "effective_from": MONDAY + 1}
+    assert archive(board(), END_MS) == replace(board(), archived=True, **following)
+
+
+GOLD, MORE = (Tier("gold", TierRule.TOP_N, 1),), (Tier("gold", TierRule.TOP_N, 2),)
+
+
+def tiered(current: Leaderboard, tiers: tuple[Tier, ...], at_ms: int) -> Leaderboard:
+    return revise(current, replace(current, tiers=tiers, updated_at_ms=at_ms))[0]
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "counts"),
+    [(END_MS - 1, True), (END_MS, False), (END_MS + 1, False)],
+    ids=["in the last millisecond", "at the end", "past it"],
+)
+def test_a_change_counts_for_a_window_if_it_was_made_before_its_last_day_ended(at_ms: int, *, counts: bool) -> None:
+    after = tiered(board(), GOLD, at_ms)
+
+    for window in (daily(MONDAY), custom(Day(MONDAY - 3), MONDAY), weekly(Day(MONDAY - 1)), ALL_TIME, weekly(MONDAY)):
+        is_over = window.end_ms is not None and window.last <= MONDAY
+        assert after.counts_for(window) is (window.last == MONDAY and counts if is_over else True), window.id
+    assert after.counts_for(daily(Day(MONDAY - 1))) is False
+    assert after.counts_for(daily(Day(MONDAY + 1)))
+
+
+def test_the_first_version_and_a_change_of_what_is_locked_count_for_all_windows() -> None:
+    first = replace(board(), tiers=GOLD, created_at_ms=END_MS, updated_at_ms=END_MS)
+    ascending, _ = revise(tiered(first, MORE, END_MS), replace(first, order=Order.ASC, updated_at_ms=END_MS))
+
+    assert first.counts_for(daily(Day(0)))
+    assert (ascending.version, ascending.effective_from) == (3, None), "nothing was ever ranked by those before"
+
+
+def test_no_clock_dates_a_change_before_the_last_one_or_into_a_day_that_is_sealing() -> None:
+    ahead = tiered(board(), GOLD, END_MS)
+    assert tiered(ahead, MORE, END_MS - 5).updated_at_ms == END_MS
+    assert archive(ahead, END_MS - 5).effective_from == MONDAY + 1
+
+    sealing = replace(board(), has_events=True, sealing_through=MONDAY)
+    after = tiered(sealing, GOLD, END_MS - 5)
+    assert (after.updated_at_ms, after.effective_from) == (END_MS, MONDAY + 1)
+    assert tiered(sealing, GOLD, END_MS + DAY_MS).effective_from == MONDAY + 2
+
+
+def test_a_version_ranks_with_all_of_its_rules_and_the_state_of_now() -> None:
+    version = replace(board(), tiers=GOLD, name="Old")
+    now = replace(
+        board(0, archived=True),
+        tiers=MORE,
+        version=5,
+        effective_from=MONDAY,
+        has_events=True,
+        sealing_through=MONDAY,
+        seals_at_ms=7,
+        sealed_through=Day(MONDAY - 1),
+        results_from=Day(3),
+    )
+
+    state = {name: getattr(now, name) for name in CURRENT}
+    assert now.ranked_by(version) == replace(version, **state)
+    assert now.ranked_by(version).tiers == GOLD
+    assert now.ranked_by(now) == now
 
 
 def test_a_window_is_ranked_with_the_tiers_that_are_for_its_kind() -> None:
     every, weekly_only = Tier("all", TierRule.TOP_N, 1), Tier("w", TierRule.TOP_N, 9, windows=(WindowKind.WEEKLY,))
     board = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, tiers=(weekly_only, every))
 
-    assert board.for_window(weekly(Day(20_000))) is board
-    for window in (daily(Day(20_000)), ALL_TIME, custom(Day(20_000), Day(20_001))):
-        assert board.for_window(window).tiers == (every,)
-        assert board.for_window(window).for_window(window) == board.for_window(window)
+    assert board.for_kind(WindowKind.WEEKLY) is board
+    for kind in (WindowKind.DAILY, WindowKind.ALL_TIME, WindowKind.CUSTOM):
+        assert board.for_kind(kind).tiers == (every,)
+        assert board.for_kind(kind).for_kind(kind) == board.for_kind(kind)
 
 
 PURGED = purge(purge(board(), START_MS + 1_000), START_MS + 5_000)
