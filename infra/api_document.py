@@ -111,16 +111,25 @@ class _Writer:
 
     def _answer(self, status: str, answer: Mapping[str, Any]) -> Iterator[str]:
         contents = list(answer.get("content", {}).values())
-        example = contents[0].get("example") if contents else None
-        yield f"**{status}** {answer['description']}{', as above' if example in self._shown else ''}."
+        examples = _examples(contents[0]) if contents else []
+        fresh = [one for one in examples if one not in self._shown]
+        yield f"**{status}** {answer['description']}{', as above' if examples and not fresh else ''}."
         yield ""
-        if example is None or example in self._shown:
+        if not fresh:
             return
-        self._shown.append(example)
-        yield _block("text", example) if isinstance(example, str) else _block("json", _json(example))
+        self._shown += fresh
+        for example in fresh:
+            yield _block("text", example) if isinstance(example, str) else _block("json", _json(example))
         fields = self._fields.of(contents[0]["schema"])
         if fields:
             yield from ("| field | |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in fields), "")
+
+
+def _examples(content: Mapping[str, Any]) -> list[Any]:
+    """One, or one of each view that the answer may be."""
+    if "examples" in content:
+        return [one["value"] for one in content["examples"].values()]
+    return [content["example"]] if "example" in content else []
 
 
 def _is_shown(status: str, answer: Mapping[str, Any]) -> bool:

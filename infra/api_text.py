@@ -86,7 +86,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Scores": ("scores_add",),
     "Periods": ("periods_put", "periods_get", "periods_listing", "periods_delete"),
     "Exports": ("exports_ask", "exports_job"),
-    "Results": ("exports_result", "exports_versions"),
+    "Results": ("exports_result", "exports_versions", "exports_closing"),
     "Administration": (
         "administration_disqualify",
         "administration_disqualified",
@@ -130,7 +130,8 @@ Files of whole rankings, made from the database, not from the cache: [exports](e
     "Results": """\
 A window is final once its last day and the leaderboard's `lateness` are over and every record that came in time was
 counted. All time never is, nor a custom range, unless it is a registered period: register one, also over past dates.
-What to pay from it, and how to pay once: [exports and results](exports.md#who-pays).
+What to pay from it, and how to pay once: [exports and results](exports.md#who-pays). What is going to come before that:
+its [preview](#get-leaderboardsidresult), and what [closing](#get-leaderboardsidclosing) waits for.
 """,
     "Administration": """\
 Everything here, and every change of a leaderboard or period, is noted with the `reason` and the `sub` of the token.
@@ -218,6 +219,9 @@ JOB=$(curl -s "$BOARD/export?window=all-time&format=ndjson&topN=2" | field id)
 curl $BOARD/exports/$JOB
 """,
     "exports_result": f"""
+# before it is over: who would get what
+curl "$BOARD/result?window=daily&date=$DAY&preview=true"
+
 # without lateness that day is over for good; what is over is closed once a minute, in two steps: it takes up to three
 curl -X PUT $BOARD {_JSON} -d '{{
   "name": "Spring cup", "aggregation": "sum", "lateness": "PT0S", "filters": ["country"],
@@ -225,6 +229,7 @@ curl -X PUT $BOARD {_JSON} -d '{{
 until curl -s --fail "$BOARD/result?window=daily&date=$DAY"; do sleep 1; done
 """,
     "exports_versions": 'curl "$BOARD/result/versions?window=daily&date=$DAY"',
+    "exports_closing": 'curl "$BOARD/closing?limit=10"',
     "administration_disqualify": f"""
 curl -X POST $BOARD/players/u-7/disqualify {_JSON} -d '{{"reason": "bought points, case 1234", "strict": true}}'
 """,
@@ -292,8 +297,9 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "periods_delete": (*_WINDOW, "final-result-exists", "conflict", "audit-log-full"),
     "exports_ask": (*_WINDOW, "queue-unavailable"),
     "exports_job": (*_BOARD, "unknown-export"),
-    "exports_result": (*_WINDOW, "not-final", "never-final"),
+    "exports_result": (*_WINDOW, "not-final", "never-final", *_LIVE),
     "exports_versions": _WINDOW,
+    "exports_closing": _BOARD,
     "administration_disqualify": (*_ACT, "unknown-player"),
     "administration_disqualified": _BOARD,
     "administration_reinstate": (*_ACT, "never-disqualified"),

@@ -23,6 +23,7 @@ from functions.api.periods import Periods
 from functions.api.problems import KINDS, respond
 from functions.api.routes import (
     administration,
+    closing,
     exports,
     health,
     leaderboards,
@@ -87,6 +88,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int]) -> Non
     administration.register_purge(app, assembly, finder)
     exports.register(app, assembly, finder)
     results.register(app, assembly, finder)
+    closing.register(app, assembly, finder)
     health.register(app, assembly)
     metrics.register(app, assembly)
     leaderboards.register(app, assembly, finder, definitions, clock)

@@ -20,6 +20,8 @@ class Answered(Struct, frozen=True):
 
     description: str
     view: type[Struct] | None = None
+    also: type[Struct] | None = None
+    """Another view, which a parameter asks for."""
     conditional: bool = False
     """Whether it has an ETag."""
     retry: bool = False

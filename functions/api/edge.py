@@ -79,7 +79,9 @@ class Edge:
             Forbidden: without the scope that the route takes.
         """
         if self._is_open:
-            return Caller(security.LOCAL_SUBJECT, security.EVERYTHING)
+            return Caller(
+                security.LOCAL_SUBJECT, frozenset(f"{self._scope_prefix}{one}" for one in security.EVERYTHING)
+            )
         required = self._guard.required(scope["method"], scope["path"])
         if required is None:
             return None

@@ -56,6 +56,8 @@ ID_PATTERN: Final = LEADERBOARD_ID_PATTERN.replace(r"\Z", "$")
 """The same in the dialect of pydantic's engine, whose `$` is the very end."""
 FILTER_PATTERN: Final = FILTER_NAME_PATTERN.replace(r"\Z", "$")
 """Likewise."""
+CLOSING_PATTERN: Final = "^[A-Za-z0-9.-]{1,64}$"
+"""What places in the list of what is due are made of."""
 ATTRIBUTE_PREFIX: Final = "attr."
 """What a parameter begins with that names one of a leaderboard's filters: no part of a model, for each has its own."""
 FilterName = Annotated[str, Field(strict=True, pattern=FILTER_PATTERN)]
@@ -207,6 +209,39 @@ class ExportQuery(WindowQuery):
         """The parameters that choose among the entries, by their names on the wire."""
         chosen = {"tier": self.tier, "topN": self.top_n, "topPercent": self.top_percent}
         return [name for name, value in chosen.items() if value is not None]
+
+
+def _truth(value: object) -> object:
+    """A boolean of a query; pydantic would take `1`, `on` and `yes` as well."""
+    if isinstance(value, str):
+        if value not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return value == "true"
+    return value
+
+
+class ResultQuery(WindowQuery):
+    """A result, or a page of what it would be."""
+
+    preview: Annotated[
+        bool,
+        BeforeValidator(_truth),
+        Field(description="`true`: the awards as if the window closed now, whether it is final or not"),
+    ] = False
+    limit: Annotated[QueryInt, Field(ge=1, le=LIMIT_MAX, description="With `preview`: awards of a page")] = (
+        LIMIT_DEFAULT
+    )
+    cursor: Annotated[
+        str | None,
+        Field(max_length=CURSOR_CHARACTERS_MAX, description="With `preview`: `nextCursor` of the page before"),
+    ] = None
+
+
+class ClosingQuery(Sent):
+    """A page of what is due."""
+
+    limit: Annotated[QueryInt, Field(ge=1, le=LIST_MAX, description="Items of a page")] = LIST_MAX
+    after: Annotated[str | None, Field(pattern=CLOSING_PATTERN, description="`nextAfter` of the page before")] = None
 
 
 class AuditLogQuery(Sent):

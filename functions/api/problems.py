@@ -70,6 +70,11 @@ class UnknownExport(ApiError):
 class NotFinal(ApiError):
     """A window that has no result yet."""
 
+    def __init__(self, detail: str, expected_final_at: str | None = None) -> None:
+        """`expected_final_at`: when it is due if nothing blocks; None if that is not known."""
+        super().__init__(detail)
+        self.expected_final_at = expected_final_at
+
 
 class NeverFinal(ApiError):
     """A window that never has a result: all time, a range that is no registered period, what was over too early."""
@@ -114,7 +119,7 @@ class FieldError(Struct):
     message: str
 
 
-class Problem(Struct, omit_defaults=True):
+class Problem(Struct, omit_defaults=True, rename="camel"):
     """The body of an error."""
 
     type: str
@@ -123,6 +128,8 @@ class Problem(Struct, omit_defaults=True):
     detail: str
     instance: str
     errors: list[FieldError] = []
+    expected_final_at: str | None = None
+    """Of `not-final`: when the result is due if nothing blocks; `closing` says what does."""
 
 
 _MALFORMED: Final = Kind("malformed-request", "The request cannot be read", 400)
@@ -212,6 +219,7 @@ def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
         _detail(kind, error, scope),
         _instance(scope),
         _fields(error)[:FIELDS_MAX],
+        error.expected_final_at if isinstance(error, NotFinal) else None,
     )
     return Response(msgspec.json.encode(problem), kind.status, headers, CONTENT_TYPE)
 

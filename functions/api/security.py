@@ -49,11 +49,14 @@ class Caller(Struct, frozen=True):
     scopes: frozenset[str]
     """As the token names them."""
 
+    def has(self, scope: Scope, prefix: str = "") -> bool:
+        """Whether they have the scope, which tokens name with the prefix."""
+        return f"{prefix}{scope}" in self.scopes
+
     def check(self, scope: Scope, prefix: str = "") -> None:
         """Raises Forbidden unless they have the scope, which tokens name with the prefix."""
-        named = f"{prefix}{scope}"
-        if named not in self.scopes:
-            raise Forbidden(named)
+        if not self.has(scope, prefix):
+            raise Forbidden(f"{prefix}{scope}")
 
 
 EVERYTHING: Final = frozenset[str](Scope)
@@ -62,7 +65,7 @@ _SCOPE_CLAIMS: Final = ("scope", "scp")
 _OPEN: Final = frozenset({"health", "openapi.json", "docs"})
 """First parts of paths that take no token: they tell nothing of anybody. `metrics` is not among them: it names every
 leaderboard and how many play. It takes READ, as their list does, so that a scraper's token can only read."""
-_EXPORTS: Final = frozenset({"export", "exports", "result"})
+_EXPORTS: Final = frozenset({"closing", "export", "exports", "result"})
 _ADMINISTRATION: Final = frozenset({"audit-log", "disqualified", "rebuild"})
 
 

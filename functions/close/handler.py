@@ -17,6 +17,7 @@ from shared.truth.failures import Unavailable
 
 WINDOW_TIME_MS: Final = 120_000
 """Time that a window may take; with less than that left, the run ends and the next one does the rest."""
+OFF: Final = "no day is sealed: records carry producers' timestamps"
 
 ARCHIVED_TOLD_MAX: Final = 100
 """Archived leaderboards that one line of the log names."""
@@ -40,7 +41,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Seal days and finalize windows that are due; or acknowledge the loss that the event names.
 
-    Also records, for metrics and `GET /health`, the lag of each partition and what is wrong with the topic's settings.
+    Also records, for metrics and `GET /health`, the lag of each partition and what is wrong with the topic's settings;
+    and, for `GET …/closing`, what the run found blocked.
 
     Metrics: WindowsFinal, Blocked and for each cause Blocked_<cause>, ClosingDelay in ms of what has waited longest,
     Lost: 1 while a loss is recorded, TopicMisconfigured: how many settings of the topic are wrong,
@@ -54,9 +56,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         assembly.coverage.acknowledge(lost.partition, lost.until, lost.topic)
         logger.warning("loss acknowledged", extra={"partition": lost.partition, "until": lost.until})
         return {"partition": lost.partition, "until": lost.until}
+    started_ms = now_ms()
     assembly.lag.record()
     if assembly.settings.kafka_timestamp_type != "LOG_APPEND_TIME":
-        logger.warning("no day is sealed: records carry producers' timestamps")
+        logger.warning(OFF)
+        assembly.report_recorder.record_off(OFF, started_ms)
         return {"final": 0, "blocked": 0}
     wrong = assembly.lag.check_settings()
     measure(Metric.TOPIC_MISCONFIGURED, len(wrong))
@@ -64,6 +68,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         logger.error("settings of the topic are wrong", extra={"wrong": wrong})
     run = assembly.closing.run(lambda: context.get_remaining_time_in_millis() > WINDOW_TIME_MS)
     _measure(run)
+    assembly.report_recorder.record(run, started_ms)
     if run.errors:
         raise ExceptionGroup(f"{len(run.errors)} leaderboards failed", run.errors)
     return {"final": len(run.final_results), "blocked": len(run.blocked)}

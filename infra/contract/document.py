@@ -25,10 +25,12 @@ from functions.api.views.audit import (
     RebuildView,
     RedrivenView,
 )
+from functions.api.views.closing import ClosingView
 from functions.api.views.exports import ExportView
 from functions.api.views.health import HealthView
 from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, PeriodsView, PeriodView
 from functions.api.views.players import EventsView, ExplanationView, PlayerWindowsView, ScoreAcceptedView, ScoreView
+from functions.api.views.previews import ResultPreviewView
 from functions.api.views.rankings import NeighboursView, RankingView
 from functions.api.views.results import ResultFileView, ResultVersionsView, ResultVersionView, ResultView
 from infra.contract import examples
@@ -62,6 +64,8 @@ VIEWS: Final = (
     ResultView,
     ResultVersionView,
     ResultVersionsView,
+    ResultPreviewView,
+    ClosingView,
     BuildingView,
 )
 """Everything that is answered with."""
@@ -155,6 +159,11 @@ def _response(answered: Answered) -> dict[str, Any]:
         response["headers"] = _REVALIDATION if answered.conditional else _RETRY_AFTER
     if answered.content is not None:
         response["content"] = answered.content
+    elif answered.view is not None and answered.also is not None:
+        names = [answered.view.__name__, answered.also.__name__]
+        schema = {"anyOf": [{"$ref": _REF.format(name=name)} for name in names]}
+        shown = {name: {"value": examples.VIEWS[name]} for name in names}
+        response["content"] = {JSON: {"schema": schema, "examples": shown}}
     elif answered.view is not None:
         name = answered.view.__name__
         example = examples.VIEWS[answered.example or name]

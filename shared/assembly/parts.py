@@ -23,6 +23,7 @@ from shared.retries import Backoff
 from shared.settings import Settings
 from shared.truth.audit_log import AuditLog
 from shared.truth.client import skip_model
+from shared.truth.closing_reports import ClosingReports
 from shared.truth.counters import FunctionCounters
 from shared.truth.export_jobs import ExportJobs
 from shared.truth.final_results import FinalResults
@@ -199,6 +200,11 @@ class Parts:
     def final_results(self) -> FinalResults:
         """Sealed days and final results."""
         return FinalResults(self.dynamodb, self.tables.registry)
+
+    @cached_property
+    def closing_reports(self) -> ClosingReports:
+        """What the last run of functions/close found blocked."""
+        return ClosingReports(self.dynamodb, self.tables.registry)
 
     @cached_property
     def work_list(self) -> WorkList:

@@ -10,6 +10,9 @@ from shared.assembly.parts import Parts
 from shared.cache.range_budget import RangeBudget, RangeLimits
 from shared.cache.searches import WindowSearches
 from shared.cache.waits import Waits
+from shared.closing.preview import Previews
+from shared.closing.reports import ReportRecorder
+from shared.closing.state import ClosingStates
 from shared.exports.jobs import Exports
 from shared.ingest.committer import Committer
 from shared.ingest.projector import Projector
@@ -64,6 +67,28 @@ class Assembly(Parts):
     def result_versions(self) -> ResultVersions:
         """Versions of results."""
         return ResultVersions(self.final_results, self.downloads)
+
+    @cached_property
+    def closing_states(self) -> ClosingStates:
+        """What closing has still to do, and what it waits for."""
+        return ClosingStates(
+            registry=self.registry,
+            work=self.work_list,
+            reports=self.closing_reports,
+            final_results=self.final_results,
+            reads=self.reads,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def previews(self) -> Previews:
+        """Awards as if a window closed now."""
+        return Previews(self.rankings, self.results, self.closing_states)
+
+    @cached_property
+    def report_recorder(self) -> ReportRecorder:
+        """Records what a run of closing found blocked."""
+        return ReportRecorder(self.closing_reports, self.now_ms)
 
     @cached_property
     def rebuild_requests(self) -> RebuildRequests:

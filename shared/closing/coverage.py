@@ -1,17 +1,13 @@
 """Whether every record that the broker appended by a moment is committed, and what the topic has lost."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from msgspec import Struct
 
+from shared.closing.schedule import CLOCK_SKEW_MS
 from shared.messaging.topic import Reach, Topic, TopicUnavailable
 from shared.truth.losses import Loss, Losses
 from shared.truth.progress import Gap, Position, Progress
-
-CLOCK_SKEW_MS: Final = 60_000
-"""How far the clocks of two brokers, or of a broker and ours, may lie apart. A partition's append times may run back
-by this much when its leader changes, so a day is sealed only past the offset that its cutoff and this fall on."""
 
 
 class Missing(Struct, frozen=True):
@@ -168,6 +164,16 @@ class CachedCoverage:
         self._coverage = coverage
         self._known: dict[int, Missing | None] = {}
         self._failure: str | None = None
+
+    @property
+    def uncommitted(self) -> dict[int, Missing]:
+        """What has been found so far: moment → what is not committed of the records that were appended by it."""
+        return {moment_ms: missing for moment_ms, missing in self._known.items() if missing is not None}
+
+    @property
+    def failure(self) -> str | None:
+        """Why the broker could not be asked; None if it has answered so far."""
+        return self._failure
 
     def missing(self, moment_ms: int) -> Missing | None:
         """What is not committed of the records that were appended by a moment; None if all of them are.

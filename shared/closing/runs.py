@@ -1,11 +1,15 @@
 """What one run of closing did, and what is blocked and why."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from shared.closing.coverage import Missing
 from shared.truth.final_results import FinalResult
+
+if TYPE_CHECKING:
+    from shared.closing.coverage import Missing  # loads the Kafka client, which readers of causes have no use for
 
 
 class Cause(StrEnum):
@@ -51,6 +55,10 @@ class ClosingRun:
         self.blocked: list[Blocked] = []
         self.lost: Missing | None = None
         """What the topic has lost, even if no day is due that it would block."""
+        self.uncommitted: Mapping[int, Missing] = {}
+        """Cutoff in ms → what is not committed of the records that the broker appended by it."""
+        self.topic_failure: str | None = None
+        """Why the broker could not be asked about cutoffs."""
         self.errors: list[Exception] = []
         """Unexpected errors, one for each leaderboard whose work ended with it."""
         self.unchecked = 0

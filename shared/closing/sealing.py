@@ -5,25 +5,17 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shared.closing.coverage import CLOCK_SKEW_MS, CachedCoverage
+from shared.closing.coverage import CachedCoverage
 from shared.closing.first_days import first_possible_day
 from shared.closing.runs import Blocked, Cause, ClosingRun
-from shared.domain.calendar import DAY_MS, Day, day_of, format_day, windows_ending
+from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS, newest_past_cutoff
+from shared.domain.calendar import Day, day_of, format_day, windows_ending
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
-from shared.lookups.leaderboards import KEEP_MS
 from shared.truth.final_results import DUE_MAX, FinalResults
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
-INGEST_CALL_MS: Final = 60_000
-"""How long an ingest call may run: the time limit of its function in template.yaml."""
-FUNCTIONS_SKEW_MS: Final = 10_000
-"""How far the clocks of two functions may lie apart; AWS holds its own to milliseconds."""
-LAST_CALLS_MS: Final = KEEP_MS + INGEST_CALL_MS + FUNCTIONS_SKEW_MS
-"""How long after a day becomes `sealing` an ingest call may still commit an event to it: the call began with a cached
-definition, and its commit is not conditional on that. Such an event was rejected before, by other rules or another sum,
-and was delivered again; or a longer lateness of before admits it."""
 DAYS_BACK_MAX: Final = 8
 """How many days before the newest one past its cutoff are tried, where a backlog reaches over several days."""
 DAYS_AT_ONCE: Final = 80
@@ -92,7 +84,7 @@ class DaySealing:
             leaderboard: whose day.
             before: the last day that is sealing or sealed.
         """
-        newest = _newest_past_cutoff(leaderboard, self._now_ms())
+        newest = newest_past_cutoff(leaderboard, self._now_ms())
         if not leaderboard.archived or newest <= before:
             return newest
         through = leaderboard.owed_through(self._registry.periods(leaderboard.id))
@@ -154,11 +146,6 @@ class DaySealing:
             return known  # its first days were sealed before this was recorded, or it has had events
         found = self._reads.first_day(leaderboard, (Day(day) for day in range(before + 1, through + 1)))
         return Day(through + 1) if found is None else found
-
-
-def _newest_past_cutoff(leaderboard: Leaderboard, now_ms: int) -> Day:
-    """The last day for which no broker's clock can stamp a record in time any more."""
-    return Day((now_ms - leaderboard.lateness_ms - 2 * CLOCK_SKEW_MS - 1) // DAY_MS - 1)
 
 
 def _covers(sealed: Day, leaderboard: Leaderboard, periods: Iterable[Period]) -> bool:

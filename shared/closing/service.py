@@ -104,6 +104,7 @@ class Closing:
                 _failed(run, leaderboard.id, error)
 
         run.unchecked += self._rotation.run(seal, has_time)
+        run.uncommitted, run.topic_failure = coverage.uncommitted, coverage.failure
 
     def _end_archived(self, leaderboard: Leaderboard, run: ClosingRun) -> None:
         """Pass over an archived leaderboard from the next run on, once it owes nothing."""

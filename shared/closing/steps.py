@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from shared.admin.disqualifications import Disqualifications
 from shared.cache.errors import CacheUnavailable
-from shared.closing.coverage import CLOCK_SKEW_MS
 from shared.closing.finalizer import Drift, Finalizer, NotComparable
 from shared.closing.runs import Blocked, Cause, ClosingRun
+from shared.closing.schedule import CLOCK_SKEW_MS
 from shared.domain.audit import AuditEntry
 from shared.domain.calendar import Window, WindowKind
 from shared.domain.periods import Period

@@ -18,6 +18,10 @@ TELEMETRY_ARCHIVED_OWING = "archived-owing"
 WORK = "work"
 """Partition of what functions/close has to do for any leaderboard, e.g. `work` / `autumn-cup#due#2026-W48`: one query
 shows it for all of them, and those that are idle cost nothing."""
+CLOSING = "closing"
+"""Partition of what the last run of functions/close found blocked, e.g. `closing` / `run`."""
+CLOSING_RUN = "run"
+"""Sort key of what concerns every leaderboard."""
 ROUNDS = "rounds"
 """Partition of how far runs over all leaderboards have come, e.g. `rounds` / `snapshots`."""
 AUDIT_NUMBER_MAX = 99_999_999
@@ -87,6 +91,11 @@ def audit_entry_sort(number: int) -> str:
 def work_sort(leaderboard_id: str, rest: str = "") -> str:
     """What the sort keys of all work for one leaderboard begin with, e.g. `autumn-cup#`; of one piece with its rest."""
     return f"{leaderboard_id}#{rest}"
+
+
+def closing_board_sort(leaderboard_id: str) -> str:
+    """What the last run of closing found blocked of a leaderboard, e.g. `board#autumn-cup`."""
+    return f"board#{leaderboard_id}"
 
 
 def open_audit_entry_sort(leaderboard_id: str, number: int) -> str:

@@ -18,7 +18,7 @@ import pytest
 
 from infra.local.config import RESULTS
 from infra.local.stack import Stack
-from shared.closing.sealing import LAST_CALLS_MS
+from shared.closing.schedule import LAST_CALLS_MS
 from shared.lookups.leaderboards import KEEP_MS
 from tests.support.stack import TIMEOUT_S, System, until
 

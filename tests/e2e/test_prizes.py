@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 
 from infra.local.stack import Stack
-from shared.closing.sealing import LAST_CALLS_MS
+from shared.closing.schedule import LAST_CALLS_MS
 from shared.domain.events import POINTS_MAX
 from tests.support.stack import TIMEOUT_S, System, until
 

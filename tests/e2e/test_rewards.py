@@ -24,7 +24,7 @@ from redis import Redis
 from infra.local.config import RESULTS
 from infra.local.counts import fetch
 from infra.local.stack import Stack
-from shared.closing.sealing import LAST_CALLS_MS
+from shared.closing.schedule import LAST_CALLS_MS
 from tests.support import oracle, rejections
 from tests.support.boards import Boards
 from tests.support.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, TopicRecord, until

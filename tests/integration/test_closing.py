@@ -10,9 +10,8 @@ from msgspec.structs import replace
 
 from shared.cache import keys
 from shared.cache.leases import BuildLeases
-from shared.closing.coverage import CLOCK_SKEW_MS
 from shared.closing.runs import Cause
-from shared.closing.sealing import LAST_CALLS_MS
+from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS
 from shared.closing.service import DAYS
 from shared.domain.calendar import DAY_MS, Day, custom, daily, day_of, weekly
 from shared.domain.periods import Period

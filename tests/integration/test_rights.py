@@ -20,7 +20,7 @@ from infra.local.function import Context
 from infra.local.servers import ministack
 from shared.assembly import now_ms
 from shared.cache.errors import CacheUnavailable
-from shared.closing.sealing import LAST_CALLS_MS
+from shared.closing.schedule import LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS, Day, day_of, format_day
 from shared.domain.events import POINTS_MAX, format_instant
 from shared.messaging.dead_letters import INLINE_BYTES_MAX

@@ -10,8 +10,7 @@ from msgspec.structs import replace
 from infra.prove import prove
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.cache.searches import WindowSearches
-from shared.closing.coverage import CLOCK_SKEW_MS
-from shared.closing.sealing import LAST_CALLS_MS
+from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS, Day, Window, daily, weekly
 from shared.domain.rules import Leaderboard, archive, revise
 from shared.domain.tiers import Tier, TierRule

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from infra.local.mapping import EventSourceMapping, Message, Policy
-from shared.closing.sealing import INGEST_CALL_MS
+from shared.closing.schedule import INGEST_CALL_MS
 from shared.domain.calendar import DAY_MS, day_of
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.records import Record, Source

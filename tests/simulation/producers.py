@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from shared.closing.sealing import LAST_CALLS_MS
+from shared.closing.schedule import LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS
 from tests.simulation.boards import HOUR_MS, VALUES
 from tests.simulation.course import Fault

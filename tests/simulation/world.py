@@ -10,7 +10,7 @@ from shared.cache import keys as live_keys
 from shared.cache.leases import LEASE_MS
 from shared.cache.pages import Page
 from shared.cache.windows import WindowCache
-from shared.closing.sealing import LAST_CALLS_MS
+from shared.closing.schedule import LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS, Day, Window, custom, day_of
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard

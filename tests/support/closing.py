@@ -14,9 +14,10 @@ from redis import Redis
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.cache.leases import BuildLeases
 from shared.cache.windows import WindowCache
-from shared.closing.coverage import CLOCK_SKEW_MS, Coverage
+from shared.closing.coverage import Coverage
 from shared.closing.finalizer import Finalizer
 from shared.closing.runs import Cause, ClosingRun
+from shared.closing.schedule import CLOCK_SKEW_MS
 from shared.closing.sealing import DaySealing
 from shared.closing.service import Closing
 from shared.closing.steps import ClosingSteps

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 LEFT_BEHIND = (".git", ".local", ".venv", ".*_cache", ".hypothesis", "__pycache__")
 PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
 CLOSING = ("tests/integration/test_closing.py",)
+PAYOUT = ("tests/unit/test_closing_state.py", "tests/unit/test_previews.py", "tests/unit/api/test_closing.py")
 REDRIVE = ("tests/integration/test_redrive.py",)
 ROTATION = ("tests/unit/test_rotation.py",)
 RULE_CHANGES = ("tests/integration/test_rule_changes.py",)
@@ -1065,7 +1066,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the clocks of brokers are taken to be one",
-        "shared/closing/coverage.py",
+        "shared/closing/schedule.py",
         "CLOCK_SKEW_MS: Final = 60_000",
         "CLOCK_SKEW_MS: Final = 0",
         CLOSING,
@@ -1860,6 +1861,48 @@ MUTATIONS = (
         "ARCHIVE_MARGIN_MS: Final = 600_000",
         "ARCHIVE_MARGIN_MS: Final = 0",
         BEFORE_ARCHIVING,
+    ),
+    Mutation(
+        "a day is blocked by what was sent after its cutoff",
+        "shared/closing/state.py",
+        "found = [one for one in report.uncommitted if one.moment_ms <= newest_ms]",
+        "found = list(report.uncommitted)",
+        PAYOUT,
+    ),
+    Mutation(
+        "a cause is found anew by every run",
+        "shared/closing/reports.py",
+        "now_ms if before is None else before.since_ms",
+        "now_ms",
+        PAYOUT,
+    ),
+    Mutation(
+        "everybody is shown partitions and servers",
+        "functions/api/views/closing.py",
+        "detail = UNSET if one.detail is None or not with_details else one.detail",
+        "detail = UNSET if one.detail is None else one.detail",
+        PAYOUT,
+    ),
+    Mutation(
+        "totals of a preview are of another instant than its page",
+        "shared/closing/preview.py",
+        "found.matched if _seen(found) == _seen(ranking) else None",
+        "found.matched",
+        PAYOUT,
+    ),
+    Mutation(
+        "a final window is previewed by the rules of today",
+        "shared/closing/preview.py",
+        "return self._results.rules(leaderboard, window)",
+        "return leaderboard.for_kind(window.kind)",
+        PAYOUT,
+    ),
+    Mutation(
+        "a result is expected before the last calls have ended",
+        "shared/closing/schedule.py",
+        "return checked_from_ms(leaderboard, day) + RUN_EVERY_MS + LAST_CALLS_MS + RUN_EVERY_MS",
+        "return checked_from_ms(leaderboard, day) + RUN_EVERY_MS + RUN_EVERY_MS",
+        PAYOUT,
     ),
 )
 

@@ -37,6 +37,20 @@ CONTEXT = SimpleNamespace(
 )
 
 
+class Recorder:
+    """Keeps what is reported."""
+
+    def __init__(self) -> None:
+        self.recorded: list[ClosingRun] = []
+        self.off: list[str] = []
+
+    def record(self, run: ClosingRun, _started_ms: int) -> None:
+        self.recorded.append(run)
+
+    def record_off(self, why: str, _started_ms: int) -> None:
+        self.off.append(why)
+
+
 @pytest.fixture
 def module() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
@@ -45,6 +59,7 @@ def module() -> Iterator[Any]:
         sys.modules.pop("functions.close.handler", None)
         loaded = importlib.import_module("functions.close.handler")
         loaded.assembly.telemetry = SimpleNamespace(record_archived_owing=lambda count: None)
+        loaded.assembly.report_recorder = Recorder()
         yield loaded
         sys.modules.pop("functions.close.handler", None)
 
@@ -63,6 +78,7 @@ def test_a_run_with_an_error_fails_once_all_is_measured(module: Any, capsys: pyt
     with pytest.raises(ExceptionGroup):
         module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
 
+    assert module.assembly.report_recorder.recorded == [run]
     (metrics,) = [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if "Blocked_error" in one]
     assert metrics["Blocked_error"] == [1.0]
     assert metrics["Lost"] == [0.0]
@@ -122,6 +138,16 @@ def test_wrong_settings_of_the_topic_are_measured_and_told(
     assert [line["TopicMisconfigured"] for line in written if "TopicMisconfigured" in line] == [[1.0]]
     told = [vars(one)["wrong"] for one in caplog.records if one.message == "settings of the topic are wrong"]
     assert told == [wrong]
+
+
+def test_a_run_that_seals_nothing_for_its_timestamps_is_reported_so(module: Any) -> None:
+    module.assembly.lag = SimpleNamespace(record=lambda: None)
+    module.assembly.settings = SimpleNamespace(kafka_timestamp_type="CREATE_TIME")
+
+    done = module.handler(msgspec.json.decode((EVENTS / "close-schedule.json").read_bytes()), CONTEXT)
+
+    assert done == {"final": 0, "blocked": 0}
+    assert module.assembly.report_recorder.off == ["no day is sealed: records carry producers' timestamps"]
 
 
 def test_what_is_acknowledged_as_lost_is_named_by_partition_and_offset(module: Any) -> None:

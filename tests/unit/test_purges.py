@@ -8,8 +8,7 @@ from msgspec.structs import replace
 
 from infra.prove import scores_id
 from shared.admin.purges import HasResult, Purges
-from shared.closing.coverage import CLOCK_SKEW_MS
-from shared.closing.sealing import LAST_CALLS_MS
+from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS
 from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.calendar import Window, daily, parse_day
 from shared.domain.rules import Aggregation, Leaderboard

@@ -50,7 +50,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)
         found = use_cases.players.windows(leaderboard, user_id)
-        told = [to_player_window_view(one) for one in found.windows]
+        told = [to_player_window_view(one, leaderboard) for one in found.windows]
         pending = [to_pending_window_view(one, finder.now_ms()) for one in found.pending]
         headers = _FRESH | ({"retry-after": str(ASK_AGAIN_S)} if pending else {})
         return answer(

@@ -59,11 +59,13 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder, conditional: Con
         """Entries of a window, best first; with `userIds` those of some players."""
         query, label = read_ranking_query(request)
         check_combination(query)
-        leaderboard = finder.leaderboard(request)
+        leaderboard, named = finder.leaderboard(request), query.period is not None
         if query.user_ids is not None:
-            read = partial(_read_players, use_cases, leaderboard, finder.window(leaderboard, query), query.user_ids)
+            window = finder.window(leaderboard, query)
+            read = partial(_read_players, use_cases, leaderboard, window, query.user_ids, named=named)
         else:
-            read = partial(_read_page, use_cases, leaderboard, *finder.selection(leaderboard, query, label))
+            selected = finder.selection(leaderboard, query, label)
+            read = partial(_read_page, use_cases, leaderboard, *selected, named=named)
         return await conditional.respond(request, leaderboard, read)
 
 
@@ -78,9 +80,9 @@ def register_player(app: FastAPI, use_cases: UseCases, finder: Finder, condition
     async def respond(request: Request, query: PlayerQuery, user_id: str) -> Response:
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
-        return await conditional.respond(
-            request, leaderboard, partial(_read_player, use_cases, leaderboard, window, user_id, query.context)
-        )
+        named = query.period is not None
+        read = partial(_read_player, use_cases, leaderboard, window, user_id, query.context, named=named)
+        return await conditional.respond(request, leaderboard, read)
 
     @app.get(_PLAYER_OF, tags=_TAGS)
     @operation(PlayerOfQuery, found, conditional=True)
@@ -98,8 +100,9 @@ def register_player(app: FastAPI, use_cases: UseCases, finder: Finder, condition
 
 
 def _read_page(
-    use_cases: UseCases, leaderboard: Leaderboard, window: Window, selection: Selection
+    use_cases: UseCases, leaderboard: Leaderboard, window: Window, selection: Selection, *, named: bool
 ) -> ConditionalAnswer:
+    """`named`: whether the window was asked for by the id of a period, here and below."""
     ranking = use_cases.rankings.select(leaderboard, window, selection)
     filters = filters_of(selection)
 
@@ -110,21 +113,21 @@ def _read_page(
     entries = ranking.entries
     following = cursor(entries[-1], backward=False) if ranking.has_next else None
     previous = cursor(entries[0], backward=True) if ranking.has_previous else None
-    return ConditionalAnswer(ranking, _to_view(leaderboard, ranking, following, previous))
+    return ConditionalAnswer(ranking, _to_view(leaderboard, ranking, following, previous, named=named))
 
 
 def _read_players(
-    use_cases: UseCases, leaderboard: Leaderboard, window: Window, user_ids: tuple[str, ...]
+    use_cases: UseCases, leaderboard: Leaderboard, window: Window, user_ids: tuple[str, ...], *, named: bool
 ) -> ConditionalAnswer:
     ranking = use_cases.rankings.players(leaderboard, window, user_ids)
     present = {entry.user_id for entry in ranking.entries}
-    view = _to_view(leaderboard, ranking, None, None)
+    view = _to_view(leaderboard, ranking, None, None, named=named)
     view.missing = [user_id for user_id in user_ids if user_id not in present]
     return ConditionalAnswer(ranking, view)
 
 
 def _read_player(
-    use_cases: UseCases, leaderboard: Leaderboard, window: Window, user_id: str, context: int
+    use_cases: UseCases, leaderboard: Leaderboard, window: Window, user_id: str, context: int, *, named: bool
 ) -> ConditionalAnswer:
     found = use_cases.rankings.player(leaderboard, window, user_id, context)
     if found is None:
@@ -132,7 +135,7 @@ def _read_player(
     ranking = found.ranking
     view = NeighboursView(
         leaderboard_id=leaderboard.id,
-        window=to_window_view(ranking),
+        window=to_window_view(ranking, leaderboard, is_registered=named),
         revision=ranking.revision,
         total=ranking.total,
         as_of=format_instant(ranking.as_of_ms),
@@ -147,10 +150,12 @@ def _read_player(
     return ConditionalAnswer(ranking, view, (found.player.score, found.player.reached_at_ms))
 
 
-def _to_view(leaderboard: Leaderboard, ranking: Ranking, following: str | None, previous: str | None) -> RankingView:
+def _to_view(
+    leaderboard: Leaderboard, ranking: Ranking, following: str | None, previous: str | None, *, named: bool
+) -> RankingView:
     return RankingView(
         leaderboard_id=leaderboard.id,
-        window=to_window_view(ranking),
+        window=to_window_view(ranking, leaderboard, is_registered=named),
         revision=ranking.revision,
         total=ranking.total,
         as_of=format_instant(ranking.as_of_ms),

@@ -85,7 +85,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
                 user_id=user_id,
                 event_id=event.event_id,
                 occurred_at=occurred_at,
-                windows=[to_player_window_view(one) for one in found.windows],
+                windows=[to_player_window_view(one, leaderboard) for one in found.windows],
                 pending=[to_pending_window_view(one, finder.now_ms()) for one in found.pending],
             ),
             200,

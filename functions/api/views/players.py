@@ -18,6 +18,7 @@ from functions.api.views.rankings import (
 from shared.domain.calendar import format_day
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
+from shared.domain.rules import Leaderboard
 from shared.reads.answers import Explanation, PendingWindow, PlayerWindow
 from shared.truth.items import LedgerEntry
 
@@ -175,10 +176,10 @@ class ExplanationView(Struct, rename="camel", kw_only=True):
     tiers: list[TierMatchView]
 
 
-def to_player_window_view(found: PlayerWindow) -> PlayerWindowView:
+def to_player_window_view(found: PlayerWindow, leaderboard: Leaderboard) -> PlayerWindowView:
     ranking = found.ranking
     return PlayerWindowView(
-        window=to_window_view(ranking),
+        window=to_window_view(ranking, leaderboard, is_registered=bool(found.period_ids)),
         periods=list(found.period_ids),
         revision=ranking.revision,
         total=ranking.total,
@@ -217,7 +218,7 @@ def to_explanation_view(found: Explanation) -> ExplanationView:
     player, ranking, rules = found.player, found.player.ranking, found.rules
     return ExplanationView(
         leaderboard_id=rules.id,
-        window=to_window_view(ranking),
+        window=to_window_view(ranking, rules),
         revision=ranking.revision,
         total=ranking.total,
         as_of=format_instant(ranking.as_of_ms),

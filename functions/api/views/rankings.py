@@ -1,16 +1,20 @@
 """Views of rankings: windows, entries, and players among others."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
+from shared.closing.schedule import expected_final_ms
 from shared.domain.calendar import Window, WindowKind, WindowStatus, format_day
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
+from shared.domain.rules import Leaderboard
 from shared.reads.answers import PlayerRanking, Ranking
 
 
-class WindowView(Struct, rename={"first": "from", "last": "to"}, gc=False):
+class WindowView(Struct, rename={"first": "from", "last": "to", "expected_final_at": "expectedFinalAt"}, gc=False):
     """Both dates are inclusive; null for all time."""
 
     kind: str
@@ -20,6 +24,9 @@ class WindowView(Struct, rename={"first": "from", "last": "to"}, gc=False):
     status: str
     """`open`: going on; `closing`: over, late events may still count; `final`: it will never change again. A custom
     range that is no registered period stays `closing`, and so does a day or week before the first event."""
+    expected_final_at: str | UnsetType = UNSET
+    """When its result is due if nothing blocks; of days, weeks, and periods that are asked for by their id, until they
+    are final. What blocks one that is past it: `closing`."""
 
 
 class EntryView(Struct, rename="camel", gc=False, kw_only=True):
@@ -113,6 +120,10 @@ class NeighboursView(Struct, rename="camel", gc=False, kw_only=True):
     pending_version: int | UnsetType = UNSET
 
 
+_format_expected: Final = lru_cache(1_024)(format_instant)
+"""Leaderboards with one lateness share the times of their windows, which every read tells."""
+
+
 def to_entry_view(entry: Entry) -> EntryView:
     """A line of a ranking, as it is sent."""
     return EntryView(
@@ -131,15 +142,29 @@ def to_entry_views(entries: Sequence[Entry]) -> list[EntryView]:
     return [to_entry_view(entry) for entry in entries]
 
 
-def to_window_view(ranking: Ranking) -> WindowView:
-    """The window of a ranking with its status."""
-    return window_view(ranking.window, ranking.status)
+def to_window_view(
+    ranking: Ranking, leaderboard: Leaderboard | None = None, *, is_registered: bool = False
+) -> WindowView:
+    """The window of a ranking with its status.
+
+    Args:
+        ranking: whose window.
+        leaderboard: by whose rules the time of its result is told; None if that is not to be told.
+        is_registered: whether a custom window is known to be a registered period; no other gets a result.
+    """
+    window, expected_ms = ranking.window, None
+    if leaderboard is not None and (is_registered or window.kind is not WindowKind.CUSTOM):
+        expected_ms = expected_final_ms(leaderboard, window)
+    return window_view(window, ranking.status, expected_ms)
 
 
-def window_view(window: Window, status: WindowStatus) -> WindowView:
-    """A window, as it is sent."""
+def window_view(window: Window, status: WindowStatus, expected_ms: int | None = None) -> WindowView:
+    """A window, as it is sent; when its result is expected is left out of one that has it."""
     first, last = _dates(window)
-    return WindowView(kind=window.kind, id=window.id, first=first, last=last, status=status)
+    view = WindowView(kind=window.kind, id=window.id, first=first, last=last, status=status)
+    if expected_ms is not None and status is not WindowStatus.FINAL:
+        view.expected_final_at = _format_expected(expected_ms)
+    return view
 
 
 def _dates(window: Window) -> tuple[str | None, str | None]:

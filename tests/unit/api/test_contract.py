@@ -56,6 +56,7 @@ def test_the_contract_describes_every_route() -> None:
         (f"{player}/explain", "get"),
         (f"{board}/export", "get"),
         (f"{board}/result", "get"),
+        (f"{board}/closing", "get"),
         (f"{board}/exports/{{exportId}}", "get"),
         (f"{board}/result/versions", "get"),
         (f"{player}/scores", "post"),

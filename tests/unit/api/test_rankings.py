@@ -32,6 +32,7 @@ def test_a_page_has_the_shape_of_the_contract(api: Api) -> None:
             "from": "2026-11-23",
             "to": "2026-11-29",
             "status": "open",
+            "expectedFinalAt": "2026-11-30T01:05:15.001Z",
         },
         "revision": 7,
         "total": 3,

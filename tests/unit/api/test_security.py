@@ -69,6 +69,7 @@ def test_a_token_without_the_scope_is_403_and_one_with_it_alone_is_not(
         ("GET", "/leaderboards/cup/export", Scope.EXPORTS),
         ("GET", "/leaderboards/cup/exports/x", Scope.EXPORTS),
         ("GET", "/leaderboards/cup/result", Scope.EXPORTS),
+        ("GET", "/leaderboards/cup/closing", Scope.EXPORTS),
         ("GET", "/leaderboards/cup/audit-log", Scope.ADMIN),
         ("POST", "/leaderboards/cup/players/ann/disqualify", Scope.ADMIN),
         ("POST", "/leaderboards/{id}/players/{userId:path}/scores", Scope.SCORES),

@@ -10,7 +10,7 @@ from cfnlint import lint_file
 from msgspec import NODEFAULT
 
 from infra.local import gateway
-from shared.closing.sealing import INGEST_CALL_MS
+from shared.closing.schedule import INGEST_CALL_MS
 from shared.settings import Settings
 from shared.telemetry import Metric
 from shared.truth.tables import EXPIRY

@@ -6,8 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from shared.closing.coverage import CLOCK_SKEW_MS
-from shared.closing.sealing import LAST_CALLS_MS
+from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS
 from shared.domain.calendar import ALL_TIME, DAY_MS, Day, WindowKind, custom, daily, day_end_ms, parse_day, weekly
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.periods import Period
