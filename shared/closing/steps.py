@@ -65,7 +65,7 @@ class ClosingSteps:
         if work.pending_notifications:
             yield lambda: self._publish(leaderboard.id, work.pending_notifications, run)
         for one in due:
-            if leaderboard.is_sealed(one.window) and not leaderboard.is_purging:
+            if leaderboard.is_sealed(one.window):
                 yield lambda one=one: self._finalize(leaderboard, one, run)  # type: ignore[misc]
 
     def waiting_since_ms(self, leaderboard_id: str) -> int | None:

@@ -126,10 +126,22 @@ def test_what_is_of_before_is_repaired_only_until_the_purge_takes_effect(noon: S
     assert repair(noon).handle(request) == 1
     noon.now_ms = START_MS
     noon.replay(event(noon, "e-1", "dan", 3, START_MS))
-    noon.cache.forget(noon.leaderboard, noon.now_ms)
+    for leaderboard in (noon.leaderboard, noon.leaderboard.at(NOON_MS)):
+        noon.cache.forget(leaderboard, noon.now_ms)
     assert repair(noon).handle(request) == 0
     since = RepairPlayers(leaderboard_id=noon.id, players={"dan": [MONDAY]}, since_ms=START_MS)
-    assert repair(noon).handle(since) > 0
+    noon.now_ms -= 1
+    assert repair(noon).handle(since) > 0, "by a clock that is behind, too"
+
+
+def test_what_counts_since_a_purge_is_a_duplicate_though_its_day_takes_no_more(noon: Scene) -> None:
+    purge(noon)
+    noon.now_ms = START_MS
+    since = event(noon, "e-1", "dan", 3, START_MS)
+    assert noon.replay(since).kind is OutcomeKind.APPLIED
+    assert noon.replay(since, appended_at_ms=SETTLED_MS + DAY_MS).kind is OutcomeKind.DUPLICATE
+    late = event(noon, "e-2", "dan", 3, START_MS)
+    assert noon.replay(late, appended_at_ms=SETTLED_MS + DAY_MS).kind is OutcomeKind.REJECTED
 
 
 def test_the_day_of_the_purge_and_its_week_are_ranked_from_its_start_on(noon: Scene) -> None:
@@ -180,6 +192,18 @@ def test_after_a_purge_nothing_is_owed_before_the_first_event_since(noon: Scene)
     assert [one.id for one in noon.final_results.windows(noon.id)] == [daily(Day(MONDAY + 2)).id]
 
 
+def test_after_a_purge_nothing_is_owed_that_was_owed_before_it(scene: Scene) -> None:
+    scene.redis.delete(f"lb:{{{scene.id}}}:complete")
+    assert scene.run().final_results == []
+    assert scene.leaderboard.results_from == MONDAY
+    purge(scene)
+    scene.now_ms = SETTLED_MS + 3 * DAY_MS
+    scene.replay(event(scene, "e-1", "ann", 2, (MONDAY + 3) * DAY_MS))
+    repair(scene).anti_entropy()
+    scene.run()
+    assert [one.id for one in scene.final_results.windows(scene.id)] == [daily(Day(MONDAY + 3)).id]
+
+
 def test_a_leaderboard_with_a_result_is_never_purged(scene: Scene) -> None:
     scene.run()
     assert scene.stored(daily(MONDAY)) == RANKING
@@ -196,6 +220,8 @@ def test_a_result_that_was_ranked_before_a_purge_is_not_written_after_it(scene: 
 
     def purged_meanwhile(final: FinalResult, period: Period | None = None, last_start_ms: int = 0) -> None:
         purge(scene)
+        entries = len(list(scene.audit_log.read(scene.id)))
+        final = replace(final, audit_sequence=entries)  # as one that was ranked after the entry was written
         write(final, period, last_start_ms)
 
     scene.final_results.write = purged_meanwhile  # type: ignore[method-assign]

@@ -239,18 +239,10 @@ MUTATIONS = (
         (*PURGE, *SIMULATION),
     ),
     Mutation(
-        "a window becomes final while a purge is to come",
-        "shared/closing/steps.py",
-        "if leaderboard.is_sealed(one.window) and not leaderboard.is_purging:",
-        "if leaderboard.is_sealed(one.window):",
-        PURGE,
-    ),
-    Mutation(
         "a result is written whatever was purged meanwhile",
-        "shared/closing/finalizer.py",
-        "            self._final_results.write(final, first_of, leaderboard.last_start_ms)  # step 5\n",
-        "            current = self._registry.leaderboard(leaderboard.id) or leaderboard\n"
-        "            self._final_results.write(final, first_of, current.last_start_ms)\n",
+        "shared/truth/final_results.py",
+        '"ConditionExpression": _PURGED_AS_READ if started else _NEVER_PURGED',
+        '"ConditionExpression": _PURGED_AS_READ if started else _PRESENT',
         PURGE,
     ),
     Mutation(
