@@ -360,6 +360,23 @@ def test_any_order_repetition_and_batching_of_versions_ends_with_the_newest_labe
         assert total == sum(map(len, shown(live, leaderboard, window).values()))
 
 
+@pytest.mark.parametrize("versions", [(1, 2), (2, 1), (2, 1, 2), (1, 2, 1)])
+def test_a_day_of_who_was_out_for_some_days_keeps_the_labels_of_its_newest_version(
+    redis: Redis, versions: tuple[int, ...]
+) -> None:
+    live = WindowCache(redis)
+    leaderboard = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, filters=FILTERS)
+    live.show_disqualified("cup", disqualified([("disqualify", "ann", [DAYS[-1], DAYS[-1]])]))
+    for version in versions:
+        one = ScoreEvent("e", "cup", "ann", version, MONDAY * DAY_MS, {"country": ("DE", "FR")[version - 1]})
+        standing = replace(add(Aggregation.SUM, Order.DESC, None, one, FILTERS), version=version)
+        live.apply(leaderboard, {"ann": {MONDAY: standing}}, NOW_MS)
+
+    for window in (daily(MONDAY), weekly(MONDAY)):
+        assert shown(live, leaderboard, window) == {("country", "FR"): [(1, "ann", 2)]}
+        assert live.labels(leaderboard, window, 0, 9, NOW_MS).total == 1
+
+
 def disqualified(log: Sequence[tuple[str, str, list[Day] | None]]) -> Disqualified:
     """Who is disqualified after the entries of a log."""
     return Disqualified().after(

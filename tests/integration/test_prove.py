@@ -162,7 +162,7 @@ def test_what_was_exported_without_some_days_of_a_player_is_proved(
     exported: Exported, environment: dict[str, str], dynamodb: "DynamoDBClient", leaderboard_id: str
 ) -> None:
     out, back = AuditAction.DISQUALIFY, AuditAction.REINSTATE
-    log = [(out, 'u"3,', 0, 0), (out, 'u"4,', 1, 2), (back, 'u"5,', 2, 2), (out, 'u"5,', 0, 9), (back, 'u"5,', 2, 2)]
+    log = [(out, 'u"3,', 0, 0), (out, 'u"4,', 1, 2), (out, 'u"5,', 2, 2), (out, 'u"5,', 0, 9), (back, 'u"5,', 2, 2)]
     for number, (kind, user_id, first, last) in enumerate(log, start=1):
         entry = AuditEntry(
             number=number,
