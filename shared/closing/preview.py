@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from shared.closing.result_files import award_id
-from shared.closing.state import ClosingStates, DayRun, Item, day_runs
+from shared.closing.state import ClosingStates, DayRun, Item, Step, day_runs
 from shared.domain.calendar import Window
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
@@ -88,6 +88,8 @@ class Previews:
         """
         # before the ranking: a day that is said to be sealed has all its events in what is read after that
         state, pending_audit_entries = self._states.of(leaderboard, window)
+        if state.step in (Step.FINAL, Step.CORRECTING):
+            self._results.latest(leaderboard, window)  # it may be remembered as not final for some seconds
         days = day_runs(leaderboard, window, now_ms)
         rules = self.rules(leaderboard, window)
         selection = Selection(limit=limit + 1, key=after)

@@ -39,6 +39,8 @@ class Rankings:
         self.top = 1_000
         self.revisions: Callable[[], int] = lambda: 7
         self.reads = 0
+        self.read_again: list[Any] = []
+        """Windows whose result was looked up anew."""
 
     def select(self, rules: Leaderboard, window: Any, selection: Selection) -> Ranking:
         self.reads += 1
@@ -70,9 +72,12 @@ def rankings() -> Rankings:
     return Rankings()
 
 
-def previews(rankings: Any, rules: Leaderboard | None = None) -> Previews:
-    state = Item(Kind.WINDOW, WINDOW.id, Step.OPEN, "key")
-    results: Any = SimpleNamespace(rules=lambda board, window: rules or board.for_kind(window.kind))
+def previews(rankings: Any, rules: Leaderboard | None = None, step: Step = Step.OPEN) -> Previews:
+    state = Item(Kind.WINDOW, WINDOW.id, step, "key")
+    results: Any = SimpleNamespace(
+        rules=lambda board, window: rules or board.for_kind(window.kind),
+        latest=lambda _, window: rankings.read_again.append(window),
+    )
     states: Any = SimpleNamespace(of=lambda *_: (state, 2))
     return Previews(rankings, results, states)
 
@@ -121,6 +126,12 @@ def test_a_final_window_is_previewed_by_the_rules_of_its_result(rankings: Rankin
     found = previews(rankings, of_the_result).find(BOARD, WINDOW, NOW_MS, 100)
     assert names(found) == [("ann", "one", 1, 1)]
     assert found.rules.version == 3
+
+
+@pytest.mark.parametrize("step", Step)
+def test_a_result_is_not_taken_for_missing_that_was_just_written(rankings: Rankings, step: Step) -> None:
+    previews(rankings, step=step).find(BOARD, WINDOW, NOW_MS, 100)
+    assert bool(rankings.read_again) == (step in (Step.FINAL, Step.CORRECTING))
 
 
 def test_totals_are_of_the_same_instant_as_the_page(rankings: Rankings) -> None:

@@ -54,7 +54,7 @@ def states(api: Api) -> States:
 def with_states(api: Api) -> States:
     states = States()
     rankings: Any = api.rankings
-    results: Any = SimpleNamespace(rules=lambda board, _window: board)
+    results: Any = SimpleNamespace(rules=lambda board, _window: board, latest=lambda *_: None)
     api.parts.closing_states = states
     api.parts.previews = Previews(rankings, results, states)  # type: ignore[arg-type]
     board = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, tiers=TIERS, version=4)
