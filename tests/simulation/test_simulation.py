@@ -92,7 +92,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         readmitted += world.readmitted
         closing_by_earlier_rules += world.closing_by_earlier_rules
         lost += len(world.lost())
-        done += sum(user_id != "" for log in audit_logs(world).values() for _, user_id in log)
+        done += sum(entry[1] != "" for log in audit_logs(world).values() for entry in log)
         moved += len(world.registry.period_changes)
         paid += len(world.dynamo.paid_for)
         revised += sum(sort.startswith("result-version#") for _, sort in world.dynamo.tables["registry"])
