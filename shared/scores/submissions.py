@@ -79,12 +79,13 @@ class Submissions:
 
     def _check(self, leaderboard: Leaderboard, event: ScoreEvent) -> None:
         """Raise EventRejected if the rules refuse the event now; nothing is refused by a remembered definition."""
+        now_ms = self._now_ms()
         try:
-            leaderboard.admit(event, self._now_ms())
+            _admit(leaderboard, event, now_ms)
         except Rejection:
             fresh = self._leaderboards.read(leaderboard.id)
             try:
-                (fresh or leaderboard).admit(event, self._now_ms())
+                _admit(fresh or leaderboard, event, now_ms)
             except Rejection as rejection:
                 raise EventRejected(rejection) from None
 
@@ -118,6 +119,14 @@ class Following:
                 standings = self._reads.standings([(self._leaderboard, event.user_id, ALL_TIME_DAY)])
                 self._needed = max((one.version for one in standings.values()), default=0)
         return self._needed is not None and shown >= self._needed
+
+
+def _admit(leaderboard: Leaderboard, event: ScoreEvent, now_ms: int) -> None:
+    """Raise Rejection if the event would not count, or only for scores of before a purge, which nobody is shown."""
+    leaderboard.admit(event, now_ms)
+    if leaderboard.for_event(event, now_ms).since_ms < leaderboard.at(now_ms).since_ms:
+        began = format_instant(leaderboard.at(now_ms).since_ms)
+        raise Rejection(Reason.TOO_LATE, f"{leaderboard.id} began anew at {began}; what occurred before doesn't count")
 
 
 def _to_record(event: ScoreEvent) -> Outgoing:

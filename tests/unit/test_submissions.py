@@ -45,7 +45,7 @@ class World:
     def standings(self, wanted: Sequence[tuple[Leaderboard, str, Day]]) -> dict[Any, Standing]:
         ((board, user_id, day),) = wanted
         assert day == ALL_TIME_DAY
-        return {(board.id, user_id, day): Standing(25, NOW_MS, 1, version=self.version)} if self.version else {}
+        return {(board.scores_id, user_id, day): Standing(25, NOW_MS, 1, version=self.version)} if self.version else {}
 
     def shown_version(self, _board: Leaderboard, _user_id: str) -> int:
         return self.shown
@@ -145,6 +145,7 @@ def test_another_content_under_the_same_id_is_refused(world: World, changed: Sco
     [
         (replace(EVENT, occurred_at_ms=NOW_MS - 9 * DAY_MS), BOARD, Reason.TOO_LATE, "occurredAt"),
         (replace(EVENT, occurred_at_ms=NOW_MS + 600_000), BOARD, Reason.FROM_THE_FUTURE, "occurredAt"),
+        (EVENT, replace(BOARD, starts_ms=(5, NOW_MS - 500)), Reason.TOO_LATE, "occurredAt"),
         (EVENT, archive(BOARD, NOW_MS), Reason.LEADERBOARD_ARCHIVED, None),
         (EVENT, replace(BOARD, sealing_through=MONDAY), Reason.TOO_LATE, "occurredAt"),
     ],
@@ -162,6 +163,16 @@ def test_what_ingest_would_reject_is_refused_with_its_reason(
 @pytest.mark.parametrize("stale", [archive(BOARD, NOW_MS), replace(BOARD, sealing_through=MONDAY)])
 def test_nothing_is_refused_by_a_remembered_definition(world: World, stale: Leaderboard) -> None:
     world.submissions.send(stale, EVENT, is_timed=True)
+    assert len(world.sent) == 1
+
+
+def test_what_occurred_since_a_purge_is_sent_and_found_among_its_scores(world: World) -> None:
+    purged = replace(BOARD, starts_ms=(NOW_MS - 2_000, NOW_MS + 9_000)).at(NOW_MS)
+    world.ledger[event_key(purged.scores_id, EVENT)] = EVENT
+    world.version = world.shown = 1
+    assert world.submissions.send(purged, EVENT, is_timed=True).is_shown()
+    assert not world.sent
+    world.submissions.send(purged, replace(EVENT, event_id="new"), is_timed=True)
     assert len(world.sent) == 1
 
 
