@@ -169,14 +169,13 @@ def test_a_late_record_behind_one_in_time_is_a_duplicate_within_a_batch_too() ->
 def test_a_late_record_waits_for_one_of_its_event_that_has_to_come_again() -> None:
     scene = Scene()
     late_ms = NOON_MS + 3 * DAY_MS
-    batch = [record("e", 0), record("e", 1, appended_ms=late_ms)]
-    scene.board = CUP
+    batch = [record("e", 0), record("e", 1, appended_ms=late_ms), record("f", 2, appended_ms=late_ms)]
 
-    found = scene.ingest(*batch, faults=[Fault.THROTTLED] * 8)
+    found = scene.ingest(*batch, faults=[None, *[Fault.THROTTLED] * 8])  # receipts answer, and the ledger afterwards
 
-    assert outcomes(found) == ["retry", "retry"]
-    assert not scene.letters
-    assert outcomes(scene.ingest(*batch)) == ["applied", "duplicate"]
+    assert outcomes(found) == ["retry", "retry", "too_late"]
+    assert [one.rejection.reason for one in scene.letters] == [Reason.TOO_LATE]
+    assert outcomes(scene.ingest(*batch)) == ["applied", "duplicate", "too_late"]
 
 
 @pytest.mark.parametrize("faults", [[Fault.UNREACHABLE], [None, Fault.THROTTLED]], ids=["ledger", "standings"])
