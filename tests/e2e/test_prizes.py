@@ -126,6 +126,24 @@ def test_a_period_that_is_over_is_moved_for_a_reason_alone(system: System) -> No
     system.put(CUP, CUP_DAYS | {"reason": "it was not"})
 
 
+def test_prizes_that_change_are_those_of_days_that_end_from_then_on(system: System, changed: dict[str, Any]) -> None:
+    board = "/leaderboards/changed-prize"
+    today = datetime.now(UTC).date()
+    assert changed["effectiveFrom"] in {(today - timedelta(days=ago)).isoformat() for ago in (0, 1)}, "or just before"
+    shown = [system.get(board), system.get(board, version=1)]
+    assert [(one["version"], one["tiers"]) for one in shown] == [(2, [GOLD]), (1, [GOLD | {"topN": 2}])]
+    log = system.get(f"{board}/audit-log")["entries"]
+    assert [(one["kind"], one["subject"]) for one in log] == [("define", "version 1"), ("define", "version 2")]
+    assert all(one["actor"] for one in log)
+
+    closing, going_on = (system.get(f"{board}/rankings", **query) for query in (DAILY, {"window": "all-time"}))
+    assert (closing["window"]["status"], closing["rulesVersion"]) == ("closing", 1)
+    assert (going_on["window"]["status"], going_on["rulesVersion"]) == ("open", 2)
+    assert tiers(system, "changed-prize", **DAILY) == [("ann", 1, "gold"), ("bob", 2, "gold")]
+    assert tiers(system, "changed-prize") == [("ann", 1, "gold"), ("bob", 2, None)]
+    assert system.get(f"{board}/players/bob/explain", **DAILY)["rulesVersion"] == 1
+
+
 def test_a_period_keeps_its_days_once_its_prizes_are_paid(closed: System) -> None:
     board, cup = "/leaderboards/two-day-cup", {"window": "custom", "period": "cup"}
 
@@ -189,24 +207,6 @@ def test_results_pay_whom_the_ranking_shows(closed: System, board: str, expected
     for file in ("ranking", "awards"):
         found = lines(closed, result[file]["url"])
         assert [(one["user_id"], int(one["competition_rank"]), one["tier"]) for one in found] == expected, file
-
-
-def test_prizes_that_change_are_those_of_days_that_end_from_then_on(system: System, changed: dict[str, Any]) -> None:
-    board = "/leaderboards/changed-prize"
-    today = datetime.now(UTC).date()
-    assert changed["effectiveFrom"] in {(today - timedelta(days=ago)).isoformat() for ago in (0, 1)}, "or just before"
-    shown = [system.get(board), system.get(board, version=1)]
-    assert [(one["version"], one["tiers"]) for one in shown] == [(2, [GOLD]), (1, [GOLD | {"topN": 2}])]
-    log = system.get(f"{board}/audit-log")["entries"]
-    assert [(one["kind"], one["subject"]) for one in log] == [("define", "version 1"), ("define", "version 2")]
-    assert all(one["actor"] for one in log)
-
-    closing, going_on = (system.get(f"{board}/rankings", **query) for query in (DAILY, {"window": "all-time"}))
-    assert (closing["window"]["status"], closing["rulesVersion"]) == ("closing", 1)
-    assert (going_on["window"]["status"], going_on["rulesVersion"]) == ("open", 2)
-    assert tiers(system, "changed-prize", **DAILY) == [("ann", 1, "gold"), ("bob", 2, "gold")]
-    assert tiers(system, "changed-prize") == [("ann", 1, "gold"), ("bob", 2, None)]
-    assert system.get(f"{board}/players/bob/explain", **DAILY)["rulesVersion"] == 1
 
 
 def test_a_day_pays_the_prizes_of_its_end_whatever_changed_since(closed: System) -> None:

@@ -146,7 +146,7 @@ def test_another_content_under_the_same_id_is_refused(world: World, changed: Sco
         (replace(EVENT, occurred_at_ms=NOW_MS - 9 * DAY_MS), BOARD, Reason.TOO_LATE, "occurredAt"),
         (replace(EVENT, occurred_at_ms=NOW_MS + 600_000), BOARD, Reason.FROM_THE_FUTURE, "occurredAt"),
         (EVENT, replace(BOARD, starts_ms=(5, NOW_MS - 500)), Reason.TOO_LATE, "occurredAt"),
-        (EVENT, archive(BOARD, NOW_MS), Reason.LEADERBOARD_ARCHIVED, None),
+        (EVENT, archive(BOARD, NOW_MS - 1), Reason.LEADERBOARD_ARCHIVED, None),
         (EVENT, replace(BOARD, sealing_through=MONDAY), Reason.TOO_LATE, "occurredAt"),
     ],
 )
@@ -160,7 +160,7 @@ def test_what_ingest_would_reject_is_refused_with_its_reason(
     assert not world.sent
 
 
-@pytest.mark.parametrize("stale", [archive(BOARD, NOW_MS), replace(BOARD, sealing_through=MONDAY)])
+@pytest.mark.parametrize("stale", [archive(BOARD, NOW_MS - 1), replace(BOARD, sealing_through=MONDAY)])
 def test_nothing_is_refused_by_a_remembered_definition(world: World, stale: Leaderboard) -> None:
     world.submissions.send(stale, EVENT, is_timed=True)
     assert len(world.sent) == 1
@@ -179,7 +179,7 @@ def test_what_occurred_since_a_purge_is_sent_and_found_among_its_scores(world: W
 def test_a_board_that_is_gone_refuses(world: World) -> None:
     world.current = None
     with pytest.raises(EventRejected):
-        world.submissions.send(archive(BOARD, NOW_MS), EVENT, is_timed=True)
+        world.submissions.send(archive(BOARD, NOW_MS - 1), EVENT, is_timed=True)
 
 
 def test_what_the_broker_does_not_acknowledge_is_said(world: World) -> None:
