@@ -7,7 +7,6 @@ the file that says something else. Reads DynamoDB where the environment says; th
 import hashlib
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,33 +24,18 @@ from rich.console import Console
 
 from infra.local import config as configuration
 from infra.local.resources import client
+from infra.prove_files import CannotProve, Line, lines, told
 
 SEGMENTS: Final = 4
 """Parts of the ledger that are scanned side by side."""
 SHOWN_MAX: Final = 20
-PERCENTILE: Final = re.compile(r"\d{1,3}(\.\d{1,2})?")
 DAY_MS: Final = 86_400_000
-READERS: Final = {
-    "csv": "read_csv(?, header = true, all_varchar = true, compression = ?, delim = ',', quote = '\"', escape = '\"', "
-    "comment = '')",
-    "ndjson": "read_json(?, format = 'newline_delimited', compression = ?, columns = {rank: 'VARCHAR', "
-    "competition_rank: 'VARCHAR', user_id: 'VARCHAR', score: 'VARCHAR', reached_at: 'VARCHAR', percentile: 'VARCHAR', "
-    "tier: 'VARCHAR'})",
-    # a local time gets no Z, since it says nothing of when it was; as text, since Python's datetime would need pytz
-    "parquet": "(SELECT * REPLACE (strftime(make_timestamp(epoch_us(reached_at)), '%Y-%m-%dT%H:%M:%S.%g') "
-    "|| if(typeof(reached_at) = 'TIMESTAMP WITH TIME ZONE', 'Z', '') AS reached_at) FROM read_parquet(?))",
-}
-
-Line = tuple[str, ...]
 Word = tuple[int, int, bool]
 """First and last day that an audit entry is about, and whether the player is out on them."""
-"""Rank, competition rank, user id, score, reached at, percentile and tier, as text."""
+Event = tuple[int, str, int, Mapping[str, str]]
+"""When it occurred in ms, event id, points and attributes."""
 
 console: Final = Console(highlight=False, markup=False, soft_wrap=True)
-
-
-class CannotProve(Exception):
-    """The export can't be looked at at all."""
 
 
 UNREADABLE: Final = (
@@ -113,13 +97,23 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     }
     kind = manifest["window"]["kind"]
     board["tiers"] = [one for one in board["tiers"] if not one.get("windows") or kind in one["windows"]]
-    expected = selected(ranking(board, events, manifest["window"]), board, manifest["part"])
-    found = lines(export, manifest["format"], manifest["compression"])
+    attr, filters = manifest["part"].get("attr", {}), manifest.get("filters", [])
+    carried = values(events, manifest["window"])
+    whole = ranking(board, events, manifest["window"])
+    carriers = {
+        line[3]: number
+        for number, line in enumerate((one for one in whole if attr.items() <= carried[one[3]].items()), start=1)
+    }
+    expected = [
+        (*line, *(told(carried[str(line[2])].get(name), manifest["format"]) for name in filters), *among)
+        for line, among in selected(whole, board, manifest["part"], carriers)
+    ]
+    found = lines(export, manifest)
     differences += compare(expected, found)
-    said = (manifest["rows"], int(manifest["sumOfPoints"]))
-    true = (len(expected), sum(int(line[3]) for line in expected))
+    said = (manifest["rows"], int(manifest["sumOfPoints"]), manifest.get("attrPlayers"))
+    true = (len(expected), sum(int(line[3] or 0) for line in expected), len(carriers) if attr else None)
     if said != true:
-        differences.append(f"manifest: rows and sum of points are {said}; the ledger says {true}")
+        differences.append(f"manifest: rows, sum of points and carriers are {said}; the ledger says {true}")
     return differences
 
 
@@ -206,9 +200,9 @@ def scores_id(manifest: Mapping[str, Any]) -> str:
     return f"{manifest['leaderboardId']}.{since // timedelta(milliseconds=1)}"
 
 
-def ledger(dynamodb: Any, table: str, scores: str) -> dict[str, list[tuple[int, str, int]]]:
-    """User id → (when it occurred in ms, event id, points) of each of the player's events."""
-    events: dict[str, list[tuple[int, str, int]]] = {}
+def ledger(dynamodb: Any, table: str, scores: str) -> dict[str, list[Event]]:
+    """User id → each of the player's events."""
+    events: dict[str, list[Event]] = {}
     prefix = f"{scores}#"
     with ThreadPoolExecutor(SEGMENTS) as pool:
         for segment in pool.map(partial(_scan, dynamodb, table, prefix), range(SEGMENTS)):
@@ -217,7 +211,7 @@ def ledger(dynamodb: Any, table: str, scores: str) -> dict[str, list[tuple[int, 
     return events
 
 
-def _scan(dynamodb: Any, table: str, prefix: str, segment: int) -> list[tuple[str, tuple[int, str, int]]]:
+def _scan(dynamodb: Any, table: str, prefix: str, segment: int) -> list[tuple[str, Event]]:
     pages = dynamodb.get_paginator("scan").paginate(
         TableName=table,
         Segment=segment,
@@ -229,15 +223,29 @@ def _scan(dynamodb: Any, table: str, prefix: str, segment: int) -> list[tuple[st
     return [
         (
             item["pk"]["S"].removeprefix(prefix),
-            (int(item["occurred_at"]["N"]), item["sk"]["S"], int(item["points"]["N"])),
+            (int(item["occurred_at"]["N"]), item["sk"]["S"], int(item["points"]["N"]), _attributes(item)),
         )
         for page in pages
         for item in page["Items"]
     ]
 
 
+def _attributes(item: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value["S"] for name, value in item.get("attributes", {"M": {}})["M"].items()}
+
+
+def values(events: Mapping[str, Sequence[Event]], window: Mapping[str, str | None]) -> dict[str, dict[str, str]]:
+    """User id → attribute → its value in the latest event of the window that has it, by time, then by event id."""
+    start, end = _bounds(window)
+    found: dict[str, dict[str, str]] = {}
+    for user_id, own in events.items():
+        counting = sorted(event[:2] + event[3:] for event in own if start <= event[0] < end)  # ids are told apart
+        found[user_id] = {name: value for *_, attributes in counting for name, value in attributes.items()}
+    return found
+
+
 def ranking(
-    board: Mapping[str, Any], events: Mapping[str, Sequence[tuple[int, str, int]]], window: Mapping[str, str | None]
+    board: Mapping[str, Any], events: Mapping[str, Sequence[Event]], window: Mapping[str, str | None]
 ) -> list[tuple[int, int, int, str]]:
     """Rank, score, when it was reached, and user id, best first; the window's days decide which events count."""
     start, end = _bounds(window)
@@ -259,32 +267,39 @@ def _bounds(window: Mapping[str, str | None]) -> tuple[float, float]:
     return (first - epoch).days * DAY_MS, (last - epoch + timedelta(days=1)).days * DAY_MS
 
 
-def _score(aggregation: str, events: Sequence[tuple[int, str, int]], *, highest_first: bool) -> tuple[int, int]:
+def _score(aggregation: str, events: Sequence[Event], *, highest_first: bool) -> tuple[int, int]:
     if aggregation == "sum":
-        carrying = [at for at, _, points in events if points != 0]
-        return sum(points for _, _, points in events), max(carrying) if carrying else min(at for at, _, _ in events)
+        carrying = [at for at, _, points, _ in events if points != 0]
+        return sum(event[2] for event in events), max(carrying) if carrying else min(event[0] for event in events)
     if aggregation == "latest":
-        at, _, points = max(events)
+        at, _, points = max(event[:3] for event in events)
         return points, at
     if aggregation != "best":
         raise ValueError(f"unknown aggregation {aggregation!r}")
-    best = (max if highest_first else min)(points for _, _, points in events)
-    return best, min(at for at, _, points in events if points == best)
+    best = (max if highest_first else min)(event[2] for event in events)
+    return best, min(at for at, _, points, _ in events if points == best)
 
 
 def selected(
-    ranked: Sequence[tuple[int, int, int, str]], board: Mapping[str, Any], part: Mapping[str, Any]
-) -> list[Line]:
-    """The lines that the file has to hold, as text."""
+    ranked: Sequence[tuple[int, int, int, str]],
+    board: Mapping[str, Any],
+    part: Mapping[str, Any],
+    carriers: Mapping[str, int],
+) -> list[tuple[Line, Line]]:
+    """The lines that the file has to hold, as text; of a part by `attr` with the two ranks among the carriers.
+
+    Args:
+        ranked: the whole window.
+        board: its rules.
+        part: which of it.
+        carriers: user id → rank among those who carry the part's values; all players if it has none.
+    """
     total = len(ranked)
-    found: list[Line] = []
+    found: list[tuple[Line, Line]] = []
+    fit = _fit(ranked, board)
+    fit_carriers = len(fit & carriers.keys())
     firsts: dict[int, int] = {}
-    limit = board.get("qualify")
-    fit = {
-        who
-        for _, score, _, who in ranked
-        if limit is None or (limit <= score if board["order"] == "desc" else score <= limit)
-    }
+    firsts_among: dict[int, int] = {}
     for rank, score, at_ms, user_id in ranked:
         shared = firsts.setdefault(score, rank)
         tiers = (
@@ -294,15 +309,30 @@ def selected(
             and _takes(one["rule"], one["value"], shared if one.get("ties") == "shared" else rank, score, len(fit))
         )
         tier = next((str(one["name"]) for one in tiers), "")
+        if user_id not in carriers:
+            continue
+        own, percent = carriers[user_id], part["topBasisPoints"]
+        shared_among = firsts_among.setdefault(score, own)
         chosen = (
             part["tier"] in (None, tier)
-            and (part["topN"] is None or rank <= part["topN"])
-            and (part["topBasisPoints"] is None or _takes("topPercent", part["topBasisPoints"], rank, score, len(fit)))
+            and (part["topN"] is None or own <= part["topN"])
+            and (percent is None or _takes("topPercent", percent, own, score, fit_carriers))
         )
         if chosen:
             percentile = (Decimal(total - rank) * 100 / total).quantize(Decimal("0.01"), ROUND_DOWN)
-            found.append((str(rank), str(shared), user_id, str(score), _instant(at_ms), str(percentile), tier))
+            line = (str(rank), str(shared), user_id, str(score), _instant(at_ms), str(percentile), tier)
+            found.append((line, (str(own), str(shared_among)) if part.get("attr") else ()))
     return found
+
+
+def _fit(ranked: Sequence[tuple[int, int, int, str]], board: Mapping[str, Any]) -> set[str]:
+    """Those who qualify for tiers and percentages."""
+    limit = board.get("qualify")
+    return {
+        who
+        for _, score, _, who in ranked
+        if limit is None or (limit <= score if board["order"] == "desc" else score <= limit)
+    }
 
 
 def _takes(rule: str, value: int, rank: int, score: int, total: int) -> bool:
@@ -322,28 +352,6 @@ def _instant(at_ms: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
 
 
-def lines(file: Path, file_format: str, compression: str) -> Iterator[Line]:
-    """What the file says, line by line.
-
-    Raises:
-        CannotProve: if no reader knows the format.
-    """
-    if file_format not in READERS:
-        raise CannotProve(f"{file_format} is not a format to prove: prove the csv export of the same part")
-    parameters = [str(file)] if file_format == "parquet" else [str(file), compression]
-    columns = "rank, competition_rank, user_id, score, reached_at, percentile, tier"
-    cursor = duckdb.execute(f"SELECT {columns} FROM {READERS[file_format]}", parameters)  # noqa: S608 - constants
-    while rows := cursor.fetchmany(10_000):
-        yield from (_as_text(row) for row in rows)
-
-
-def _as_text(row: Sequence[Any]) -> Line:
-    rank, shared, user_id, score, at, percentile, tier = row
-    if PERCENTILE.fullmatch(str(percentile)):  # else it is not a number, and shown unchanged
-        percentile = Decimal(str(percentile)).quantize(Decimal("0.01"))
-    return str(rank), str(shared), str(user_id), str(score), str(at), str(percentile), tier or ""
-
-
 def compare(expected: Sequence[Line], found: Iterator[Line]) -> list[str]:
     """Each line that differs."""
     return [
@@ -354,7 +362,7 @@ def compare(expected: Sequence[Line], found: Iterator[Line]) -> list[str]:
 
 
 def _shown(line: Line | None) -> str:
-    return "nothing" if line is None else ", ".join(line)
+    return "nothing" if line is None else ", ".join("null" if one is None else one for one in line)
 
 
 if __name__ == "__main__":

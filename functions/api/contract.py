@@ -41,8 +41,8 @@ class Operation(Struct, frozen=True):
     """Whether it takes If-None-Match, and waits for a change."""
     waits: bool
     """Whether it waits for a job."""
-    labelled: bool
-    """Whether it takes `attr.*`."""
+    labelled: str | None
+    """How many `attr.*` it takes, and what for; None if it takes none."""
 
 
 BUILDING: Final = Answered("The window is not kept, and takes a while to be built: ask again", BuildingView, retry=True)
@@ -55,7 +55,7 @@ def operation(
     *,
     conditional: bool = False,
     waits: bool = False,
-    labelled: bool = False,
+    labelled: str | None = None,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare the contract of the endpoint below."""
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 
-from functions.api.models import ATTRIBUTE_PREFIX, LISTS, RankingQuery, WindowQuery
+from functions.api.models import ATTRIBUTE_PREFIX, LISTS, ExportQuery, RankingQuery, WindowQuery
 from functions.api.problems import NAME_CHARACTERS_MAX, InvalidRequest, UnknownLeaderboard, UnknownPeriod
 from functions.api.query import pairs_of, value_of, values_of
 from shared.domain.calendar import (
@@ -113,19 +113,39 @@ def read_ranking_query(request: Request) -> tuple[RankingQuery, tuple[str, str] 
         InvalidRequest, RequestValidationError: naming the parameter. Two attributes at a time are refused: the players
             who carry both are no slice of anything that is kept.
     """
-    given = {name: sent for name, sent in pairs_of(request.scope) if name.startswith(ATTRIBUTE_PREFIX)}
-    names = list(given)
-    query = read_query(request, RankingQuery, names)
-    if not names:
+    query, labels = _read_labelled_query(request, RankingQuery)
+    if not labels:
         return query, None
-    if len(names) > 1:
-        raise InvalidRequest(f"must not be given with {names[0]}: one attribute at a time", names[1])
-    value = value_of(given[names[0]])
-    if len(value) > ATTRIBUTE_CHARACTERS_MAX:
-        raise InvalidRequest(f"must be at most {ATTRIBUTE_CHARACTERS_MAX} characters", names[0])
+    label, *others = labels.items()
+    if others:
+        other = f"{ATTRIBUTE_PREFIX}{others[0][0]}"
+        raise InvalidRequest(f"must not be given with {ATTRIBUTE_PREFIX}{label[0]}: one attribute at a time", other)
     if query.user_ids is not None:
-        raise InvalidRequest(_ALL_AT_ONCE, names[0])
-    return query, (names[0].removeprefix(ATTRIBUTE_PREFIX), value)
+        raise InvalidRequest(_ALL_AT_ONCE, f"{ATTRIBUTE_PREFIX}{label[0]}")
+    return query, label
+
+
+def read_export_query(request: Request) -> tuple[ExportQuery, dict[str, str]]:
+    """The query of an export, and the labels that it asks for by the filters' names, so that their order tells nothing.
+
+    Raises:
+        InvalidRequest, RequestValidationError: naming the parameter.
+    """
+    query, labels = _read_labelled_query(request, ExportQuery)
+    return query, dict(sorted(labels.items()))
+
+
+def _read_labelled_query(request: Request, model: type[Q]) -> tuple[Q, dict[str, str]]:
+    """A query by its model, and filter → value of each `attr.*` in the order in which they are given."""
+    given = {name: sent for name, sent in pairs_of(request.scope) if name.startswith(ATTRIBUTE_PREFIX)}
+    query = read_query(request, model, list(given))
+    labels = {}
+    for name, sent in given.items():
+        value = value_of(sent)
+        if len(value) > ATTRIBUTE_CHARACTERS_MAX:
+            raise InvalidRequest(f"must be at most {ATTRIBUTE_CHARACTERS_MAX} characters", name)
+        labels[name.removeprefix(ATTRIBUTE_PREFIX)] = value
+    return query, labels
 
 
 def to_user_id(user_id: str, field: str = "userId") -> str:

@@ -86,7 +86,7 @@ _ATTRIBUTE_VALUE: Final = {
     "type": "string",
     "maxLength": ATTRIBUTE_CHARACTERS_MAX,
     "description": "Entries of the players whose latest event in the window with this attribute has this value. Any of "
-    "the leaderboard's `filters` is asked for in this way, one at a time",
+    "the leaderboard's `filters` is asked for in this way",
 }
 _TOKEN: Final = {
     "type": "http",
@@ -120,8 +120,9 @@ def _parameters(path: str, operation: Operation) -> list[dict[str, Any]]:
         for name, declared in schema["properties"].items():
             required = name in schema.get("required", ())
             parameters.append(_parameter(name, "query", _present(declared, definitions), required=required))
-    if operation.labelled:
-        parameters.append(_parameter(_ATTRIBUTE, "query", dict(_ATTRIBUTE_VALUE)))
+    if operation.labelled is not None:
+        description = f"{_ATTRIBUTE_VALUE['description']}, {operation.labelled}"
+        parameters.append(_parameter(_ATTRIBUTE, "query", _ATTRIBUTE_VALUE | {"description": description}))
     headers = _CONDITIONAL if operation.conditional else _WAITING if operation.waits else {}
     for name, description in headers.items():
         parameters.append(_parameter(name, "header", dict(_TEXT)) | {"description": description})

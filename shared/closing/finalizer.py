@@ -201,7 +201,8 @@ class Finalizer:
         """Step 4. The names hold all that decides the content, so no other ranking overwrites a result's files."""
         audit_sequence = ranking.out.audit_sequence
         name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-audit-{audit_sequence}"
-        lines = self._upload(f"{name}.csv", ranking_file(ranking.entries()))
+        file = ranking_file(ranking.entries(), leaderboard.filters, ranking.values())
+        lines = self._upload(f"{name}.csv", file)
         awarded = Counted(entry for entry in ranking.entries() if entry.tier is not None)
         awards = self._upload(f"{name}.awards.csv", awards_file(leaderboard.id, window.id, awarded))
         final = FinalResult(
@@ -288,6 +289,7 @@ def _manifest(final: FinalResult, leaderboard: Leaderboard, window: Window) -> M
         object=final.object_key,
         rows=final.players,
         players=final.players,
+        filters=leaderboard.filters,
         sum_of_points=final.sum_of_points,
         bytes=final.bytes,
         sha256=final.sha256,

@@ -7,15 +7,25 @@ others.
 from collections.abc import Iterable, Iterator, Sequence, Set
 from heapq import merge
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from shared.cache.labels import member, user_of
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import Day
 from shared.domain.labels import Label, latest_labels
-from shared.domain.ranking import Entry, from_order_bytes, order_bytes, to_entries
+from shared.domain.ranking import ORDER_HEAD_BYTES, Entry, from_order_bytes, order_bytes, to_entries
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Score, Standing, combine
 from shared.files.sorting import Sorter
+
+Values = tuple[str | None, ...]
+"""The value that a player carries of each filter of the leaderboard, None of one without."""
+
+_END_OF_USER: Final = b"\0"
+"""Parts a line's sort key from what does not count for the order. No user id has it, and none is before it."""
+_decoder: Final = msgspec.msgpack.Decoder(Values)
 
 PlayerStandings = tuple[str, Sequence[tuple[Day, Standing]]]
 """User id and all standings of a window's days, oldest first."""
@@ -36,7 +46,7 @@ class FoldedWindow:
         Args:
             leaderboard: whose window.
             players: with their standings.
-            directory: takes what does not fit into memory: some 50 bytes a player, and 70 for each label.
+            directory: takes what does not fit into memory: some 50 bytes a player, and 80 for each label.
             apart: players who are disqualified for some days, by whatever ranking of this window.
         """
         self.leaderboard = leaderboard
@@ -53,7 +63,16 @@ class FoldedWindow:
     def scores(self, more: Iterable[bytes] = ()) -> Iterator[tuple[str, Score]]:
         """User id and score of each player but those apart, with `more` of them, in ranking order."""
         order = self.leaderboard.order
-        return (from_order_bytes(order, line) for line in merge(self._scores, more))
+        lines: Iterator[bytes] = merge(self._scores, more)
+        heads = (_cut(line)[0] for line in lines) if self.leaderboard.filters else lines
+        return (from_order_bytes(order, head) for head in heads)
+
+    def values(self, more: Iterable[bytes] = ()) -> Iterator[tuple[str, Values]]:
+        """User id and values of the same players, in ranking order; no values without filters."""
+        order = self.leaderboard.order
+        for line in merge(self._scores, more):
+            head, values = _cut(line)
+            yield from_order_bytes(order, head)[0], _decoder.decode(values) if values else ()
 
     def label_members(self, more: Iterable[bytes] = ()) -> Iterator[bytes]:
         """The label set of the same players, in its order; nothing without filters."""
@@ -98,6 +117,11 @@ class WindowRanking:
         tiers = self._window.leaderboard.tiers
         return to_entries(tiers, self.players, 0, 0, self.scores(), qualified=self._qualified)
 
+    def values(self) -> Iterator[Values]:
+        """The values of each line of the ranking, in its order; nothing in them without filters."""
+        lines = self._window.values(sorted(self._apart.values()))
+        return (values for user_id, values in lines if user_id not in self.out.user_ids)
+
     def label_members(self) -> Iterator[bytes]:
         """The label set, in its order."""
         members = self._window.label_members(sorted(self._apart_members))
@@ -130,10 +154,22 @@ class WindowRanking:
 
 
 def _folded(board: Leaderboard, user_id: str, standings: Sequence[tuple[Day, Standing]]) -> tuple[bytes, list[bytes]]:
-    """A player's line in the order of rankings, and the player's members of the label set."""
+    """A player's line in the order of rankings, with the values behind it, and the members of the label set."""
     score = combine(board.aggregation, board.order, [standing for _, standing in standings])
     labels: tuple[Label, ...] = ()
     for _, standing in standings if board.filters else ():
         labels = latest_labels(labels, standing.labels)
     members = [member(board, label.filter, label.value, user_id, score) for label in labels]
-    return order_bytes(board.order, user_id, score), members
+    line = order_bytes(board.order, user_id, score)
+    return (line + _END_OF_USER + _values(board.filters, labels) if board.filters else line), members
+
+
+def _values(filters: Sequence[str], labels: Sequence[Label]) -> bytes:
+    known = {label.filter: label.value for label in labels}
+    return msgspec.msgpack.encode([known.get(name) for name in filters])
+
+
+def _cut(line: bytes) -> tuple[bytes, bytes]:
+    """The sort key of a line, and the values behind it."""
+    head, _, values = line[ORDER_HEAD_BYTES:].partition(_END_OF_USER)
+    return line[:ORDER_HEAD_BYTES] + head, values

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from shared.domain.events import format_instant
+from shared.domain.labels import columns_of
 from shared.domain.ranking import Entry
 
 T = TypeVar("T")
@@ -37,9 +38,20 @@ Change = tuple[Entry | None, Entry | None]
 """A player's entry in the version before and in this one; None where the player has none."""
 
 
-def ranking_file(entries: Iterable[Entry]) -> Iterator[bytes]:
-    """CSV (RFC 4180, UTF-8) of a ranking, in chunks: the bytes of a whole export."""
-    return _csv(COLUMNS, (_line(entry) for entry in entries))
+def ranking_file(
+    entries: Iterable[Entry], filters: Sequence[str] = (), values: Iterable[Sequence[str | None]] = ()
+) -> Iterator[bytes]:
+    """CSV (RFC 4180, UTF-8) of a ranking, in chunks: the bytes of a whole export.
+
+    Args:
+        entries: in ranking order.
+        filters: of the leaderboard; each has a column.
+        values: of each entry, in the order of the filters; not read without filters.
+    """
+    if not filters:
+        return _csv(COLUMNS, (_line(entry) for entry in entries))
+    lines = ((*_line(entry), *carried) for entry, carried in zip(entries, values, strict=True))
+    return _csv((*COLUMNS, *columns_of(filters)), lines)
 
 
 def awards_file(leaderboard_id: str, window_id: str, entries: Iterable[Entry]) -> Iterator[bytes]:

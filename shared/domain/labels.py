@@ -16,6 +16,9 @@ FILTER_NAME_PATTERN: Final = r"^[a-zA-Z][a-zA-Z0-9_]{0,31}\Z"
 FILTERS_MAX: Final = 4
 """Attributes by which one leaderboard can be filtered: each makes an entry of a window take one more place in Redis."""
 
+COLUMN_PREFIX: Final = "attr."
+"""What the name of a column begins with that holds the values of a filter."""
+
 FilterName = Annotated[str, Meta(pattern=FILTER_NAME_PATTERN)]
 """Of an attribute that events may carry."""
 
@@ -45,6 +48,19 @@ def latest_labels(labels: Sequence[Label], others: Sequence[Label]) -> tuple[Lab
         if known is None or _later(label) > _later(known):
             latest[label.filter] = label
     return tuple(sorted(latest.values(), key=_filter))
+
+
+def columns_of(filters: Sequence[str]) -> list[str]:
+    """The columns of a file that hold the values of filters, in their order: `attr.country`.
+
+    No other column has a dot, and no filter. Readers of some formats take two names for one that differ in case alone:
+    the later gets its number, `attr.Country.2`.
+    """
+    lower = [name.lower() for name in filters]
+    return [
+        f"{COLUMN_PREFIX}{name}" if lower.index(name.lower()) == number else f"{COLUMN_PREFIX}{name}.{number + 1}"
+        for number, name in enumerate(filters)
+    ]
 
 
 def _later(label: Label) -> tuple[int, str]:

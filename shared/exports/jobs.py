@@ -14,7 +14,7 @@ from shared.files.links import Downloads
 from shared.files.manifest import manifest_key
 from shared.lookups.results import Result, Results
 from shared.messaging.queues import Queue, QueueUnavailable
-from shared.reads.rankings import check_tier
+from shared.reads.rankings import check_label, check_tier
 from shared.truth.commits import Unavailable
 from shared.truth.export_jobs import (
     Compression,
@@ -73,9 +73,12 @@ class Exports:
 
         Raises:
             UnknownTier: if the window is not ranked with the tier that the request names.
+            UnknownFilter: if the leaderboard has not one of the filters that the request names.
             TooManyRows: if all entries of a final window are requested as XLSX, and a sheet can't take them.
             QueueUnavailable: if a new job could not be queued; the next request starts another.
         """
+        for label in (request.part.attr or {}).items():
+            check_label(leaderboard, label)
         for _ in range(START_TRIES_MAX):
             now_ms = self._now_ms()
             latest = self._jobs.latest(leaderboard.id, request)

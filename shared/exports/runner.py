@@ -34,7 +34,7 @@ from shared.files.scratch import scratch
 from shared.files.upload import Stored, remove, store
 from shared.lookups.leaderboards import Leaderboards
 from shared.lookups.results import Result, Results
-from shared.reads.rankings import UnknownTier
+from shared.reads.rankings import UnknownFilter, UnknownTier
 from shared.truth.commits import Unavailable
 from shared.truth.export_jobs import (
     Compression,
@@ -83,6 +83,17 @@ class _Source(Struct, frozen=True):
     out: Disqualified
     result: Result | None = None
     """Of a final window; None if the file shows the window as it is now."""
+
+
+class _Written(Struct, frozen=True):
+    """What is in a file: its rows and the sum of their points, of how many players of the window, and how many of them
+    carry the values that were asked for.
+    """
+
+    rows: int
+    points: int
+    players: int
+    attr_players: int | None
 
 
 class ExportRunner:
@@ -135,7 +146,7 @@ class ExportRunner:
             self._abandon(heartbeat.job)
             raise StillRunning(job.id) from error
         except Exception as error:
-            lasting = isinstance(error, Outdated | UnknownTier | TooManyRows)
+            lasting = isinstance(error, Outdated | UnknownTier | UnknownFilter | TooManyRows)
             failed = self._fail(heartbeat, error, tries_again=not lasting)
             if lasting:
                 return failed
@@ -159,8 +170,8 @@ class ExportRunner:
         source = self._source(heartbeat.job, window)
         with scratch() as directory:
             file = directory / "export"
-            rows, players, points = self._write(heartbeat, source, file)
-            upload = self._upload(heartbeat, file, rows)
+            written = self._write(heartbeat, source, file)
+            upload = self._upload(heartbeat, file, written.rows)
         Manifest(  # step 6
             leaderboard_id=source.board.id,
             window=describe(window),
@@ -173,15 +184,17 @@ class ExportRunner:
             compression=heartbeat.job.request.compression,
             part=heartbeat.job.request.part,
             object=heartbeat.job.object_key,
-            rows=rows,
-            players=players,
-            sum_of_points=str(points),
+            rows=written.rows,
+            players=written.players,
+            filters=source.board.filters,
+            attr_players=written.attr_players,
+            sum_of_points=str(written.points),
             bytes=upload.bytes,
             sha256=upload.sha256,
             code_version=code_version(),
             created_at=format_instant(created_at_ms),
         ).put(self._s3, self._bucket)
-        return heartbeat.write(state=ExportState.DONE, rows_written=rows, sha256=upload.sha256)  # step 7
+        return heartbeat.write(state=ExportState.DONE, rows_written=written.rows, sha256=upload.sha256)  # step 7
 
     def _source(self, job: ExportJob, window: Window) -> _Source:
         """Step 3."""
@@ -197,8 +210,8 @@ class ExportRunner:
         out = self._disqualified_players.as_of(leaderboard.id, result.final.audit_sequence)
         return _Source(window, result.rules, out, result)
 
-    def _write(self, heartbeat: JobHeartbeat, source: _Source, file: Path) -> tuple[int, int, int]:
-        """Steps 4 and 5; returns the file's rows, the window's players, and the sum of the rows' points."""
+    def _write(self, heartbeat: JobHeartbeat, source: _Source, file: Path) -> _Written:
+        """Steps 4 and 5."""
         board, window, out, request = source.board, source.window, source.out, heartbeat.job.request
         with closing(self._reads.standings_on(board, window.days)) as standings:
             counted = eligible(standings, out)
@@ -212,7 +225,7 @@ class ExportRunner:
                 heartbeat.write(rows=rows)
                 table.write(file, request.format, request.compression, request.part)
                 heartbeat.check()
-                return rows, table.rows, points
+                return _Written(rows, points, table.rows, table.carriers(request.part))
 
     def _upload(self, heartbeat: JobHeartbeat, file: Path, rows: int) -> Stored:
         """Step 6: the file."""
@@ -266,7 +279,7 @@ def _check(result: Result | None, table: RankedTable) -> None:
 def _reason(error: Exception) -> str:
     """Why a job has failed, for the caller; the error itself is in the log."""
     match error:
-        case Outdated() | UnknownTier() | Contradiction():
+        case Outdated() | UnknownTier() | UnknownFilter() | Contradiction():
             return str(error)
         case ClientError() | BotoCoreError() | Unavailable():
             return "a service that the export needs was out of reach"

@@ -34,6 +34,10 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     rows: int
     players: int
     """Of the whole window, which ranks and percentiles refer to."""
+    filters: tuple[str, ...] = ()
+    """Filters of the leaderboard, whose values are the columns `attr.<filter>`."""
+    attr_players: int | None = None
+    """Of a part by `attr`: how many players carry its values, which `attr_rank` counts. None of any other file."""
     sum_of_points: str
     """Of the rows; a decimal integer, as text, since it may be past what a double holds."""
     bytes: int

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from shared.truth import keys
@@ -59,12 +59,16 @@ class Compression(StrEnum):
 
 
 class ExportPart(Struct, frozen=True, rename="camel"):
-    """Which entries of a window; all if nothing is said. At most one of them."""
+    """Which entries of a window; all if nothing is said. At most one of the first three, with or without `attr`."""
 
     tier: str | None = None
     top_n: int | None = None
     top_basis_points: int | None = None
     """Ranks up to ⌈N·b/10,000⌉; hundredths of a percent."""
+    attr: dict[str, str] | UnsetType = UNSET
+    """Filter → the value that players carry, by the filters' names; all of them at once. The first `top_n` or
+    `top_basis_points` are then those among these players. Left out without any, so that the requests of before keep
+    their digests."""
 
 
 class ExportRequest(Struct, frozen=True):

@@ -15,7 +15,7 @@ from shared.domain.calendar import ALL_TIME
 from shared.domain.tiers import Tier, TierRule
 from shared.exports.jobs import REUSE_MS
 from shared.files.manifest import manifest_key
-from shared.reads.rankings import UnknownTier
+from shared.reads.rankings import UnknownFilter, UnknownTier
 from shared.truth.export_jobs import (
     Compression,
     ExportFormat,
@@ -220,3 +220,37 @@ def test_an_export_of_a_result_that_another_version_follows_is_to_be_asked_for_a
     assert (ended.state, ended.tries_again) == (ExportState.FAILED, False)
     bench.now_ms += 1
     assert bench.run(bench.ask(format=ExportFormat.NDJSON)).result_version == 2
+
+
+def test_a_part_by_values_of_filters_has_its_own_ranks_and_its_manifest_says_so(bench: Bench) -> None:
+    bench.leaderboard = replace(bench.leaderboard, filters=("country", "platform"))
+    bench.fill(30, lambda number: {"country": ("DE", "FR", "")[number % 3], "platform": ("pc", "tv")[number % 2]})
+
+    done = bench.run(bench.ask(part=ExportPart(top_n=3, attr={"country": "FR", "platform": "pc"})))
+
+    content = bench.aws.s3.get_object(Bucket=BUCKET, Key=done.object_key)["Body"].read().decode()
+    rows = list(csv.DictReader(io.StringIO(content, newline="")))
+    ranked = sorted(range(30), key=lambda number: (-(number % 7), number))
+    carriers = [number for number in ranked if number % 3 == 1 and number % 2 == 0]
+    assert [row["user_id"] for row in rows] == [f"u{number}" for number in carriers[:3]]
+    assert [int(row["rank"]) for row in rows] == [ranked.index(number) + 1 for number in carriers[:3]]
+    assert [row["attr_rank"] for row in rows] == ["1", "2", "3"]
+    assert {(row["attr.country"], row["attr.platform"]) for row in rows} == {("FR", "pc")}
+    manifest = json.loads(bench.aws.s3.get_object(Bucket=BUCKET, Key=manifest_key(done.object_key))["Body"].read())
+    assert (manifest["rows"], manifest["players"], manifest["attrPlayers"]) == (3, 30, len(carriers))
+    assert manifest["part"]["attr"] == {"country": "FR", "platform": "pc"}
+    assert manifest["filters"] == ["country", "platform"]
+
+
+def test_a_filter_that_the_leaderboard_has_not_is_refused_at_once_and_in_the_job(bench: Bench) -> None:
+    bench.fill(1)
+    with pytest.raises(UnknownFilter):
+        bench.ask(part=ExportPart(attr={"country": "FR"}))
+    bench.leaderboard = replace(bench.leaderboard, filters=("country",))
+    job = bench.ask(part=ExportPart(attr={"country": "FR"}))
+    bench.leaderboard = replace(bench.leaderboard, filters=())  # as an administrator may while there are no events
+
+    failed = bench.run(job)
+
+    assert (failed.state, failed.tries_again) == (ExportState.FAILED, False)
+    assert failed.error == "is not a filter of this leaderboard: it has none"

@@ -284,6 +284,11 @@ def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
     assert final.tiers == tuple(one["name"] for one in board["tiers"])
     tiers = tiers_in(board, ranking)
     assert [int(line["competition_rank"]) for line in lines] == [one.competition_rank for one in ranking]
+    for filter_name in oracle.leaderboards[final.leaderboard_id].get("filters", ()):
+        found = oracle.carriers(final.leaderboard_id, filter_name, *days, audit_sequence=final.audit_sequence)
+        carried = {one.user_id: value for value, entries in found.items() for one in entries}
+        values = [line[f"attr.{filter_name}"] for line in lines]
+        assert values == [carried.get(one.user_id, "") for one in ranking], (final.window_id, filter_name)
     assert [line["tier"] for line in lines] == tiers, final.window_id
     assert (final.players, int(final.sum_of_points)) == (len(ranking), sum(one.score for one in ranking))
 

@@ -1,6 +1,7 @@
 """Export jobs over real DynamoDB, S3 and SQS, with a clock that the test holds."""
 
 import hashlib
+from collections.abc import Callable
 from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, Window
 from shared.domain.events import ScoreEvent
+from shared.domain.labels import labels_of
 from shared.domain.records import Source
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
@@ -93,14 +95,16 @@ class Bench:
     def _find(self, _leaderboard: Leaderboard, _window: Window) -> Result | None:
         return self.kept_result or self.result
 
-    def fill(self, players: int) -> None:
+    def fill(self, players: int, attributes: Callable[[int], dict[str, str]] = lambda _: {}) -> None:
         numbers = range(players)
         for start in range(0, players, 50):
             group = []
             for number in numbers[start : start + 50]:
-                event = ScoreEvent(f"e{number}", self.leaderboard.id, f"u{number}", number % 7, number)
+                given = attributes(number)
+                event = ScoreEvent(f"e{number}", self.leaderboard.id, f"u{number}", number % 7, number, given)
                 entry = LedgerEntry(event, Source("score-events", 0, number, 0))
-                standing = Standing(number % 7, number, 1, version=1)
+                labels = labels_of(self.leaderboard.filters, event)
+                standing = Standing(number % 7, number, 1, version=1, labels=labels)
                 group.append(PlayerCommit(self.leaderboard, f"u{number}", [entry], {ALL_TIME_DAY: standing}))
             assert self.commits.commit(group) == []
 

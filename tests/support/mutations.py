@@ -38,6 +38,7 @@ WAITS = ("tests/integration/test_waits.py",)
 STRICT = ("tests/unit/api/test_strictness.py",)
 PAGE_SIZES = ("tests/integration/test_page_sizes.py",)
 REFUSED, LATE = ("tests/integration/test_refused_writes.py",), ("tests/integration/test_late_answers.py",)
+EXPORTED = ("tests/unit/export/test_rows.py",)
 PERIODS, API_PERIODS = ("tests/integration/test_periods.py",), ("tests/unit/api/test_periods.py",)
 ARCHIVED = ("tests/integration/test_closing_archived.py",)
 BEFORE_ARCHIVING = ("tests/unit/domain/test_rules.py", "tests/property/test_refused.py")
@@ -56,6 +57,48 @@ class Mutation:
 
 
 MUTATIONS = (
+    Mutation(
+        "an export has the value of any event",
+        "shared/exports/table.py",
+        "arg_max(coalesce(v{0}, ''), k{0})",
+        "arg_min(coalesce(v{0}, ''), k{0})",
+        EXPORTED,
+    ),
+    Mutation(
+        "an export by values counts the first of all players",
+        "shared/exports/table.py",
+        '("attr_rank", "attr_qualified") if part.attr else',
+        '("attr_rank", "attr_qualified") if False else',
+        EXPORTED,
+    ),
+    Mutation(
+        "an export by values shares no rank among those who carry them",
+        "shared/exports/table.py",
+        "rank() OVER (ORDER BY competition_rank)\n       AS attr_competition_rank",
+        "row_number() OVER (ORDER BY rank)\n       AS attr_competition_rank",
+        EXPORTED,
+    ),
+    Mutation(
+        "of several values of filters one is enough",
+        "shared/exports/table.py",
+        'carried = " AND ".join(',
+        'carried = " OR ".join(',
+        EXPORTED,
+    ),
+    Mutation(
+        "a result has the values of its players in another order",
+        "shared/closing/ranking.py",
+        "return msgspec.msgpack.encode([known.get(name) for name in filters])",
+        "return msgspec.msgpack.encode([known.get(name) for name in reversed(filters)])",
+        SIMULATION,
+    ),
+    Mutation(
+        "the prover takes the value of any event",
+        "infra/prove.py",
+        "for *_, attributes in counting for name",
+        "for *_, attributes in counting[::-1] for name",
+        ("tests/integration/test_prove.py",),
+    ),
     Mutation(
         "a period is moved after its result",
         "shared/truth/registry.py",
@@ -115,8 +158,8 @@ MUTATIONS = (
     Mutation(
         "a percentage counts who does not qualify",
         "shared/exports/table.py",
-        "(qualified * {tier.value:d} + 9999)",
-        "(total * {tier.value:d} + 9999)",
+        "_cutoff('qualified', tier.value)",
+        "_cutoff('total', tier.value)",
         PROPERTY,
     ),
     Mutation(
@@ -757,8 +800,8 @@ MUTATIONS = (
     Mutation(
         "the prover takes an event of no points for one that moves a sum",
         "infra/prove.py",
-        "for at, _, points in events if points != 0]",
-        "for at, _, points in events]",
+        "for at, _, points, _ in events if points != 0]",
+        "for at, _, points, _ in events]",
         ("tests/integration/test_prove.py",),
     ),
     Mutation(

@@ -6,11 +6,12 @@ from enum import Enum
 from typing import Final, Protocol
 
 from fastapi import FastAPI, Request, Response
+from msgspec import UNSET
 
 from functions.api.conditional import affordable_ms, applied, willing_ms
 from functions.api.contract import Answered, described, operation
 from functions.api.models import ExportQuery
-from functions.api.params import Finder, is_export_id, read_query
+from functions.api.params import Finder, is_export_id, read_export_query
 from functions.api.problems import InvalidRequest, UnknownExport
 from functions.api.views import answer
 from functions.api.views.exports import ExportView, to_export_view
@@ -42,14 +43,18 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
     @app.get(_ASK, tags=tags)
     @operation(
-        ExportQuery, {202: described(ExportView, "Being made"), 303: Answered("Made: Location is the file")}, waits=True
+        ExportQuery,
+        {202: described(ExportView, "Being made"), 303: Answered("Made: Location is the file")},
+        waits=True,
+        labelled="several at once, too. `topN` and `topPercent` then count among these players, and the file has their "
+        "ranks among themselves as well: `attr_rank`, `attr_competition_rank`",
     )
     async def ask(request: Request) -> Response:
         """The file of a window, or the job that makes it. With `Prefer: wait=20`, `curl -L` follows to most files."""
-        query = read_query(request, ExportQuery)
+        query, labels = read_export_query(request)
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
-        job = use_cases.exports.request(leaderboard, window, _to_request(window, query))
+        job = use_cases.exports.request(leaderboard, window, _to_request(window, query, labels))
         headers: dict[str, str] = {}
         wait_ms = willing_ms(request)
         if wait_ms is not None:
@@ -83,12 +88,12 @@ async def _ended(use_cases: UseCases, leaderboard: Leaderboard, job: ExportJob, 
     return job
 
 
-def _to_request(window: Window, query: ExportQuery) -> ExportRequest:
+def _to_request(window: Window, query: ExportQuery, labels: dict[str, str]) -> ExportRequest:
     """Raises InvalidRequest, naming what can't be chosen."""
     if len(query.chosen) > 1:
         raise InvalidRequest(f"must not be given with {query.chosen[0]}", query.chosen[1])
     if query.format is ExportFormat.XLSX and query.compression not in (None, Compression.NONE):
         raise InvalidRequest("must be none with format=xlsx, which is compressed by itself", "compression")
     usual = Compression.ZSTD if query.format is ExportFormat.PARQUET else Compression.NONE
-    part = ExportPart(query.tier, query.top_n, query.top_percent)
+    part = ExportPart(query.tier, query.top_n, query.top_percent, labels or UNSET)
     return ExportRequest(window.id, query.format, query.compression or usual, part)

@@ -53,7 +53,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder, conditional: Con
         RankingQuery,
         {200: described(RankingView, "A page of the ranking", conditional=True), 202: BUILDING, 304: NOT_MODIFIED},
         conditional=True,
-        labelled=True,
+        labelled="one at a time",
     )
     async def ranking(request: Request) -> Response:
         """Entries of a window, best first; with `userIds` those of some players."""

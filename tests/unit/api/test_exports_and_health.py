@@ -5,13 +5,16 @@ from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from functions.api.routes.health import Probes
 from shared.domain.calendar import Window
+from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
+from shared.exports.jobs import Exports
 from shared.reads.rankings import UnknownTier
 from shared.truth.counters import Noted, TopicSettings
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, ExportRequest
@@ -107,6 +110,9 @@ def test_an_unknown_export_is_404(api: Api, export_id: str) -> None:
         ("topPercent=inf", "topPercent"),
         ("topN=1&topPercent=1", "topPercent"),
         ("tier=gold&topN=1", "topN"),
+        ("attr.country=DE&attr.country=FR", "attr.country"),
+        (f"attr.country={'x' * (ATTRIBUTE_CHARACTERS_MAX + 1)}", "attr.country"),
+        ("attr.country=DE&topN=0", "topN"),
     ],
 )
 def test_what_cannot_be_exported_is_named(api: Api, query: str, field: str) -> None:
@@ -134,6 +140,15 @@ def test_a_tier_that_the_window_is_not_ranked_with_is_422(api: Api) -> None:
         ("topN=10", ExportRequest("all-time", part=ExportPart(top_n=10))),
         ("topPercent=0.29", ExportRequest("all-time", part=ExportPart(top_basis_points=29))),
         ("window=daily&date=2026-11-23", ExportRequest("2026-11-23")),
+        ("attr.country=", ExportRequest("all-time", part=ExportPart(attr={"country": ""}))),
+        (
+            "attr.country=%00%2C%22+&topN=3",
+            ExportRequest("all-time", part=ExportPart(None, 3, attr={"country": '\0," '})),
+        ),
+        (
+            "attr.platform=pc&tier=gold&attr.country=FR",
+            ExportRequest("all-time", part=ExportPart("gold", attr={"country": "FR", "platform": "pc"})),
+        ),
     ],
 )
 def test_what_is_to_be_exported_is_taken_as_it_was_asked(api: Api, query: str, request_: ExportRequest) -> None:
@@ -148,6 +163,21 @@ def test_what_is_to_be_exported_is_taken_as_it_was_asked(api: Api, query: str, r
     api.parts.exports.request = ask
     assert api.call("GET", "/leaderboards/cup/export", query).status == 202
     assert asked == [request_]
+    assert asked[0].digest == request_.digest, "whatever the order of the parameters"
+
+
+def test_requests_of_before_values_of_filters_keep_their_digests() -> None:
+    assert ExportRequest("2026-W48").digest == "csv-d9b679755f7f4e0d"
+    assert b"attr" not in msgspec.json.encode(ExportPart(top_n=3))
+
+
+def test_an_export_by_an_attribute_that_is_no_filter_is_422(api: Api) -> None:
+    exports = Exports(jobs=None, results=None, downloads=None, queue=None, now_ms=lambda: NOW_MS)  # type: ignore[arg-type]
+    api.parts.exports = exports
+
+    answer = api.get("/leaderboards/cup/export", **{"attr.guild": "x"})
+
+    assert (answer.status, list(answer.errors)) == (422, ["attr.guild"])
 
 
 def test_a_process_that_answers_is_alive_whatever_is_down(api: Api) -> None:

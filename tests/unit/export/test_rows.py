@@ -13,9 +13,11 @@ from typing import Any
 
 import duckdb
 import openpyxl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 from openpyxl.utils.escape import unescape
 
@@ -24,12 +26,13 @@ from shared.closing.result_files import COLUMNS, ranking_file
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import Day
 from shared.domain.events import POINTS_MAX
+from shared.domain.labels import Label
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 from shared.domain.tiers import Tier, TierRule, Ties
 from shared.exports import table as ranked_table
 from shared.exports.table import RankedTable
-from shared.reads.rankings import UnknownTier
+from shared.reads.rankings import UnknownFilter, UnknownTier
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, TooManyRows
 from tests.support.folding import by_player
 
@@ -85,6 +88,159 @@ def test_an_export_is_the_ranking_whatever_order_the_truth_is_read_in(
             window = FoldedWindow(rules, by_player(standings), Path(name))
             ranking = WindowRanking(window, Disqualified())
             assert b"".join(ranking_file(ranking.entries())) == content
+
+
+VALUES = [
+    "DE",
+    "FR",
+    "",
+    "fr",
+    'quo"te',
+    "com,ma",
+    " space ",
+    "two\nlines",
+    "\r",
+    "\x00é\x1b",
+    "=1+1",
+    "#1",
+    "00123",
+    "é" * 256,
+]
+FILTERS = ("country", "Country", "club_1", "rank")
+"""Two that a reader may take for one, and one that is called as another column is."""
+HEADER = (*COLUMNS, "attr.country", "attr.Country.2", "attr.club_1", "attr.rank")
+label = st.tuples(
+    st.sampled_from(FILTERS), st.sampled_from(VALUES), st.integers(0, 2), st.sampled_from(["", "a", "é\x00"])
+)
+"""Filter, value, time and event."""
+EMPTY_IS_NONE = (ExportFormat.CSV, ExportFormat.XLSX)
+"""Formats that tell no empty value from none."""
+
+
+@given(
+    lines=st.lists(
+        st.tuples(line, st.lists(label, unique_by=lambda one: one[0])), unique_by=lambda one: one[0][:2], max_size=20
+    ),
+    export_format=st.sampled_from(ExportFormat),
+    asked=st.dictionaries(st.sampled_from(FILTERS), st.sampled_from(VALUES), max_size=2),
+)
+def test_an_export_has_the_values_of_filters_whatever_they_hold(
+    lines: list[Any], export_format: ExportFormat, asked: dict[str, str]
+) -> None:
+    leaderboard = replace(board(Aggregation.SUM, Order.DESC), filters=FILTERS)
+    standings = [
+        (
+            Day(day),
+            user,
+            Standing(
+                points,
+                day * DAY_MS + at,
+                1,
+                absolute_sum=abs(points) + more,
+                labels=tuple(Label(name, value, day * DAY_MS + then, event) for name, value, then, event in labels),
+            ),
+        )
+        for (day, user, points, at, more), labels in lines
+    ]
+    carried: dict[str, dict[str, str]] = {}
+    for (_, user, *_), labels in sorted(lines, key=lambda one: one[0][0]):
+        for name, value, _then, _event in labels:  # the latest of a player is on their latest day
+            carried.setdefault(user, {})[name] = value
+    ranked = expected(Aggregation.SUM, Order.DESC, [one for one, _ in lines])
+    rows = [row for row in ranked if all(carried.get(row[2], {}).get(name) == asked[name] for name in asked)]
+
+    _, content = export(leaderboard, standings, export_format, part=ExportPart(attr=asked or UNSET))
+
+    header, found = table_of(content, export_format)
+    ranks = ("attr_rank", "attr_competition_rank") if asked else ()
+    assert header == (*HEADER, *ranks) or (export_format is ExportFormat.NDJSON and not rows)
+    shown = [tuple(str(one[column]) for column in (0, 1, 2, 3)) for one in found]
+    assert shown == [tuple(map(str, row[:4])) for row in rows]
+    values = [tuple(one[len(COLUMNS) : len(HEADER)]) for one in found]
+    of_rows = [[carried.get(row[2], {}).get(name) for name in FILTERS] for row in rows]
+    assert values == [
+        tuple((one or None) if export_format in EMPTY_IS_NONE else one for one in of_row) for of_row in of_rows
+    ]
+    if asked:
+        firsts = [1 + sum(other[1] < row[1] for other in rows) for row in rows]
+        assert [(int(one[-2]), int(one[-1])) for one in found] == list(enumerate(firsts, start=1))
+    elif export_format is ExportFormat.CSV:
+        with TemporaryDirectory() as name:
+            ranking = WindowRanking(FoldedWindow(leaderboard, by_player(standings), Path(name)), Disqualified())
+            assert b"".join(ranking_file(ranking.entries(), FILTERS, ranking.values())) == content
+
+
+@pytest.mark.parametrize(
+    ("part", "users"),
+    [
+        (ExportPart(top_n=2), ["u7", "u5"]),
+        (ExportPart(top_n=9), ["u7", "u5", "u3", "u1"]),
+        (ExportPart(top_basis_points=5_000), ["u7", "u5"]),  # of three that qualify
+        (ExportPart(tier="gold"), []),
+        (ExportPart(tier="silver"), ["u7"]),  # half of six is its cutoff
+    ],
+)
+def test_the_first_of_those_who_carry_a_value_are_counted_among_them(part: ExportPart, users: list[str]) -> None:
+    leaderboard = replace(board(Aggregation.SUM, Order.DESC), filters=("odd",), qualify=3)
+    standings = [
+        (
+            Day(1),
+            f"u{number}",
+            Standing(number, 5, 1, labels=(Label("odd", "no" if number % 2 == 0 else "yes", 5, "e"),)),
+        )
+        for number in range(9)
+    ]
+
+    table, content = export(leaderboard, standings, part=replace(part, attr={"odd": "yes"}))
+
+    _, rows = table_of(content, ExportFormat.CSV)
+    assert [row[2] for row in rows] == users
+    assert [row[0] for row in rows] == [str(9 - int(user[1])) for user in users], "ranks stay those of the whole"
+    assert [row[-2] for row in rows] == [str(number) for number in range(1, len(users) + 1)]
+    assert table.rows == 9
+
+
+def test_a_player_carries_the_latest_value_of_each_filter() -> None:
+    leaderboard = replace(board(Aggregation.BEST, Order.DESC), filters=("country", "club"))
+    standings = [
+        (Day(1), "ann", Standing(9, 5, 1, labels=(Label("club", "x", 5, "e"), Label("country", "DE", 5, "e")))),
+        (Day(2), "ann", Standing(1, 6, 1, labels=(Label("country", "FR", 6, "e"),))),
+        (Day(1), "bob", Standing(9, 7, 1, labels=(Label("country", "FR", 7, "e"),))),
+        (Day(1), "cat", Standing(8, 7, 1, labels=(Label("club", "x", 7, "e"), Label("country", "FR", 7, "e")))),
+    ]
+
+    def shown(**attr: str) -> list[tuple[str, ...]]:
+        _, rows = table_of(export(leaderboard, standings, part=ExportPart(attr=attr))[1], ExportFormat.CSV)
+        return [(row[2], row[7], row[8] or "", *row[9:]) for row in rows]
+
+    assert shown(country="FR") == [
+        ("ann", "FR", "x", "1", "1"),
+        ("bob", "FR", "", "2", "1"),
+        ("cat", "FR", "x", "3", "3"),
+    ]
+    assert shown(country="FR", club="x") == [("ann", "FR", "x", "1", "1"), ("cat", "FR", "x", "2", "2")]
+    assert shown(country="DE") == []
+
+
+def test_a_filter_that_the_leaderboard_has_not_is_refused_rather_than_empty() -> None:
+    with pytest.raises(UnknownFilter):
+        export(board(Aggregation.SUM, Order.DESC), many(3), part=ExportPart(attr={"guild": "x"}))
+
+
+def table_of(content: bytes, export_format: ExportFormat) -> tuple[tuple[str, ...], list[list[Any]]]:
+    """Header and rows of a file; what a format can't tell from nothing is None."""
+    if export_format is ExportFormat.XLSX:
+        header, *rows = openpyxl.load_workbook(io.BytesIO(content))["ranking"].iter_rows(values_only=True)
+        shown = [[(unescape(one) or None) if isinstance(one, str) else one for one in row] for row in rows]
+        return tuple(map(str, header)), shown
+    if export_format is ExportFormat.PARQUET:
+        table = pq.read_table(io.BytesIO(content))
+        return tuple(table.column_names), [list(row) for row in zip(*table.to_pydict().values(), strict=True)]
+    if export_format is ExportFormat.NDJSON:
+        lines = [json.loads(one) for one in content.decode().split("\n") if one]
+        return tuple(lines[0]) if lines else (), [list(one.values()) for one in lines]
+    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    return tuple(header), [[one or None for one in row] for row in rows]
 
 
 def export(
