@@ -215,6 +215,8 @@ def _field(document: Mapping[str, Any], declared: Mapping[str, Any]) -> str:
         return f"object of up to {declared['maxProperties']} texts by their names"
     if declared["type"] == "array":
         return f"up to {declared['maxItems']} of {_field(document, declared['items'])}"
+    if declared["type"] == "object":
+        return f"up to {declared['maxProperties']} names with texts"
     if "minLength" in declared and "maxLength" in declared:
         return f"text, {declared['minLength']} to {declared['maxLength']} characters"
     return _takes(declared)

@@ -91,6 +91,8 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "administration_disqualify",
         "administration_disqualified",
         "administration_reinstate",
+        "administration_correct",
+        "administration_void",
         "administration_audit_log",
         "administration_rebuild",
         "administration_rebuild_progress",
@@ -135,6 +137,7 @@ its [preview](#get-leaderboardsidresult), and what [closing](#get-leaderboardsid
 """,
     "Administration": """\
 Everything here, and every change of a leaderboard or period, is noted with the `reason` and the `sub` of the token.
+What to do about points that should not be, or should be another player's: [corrections](corrections.md).
 """,
 }
 """Title → what stands before its routes."""
@@ -237,6 +240,14 @@ curl -X POST $BOARD/players/u-7/disqualify {_JSON} -d '{{"reason": "bought point
     "administration_reinstate": f"""
 curl -X POST $BOARD/players/u-7/reinstate {_JSON} -d '{{"reason": "case 1234 was another player"}}'
 """,
+    "administration_correct": f"""
+curl -X POST $BOARD/players/u-42/corrections {_JSON} -d "{{
+  \\"eventId\\": \\"case-1236\\", \\"points\\": -50, \\"occurredAt\\": \\"${{DAY}}T12:00:01Z\\",
+  \\"reason\\": \\"a foul, case 1236\\"}}"
+""",
+    "administration_void": f"""
+curl -X POST $BOARD/players/u-42/events/case-1236/void {_JSON} -d '{{"reason": "case 1236 was another player"}}'
+""",
     "administration_audit_log": 'curl "$BOARD/audit-log?limit=10"',
     "administration_rebuild": f'curl -X POST $BOARD/rebuild {_JSON} -d \'{{"reason": "to be sure, case 1235"}}\'',
     "administration_rebuild_progress": "curl $BOARD/rebuild",
@@ -265,6 +276,7 @@ BODIES: Final = (
     "ReasonBody",
     "DisqualifyBody",
     "ReinstateBody",
+    "CorrectionBody",
     "RebuildBody",
     "RedriveBody",
 )
@@ -274,6 +286,7 @@ _WINDOW: Final = (*_BOARD, "unknown-period")
 _RANGES: Final = ("too-many-ranges", "range-budget-spent", "no-room-for-ranges")
 _LIVE: Final = (*_RANGES, "cache-unavailable", "rebuilding")
 _ACT: Final = (*_BOARD, "conflict", "audit-log-full")
+_AMEND: Final = (*_ACT, "score-overflow", "too-many-events")
 ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "leaderboards_put": ("locked-rule", "conflict", "audit-log-full", "cache-unavailable"),
     "leaderboards_get": _BOARD,
@@ -303,6 +316,8 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "administration_disqualify": (*_ACT, "unknown-player"),
     "administration_disqualified": _BOARD,
     "administration_reinstate": (*_ACT, "never-disqualified"),
+    "administration_correct": (*_AMEND, "event-exists", "day-is-sealing"),
+    "administration_void": (*_AMEND, "unknown-event"),
     "administration_audit_log": _BOARD,
     "administration_rebuild": (*_ACT, "queue-unavailable"),
     "administration_rebuild_progress": (*_BOARD, "cache-unavailable"),
@@ -337,6 +352,11 @@ WHEN: Final[dict[str, str]] = {
     "unknown-leaderboard": "There is no leaderboard of this id, or it was deleted",
     "unknown-period": "The leaderboard has no period of this id",
     "unknown-player": "The player has no points in this window, or is disqualified; with `strict`, no events at all",
+    "unknown-event": "The player's ledger on this leaderboard holds no event of this id",
+    "event-exists": "The player's ledger holds this event id with other points or another time, or from the topic",
+    "score-overflow": "Without the event, or with it, a range of days would sum past ±(2^53−1)",
+    "day-is-sealing": "The day's last events are being settled: ask again after `Retry-After`",
+    "too-many-events": "The player has more than 20,000 events on this leaderboard",
     "unknown-export": "There is no export of this id",
     "not-final": "The window has no result yet; ask again later, or wait for the notification",
     "never-final": "All time, or a custom range that is no registered period: register it as one",
@@ -349,8 +369,9 @@ WHEN: Final[dict[str, str]] = {
     "too-many-periods": "The leaderboard has 500 periods that can still change",
     "final-result-exists": "The window has its result, so what it was made of can't change any more; or, of a "
     "purge, any window has",
-    "audit-log-full": "The leaderboard's audit log is full: 20,000 entries, 15,000 for rebuilds, redrives and periods",
     "too-many-purges": "The leaderboard was purged 100 times: create another one",
+    "audit-log-full": "The leaderboard's audit log is full: 20,000 entries, 15,000 for rebuilds, redrives, periods, "
+    "voids and corrections",
     "too-large": "The body is over 64 KiB",
     "invalid-request": "A parameter or field is missing, unknown, out of range, or given with one that excludes it",
     "too-many-ranges": "200 custom ranges of the leaderboard are in use, or 20 that can still change, registered "

@@ -89,8 +89,11 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     board = rules(history, manifest["leaderboardId"], manifest["rulesVersion"])
     differences += misruled(history, manifest)
     with console.status("reading the ledger …"):
-        events = ledger(dynamodb, environment["LEDGER_TABLE"], scores_id(manifest))
-    console.print(f"{sum(map(len, events.values()))} events of {len(events)} players in the ledger")
+        held = ledger(dynamodb, environment["LEDGER_TABLE"], scores_id(manifest))
+    console.print(f"{sum(map(len, held.values()))} events of {len(held)} players in the ledger")
+    events = counting(held, manifest["auditSequence"])
+    if left_out := sum(map(len, held.values())) - sum(map(len, events.values())):
+        console.print(f"{left_out} of them void or not yet added as of audit entry {manifest['auditSequence']}")
     out = disqualified(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"], manifest["auditSequence"])
     events = {
         user_id: [one for one in own if not _is_out(out.get(user_id, ()), one[0])] for user_id, own in events.items()
@@ -200,9 +203,24 @@ def scores_id(manifest: Mapping[str, Any]) -> str:
     return f"{manifest['leaderboardId']}.{since // timedelta(milliseconds=1)}"
 
 
-def ledger(dynamodb: Any, table: str, scores: str) -> dict[str, list[Event]]:
-    """User id → each of the player's events."""
-    events: dict[str, list[Event]] = {}
+def counting(held: Mapping[str, Sequence[Mapping[str, Any]]], audit_sequence: int) -> dict[str, list[Event]]:
+    """User id → each event that counted as of an audit entry: what was not void by then, and what administrators had
+    added by then.
+    """
+    found: dict[str, list[Event]] = {}
+    for user_id, own in held.items():
+        for item in own:
+            is_void = "voided_by" in item and int(item["voided_by"]["N"]) <= audit_sequence
+            is_added = "added_by" not in item or int(item["added_by"]["N"]) <= audit_sequence
+            if is_added and not is_void:
+                event = int(item["occurred_at"]["N"]), item["sk"]["S"], int(item["points"]["N"]), _attributes(item)
+                found.setdefault(user_id, []).append(event)
+    return found
+
+
+def ledger(dynamodb: Any, table: str, scores: str) -> dict[str, list[Mapping[str, Any]]]:
+    """User id → each of the player's events, as the ledger has it."""
+    events: dict[str, list[Mapping[str, Any]]] = {}
     prefix = f"{scores}#"
     with ThreadPoolExecutor(SEGMENTS) as pool:
         for segment in pool.map(partial(_scan, dynamodb, table, prefix), range(SEGMENTS)):
@@ -211,7 +229,7 @@ def ledger(dynamodb: Any, table: str, scores: str) -> dict[str, list[Event]]:
     return events
 
 
-def _scan(dynamodb: Any, table: str, prefix: str, segment: int) -> list[tuple[str, Event]]:
+def _scan(dynamodb: Any, table: str, prefix: str, segment: int) -> list[tuple[str, Mapping[str, Any]]]:
     pages = dynamodb.get_paginator("scan").paginate(
         TableName=table,
         Segment=segment,
@@ -220,11 +238,9 @@ def _scan(dynamodb: Any, table: str, prefix: str, segment: int) -> list[tuple[st
         FilterExpression="begins_with(pk, :prefix)",
         ExpressionAttributeValues={":prefix": {"S": prefix}},
     )
+    needed = ("sk", "occurred_at", "points", "attributes", "voided_by", "added_by")
     return [
-        (
-            item["pk"]["S"].removeprefix(prefix),
-            (int(item["occurred_at"]["N"]), item["sk"]["S"], int(item["points"]["N"]), _attributes(item)),
-        )
+        (item["pk"]["S"].removeprefix(prefix), {name: item[name] for name in needed if name in item})
         for page in pages
         for item in page["Items"]
     ]

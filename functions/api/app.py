@@ -82,6 +82,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int]) -> Non
     rankings.register_player(app, assembly, finder, conditional)
     scores.register(app, assembly, finder)
     administration.register(app, assembly, finder)
+    administration.register_amendments(app, assembly, finder)
     administration.register_audit_log(app, assembly, finder)
     administration.register_rebuild(app, assembly, finder)
     administration.register_redrive(app, assembly, finder)

@@ -15,7 +15,6 @@ from pydantic_core.core_schema import ValidationInfo
 from functions.api.durations import parse_duration
 from functions.api.models import (
     DATE,
-    EVENT_ID_CHARACTERS_MAX,
     REASON_CHARACTERS_MAX,
     FilterName,
     Name,
@@ -30,6 +29,7 @@ from shared.domain.events import (
     ATTRIBUTE_CHARACTERS_MAX,
     ATTRIBUTE_NAME_CHARACTERS_MAX,
     ATTRIBUTES_MAX,
+    EVENT_ID_CHARACTERS_MAX,
     POINTS_MAX,
     ScoreEvent,
     parse_instant,
@@ -267,6 +267,42 @@ class DisqualifyBody(DaysBody):
     ] = False
 
 
+AttributeName = Annotated[str, Field(strict=True, min_length=1, max_length=ATTRIBUTE_NAME_CHARACTERS_MAX)]
+AttributeValue = Annotated[str, Field(strict=True, max_length=ATTRIBUTE_CHARACTERS_MAX)]
+EventId = Annotated[str, Field(strict=True, min_length=1, max_length=EVENT_ID_CHARACTERS_MAX)]
+
+
+class CorrectionBody(ReasonBody):
+    """An event that is to be added."""
+
+    event_id: Annotated[
+        EventId,
+        Field(description="Of your own choice, each once for a player: a correction that is sent again counts once"),
+    ]
+    points: Annotated[Points, Field(description="Negative ones take points back from a `sum`")]
+    occurred_at: Annotated[
+        Parameter,
+        Field(
+            strict=True,
+            description="RFC 3339 with an offset, in the past: its UTC day is the one that is corrected",
+        ),
+    ]
+
+    attributes: Annotated[
+        dict[AttributeName, AttributeValue],
+        Field(default_factory=dict, max_length=ATTRIBUTES_MAX, description="As those of any event"),
+    ]
+
+    def to_event(self, leaderboard_id: str, user_id: str) -> ScoreEvent:
+        """The domain's event.
+
+        Raises:
+            Rejection: naming `occurredAt`.
+        """
+        at_ms = parse_instant(self.occurred_at)
+        return ScoreEvent(self.event_id, leaderboard_id, user_id, self.points, at_ms, self.attributes)
+
+
 class ReinstateBody(DaysBody):
     """Why a player is put back, and on which days."""
 
@@ -322,10 +358,6 @@ class PeriodBody(Sent):
         period = Period(id=period_id, name=self.name, first=first, last=last)
         _ = period.window  # raises if no window has these dates
         return period
-
-
-AttributeName = Annotated[str, Field(strict=True, min_length=1, max_length=ATTRIBUTE_NAME_CHARACTERS_MAX)]
-AttributeValue = Annotated[str, Field(strict=True, max_length=ATTRIBUTE_CHARACTERS_MAX)]
 
 
 def _instant(value: object) -> object:

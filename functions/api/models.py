@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from shared.domain.calendar import WindowKind
-from shared.domain.events import LEADERBOARD_ID_PATTERN, POINTS_MAX
+from shared.domain.events import EVENT_ID_CHARACTERS_MAX, LEADERBOARD_ID_PATTERN, POINTS_MAX
 from shared.domain.labels import FILTER_NAME_PATTERN
 from shared.truth.export_jobs import Compression, ExportFormat
 from shared.truth.keys import AUDIT_NUMBER_MAX
@@ -38,7 +38,6 @@ PLAYERS_MAX: Final = 100
 """Players of one query: four commands each, so some 0.3 ms of Redis."""
 EVENTS_MAX: Final = 100
 """Events of one page: up to 31 KB each with the longest attributes, together half of what a function may answer."""
-EVENT_ID_CHARACTERS_MAX: Final = 128
 AUDIT_LOG_PAGE_MAX: Final = 100
 PARAMETER_CHARACTERS_MAX: Final = 64
 """Longest of dates and ids, which then say themselves what they take."""

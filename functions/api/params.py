@@ -26,7 +26,12 @@ from shared.domain.calendar import (
     parse_week,
     weekly,
 )
-from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, LEADERBOARD_ID_PATTERN, check_user_id
+from shared.domain.events import (
+    ATTRIBUTE_CHARACTERS_MAX,
+    EVENT_ID_CHARACTERS_MAX,
+    LEADERBOARD_ID_PATTERN,
+    check_user_id,
+)
 from shared.domain.periods import Period
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Leaderboard
@@ -159,6 +164,17 @@ def to_user_id(user_id: str, field: str = "userId") -> str:
     except Rejection as rejection:
         raise InvalidRequest(rejection.detail.removeprefix("userId "), field) from None
     return user_id
+
+
+def to_event_id(event_id: str) -> str:
+    """The event id of a path.
+
+    Raises:
+        InvalidRequest: unless it is 1–128 characters.
+    """
+    if not 1 <= len(event_id) <= EVENT_ID_CHARACTERS_MAX:
+        raise InvalidRequest(f"must be 1 to {EVENT_ID_CHARACTERS_MAX} characters", "eventId")
+    return event_id
 
 
 def check_combination(query: RankingQuery) -> None:

@@ -12,6 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.api.security import Forbidden, Unauthenticated
+from shared.admin.amendments import (
+    AmendmentOverflow,
+    DayIsSealing,
+    EventExists,
+    InvalidCorrection,
+    TooManyEvents,
+    UnknownEvent,
+)
 from shared.admin.disqualifications import AuditLogFull
 from shared.cache.errors import CacheUnavailable
 from shared.cache.range_budget import FULL_RETRY_S, NoRoomForRanges, RangeBudgetSpent, RangeRefused
@@ -149,12 +157,18 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     UnknownTier: _INVALID,
     TooManyRows: _INVALID,
     UnknownFilter: _INVALID,
+    InvalidCorrection: _INVALID,
     NotText: _MALFORMED,
     Unauthenticated: Kind("unauthenticated", "The request needs a bearer token", 401),
     Forbidden: Kind("forbidden", "The token doesn't allow this", 403),
     TooLarge: Kind("too-large", "The request is too large", 413),
     NeverDisqualified: Kind("never-disqualified", "The player was never disqualified", 409),
     AuditLogFull: Kind("audit-log-full", "The leaderboard's audit log is full", 409),
+    UnknownEvent: Kind("unknown-event", "The player has no such event", 404),
+    EventExists: Kind("event-exists", "The player has another event of this id", 409),
+    AmendmentOverflow: Kind("score-overflow", "A score would leave ±(2^53−1)", 409),
+    DayIsSealing: Kind("day-is-sealing", "The day takes corrections again once it is sealed", 503, 60),
+    TooManyEvents: Kind("too-many-events", "The player has more events than can be folded anew", 409),
     UnknownLeaderboard: Kind("unknown-leaderboard", "There is no such leaderboard", 404),
     UnknownPeriod: Kind("unknown-period", "There is no such period", 404),
     UnknownPlayer: Kind("unknown-player", "The player is not in this ranking", 404),

@@ -92,10 +92,11 @@ def finish(redis_url: str, players: int) -> tuple[float, float, float]:
             reads=assembly.reads, cache=assembly.cache, leases=assembly.builds, registry=registry,
             disqualified_players=nobody, now_ms=now_ms, new_token=lambda: "token",
         )  # fmt: skip
+        nobody_amended: Any = SimpleNamespace(as_of=lambda *_: {})
         final_results: Any = SimpleNamespace(final=lambda *_: None, write=lambda *_: None)
         finalizer = Finalizer(
             reads=assembly.reads, cache=assembly.cache, builder=builder, final_results=final_results, registry=registry,
-            disqualified_players=nobody, s3=_sink(), bucket="bucket", now_ms=now_ms,
+            disqualified_players=nobody, amended_players=nobody_amended, s3=_sink(), bucket="bucket", now_ms=now_ms,
         )  # fmt: skip
         start = time.perf_counter()
         if not builder.rebuild_window(board, WEEK):

@@ -15,6 +15,7 @@ from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, 
 from functions.api.security import required_scope
 from functions.api.views import JSON
 from functions.api.views.audit import (
+    AmendmentView,
     AuditEntryView,
     AuditLogView,
     DisqualificationView,
@@ -34,7 +35,7 @@ from functions.api.views.previews import ResultPreviewView
 from functions.api.views.rankings import NeighboursView, RankingView
 from functions.api.views.results import ResultFileView, ResultVersionsView, ResultVersionView, ResultView
 from infra.contract import examples
-from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, USER_ID_BYTES_MAX
+from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, EVENT_ID_CHARACTERS_MAX, USER_ID_BYTES_MAX
 
 VIEWS: Final = (
     RankingView,
@@ -52,6 +53,7 @@ VIEWS: Final = (
     HealthView,
     Problem,
     AuditEntryView,
+    AmendmentView,
     DisqualificationView,
     AuditLogView,
     DisqualifiedDaysView,
@@ -78,6 +80,7 @@ _PATH: Final[dict[str, dict[str, Any]]] = {
     "id": _ID,
     "periodId": _ID,
     "userId": {"type": "string", "minLength": 1, "maxLength": USER_ID_BYTES_MAX},
+    "eventId": {"type": "string", "minLength": 1, "maxLength": EVENT_ID_CHARACTERS_MAX},
     "exportId": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,200}$"},
 }
 _ATTRIBUTE: Final = "attr.country"

@@ -37,6 +37,8 @@ _EVENT: Final = {
     "partition": 3,
     "offset": 88412,
     "appendedAt": "2026-11-24T18:00:00.240Z",
+    "addedByEntry": None,
+    "voidedByEntry": None,
 }
 _TIER: Final = {"name": "gold", "topN": 100}
 _LEADERBOARD: Final = {
@@ -70,6 +72,8 @@ _ENTRY: Final = {
     "at": "2026-11-25T12:00:00.000Z",
     "userId": "u-42",
     "subject": None,
+    "points": None,
+    "occurredAt": None,
 }
 _DAYS: Final = {"from": "2026-11-25", "to": "2026-11-26"}
 _PLAYER_DAYS: Final = {"userId": "u-7", **_DAYS}
@@ -104,6 +108,16 @@ _PURGE: Final = _ENTRY | {
     "userId": None,
     "subject": "from 2026-11-25T12:02:30.000Z",
 }
+_VOID: Final = _ENTRY | {
+    "number": 7,
+    "kind": "void",
+    "reason": "a foul, case 1236",
+    "subject": "01JDH3Z8Q4",
+    "points": 25,
+    "occurredAt": "2026-11-24T18:00:00.000Z",
+}
+_CORRECTION: Final = _VOID | {"number": 8, "kind": "correct", "reason": "a goal that was not seen, case 1236"}
+_CORRECTED: Final = {"eventId": "case-1236", "points": 20, "occurredAt": "2026-11-24T18:00:00.000Z"}
 _FILE: Final = {
     "url": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-audit-3.csv?X-Amz-Signature=0123",
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -141,6 +155,7 @@ BODIES: Final[dict[str, Any]] = {
         **_DAYS,
     },
     "ReinstateBody": {"reason": "case 1234 was another player", "from": "2026-11-25", "to": "2026-11-25"},
+    "CorrectionBody": _CORRECTED | {"reason": "a goal that was not seen, case 1236"},
     "RebuildBody": {"reason": "to be sure, case 1235", "window": "2026-W48"},
     "RedriveBody": {"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"},
 }
@@ -247,6 +262,8 @@ VIEWS: Final[dict[str, Any]] = {
     "DisqualifiedDaysView": _DAYS,
     "PlayerDaysView": _PLAYER_DAYS,
     "DisqualificationView": _ENTRY | _DAYS | {"known": True},
+    "AmendmentView": _VOID | {"already": False},
+    "AmendmentView of correct": _CORRECTION | {"subject": "case-1236", "points": 20, "already": False},
     "AuditEntryView of reinstate": _REINSTATED,
     "AuditEntryView of rebuild": _REBUILD,
     "AuditLogView": {
@@ -376,6 +393,7 @@ VIEWS: Final[dict[str, Any]] = {
 PARAMETERS: Final[dict[str, Any]] = {
     "id": "autumn-cup",
     "userId": "u-42",
+    "eventId": "01JDH3Z8Q4",
     "periodId": "launch",
     "exportId": "2026-W48-csv-1795431341662",
     "window": "weekly",

@@ -26,7 +26,14 @@ AUDIT_ENTRIES_MAX: Final = 20_000
 ROUTINE_AUDIT_ENTRIES_MAX: Final = 15_000
 """Above this number only entries about players and the definition are recorded, so that what a timer or a script does
 every day never prevents a disqualification."""
-_ROUTINE: Final = (AuditAction.REBUILD, AuditAction.REDRIVE, AuditAction.DEFINE_PERIOD, AuditAction.DELETE_PERIOD)
+_ROUTINE: Final = (
+    AuditAction.REBUILD,
+    AuditAction.REDRIVE,
+    AuditAction.DEFINE_PERIOD,
+    AuditAction.DELETE_PERIOD,
+    AuditAction.VOID,
+    AuditAction.CORRECT,
+)
 LEADERBOARDS_KEPT_MAX: Final = 1_000
 """Leaderboards whose disqualified players stay in memory; of any other the audit log is read from its start."""
 TRIES_MAX: Final = 8
@@ -142,7 +149,7 @@ class Disqualifications:
             Unavailable: if DynamoDB is out of reach; the entry may be written.
         """
         for _ in range(TRIES_MAX):
-            entry = self._next(leaderboard_id, kind, actor, reason, subject=subject)
+            entry = self.next_entry(leaderboard_id, kind, actor, reason, subject=subject)
             entry = replace(entry, period_before=periods[0], period_after=periods[1])
             try:
                 self._audit_log.append(leaderboard_id, entry)
@@ -151,8 +158,13 @@ class Disqualifications:
             return entry
         raise AuditLogConflict(f"other entries of {leaderboard_id} took {TRIES_MAX} numbers")
 
-    def apply(self, leaderboard: Leaderboard, user_id: str) -> None:
+    def apply(self, leaderboard: Leaderboard, user_id: str, amended: Day | None = None) -> None:
         """Make every window in the cache show or leave out a player, as the audit log says; idempotent.
+
+        Args:
+            leaderboard: whose windows.
+            user_id: of the player.
+            amended: the day whose standing was changed, if no more than that and all time was.
 
         Raises:
             CacheUnavailable: if Redis fails.
@@ -160,11 +172,17 @@ class Disqualifications:
         # before the days are read: the cache leaves out the player of an event that is committed later
         out = self._disqualified_players.now(leaderboard.id)
         self._cache.show_disqualified(leaderboard.scores_id, out)
-        standings = self._standings(leaderboard, user_id)
+        is_partly = user_id in out.days
+        standings: dict[Day, Standing] = {}
+        if amended is not None:  # first, so that other days give back the labels that it gave
+            found = self._reads.standings((leaderboard, user_id, day) for day in (amended, ALL_TIME_DAY))
+            standings = {day: standing for (_, _, day), standing in sorted(found.items())}
+        if amended is None or leaderboard.filters or is_partly:
+            standings |= {day: one for day, one in self._standings(leaderboard, user_id).items() if day != amended}
         now_ms = self._now_ms()
-        shown = with_all_days(standings) if user_id in out.days else standings
+        shown = with_all_days(standings) if is_partly else standings
         self._cache.apply(leaderboard, {user_id: shown}, now_ms)
-        days = sorted(standings.keys() - {ALL_TIME_DAY})
+        days = sorted(standings.keys() - {ALL_TIME_DAY}) if amended is None else [amended]
         for window in dict.fromkeys(window for day in days for window in windows_fed_by(day)):
             if not is_kept(window, leaderboard.lateness_ms, now_ms):  # not fed any more: the next read builds it
                 self._cache.withdraw(leaderboard, window, now_ms)
@@ -193,12 +211,12 @@ class Disqualifications:
             if done:
                 entry = self._latest(leaderboard.id, user_id, kind, run)
             else:
-                entry = self._next(leaderboard.id, kind, actor, reason, user_id=user_id, run=run)
+                entry = self.next_entry(leaderboard.id, kind, actor, reason, user_id=user_id, run=run)
                 try:
                     self._audit_log.append(leaderboard.id, entry)
                 except AuditLogConflict:
                     continue
-            self._try_to_apply(leaderboard, user_id)
+            self.try_to_apply(leaderboard, user_id)
             return entry, not done
         raise AuditLogConflict(f"other entries of {leaderboard.id} took {TRIES_MAX} numbers")
 
@@ -214,7 +232,7 @@ class Disqualifications:
         same = [one for one in entries if one.kind is kind and one.days[0] <= stop and start <= one.days[1]]
         return max(same or entries, key=lambda one: one.number)
 
-    def _next(
+    def next_entry(
         self,
         leaderboard_id: str,
         kind: AuditAction,
@@ -225,6 +243,12 @@ class Disqualifications:
         subject: str | None = None,
         run: Run | None = None,
     ) -> AuditEntry:
+        """The entry that would follow the last one now; it is not written.
+
+        Raises:
+            AuditLogFull: if the audit log is full.
+            Unavailable: if DynamoDB is out of reach.
+        """
         number = self._disqualified_players.now(leaderboard_id).audit_sequence + 1
         limit = min(ROUTINE_AUDIT_ENTRIES_MAX, AUDIT_ENTRIES_MAX) if kind in _ROUTINE else AUDIT_ENTRIES_MAX
         if number > limit:
@@ -243,8 +267,9 @@ class Disqualifications:
             last_day=last,
         )
 
-    def _try_to_apply(self, leaderboard: Leaderboard, user_id: str) -> None:
+    def try_to_apply(self, leaderboard: Leaderboard, user_id: str, amended: Day | None = None) -> None:
+        """Apply if that is possible now; otherwise closing does, as long as the entry is open."""
         try:
-            self.apply(leaderboard, user_id)
+            self.apply(leaderboard, user_id, amended)
         except (CacheUnavailable, Unavailable) as error:
             logger.warning("windows follow later", extra={"leaderboard": leaderboard.id, "error": str(error)})

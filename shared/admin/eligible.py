@@ -19,8 +19,8 @@ Line = tuple[Day, str, Standing]
 
 
 def eligible(lines: Iterable[Line], disqualified: Disqualified) -> Iterator[Line]:
-    """The standings that count; of all time, none of players who are disqualified for some days."""
-    return (line for line in lines if disqualified.counts(line[1], line[0]))
+    """The standings that count and aren't empty; of all time, none of players who are disqualified for some days."""
+    return (line for line in lines if disqualified.counts(line[1], line[0]) and not line[2].is_empty)
 
 
 def eligible_of_all_time(
@@ -70,7 +70,7 @@ def eligible_of(
     found = reads.standings((leaderboard, user_id, day) for user_id in sorted(wanted - apart) for day in window.days)
     counted: dict[str, dict[Day, Standing]] = {}
     for (_, user_id, day), standing in sorted(found.items(), key=itemgetter(0)):
-        if disqualified.counts(user_id, day):
+        if disqualified.counts(user_id, day) and not standing.is_empty:
             counted.setdefault(user_id, {})[day] = standing
     for user_id in sorted(apart):
         days = _of_every_day(reads, leaderboard, user_id, disqualified, now_ms)
@@ -83,7 +83,11 @@ def _of_every_day(
 ) -> dict[Day, Standing]:
     """A player's standings of days that count, oldest first."""
     found = all_standings(reads, leaderboard, user_id, now_ms)
-    return {day: found[day] for day in sorted(found) if day != ALL_TIME_DAY and disqualified.counts(user_id, day)}
+    return {
+        day: found[day]
+        for day in sorted(found)
+        if day != ALL_TIME_DAY and disqualified.counts(user_id, day) and not found[day].is_empty
+    }
 
 
 def all_standings(reads: Reads, leaderboard: Leaderboard, user_id: str, now_ms: int) -> dict[Day, Standing]:

@@ -3,6 +3,8 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from shared.admin.amendments import Amendments
+from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.admin.gauges import Gauges
 from shared.admin.purges import Purges
@@ -29,6 +31,7 @@ from shared.rebuild.builder import IDLE_MS, WindowBuilder
 from shared.rebuild.on_demand import OnDemandBuilds
 from shared.rebuild.requests import RebuildRequests
 from shared.rebuild.snapshots import WindowSnapshots
+from shared.truth.amendments import AmendmentWrites
 from shared.truth.commits import Commits
 from shared.truth.snapshots import Snapshots
 
@@ -175,6 +178,25 @@ class Assembly(Parts):
         )
 
     @cached_property
+    def amended_players(self) -> AmendedPlayers:
+        """Standings as of an audit entry."""
+        return AmendedPlayers(self.audit_log, self.reads)
+
+    @cached_property
+    def amendments(self) -> Amendments:
+        """Voids and corrects."""
+        return Amendments(
+            writes=AmendmentWrites(self.dynamodb, self.tables, self.audit_log),
+            audit_log=self.audit_log,
+            disqualifications=self.disqualifications,
+            leaderboards=self.leaderboards,
+            registry=self.registry,
+            reads=self.reads,
+            backoff=self.backoff,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
     def rankings(self) -> Rankings:
         """Reads of rankings."""
         fallback = Fallback(self.snapshots, self.reads, self.disqualified_players, self.now_ms)
@@ -242,6 +264,7 @@ class Assembly(Parts):
             leaderboards=self.leaderboards,
             results=self.results,
             disqualified_players=self.disqualified_players,
+            amended_players=self.amended_players,
             reads=self.reads,
             s3=self.s3,
             bucket=self.settings.export_bucket,
@@ -271,6 +294,7 @@ class Assembly(Parts):
             final_results=self.final_results,
             registry=self.registry,
             disqualified_players=self.disqualified_players,
+            amended_players=self.amended_players,
             s3=self.s3,
             bucket=self.settings.export_bucket,
             now_ms=self.now_ms,

@@ -22,6 +22,8 @@ ONLY_ZEROS: Final = 1 << 47
 OUT: Final = "1"
 """Value of a player who is out whatever the day, and never was for some days only, in the hash of the disqualified."""
 _ALL_DAYS: Final = Standing(0, 0, 0, version=1)
+EMPTY: Final = 1 << 46
+"""In place of `reached_at` where all events of the day are void; no instant reaches it."""
 
 Standings = Mapping[str, Mapping[Day, Standing]]
 """User id → day → standing."""
@@ -72,7 +74,9 @@ def _by_day(leaderboard: Leaderboard, standings: Standings) -> dict[Day, list[An
         for day, standing in by_day.items():
             updates = days.setdefault(day, [])
             reached_at = standing.reached_at_ms
-            if sums and standing.points == 0 and standing.only_zeros:
+            if standing.is_empty:
+                reached_at = EMPTY
+            elif sums and standing.points == 0 and standing.only_zeros:
                 reached_at |= ONLY_ZEROS
             updates.extend((user_id, standing.version, standing.points, reached_at))
             if leaderboard.filters:

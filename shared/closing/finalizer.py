@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.cache.windows import WindowCache
 from shared.closing.ranking import FoldedWindow, WindowRanking
@@ -74,6 +75,7 @@ class Finalizer:
         final_results: FinalResults,
         registry: Registry,
         disqualified_players: DisqualifiedPlayers,
+        amended_players: AmendedPlayers,
         s3: "S3Client",
         bucket: str,
         now_ms: Callable[[], int],
@@ -84,6 +86,7 @@ class Finalizer:
         self._final_results = final_results
         self._window_rules = WindowRules(registry)
         self._disqualified_players = disqualified_players
+        self._amended_players = amended_players
         self._s3 = s3
         self._bucket = bucket
         self._now_ms = now_ms
@@ -142,11 +145,13 @@ class Finalizer:
         apart = out.partly | (frozenset() if out_before is None else out_before.partly)
         with closing(self._reads.players(rules, window.days)) as players:
             folded = FoldedWindow(rules, players, directory, apart)
-        ranking = WindowRanking(folded, out)
+        # of what is amended meanwhile, only the next run makes a result: files of one name have one content
+        ranking = WindowRanking(folded, out, self._amended_players.as_of(rules, window, out.audit_sequence))
         self._compare(rules, window, ranking)
         if before is None or out_before is None:
             return self._store(rules, window, 1, ranking)
-        ranking_before = WindowRanking(folded, out_before)
+        amended = self._amended_players.as_of(rules, window, before.audit_sequence)
+        ranking_before = WindowRanking(folded, out_before, amended)
         if all(was == now for was, now in ranking.changes_since(ranking_before)):
             self._final_results.clear_due(rules.id, window.id, out.audit_sequence)
             return None
@@ -173,8 +178,7 @@ class Finalizer:
 
     def _repair(self, leaderboard: Leaderboard, window: Window, *, kept: bool) -> None:
         if kept:
-            with closing(self._reads.standings_on(leaderboard, window.days)) as lines:
-                self._builder.reapply_standings(leaderboard, lines)
+            self._builder.reapply_days(leaderboard, window.days)
         else:
             self._builder.rebuild_window(leaderboard, window)
 

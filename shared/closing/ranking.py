@@ -4,7 +4,7 @@ The export has an implementation of its own (shared/exports/table.py), and so ha
 others.
 """
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from heapq import merge
 from pathlib import Path
 from typing import Final
@@ -55,24 +55,31 @@ class FoldedWindow:
         self._scores = Sorter(directory, "scores")
         self._labels = Sorter(directory, "labels")
         for user_id, standings in players:
+            counting = [one for one in standings if not one[1].is_empty]
             if user_id in apart:
-                self.apart[user_id] = standings
-            else:
-                self._fold(user_id, standings)
+                self.apart[user_id] = counting
+            elif counting:
+                self._fold(user_id, counting)
 
-    def scores(self, more: Iterable[bytes] = ()) -> Iterator[tuple[str, Score]]:
-        """User id and score of each player but those apart, with `more` of them, in ranking order."""
+    def scores(self, more: Iterable[bytes] = (), without: Set[str] = frozenset()) -> Iterator[tuple[str, Score]]:
+        """User id and score of each player but those apart and `without`, with `more` of them, in ranking order."""
         order = self.leaderboard.order
-        lines: Iterator[bytes] = merge(self._scores, more)
-        heads = (_cut(line)[0] for line in lines) if self.leaderboard.filters else lines
-        return (from_order_bytes(order, head) for head in heads)
+        return (from_order_bytes(order, head) for head, _ in self._lines(more, without))
 
-    def values(self, more: Iterable[bytes] = ()) -> Iterator[tuple[str, Values]]:
+    def values(self, more: Iterable[bytes] = (), without: Set[str] = frozenset()) -> Iterator[tuple[str, Values]]:
         """User id and values of the same players, in ranking order; no values without filters."""
         order = self.leaderboard.order
-        for line in merge(self._scores, more):
-            head, values = _cut(line)
+        for head, values in self._lines(more, without):
             yield from_order_bytes(order, head)[0], _decoder.decode(values) if values else ()
+
+    def _lines(self, more: Iterable[bytes], without: Set[str]) -> Iterator[tuple[bytes, bytes]]:
+        """The sort key of each line, and the values behind it."""
+        order, filters = self.leaderboard.order, self.leaderboard.filters
+        lines: Iterable[bytes] = self._scores
+        if without:
+            heads = ((line, _cut(line)[0] if filters else line) for line in lines)
+            lines = (line for line, head in heads if from_order_bytes(order, head)[0] not in without)
+        return (_cut(line) if filters else (line, b"") for line in merge(lines, more))
 
     def label_members(self, more: Iterable[bytes] = ()) -> Iterator[bytes]:
         """The label set of the same players, in its order; nothing without filters."""
@@ -88,20 +95,25 @@ class FoldedWindow:
 class WindowRanking:
     """A folded window without disqualified players and days. Each method reads the window once."""
 
-    def __init__(self, window: FoldedWindow, out: Disqualified) -> None:
+    def __init__(
+        self, window: FoldedWindow, out: Disqualified, amended: Mapping[str, Mapping[Day, Standing]] | None = None
+    ) -> None:
+        """`amended`: who is ranked by other standings than the window was folded from; by none, they are left out."""
         self._window = window
         self.out = out
         self.players = 0
         self._qualified = 0
         self.sum_of_points = 0
+        self.amended = amended or {}
         self._apart: dict[str, bytes] = {}
-        """User id → score, in the order of rankings, of those apart who have any."""
+        """User id → score, in the order of rankings, of those apart and of those amended who have any."""
         self._apart_members: list[bytes] = []
-        for user_id, standings in window.apart.items():
+        own = dict(window.apart) | {user_id: list(standings.items()) for user_id, standings in self.amended.items()}
+        for user_id, standings in own.items():
             counted = [(day, standing) for day, standing in standings if out.counts(user_id, day)]
             if counted:
                 self._apart[user_id], members = _folded(window.leaderboard, user_id, counted)
-                self._apart_members += members
+                self._apart_members += members if user_id in window.apart else []
         for _, score in self.scores():
             self.players += 1
             self._qualified += window.leaderboard.qualifies(score.points)
@@ -109,7 +121,7 @@ class WindowRanking:
 
     def scores(self) -> Iterator[tuple[str, Score]]:
         """User id and score, in ranking order."""
-        lines = self._window.scores(sorted(self._apart.values()))
+        lines = self._window.scores(sorted(self._apart.values()), self.amended.keys())
         return (line for line in lines if line[0] not in self.out.user_ids)
 
     def entries(self) -> Iterator[Entry]:
@@ -119,7 +131,7 @@ class WindowRanking:
 
     def values(self) -> Iterator[Values]:
         """The values of each line of the ranking, in its order; nothing in them without filters."""
-        lines = self._window.values(sorted(self._apart.values()))
+        lines = self._window.values(sorted(self._apart.values()), self.amended.keys())
         return (values for user_id, values in lines if user_id not in self.out.user_ids)
 
     def label_members(self) -> Iterator[bytes]:
@@ -131,26 +143,30 @@ class WindowRanking:
         """Each player's entries before and now, in ranking order; None where the player has none.
 
         Both are rankings of one folded window, so players who are in both have the same order in both, but for those
-        apart.
+        apart and those who are amended in either: there are few of them.
         """
-        apart_before, apart_now = before._entries_apart(), self._entries_apart()
-        entries_before, entries_now = before._entries_of_others(), self._entries_of_others()
-        for user_id, _ in self._window.scores(sorted((before._apart | self._apart).values())):
-            if user_id in self._window.apart:
-                was, now = apart_before.get(user_id), apart_now.get(user_id)
+        moved = self._window.apart.keys() | before.amended.keys() | self.amended.keys()
+        was_of, now_of = before._entries_of(moved), self._entries_of(moved)
+        order = self._window.leaderboard.order
+        lines = sorted(
+            order_bytes(order, user_id, Score(one.score, one.reached_at_ms))
+            for user_id, one in (was_of | now_of).items()
+        )
+        entries_before, entries_now = before._entries_of_others(moved), self._entries_of_others(moved)
+        for user_id, _ in self._window.scores(lines, moved):
+            if user_id in moved:
+                was, now = was_of.get(user_id), now_of.get(user_id)
             else:
                 was = None if user_id in before.out.user_ids else next(entries_before)
                 now = None if user_id in self.out.user_ids else next(entries_now)
             if was is not None or now is not None:
                 yield was, now
 
-    def _entries_apart(self) -> dict[str, Entry]:
-        if not self._apart:
-            return {}
-        return {one.user_id: one for one in self.entries() if one.user_id in self._apart}
+    def _entries_of(self, user_ids: Set[str]) -> dict[str, Entry]:
+        return {one.user_id: one for one in self.entries() if one.user_id in user_ids} if user_ids else {}
 
-    def _entries_of_others(self) -> Iterator[Entry]:
-        return (one for one in self.entries() if one.user_id not in self._apart)
+    def _entries_of_others(self, user_ids: Set[str]) -> Iterator[Entry]:
+        return (one for one in self.entries() if one.user_id not in user_ids)
 
 
 def _folded(board: Leaderboard, user_id: str, standings: Sequence[tuple[Day, Standing]]) -> tuple[bytes, list[bytes]]:

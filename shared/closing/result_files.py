@@ -147,14 +147,17 @@ class Counted(Iterable[T]):
 
 
 def leaving_last(changes: Iterable[Change]) -> Iterator[Change]:
-    """The same changes, those of players who left at the end: they are as few as are disqualified at a time."""
+    """The same changes, those of players who left at the end, by their ranks: they are as few as are disqualified at a
+    time.
+    """
     left = []
     for was, now in changes:
-        if now is None:
-            left.append((was, now))
+        if was is not None and now is None:
+            left.append(was)
         else:
             yield was, now
-    yield from left
+    for was in sorted(left, key=lambda entry: entry.rank):
+        yield was, None
 
 
 def _user(was: Entry | None, now: Entry | None) -> str:

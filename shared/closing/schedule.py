@@ -4,6 +4,7 @@ from typing import Final
 
 from shared.domain.calendar import DAY_MS, Day, Window, WindowKind, day_of
 from shared.domain.rules import Leaderboard
+from shared.lookups.first_days import BACKLOG_MS
 from shared.lookups.leaderboards import KEEP_MS
 
 CLOCK_SKEW_MS: Final = 60_000
@@ -19,8 +20,6 @@ definition, and its commit is not conditional on that. Such an event was rejecte
 and was delivered again; or a longer lateness of before admits it."""
 RUN_EVERY_MS: Final = 60_000
 """How often functions/close runs: its schedule in template.yaml."""
-BACKLOG_MS: Final = 7 * DAY_MS
-"""How long records may have waited on the topic when their leaderboard is created: the usual retention."""
 
 
 def newest_past_cutoff(leaderboard: Leaderboard, now_ms: int) -> Day:

@@ -6,12 +6,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from shared.closing.coverage import CachedCoverage
-from shared.closing.first_days import first_possible_day
 from shared.closing.runs import Blocked, Cause, ClosingRun
 from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS, newest_past_cutoff
 from shared.domain.calendar import Day, day_of, format_day, windows_ending
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
+from shared.lookups.first_days import first_possible_day
 from shared.truth.final_results import DUE_MAX, FinalResults
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry

@@ -11,7 +11,6 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.closing.first_days import first_possible_day
 from shared.closing.runs import Cause
 from shared.closing.schedule import (
     RUN_EVERY_MS,
@@ -23,6 +22,7 @@ from shared.closing.schedule import (
 from shared.domain.calendar import Day, Window, current_windows, day_end_ms, day_of, format_day, windows_ending
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
+from shared.lookups.first_days import first_possible_day
 from shared.truth.closing_reports import BoardReport, ClosingReports, Found, RunReport
 from shared.truth.final_results import FinalResults
 from shared.truth.reads import Reads

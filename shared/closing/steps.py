@@ -82,9 +82,10 @@ class ClosingSteps:
         for entry in entries:
             try:
                 assert entry.user_id is not None  # noqa: S101 - no other entry is recorded as not applied
-                self._disqualifications.apply(leaderboard, entry.user_id)
+                amended = entry.amended_day
+                self._disqualifications.apply(leaderboard, entry.user_id, amended)
                 first, last = entry.days
-                played = self._disqualifications.days(leaderboard, entry.user_id)
+                played = {amended} if amended is not None else self._disqualifications.days(leaderboard, entry.user_id)
                 days = {day for day in played if first <= day <= last}
                 results = self._final_results.windows(leaderboard.id)
                 self._final_results.mark_due(leaderboard.id, [one for one in results if not days.isdisjoint(one.days)])

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from shared.domain.calendar import ALL_TIME_DAY, DAY_MAX, DAY_MIN, Day
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MAX, DAY_MIN, Day, day_of
 from shared.domain.periods import Period
 
 Run = tuple[Day, Day]
@@ -22,6 +22,10 @@ class AuditAction(StrEnum):
     """A player was removed from every ranking, or some days of theirs; their events stay and are still accepted."""
     REINSTATE = "reinstate"
     """A disqualified player was put back with all their events, or with those of some days."""
+    VOID = "void"
+    """An event of a player was taken back; it stays in the ledger, marked."""
+    CORRECT = "correct"
+    """An event of a player was added, without a record of the topic."""
     REBUILD = "rebuild"
     """A rebuild of the cache was requested."""
     REDRIVE = "redrive"
@@ -48,7 +52,11 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     """The player whom the entry is about, if any."""
     subject: str | None = None
-    """What else it is about: the id of a window or period, the reason code of dead letters."""
+    """What else it is about: the id of a window, of a period or of an event, the reason code of dead letters."""
+    points: int | None = None
+    """Of the event that was voided or added, if it is about one."""
+    occurred_at_ms: int | None = None
+    """Likewise."""
     period_before: Period | None = None
     """The period that was changed or deleted, as it was."""
     period_after: Period | None = None
@@ -66,6 +74,11 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     def days(self) -> Run:
         """The same, EVERY_DAY if it names none."""
         return self.run or EVERY_DAY
+
+    @property
+    def amended_day(self) -> Day | None:
+        """The day whose standing was changed; None if none was."""
+        return None if self.occurred_at_ms is None else day_of(self.occurred_at_ms)
 
 
 class Disqualified(Struct, frozen=True):

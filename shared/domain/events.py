@@ -14,6 +14,7 @@ from shared.domain.rejections import Reason, Rejection
 POINTS_MAX: Final = 2**53 - 1
 """Largest magnitude of points and scores: the integers that a double, and so a sorted set, holds exactly."""
 USER_ID_BYTES_MAX: Final = 128
+EVENT_ID_CHARACTERS_MAX: Final = 128
 FUTURE_TOLERANCE_MS: Final = 5 * 60 * 1000
 """How far a producer's clock may run ahead of the broker's."""
 
@@ -52,7 +53,7 @@ class ScoreEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    event_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    event_id: Annotated[str, Meta(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX)]
     leaderboard_id: LeaderboardId
     user_id: Annotated[str, Meta(min_length=1, max_length=USER_ID_BYTES_MAX)]
     points: Annotated[int, Meta(ge=-POINTS_MAX, le=POINTS_MAX)]

@@ -77,6 +77,11 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     """Of all time, once `absolute_sum` is past 2^53−1; elsewhere, and on standings from before it was kept, None."""
 
     @property
+    def is_empty(self) -> bool:
+        """Whether all of its events are void: it ranks nobody, and is kept for its version alone."""
+        return not self.events
+
+    @property
     def only_zeros(self) -> bool:
         """For `sum` only: whether no event carried points other than 0."""
         return not (self.points or self.absolute_sum)
@@ -106,7 +111,7 @@ def add(
     Args:
         aggregation: how points add up.
         order: which points rank first.
-        standing: None before the first event.
+        standing: None before the first event; an empty one is as good as none, but for its version.
         event: of the same player and day.
         filters: of which the standing keeps a label each.
 
@@ -122,10 +127,10 @@ def add(
 
 def _add_points(aggregation: Aggregation, order: Order, standing: Standing | None, event: ScoreEvent) -> Standing:
     points, at = event.points, event.occurred_at_ms
-    if standing is None:
+    if standing is None or standing.is_empty:
         last_event_id = event.event_id if aggregation is Aggregation.LATEST else ""
         absolute_sum = abs(points) if aggregation is Aggregation.SUM else 0
-        return Standing(points, at, 1, last_event_id, absolute_sum)
+        return Standing(points, at, 1, last_event_id, absolute_sum, 0 if standing is None else standing.version)
     events, version = standing.events + 1, standing.version
     match aggregation:
         case Aggregation.SUM:
@@ -156,7 +161,8 @@ def _sum_reached_at(standing: Standing, points: int, at_ms: int) -> int:
 def combine(aggregation: Aggregation, order: Order, standings: Sequence[Standing]) -> Score:
     """The score of a window from the standings of its days, given oldest first and at least one.
 
-    Two days never share an instant, so the newest one decides `latest` without its event id.
+    None of them may be empty. Two days never share an instant, so the newest one decides `latest` without its event
+    id.
     """
     match aggregation:
         case Aggregation.SUM:

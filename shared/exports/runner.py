@@ -12,8 +12,9 @@ Each attempt has an object of its own. If it ends early, it removes that object 
 process has claimed the job, it only removes the object.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -21,12 +22,14 @@ import duckdb
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.admin.eligible import eligible, eligible_of_all_time
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import Window, WindowKind, parse_id
+from shared.domain.calendar import Day, Window, WindowKind, parse_id
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
+from shared.domain.standings import Standing
 from shared.exports.heartbeat import JobHeartbeat
 from shared.exports.table import RankedTable
 from shared.files.manifest import Manifest, counts_from, describe
@@ -106,6 +109,7 @@ class ExportRunner:
         leaderboards: Leaderboards,
         results: Results,
         disqualified_players: DisqualifiedPlayers,
+        amended_players: AmendedPlayers,
         reads: Reads,
         s3: "S3Client",
         bucket: str,
@@ -116,6 +120,7 @@ class ExportRunner:
         self._leaderboards = leaderboards
         self._results = results
         self._disqualified_players = disqualified_players
+        self._amended_players = amended_players
         self._reads = reads
         self._s3 = s3
         self._bucket = bucket
@@ -218,7 +223,7 @@ class ExportRunner:
             if window.kind is WindowKind.ALL_TIME:
                 counted = eligible_of_all_time(self._reads, board, standings, out, self._now_ms())
             lines = heartbeat.while_owned(counted)
-            with RankedTable(board, lines, file.parent) as table:
+            with RankedTable(board, lines, file.parent, partial(self._amended, source)) as table:
                 heartbeat.check()
                 _check(source.result, table)
                 rows, points = table.selected(request.part)
@@ -226,6 +231,15 @@ class ExportRunner:
                 table.write(file, request.format, request.compression, request.part)
                 heartbeat.check()
                 return _Written(rows, points, table.rows, table.carriers(request.part))
+
+    def _amended(self, source: _Source) -> dict[str, Mapping[Day, Standing]]:
+        """Who was amended after the audit entry that the file is made as of: what they had then."""
+        out = source.out
+        amended = self._amended_players.as_of(source.board, source.window, out.audit_sequence, out.partly)
+        return {
+            user_id: {day: one for day, one in standings.items() if out.counts(user_id, day)}
+            for user_id, standings in amended.items()
+        }
 
     def _upload(self, heartbeat: JobHeartbeat, file: Path, rows: int) -> Stored:
         """Step 6: the file."""

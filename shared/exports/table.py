@@ -3,7 +3,7 @@ other: DuckDB folds, sorts and writes it, and spills to disk what does not fit i
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
@@ -95,8 +95,21 @@ _AS: Final = {
 class RankedTable:
     """All entries of a window in a database of its own, which lives as long as the `with` block."""
 
-    def __init__(self, leaderboard: Leaderboard, lines: Lines, directory: Path) -> None:
-        """`directory` takes what is spilled: some 60 bytes a standing, and as much again where a sort does not fit."""
+    def __init__(
+        self,
+        leaderboard: Leaderboard,
+        lines: Lines,
+        directory: Path,
+        amended: Callable[[], Mapping[str, Mapping[Day, Standing]]] = dict,
+    ) -> None:
+        """Load and rank.
+
+        Args:
+            leaderboard: whose rules.
+            lines: the standings of the window's days; none of them empty.
+            directory: takes what is spilled: some 60 bytes a standing, and as much again where a sort does not fit.
+            amended: called once the lines are read: the standings of players that stand in place of theirs.
+        """
         settings: dict[str, Any] = {
             "memory_limit": f"{MEMORY_MB}MB",
             "threads": THREADS,
@@ -108,6 +121,7 @@ class RankedTable:
         """Filters and values of the table of carriers, if there is one."""
         self._database = duckdb.connect(str(directory / "ranking.duckdb"), config=settings)
         self._load(lines, directory / "standings.csv")
+        self._replace(amended())
         self._rank()
         rows, points = self._one("SELECT count(*), coalesce(sum(score), 0) FROM ranked")
         self.rows: int = rows
@@ -221,6 +235,15 @@ class RankedTable:
         options = f"header = false, quote = '\"', escape = '\"', auto_detect = false, columns = {_STANDINGS | labels}"
         self._database.execute(f"CREATE TABLE standings AS SELECT * FROM read_csv('{file}', {options})")  # noqa: S608
         file.unlink()
+
+    def _replace(self, amended: Mapping[str, Mapping[Day, Standing]]) -> None:
+        filters = self._leaderboard.filters
+        for user_id, standings in amended.items():
+            self._database.execute("DELETE FROM standings WHERE user_id = ?", [user_id])
+            for day, one in standings.items():
+                row = [day, user_id, one.points, one.reached_at_ms, one.only_zeros, *_in_hex(filters, one)]
+                places = ", ".join("?" * len(row))
+                self._database.execute(f"INSERT INTO standings VALUES ({places})", row)  # noqa: S608
 
     def _rank(self) -> None:
         first = "DESC" if self._leaderboard.order is Order.DESC else "ASC"

@@ -67,7 +67,8 @@ def _fold_days(rules: Leaderboard, days: Sequence[tuple[Day, Standing]]) -> Scor
 
 def _fold_events(rules: Leaderboard, events: Iterable[LedgerEntry]) -> Score | None:
     """The score of events, whatever their order: a partial sum may leave the range of scores."""
-    ordered = sorted((one.event for one in events), key=lambda event: (event.occurred_at_ms, event.event_id))
+    counting = (one.event for one in events if one.counts())
+    ordered = sorted(counting, key=lambda event: (event.occurred_at_ms, event.event_id))
     alone = [add(rules.aggregation, rules.order, None, event) for event in ordered]
     return combine(rules.aggregation, rules.order, alone) if alone else None
 
@@ -84,6 +85,8 @@ def _counted(
 
     def counts(entry: LedgerEntry) -> bool:
         event = entry.event
+        if not entry.counts():
+            return False
         decides = (event.points, event.occurred_at_ms) == (score.points, score.reached_at_ms)
         match rules.aggregation:
             case Aggregation.SUM:

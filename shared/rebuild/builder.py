@@ -12,7 +12,7 @@ Applying is idempotent: a standing that ingest applies meanwhile, or a step that
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from enum import StrEnum
 from itertools import islice
 from typing import Final
@@ -140,19 +140,24 @@ class WindowBuilder:
         days = kept_days(rules.lateness_ms, now_ms) if everything else _due_days(rules, now_ms)
         out = self._show_disqualified(rules)
         repaired = sum(self._cache.apply(rules, one, self._now_ms()) for one in self._all_days(rules, out))
-        return repaired + self.reapply_standings(
-            rules, self._reads.standings_on(rules, self._reads.recorded_days(rules, days))
-        )
+        return repaired + self.reapply_days(rules, self._reads.recorded_days(rules, days))
 
-    def reapply_standings(self, leaderboard: Leaderboard, lines: Iterable[tuple[Day, str, Standing]]) -> int:
-        """Apply the given standings again; returns how many entries were repaired.
+    def reapply_days(self, leaderboard: Leaderboard, days: Sequence[Day]) -> int:
+        """Apply the standings of some days again; returns how many entries were repaired.
 
-        Args:
-            leaderboard: whose.
-            lines: disqualified players included, whom the windows then leave out.
+        Where something was, a leaderboard with filters gets them twice: a day that has lost a label, as its event is
+        void, may have come after the older day that gives the player the label now.
         """
+        repaired = self._reapply_days(leaderboard, days)
+        if repaired and leaderboard.filters:
+            repaired += self._reapply_days(leaderboard, days)
+        return repaired
+
+    def _reapply_days(self, leaderboard: Leaderboard, days: Sequence[Day]) -> int:
+        """Disqualified players included, whom the windows then leave out."""
         self._show_disqualified(leaderboard)
-        return sum(self._cache.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
+        with closing(self._reads.standings_on(leaderboard, days)) as lines:
+            return sum(self._cache.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
 
     def begin_window(
         self,

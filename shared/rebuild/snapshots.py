@@ -125,5 +125,12 @@ class WindowSnapshots:
         today = day_of(self._now_ms())
         periods = [period.window for period in self._registry.periods(leaderboard.id) if period.first <= today]
         for window in dict.fromkeys(recent_windows(today) + periods):
-            if not leaderboard.is_sealed(window) or (leaderboard.scores_id, window.id) not in self._written:
+            if not leaderboard.is_sealed(window) or self._is_outdated(leaderboard, window):
                 yield window
+
+    def _is_outdated(self, leaderboard: Leaderboard, window: Window) -> bool:
+        """Whether a sealed window has changed since its snapshot: an event of it was voided or added, or a player
+        disqualified.
+        """
+        written = self._written.get((leaderboard.scores_id, window.id))
+        return written is None or self._cache.revision(leaderboard, window) not in (0, written)

@@ -39,12 +39,7 @@ class AuditLog:
             AuditLogConflict: if there is an entry of this number, or one is being written.
             Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
         """
-        body = {"body": {"S": msgspec.json.encode(entry).decode()}}
-        log = self._key(leaderboard_id, keys.audit_entry_sort(entry.number)) | body
-        actions: Any = [{"Put": {"TableName": self._table, "Item": log, "ConditionExpression": _NOT_YET}}]
-        if entry.user_id is not None:
-            work = work_key(keys.open_audit_entry_sort(leaderboard_id, entry.number)) | body
-            actions.append({"Put": {"TableName": self._table, "Item": work}})
+        actions: Any = self.actions(leaderboard_id, entry)
         try:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=actions)
@@ -54,6 +49,16 @@ class AuditLog:
             if cancelled.is_in_conflict:
                 raise AuditLogConflict(str(entry.number)) from cancelled
             raise
+
+    def actions(self, leaderboard_id: str, entry: AuditEntry) -> list[dict[str, Any]]:
+        """What appends an entry, as items of a transaction; the first one fails if there is an entry of its number."""
+        body = {"body": {"S": msgspec.json.encode(entry).decode()}}
+        log = self._key(leaderboard_id, keys.audit_entry_sort(entry.number)) | body
+        actions = [{"Put": {"TableName": self._table, "Item": log, "ConditionExpression": _NOT_YET}}]
+        if entry.user_id is not None:
+            work = work_key(keys.open_audit_entry_sort(leaderboard_id, entry.number)) | body
+            actions.append({"Put": {"TableName": self._table, "Item": work}})
+        return actions
 
     def read(self, leaderboard_id: str, after: int = 0, limit: int | None = None) -> Iterator[AuditEntry]:
         """The entries that follow number `after`, in their order, at most `limit` of them."""

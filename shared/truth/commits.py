@@ -106,7 +106,7 @@ class Commits:
                 actions.append(self._ledger_put(player, entry))
                 owners.append((player, entry))
             for day, standing in player.standings.items():
-                actions.append(self._standing_put(player, day, standing))
+                actions.append(standing_put(self._tables.standings, player.leaderboard, player.user_id, day, standing))
                 owners.append((player, None))
         if len(actions) > TRANSACTION_ITEMS_MAX:
             raise ValueError(f"{len(actions)} items; a transaction takes {TRANSACTION_ITEMS_MAX}")
@@ -125,9 +125,8 @@ class Commits:
         """
         touched = {(player.leaderboard.scores_id, day) for player in players for day in player.standings} - self._noted
         for scores_id, day in sorted(one for one in touched if one[1] != ALL_TIME_DAY):
-            item = {"pk": {"S": keys.days_partition(scores_id)}, "sk": {"S": format_day(day)}}
             with passing_as_unavailable():
-                self._client.put_item(TableName=self._tables.standings, Item=item)
+                self._client.put_item(TableName=self._tables.standings, Item=day_item(scores_id, day))
         if len(self._noted) + len(touched) > NOTED_DAYS_MAX:
             self._noted.clear()
         self._noted |= touched
@@ -142,16 +141,23 @@ class Commits:
             }
         }
 
-    def _standing_put(self, player: PlayerCommit, day: Day, standing: Standing) -> Item:
-        put: Item = {
-            "TableName": self._tables.standings,
-            "Item": standing_item(player.leaderboard, player.user_id, day, standing),
-            "ConditionExpression": _ABSENT,
-        }
-        if standing.version > 1:
-            put["ConditionExpression"] = _VERSION
-            put["ExpressionAttributeValues"] = {":read": {"N": str(standing.version - 1)}}
-        return {"Put": put}
+
+def day_item(scores_id: str, day: Day) -> Item:
+    """The item by which a day may have standings."""
+    return {"pk": {"S": keys.days_partition(scores_id)}, "sk": {"S": format_day(day)}}
+
+
+def standing_put(table: str, leaderboard: Leaderboard, user_id: str, day: Day, standing: Standing) -> Item:
+    """The item of a transaction that writes a standing over the version before it; it fails if that is another one."""
+    put: Item = {
+        "TableName": table,
+        "Item": standing_item(leaderboard, user_id, day, standing),
+        "ConditionExpression": _ABSENT,
+    }
+    if standing.version > 1:
+        put["ConditionExpression"] = _VERSION
+        put["ExpressionAttributeValues"] = {":read": {"N": str(standing.version - 1)}}
+    return {"Put": put}
 
 
 def _failures(causes: Sequence[ItemCause], owners: Sequence[tuple[PlayerCommit, LedgerEntry | None]]) -> list[Failed]:

@@ -23,10 +23,23 @@ _sums_decoder = msgspec.json.Decoder(DaySums)
 
 
 class LedgerEntry(Struct, frozen=True, gc=False):
-    """An event and the record it came in."""
+    """An event and where it came from."""
 
     event: ScoreEvent
-    source: Source
+    source: Source | None
+    """The record it came in; None if an administrator added it."""
+    added_by: int | None = None
+    """Number of the audit entry by which an administrator added it."""
+    voided_by: int | None = None
+    """Number of the audit entry by which it is void; it counts nothing from then on."""
+
+    def counts(self, audit_sequence: int | None = None) -> bool:
+        """Whether it counts, or did as of an audit entry."""
+        if audit_sequence is None:
+            return self.voided_by is None
+        return (self.added_by is None or self.added_by <= audit_sequence) and (
+            self.voided_by is None or self.voided_by > audit_sequence
+        )
 
 
 def period_text(period: Period) -> str:
@@ -37,17 +50,21 @@ def period_text(period: Period) -> str:
 def ledger_item(entry: LedgerEntry, scores_id: str) -> Item:
     """The ledger item of an event, among the scores of its leaderboard that it counts for."""
     event, source = entry.event, entry.source
-    return {
+    item: Item = {
         "pk": {"S": keys.ledger_partition(scores_id, event.user_id)},
         "sk": {"S": event.event_id},
         "points": {"N": str(event.points)},
         "occurred_at": {"N": str(event.occurred_at_ms)},
         "attributes": {"M": {name: {"S": value} for name, value in event.attributes.items()}},
-        "topic": {"S": source.topic},
-        "partition": {"N": str(source.partition)},
-        "offset": {"N": str(source.offset)},
-        "appended_at": {"N": str(source.appended_at_ms)},
     }
+    if source is None:
+        item["added_by"] = {"N": str(entry.added_by)}
+        return item
+    item["topic"] = {"S": source.topic}
+    item["partition"] = {"N": str(source.partition)}
+    item["offset"] = {"N": str(source.offset)}
+    item["appended_at"] = {"N": str(source.appended_at_ms)}
+    return item
 
 
 def to_ledger_entry(item: Mapping[str, Any]) -> LedgerEntry:
@@ -62,10 +79,13 @@ def to_ledger_entry(item: Mapping[str, Any]) -> LedgerEntry:
         int(item["occurred_at"]["N"]),
         {name: value["S"] for name, value in item["attributes"]["M"].items()},
     )
+    voided_by = int(item["voided_by"]["N"]) if "voided_by" in item else None
+    if "added_by" in item:
+        return LedgerEntry(event, None, int(item["added_by"]["N"]), voided_by)
     source = Source(
         item["topic"]["S"], int(item["partition"]["N"]), int(item["offset"]["N"]), int(item["appended_at"]["N"])
     )
-    return LedgerEntry(event, source)
+    return LedgerEntry(event, source, None, voided_by)
 
 
 def standing_key(leaderboard: Leaderboard, user_id: str, day: Day) -> tuple[str, str]:

@@ -84,6 +84,12 @@ class Reads:
                 found[asked[item["pk"]["S"], item["sk"]["S"]]] = to_ledger_entry(item).event
         return found
 
+    def entry(self, scores_id: str, user_id: str, event_id: str) -> LedgerEntry | None:
+        """What the ledger holds under an event id; None if it holds nothing."""
+        place = keys.ledger_partition(scores_id, user_id), event_id
+        found = batch_get(self._client, self._tables.ledger, [place], self._backoff)
+        return next(map(to_ledger_entry, found), None)
+
     def recorded_days(self, leaderboard: Leaderboard, days: Sequence[Day]) -> list[Day]:
         """Those of some days, in their order, that may have standings: any other has none, and need not be read.
 

@@ -180,6 +180,7 @@ class Board:
             final_results=parts.final_results,
             registry=parts.registry,
             disqualified_players=parts.disqualified_players,
+            amended_players=parts.amended_players,
             s3=parts.s3,
             bucket=parts.settings.export_bucket,
             now_ms=lambda: self.now_ms,

@@ -13,6 +13,7 @@ import pytest
 
 from infra.prove import main, prove
 from infra.prove_files import CannotProve
+from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, WindowKind, custom, daily
@@ -117,6 +118,7 @@ def exported(
         bucket=BUCKET,
         leaderboards=leaderboards,
         disqualified_players=DisqualifiedPlayers(audit_log),
+        amended_players=AmendedPlayers(audit_log, reads),
         reads=reads,
         now_ms=lambda: next(now),
         new_token=lambda: "token",

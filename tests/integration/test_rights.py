@@ -271,15 +271,27 @@ def finish(system: System) -> None:
     system.ask("rankings", rawQueryString=f"window=daily&date={today}")
     system.ask("result-versions", rawQueryString=f"window=daily&date={today}")
     export(system, f"window=daily&date={today}")
+    amend(system, f"window=daily&date={today}")
     system.ask("disqualify")
-    assert system.close() > 0, "a second version"
+    assert system.close() > 0, "another version"
     system.ask("result-versions", rawQueryString=f"window=daily&date={today}")
     system.ask("reinstate")
     system.ask("disqualify")
-    assert system.close() == 0, "nobody has left or come back, so there is no third"
+    assert system.close() == 0, "nobody has left or come back, so there is no further one"
     for name in ("audit-log", "disqualified"):
         system.ask(name)
     system.play("ann", 1)  # its day is closed, which the ledger is asked about
+
+
+def amend(system: System, window: str) -> None:
+    """Of a window with a result, which is exported before there is another."""
+    correction = json.loads(sample("api-correct")["body"]) | {"occurredAt": format_instant(now_ms())}
+    system.ask("correct", body=json.dumps(correction))
+    system.ask("export", 202, rawQueryString=f"{window}&format=ndjson&topN=2")
+    assert system.invoke("export", system.queued("export_queue_url", "export-job")) == {"batchItemFailures": []}
+    assert system.close() > 0, "a second version"
+    system.ask("void", rawPath="/leaderboards/autumn-cup/players/u-42/events/case-1236/void")
+    assert system.close() > 0, "a third one"
 
 
 def read_without_cache(system: System) -> None:

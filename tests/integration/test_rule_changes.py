@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from infra.prove import prove
+from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.cache.searches import WindowSearches
 from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS
@@ -187,6 +188,7 @@ def test_an_export_of_a_closing_day_is_by_the_rules_that_will_pay_it_and_proved(
     runs = ExportRunner(
         jobs=jobs, leaderboards=leaderboards, results=results, reads=scene.reads, s3=aws.s3, bucket=BUCKET,
         disqualified_players=DisqualifiedPlayers(scene.audit_log), now_ms=scene.clock, new_token=lambda: "token",
+        amended_players=AmendedPlayers(scene.audit_log, scene.reads),
     )  # fmt: skip
 
     def export(part: ExportPart) -> tuple[Path, Path]:

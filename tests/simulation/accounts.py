@@ -37,6 +37,7 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
     records = [record for log in world.topic for record in log]
     oracle.take(records)
     letters, stored = dead_letters(world), ledger(world)
+    held = ledger(world, with_corrections=True)
     lost = world.lost()
     undecided = undecided_players(world, oracle, records, letters)
     for record in records:
@@ -48,15 +49,15 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
             by_order |= archived_since(world, record) if outcome in BY_ORDER else set()
             assert reasons <= (by_order if outcome in BY_ORDER else {outcome, "conflicting_duplicate"}), place
         elif not record.stamped and outcome in (*BY_ORDER, "untrusted_timestamp"):
-            assert_untrusted(world, record, reasons, stored, has_forgotten(world, reasons))
+            assert_untrusted(world, record, reasons, held, has_forgotten(world, reasons))
         elif outcome in BY_ORDER and (player := read(world, record)[0]) in undecided:
-            assert_accounted(world, record, reasons, stored.get(player, []))
+            assert_accounted(world, record, reasons, held.get(player, []))
         else:
             assert reasons == (set() if outcome in (APPLIED, DUPLICATE) else {outcome}), place
     assert_in_time(world, records, stored)
     for player in undecided:
-        assert world.boards[board_of(player)]["aggregation"] != "sum" or not overflows(stored.get(player, []))
         oracle.facts[player] = stored.get(player, [])
+        assert world.boards[board_of(player)]["aggregation"] != "sum" or not overflows(oracle.counting(*player))
     oracle.facts = {player: facts for player, facts in oracle.facts.items() if facts}
     expected = {player: sorted(facts, key=str) for player, facts in oracle.facts.items()}
     assert {player: sorted(facts, key=str) for player, facts in stored.items()} == expected
@@ -65,10 +66,11 @@ def assert_accounts(world: World, oracle: Oracle) -> None:
 def undecided_players(
     world: World, oracle: Oracle, records: list[Produced], letters: Mapping[tuple[int, int], Set[str]]
 ) -> set[Player]:
-    """Of whom the order of events across partitions, or of events and changes of the lateness, decides; and those of
-    whom the retention took events, or events came after their leaderboard was archived, which may be restored by now.
+    """Of whom the order of events across partitions, or of events and changes of the lateness, decides; those of whom
+    the retention took events, or events came after their leaderboard was archived, which may be restored by now; and
+    those to whom an event was added by an id that producers use.
     """
-    found: set[Player] = set()
+    found = {player for player in ledger(world) if (board_of(player), player[1]) in world.of_one_id}
     lost = world.lost()
     contents: dict[tuple[Player, str], set[Fact]] = {}
     partitions: dict[tuple[Player, str], set[int]] = {}
@@ -202,10 +204,12 @@ def dead_letters(world: World) -> dict[tuple[int, int], set[str]]:
     return letters
 
 
-def ledger(world: World) -> dict[Player, list[Fact]]:
-    """What the ledger holds of each player."""
+def ledger(world: World, *, with_corrections: bool = False) -> dict[Player, list[Fact]]:
+    """What the ledger holds of each player by records, and by corrections if wanted; void or not."""
     facts: dict[Player, list[Fact]] = {}
     for item in world.dynamo.tables["leaderboard-ledger"].values():
+        if "added_by" in item and not with_corrections:
+            continue
         event = to_ledger_entry(item).event
         attributes = tuple(sorted(event.attributes.items()))
         fact = Fact(event.event_id, event.points, event.occurred_at_ms, attributes)

@@ -8,20 +8,30 @@ from msgspec.structs import replace
 from functions.api.definitions import Definitions
 from functions.api.periods import Periods
 from functions.api.problems import ApiError
+from shared.admin.amendments import (
+    AmendmentOverflow,
+    Amendments,
+    DayIsSealing,
+    EventExists,
+    InvalidCorrection,
+    UnknownEvent,
+)
 from shared.admin.disqualifications import Disqualifications
 from shared.admin.purges import HasResult
 from shared.cache.errors import CacheUnavailable
-from shared.domain.calendar import Day, day_of
+from shared.domain.calendar import DAY_MS, Day, day_of
+from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.periods import Period
 from shared.domain.rules import revise
 from shared.messaging.topic import TopicUnavailable
 from shared.truth.audit_log import AuditLogConflict
 from shared.truth.commits import Unavailable
 from shared.truth.registry import Conflict
-from tests.simulation.boards import LATENESS_MS, TIERS
+from tests.simulation.boards import LATENESS_MS, TIERS, VALUES
 from tests.simulation.course import Fault
 from tests.simulation.outside import TOPIC
 from tests.simulation.process import Process
+from tests.support.dynamodb import LAST
 
 WRITE_STEPS: Final = (1, 1, 20)
 """Seconds, more or less, from the decision of a change until it is written: its day may end and be sealed meanwhile."""
@@ -46,6 +56,52 @@ def change_disqualification(world: "World", disqualifications: Disqualifications
     run = (first, Day(first + world.rng.randrange(2))) if world.rng.random() < 0.5 else None
     act = disqualifications.reinstate if world.rng.random() < 0.4 else disqualifications.disqualify
     act(board, world.user(), "somebody", "for a reason", run=run)
+
+
+def amend(world: "World") -> None:
+    """Referees who take events back and add some, and ask again where they were not answered."""
+    amendments = Process(world).api().amendments
+    while not world.is_consumed():
+        world.scheduler.sleep(4)
+        for _ in range(world.rng.choice([1, 1, 2])):
+            with suppress(Unavailable, AuditLogConflict):
+                amend_something(world, amendments)
+
+
+def amend_something(world: "World", amendments: Amendments, over_ms: int = 0) -> None:
+    """Take back any event of the ledger, or add one, of any day that has been over for so long."""
+    name, user = world.rng.choice(world.open), world.user()
+    if name in world.registry.unknown:
+        return
+    board = world.registry.current(name)
+    if board.archived:  # the API finds no such leaderboard
+        return
+    with suppress(UnknownEvent, EventExists, DayIsSealing, AmendmentOverflow, InvalidCorrection):
+        if world.rng.random() < 0.5:
+            ids = world.dynamo.tables["leaderboard-ledger"].sort_keys(f"{board.scores_id}#{user}", "", "", LAST, 1_000)
+            done = amendments.void(board, user, world.rng.choice([*ids, "e0"]), "referee", "a foul")
+        else:
+            done = amendments.correct(board, _correction(world, name, user, over_ms), "referee", "a goal")
+        world.amended += not done.already
+
+
+def attributes_of(event_id: str) -> tuple[tuple[str, str], ...]:
+    """What a correction carries: by its id, since the audit log doesn't say it."""
+    number = int(event_id[1:])
+    return (("country", VALUES[number % len(VALUES)]),) if number % 2 else ()
+
+
+def _correction(world: "World", name: str, user: str, over_ms: int) -> ScoreEvent:
+    number = world.rng.randrange(world.events)
+    event_id = f"c{number}"
+    if world.rng.random() < 0.1:
+        event_id = f"e{number}"
+        world.of_one_id.add((name, user))
+    at_ms = world.scheduler.now_ms - over_ms - world.rng.choice([0, world.rng.randrange(5 * DAY_MS)])
+    points = (
+        world.rng.choice([0, 1, 2, -3, 10]) if world.rng.random() < 0.97 else world.rng.choice([-1, 1]) * POINTS_MAX
+    )
+    return ScoreEvent(event_id, name, user, points, at_ms, dict(attributes_of(event_id)))
 
 
 def redefine(world: "World") -> None:

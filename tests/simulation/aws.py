@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -34,6 +34,8 @@ class Dynamo(MemoryDynamoDB):
         self._hangs_until_ms = [0]
         """One for all clients."""
         self._guard: Guard | None = None
+        self._amends = False
+        """Whether what is written now takes an event back, or adds one."""
         self.unanswered: Counter[greenlet] = Counter()
         """Attempts that each actor has made with this client and waited for in vain."""
         self.all_time: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
@@ -41,7 +43,7 @@ class Dynamo(MemoryDynamoDB):
         self.accepted: dict[tuple[str, str], int] = {}
         """Place of each event in the ledger → how many were accepted before it."""
         self.changed_after_close: list[tuple[str, str, str]] = []
-        """Leaderboard, day and user of standings that were written though their day was sealed."""
+        """Leaderboard, day and user of standings that were written though their day was sealed, and not to amend it."""
         self.paid_for: dict[tuple[str, str], set[str]] = {}
         """Leaderboard and id of a range that has a result → the periods over its days when that was written."""
 
@@ -101,6 +103,12 @@ class Dynamo(MemoryDynamoDB):
             self._scheduler.pause()
         return False
 
+    def note_transaction(self, actions: Sequence[Mapping[str, Any]]) -> None:
+        self._amends = any(
+            "voided_by" in action.get("UpdateExpression", "") or "added_by" in action.get("Item", {})
+            for action in actions
+        )
+
     def note_put(self, table: str, place: Place, item: Item) -> None:
         if table == "leaderboard-ledger":
             self.accepted.setdefault(place, len(self.accepted))
@@ -129,7 +137,7 @@ class Dynamo(MemoryDynamoDB):
             return
         item = self.tables["registry"][LEADERBOARDS, parse_scores_id(board)[0]]
         sealed_through = item.get("sealed_through")
-        if sealed_through is not None and parse_day(day) <= int(sealed_through["N"]):
+        if not self._amends and sealed_through is not None and parse_day(day) <= int(sealed_through["N"]):
             self.changed_after_close.append((board, day, user))
 
 

@@ -97,6 +97,9 @@ class Cache:
     def unlink(self, *keys: str) -> Any:
         return self._command(lambda: self._redis.unlink(*keys))
 
+    def hget(self, key: str, field: str) -> Any:
+        return self._command(lambda: self._redis.hget(key, field))
+
     def hgetall(self, key: str) -> Any:
         """In an order of their own: Redis's is another one in each of its processes."""
         found: Any = self._command(lambda: self._redis.hgetall(key))

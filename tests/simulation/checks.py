@@ -36,6 +36,7 @@ from shared.truth.items import to_standing
 from shared.truth.keys import WORK
 from shared.truth.progress import Progress
 from tests.simulation.accounts import assert_accounts, board_of, dead_letters
+from tests.simulation.administrators import attributes_of
 from tests.simulation.boards import ARCHIVED
 from tests.simulation.course import Course, shrink
 from tests.simulation.outside import TOPIC
@@ -79,6 +80,7 @@ def check(world: World) -> None:
     oracle = Oracle(world.boards, archived=[ARCHIVED])
     oracle.audit_log = audit_logs(world)
     oracle.starts_ms = {name: world.registry.starts_ms(name) for name in world.boards}
+    oracle.voids, oracle.corrections = amendments(world)
     assert not world.dynamo.changed_after_close
     assert not [of for of, _ in world.dynamo.tables["registry"] if of.startswith(("gaps#", "losses#"))]
     assert not world.accounts.missing
@@ -99,6 +101,35 @@ def audit_logs(world: World) -> dict[str, list[tuple[Any, ...]]]:
         name: [(entry.kind, entry.user_id or "", *(entry.run or ())) for entry in log]
         for name, log in audit_entries(world).items()
     }
+
+
+def amendments(world: World) -> tuple[dict[str, list[tuple[int, str, str]]], dict[str, list[tuple[int, str, Fact]]]]:
+    """Id of scores → voids and corrections by the audit log, which the ledger agrees with; it says of which scores."""
+    voids: dict[str, list[tuple[int, str, str]]] = {}
+    corrections: dict[str, list[tuple[int, str, Fact]]] = {}
+    held: dict[tuple[str, AuditAction, int], tuple[str, str, str]] = {}
+    for (partition, event_id), item in world.dynamo.tables["leaderboard-ledger"].items():
+        scores_id, _, user_id = partition.partition("#")
+        for mark, kind in (("voided_by", AuditAction.VOID), ("added_by", AuditAction.CORRECT)):
+            if mark in item:
+                place = board_of((scores_id, user_id)), kind, int(item[mark]["N"])
+                assert place not in held
+                held[place] = scores_id, user_id, event_id
+    for name, log in audit_entries(world).items():
+        for entry in log:
+            if entry.kind not in (AuditAction.VOID, AuditAction.CORRECT):
+                continue
+            scores_id, user_id, event_id = held.pop((name, entry.kind, entry.number))
+            assert (entry.user_id, entry.subject) == (user_id, event_id)
+            assert entry.points is not None
+            assert entry.occurred_at_ms is not None
+            if entry.kind is AuditAction.VOID:
+                voids.setdefault(scores_id, []).append((entry.number, user_id, event_id))
+            else:
+                fact = Fact(event_id, entry.points, entry.occurred_at_ms, attributes_of(event_id))
+                corrections.setdefault(scores_id, []).append((entry.number, user_id, fact))
+    assert not held
+    return voids, corrections
 
 
 def audit_entries(world: World) -> dict[str, list[AuditEntry]]:
@@ -145,16 +176,26 @@ def assert_standings(world: World, oracle: Oracle) -> None:
         if not shard:  # which days have standings
             continue
         standing = to_standing(item)
+        if standing.is_empty:
+            assert (standing.points, standing.reached_at_ms, standing.labels) == (0, 0, ())
+            continue
         labels = {label.filter: label.value for label in standing.labels}
         stored[board, date, user] = (standing.points, standing.reached_at_ms, standing.events, labels)
     expected = {}
-    for (board, user), facts in oracle.facts.items():
+    for board, user in {*oracle.facts, *corrected(oracle)}:
+        facts = oracle.counting(board, user)
         rules = world.boards[board_of((board, user))]
         for day in {fact.day for fact in facts}:
             members = [fact for fact in facts if fact.day == day]
             expected[board, to_date(Day(day)).isoformat(), user] = summed_up(rules, members)
-        expected[board, "all-time", user] = summed_up(rules, facts)
+        if facts:
+            expected[board, "all-time", user] = summed_up(rules, facts)
     assert stored == expected
+
+
+def corrected(oracle: Oracle) -> set[tuple[str, str]]:
+    """Leaderboard and user of those to whom events were added."""
+    return {(board, user) for board, added in oracle.corrections.items() for _, user, _ in added}
 
 
 def summed_up(board: Mapping[str, Any], facts: list[Fact]) -> tuple[int, int, int, dict[str, str]]:
@@ -263,7 +304,7 @@ def assert_counters(world: World, letters: Mapping[tuple[int, int], Set[str]]) -
     for position in Progress(client, "registry").positions(TOPIC):
         assert sum(position.counts.values()) <= position.next_offset == len(world.topic[position.partition])
         counted.update(position.counts)
-    in_ledger = len(world.dynamo.tables["leaderboard-ledger"])
+    in_ledger = sum("added_by" not in item for item in world.dynamo.tables["leaderboard-ledger"].values())
     assert counted["applied"] <= in_ledger
     if world.is_faultless:
         rejected = Counter(f"rejected_{reason}" for reasons in letters.values() for reason in reasons)

@@ -19,6 +19,8 @@ from shared.rebuild.requests import RebuildLeaderboard
 from shared.truth.keys import WORK, leaderboard_partition
 from tests.simulation.administrators import (
     acknowledge_all,
+    amend,
+    amend_something,
     archive,
     change_disqualification,
     disqualify,
@@ -105,6 +107,10 @@ class World:
         """How many late records ingest admitted by a receipt."""
         self.refused_though_proven: list[tuple[int, int]] = []
         """Partition and offset of records that were too late though a receipt proved that they weren't."""
+        self.of_one_id: set[tuple[str, str]] = set()
+        """Leaderboard and user of those to whom events may have been added by ids that producers use."""
+        self.amended = 0
+        """How often an event was taken back or added."""
         self.produced = False
         self.served = dict.fromkeys(RankingSource, 0)
         self._ranged = self.rng.choice(self.open)
@@ -233,7 +239,7 @@ class World:
         for life in (produce, disturb, fail_scripts):
             self.scheduler.spawn(partial(life, self))
         self.scheduler.spawn(partial(restore, self), mortal=False)
-        for life in (repair, read, disqualify, redefine, archive, reschedule, purge, operate):
+        for life in (repair, read, disqualify, amend, redefine, archive, reschedule, purge, operate):
             self._ours(partial(life, self))
         for _ in range(CLOSERS):  # a run may take longer than its schedule
             self._ours(partial(close, self))
@@ -264,6 +270,8 @@ class World:
         self._close_all()
         for _ in range(self.rng.randrange(3)):
             change_disqualification(self, process.disqualifications)
+        for _ in range(self.rng.randrange(4)):
+            amend_something(self, process.amendments, AFTERWARDS_MS)
         self._close_all()
 
     def _work(self) -> list[str]:

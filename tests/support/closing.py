@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 from redis import Redis
 
+from shared.admin.amendments import Amendments
+from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.cache.leases import BuildLeases
 from shared.cache.windows import WindowCache
@@ -29,11 +31,13 @@ from shared.domain.rules import Aggregation, Leaderboard, archive, revise
 from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate
 from shared.ingest.projector import Projector
+from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.notifications import WindowFinal
 from shared.messaging.topic import Reach
 from shared.parallel import ParallelReader, ThreadPool
 from shared.rebuild.builder import WindowBuilder
 from shared.retries import Backoff
+from shared.truth.amendments import AmendmentWrites
 from shared.truth.audit_log import AuditLog
 from shared.truth.commits import Commits
 from shared.truth.final_results import FinalResults
@@ -90,6 +94,7 @@ class Scene:
         s3: Any,
         leaderboard_id: str,
         filters: tuple[str, ...] = (),
+        **rules: Any,
     ) -> None:
         self.now_ms = SETTLED_MS
         self.redis, self.s3 = redis, s3
@@ -120,6 +125,16 @@ class Scene:
             cache=self.cache,
             now_ms=self.clock,
         )
+        self.amendments = Amendments(
+            writes=AmendmentWrites(dynamodb, tables, self.audit_log),
+            audit_log=self.audit_log,
+            disqualifications=self.disqualifications,
+            leaderboards=Leaderboards(self.registry, self.clock),
+            registry=self.registry,
+            reads=self.reads,
+            backoff=backoff,
+            now_ms=self.clock,
+        )
         self.progress = Progress(dynamodb, tables.registry)
         self.losses = Losses(dynamodb, tables.registry)
         for name in self.losses.ends():  # the topics of other tests are none that this one was fed from
@@ -135,7 +150,7 @@ class Scene:
             Leaderboard(
                 id=leaderboard_id,
                 name="Cup",
-                aggregation=Aggregation.SUM,
+                **{"aggregation": Aggregation.SUM, **rules},
                 shards=2,
                 filters=filters,
                 created_at_ms=created,
@@ -229,6 +244,7 @@ class Scene:
             final_results=self.final_results,
             registry=self.registry,
             disqualified_players=DisqualifiedPlayers(self.audit_log),
+            amended_players=AmendedPlayers(self.audit_log, self.reads),
             s3=self.s3,
             bucket=BUCKET,
             now_ms=self.clock,

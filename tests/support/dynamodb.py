@@ -95,6 +95,9 @@ class MemoryDynamoDB:
     def note_put(self, table: str, place: Place, item: Item) -> None:
         """Called with everything that was put."""
 
+    def note_transaction(self, actions: Sequence[Mapping[str, Any]]) -> None:
+        """Called with what a transaction is about to write."""
+
     def transact_write_items(self, TransactItems: Sequence[Mapping[str, Any]]) -> None:
         actions = [next(iter(action.items())) for action in TransactItems]
         places = [(action["TableName"], _place(action)) for _, action in actions]
@@ -105,6 +108,7 @@ class MemoryDynamoDB:
         self.cancel(reasons)
         if any(reason["Code"] != "None" for reason in reasons):
             raise TransactionCanceled(reasons)
+        self.note_transaction([action for _, action in actions])
         for kind, action in actions:
             self._write(kind, action)
         self.after()
@@ -209,6 +213,13 @@ _HOLDS: dict[str, Condition] = {
     "body = :body": lambda item, values: item is not None and item["body"]["S"] == values[":body"],
     "version = :read": lambda item, values: item is not None and number(item, "version") == values[":read"],
     "version = :version": lambda item, values: item is not None and number(item, "version") == values[":version"],
+    "attribute_exists(pk) AND attribute_not_exists(voided_by)": lambda item, _: (
+        item is not None and "voided_by" not in item
+    ),
+    "(attribute_not_exists(sealing_through) OR sealing_through < :day)"
+    " AND (attribute_not_exists(sealed_through) OR sealed_through < :day)": lambda item, values: (
+        max(number(item, "sealing_through", -1), number(item, "sealed_through", -1)) < values[":day"]
+    ),
     "stamp = :stamp": lambda item, values: item is not None and number(item, "stamp") == values[":stamp"],
     "next_offset = :from": lambda item, values: item is not None and number(item, "next_offset") == values[":from"],
     "attribute_not_exists(pk) OR next_offset = :from": lambda item, values: (

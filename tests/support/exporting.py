@@ -6,6 +6,7 @@ from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, Window
 from shared.domain.events import ScoreEvent
@@ -82,6 +83,7 @@ class Bench:
             leaderboards=registry,
             results=results,
             disqualified_players=DisqualifiedPlayers(self.audit_log),
+            amended_players=AmendedPlayers(self.audit_log, reads),
             reads=reads,
             s3=aws.s3,
             bucket=BUCKET,

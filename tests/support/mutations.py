@@ -42,6 +42,7 @@ EXPORTED = ("tests/unit/export/test_rows.py",)
 PERIODS, API_PERIODS = ("tests/integration/test_periods.py",), ("tests/unit/api/test_periods.py",)
 ARCHIVED = ("tests/integration/test_closing_archived.py",)
 BEFORE_ARCHIVING = ("tests/unit/domain/test_rules.py", "tests/property/test_refused.py")
+AMENDMENTS = ("tests/integration/test_amendments.py",)
 LIVE, COMMIT = ("tests/integration/test_live_windows.py",), ("tests/integration/test_commit.py",)
 
 
@@ -301,6 +302,153 @@ MUTATIONS = (
         "<= sealed) and not is_outdated:",
         "<= sealed):",
         (*PURGE, *SIMULATION),
+    ),
+    Mutation(
+        "a void event counts on",
+        "shared/admin/amendments.py",
+        "left = [event for event in counting if event.event_id != event_id]",
+        "left = list(counting)",
+        SIMULATION,
+    ),
+    Mutation(
+        "a ledger that lags behind the standings is taken for all there is",
+        "shared/admin/amendments.py",
+        "if (of_day, len(counting)) != said:",
+        "if False:",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "a day that is sealing takes corrections",
+        "shared/admin/amendments.py",
+        "if leaderboard.rejects(day) and not is_sealed:",
+        "if False:",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "a day that starts sealing meanwhile takes a correction",
+        "shared/truth/amendments.py",
+        "if not leaderboard.rejects(day):",
+        "if False:",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "a correction counts on a day that no result is owed for",
+        "shared/admin/amendments.py",
+        "if day < first:",
+        "if False:",
+        SIMULATION,
+    ),
+    Mutation(
+        "a correction of a known id is done, whatever it says",
+        "shared/admin/amendments.py",
+        "if not event.same_content(held.event):",
+        "if False:",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "an entry about an event says who is disqualified",
+        "shared/admin/disqualifications.py",
+        "return entry.user_id == user_id and entry.kind in (AuditAction.DISQUALIFY, AuditAction.REINSTATE)",
+        "return entry.user_id == user_id",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "a void event counts for what is ranked as of its audit entry",
+        "shared/truth/items.py",
+        "self.voided_by > audit_sequence",
+        "self.voided_by >= audit_sequence",
+        PROPERTY,
+    ),
+    Mutation(
+        "the event that follows an empty standing begins at version 1",
+        "shared/domain/standings.py",
+        "0 if standing is None else standing.version)",
+        "0)",
+        PROPERTY,
+    ),
+    Mutation(
+        "who has no event that counts is in results",
+        "shared/closing/ranking.py",
+        "counting = [one for one in standings if not one[1].is_empty]",
+        "counting = list(standings)",
+        PROPERTY,
+    ),
+    Mutation(
+        "who has no event that counts is in exports",
+        "shared/admin/disqualifications.py",
+        " and not line[2].is_empty)",
+        ")",
+        PROPERTY,
+    ),
+    Mutation(
+        "who has no event that counts is in live windows",
+        "shared/cache/scripts/apply.lua",
+        "if r == EMPTY then",
+        "if false then",
+        SIMULATION,
+    ),
+    Mutation(
+        "a label stays though its event is void",
+        "shared/cache/scripts/apply.lua",
+        "      labels[filter] = nil\n",
+        "      labels[filter] = label\n",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "no older day gives back a label that a newer one has lost",
+        "shared/cache/scripts/apply.lua",
+        "relabels = labels ~= nil and seen == version and lacks_label",
+        "relabels = labels == nil and lacks_label",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "a repair does not look again at labels",
+        "shared/rebuild/builder.py",
+        "if repaired and leaderboard.filters:",
+        "if False:",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "a result is compared with what the events of now make of the version before",
+        "shared/closing/finalizer.py",
+        "ranking_before = WindowRanking(folded, out_before, amended)",
+        "ranking_before = WindowRanking(folded, out_before)",
+        SIMULATION,
+    ),
+    Mutation(
+        "files of a result hold what was amended after its audit sequence",
+        "shared/closing/finalizer.py",
+        "ranking = WindowRanking(folded, out, self._amended_players.as_of(rules, window, out.audit_sequence))",
+        "ranking = WindowRanking(folded, out)",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "an export of a result holds what was amended since",
+        "shared/exports/runner.py",
+        "partial(self._amended, source)",
+        "dict",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "no result is revised after an amendment",
+        "shared/closing/steps.py",
+        "days = {amended} if amended is not None else",
+        "days = set() if amended is not None else",
+        SIMULATION,
+    ),
+    Mutation(
+        "the snapshot of a sealed window stays whatever becomes of it",
+        "shared/rebuild/snapshots.py",
+        "self._cache.revision(leaderboard, window) not in (0, written)",
+        "False",
+        ("tests/unit/test_snapshots.py",),
+    ),
+    Mutation(
+        "a proof counts what is void",
+        "infra/prove.py",
+        "if is_added and not is_void:",
+        "if is_added:",
+        ("tests/unit/test_proof.py",),
     ),
     Mutation(
         "every window has every tier",
@@ -695,7 +843,7 @@ MUTATIONS = (
     Mutation(
         "the cache ignores versions",
         "shared/cache/scripts/apply.lua",
-        "if v >= version then return nil end",
+        "if v >= version then return nil, v end",
         "",
         LIVE,
     ),
@@ -1045,7 +1193,7 @@ MUTATIONS = (
     ),
     Mutation(
         "days that took events by more lateness than there is now never close",
-        "shared/closing/first_days.py",
+        "shared/lookups/first_days.py",
         "max([leaderboard.lateness_ms, *earlier_ms])",
         "leaderboard.lateness_ms",
         CLOSING,
@@ -1165,8 +1313,8 @@ MUTATIONS = (
     Mutation(
         "a reinstated player stays out of the live windows until his next event",
         "shared/cache/scripts/apply.lua",
-        "elseif not value and is_out ~= (old_head == OUT) then",
-        "elseif not value and is_out and old_head ~= OUT then",
+        "if relabels or is_out ~= (old_head == OUT) then",
+        "if relabels or (is_out and old_head ~= OUT) then",
         SIMULATION,
     ),
     Mutation(
@@ -1312,8 +1460,8 @@ MUTATIONS = (
     Mutation(
         "results hold the disqualified",
         "shared/closing/finalizer.py",
-        "ranking = WindowRanking(folded, out)",
-        "ranking = WindowRanking(folded, replace(out, user_ids=frozenset()))",
+        "ranking = WindowRanking(folded, out, ",
+        "ranking = WindowRanking(folded, replace(out, user_ids=frozenset()), ",
         SIMULATION,
     ),
     Mutation(
@@ -1326,7 +1474,7 @@ MUTATIONS = (
     Mutation(
         "an act that the live windows missed is not carried out later",
         "shared/closing/steps.py",
-        "                self._disqualifications.apply(leaderboard, entry.user_id)\n",
+        "                self._disqualifications.apply(leaderboard, entry.user_id, amended)\n",
         "",
         DISQUALIFICATION,
     ),
@@ -1480,8 +1628,8 @@ MUTATIONS = (
     Mutation(
         "a disqualified player goes on carrying his values",
         "shared/cache/scripts/apply.lua",
-        "local after = is_out and {} or label_members",
-        "local after = is_out and before or label_members",
+        "local after = (is_out or not points) and {} or label_members",
+        "local after = is_out and before or not points and {} or label_members",
         FILTERS,
     ),
     Mutation(

@@ -83,6 +83,11 @@ class Oracle:
         self.audit_log: Mapping[str, Sequence[tuple[Any, ...]]] = {}
         """Leaderboard id → `disqualify` or `reinstate` and whom, in their order; after that, if it is for some days,
         the first and the last of these since 1970."""
+        self.voids: Mapping[str, Sequence[tuple[int, str, str]]] = {}
+        """Leaderboard id → number of the audit entry, user id and event id of each event that was taken back; since a
+        start those under `<leaderboard id>.<start>`."""
+        self.corrections: Mapping[str, Sequence[tuple[int, str, Fact]]] = {}
+        """Likewise → number of the audit entry, user id and event of each that was added without a record."""
         self.receipts: Mapping[bytes, int] = {}
         """Value of a record that was sent again → when the broker appended it at first, as it has been proven."""
         self.starts_ms: Mapping[str, Sequence[int]] = {}
@@ -129,12 +134,11 @@ class Oracle:
         first_day = None if first is None else (first - EPOCH.date()).days
         last_day = None if last is None else (last - EPOCH.date()).days
         lines = []
-        for (board_id, user_id), facts in self.facts.items():
-            if board_id != self.shown(leaderboard_id):
-                continue
+        shown = self.shown(leaderboard_id)
+        for user_id in self._players(shown):
             counting = [
                 fact
-                for fact in facts
+                for fact in self.counting(shown, user_id, audit_sequence)
                 if not self.is_out(leaderboard_id, user_id, fact.day, audit_sequence)
                 and (first_day is None or fact.day >= first_day)
                 and (last_day is None or fact.day <= last_day)
@@ -155,7 +159,7 @@ class Oracle:
         found: dict[str, list[Entry]] = {}
         for entry in self.ranking(leaderboard_id, first, last, audit_sequence):
             newest: Fact | None = None
-            for fact in self.facts[self.shown(leaderboard_id), entry.user_id]:
+            for fact in self.counting(self.shown(leaderboard_id), entry.user_id, audit_sequence):
                 in_window = (first is None or to_date(fact.day) >= first) and (
                     last is None or to_date(fact.day) <= last
                 )
@@ -178,10 +182,30 @@ class Oracle:
         return out
 
     def days(self, leaderboard_id: str) -> list[date]:
-        """Every day on which an accepted event of the leaderboard occurred."""
+        """Every day on which an accepted or added event of the leaderboard occurred, be it void by now."""
         shown = self.shown(leaderboard_id)
         found = {fact.day for (board, _), facts in self.facts.items() if board == shown for fact in facts}
+        found |= {fact.day for _, _, fact in self.corrections.get(shown, ())}
         return [to_date(day) for day in sorted(found)]
+
+    def counting(self, scores_id: str, user_id: str, audit_sequence: int | None = None) -> list[Fact]:
+        """The events of a player that count, or did after as many entries of the audit log: the accepted ones and the
+        corrections, without those that are void; by the leaderboard's id, or since a start as `facts` has it.
+        """
+        last = float("inf") if audit_sequence is None else audit_sequence
+        added = self.corrections.get(scores_id, ())
+        void = {
+            event_id
+            for number, player, event_id in self.voids.get(scores_id, ())
+            if player == user_id and number <= last
+        }
+        facts = list(self.facts.get((scores_id, user_id), ()))
+        facts += [fact for number, player, fact in added if player == user_id and number <= last]
+        return [fact for fact in facts if fact.event_id not in void]
+
+    def _players(self, scores_id: str) -> set[str]:
+        accepted = {user_id for board, user_id in self.facts if board == scores_id}
+        return accepted | {user_id for _, user_id, _ in self.corrections.get(scores_id, ())}
 
     def _outcome_of(self, record: Produced) -> str:
         event = parse(record.value)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.admin.eligible import eligible
 from shared.closing.ranking import FoldedWindow, PlayerStandings, WindowRanking
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import Day
@@ -95,6 +96,59 @@ def test_a_window_is_ranked_as_the_plain_fold_ranks_it(
         assert [one for _, one in changes if one is not None] == entries
         assert [one for one, _ in changes if one is not None] == entries_before
         assert all(one is None or other is None or one.user_id == other.user_id for one, other in changes)
+
+
+@given(
+    lines=st.lists(line, unique_by=lambda one: one[:2], max_size=24),
+    amended=st.lists(st.lists(line, unique_by=lambda one: one[:2], max_size=9), min_size=2, max_size=2),
+    moved=st.sets(st.sampled_from(USERS)),
+    out=st.sets(st.sampled_from(USERS)),
+)
+def test_amended_players_are_ranked_as_they_were_and_in_the_changes(
+    lines: list[tuple[Day, str, int]], amended: list[list[tuple[Day, str, int]]], moved: set[str], out: set[str]
+) -> None:
+    board = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM, order=Order.DESC, tiers=TIERS)
+    folded = [(day, user, Standing(points, day * 10, 1)) for day, user, points in lines]
+    others = [
+        [(day, user, Standing(points, day * 10, 1)) for day, user, points in some if user in moved] for some in amended
+    ]
+
+    def plain(own: list[tuple[Day, str, Standing]], out: set[str]) -> Ranked:
+        standings = [one for one in folded if one[1] not in moved] + own
+        return rank_players(board, (one for one in standings if one[1] not in out))
+
+    with TemporaryDirectory() as name:
+        window = FoldedWindow(board, by_player(folded), Path(name))
+        was, ranking = (
+            WindowRanking(window, Disqualified(1, frozenset(left)), as_given(own, moved))
+            for own, left in zip(others, (set(), out), strict=True)
+        )
+
+        before, now = entries_of(board, plain(others[0], set())), entries_of(board, plain(others[1], out))
+        assert (list(was.entries()), list(ranking.entries())) == (before, now)
+        changes = list(ranking.changes_since(was))
+        assert sorted((one for _, one in changes if one), key=lambda one: one.rank) == now
+        assert sorted((one for one, _ in changes if one), key=lambda one: one.rank) == before
+        assert all(one is None or other is None or one.user_id == other.user_id for one, other in changes)
+        assert len({(one or other).user_id for one, other in changes if one or other}) == len(changes)  # type: ignore[union-attr]
+
+
+def as_given(lines: list[tuple[Day, str, Standing]], user_ids: set[str]) -> dict[str, dict[Day, Standing]]:
+    found: dict[str, dict[Day, Standing]] = {user_id: {} for user_id in user_ids}
+    for day, user, standing in sorted(lines, key=lambda one: one[0]):
+        found[user][day] = standing
+    return found
+
+
+def test_an_empty_standing_ranks_nobody(tmp_path: Path) -> None:
+    board = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.BEST, tiers=TIERS)
+    empty = Standing(0, 0, 0, version=3)
+    lines = [(Day(1), "ann", empty), (Day(2), "ann", Standing(-4, 5, 1)), (Day(1), "bob", empty)]
+
+    ranking = WindowRanking(FoldedWindow(board, by_player(lines), tmp_path), Disqualified())
+
+    assert list(ranking.scores()) == [("ann", Score(-4, 5))]
+    assert rank_players(board, eligible(lines, Disqualified())) == [("ann", Score(-4, 5))]
 
 
 def entries_of(board: Leaderboard, ranked: Ranked) -> list[Entry]:

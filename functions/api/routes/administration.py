@@ -5,14 +5,22 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 
-from functions.api.bodies import DisqualifyBody, ReasonBody, RebuildBody, RedriveBody, ReinstateBody
+from functions.api.bodies import (
+    CorrectionBody,
+    DisqualifyBody,
+    ReasonBody,
+    RebuildBody,
+    RedriveBody,
+    ReinstateBody,
+)
 from functions.api.contract import described, operation
 from functions.api.edge import caller
 from functions.api.models import AuditLogQuery
-from functions.api.params import Finder, read_query, to_user_id
-from functions.api.problems import FinalResultExists, NeverDisqualified, UnknownPlayer
+from functions.api.params import Finder, read_query, to_event_id, to_user_id
+from functions.api.problems import FinalResultExists, InvalidRequest, NeverDisqualified, UnknownPlayer
 from functions.api.views import answer
 from functions.api.views.audit import (
+    AmendmentView,
     AuditEntryView,
     AuditLogView,
     DisqualificationView,
@@ -20,15 +28,18 @@ from functions.api.views.audit import (
     PurgeView,
     RebuildView,
     RedrivenView,
+    to_amendment_view,
     to_audit_entry_view,
     to_disqualification_view,
     to_disqualified_view,
     to_rebuild_view,
 )
+from shared.admin.amendments import Amendments
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.admin.purges import HasResult, Purges
 from shared.domain.audit import AuditAction
 from shared.domain.events import format_instant
+from shared.domain.rejections import Rejection
 from shared.messaging.dead_letters import RedriveFilter
 from shared.rebuild.builder import WindowBuilder
 from shared.rebuild.requests import RebuildRequests
@@ -41,6 +52,8 @@ REDRIVE_TIME_MS: Final = 15_000
 """How long one request sends dead letters back; API Gateway gives up after 30 s."""
 _DISQUALIFY: Final = "/leaderboards/{id}/players/{userId:path}/disqualify"
 _REINSTATE: Final = "/leaderboards/{id}/players/{userId:path}/reinstate"
+_VOID: Final = "/leaderboards/{id}/players/{userId:path}/events/{eventId:path}/void"
+_CORRECTIONS: Final = "/leaderboards/{id}/players/{userId:path}/corrections"
 _DISQUALIFIED: Final = "/leaderboards/{id}/disqualified"
 _AUDIT_LOG: Final = "/leaderboards/{id}/audit-log"
 _REBUILD: Final = "/leaderboards/{id}/rebuild"
@@ -53,6 +66,8 @@ _TAGS: Final[list[str | Enum]] = ["administration"]
 class UseCases(Protocol):
     """What is called here."""
 
+    @property
+    def amendments(self) -> Amendments: ...
     @property
     def audit_log(self) -> AuditLog: ...
     @property
@@ -121,6 +136,49 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         if entry is None:
             raise NeverDisqualified(f"{user_id!r} was never disqualified in {leaderboard.id}")
         return answer(to_audit_entry_view(entry), 200, _FRESH)
+
+
+def register_amendments(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+    """Voids and corrections."""
+
+    @app.post(_VOID, tags=_TAGS)
+    @operation(responses={200: described(AmendmentView, "The event is void, by this entry or by an earlier one")})
+    async def void(request: Request, body: ReasonBody) -> Response:
+        """Take one event back, whenever it was. It stays in the ledger, marked, and counts nothing.
+
+        Windows that are going on follow at once; a result that it changes gets another version. Sent again, it says
+        `already`. The topic can't bring the event back: its record is a duplicate.
+        """
+        user_id = to_user_id(request.path_params["userId"])
+        event_id = to_event_id(request.path_params["eventId"])
+        leaderboard = finder.leaderboard(request, now=True)
+        done = use_cases.amendments.void(leaderboard, user_id, event_id, caller(request).subject, body.reason)
+        return answer(to_amendment_view(done.entry, already=done.already), 200, _FRESH)
+
+    @app.post(_CORRECTIONS, tags=_TAGS)
+    @operation(
+        responses={
+            200: described(
+                AmendmentView,
+                "The event counts, by this entry or by an earlier one",
+                example="AmendmentView of correct",
+            )
+        }
+    )
+    async def correct(request: Request, body: CorrectionBody) -> Response:
+        """Add an event of any day that is over or going on, without the topic; it is voided like any other.
+
+        Windows that are going on follow at once; a result that it changes gets another version. Sent again with the
+        same `eventId`, it says `already`.
+        """
+        user_id = to_user_id(request.path_params["userId"])
+        leaderboard = finder.leaderboard(request, now=True)
+        try:
+            event = body.to_event(leaderboard.id, user_id)
+        except Rejection as rejection:
+            raise InvalidRequest(rejection.detail.removeprefix("occurredAt").lstrip(": "), "occurredAt") from None
+        done = use_cases.amendments.correct(leaderboard, event, caller(request).subject, body.reason)
+        return answer(to_amendment_view(done.entry, already=done.already), 200, _FRESH)
 
 
 def register_audit_log(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:

@@ -14,12 +14,12 @@ from functions.api.security import Scope
 from functions.api.views import answer
 from functions.api.views.previews import ResultPreviewView, to_preview_view
 from functions.api.views.results import ResultVersionsView, ResultView, to_result_version_view, to_result_view
-from shared.closing.first_days import first_possible_day
 from shared.closing.preview import Previews
 from shared.closing.schedule import expected_final_ms
 from shared.domain.calendar import Window, WindowKind
 from shared.domain.events import format_instant
 from shared.domain.rules import Leaderboard
+from shared.lookups.first_days import first_possible_day
 from shared.reads.cursors import Cursor, Cursors
 from shared.reads.result_versions import ResultVersions
 from shared.settings import Settings

@@ -23,6 +23,11 @@ class AuditEntryView(Struct, rename="camel", kw_only=True):
     at: str
     user_id: str | None
     subject: str | None
+    """The id of a window or of an event, or the reason code of dead letters."""
+    points: int | None
+    """Of the event that was voided or added."""
+    occurred_at: str | None
+    """Likewise."""
     period_before: PeriodView | UnsetType = UNSET
     """The period that was changed or deleted, as it was; absent of anything else."""
     period_after: PeriodView | UnsetType = UNSET
@@ -31,6 +36,13 @@ class AuditEntryView(Struct, rename="camel", kw_only=True):
     """The first day of a disqualification or reinstatement for some days; absent of anything else."""
     last: str | UnsetType = field(name="to", default=UNSET)
     """Their last day; absent of anything else."""
+
+
+class AmendmentView(AuditEntryView, rename="camel", kw_only=True):
+    """By which entry an event is void, or was added."""
+
+    already: bool
+    """Whether it was so before this request, by this entry."""
 
 
 class DisqualificationView(AuditEntryView, rename="camel", kw_only=True):
@@ -127,6 +139,12 @@ def to_disqualification_view(entry: AuditEntry, *, known: bool) -> Disqualificat
     return DisqualificationView(**{name: getattr(shown, name) for name in shown.__struct_fields__}, known=known)
 
 
+def to_amendment_view(entry: AuditEntry, *, already: bool) -> AmendmentView:
+    """An audit entry about an event, as it is sent."""
+    shown = to_audit_entry_view(entry)
+    return AmendmentView(**{name: getattr(shown, name) for name in shown.__struct_fields__}, already=already)
+
+
 def to_audit_entry_view(entry: AuditEntry) -> AuditEntryView:
     """An audit entry, as it is sent."""
     return AuditEntryView(
@@ -137,6 +155,8 @@ def to_audit_entry_view(entry: AuditEntry) -> AuditEntryView:
         at=format_instant(entry.at_ms),
         user_id=entry.user_id,
         subject=entry.subject,
+        points=entry.points,
+        occurred_at=None if entry.occurred_at_ms is None else format_instant(entry.occurred_at_ms),
         period_before=UNSET if entry.period_before is None else to_period_view(entry.period_before),
         period_after=UNSET if entry.period_after is None else to_period_view(entry.period_after),
         first=UNSET if entry.first_day is None else format_day(entry.first_day),

@@ -83,17 +83,21 @@ class ScoreAcceptedView(Struct, rename="camel", kw_only=True):
 
 
 class EventView(Struct, rename="camel", gc=False, kw_only=True):
-    """An accepted event, and the record that it came in."""
+    """An accepted event, and the record that it came in; null where an administrator added it."""
 
     event_id: str
     points: int
     occurred_at: str
     attributes: dict[str, str]
-    topic: str
-    partition: int
-    offset: int
-    appended_at: str
+    topic: str | None
+    partition: int | None
+    offset: int | None
+    appended_at: str | None
     """When the broker appended the record: what decides whether an event was late."""
+    added_by_entry: int | None
+    """Number of the audit entry by which an administrator added it; null for what came by the topic."""
+    voided_by_entry: int | None
+    """Number of the audit entry by which it is void and counts nothing; null while it counts."""
 
 
 class EventsView(Struct, rename="camel", kw_only=True):
@@ -207,10 +211,12 @@ def to_event_view(entry: LedgerEntry) -> EventView:
         points=event.points,
         occurred_at=format_instant(event.occurred_at_ms),
         attributes=event.attributes,
-        topic=source.topic,
-        partition=source.partition,
-        offset=source.offset,
-        appended_at=format_instant(source.appended_at_ms),
+        topic=None if source is None else source.topic,
+        partition=None if source is None else source.partition,
+        offset=None if source is None else source.offset,
+        appended_at=None if source is None else format_instant(source.appended_at_ms),
+        added_by_entry=entry.added_by,
+        voided_by_entry=entry.voided_by,
     )
 
 

@@ -11,6 +11,8 @@
 --           Of a player who was ever disqualified for some days, labels of every day stay, and all time has a part for
 --           each day beside its own, and one of the day ALL_DAYS once all of these are there: from then on it is the
 --           fold of those that are not out
+--           A reached_at of EMPTY is that of a day whose events are all void; of a player with no other days the first 6
+--           bytes are GONE and the set has no member
 --   If the leaderboard has filters, a field's value ends with the player's labels: of each filter that they carry a value
 --           of, its number 1 byte, the day that it is of 2 bytes, a token for the value with its length 1 byte; then
 --           how many bytes these are, 2 bytes. Beside set and hash stands the label set, its members of score 0:
@@ -31,8 +33,10 @@ local PART = '>I2I4i8I6'
 local PART_BYTES = 20
 local HEAD_BYTES = 6
 local ONLY_ZEROS = 2 ^ 47
+local EMPTY = 2 ^ 46 -- past every instant, as ONLY_ZEROS is
 local LABEL = '>BI2Bc0'
 local OUT = string.rep('\255', HEAD_BYTES) -- no instant: as a time it is past the year 10,000
+local GONE = string.rep('\255', HEAD_BYTES - 1) .. '\254'
 local CHUNK = 500 -- users in one variadic call; Lua's stack takes about 8,000 values
 
 local prefix = ARGV[1]
@@ -49,12 +53,15 @@ local some_are_out = redis.call('HLEN', KEYS[2]) > 1 -- "\0audit" is no player
 local some_are_partly = some_are_out and redis.call('HEXISTS', KEYS[2], '\0partly') == 1
 local ALL_TIME, ALL_TIME_DAY, ALL_DAYS = 'all-time', 65535, 65534
 
--- folds the parts of a value into points and reached_at, as shared/domain/standings.py combine() does
+-- folds the parts of a value into points and reached_at, as shared/domain/standings.py combine() does; nil if all of its
+-- days are empty
 local function fold(value)
   local points, reached_at
   for at = HEAD_BYTES + 1, #value, PART_BYTES do
     local _, _, p, r = struct.unpack(PART, value, at)
-    if points == nil or aggregation == 'latest' then
+    if r == EMPTY then
+      -- ranks nobody
+    elseif points == nil or aggregation == 'latest' then
       points, reached_at = p, r
     elseif aggregation == 'sum' then
       points = points + p
@@ -69,15 +76,15 @@ local function fold(value)
       points, reached_at = p, r
     end
   end
-  return points, reached_at % ONLY_ZEROS
+  return points, points and reached_at % ONLY_ZEROS
 end
 
--- the value with one day's part put in its place; nil if its version was seen
+-- the value with one day's part put in its place; nil if its version was seen, and the version that the cache has
 local function merge(value, day, version, part)
   for at = HEAD_BYTES + 1, #value, PART_BYTES do
     local b, v = struct.unpack('>I2I4', value, at)
     if b == day then
-      if v >= version then return nil end
+      if v >= version then return nil, v end
       return string.sub(value, 1, at - 1) .. part .. string.sub(value, at + PART_BYTES)
     elseif b > day then
       return string.sub(value, 1, at - 1) .. part .. string.sub(value, at)
@@ -120,12 +127,25 @@ local function label_members(labels, points, member)
   return members
 end
 
--- the newest day with an event that carries the attribute decides, and of that day its newest version
+-- the newest day with an event that carries the attribute decides, and of that day its newest version: it has lost the
+-- label if the event that gave it is void. Then an older day gives it when it is applied again (`lacks_label`)
 local function relabel(labels, day, tokens)
   for filter = 1, filters do
     local token, label = tokens and tokens[filter], labels[filter]
-    if token and (not label or day >= label[1]) then labels[filter] = {day, token} end
+    if token and (not label or day >= label[1]) then
+      labels[filter] = {day, token}
+    elseif not token and label and day == label[1] then
+      labels[filter] = nil
+    end
   end
+end
+
+-- whether a day whose version is known has a label that a newer day has lost
+local function lacks_label(labels, day, tokens)
+  for filter = 1, tokens and filters or 0 do
+    if tokens[filter] and (not labels[filter] or day > labels[filter][1]) then return true end
+  end
+  return false
 end
 
 -- of a player who was ever disqualified for some days, by what the hash says: the parts with those of updates in their
@@ -178,7 +198,7 @@ local function relabel_partly(old, updates, is_counted, window_id, before, after
   for filter = 1, filters do
     for _, update in ipairs(updates) do
       local token = update.tokens and update.tokens[filter]
-      if token then labels[filter][update.day] = token end
+      labels[filter][update.day] = token or nil -- the newest version has lost it if its event is void
     end
     local days = {}
     for day in pairs(labels[filter]) do days[#days + 1] = day end
@@ -211,9 +231,11 @@ local function apply_partly(user, out, updates, window_id)
   if score then before = {descending and 0 - tonumber(score) or tonumber(score), old_member} end
   if counted ~= '' then
     local points, reached_at = fold('000000' .. counted)
-    head = struct.pack('>I6', reached_at)
-    after = {points, head .. user}
-    touched = redis.call('ZADD', set, 'CH', descending and 0 - points or points, after[2])
+    if points then
+      head = struct.pack('>I6', reached_at)
+      after = {points, head .. user}
+      touched = redis.call('ZADD', set, 'CH', descending and 0 - points or points, after[2])
+    end
   end
   if before and before[2] ~= head .. user then touched = touched + redis.call('ZREM', set, before[2]) end
   if filters > 0 then
@@ -251,25 +273,36 @@ local function apply(day, updates, first, last, window_id)
       labels = {}
       if old then old, labels = split(old) end
     end
-    local value = old and merge(old, day, version, part)
+    local value, seen, relabels = nil, nil, true
+    if old then value, seen = merge(old, day, version, part) end
     if not old then
       value = '000000' .. part
-    elseif not value and is_out ~= (old_head == OUT) then
-      value = old -- nothing new of the score, but the player was disqualified or reinstated since
+    elseif not value then
+      relabels = labels ~= nil and seen == version and lacks_label(labels, day, updates[i + 4])
+      if relabels or is_out ~= (old_head == OUT) then
+        value = old -- nothing new of the score, but the player was disqualified or reinstated since, or lacks a label
+      end
     end
     if value then
       local head = OUT
       if not is_out then
-        if #value > HEAD_BYTES + PART_BYTES or value == old then points, reached_at = fold(value) end
-        head = struct.pack('>I6', reached_at % ONLY_ZEROS)
-        added[#added + 1] = descending and 0 - points or points
-        added[#added + 1] = head .. user
+        if reached_at == EMPTY or #value > HEAD_BYTES + PART_BYTES or value == old then points, reached_at = fold(value) end
+        head = GONE
+        if points then
+          head = struct.pack('>I6', reached_at % ONLY_ZEROS)
+          added[#added + 1] = descending and 0 - points or points
+          added[#added + 1] = head .. user
+        end
       end
       local packed = ''
       if filters > 0 then
-        local before = old and old_head ~= OUT and label_members(labels, fold(old), old_head .. user) or {}
-        if value ~= old then relabel(labels, day, updates[i + 4]) end
-        local after = is_out and {} or label_members(labels, points, head .. user)
+        local before = {}
+        if old and old_head ~= OUT and old_head ~= GONE then
+          local old_points = fold(old)
+          before = label_members(labels, old_points, old_head .. user)
+        end
+        if relabels then relabel(labels, day, updates[i + 4]) end
+        local after = (is_out or not points) and {} or label_members(labels, points, head .. user)
         for filter = 1, filters do
           if before[filter] ~= after[filter] then
             if before[filter] then left[#left + 1] = before[filter] end
@@ -283,7 +316,7 @@ local function apply(day, updates, first, last, window_id)
       end
       fields[#fields + 1] = user
       fields[#fields + 1] = head .. string.sub(value, HEAD_BYTES + 1) .. packed
-      if old and old_head ~= head and old_head ~= OUT then removed[#removed + 1] = old_head .. user end
+      if old and old_head ~= head and old_head ~= OUT and old_head ~= GONE then removed[#removed + 1] = old_head .. user end
     end
   end
   if #fields == 0 then return end

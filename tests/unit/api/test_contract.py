@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from functions.api.app import CONTRACT as DOCUMENT
 from functions.api.bodies import (
+    CorrectionBody,
     DisqualifyBody,
     LeaderboardBody,
     PeriodBody,
@@ -62,6 +63,8 @@ def test_the_contract_describes_every_route() -> None:
         (f"{player}/scores", "post"),
         (f"{player}/disqualify", "post"),
         (f"{player}/reinstate", "post"),
+        (f"{player}/corrections", "post"),
+        (f"{player}/events/{{eventId}}/void", "post"),
         (f"{board}/disqualified", "get"),
         (f"{board}/audit-log", "get"),
         (f"{board}/rebuild", "post"),
@@ -91,7 +94,14 @@ def test_every_answer_has_an_example() -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "kind"), [("disqualify", "disqualify"), ("reinstate", "reinstate"), ("rebuild", "rebuild")]
+    ("route", "kind"),
+    [
+        ("disqualify", "disqualify"),
+        ("reinstate", "reinstate"),
+        ("rebuild", "rebuild"),
+        ("void", "void"),
+        ("corrections", "correct"),
+    ],
 )
 def test_the_example_of_an_act_is_that_of_its_route(route: str, kind: str) -> None:
     (operation,) = (one for path, method, one in operations() if path.endswith(route) and method == "post")
@@ -101,7 +111,17 @@ def test_the_example_of_an_act_is_that_of_its_route(route: str, kind: str) -> No
 
 @pytest.mark.parametrize(
     "body",
-    [LeaderboardBody, PeriodBody, ReasonBody, DisqualifyBody, ReinstateBody, RebuildBody, RedriveBody, ScoreBody],
+    [
+        LeaderboardBody,
+        PeriodBody,
+        ReasonBody,
+        DisqualifyBody,
+        ReinstateBody,
+        CorrectionBody,
+        RebuildBody,
+        RedriveBody,
+        ScoreBody,
+    ],
 )
 def test_the_example_of_a_body_is_one(body: Any) -> None:
     assert body.model_validate(examples.BODIES[body.__name__])

@@ -255,6 +255,32 @@ def export(
         return table, (Path(name) / "file").read_bytes()
 
 
+def test_standings_of_before_stand_in_place_of_those_that_were_read(tmp_path: Path) -> None:
+    """Asked for once all are read: what is amended later is in none of them."""
+    leaderboard, asked = board(Aggregation.SUM, Order.DESC), []
+    lines = [(Day(1), user, Standing(points, 5, 1)) for user, points in (("ann", 5), ("bob", 99), ("cat", 7))]
+
+    def read() -> Any:
+        yield from lines
+        asked.append("read")
+
+    def amended() -> Any:
+        asked.append("amended")
+        before = {Day(1): Standing(3, 1, 1), Day(2): Standing(3, 2, 1)}
+        return {"bob": before, "cat": {}, "dan": {Day(1): Standing(0, 9, 1)}}
+
+    with RankedTable(leaderboard, read(), tmp_path, amended) as table:
+        table.write(tmp_path / "file", ExportFormat.CSV, Compression.NONE, ExportPart())
+        content = (tmp_path / "file").read_bytes()
+
+    assert [one[2:4] for one in read_csv(content)] == [("bob", 6), ("ann", 5), ("dan", 0)]
+    assert (table.rows, table.sum_of_points, asked) == (3, 11, ["read", "amended"])
+
+
+def read_csv(content: bytes) -> list[tuple[Any, ...]]:
+    return read(content, ExportFormat.CSV)
+
+
 def read_sheet(content: bytes) -> list[tuple[Any, ...]]:
     header, *rows = openpyxl.load_workbook(io.BytesIO(content))["ranking"].iter_rows()
     assert tuple(one.value for one in header) == COLUMNS

@@ -1,9 +1,13 @@
 """The first day on which a leaderboard can have events."""
 
-from shared.closing.schedule import BACKLOG_MS
-from shared.domain.calendar import Day, day_of
+from typing import Final
+
+from shared.domain.calendar import DAY_MS, Day, day_of
 from shared.domain.rules import Leaderboard
 from shared.truth.registry import Registry
+
+BACKLOG_MS: Final = 7 * DAY_MS
+"""How long records may have waited on the topic when their leaderboard is created: the usual retention."""
 
 
 def first_possible_day(registry: Registry, leaderboard: Leaderboard) -> Day:
