@@ -348,8 +348,8 @@ MUTATIONS = (
     Mutation(
         "an entry about an event says who is disqualified",
         "shared/admin/disqualifications.py",
-        "return entry.user_id == user_id and entry.kind in (AuditAction.DISQUALIFY, AuditAction.REINSTATE)",
-        "return entry.user_id == user_id",
+        "return [entry for entry in log if entry.user_id == user_id and entry.kind in kinds]",
+        "return [entry for entry in log if entry.user_id == user_id]",
         AMENDMENTS,
     ),
     Mutation(
@@ -375,7 +375,7 @@ MUTATIONS = (
     ),
     Mutation(
         "who has no event that counts is in exports",
-        "shared/admin/disqualifications.py",
+        "shared/admin/eligible.py",
         " and not line[2].is_empty)",
         ")",
         PROPERTY,
@@ -432,8 +432,8 @@ MUTATIONS = (
     Mutation(
         "no result is revised after an amendment",
         "shared/closing/steps.py",
-        "days = {amended} if amended is not None else",
-        "days = set() if amended is not None else",
+        "played = {amended} if amended is not None else",
+        "played = set() if amended is not None else",
         SIMULATION,
     ),
     Mutation(
@@ -1397,8 +1397,8 @@ MUTATIONS = (
     Mutation(
         "scores without the cache count days that are out",
         "shared/admin/eligible.py",
-        "        if disqualified.counts(user_id, day):\n",
-        "        if day >= 0:\n",
+        "        if disqualified.counts(user_id, day) and not standing.is_empty:\n",
+        "        if not standing.is_empty:\n",
         FALLBACK,
     ),
     Mutation(
@@ -1446,8 +1446,8 @@ MUTATIONS = (
     Mutation(
         "a difference misses what a player out for some days had before",
         "shared/closing/ranking.py",
-        "was, now = apart_before.get(user_id), apart_now.get(user_id)",
-        "was, now = None, apart_now.get(user_id)",
+        "was, now = was_of.get(user_id), now_of.get(user_id)",
+        "was, now = None, now_of.get(user_id)",
         ("tests/unit/test_folded_window.py",),
     ),
     Mutation(
