@@ -21,7 +21,7 @@ def repairing(error: Exception, kept: list[str] | None = None) -> Repair:
 
     parts: dict[str, Any] = {
         "registry": SimpleNamespace(
-            leaderboards=lambda limit, after: [one for one in BOARDS if after is None or one.id > after][:limit]
+            leaderboards=lambda limit, after, **_: [one for one in BOARDS if after is None or one.id > after][:limit]
         ),
         "leaderboards": None,
         "reads": None,
