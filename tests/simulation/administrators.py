@@ -51,7 +51,10 @@ def disqualify(world: "World") -> None:
 
 def change_disqualification(world: "World", disqualifications: Disqualifications) -> None:
     """Disqualify or reinstate any player, whatever the day or for some days."""
-    board = world.registry.history[world.rng.choice(world.open)][-1]
+    name = world.rng.choice(world.open)
+    if name in world.registry.unknown:  # the API finds no such leaderboard, nor does who empties the cache
+        return
+    board = world.registry.history[name][-1]
     first = Day(day_of(world.scheduler.now_ms) - world.rng.randrange(3))
     run = (first, Day(first + world.rng.randrange(2))) if world.rng.random() < 0.5 else None
     act = disqualifications.reinstate if world.rng.random() < 0.4 else disqualifications.disqualify
