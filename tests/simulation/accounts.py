@@ -70,7 +70,9 @@ def undecided_players(
     the retention took events, or events came after their leaderboard was archived, which may be restored by now; and
     those to whom an event was added by an id that producers use.
     """
-    found = {player for player in ledger(world) if (board_of(player), player[1]) in world.of_one_id}
+    found = {
+        player for player in ledger(world, with_corrections=True) if (board_of(player), player[1]) in world.of_one_id
+    }
     lost = world.lost()
     contents: dict[tuple[Player, str], set[Fact]] = {}
     partitions: dict[tuple[Player, str], set[int]] = {}
