@@ -159,7 +159,6 @@ def live(system: System) -> None:
     finish(system)
     read_without_cache(system)
     redrive_too_late(system)
-    system.ask("delete-period", 204)
     system.ask("delete-leaderboard", 204)
 
 
@@ -167,6 +166,8 @@ def define(system: System) -> None:
     system.ask("put-leaderboard", 201)
     renamed = json.loads(sample("api-put-leaderboard")["body"]) | {"name": "Cup"}
     system.ask("put-leaderboard", body=json.dumps(renamed))
+    system.ask("put-period", 201)
+    system.ask("delete-period", 204)  # once it has its result it stays
     system.ask("put-period", 201)
     for name in ("get-leaderboard", "list-leaderboards", "get-period", "list-periods", "health", "metrics"):
         system.ask(name)
