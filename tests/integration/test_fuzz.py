@@ -97,7 +97,7 @@ def _there(assembly: Assembly) -> None:
     if board is not None and board.archived:
         assembly.registry.save(replace(board, archived=False, version=board.version + 1))
         assembly.leaderboards.read(BOARD)
-    assembly.registry.save_period(BOARD, period())
+    assembly.registry.save_period(BOARD, period(), before=assembly.registry.period(BOARD, PERIOD))
 
 
 def period() -> Period:
@@ -183,7 +183,8 @@ def tally() -> Iterator[Counter[int]]:
 
 def direct(case: Any, known: int, export_id: str) -> None:
     """Point a made-up question at what is there; nearly all the others end in 404, or name no window."""
-    ids = {"id": BOARD, "userId": USERS[known % len(USERS)], "periodId": PERIOD, "exportId": export_id}
+    player = known % len(USERS)
+    ids = {"id": BOARD, "userId": USERS[player], "periodId": PERIOD, "exportId": export_id, "eventId": f"e-{player}"}
     if case.method != "DELETE" or len(case.path_parameters) > 1 or known > 5:
         case.path_parameters |= {name: ids[name] for name in case.path_parameters}
     if case.path == "/leaderboards/{id}" and isinstance(case.body, dict) and known > 5:

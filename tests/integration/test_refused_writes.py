@@ -189,7 +189,7 @@ def test_what_one_leaderboards_cache_answers_keeps_no_other_waiting(
     registry = module.assembly.registry
     mine = [registry.leaderboard(name) for name in (cup, other)]
     told: list[tuple[str, type[Exception]]] = []
-    looking = repair(module, registry=type("Mine", (), {"leaderboards": lambda _self, _limit, _after: mine})())
+    looking = repair(module, registry=type("Mine", (), {"leaderboards": lambda _self, *_, **__: mine})())
 
     looking.anti_entropy(lambda name, error: told.append((name, type(error))))
 
@@ -233,7 +233,7 @@ def test_a_full_redis_is_a_snapshot_and_down_until_there_is_memory_again(
         assert (ready.status, ready.json["dependencies"]["redis"]["status"]) == (200, "down")
         told: list[Exception] = []
         mine = [module.assembly.registry.leaderboard(cup)]
-        looking = repair(module, registry=type("Mine", (), {"leaderboards": lambda _self, _limit, _after: mine})())
+        looking = repair(module, registry=type("Mine", (), {"leaderboards": lambda _self, *_, **__: mine})())
         assert looking.anti_entropy(lambda _, error: told.append(error)) == ({}, 0)
         assert [type(error) for error in told] == [CacheFull]
 

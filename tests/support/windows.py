@@ -68,7 +68,9 @@ def to_entry(line: dict[str, Any]) -> oracle.Entry:
 def from_csv(content: str) -> list[oracle.Entry]:
     """The lines of an export."""
     lines = csv.DictReader(io.StringIO(content, newline=""))
-    assert lines.fieldnames == ["rank", "competition_rank", "user_id", "score", "reached_at", "percentile", "tier"]
+    first, values = (lines.fieldnames or ())[:7], (lines.fieldnames or ())[7:]
+    assert first == ["rank", "competition_rank", "user_id", "score", "reached_at", "percentile", "tier"]
+    assert all(name.startswith("attr.") for name in values)
     return [
         oracle.Entry(
             int(line["rank"]),
