@@ -51,6 +51,8 @@ ABREAST = 8
 EXAMPLES = ceil(int(os.environ.get("EXAMPLES", "1500")) / len(TAKE_SOMETHING))
 """Requests for each operation; of the others there is but one."""
 BOARD, PERIOD = "autumn-cup", "launch"
+REHEARSAL = "rehearsal"
+"""A board without results, for what those forbid."""
 _offsets = count()
 USERS = ("u-42", "a/b", "Zoë 🎮", "x/events")
 
@@ -109,6 +111,7 @@ def _fill(assembly: Assembly) -> None:
     tiers = (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.MIN_SCORE, 500))
     board = Leaderboard(id=BOARD, name="Autumn cup", aggregation=Aggregation.SUM, tiers=tiers, filters=("country",))
     assembly.registry.save(board)
+    assembly.registry.save(replace(board, id=REHEARSAL))
     assembly.window_builder.rebuild_leaderboard(board)
     records = []
     for number, user_id in enumerate(USERS * 3):
@@ -187,6 +190,8 @@ def direct(case: Any, known: int, export_id: str) -> None:
     ids = {"id": BOARD, "userId": USERS[player], "periodId": PERIOD, "exportId": export_id, "eventId": f"e-{player}"}
     if case.method != "DELETE" or len(case.path_parameters) > 1 or known > 5:
         case.path_parameters |= {name: ids[name] for name in case.path_parameters}
+    if case.path.endswith("/purge"):
+        case.path_parameters["id"] = REHEARSAL
     if case.path == "/leaderboards/{id}" and isinstance(case.body, dict) and known > 5:
         case.body = {"name": case.body["name"], "aggregation": "sum", "filters": ["country"]}  # other rules are locked
     if "userId" in case.query:
