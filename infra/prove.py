@@ -111,13 +111,15 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
         (*line, *(told(carried[str(line[2])].get(name), manifest["format"]) for name in filters), *among)
         for line, among in selected(whole, board, manifest["part"], carriers)
     ]
-    found = lines(export, manifest)
-    differences += compare(expected, found)
+    differences += compare(expected, lines(export, manifest))
+    return differences + miscounted(manifest, expected, len(carriers) if attr else None)
+
+
+def miscounted(manifest: Mapping[str, Any], expected: Sequence[Line], carriers: int | None) -> list[str]:
+    """What is wrong with the manifest's counts of the lines that the file has to hold."""
     said = (manifest["rows"], int(manifest["sumOfPoints"]), manifest.get("attrPlayers"))
-    true = (len(expected), sum(int(line[3] or 0) for line in expected), len(carriers) if attr else None)
-    if said != true:
-        differences.append(f"manifest: rows, sum of points and carriers are {said}; the ledger says {true}")
-    return differences
+    true = (len(expected), sum(int(line[3] or 0) for line in expected), carriers)
+    return [] if said == true else [f"manifest: rows, sum of points and carriers are {said}; the ledger says {true}"]
 
 
 def versions(dynamodb: Any, table: str, leaderboard_id: str) -> list[dict[str, Any]]:
@@ -318,13 +320,7 @@ def selected(
     firsts_among: dict[int, int] = {}
     for rank, score, at_ms, user_id in ranked:
         shared = firsts.setdefault(score, rank)
-        tiers = (
-            one
-            for one in board["tiers"]
-            if user_id in fit
-            and _takes(one["rule"], one["value"], shared if one.get("ties") == "shared" else rank, score, len(fit))
-        )
-        tier = next((str(one["name"]) for one in tiers), "")
+        tier = _tier(board["tiers"], rank, shared, score, len(fit)) if user_id in fit else ""
         if user_id not in carriers:
             continue
         own, percent = carriers[user_id], part["topBasisPoints"]
@@ -339,6 +335,13 @@ def selected(
             line = (str(rank), str(shared), user_id, str(score), _instant(at_ms), str(percentile), tier)
             found.append((line, (str(own), str(shared_among)) if part.get("attr") else ()))
     return found
+
+
+def _tier(tiers: Sequence[Mapping[str, Any]], rank: int, shared: int, score: int, qualified: int) -> str:
+    """The name of the first tier that takes an entry; empty if none does."""
+    ranks = ((one, shared if one.get("ties") == "shared" else rank) for one in tiers)
+    taking = (one["name"] for one, own in ranks if _takes(one["rule"], one["value"], own, score, qualified))
+    return next(map(str, taking), "")
 
 
 def _fit(ranked: Sequence[tuple[int, int, int, str]], board: Mapping[str, Any]) -> set[str]:

@@ -36,7 +36,7 @@ from shared.domain.events import (
 )
 from shared.domain.labels import FILTERS_MAX
 from shared.domain.periods import Period
-from shared.domain.rejections import Reason, Rejection
+from shared.domain.rejections import Reason
 from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule, Ties
 
@@ -358,48 +358,3 @@ class PeriodBody(Sent):
         period = Period(id=period_id, name=self.name, first=first, last=last)
         _ = period.window  # raises if no window has these dates
         return period
-
-
-def _instant(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError("must be an RFC 3339 timestamp with an offset")  # noqa: TRY004 - pydantic reports it so
-    try:
-        return parse_instant(value)
-    except Rejection as rejection:
-        raise ValueError(rejection.detail.removeprefix("occurredAt").lstrip(": ")) from None
-
-
-class ScoreBody(Sent):
-    """A score event of the player in the path."""
-
-    event_id: Annotated[
-        str,
-        Field(
-            strict=True,
-            min_length=1,
-            max_length=EVENT_ID_CHARACTERS_MAX,
-            description="One for each fact, unique for the player: the same id again counts once",
-        ),
-    ]
-    points: Annotated[Points, Field(description="What it adds; what it is, with `best` and `latest`")]
-    occurred_at: Annotated[
-        int | None,
-        BeforeValidator(_instant, json_schema_input_type=str),
-        Field(
-            json_schema_extra={"format": "date-time"},
-            description="When it happened, with an offset from UTC; absent: when the request came",
-        ),
-    ] = None
-    attributes: Annotated[
-        dict[AttributeName, AttributeValue],
-        Field(
-            default_factory=dict,
-            max_length=ATTRIBUTES_MAX,
-            description="What rankings can be filtered by, and whatever else is to be kept",
-        ),
-    ]
-
-    def to_event(self, leaderboard_id: str, user_id: str, now_ms: int) -> ScoreEvent:
-        """The event, as the topic has it."""
-        occurred_at_ms = now_ms if self.occurred_at is None else self.occurred_at
-        return ScoreEvent(self.event_id, leaderboard_id, user_id, self.points, occurred_at_ms, self.attributes)

@@ -35,6 +35,7 @@ from functions.api.views.previews import ResultPreviewView
 from functions.api.views.rankings import NeighboursView, RankingView
 from functions.api.views.results import ResultFileView, ResultVersionsView, ResultVersionView, ResultView
 from infra.contract import examples
+from infra.contract.parameters import PARAMETERS
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, EVENT_ID_CHARACTERS_MAX, USER_ID_BYTES_MAX
 
 VIEWS: Final = (
@@ -137,8 +138,8 @@ def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool 
     if "description" in schema:
         parameter["description"] = schema.pop("description")
     named = f"{name} ({schema.get('type')})"  # where routes take different things by the same name
-    if named in examples.PARAMETERS or name in examples.PARAMETERS:
-        parameter["example"] = examples.PARAMETERS.get(named, examples.PARAMETERS.get(name))
+    if named in PARAMETERS or name in PARAMETERS:
+        parameter["example"] = PARAMETERS.get(named, PARAMETERS.get(name))
     if schema.get("type") == "array":
         parameter |= {"style": "form", "explode": True}  # a&b; a comma is part of a value
     return parameter

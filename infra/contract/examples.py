@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from infra.contract.parameters import CURSOR
+
 _WINDOW: Final = {"kind": "weekly", "id": "2026-W48", "from": "2026-11-23", "to": "2026-11-29", "status": "open"}
 _AS_READ: Final = {
     "revision": 1795430526698372,
@@ -9,7 +11,6 @@ _AS_READ: Final = {
     "asOf": "2026-11-25T12:00:00.000Z",
     "source": "live",
 }
-_CURSOR: Final = "l6phdXR1bW4tY3VwqDIwMjYtVzQ4wqN1LTfNAljPAAABogkH-QABfS3W8mWzRHY0bVd4rRLUkQ"
 
 
 def _entry(rank: int, competition_rank: int, user_id: str, score: int, reached_at: str) -> dict[str, Any]:
@@ -182,7 +183,7 @@ VIEWS: Final[dict[str, Any]] = {
         **_AS_READ,
         "matched": 200,
         "entries": [_FIRST, _SECOND, _THIRD],
-        "nextCursor": _CURSOR,
+        "nextCursor": CURSOR,
         "prevCursor": None,
         "truncated": False,
         "rankApproximate": False,
@@ -389,37 +390,3 @@ VIEWS: Final[dict[str, Any]] = {
     },
 }
 """View, or view and route, → example."""
-
-PARAMETERS: Final[dict[str, Any]] = {
-    "id": "autumn-cup",
-    "userId": "u-42",
-    "eventId": "01JDH3Z8Q4",
-    "periodId": "launch",
-    "exportId": "2026-W48-csv-1795431341662",
-    "window": "weekly",
-    "date": "2026-W48",
-    "period": "launch",
-    "from": "2026-11-01",
-    "to": "2026-11-15",
-    "preview": False,
-    "limit": 100,
-    "version": 1,
-    "offset": 0,
-    "context": 5,
-    "cursor": _CURSOR,
-    "userIds": ["u-42", "u-7"],
-    "minScore": 500,
-    "maxScore": 999,
-    "tier": "gold",
-    "reason": "entered twice",
-    "attr.country": "DE",
-    "after": "autumn-cup",
-    "after (integer)": 2,
-    "format": "csv",
-    "compression": "gzip",
-    "topN": 100,
-    "topPercent": 2.5,
-    "If-None-Match": 'W/"0123456789abcdef01234567"',
-    "Prefer": "wait=20",
-}
-"""Parameter → example."""

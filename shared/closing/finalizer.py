@@ -121,12 +121,8 @@ class Finalizer:
         before = self._final_results.final(leaderboard.id, window.id)
         if before is not None and not revise:
             return None
-        if before is None:
-            rules = self._window_rules.in_force(leaderboard, window)
-        else:
-            rules = self._window_rules.of_result(leaderboard, window, before.rules_version)
         with scratch() as directory:
-            final = self._rank(rules, window, before, directory)
+            final = self._rank(self._rules(leaderboard, window, before), window, before, directory)
         if final is None:
             return None
         try:
@@ -135,6 +131,12 @@ class Finalizer:
         except AlreadyDone:
             return None
         return final
+
+    def _rules(self, leaderboard: Leaderboard, window: Window, before: FinalResult | None) -> Leaderboard:
+        """Those in force at the window's end; of a later version those of the first."""
+        if before is None:
+            return self._window_rules.in_force(leaderboard, window)
+        return self._window_rules.of_result(leaderboard, window, before.rules_version)
 
     def _rank(
         self, rules: Leaderboard, window: Window, before: FinalResult | None, directory: Path

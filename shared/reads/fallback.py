@@ -91,12 +91,11 @@ class Fallback:
         rank = snapshot.estimate_rank(leaderboard.order, user_id, score)
         others = [line for line in snapshot.top if line[0] != user_id]
         total, qualified = max(snapshot.total, rank), _qualified(leaderboard, snapshot, rank, score)
+        above, player, below = [], _estimated(leaderboard, snapshot, total, (rank, user_id, score)), []
         if rank <= len(others) + 1:
             lines = [*others[: rank - 1], (user_id, score), *others[rank - 1 : rank - 1 + context]]
             entries = list(to_entries(leaderboard.tiers, total, 0, 0, lines, qualified=qualified))
             above, player, below = entries[max(0, rank - 1 - context) : rank - 1], entries[rank - 1], entries[rank:]
-        else:
-            player, above, below = _estimated(leaderboard, snapshot, total, (rank, user_id, score)), [], []
         descending = leaderboard.order is Order.DESC
         next_above = others[rank - 2][1].points if 2 <= rank <= len(others) + 1 else None
         cutoffs = _cutoffs(leaderboard, snapshot, qualified)
@@ -107,12 +106,7 @@ class Fallback:
             player,
             None if next_above is None else points_to_pass(next_above, score.points, descending=descending),
             points_to_next_tier(
-                leaderboard.tiers,
-                player.tier,
-                score.points,
-                cutoffs,
-                descending=descending,
-                qualifying=needed,
+                leaderboard.tiers, player.tier, score.points, cutoffs, descending=descending, qualifying=needed
             ),
             above,
             below,

@@ -516,8 +516,8 @@ MUTATIONS = (
     Mutation(
         "a version of a result is ranked by other rules than the first",
         "shared/closing/finalizer.py",
-        "if before is None:\n            rules =",
-        "if True:\n            rules =",
+        "if before is None:\n            return self._window_rules",
+        "if True:\n            return self._window_rules",
         DISQUALIFICATION,
     ),
     Mutation(

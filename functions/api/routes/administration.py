@@ -112,6 +112,10 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         )
         return answer(to_disqualification_view(entry, known=known), 200, _FRESH)
 
+    _register_reinstatement(app, use_cases, finder)
+
+
+def _register_reinstatement(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     @app.post(_REINSTATE, tags=_TAGS)
     @operation(
         responses={
@@ -155,6 +159,10 @@ def register_amendments(app: FastAPI, use_cases: UseCases, finder: Finder) -> No
         done = use_cases.amendments.void(leaderboard, user_id, event_id, caller(request).subject, body.reason)
         return answer(to_amendment_view(done.entry, already=done.already), 200, _FRESH)
 
+    _register_corrections(app, use_cases, finder)
+
+
+def _register_corrections(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     @app.post(_CORRECTIONS, tags=_TAGS)
     @operation(
         responses={

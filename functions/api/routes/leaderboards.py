@@ -68,6 +68,12 @@ def register(
         following = page[-1].id if len(found) > len(page) else None
         return answer(LeaderboardsView(leaderboards=[to_leaderboard_view(one) for one in page], next_after=following))
 
+    _register_one(app, use_cases, finder, definitions)
+
+
+def _register_one(app: FastAPI, use_cases: UseCases, finder: Finder, definitions: Definitions) -> None:
+    tags: list[str | Enum] = ["leaderboards"]
+
     @app.get(_ONE, tags=tags)
     @operation(DefinitionQuery, {200: described(LeaderboardView, "The definition")})
     async def get(request: Request) -> Response:
@@ -117,6 +123,10 @@ def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, periods:
         leaderboard = finder.leaderboard(request)
         return answer(PeriodsView(periods=[to_period_view(one) for one in use_cases.registry.periods(leaderboard.id)]))
 
+    _register_period(app, use_cases, finder, periods)
+
+
+def _register_period(app: FastAPI, use_cases: UseCases, finder: Finder, periods: Periods) -> None:
     @app.get(_PERIOD, tags=_PERIODS_TAGS)
     @operation(responses={200: described(PeriodView, "The period")})
     async def get(request: Request) -> Response:

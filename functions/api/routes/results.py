@@ -27,6 +27,7 @@ from shared.truth.registry import Registry
 
 _RESULT: Final = "/leaderboards/{id}/result"
 _VERSIONS: Final = "/leaderboards/{id}/result/versions"
+_TAGS: Final[list[str | Enum]] = ["exports"]
 _HEADERS: Final = {"cache-control": "private, no-store"}
 """Its links are as good as the files for a while."""
 
@@ -48,9 +49,8 @@ class UseCases(Protocol):
 
 def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     """Results."""
-    tags: list[str | Enum] = ["exports"]
 
-    @app.get(_RESULT, tags=tags)
+    @app.get(_RESULT, tags=_TAGS)
     @operation(
         ResultQuery,
         {
@@ -83,7 +83,11 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
             )
         return answer(to_result_view(leaderboard.id, window, found), headers=_HEADERS)
 
-    @app.get(_VERSIONS, tags=tags)
+    _register_versions(app, use_cases, finder)
+
+
+def _register_versions(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+    @app.get(_VERSIONS, tags=_TAGS)
     @operation(
         WindowQuery, {200: described(ResultVersionsView, "The first one first; none while the window is not final")}
     )

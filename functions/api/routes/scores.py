@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 
-from functions.api.bodies import ScoreBody
 from functions.api.building import ASK_AGAIN_S
 from functions.api.conditional import affordable_ms, applied, willing_ms
 from functions.api.contract import Answered, described, operation
 from functions.api.params import Finder, to_user_id
+from functions.api.score_body import ScoreBody
 from functions.api.views import answer
 from functions.api.views.players import (
     ScoreAcceptedView,
@@ -20,7 +20,9 @@ from functions.api.views.players import (
 )
 from shared.cache.errors import CacheUnavailable
 from shared.cache.waits import Waits
-from shared.domain.events import format_instant
+from shared.domain.events import ScoreEvent, format_instant
+from shared.domain.rules import Leaderboard
+from shared.reads.answers import PlayerWindows
 from shared.reads.players import Players
 from shared.truth.commits import Unavailable
 
@@ -70,27 +72,32 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         sent = body.to_event(leaderboard.id, user_id, finder.now_ms())
         following = use_cases.submissions.send(leaderboard, sent, is_timed=body.occurred_at is not None)
         shown, headers = await _shown(request, following, use_cases.waits)
-        event, occurred_at = following.event, format_instant(following.event.occurred_at_ms)
         if not shown:
-            view = ScoreAcceptedView(
-                leaderboard_id=leaderboard.id, user_id=user_id, event_id=event.event_id, occurred_at=occurred_at
-            )
-            return answer(view, 202, _FRESH | headers | {"retry-after": str(ASK_AGAIN_S)})
+            return answer(_to_accepted(following.event), 202, _FRESH | headers | {"retry-after": str(ASK_AGAIN_S)})
         found = use_cases.players.windows(leaderboard, user_id)
         if found.pending:
             headers["retry-after"] = str(ASK_AGAIN_S)
-        return answer(
-            ScoreView(
-                leaderboard_id=leaderboard.id,
-                user_id=user_id,
-                event_id=event.event_id,
-                occurred_at=occurred_at,
-                windows=[to_player_window_view(one, leaderboard) for one in found.windows],
-                pending=[to_pending_window_view(one, finder.now_ms()) for one in found.pending],
-            ),
-            200,
-            _FRESH | headers,
-        )
+        return answer(_to_view(leaderboard, following.event, found, finder.now_ms()), 200, _FRESH | headers)
+
+
+def _to_accepted(event: ScoreEvent) -> ScoreAcceptedView:
+    return ScoreAcceptedView(
+        leaderboard_id=event.leaderboard_id,
+        user_id=event.user_id,
+        event_id=event.event_id,
+        occurred_at=format_instant(event.occurred_at_ms),
+    )
+
+
+def _to_view(leaderboard: Leaderboard, event: ScoreEvent, found: PlayerWindows, now_ms: int) -> ScoreView:
+    return ScoreView(
+        leaderboard_id=event.leaderboard_id,
+        user_id=event.user_id,
+        event_id=event.event_id,
+        occurred_at=format_instant(event.occurred_at_ms),
+        windows=[to_player_window_view(one, leaderboard) for one in found.windows],
+        pending=[to_pending_window_view(one, now_ms) for one in found.pending],
+    )
 
 
 async def _shown(request: Request, following: "Following", waits: Waits) -> tuple[bool, dict[str, str]]:

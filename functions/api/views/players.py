@@ -15,11 +15,12 @@ from functions.api.views.rankings import (
     to_window_view,
     window_view,
 )
-from shared.domain.calendar import format_day
+from shared.domain.calendar import Day, format_day
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
-from shared.reads.answers import Explanation, PendingWindow, PlayerWindow
+from shared.domain.standings import Standing
+from shared.reads.answers import Explanation, PendingWindow, PlayerWindow, TierMatch
 from shared.truth.items import LedgerEntry
 
 
@@ -233,15 +234,7 @@ def to_explanation_view(found: Explanation) -> ExplanationView:
         order=rules.order,
         rules_version=rules.version,
         player=to_player_view(player),
-        days=[
-            DayView(
-                day=format_day(day),
-                points=standing.points,
-                reached_at=format_instant(standing.reached_at_ms),
-                events=standing.events,
-            )
-            for day, standing in found.days
-        ],
+        days=[_to_day_view(*one) for one in found.days],
         disqualified_days=[
             DisqualifiedDaysView(first=format_day(first), last=format_day(last))
             for first, last in found.disqualified_days
@@ -253,16 +246,26 @@ def to_explanation_view(found: Explanation) -> ExplanationView:
         below=_to_neighbour_view(player.player, player.below[0]) if player.below else None,
         qualifies=player.qualifying is None,
         qualified=ranking.qualified_or_all,
-        tiers=[
-            TierMatchView(
-                rule=to_tier_view(one.tier),
-                met=one.met,
-                cutoff_rank=one.cutoff_rank,
-                cutoff_score=one.cutoff_score,
-                points_to_reach=one.points_to_reach,
-            )
-            for one in found.tiers
-        ],
+        tiers=[_to_tier_match_view(one) for one in found.tiers],
+    )
+
+
+def _to_day_view(day: Day, standing: Standing) -> DayView:
+    return DayView(
+        day=format_day(day),
+        points=standing.points,
+        reached_at=format_instant(standing.reached_at_ms),
+        events=standing.events,
+    )
+
+
+def _to_tier_match_view(match: TierMatch) -> TierMatchView:
+    return TierMatchView(
+        rule=to_tier_view(match.tier),
+        met=match.met,
+        cutoff_rank=match.cutoff_rank,
+        cutoff_score=match.cutoff_score,
+        points_to_reach=match.points_to_reach,
     )
 
 

@@ -17,9 +17,9 @@ from functions.api.bodies import (
     RebuildBody,
     RedriveBody,
     ReinstateBody,
-    ScoreBody,
 )
 from functions.api.problems import KINDS, Problem
+from functions.api.score_body import ScoreBody
 from infra.contract import contract, examples, text
 from infra.contract.document import VIEWS
 

@@ -10,7 +10,7 @@ from functions.api.app import create_app
 from functions.api.edge import BODY_BYTES_MAX
 from functions.api.security import Guard, Scope, required_scope
 from infra.contract import contract
-from infra.contract.examples import PARAMETERS
+from infra.contract.parameters import PARAMETERS
 from shared.domain.rules import Aggregation, Leaderboard
 from tests.unit.api.conftest import NOW_MS, Api
 
