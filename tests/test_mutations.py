@@ -14,6 +14,7 @@ from tests.support.mutations import MUTATIONS, ROOT, Mutation
 def test_a_mutation_changes_one_place_and_leaves_a_module_that_can_be_read(mutation: Mutation) -> None:
     text = (ROOT / mutation.file).read_text()
     assert text.count(mutation.old) == 1
+    assert all((ROOT / tests).exists() for tests in mutation.tests)
     if mutation.file.endswith(".py"):
         ast.parse(text.replace(mutation.old, mutation.new))
 

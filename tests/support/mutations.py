@@ -1784,14 +1784,14 @@ MUTATIONS = (
         "shared/lookups/remembered.py",
         "return future.result(self._patience_s)",
         "return future.result()",
-        ("tests/unit/test_kept.py",),
+        ("tests/unit/test_remembered.py",),
     ),
     Mutation(
         "a truth that hangs is asked anew by every read",
         "shared/lookups/remembered.py",
         "        if key in self._running:\n            raise",
         "        if False:\n            raise",
-        ("tests/unit/test_kept.py",),
+        ("tests/unit/test_remembered.py",),
     ),
     Mutation(
         "a day is noted after its first event is written",
