@@ -299,8 +299,8 @@ def assert_finals(world: World, oracle: Oracle) -> None:
 
 
 def passed_while_archived(world: World, name: str, window: Window) -> bool:
-    """Whether a window began after its leaderboard was deleted and was over before it was put again. Only corrections
-    are in such a window, and no result is owed for it.
+    """Whether a window began after its leaderboard was deleted, and was over before it was put again, if ever. Only
+    corrections are in it, and what ingest admits by a definition of before: no result is owed for it.
     """
     since_ms: int | None = None
     for one in world.registry.history[name]:
@@ -310,7 +310,7 @@ def passed_while_archived(world: World, name: str, window: Window) -> bool:
             if since_ms <= window.first * DAY_MS and (window.last + 1) * DAY_MS <= one.updated_at_ms:
                 return True
             since_ms = None
-    return False
+    return since_ms is not None and since_ms <= window.first * DAY_MS
 
 
 def assert_counters(world: World, letters: Mapping[tuple[int, int], Set[str]]) -> None:
