@@ -51,6 +51,11 @@ class ScoreEvent(msgspec.Struct, frozen=True, gc=False):
         """Whether two events of one id say the same: then the second is a duplicate, else a conflict."""
         return self == other
 
+    def conflict(self) -> Rejection:
+        """Why another content under the id of this event, which is in the ledger, does not count."""
+        detail = f"event {self.event_id} of this player is in the ledger with other content"
+        return Rejection(Reason.CONFLICTING_DUPLICATE, detail)
+
 
 class _Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
     event_id: Annotated[str, Meta(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX)]

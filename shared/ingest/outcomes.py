@@ -93,8 +93,7 @@ def outcome_of_known(event: ScoreEvent, existing: ScoreEvent) -> Outcome:
     """The outcome of an event whose id the player's ledger holds already, with `existing`."""
     if event.same_content(existing):
         return Duplicate()
-    detail = f"event {existing.event_id} of this player is in the ledger with other content"
-    return Rejected(Rejection(Reason.CONFLICTING_DUPLICATE, detail))
+    return Rejected(existing.conflict())
 
 
 def read(records: Iterable[Record]) -> list[Candidate]:

@@ -68,8 +68,7 @@ class Submissions:
             if not is_timed:
                 event = replace(event, occurred_at_ms=existing.occurred_at_ms)
             if not event.same_content(existing):
-                detail = f"event {event.event_id} of this player is in the ledger with other content"
-                raise EventConflict(Rejection(Reason.CONFLICTING_DUPLICATE, detail))
+                raise EventConflict(existing.conflict())
             return Following(self._cache, self._reads, leaderboard, event)
         self._check(leaderboard, event)  # 2
         (failure,) = self._topic.send([_to_record(event)], wait_s=SEND_S)  # 3
