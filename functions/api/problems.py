@@ -168,7 +168,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     EventExists: Kind("event-exists", "The player has another event of this id", 409),
     AmendmentOverflow: Kind("score-overflow", "A score would leave ±(2^53−1)", 409),
     DayIsSealing: Kind("day-is-sealing", "The day takes corrections again once it is sealed", 503, 60),
-    TooManyEvents: Kind("too-many-events", "The player has more events than can be folded anew", 409),
+    TooManyEvents: Kind("too-many-events", "The player has more events than can be folded again", 409),
     UnknownLeaderboard: Kind("unknown-leaderboard", "There is no such leaderboard", 404),
     UnknownPeriod: Kind("unknown-period", "There is no such period", 404),
     UnknownPlayer: Kind("unknown-player", "The player is not in this ranking", 404),

@@ -25,7 +25,7 @@ from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
 EVENTS_MAX: Final = 20_000
-"""Events of one player that an amendment reads, some 300 bytes each: standings are folded anew from all of them, while
+"""Events of one player that an amendment reads, some 300 bytes each: standings are folded again from all of them, while
 a client waits."""
 TRIES_MAX: Final = 8
 """How often an amendment is decided again because events or other amendments came meanwhile."""
@@ -71,7 +71,7 @@ class Amendments:
     """Voids and corrects, and makes the windows follow.
 
     An amendment is written with its audit entry and the standings of its day and of all time, or not at all. These are
-    folded anew from the player's ledger, on condition that nothing has changed since it was read. The cache follows at
+    folded again from the player's ledger, on condition that nothing has changed since it was read. The cache follows at
     once where it can; closing does what is left, and revises final results.
 
     Methods raise Unavailable if DynamoDB throttles or is out of reach; the amendment may be written, so call again.
@@ -161,7 +161,7 @@ class Amendments:
             return self._known(leaderboard, held, event)
         if event.occurred_at_ms < leaderboard.since_ms:
             start = format_instant(leaderboard.since_ms)
-            raise InvalidCorrection(f"must be {start} or later: {leaderboard.id} began anew then")
+            raise InvalidCorrection(f"must be {start} or later: {leaderboard.id} started over then")
         day = day_of(event.occurred_at_ms)
         self._check_day(leaderboard, day)
         current, counting = self._read(leaderboard, event.user_id, day)

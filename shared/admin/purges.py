@@ -1,4 +1,4 @@
-"""Purges: a leaderboard begins anew, while its rules, periods and audit log stay.
+"""Purges: a leaderboard starts over, while its rules, periods and audit log stay.
 
 A purge writes from when on events count (its start) into the definition, and nothing else, however large the
 leaderboard is. Each event goes to the scores of before or after it by its own times, wherever it is on its way. The
@@ -52,11 +52,11 @@ class Purges:
         self._now_ms = now_ms
 
     def purge(self, leaderboard: Leaderboard, actor: str, reason: str) -> tuple[AuditEntry | None, Leaderboard]:
-        """Let a leaderboard begin anew; idempotent until that takes effect.
+        """Let a leaderboard start over; idempotent until that takes effect.
 
         Returns:
             The audit entry of the purge, None if that of one announced before is not found; and the leaderboard, which
-            begins anew at its `last_start_ms`.
+            starts over at its `last_start_ms`.
 
         Raises:
             HasResult: if one of its windows has a final result.

@@ -140,7 +140,7 @@ class DaySealing:
         """
         known, sealed = leaderboard.results_from, leaderboard.sealed_through
         if leaderboard.is_purging:
-            return Day(through + 1)  # these days are over before it begins anew
+            return Day(through + 1)  # these days are over before it starts over
         is_outdated = known is not None and known < day_of(leaderboard.last_start_ms)  # a purge came after it
         if sealed is not None and (known is None or known <= sealed) and not is_outdated:
             return known  # its first days were sealed before this was recorded, or it has had events

@@ -36,7 +36,7 @@ class AuditAction(StrEnum):
     DEFINE_PERIOD = "define-period"
     DELETE_PERIOD = "delete-period"
     PURGE = "purge"
-    """The leaderboard begins anew; the entry's subject says from when on."""
+    """The leaderboard starts over; the entry's subject says from when on."""
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""All standings of one player anew from their events: what a void or a correction leaves of them. Pure."""
+"""All standings of one player, folded again from their events: what a void or a correction leaves of them. Pure."""
 
 from collections.abc import Iterable, Sequence
 from functools import reduce

@@ -114,7 +114,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     """The first day that results are owed for: no event is in those before it, and none can come there. Past
     `sealed_through` while no day has had any; None until the first day is sealed."""
     starts_ms: tuple[int, ...] = ()
-    """When it begins anew, ascending, one for each purge: events of before a start don't count after it."""
+    """When it starts over, ascending, one for each purge: events of before a start don't count after it."""
     since_ms: int = 0
     """Which of its scores this is about: those since one of `starts_ms`, 0 for those before the first."""
     created_at_ms: int = 0
@@ -310,7 +310,7 @@ def archive(current: Leaderboard, now_ms: int) -> Leaderboard:
 
 
 def purge(current: Leaderboard, start_ms: int) -> Leaderboard:
-    """The next version of a leaderboard, which begins anew at a time.
+    """The next version of a leaderboard, which starts over at a time.
 
     Raises:
         TooManyPurges: if it was purged PURGES_MAX times.

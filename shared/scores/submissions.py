@@ -125,7 +125,9 @@ def _admit(leaderboard: Leaderboard, event: ScoreEvent, now_ms: int) -> None:
     leaderboard.admit(event, now_ms)
     if leaderboard.for_event(event, now_ms).since_ms < leaderboard.at(now_ms).since_ms:
         began = format_instant(leaderboard.at(now_ms).since_ms)
-        raise Rejection(Reason.TOO_LATE, f"{leaderboard.id} began anew at {began}; what occurred before doesn't count")
+        raise Rejection(
+            Reason.TOO_LATE, f"{leaderboard.id} started over at {began}; what occurred before doesn't count"
+        )
 
 
 def _to_record(event: ScoreEvent) -> Outgoing:

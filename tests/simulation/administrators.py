@@ -178,7 +178,7 @@ def _reschedule(world: "World", process: Process, name: str, period_id: str) -> 
 
 
 def purge(world: "World") -> None:
-    """Administrators who let a leaderboard begin anew."""
+    """Administrators who let a leaderboard start over."""
     process = Process(world)
     while not world.is_consumed():
         world.scheduler.sleep(1)

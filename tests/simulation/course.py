@@ -64,7 +64,7 @@ class Fault(StrEnum):
     REDRIVE = "redrive"
     """An operator sends dead letters back."""
     PURGE = "purge"
-    """Administrators let a leaderboard begin anew."""
+    """Administrators let a leaderboard start over."""
     HURRY = "hurry"
     """A run of closing or repair has no time left."""
 

@@ -147,7 +147,7 @@ class Registry:
         self._reach()
 
     def starts_ms(self, leaderboard_id: str) -> tuple[int, ...]:
-        """When a leaderboard begins anew."""
+        """When a leaderboard starts over."""
         return self.history[leaderboard_id][-1].starts_ms if leaderboard_id in self.history else ()
 
     def _write(self, leaderboard: Leaderboard) -> None:

@@ -91,7 +91,7 @@ class Oracle:
         self.receipts: Mapping[bytes, int] = {}
         """Value of a record that was sent again → when the broker appended it at first, as it has been proven."""
         self.starts_ms: Mapping[str, Sequence[int]] = {}
-        """Leaderboard id → when it began anew, ascending: all of these times are over."""
+        """Leaderboard id → when it started over, ascending: all of these times are over."""
         self.facts: dict[tuple[str, str], list[Fact]] = {}
         """(leaderboard id, user id) → his accepted events; since a start those under `<leaderboard id>.<start>`."""
         self.outcomes: dict[tuple[int, int], str] = {}

@@ -275,10 +275,10 @@ def register_redrive(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
 
 def register_purge(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
-    """Beginning anew."""
+    """Starting over."""
 
     @app.post(_PURGE, tags=_TAGS, status_code=202)
-    @operation(responses={202: described(PurgeView, "It begins anew at `countsFrom`")})
+    @operation(responses={202: described(PurgeView, "It starts over at `countsFrom`")})
     async def purge(request: Request, body: ReasonBody) -> Response:
         """Empty a leaderboard that has no final result yet: from `countsFrom` on, nothing of before counts.
 

@@ -100,7 +100,7 @@ class RedrivenView(Struct, rename="camel", kw_only=True):
 
 
 class PurgeView(Struct, rename="camel", kw_only=True):
-    """From when on a leaderboard counts anew."""
+    """From when on a leaderboard counts again."""
 
     audit_entry: AuditEntryView | None
     """Who purged it and why."""

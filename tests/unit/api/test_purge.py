@@ -1,4 +1,4 @@
-"""The route that lets a leaderboard begin anew."""
+"""The route that lets a leaderboard start over."""
 
 from types import SimpleNamespace
 

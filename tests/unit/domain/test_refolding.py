@@ -1,4 +1,4 @@
-"""Standings that are folded anew equal those that were folded event by event, in whichever order these came."""
+"""Standings that are folded again equal those that were folded event by event, in whichever order these came."""
 
 import pytest
 from hypothesis import given
