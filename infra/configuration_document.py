@@ -24,8 +24,8 @@ HEAD: Final = """\
 
 Everything is set by the environment. A missing or invalid variable stops the start with one line that names it:
 
-    environment: set `REDIS_URL`
-    environment: Expected `int` >= 10 - at `REDIS_TIMEOUT_MS`
+    environment: set `CACHE_URL`
+    environment: Expected `int` >= 10 - at `CACHE_TIMEOUT_MS`
 
 `make configuration` writes this page from the declarations of the settings
 ([`shared/settings.py`](../shared/settings.py), [`infra/local/config.py`](../infra/local/config.py),
@@ -87,7 +87,7 @@ PORTS: Final = {
     "api": "the HTTP API",
     "kafka": "Kafka",
     "kafka_controller": "Kafka's controller, used by the broker alone",
-    "redis": "Redis",
+    "cache": "the cache",
     "dynamodb": "DynamoDB",
     "aws": "S3, SQS and SNS",
 }

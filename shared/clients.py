@@ -35,12 +35,12 @@ DYNAMODB_ATTEMPTS: Final = 3
 """How often a request to DynamoDB is sent."""
 S3_ENDPOINTS: Final = frozenset({"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"})
 """The variables that name a server other than AWS's as S3."""
-REDIS_CONNECTIONS_MAX: Final = 64
-REDIS_RETRIED: Final = (RedisConnectionError, ReadOnlyError)
+CACHE_CONNECTIONS_MAX: Final = 64
+CACHE_RETRIED: Final = (RedisConnectionError, ReadOnlyError)
 """Errors after which the client sends a command again, on a new connection. redis-py's default includes timeouts."""
-REDIS_BREAKER_FAILURES: Final = 3
+CACHE_BREAKER_FAILURES: Final = 3
 """Commands in a row without an answer after which the breaker opens."""
-REDIS_BREAKER_REST_S: Final = 2
+CACHE_BREAKER_REST_S: Final = 2
 """How long the breaker stays open; then it lets one command through."""
 
 
@@ -122,8 +122,8 @@ def sns(session: boto3.Session) -> "SNSClient":
     return made
 
 
-def redis(url: str, password: str | None, timeout_ms: int) -> "Redis":
-    """A client of Redis that retries once, at once, after an error in REDIS_RETRIED.
+def cache(url: str, password: str | None, timeout_ms: int) -> "Redis":
+    """A client of Redis that retries once, at once, after an error in CACHE_RETRIED.
 
     Such an error means that the connection was closed while idle, or leads to a server that is a replica now. A timeout
     is not retried: the caller would wait twice, and a slow Redis would get twice the work.
@@ -134,12 +134,12 @@ def redis(url: str, password: str | None, timeout_ms: int) -> "Redis":
         password=password,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 1, REDIS_RETRIED),
-        max_connections=REDIS_CONNECTIONS_MAX,
+        retry=Retry(NoBackoff(), 1, CACHE_RETRIED),
+        max_connections=CACHE_CONNECTIONS_MAX,
     )
 
 
-def redis_breaker() -> CircuitBreaker:
+def cache_breaker() -> CircuitBreaker:
     """The breaker that keeps commands from a Redis that does not answer."""
     silent = (RedisConnectionError, RedisTimeoutError)
-    return CircuitBreaker(REDIS_BREAKER_FAILURES, REDIS_BREAKER_REST_S, silent, name="redis")
+    return CircuitBreaker(CACHE_BREAKER_FAILURES, CACHE_BREAKER_REST_S, silent, name="cache")

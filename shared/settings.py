@@ -12,7 +12,7 @@ from shared.secrets import REFERENCES, SecretUnavailable, read_secret
 Name = Annotated[str, Meta(min_length=1, description="a name")]
 QueueUrl = Annotated[str, Meta(pattern=r"^https?://", description="URL of an SQS queue")]
 SecretText = Annotated[str, Meta(min_length=1, description="any text")]
-SECRETS: Final = ("REDIS_PASSWORD", "CURSOR_KEY", "KAFKA_CREDENTIALS")
+SECRETS: Final = ("CACHE_PASSWORD", "CURSOR_KEY", "KAFKA_CREDENTIALS")
 """Settings that may also be given by reference: `secretsmanager:<name or ARN>` or `ssm:<name>`."""
 LOCAL: Final = "local"
 LOCAL_CURSOR_KEY: Final = b"everybody may sign cursors here."
@@ -48,10 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """DynamoDB table of what each player's events add up to."""
     registry_table: Name
     """DynamoDB table of leaderboards, periods, audit logs, results, export jobs and snapshots."""
-    redis_url: Annotated[str, Meta(pattern=r"^rediss?://", description="`redis://` or, with TLS, `rediss://`")]
-    """Redis of the cache, without its password."""
-    redis_password: SecretText | None = None
-    """Password of Redis; none is sent without it."""
+    cache_url: Annotated[str, Meta(pattern=r"^rediss?://", description="`redis://` or, with TLS, `rediss://`")]
+    """The cache, without its password."""
+    cache_password: SecretText | None = None
+    """Password of the cache; none is sent without it."""
     dlq_queue_url: QueueUrl
     """SQS queue of dead letters: rejected records."""
     repair_queue_url: QueueUrl
@@ -83,8 +83,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """Whether the API checks tokens; `off` is an error outside the local stage."""
     scope_prefix: Annotated[str, Meta(pattern=r"^\S*$", description="text without spaces, or nothing")] = ""
     """Prefix of the API's scopes in tokens, such as `leaderboards/` of a resource server of Amazon Cognito."""
-    redis_timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
-    """How long one command of Redis may take, ms."""
+    cache_timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
+    """How long one command to the cache may take, ms."""
     dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
     """How long one request to DynamoDB may take, ms, in the API no longer than 2,000; it is tried three times."""
     waits_max: Annotated[int, Meta(ge=0, le=10_000)] = 100

@@ -15,7 +15,7 @@ from redis import Redis
 
 from infra.local.config import POWERTOOLS
 from infra.local.dynamodb import dynamodb_server
-from infra.local.servers import free_port, redis_server
+from infra.local.servers import cache_server, free_port
 from shared.truth.client import skip_model
 from shared.truth.tables import Tables, create_tables
 from shared.version import VARIABLE
@@ -42,17 +42,17 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def cache_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis of the tests' own."""
     port = free_port()
-    with redis_server(tmp_path_factory.mktemp("redis"), port):
+    with cache_server(tmp_path_factory.mktemp("cache"), port):
         yield f"redis://127.0.0.1:{port}"
 
 
 @pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
+def redis(cache_url: str) -> Iterator[Redis]:
     """A client of an empty Redis."""
-    with Redis.from_url(redis_url) as client:
+    with Redis.from_url(cache_url) as client:
         client.flushall()
         yield client
 

@@ -15,7 +15,7 @@ from infra.bench import plots
 from infra.bench.results import DIRECTORY, Results
 from infra.local.config import POWERTOOLS
 
-PARTS: Final = ("ingest", "redis", "reads", "imports", "rebuild", "export", "final_result", "end_to_end")
+PARTS: Final = ("ingest", "cache", "reads", "imports", "rebuild", "export", "final_result", "end_to_end")
 
 
 def main() -> int:

@@ -78,10 +78,10 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
     return [largest, *(figure for pair in zip(rates, peaks, strict=True) for figure in pair)]
 
 
-def finish(redis_url: str, players: int) -> tuple[float, float, float]:
+def finish(cache_url: str, players: int) -> tuple[float, float, float]:
     """Build the week in the cache and write its result: seconds of each without the stub's, and the peak in MB."""
     variables = Config(Path("state"), Path("packages"), Ports()).environment() | {
-        "REDIS_URL": redis_url, "REDIS_TIMEOUT_MS": "20000",
+        "CACHE_URL": cache_url, "CACHE_TIMEOUT_MS": "20000",
     }  # fmt: skip
     board = replace(BOARD, has_events=True, sealed_through=WEEK.last)
     with mock.patch.dict(os.environ, variables), Week(players).in_place_of_http() as stub:

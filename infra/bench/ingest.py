@@ -25,7 +25,7 @@ from infra.bench.dynamodb_stub import DynamoDBStub
 from infra.bench.results import Figure
 from infra.bench.traffic import Batches, different, zipf
 from infra.local.config import Config, Ports, free_port
-from infra.local.servers import redis_server
+from infra.local.servers import cache_server
 from shared import clients as aws
 from shared.assembly import now_ms
 from shared.domain.rules import Aggregation, Leaderboard
@@ -64,17 +64,17 @@ class Cost(Struct, frozen=True):
     """CPU of this process without the stub, µs."""
     items: float
     requests: float
-    redis_round_trips: float
+    cache_round_trips: float
     """For each batch."""
 
 
 def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
     """Measure the handler on both kinds of traffic and the baseline, turn by turn; medians over the turns."""
-    with environment() as redis_url, one_core(), DynamoDBStub().in_place_of_http() as stub:
+    with environment() as cache_url, one_core(), DynamoDBStub().in_place_of_http() as stub:
         rng, turns = random.Random(1), size.warm_up + size.batches
         all_different = Traffic(stub, 1, different(rng, size.batch, turns))
         by_zipf = Traffic(stub, 2, zipf(rng, size.players, size.batch, turns))
-        with Redis.from_url(redis_url) as redis:
+        with Redis.from_url(cache_url) as redis:
             baseline = Baseline(stub, redis)
             for turn in range(turns):
                 progress(f"turn {turn + 1} of {turns}")
@@ -120,8 +120,8 @@ def _figures(worst: Cost, likely: Cost, baseline_us: float, batch: int) -> list[
         ),
         Figure(key="requests_per_event_zipf", what="DynamoDB requests an event, Zipf", value=likely.requests),
         Figure(
-            key="redis_roundtrips_per_batch", what="Redis round trips a batch and leaderboard",
-            value=worst.redis_round_trips, beside=f"baseline: {3 * batch}", at_most=2,
+            key="cache_roundtrips_per_batch", what="Redis round trips a batch and leaderboard",
+            value=worst.cache_round_trips, beside=f"baseline: {3 * batch}", at_most=2,
         ),
     ]  # fmt: skip
 
@@ -131,9 +131,9 @@ def environment() -> Iterator[str]:
     """What the functions run with, and a Redis of their own; its URL."""
     with TemporaryDirectory() as directory, mock.patch.dict(os.environ):
         port = free_port()
-        config = Config(Path(directory), Path("packages"), Ports(redis=port))
+        config = Config(Path(directory), Path("packages"), Ports(cache=port))
         os.environ.update(config.environment())
-        with redis_server(Path(directory) / "redis", port):
+        with cache_server(Path(directory) / "cache", port):
             yield f"redis://127.0.0.1:{port}"
 
 

@@ -26,7 +26,7 @@ from infra.local.config import Config, Ports, free_port
 from infra.local.dynamodb import dynamodb_server
 from infra.local.function import Context
 from infra.local.gateway import to_event
-from infra.local.servers import Server, redis_server
+from infra.local.servers import Server, cache_server
 from shared.assembly import now_ms
 from shared.cache import keys
 from shared.cache.leases import BuildLeases
@@ -73,7 +73,7 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
         progress(f"filling {size.players:,} players")
         _fill(redis, size)
         paths = _paths(size.players)
-        with _updates(config.ports.redis, size):
+        with _updates(config.ports.cache, size):
             progress(f"{size.rate} requests a second")
             steady(config.ports.api, list(paths.values()), size.rate, size.warm_up_seconds)
             latencies = steady(config.ports.api, list(paths.values()), size.rate, size.seconds)
@@ -95,7 +95,7 @@ def _with_longer_calls(
 ) -> Figure:
     """The same reads while as many updates come in fewer, longer calls, each of which all readers wait for."""
     progress(f"updates in calls of {players:,}")
-    with _updates(config.ports.redis, msgspec.structs.replace(size, updates_per_call=players)):
+    with _updates(config.ports.cache, msgspec.structs.replace(size, updates_per_call=players)):
         found = steady(config.ports.api, paths, size.rate, size.search_seconds)
     all_ms = [one for each in found.values() for one in each]
     return Figure(
@@ -143,16 +143,16 @@ def _stack() -> Iterator[tuple[Config, "Redis"]]:
     """Redis, DynamoDB for the definitions, and the gateway."""
     with TemporaryDirectory() as name, mock.patch.dict(os.environ):
         directory = Path(name)
-        ports = Ports(redis=free_port(), dynamodb=free_port(), api=free_port())
+        ports = Ports(cache=free_port(), dynamodb=free_port(), api=free_port())
         config = Config(directory, Path("packages"), ports)
         os.environ.update(config.environment())
         log = directory / "gateway.log"
         command = [sys.executable, "-m", "infra.local.gateway"]
         environment = {"API_PORT": str(ports.api)}
         with (
-            redis_server(directory / "redis", ports.redis),
+            cache_server(directory / "cache", ports.cache),
             dynamodb_server(directory / "dynamodb", ports.dynamodb),
-            Redis.from_url(config.environment()["REDIS_URL"]) as redis,
+            Redis.from_url(config.environment()["CACHE_URL"]) as redis,
         ):
             redis.config_set("appendonly", "no")  # ElastiCache has none, and rewriting it takes a core
             _define()

@@ -379,13 +379,13 @@ VIEWS: Final[dict[str, Any]] = {
     "ResultVersionsView": {"leaderboardId": "autumn-cup", "windowId": "2026-W48", "versions": [_VERSION]},
     "HealthView": {
         "status": "up",
-        "dependencies": dict.fromkeys(("dynamodb", "redis", "queues", "s3", "topic"), _HEALTHY),
+        "dependencies": dict.fromkeys(("dynamodb", "cache", "queues", "s3", "topic"), _HEALTHY),
     },
     "HealthView of a failure": {
         "status": "down",
         "dependencies": {
             "dynamodb": {"status": "down", "latencyMs": 1500.0, "detail": "no answer in time"},
-            "redis": _HEALTHY,
+            "cache": _HEALTHY,
         },
     },
 }

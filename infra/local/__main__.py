@@ -112,10 +112,10 @@ def flush() -> None:
         InvalidConfiguration: if this stack's Redis does not run or does not answer.
     """
     stack = _stack()
-    if stack.process("redis").recorded_pid() is None:
+    if stack.process("cache").recorded_pid() is None:
         raise InvalidConfiguration("the Redis of this stack does not run: `make up` starts it")
     try:
-        with Redis.from_url(stack.environment["REDIS_URL"]) as redis:
+        with Redis.from_url(stack.environment["CACHE_URL"]) as redis:
             redis.flushall()
     except RedisError as error:
         raise InvalidConfiguration(f"the Redis of this stack does not answer: {error}") from None

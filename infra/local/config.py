@@ -52,7 +52,7 @@ class Ports(Struct, frozen=True):
     api: int = 8080
     kafka: int = 9092
     kafka_controller: int = 9093
-    redis: int = 6379
+    cache: int = 6379
     dynamodb: int = 8000
     aws: int = 4566
 
@@ -107,7 +107,7 @@ class Config(Struct, frozen=True):
             "LEDGER_TABLE": "leaderboard-ledger",
             "STANDINGS_TABLE": "leaderboard-standings",
             "REGISTRY_TABLE": "leaderboard-registry",
-            "REDIS_URL": f"redis://{HOST}:{self.ports.redis}",
+            "CACHE_URL": f"redis://{HOST}:{self.ports.cache}",
             "DLQ_QUEUE_URL": self.queue_url(DLQ),
             "REPAIR_QUEUE_URL": self.queue_url(REPAIRS),
             "RANGE_QUEUE_URL": self.queue_url(RANGES),

@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 
 from infra.local.config import CREDENTIAL, HOST, InvalidConfiguration, free_port
 
-__all__ = ["Server", "free_port", "http_probe", "kafka", "ministack", "redis_server", "throwaway_redis"]
+__all__ = ["Server", "cache_server", "free_port", "http_probe", "kafka", "ministack", "throwaway_cache"]
 
 PACKAGES: Final = Path(os.environ.get("LOCAL_PACKAGES_DIR", ".local/packages")).absolute()
 READY_TIMEOUT_S: Final = 600
@@ -211,7 +211,7 @@ class Server:
         self.stop()
 
 
-def redis_server(directory: Path, port: int) -> Server:
+def cache_server(directory: Path, port: int) -> Server:
     """Redis that keeps every write through a kill of its process and evicts nothing."""
     directory.mkdir(parents=True, exist_ok=True)
     options = {
@@ -232,10 +232,10 @@ def redis_server(directory: Path, port: int) -> Server:
         except RedisError:
             return False
 
-    return Server("redis", ["redis-server", *flags], log=directory / "redis.log", ready=ready, port=port)
+    return Server("cache", ["redis-server", *flags], log=directory / "cache.log", ready=ready, port=port)
 
 
-def throwaway_redis(socket: Path) -> Server:
+def throwaway_cache(socket: Path) -> Server:
     """Redis at a Unix socket, which keeps nothing beyond its process: the quickest one to ask."""
     options = {"port": "0", "unixsocket": str(socket), "dir": str(socket.parent), "appendonly": "no", "save": ""}
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
@@ -243,7 +243,7 @@ def throwaway_redis(socket: Path) -> Server:
     def ready() -> bool:
         return socket.exists()
 
-    return Server("redis", ["redis-server", *flags], log=socket.with_suffix(".log"), ready=ready)
+    return Server("cache", ["redis-server", *flags], log=socket.with_suffix(".log"), ready=ready)
 
 
 def ministack(directory: Path, port: int, packages: Path = PACKAGES) -> Server:

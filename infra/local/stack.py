@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from infra.local import packages, resources
 from infra.local.config import HOST, Config, free_ports
 from infra.local.dynamodb import dynamodb_server
-from infra.local.servers import PACKAGES, Server, kafka, ministack, redis_server
+from infra.local.servers import PACKAGES, Server, cache_server, kafka, ministack
 
 FRESH_S: Final = 15
 
@@ -93,7 +93,7 @@ class Stack:
                 process.wait_stopped()
 
     def process(self, name: str) -> Server:
-        """One of the processes: kafka, dynamodb, redis, aws, trigger, queues or api."""
+        """One of the processes: kafka, dynamodb, cache, aws, trigger, queues or api."""
         return next(process for process in self.processes if process.name == name)
 
     def kill(self, name: str) -> None:
@@ -147,7 +147,7 @@ def _servers(config: Config) -> list[Server]:
     return [
         broker,
         dynamodb_server(directory / "dynamodb", ports.dynamodb, config.packages),
-        redis_server(directory / "redis", ports.redis),
+        cache_server(directory / "cache", ports.cache),
         ministack(directory / "aws", ports.aws, config.packages),
     ]
 

@@ -142,12 +142,12 @@ class Parts:
     @cached_property
     def redis(self) -> "Redis":
         """Redis."""
-        return clients.redis(self.settings.redis_url, self.settings.redis_password, self.settings.redis_timeout_ms)
+        return clients.cache(self.settings.cache_url, self.settings.cache_password, self.settings.cache_timeout_ms)
 
     @cached_property
     def cache(self) -> WindowCache:
         """The cache of windows, behind a breaker."""
-        return WindowCache(self.redis, clients.redis_breaker(), self.now_ms)
+        return WindowCache(self.redis, clients.cache_breaker(), self.now_ms)
 
     @cached_property
     def builds(self) -> BuildLeases:

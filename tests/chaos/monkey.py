@@ -59,8 +59,8 @@ class Monkey:
                 time.sleep(CUT_S)
             self._stack.kill(name)
             self._truth_line.mend()
-            if kind is Kind.REDIS_EMPTIED:
-                shutil.rmtree(self._stack.config.directory / "redis" / "appendonlydir")
+            if kind is Kind.CACHE_EMPTIED:
+                shutil.rmtree(self._stack.config.directory / "cache" / "appendonlydir")
             disturbance.struck_s = self._timeline.now_s()
         return True
 
@@ -68,7 +68,7 @@ class Monkey:
         if not self._stack.process(VICTIMS[kind]).is_ready():
             return False
         disturbance = self._timeline.begin(kind)
-        with Redis.from_url(self._stack.environment["REDIS_URL"], socket_timeout=FLUSH_TIMEOUT_S) as client:
+        with Redis.from_url(self._stack.environment["CACHE_URL"], socket_timeout=FLUSH_TIMEOUT_S) as client:
             client.flushall()
         disturbance.struck_s = self._timeline.now_s()
         return True

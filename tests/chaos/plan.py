@@ -25,8 +25,8 @@ class Kind(StrEnum):
     BROKER = "broker"
     TRIGGER = "trigger"
     DYNAMODB = "dynamodb"
-    REDIS = "redis"
-    REDIS_EMPTIED = "redis emptied"
+    CACHE = "cache"
+    CACHE_EMPTIED = "cache emptied"
     API = "api"
     QUEUES = "queues"
     FLUSH = "flushall"
@@ -38,11 +38,11 @@ VICTIMS: Final = {
     Kind.BROKER: "kafka",
     Kind.TRIGGER: "trigger",
     Kind.DYNAMODB: "dynamodb",
-    Kind.REDIS: "redis",
-    Kind.REDIS_EMPTIED: "redis",
+    Kind.CACHE: "cache",
+    Kind.CACHE_EMPTIED: "cache",
     Kind.API: "api",
     Kind.QUEUES: "queues",
-    Kind.FLUSH: "redis",
+    Kind.FLUSH: "cache",
 }
 """The process that a strike hits. The S3 and SQS of the local stack are spared: they keep nothing through a kill."""
 
@@ -75,7 +75,7 @@ def _draw(rng: Random, kills: int, seconds: float) -> list[Strike]:
     kinds = _rounds(rng, KILLS, kills)
     for _ in range(max(1, kills // len(KILLS))):
         kinds.insert(rng.randint(0, len(kinds)), Kind.FLUSH)
-    _let_redis_keep_its_data_at_last(kinds)
+    _let_cache_keep_its_data_at_last(kinds)
     gaps: list[float] = []
     for number, kind in enumerate(kinds):
         same_victim = number > 0 and VICTIMS[kinds[number - 1]] == VICTIMS[kind]
@@ -86,7 +86,7 @@ def _draw(rng: Random, kills: int, seconds: float) -> list[Strike]:
     strikes: list[Strike] = []
     for gap, kind in zip(gaps, kinds, strict=True):
         at_s += span_s * gap / sum(gaps)
-        strikes.append(Strike(round(at_s, 1), kind, kind is Kind.REDIS and kind not in kinds[len(strikes) + 1 :]))
+        strikes.append(Strike(round(at_s, 1), kind, kind is Kind.CACHE and kind not in kinds[len(strikes) + 1 :]))
     return strikes
 
 
@@ -98,13 +98,13 @@ def _rounds(rng: Random, kinds: Sequence[Kind], count: int) -> list[Kind]:
     return found[:count]
 
 
-def _let_redis_keep_its_data_at_last(kinds: list[Kind]) -> None:
+def _let_cache_keep_its_data_at_last(kinds: list[Kind]) -> None:
     """After a rebuild nobody sees any more what was not repaired before it: none may follow the last kill of Redis, nor
     be under way when that comes."""
-    places = [place for place, kind in enumerate(kinds) if VICTIMS[kind] == VICTIMS[Kind.REDIS]]
-    kept = [place for place in places if kinds[place] is Kind.REDIS]
+    places = [place for place, kind in enumerate(kinds) if VICTIMS[kind] == VICTIMS[Kind.CACHE]]
+    kept = [place for place in places if kinds[place] is Kind.CACHE]
     if kept:
-        kinds[kept[-1]], kinds[places[-1]] = kinds[places[-1]], Kind.REDIS
+        kinds[kept[-1]], kinds[places[-1]] = kinds[places[-1]], Kind.CACHE
 
 
 def _deaths_at_once(strikes: Sequence[Strike]) -> int:

@@ -39,13 +39,13 @@ def test_no_process_is_killed_so_often_that_it_mostly_waits_for_its_next_start(s
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_the_last_fault_of_redis_keeps_its_data_so_that_no_rebuild_hides_drift(seed: int) -> None:
+def test_the_last_fault_of_the_cache_keeps_its_data_so_that_no_rebuild_hides_drift(seed: int) -> None:
     strikes = plan(Random(seed), 28, 600)
 
-    at_redis = [strike for strike in strikes if VICTIMS[strike.kind] == "redis"]
-    assert {strike.kind for strike in at_redis} == {Kind.REDIS, Kind.REDIS_EMPTIED, Kind.FLUSH}
-    assert at_redis[-1].kind is Kind.REDIS
-    assert [strike for strike in strikes if strike.into_peace] == at_redis[-1:]
+    at_cache = [strike for strike in strikes if VICTIMS[strike.kind] == "cache"]
+    assert {strike.kind for strike in at_cache} == {Kind.CACHE, Kind.CACHE_EMPTIED, Kind.FLUSH}
+    assert at_cache[-1].kind is Kind.CACHE
+    assert [strike for strike in strikes if strike.into_peace] == at_cache[-1:]
 
 
 def test_more_kills_than_the_supervisor_puts_up_with_are_refused() -> None:

@@ -37,7 +37,7 @@ def test_some_answers_are_never_excused(answer: str) -> None:
 def test_ranks_may_be_away_only_while_the_cache_or_the_truth_is(answer: str) -> None:
     assert not is_excused(answer, set())
     assert not is_excused(answer, {Kind.BROKER, Kind.TRIGGER, Kind.QUEUES, Kind.API})
-    for kind in (Kind.DYNAMODB, Kind.REDIS, Kind.REDIS_EMPTIED, Kind.FLUSH):
+    for kind in (Kind.DYNAMODB, Kind.CACHE, Kind.CACHE_EMPTIED, Kind.FLUSH):
         assert is_excused(answer, {kind})
 
 
@@ -65,7 +65,7 @@ def test_a_fault_is_a_complaint_whatever_the_phase(timeline: Timeline) -> None:
 def test_a_disturbance_lasts_until_its_victim_is_back_and_all_targets_are_live(
     timeline: Timeline,
 ) -> None:
-    disturbance = timeline.begin(Kind.REDIS)
+    disturbance = timeline.begin(Kind.CACHE)
     disturbance.struck_s = 1.0
     timeline.saw(read("one", 1.1))
     timeline.saw(read("two", 1.2))
@@ -84,7 +84,7 @@ def test_a_disturbance_lasts_until_its_victim_is_back_and_all_targets_are_live(
 
 
 def test_what_is_answered_after_a_disturbance_is_not_excused_by_it(timeline: Timeline) -> None:
-    disturbance = timeline.begin(Kind.REDIS)
+    disturbance = timeline.begin(Kind.CACHE)
     disturbance.struck_s = disturbance.back_s = 0.0
     timeline.saw(read("one", 1.0))
     timeline.saw(read("two", 1.0))
@@ -97,10 +97,10 @@ def test_what_is_answered_after_a_disturbance_is_not_excused_by_it(timeline: Tim
 
 
 def test_a_phase_is_named_by_all_that_is_disturbed(timeline: Timeline) -> None:
-    timeline.begin(Kind.REDIS)
+    timeline.begin(Kind.CACHE)
     timeline.begin(Kind.API)
 
     timeline.saw(read("one", 1.0, UNREACHABLE))
 
-    assert timeline.answers == {"api + redis": {UNREACHABLE: 1}}
+    assert timeline.answers == {"api + cache": {UNREACHABLE: 1}}
     assert timeline.totals() == {UNREACHABLE: 1}

@@ -16,7 +16,7 @@ BUILDING: Final = "202 building"
 """What a range that nobody keeps is answered with at first, whether anything fails or not."""
 UNREACHABLE: Final = "unreachable"
 TIMEOUT: Final = "timeout"
-RANKS_AWAY: Final = frozenset({Kind.DYNAMODB, Kind.REDIS, Kind.REDIS_EMPTIED, Kind.FLUSH})
+RANKS_AWAY: Final = frozenset({Kind.DYNAMODB, Kind.CACHE, Kind.CACHE_EMPTIED, Kind.FLUSH})
 """What excuses a read that is not answered with live ranks: the definitions, or the cache, or its rebuild."""
 COMPLAINTS_MAX: Final = 100
 """Complaints that are kept word for word."""

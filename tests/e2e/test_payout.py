@@ -102,7 +102,7 @@ def test_closing_names_what_blocks_and_the_result_is_what_the_preview_was(
 ) -> None:
     before = preview(system)
     ghost = (1).to_bytes(6, "big") + b"ghost"
-    with Redis.from_url(quick_stack.environment["REDIS_URL"]) as redis:  # a cache that shows what no event has scored
+    with Redis.from_url(quick_stack.environment["CACHE_URL"]) as redis:  # a cache that shows what no event has scored
         redis.zadd(keys.ranking(BOARD, DAY), {ghost: -999})
     system.put(PATH, DEFINITION | {"lateness": "PT0S"})
 

@@ -95,7 +95,7 @@ def test_while_the_cache_is_flushed_under_load_reads_go_on_and_it_heals_by_itsel
     reader.start()
     try:
         until(lambda: seen[200, "live"] > 20, "the reader reads live rankings")
-        with Redis.from_url(stack.environment["REDIS_URL"]) as redis:
+        with Redis.from_url(stack.environment["CACHE_URL"]) as redis:
             for _ in range(3):
                 before = seen[200, "snapshot"]
                 redis.flushall()

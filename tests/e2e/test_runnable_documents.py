@@ -36,7 +36,7 @@ def system(quick_stack: Stack) -> Iterator[System]:
 def here(commands: str, stack: Stack) -> str:
     """Commands with the ports of a stack in place of the usual ones."""
     ports = stack.config.ports
-    usual = {8080: ports.api, 9092: ports.kafka, 6379: ports.redis, 8000: ports.dynamodb, 4566: ports.aws}
+    usual = {8080: ports.api, 9092: ports.kafka, 6379: ports.cache, 8000: ports.dynamodb, 4566: ports.aws}
     for port, ours in usual.items():
         for host in ("localhost", "127.0.0.1"):
             commands = commands.replace(f"{host}:{port}", f"127.0.0.1:{ours}")

@@ -121,7 +121,7 @@ def test_an_api_that_is_stopped_answers_who_has_asked_and_nobody_new(quick_stack
 
 def looks(stack: Stack) -> int:
     """How often somebody who waits for a change has looked."""
-    with Redis.from_url(stack.environment["REDIS_URL"]) as redis:
+    with Redis.from_url(stack.environment["CACHE_URL"]) as redis:
         commands: Any = redis.info("commandstats")
     return int(commands.get("cmdstat_hget", {}).get("calls", 0))
 

@@ -38,7 +38,7 @@ Call = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Iterator[Any]:
+def module(cache_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Iterator[Any]:
     """functions.api.handler, loaded in the environment of these servers; nobody listens where its queues are."""
     environment = {
         "STAGE": "local",
@@ -51,7 +51,7 @@ def module(redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient") -> Ite
         "LEDGER_TABLE": "leaderboard-ledger",
         "STANDINGS_TABLE": "leaderboard-standings",
         "REGISTRY_TABLE": "leaderboard-registry",
-        "REDIS_URL": redis_url,
+        "CACHE_URL": cache_url,
         "DLQ_QUEUE_URL": "http://127.0.0.1:1/dlq",
         "REPAIR_QUEUE_URL": "http://127.0.0.1:1/repair",
         "RANGE_QUEUE_URL": "http://127.0.0.1:1/ranges",

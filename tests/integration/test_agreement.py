@@ -192,11 +192,11 @@ class Board:
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Assembly]:
+def parts(tmp_path_factory: pytest.TempPathFactory, cache_url: str) -> Iterator[Assembly]:
     """The service on servers of its own; DynamoDB in memory, where it takes a million items three times as fast."""
     directory, ports = tmp_path_factory.mktemp("agree"), free_ports()
     environment = Config(directory, directory, ports).environment()
-    environment |= {"REDIS_URL": redis_url, "REDIS_TIMEOUT_MS": "20000", "DYNAMODB_TIMEOUT_MS": "60000"}
+    environment |= {"CACHE_URL": cache_url, "CACHE_TIMEOUT_MS": "20000", "DYNAMODB_TIMEOUT_MS": "60000"}
     with (
         dynamodb_server(directory / "dynamodb", ports.dynamodb, in_memory=True),
         ministack(directory / "aws", ports.aws),

@@ -669,7 +669,7 @@ def test_without_queues_and_s3_rankings_are_ready_but_not_all_is_well(call: Call
 
     assert (health.status, ready.status, live.status) == (503, 200, 200)
     states = {name: one["status"] for name, one in health.json["dependencies"].items()}
-    assert states == {"dynamodb": "up", "redis": "up", "queues": "down", "s3": "down", "topic": "up"}
+    assert states == {"dynamodb": "up", "cache": "up", "queues": "down", "s3": "down", "topic": "up"}
     assert all(one["latencyMs"] >= 0 for one in health.json["dependencies"].values())
 
 
@@ -683,7 +683,7 @@ def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, m
             answer = call("rankings", query="")
             assert (answer.status, answer.json["source"], answer.json["total"]) == (200, "snapshot", 0)
             ready = call("health-ready")
-            assert (ready.status, ready.json["dependencies"]["redis"]["status"]) == (200, "down")
+            assert (ready.status, ready.json["dependencies"]["cache"]["status"]) == (200, "down")
             assert call("health").status == 503
         finally:
             for name in ("cache", "searches", "window_builder", "rankings"):

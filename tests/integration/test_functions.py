@@ -45,10 +45,10 @@ NOTHING_FAILED: dict[str, Any] = {"batchItemFailures": []}
 
 @pytest.fixture(scope="module")
 def load(
-    redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient", tmp_path_factory: pytest.TempPathFactory
+    cache_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient", tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
     """Loads the handler of a function in the environment of these servers."""
-    ports = Ports(redis=_port(redis_url), dynamodb=_port(dynamodb_url), aws=free_port())
+    ports = Ports(cache=_port(cache_url), dynamodb=_port(dynamodb_url), aws=free_port())
     config = Config(tmp_path_factory.mktemp("state"), Path("packages"), ports)
     # tables of their own: a schedule goes through all leaderboards that there are
     tables = {f"{name}_TABLE": f"functions-{name.lower()}" for name in ("LEDGER", "STANDINGS", "REGISTRY")}

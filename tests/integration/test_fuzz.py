@@ -59,10 +59,10 @@ USERS = ("u-42", "a/b", "Zoë 🎮", "x/events")
 
 @pytest.fixture(scope="module")
 def assembly(
-    redis_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient", tmp_path_factory: pytest.TempPathFactory
+    cache_url: str, dynamodb_url: str, dynamodb: "DynamoDBClient", tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Assembly]:
     """All parts on real servers, with a leaderboard that the contract's examples name."""
-    ports = Ports(redis=_port(redis_url), dynamodb=_port(dynamodb_url), aws=free_port())
+    ports = Ports(cache=_port(cache_url), dynamodb=_port(dynamodb_url), aws=free_port())
     environment = Config(Path("state"), Path("packages"), ports).environment()
     with ministack(tmp_path_factory.mktemp("aws"), ports.aws), pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():

@@ -28,12 +28,12 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def port(log: Path, redis: Redis, redis_url: str, dynamodb: Any, dynamodb_url: str, tmp_path: Path) -> Iterator[int]:
+def port(log: Path, redis: Redis, cache_url: str, dynamodb: Any, dynamodb_url: str, tmp_path: Path) -> Iterator[int]:
     """Where the gateway listens, before an empty Redis and tables that are there."""
     del redis, dynamodb
     api = free_port()
     environment = Config(tmp_path, tmp_path, Ports(api=api)).environment()
-    environment |= {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url, "REDIS_URL": redis_url}
+    environment |= {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url, "CACHE_URL": cache_url}
     environment |= {"API_PORT": str(api), "API_WORKERS": "3"}
 
     def ready() -> bool:

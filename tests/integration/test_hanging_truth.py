@@ -54,7 +54,7 @@ class Scene:
 @pytest.fixture
 def scene(
     redis: Redis,
-    redis_url: str,
+    cache_url: str,
     dynamodb: "DynamoDBClient",
     dynamodb_url: str,
     leaderboard_id: str,
@@ -62,7 +62,7 @@ def scene(
 ) -> Iterator[Scene]:
     """A leaderboard with an event, read once; from then on everything that is remembered is too old."""
     with Silence(int(dynamodb_url.rpartition(":")[2])) as silence:
-        ports = Ports(redis=int(redis_url.rpartition(":")[2]), dynamodb=silence.port, aws=1)
+        ports = Ports(cache=int(cache_url.rpartition(":")[2]), dynamodb=silence.port, aws=1)
         environment = Config(Path("state"), Path("packages"), ports).environment()
         for name, value in environment.items():
             monkeypatch.setenv(name, value)

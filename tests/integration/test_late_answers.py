@@ -16,7 +16,7 @@ from shared.assembly import Assembly
 from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import BuildLeases
 from shared.cache.windows import WindowCache
-from shared.clients import REDIS_BREAKER_FAILURES, REDIS_RETRIED
+from shared.clients import CACHE_BREAKER_FAILURES, CACHE_RETRIED
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing
@@ -74,8 +74,8 @@ def proxy(redis: Redis) -> Iterator[Proxy]:
 @pytest.fixture
 def assembly(proxy: Proxy, tmp_path: Path) -> Assembly:
     """The product's own client and breaker."""
-    config = Config(tmp_path, Path("packages"), Ports(redis=proxy.port, dynamodb=free_port(), aws=free_port()))
-    return Assembly(settings.load(config.environment() | {"REDIS_TIMEOUT_MS": "200"}))
+    config = Config(tmp_path, Path("packages"), Ports(cache=proxy.port, dynamodb=free_port(), aws=free_port()))
+    return Assembly(settings.load(config.environment() | {"CACHE_TIMEOUT_MS": "200"}))
 
 
 def test_a_redis_without_an_answer_is_asked_once_a_read_and_left_alone_after_three(
@@ -85,14 +85,14 @@ def test_a_redis_without_an_answer_is_asked_once_a_read_and_left_alone_after_thr
     proxy.asked.clear()
     proxy.silent = True
 
-    for _ in range(REDIS_BREAKER_FAILURES + 2):
+    for _ in range(CACHE_BREAKER_FAILURES + 2):
         with pytest.raises(CacheUnavailable):
             assembly.cache.revision(CUP, ALL_TIME)
 
     asked = [request for request in proxy.asked if b"HGET" in request]
     connections = [request for request in proxy.asked if b"HGET" not in request]
-    assert len(asked) <= REDIS_BREAKER_FAILURES, "each new connection waits for its greeting, once"
-    assert len(asked) + len(connections) == REDIS_BREAKER_FAILURES
+    assert len(asked) <= CACHE_BREAKER_FAILURES, "each new connection waits for its greeting, once"
+    assert len(asked) + len(connections) == CACHE_BREAKER_FAILURES
 
 
 def test_a_command_whose_connection_was_closed_is_asked_again(assembly: Assembly, proxy: Proxy) -> None:
@@ -103,7 +103,7 @@ def test_a_command_whose_connection_was_closed_is_asked_again(assembly: Assembly
 
 
 def test_a_fill_that_is_asked_twice_counts_once(proxy: Proxy, redis: Redis) -> None:
-    with Redis("127.0.0.1", proxy.port, retry=Retry(NoBackoff(), 1, REDIS_RETRIED)) as client:
+    with Redis("127.0.0.1", proxy.port, retry=Retry(NoBackoff(), 1, CACHE_RETRIED)) as client:
         live = WindowCache(client)
         builds = BuildLeases(live)
         _, build = builds.begin_rebuild(CUP, "token", 0)

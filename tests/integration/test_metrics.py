@@ -113,7 +113,7 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
     assert sizes == {"daily": 2, "weekly": 2, "all-time": 2}
     assert found["leaderboards_windows_due"][leaderboard_id,] == 0
     assert (leaderboard_id,) not in found["leaderboards_sealed_timestamp_seconds"], "nothing is closed yet"
-    assert found["leaderboards_up"] == {("dynamodb",): 1, ("redis",): 1, ("queues",): 0}
+    assert found["leaderboards_up"] == {("dynamodb",): 1, ("cache",): 1, ("queues",): 0}
     assert "leaderboards_dead_letters" not in found, "nobody listens where the queues are"
 
 
@@ -144,7 +144,7 @@ def test_sizes_of_incomplete_windows_are_left_out(
 
     assert found["leaderboards_cache_complete"][leaderboard_id,] == 0
     assert leaderboard_id not in {labels[0] for labels in found["leaderboards_window_players"]}
-    assert found["leaderboards_up"]["redis",] == 1
+    assert found["leaderboards_up"]["cache",] == 1
 
 
 def test_without_redis_the_rest_is_shown(call: Any, scrape: Any, replace_part: Any, leaderboard_id: str) -> None:
@@ -153,7 +153,7 @@ def test_without_redis_the_rest_is_shown(call: Any, scrape: Any, replace_part: A
         replace_part(cache=WindowCache(client))
         found = scrape()
 
-    assert found["leaderboards_up"] == {("dynamodb",): 1, ("redis",): 0, ("queues",): 0}
+    assert found["leaderboards_up"] == {("dynamodb",): 1, ("cache",): 0, ("queues",): 0}
     assert not {"leaderboards_cache_complete", "leaderboards_window_players"} & set(found)
     assert found["leaderboards_windows_due"][leaderboard_id,] == 0
 
@@ -163,7 +163,7 @@ def test_without_dynamodb_nothing_is_made_up(scrape: Any, replace_part: Any) -> 
 
     found = scrape()
 
-    assert found == {"leaderboards_up": {("dynamodb",): 0, ("redis",): 1, ("queues",): 0}}
+    assert found == {"leaderboards_up": {("dynamodb",): 0, ("cache",): 1, ("queues",): 0}}
 
 
 def test_dead_letters_are_counted_by_their_queue(scrape: Any, replace_part: Any, s3: Any) -> None:

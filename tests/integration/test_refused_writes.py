@@ -228,9 +228,9 @@ def test_a_full_redis_is_a_snapshot_and_down_until_there_is_memory_again(
         assert shown(call, ranged) == ("snapshot", {"bob": 5, "ann": 1})
         health = call("health", path="/health", query="")
         assert health.status == 503
-        assert health.json["dependencies"]["redis"]["detail"] == "CacheFull"
+        assert health.json["dependencies"]["cache"]["detail"] == "CacheFull"
         ready = call("health", path="/health/ready", query="")
-        assert (ready.status, ready.json["dependencies"]["redis"]["status"]) == (200, "down")
+        assert (ready.status, ready.json["dependencies"]["cache"]["status"]) == (200, "down")
         told: list[Exception] = []
         mine = [module.assembly.registry.leaderboard(cup)]
         looking = repair(module, registry=type("Mine", (), {"leaderboards": lambda _self, *_, **__: mine})())
@@ -241,7 +241,7 @@ def test_a_full_redis_is_a_snapshot_and_down_until_there_is_memory_again(
 
     assert shown(call) == ("live", {"bob": 5, "ann": 1})
     assert shown(call, ranged) == ("live", {"bob": 5, "ann": 1})
-    assert call("health", path="/health/ready", query="").json["dependencies"]["redis"]["status"] == "up"
+    assert call("health", path="/health/ready", query="").json["dependencies"]["cache"]["status"] == "up"
 
 
 def test_a_redis_that_takes_no_write_at_all_is_complete_for_nothing(small: Redis) -> None:
@@ -310,7 +310,7 @@ def small(tmp_path: Any) -> Iterator[Redis]:
             except Exception:  # noqa: BLE001 - not yet
                 return False
 
-        with Server("redis", ["redis-server", *flags], log=tmp_path / "redis.log", ready=ready, port=port):
+        with Server("cache", ["redis-server", *flags], log=tmp_path / "cache.log", ready=ready, port=port):
             yield client
 
 

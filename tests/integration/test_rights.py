@@ -114,9 +114,9 @@ def sample(name: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def calls(redis_url: str, dynamodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calls]:
+def calls(cache_url: str, dynamodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calls]:
     """What every function asks while a leaderboard lives from its first event to its second result."""
-    ports = Ports(redis=_port(redis_url), dynamodb=_port(dynamodb_url), aws=free_port())
+    ports = Ports(cache=_port(cache_url), dynamodb=_port(dynamodb_url), aws=free_port())
     config = Config(tmp_path_factory.mktemp("state"), Path("packages"), ports)
     tables = {f"{name}_TABLE": f"rights-{name.lower()}" for name in ("LEDGER", "STANDINGS", "REGISTRY")}
     environment = config.environment() | tables
@@ -129,7 +129,7 @@ def calls(redis_url: str, dynamodb_url: str, tmp_path_factory: pytest.TempPathFa
     with (
         ministack(tmp_path_factory.mktemp("aws"), ports.aws),
         pytest.MonkeyPatch.context() as patch,
-        Redis.from_url(redis_url) as redis,
+        Redis.from_url(cache_url) as redis,
     ):
         for name, value in environment.items():
             patch.setenv(name, value)

@@ -16,7 +16,7 @@ from infra.image.__main__ import NO_ENGINE, engine_answers
 from infra.local import packages, resources
 from infra.local.config import PARTITIONS, TOPIC, Config, free_ports
 from infra.local.dynamodb import dynamodb_server
-from infra.local.servers import PACKAGES, kafka, ministack, redis_server
+from infra.local.servers import PACKAGES, cache_server, kafka, ministack
 from tests.support.emulator import TAG, Runtime, image_is_there
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def environment(launch: Callable[..., Runtime], tmp_path_factory: pytest.TempPat
     servers = [
         kafka(directory / "kafka", config.ports.kafka, config.ports.kafka_controller),
         dynamodb_server(directory / "dynamodb", config.ports.dynamodb, in_memory=True),
-        redis_server(directory / "redis", config.ports.redis),
+        cache_server(directory / "cache", config.ports.cache),
         ministack(directory / "aws", config.ports.aws),
     ]
     with ExitStack() as running:
@@ -114,7 +114,7 @@ def test_what_ingest_commits_is_ranked_by_the_api_once_repair_completes_it(funct
 
 def test_what_was_flushed_comes_back_with_the_schedule(function: Function, environment: dict[str, str]) -> None:
     assert function("ingest").invoke(sample("kafka-accepted")) == NOTHING_FAILED
-    with Redis.from_url(environment["REDIS_URL"]) as redis:
+    with Redis.from_url(environment["CACHE_URL"]) as redis:
         redis.flushall()
 
     assert function("repair").invoke(sample("repair-schedule")) == NOTHING_FAILED
@@ -176,7 +176,7 @@ def topic(environment: dict[str, str]) -> list[bytes | None]:
 @pytest.mark.parametrize(
     ("name", "wrong", "said"),
     [
-        ("ingest", {"REDIS_URL": "localhost"}, "REDIS_URL"),
+        ("ingest", {"CACHE_URL": "localhost"}, "CACHE_URL"),
         ("api", {"STAGE": "production", "AUTHORIZATION": "jwt"}, "set `CURSOR_KEY`"),
     ],
 )

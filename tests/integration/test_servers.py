@@ -6,16 +6,16 @@ import pytest
 from redis import Redis
 
 from infra.local.config import InvalidConfiguration
-from infra.local.servers import free_port, kafka, redis_server
+from infra.local.servers import cache_server, free_port, kafka
 
 
 def test_what_a_killed_run_left_over_is_ended_and_its_data_kept(tmp_path: Path) -> None:
     port = free_port()
-    left_over = redis_server(tmp_path, port)
+    left_over = cache_server(tmp_path, port)
     left_over.start()
     Redis(port=port).set("key", "value")
 
-    with redis_server(tmp_path, port):
+    with cache_server(tmp_path, port):
         assert not left_over.is_alive()
         assert Redis(port=port).get("key") == b"value"
 
@@ -23,22 +23,22 @@ def test_what_a_killed_run_left_over_is_ended_and_its_data_kept(tmp_path: Path) 
 def test_a_port_that_somebody_else_has_is_named_with_what_to_set(tmp_path: Path) -> None:
     port = free_port()
     with (
-        redis_server(tmp_path / "one", port),
-        pytest.raises(InvalidConfiguration, match=f"port {port} of redis is taken: set REDIS_PORT"),
+        cache_server(tmp_path / "one", port),
+        pytest.raises(InvalidConfiguration, match=f"port {port} of cache is taken: set CACHE_PORT"),
     ):
-        redis_server(tmp_path / "two", port).start()
+        cache_server(tmp_path / "two", port).start()
 
 
 def test_a_server_that_does_not_come_up_says_its_last_words(tmp_path: Path) -> None:
-    server = redis_server(tmp_path, free_port())
+    server = cache_server(tmp_path, free_port())
     (tmp_path / "appendonlydir").write_text("in the way")
 
-    with pytest.raises(InvalidConfiguration, match=r"redis ended while it started: .*append"):
+    with pytest.raises(InvalidConfiguration, match=r"cache ended while it started: .*append"):
         server.start()
 
 
 def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
-    server = redis_server(tmp_path, port := free_port())
+    server = cache_server(tmp_path, port := free_port())
     server.start()
     Redis(port=port).set("key", "value")
 

@@ -18,7 +18,7 @@ from redis import Redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from infra.local.servers import throwaway_redis
+from infra.local.servers import throwaway_cache
 from tests.simulation.checks import failure
 from tests.simulation.course import Course, Fault, draw
 
@@ -48,7 +48,7 @@ def main() -> int:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for number in range(workers):
             sockets.put(socket := directory / f"redis-{number}.sock")
-            stack.enter_context(throwaway_redis(socket))
+            stack.enter_context(throwaway_cache(socket))
         pool = stack.enter_context(multiprocessing.get_context("fork").Pool(workers, begin, (sockets,), CHUNKS_EACH))
         progress = stack.enter_context(Progress(*COLUMNS, console=console))
         task = progress.add_task("seeds", total=count)

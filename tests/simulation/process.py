@@ -9,7 +9,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from shared.assembly import Assembly
 from shared.assembly.parts import TRUTH_BREAKER_FAILURES, TRUTH_BREAKER_REST_S, TRUTH_BUDGET_MS
 from shared.cache.windows import WindowCache
-from shared.clients import REDIS_BREAKER_FAILURES, REDIS_BREAKER_REST_S
+from shared.clients import CACHE_BREAKER_FAILURES, CACHE_BREAKER_REST_S
 from shared.messaging.dead_letters import DeadLetterQueue
 from shared.messaging.queues import Queue
 from shared.messaging.topic import Topic
@@ -38,7 +38,7 @@ SETTINGS = Settings(
     ledger_table=Tables().ledger,
     standings_table=Tables().standings,
     registry_table="registry",
-    redis_url="redis://simulated",
+    cache_url="redis://simulated",
     dlq_queue_url=DLQ,
     repair_queue_url=REPAIRS,
     range_queue_url=RANGES,
@@ -86,7 +86,7 @@ class Process(Assembly):
         """The product's cache, with a breaker that goes by the world's clock."""
         redis: Any = self.redis
         silent = (RedisConnectionError, RedisTimeoutError)
-        breaker = Breaker(self._world.scheduler, REDIS_BREAKER_FAILURES, REDIS_BREAKER_REST_S, silent)
+        breaker = Breaker(self._world.scheduler, CACHE_BREAKER_FAILURES, CACHE_BREAKER_REST_S, silent)
         return WindowCache(redis, breaker)
 
     @cached_property

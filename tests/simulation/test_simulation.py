@@ -56,11 +56,11 @@ def test_no_read_takes_for_live_what_the_cache_refused_or_what_a_restore_took_ba
         )
 
 
-def test_the_same_seed_takes_the_same_course_in_every_process(redis_url: str) -> None:
+def test_the_same_seed_takes_the_same_course_in_every_process(cache_url: str) -> None:
     """Whatever order its sets have: a course that failed elsewhere can be looked at here."""
     courses = [
         subprocess.run(
-            [sys.executable, "-c", COURSE, redis_url],
+            [sys.executable, "-c", COURSE, cache_url],
             env=os.environ | {"PYTHONHASHSEED": hash_seed},
             check=True,
             capture_output=True,

@@ -1558,7 +1558,7 @@ MUTATIONS = (
     Mutation(
         "a Redis that is late is asked again",
         "shared/clients.py",
-        "retry=Retry(NoBackoff(), 1, REDIS_RETRIED)",
+        "retry=Retry(NoBackoff(), 1, CACHE_RETRIED)",
         "retry=Retry(NoBackoff(), 1)",
         LATE,
     ),

@@ -22,7 +22,7 @@ ENVIRONMENT = {
     **dict.fromkeys(NAMES, "name"),
     **dict.fromkeys(QUEUES, "http://127.0.0.1:1/queue"),
     "AWS_REGION": "eu-central-1",
-    "REDIS_URL": "redis://127.0.0.1:1",
+    "CACHE_URL": "redis://127.0.0.1:1",
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
     "POWERTOOLS_METRICS_NAMESPACE": "Leaderboards",
     "POWERTOOLS_SERVICE_NAME": "close",

@@ -55,7 +55,7 @@ ENVIRONMENT = {
     "LEDGER_TABLE": "ledger",
     "STANDINGS_TABLE": "standings",
     "REGISTRY_TABLE": "registry",
-    "REDIS_URL": "redis://127.0.0.1:1",
+    "CACHE_URL": "redis://127.0.0.1:1",
     "DLQ_QUEUE_URL": "http://127.0.0.1:1/dlq",
     "REPAIR_QUEUE_URL": "http://127.0.0.1:1/repair",
     "RANGE_QUEUE_URL": "http://127.0.0.1:1/ranges",

@@ -21,7 +21,7 @@ def test_the_environment_of_the_local_stack_is_complete() -> None:
     settings = load(COMPLETE)
 
     assert settings.stage == "local"
-    assert settings.redis_url == "redis://127.0.0.1:6379"
+    assert settings.cache_url == "redis://127.0.0.1:6379"
 
 
 OPTIONAL = {
@@ -29,11 +29,11 @@ OPTIONAL = {
     "SCOPE_PREFIX",
     "RESULT_TOPIC_ARN",
     "CURSOR_KEY",
-    "REDIS_PASSWORD",
+    "CACHE_PASSWORD",
     "KAFKA_SECURITY",
     "KAFKA_CREDENTIALS",
     "KAFKA_TIMESTAMP_TYPE",
-    "REDIS_TIMEOUT_MS",
+    "CACHE_TIMEOUT_MS",
     "DYNAMODB_TIMEOUT_MS",
     "TRUTH_THREADS",
     "WAITS_MAX",
@@ -56,7 +56,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("REDIS_URL", "localhost:6379"),
+        ("CACHE_URL", "localhost:6379"),
         ("DLQ_QUEUE_URL", "score-events-dlq"),
         ("STAGE", ""),
         ("KAFKA_TIMESTAMP_TYPE", "NEWEST"),
@@ -66,15 +66,15 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("KAFKA_SECURITY", "tls"),
         ("AUTHORIZATION", "none"),
         ("SCOPE_PREFIX", "leaderboards/ "),
-        ("REDIS_TIMEOUT_MS", "9"),
-        ("REDIS_TIMEOUT_MS", "soon"),
+        ("CACHE_TIMEOUT_MS", "9"),
+        ("CACHE_TIMEOUT_MS", "soon"),
         ("TRUTH_THREADS", "65"),
         ("RANGES_MEMORY_MB", "0"),
         ("RANGES_MEMORY_MB", "all"),
         ("RANGES_CACHE_PERCENT", "101"),
         ("RANGES_CALLER_READS", "999"),
         ("CURSOR_KEY", "k" * 31),
-        ("REDIS_PASSWORD", ""),
+        ("CACHE_PASSWORD", ""),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
@@ -166,12 +166,12 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("stores")
 def test_a_secret_may_be_given_by_reference() -> None:
     made = boto3.client("secretsmanager").create_secret(Name="cursors", SecretString="k" * 32)
-    boto3.client("ssm").put_parameter(Name="/cup/redis", Value="hush", Type="SecureString")
+    boto3.client("ssm").put_parameter(Name="/cup/cache", Value="hush", Type="SecureString")
 
-    settings = load(COMPLETE | {"CURSOR_KEY": f"secretsmanager:{made['ARN']}", "REDIS_PASSWORD": "ssm:/cup/redis"})
+    settings = load(COMPLETE | {"CURSOR_KEY": f"secretsmanager:{made['ARN']}", "CACHE_PASSWORD": "ssm:/cup/cache"})
 
     assert settings.cursor_signing_key == b"k" * 32
-    assert settings.redis_password == "hush"
+    assert settings.cache_password == "hush"
     assert Assembly(settings).redis.connection_pool.connection_kwargs["password"] == "hush"
 
 

@@ -104,7 +104,7 @@ def _read_registry(use_cases: UseCases) -> None:
     use_cases.registry.leaderboard(PROBED_ID)
 
 
-def _ping_redis(use_cases: UseCases) -> None:
+def _ping_cache(use_cases: UseCases) -> None:
     use_cases.cache.ping()
 
 
@@ -134,7 +134,7 @@ def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) ->
     asked = probes or Probes(
         {
             "dynamodb": partial(_read_registry, use_cases),
-            "redis": partial(_ping_redis, use_cases),
+            "cache": partial(_ping_cache, use_cases),
             "queues": partial(_ping_queues, use_cases),
             "s3": partial(_ping_s3, use_cases),
             "topic": partial(_look_at_topic, use_cases),
@@ -151,7 +151,7 @@ def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) ->
     @operation(responses=_STATES)
     async def health() -> Response:
         """Every dependency; `topic` is down while its settings are wrong, as of the close function's last check."""
-        return respond("dynamodb", "redis", "queues", "s3", "topic")
+        return respond("dynamodb", "cache", "queues", "s3", "topic")
 
     @app.get("/health/live", tags=tags)
     @operation(responses={200: _STATES[200]})
@@ -163,4 +163,4 @@ def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) ->
     @operation(responses=_STATES)
     async def ready() -> Response:
         """Whether rankings can be read: without Redis from snapshots, and they say so."""
-        return respond("dynamodb", "redis", not_needed="redis")
+        return respond("dynamodb", "cache", not_needed="cache")

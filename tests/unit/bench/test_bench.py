@@ -17,9 +17,9 @@ KEYS = {
         "ingest_us_per_event",
         "ingest_vs_baseline_ratio",
         "items_per_event_worst",
-        "redis_roundtrips_per_batch",
+        "cache_roundtrips_per_batch",
     },
-    "redis": {"apply_vs_pipelined_ratio", "bytes_per_player_window"},
+    "cache": {"apply_vs_pipelined_ratio", "bytes_per_player_window"},
     "reads": {"read_p99_ms", "read_vs_raw_redis_ratio", "api_cpu_ms_per_read"},
     "rebuild": {"rebuild_entries_per_s"},
     "export": {"export_rows_per_s"},
@@ -54,7 +54,7 @@ def test_ingest_writes_three_items_an_event_and_calls_redis_once() -> None:
 
     assert figures["items_per_event_worst"] == 3
     assert figures["items_per_event_zipf"] <= 3
-    assert figures["redis_roundtrips_per_batch"] == 1
+    assert figures["cache_roundtrips_per_batch"] == 1
 
 
 def test_results_are_flat_and_each_says_where_and_when(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_results_are_flat_and_each_says_where_and_when(tmp_path: Path) -> None:
 def test_a_part_measured_again_replaces_only_its_own_figures(tmp_path: Path) -> None:
     first = Results(tmp_path)
     first.add("ingest", [Figure(key="a", what="A", value=1), Figure(key="gone", what="G", value=1)])
-    first.add("redis", [Figure(key="b", what="B", value=2)])
+    first.add("cache", [Figure(key="b", what="B", value=2)])
 
     Results(tmp_path).add("ingest", [Figure(key="a", what="A", value=3)])
 
@@ -91,8 +91,8 @@ def test_an_aim_is_met_from_its_bound_on(value: float, met: bool) -> None:
 def test_figures_at_several_sizes_are_drawn_over_the_size(tmp_path: Path) -> None:
     results = Results(tmp_path)
     points = [Figure(key=f"rate_at_{10**n}", what="r", value=n, unit="players/s", at_least=1) for n in (2, 3)]
-    results.add("redis", points)
+    results.add("cache", points)
 
     plots.draw(results.entries, tmp_path)
 
-    assert {path.name for path in tmp_path.glob("*.svg")} == {"aims.svg", "redis-players-s.svg"}
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"aims.svg", "cache-players-s.svg"}

@@ -26,7 +26,7 @@ MAKER = "resources"
 VOLUMES = {
     "dynamodb": "the truth",
     "redpanda": "the topic, and how far it was read",
-    "redis": "windows that are marked as complete, which would be believed beside an empty truth",
+    "cache": "windows that are marked as complete, which would be believed beside an empty truth",
 }
 """Of what survives, all has to: offsets that are past what the truth holds would lose events."""
 FORGETFUL = {"localstack"}
@@ -66,7 +66,7 @@ def test_a_service_of_ours_runs_a_module_of_the_local_stack_with_its_settings(na
 
 
 def test_every_server_is_on_the_host_where_the_documents_say_and_can_be_moved() -> None:
-    ports = {name: str(getattr(Ports(), name)) for name in ("kafka", "dynamodb", "redis", "api")}
+    ports = {name: str(getattr(Ports(), name)) for name in ("kafka", "dynamodb", "cache", "api")}
     services = {"kafka": "redpanda"}
     for name, port in ports.items():
         service = SERVICES[services.get(name, name)]

@@ -9,7 +9,7 @@ from shared.domain.rejections import Reason
 from shared.truth.counters import Noted
 from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position
 
-UP = {"dynamodb": True, "redis": True, "queues": True}
+UP = {"dynamodb": True, "cache": True, "queues": True}
 
 
 def position(partition: int, **counts: int) -> Position:

@@ -7,7 +7,7 @@ from redis import Redis
 
 from infra.local import __main__ as commands
 from infra.local.config import InvalidConfiguration, Ports, free_ports
-from infra.local.servers import redis_server
+from infra.local.servers import cache_server
 
 
 @pytest.fixture
@@ -20,14 +20,14 @@ def ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ports:
 
 
 def test_the_cache_of_this_stack_is_emptied(ports: Ports, tmp_path: Path) -> None:
-    with redis_server(tmp_path / "state" / "redis", ports.redis), Redis(port=ports.redis) as redis:
+    with cache_server(tmp_path / "state" / "cache", ports.cache), Redis(port=ports.cache) as redis:
         redis.set("key", "value")
         commands.flush()
         assert redis.dbsize() == 0
 
 
 def test_another_redis_that_listens_there_is_left_alone(ports: Ports, tmp_path: Path) -> None:
-    with redis_server(tmp_path / "of-somebody-else", ports.redis), Redis(port=ports.redis) as redis:
+    with cache_server(tmp_path / "of-somebody-else", ports.cache), Redis(port=ports.cache) as redis:
         redis.set("key", "value")
         with pytest.raises(InvalidConfiguration, match="Redis of this stack does not run"):
             commands.flush()

@@ -27,7 +27,7 @@ class Process:
 
 @pytest.fixture
 def process() -> Process:
-    return Process("redis")
+    return Process("cache")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_what_dies_is_reported_and_started_again_after_a_wait(
     supervisor.look(10.5)
 
     assert process.launches == 1
-    assert news == ["redis died (killed by SIGKILL); again in 0.5 s", "redis was started again"]
+    assert news == ["cache died (killed by SIGKILL); again in 0.5 s", "cache was started again"]
 
 
 def test_a_process_that_keeps_dying_restarts_after_pauses_that_grow_up_to_a_bound(
@@ -77,7 +77,7 @@ def test_a_process_that_keeps_dying_restarts_after_pauses_that_grow_up_to_a_boun
     assert pauses[:5] == [0.5, 1, 2, 4, 8]
     assert max(pauses) <= PAUSE_MAX_S
     assert len(pauses) == process.launches > 10, "it is never given up"
-    assert "redis died 5 times in 60 s (killed by SIGKILL); again in 8.0 s" in news
+    assert "cache died 5 times in 60 s (killed by SIGKILL); again in 8.0 s" in news
 
 
 def test_deaths_long_ago_do_not_count(supervisor: Supervisor, process: Process, news: list[str]) -> None:
@@ -87,4 +87,4 @@ def test_deaths_long_ago_do_not_count(supervisor: Supervisor, process: Process, 
         supervisor.look(number * (DEATHS_WITHIN_S + 1) + 30)
 
     assert process.launches == 15
-    assert {line for line in news if "again in" in line} == {"redis died (killed by SIGKILL); again in 0.5 s"}
+    assert {line for line in news if "again in" in line} == {"cache died (killed by SIGKILL); again in 0.5 s"}
