@@ -228,9 +228,16 @@ class Amendments:
 def _following(
     leaderboard: Leaderboard, day: Day, current: Mapping[Day, Standing], events: Sequence[ScoreEvent]
 ) -> dict[Day, Standing]:
-    """The standings of a day and of all time after an amendment, which leaves these events."""
+    """The standings of a day and of all time after an amendment, which leaves these events.
+
+    Raises:
+        AmendmentOverflow: if a range of days would sum past ±(2^53−1).
+    """
+    folded = refold(leaderboard, events)
+    sums = folded.get(ALL_TIME_DAY, _NO_EVENTS).sums
     try:
-        folded = refold(leaderboard, events)
+        if sums is not None:
+            sums.check()
     except Rejection as rejection:
         raise AmendmentOverflow(rejection.detail) from rejection
     return {

@@ -475,6 +475,21 @@ def test_points_that_are_taken_back_a_day_later_make_a_second_version(scene: Sce
     assert scene.run().final_results == []
 
 
+def test_points_that_fit_only_without_a_void_event_do_not_keep_it_from_a_version(scene: Scene) -> None:
+    scene.play("ann", POINTS_MAX - 5, event_id="glitch")
+    scene.run()
+    scene.now_ms += DAY_MS
+    void(scene, "ann", "glitch")
+    scene.play("ann", 1, TUESDAY)
+
+    scene.run()
+
+    second = scene.final_results.final(scene.id, daily(MONDAY).id)
+    assert second is not None
+    assert second.version == 2
+    assert scene.stored(daily(MONDAY)) == [("1", "bob", "7"), ("2", "cat", "7"), ("3", "ann", "5")]
+
+
 def test_who_comes_and_who_leaves_by_amendments_is_in_the_difference(scene: Scene) -> None:
     scene.run()
     (only,) = entries(scene, "bob")

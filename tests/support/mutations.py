@@ -304,6 +304,20 @@ MUTATIONS = (
         (*PURGE, *SIMULATION),
     ),
     Mutation(
+        "an amendment may bring a range of days past what a score may be",
+        "shared/admin/amendments.py",
+        "if sums is not None:",
+        "if False:",
+        AMENDMENTS,
+    ),
+    Mutation(
+        "events that did not count together keep a result from its next version",
+        "shared/admin/as_of.py",
+        "        every_day = window.kind",
+        "        folded[ALL_TIME_DAY].sums and folded[ALL_TIME_DAY].sums.check()\n        every_day = window.kind",
+        AMENDMENTS,
+    ),
+    Mutation(
         "a void event counts on",
         "shared/admin/amendments.py",
         "left = [event for event in counting if event.event_id != event_id]",
