@@ -10,7 +10,7 @@ ADVISORIES := api.osv.dev
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status flush redrive prove image clean distclean test simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams
+.PHONY: help setup run up down status flush redrive prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,12 @@ prove: $(STAMPS)/venv ## Prove the export in EXPORT= with the manifest in MANIFE
 
 test: setup ## Run all tests, against real servers, two files at a time (WORKERS=2); ARGS= for a part
 	@$(BIN)/python -m pytest --numprocesses $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-redis: export CACHE_ENGINE := redis
+test-redis: setup ## Run the tests of the cache against Redis 7, its second engine; ARGS= for a part
+	@$(BIN)/python -m pytest $(or $(ARGS),$(addprefix tests/,property $(addprefix integration/test_,$(addsuffix .py, \
+		live_windows window_builds filters range_budget refused_writes waits queries fallback late_answers exact_answers \
+		rebuild servers))))
 
 simulate: setup ## Run the simulation over SEEDS seeds (10000) from FIRST_SEED (0) on, on all cores
 	@$(BIN)/python -m tests.simulation

@@ -378,10 +378,10 @@ WHEN: Final[dict[str, str]] = {
     "periods aside; each goes two hours after it was last read",
     "range-budget-spent": "Within ten minutes you have had as many new custom ranges built as one caller may, by "
     "their days with events; `Retry-After` says when there can be another, and what is built can be read",
-    "no-room-for-ranges": "Custom ranges that were just read take all the memory that ranges may, or Redis has little "
-    "left",
+    "no-room-for-ranges": "Custom ranges that were just read take all the memory that ranges may, or the cache has "
+    "little left",
     "internal-error": "A mistake of ours; `detail` names the request in our log",
-    "cache-unavailable": "Redis is out of reach, and no snapshot tells; or a leaderboard is to be reopened",
+    "cache-unavailable": "The cache is out of reach, and no snapshot tells; or a leaderboard is to be reopened",
     "rebuilding": "The ranking is being rebuilt, and no snapshot (the first 1,000 entries) tells what was asked for",
     "truth-unavailable": "DynamoDB is out of reach",
     "broker-unavailable": "Kafka has not acknowledged the event within 5 s; it may have it: send the same `eventId`",

@@ -64,6 +64,12 @@ LOCAL: Final = {
         "`dynoxide`, `dynamodb-local`",
         "",
     ),
+    "CACHE_ENGINE": (
+        "Engine that keeps the cache; what another one wrote is forgotten. Redis is the system's `redis-server`, of "
+        "version 7",
+        "`valkey`, `redis`",
+        "`valkey`",
+    ),
     "ALLOWED_ORIGINS": (
         "Origins of web pages that may call the API, as the template's parameter AllowedOrigins",
         "origins such as `http://localhost:5173`, separated by commas",

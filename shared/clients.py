@@ -1,4 +1,4 @@
-"""Clients of AWS and Redis. Each states how often it tries and how long it waits.
+"""Clients of AWS and the cache. Each states how often it tries and how long it waits.
 
 botocore's defaults change between versions: with them a client waits 60 s for an answer and, in `standard` mode, gives
 up after three tries that lie 0.3 s apart. Kafka's client stands in shared/messaging/topic.py, which loads librdkafka.
@@ -123,10 +123,10 @@ def sns(session: boto3.Session) -> "SNSClient":
 
 
 def cache(url: str, password: str | None, timeout_ms: int) -> "Redis":
-    """A client of Redis that retries once, at once, after an error in CACHE_RETRIED.
+    """A client of the cache that retries once, at once, after an error in CACHE_RETRIED.
 
     Such an error means that the connection was closed while idle, or leads to a server that is a replica now. A timeout
-    is not retried: the caller would wait twice, and a slow Redis would get twice the work.
+    is not retried: the caller would wait twice, and a slow cache would get twice the work.
     """
     timeout_s = timeout_ms / 1000
     return Redis.from_url(
@@ -140,6 +140,6 @@ def cache(url: str, password: str | None, timeout_ms: int) -> "Redis":
 
 
 def cache_breaker() -> CircuitBreaker:
-    """The breaker that keeps commands from a Redis that does not answer."""
+    """The breaker that keeps commands from a cache that does not answer."""
     silent = (RedisConnectionError, RedisTimeoutError)
     return CircuitBreaker(CACHE_BREAKER_FAILURES, CACHE_BREAKER_REST_S, silent, name="cache")

@@ -91,10 +91,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """Clients that may wait for a change at the same time, over all instances of the API; each holds one of them for up
     to 20 s. Requests beyond that are answered at once."""
     ranges_memory_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
-    """Memory of Redis for custom ranges that are built on demand, over all leaderboards, MiB. Those that were not read
-    for the longest time make room for others."""
+    """Memory of the cache for custom ranges that are built on demand, over all leaderboards, MiB. Those that were not
+    read for the longest time make room for others."""
     ranges_cache_percent: Annotated[int, Meta(ge=1, le=100)] = 75
-    """How much of Redis' memory may be in use for one more such range to be built, percent."""
+    """How much of the cache's memory may be in use for one more such range to be built, percent."""
     ranges_caller_reads: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 100_000
     """Budget of one caller for ranges in ten minutes: a new range costs 500, and its days with events times the
     leaderboard's write shards."""

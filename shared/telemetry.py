@@ -24,7 +24,7 @@ class Metric(StrEnum):
     RETRY = "Retry"
     """Ingest: records that come again."""
     CACHE_REFUSED = "CacheRefused"
-    """Ingest, repair: writes that Redis rejected."""
+    """Ingest, repair: writes that the cache rejected."""
     INGEST_DELAY = "IngestDelay"
     """Ingest: ms from the append of the oldest applied record of a call to the end of the call."""
     ANSWERED = "Answered"

@@ -13,9 +13,11 @@ from botocore.config import Config
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
+from infra.local import packages
+from infra.local.cache import cache_server, chosen
 from infra.local.config import POWERTOOLS
 from infra.local.dynamodb import dynamodb_server
-from infra.local.servers import cache_server, free_port
+from infra.local.servers import PACKAGES, free_port
 from shared.truth.client import skip_model
 from shared.truth.tables import Tables, create_tables
 from shared.version import VARIABLE
@@ -43,7 +45,8 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def cache_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis of the tests' own."""
+    """A cache of the tests' own."""
+    packages.prepare_cache(PACKAGES, chosen())
     port = free_port()
     with cache_server(tmp_path_factory.mktemp("cache"), port):
         yield f"redis://127.0.0.1:{port}"

@@ -57,7 +57,7 @@ class Definitions:
             LockedRule: if aggregation, order, shards or filters would change though it has events.
             Conflict: if others keep changing it.
             Unavailable: if the registry is out of reach.
-            CacheUnavailable: if a deleted one is to be reopened, and Redis fails.
+            CacheUnavailable: if a deleted one is to be reopened, and the cache fails.
         """
 
         def decide(current: Leaderboard | None) -> tuple[Leaderboard, bool]:

@@ -1,4 +1,4 @@
-"""The HTTP API. Triggered by API Gateway (HTTP API, payload 2.0); reads Redis and DynamoDB, writes definitions."""
+"""The HTTP API. Triggered by API Gateway (HTTP API, payload 2.0); reads the cache and DynamoDB, writes definitions."""
 
 import time
 from typing import Any, Final

@@ -24,7 +24,7 @@ LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000
 """Entries of one page: some 150 KB, far from the 6 MB that a function may answer with."""
 OFFSET_MAX: Final = 1_000_000_000
-"""Past any ranking that one Redis holds."""
+"""Past any ranking that one cache holds."""
 CONTEXT_DEFAULT: Final = 5
 CONTEXT_MAX: Final = 50
 LIST_DEFAULT: Final = 50
@@ -35,7 +35,7 @@ REASON_CHARACTERS_MAX: Final = 500
 CURSOR_CHARACTERS_MAX: Final = 1_024
 """Longer than any cursor: ids of at most 64 and 128 bytes, numbers and a signature."""
 PLAYERS_MAX: Final = 100
-"""Players of one query: four commands each, so some 0.3 ms of Redis."""
+"""Players of one query: four commands each, so some 0.3 ms of the cache."""
 EVENTS_MAX: Final = 100
 """Events of one page: up to 31 KB each with the longest attributes, together half of what a function may answer."""
 AUDIT_LOG_PAGE_MAX: Final = 100

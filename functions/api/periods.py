@@ -21,7 +21,7 @@ from shared.truth.registry import Conflict, Registry
 TRIES_MAX: Final = 4
 """How often a change is decided again because another caller, or closing, was faster."""
 PERIODS_MAX: Final = 500
-"""Periods of one leaderboard that can still change: an event within one costs one more update of Redis."""
+"""Periods of one leaderboard that can still change: an event within one costs one more update of the cache."""
 
 
 class UseCases(Protocol):

@@ -1,4 +1,4 @@
-"""Closing of days and windows. Triggered by a schedule; asks Kafka, reads Redis, writes DynamoDB and S3.
+"""Closing of days and windows. Triggered by a schedule; asks Kafka, reads the cache, writes DynamoDB and S3.
 
 An operator may also invoke it by hand, to acknowledge records that the topic has lost.
 """

@@ -1,6 +1,6 @@
 """Score events from the topic into the truth and the live windows.
 
-Triggered by Lambda's Kafka event source mapping with partial batch responses; writes DynamoDB, Redis, SQS.
+Triggered by Lambda's Kafka event source mapping with partial batch responses; writes DynamoDB, the cache, SQS.
 """
 
 import base64

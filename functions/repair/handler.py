@@ -1,6 +1,6 @@
 """Repairs windows in the cache, builds those that readers asked for, and writes snapshots.
 
-Triggered by two queues and two schedules; reads and writes DynamoDB and Redis.
+Triggered by two queues and two schedules; reads and writes DynamoDB and the cache.
 """
 
 from typing import Any, Final

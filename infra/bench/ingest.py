@@ -24,8 +24,8 @@ from redis.connection import Connection
 from infra.bench.dynamodb_stub import DynamoDBStub
 from infra.bench.results import Figure
 from infra.bench.traffic import Batches, different, zipf
+from infra.local.cache import cache_server
 from infra.local.config import Config, Ports, free_port
-from infra.local.servers import cache_server
 from shared import clients as aws
 from shared.assembly import now_ms
 from shared.domain.rules import Aggregation, Leaderboard

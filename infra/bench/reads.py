@@ -22,11 +22,12 @@ from redis import Redis
 from infra.bench.load import percentile, steady
 from infra.bench.results import Figure
 from infra.local import resources
+from infra.local.cache import cache_server
 from infra.local.config import Config, Ports, free_port
 from infra.local.dynamodb import dynamodb_server
 from infra.local.function import Context
 from infra.local.gateway import to_event
-from infra.local.servers import Server, cache_server
+from infra.local.servers import Server
 from shared.assembly import now_ms
 from shared.cache import keys
 from shared.cache.leases import BuildLeases

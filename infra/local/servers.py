@@ -20,12 +20,10 @@ from typing import Final, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from redis import Redis
-from redis.exceptions import RedisError
 
 from infra.local.config import CREDENTIAL, HOST, InvalidConfiguration, free_port
 
-__all__ = ["Server", "cache_server", "free_port", "http_probe", "kafka", "ministack", "throwaway_cache"]
+__all__ = ["Server", "free_port", "http_probe", "kafka", "ministack"]
 
 PACKAGES: Final = Path(os.environ.get("LOCAL_PACKAGES_DIR", ".local/packages")).absolute()
 READY_TIMEOUT_S: Final = 600
@@ -209,41 +207,6 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def cache_server(directory: Path, port: int) -> Server:
-    """Redis that keeps every write through a kill of its process and evicts nothing."""
-    directory.mkdir(parents=True, exist_ok=True)
-    options = {
-        "bind": HOST,
-        "port": str(port),
-        "dir": str(directory),
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "save": "",
-        "maxmemory-policy": "noeviction",
-    }
-    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-
-    def ready() -> bool:
-        try:
-            with Redis(HOST, port, socket_timeout=1) as client:
-                return bool(client.ping())
-        except RedisError:
-            return False
-
-    return Server("cache", ["redis-server", *flags], log=directory / "cache.log", ready=ready, port=port)
-
-
-def throwaway_cache(socket: Path) -> Server:
-    """Redis at a Unix socket, which keeps nothing beyond its process: the quickest one to ask."""
-    options = {"port": "0", "unixsocket": str(socket), "dir": str(socket.parent), "appendonly": "no", "save": ""}
-    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-
-    def ready() -> bool:
-        return socket.exists()
-
-    return Server("cache", ["redis-server", *flags], log=socket.with_suffix(".log"), ready=ready)
 
 
 def ministack(directory: Path, port: int, packages: Path = PACKAGES) -> Server:

@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from infra.local import packages, resources
+from infra.local.cache import cache_server
 from infra.local.config import HOST, Config, free_ports
 from infra.local.dynamodb import dynamodb_server
-from infra.local.servers import PACKAGES, Server, cache_server, kafka, ministack
+from infra.local.servers import PACKAGES, Server, kafka, ministack
 
 FRESH_S: Final = 15
 

@@ -167,7 +167,7 @@ class Disqualifications:
             amended: the day whose standing was changed, if no more than that and all time was.
 
         Raises:
-            CacheUnavailable: if Redis fails.
+            CacheUnavailable: if the cache fails.
         """
         # before the days are read: the cache leaves out the player of an event that is committed later
         out = self._disqualified_players.now(leaderboard.id)

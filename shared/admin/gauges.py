@@ -15,7 +15,7 @@ from shared.truth.registry import Registry
 from shared.truth.work import WorkList
 
 LEADERBOARDS_MAX: Final = 100
-"""Leaderboards in one scrape, the first ones by id: each costs four commands of Redis."""
+"""Leaderboards in one scrape, the first ones by id: each costs four commands of the cache."""
 
 
 class TruthGauges(Struct, frozen=True):
@@ -32,7 +32,7 @@ class TruthGauges(Struct, frozen=True):
 
 
 class CacheGauges(Struct, frozen=True):
-    """Gauges of some leaderboards from Redis."""
+    """Gauges of some leaderboards from the cache."""
 
     complete: Mapping[str, bool]
     players: Mapping[tuple[str, WindowKind], int]
@@ -74,7 +74,7 @@ class Gauges:
         return TruthGauges(positions, noted, shown, len(found) > len(shown), due)
 
     def cache(self, leaderboards: Sequence[Leaderboard]) -> CacheGauges:
-        """Raises CacheUnavailable if Redis fails, even if no leaderboard is asked about."""
+        """Raises CacheUnavailable if the cache fails, even if no leaderboard is asked about."""
         self._cache.ping()
         now_ms = self._now_ms()
         today = day_of(now_ms)

@@ -141,7 +141,7 @@ class Parts:
 
     @cached_property
     def redis(self) -> "Redis":
-        """Redis."""
+        """The cache."""
         return clients.cache(self.settings.cache_url, self.settings.cache_password, self.settings.cache_timeout_ms)
 
     @cached_property

@@ -113,7 +113,7 @@ class Finalizer:
             Drift: if the cache differs from the truth even after a repair. Nothing is written.
             AlreadyDone: if a player was disqualified or reinstated meanwhile, or the leaderboard was purged; the next
                 run ranks again.
-            CacheUnavailable: if Redis fails.
+            CacheUnavailable: if the cache fails.
             Unavailable: if DynamoDB or S3 throttles or is out of reach.
         """
         if not leaderboard.is_sealed(window):

@@ -30,7 +30,7 @@ LONGEST_DAYS: Final = 7
 RETENTION_MS: Final = 35 * DAY_MS
 """How long the cache keeps a daily or weekly window after its cutoff; a later read builds it from the truth."""
 EXPIRY_MARGIN_MS: Final = 3_600_000
-"""How much longer Redis has a window than `is_kept` says: the clocks of functions differ from Redis's."""
+"""How much longer the cache has a window than `is_kept` says: the clocks of functions differ from the cache's."""
 
 _ORDINAL_EPOCH: Final = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -243,7 +243,7 @@ def kept_until_ms(window: Window, lateness_ms: int) -> int | None:
 
 
 def expires_ms(window: Window, lateness_ms: int) -> int:
-    """When Redis drops a window that the cache keeps; 0 for never."""
+    """When the cache drops a window that the cache keeps; 0 for never."""
     until_ms = kept_until_ms(window, lateness_ms)
     return 0 if until_ms is None else until_ms + EXPIRY_MARGIN_MS
 
@@ -265,7 +265,7 @@ def kept_days(lateness_ms: int, now_ms: int) -> list[Day]:
 
 
 def cached_windows(lateness_ms: int, now_ms: int) -> set[Window]:
-    """Every window that Redis may hold for everyone, by any lateness up to this one."""
+    """Every window that the cache may hold for everyone, by any lateness up to this one."""
     days = _days(now_ms - lateness_ms - RETENTION_MS - EXPIRY_MARGIN_MS, day_of(now_ms) + LONGEST_DAYS)
     return {ALL_TIME, *(window for day in days for window in windows_fed_by(day))}
 

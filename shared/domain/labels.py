@@ -14,7 +14,8 @@ from shared.domain.events import ScoreEvent
 
 FILTER_NAME_PATTERN: Final = r"^[a-zA-Z][a-zA-Z0-9_]{0,31}\Z"
 FILTERS_MAX: Final = 4
-"""Attributes by which one leaderboard can be filtered: each makes an entry of a window take one more place in Redis."""
+"""Attributes by which one leaderboard can be filtered: each makes an entry of a window take one more place of the
+cache."""
 
 COLUMN_PREFIX: Final = "attr."
 """What the name of a column begins with that holds the values of a filter."""

@@ -3,8 +3,8 @@
 Nothing is dropped and nothing spins. While DynamoDB throttles or is out of reach, an ingest call halves how many
 transactions it has under way, waits with jitter between rounds, and after TRIES_MAX rounds that settled nothing, or
 when its time runs out, fails what is left: the trigger keeps it in Kafka, splits the batch and hands it over again, and
-the lag grows. While Redis is out of reach, the breaker of the live windows keeps callers from waiting for it; ingest
-queues the players for repair, and only if the queue fails, too, does their batch go back.
+the lag grows. While the cache is out of reach, the breaker of the live windows keeps callers from waiting for it;
+ingest queues the players for repair, and only if the queue fails, too, does their batch go back.
 """
 
 from collections.abc import Sequence

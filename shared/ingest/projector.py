@@ -28,7 +28,7 @@ class _Outcome(Enum):
 
 
 class Projector:
-    """Applies standings to Redis; queues the players for repair where it can't."""
+    """Applies standings to the cache; queues the players for repair where it can't."""
 
     def __init__(
         self, cache: WindowCache, repairs: Queue, run_parallel: RunParallel, now_ms: Callable[[], int]

@@ -25,7 +25,7 @@ from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
 WINDOWS_MAX: Final = 50
-"""Windows of one answer, some five commands of Redis each. Of more open periods, those that begin first are shown."""
+"""Windows of one answer, some five commands each. Of more open periods, those that begin first are shown."""
 EXPLAINED_EVENTS_READ_MAX: Final = 5_000
 """Ledger items that one explanation reads, some 300 bytes each: two or three pages of DynamoDB."""
 PERIODS_KEPT_MAX: Final = 100

@@ -101,7 +101,7 @@ class Rankings:
             UnknownTier: if the leaderboard has no such tier.
             UnknownFilter: if it does not declare such a filter.
             Rebuilding: if the window is incomplete in the cache, and no snapshot has the page; none has labels.
-            CacheUnavailable: if Redis fails, and no snapshot has the page.
+            CacheUnavailable: if the cache fails, and no snapshot has the page.
             Building: if the window is built on demand, and that takes a while.
             TooManyRanges: if the window would have to be built, and there is no room.
             Unavailable: if DynamoDB is needed and out of reach.
@@ -148,7 +148,7 @@ class Rankings:
 
         Raises:
             Rebuilding: if the window is incomplete in the cache, and there is no snapshot or too much to read.
-            CacheUnavailable: if Redis fails, and there is no snapshot or too much to read.
+            CacheUnavailable: if the cache fails, and there is no snapshot or too much to read.
             Building: if the window is built on demand, and that takes a while.
             Unavailable: if DynamoDB is needed and out of reach.
         """
@@ -207,7 +207,7 @@ class Rankings:
 
         Raises:
             Rebuilding: if the window is incomplete in the cache, and there is no snapshot of it.
-            CacheUnavailable: if Redis fails, and there is no snapshot of the window.
+            CacheUnavailable: if the cache fails, and there is no snapshot of the window.
             Building: if the window is built on demand, and that takes a while.
             Unavailable: if DynamoDB is needed and out of reach.
         """

@@ -39,7 +39,7 @@ def _raise(_leaderboard_id: str, error: Exception) -> None:
 class Repair:
     """Carries out repair requests and schedules. All of them are idempotent.
 
-    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if Redis fails.
+    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if the cache fails.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Repair:
         def attempt(leaderboard: Leaderboard) -> None:
             try:
                 work(leaderboard)
-            except CacheRefused as refused:  # it concerns this leaderboard; or Redis takes no writes, and then each
+            except CacheRefused as refused:  # it concerns this leaderboard; or the cache takes no writes, and then each
                 failed(leaderboard.id, refused)  # leaderboard that needs one has to be marked as incomplete
             except (Unavailable, CacheUnavailable):
                 raise  # out of reach for every leaderboard
@@ -140,7 +140,7 @@ class Repair:
             How many entries were repaired; 0 for a rebuild and for the build of a window.
 
         Raises:
-            CacheRefused: if Redis answers with an error.
+            CacheRefused: if the cache answers with an error.
             Interrupted: if the request has to be carried out again.
         """
         leaderboard = self._leaderboards.find(request.leaderboard_id)

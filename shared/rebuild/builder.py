@@ -67,7 +67,7 @@ class RebuildProgress(Struct, frozen=True):
 class WindowBuilder:
     """Builds windows and applies standings again.
 
-    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if Redis fails.
+    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if the cache fails.
     """
 
     def __init__(
@@ -254,7 +254,7 @@ class WindowBuilder:
             self.release(build)
 
     def release(self, build: Build) -> None:
-        """Release a lease (step 5); if Redis fails, the lease expires by itself."""
+        """Release a lease (step 5); if the cache fails, the lease expires by itself."""
         with suppress(CacheUnavailable):
             self._leases.give_back(build)
 

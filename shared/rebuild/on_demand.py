@@ -57,7 +57,7 @@ class _TooSlow(Exception):
 class OnDemandBuilds:
     """Builds custom ranges, and days and weeks past their time in the cache. Each window has one builder at a time.
 
-    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if Redis fails.
+    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if the cache fails.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class OnDemandBuilds:
 
         Raises:
             TooManyRanges: if the leaderboard has no room for it.
-            RangeRefused: if Redis has no room for it, or the caller's budget is spent.
+            RangeRefused: if the cache has no room for it, or the caller's budget is spent.
             Building: if another worker builds it, or it takes longer than `wait_ms` and functions/repair completes it.
             QueueUnavailable: if functions/repair can't be asked to complete it.
         """

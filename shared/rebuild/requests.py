@@ -81,7 +81,7 @@ class RebuildRequests:
 
         Raises:
             QueueUnavailable: if SQS does not take the request.
-            CacheUnavailable: if Redis fails.
+            CacheUnavailable: if the cache fails.
         """
         if window is not None:
             self._cache.withdraw(leaderboard, window, self._now_ms())

@@ -30,7 +30,7 @@ KNOWN_MAX: Final = 100
 class WindowSnapshots:
     """Snapshots of current windows and registered periods.
 
-    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if Redis fails.
+    Methods raise Unavailable if DynamoDB is out of reach, and CacheUnavailable if the cache fails.
     """
 
     def __init__(

@@ -107,7 +107,7 @@ class Following:
         Every event changes the player's standing of all time, whatever it is worth, and its day's in the same script.
 
         Raises:
-            CacheUnavailable: if Redis fails.
+            CacheUnavailable: if the cache fails.
             Unavailable: if DynamoDB is out of reach.
         """
         event = self.event

@@ -8,7 +8,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from infra.local.servers import Server, free_port
+from infra.local.cache import cache_server
+from infra.local.servers import free_port
 from shared.assembly import now_ms
 from shared.cache import keys
 from shared.cache.connection import PROBE_EVERY_MS
@@ -298,20 +299,10 @@ def test_a_read_while_redis_is_full_says_what_it_is(call: Call, score: Score, cu
 
 @pytest.fixture
 def small(tmp_path: Any) -> Iterator[Redis]:
-    """A Redis of three megabytes."""
-    port = free_port()
-    options = {"port": str(port), "dir": str(tmp_path), "save": "", "maxmemory": "3mb"}
-    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    with Redis("127.0.0.1", port) as client:
-
-        def ready() -> bool:
-            try:
-                return bool(client.ping())
-            except Exception:  # noqa: BLE001 - not yet
-                return False
-
-        with Server("cache", ["redis-server", *flags], log=tmp_path / "cache.log", ready=ready, port=port):
-            yield client
+    """A cache of three megabytes."""
+    server = cache_server(tmp_path, port := free_port(), appendonly="no", maxmemory="3mb")
+    with server, Redis("127.0.0.1", port) as client:
+        yield client
 
 
 def standings(first: int, points: int) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from redis import Redis
 
 from infra.image.__main__ import NO_ENGINE, engine_answers
 from infra.local import packages, resources
+from infra.local.cache import cache_server
 from infra.local.config import PARTITIONS, TOPIC, Config, free_ports
 from infra.local.dynamodb import dynamodb_server
-from infra.local.servers import PACKAGES, cache_server, kafka, ministack
+from infra.local.servers import PACKAGES, kafka, ministack
 from tests.support.emulator import TAG, Runtime, image_is_there
 
 ROOT = Path(__file__).parents[2]

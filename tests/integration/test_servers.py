@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from infra.local.cache import cache_server
 from infra.local.config import InvalidConfiguration
-from infra.local.servers import cache_server, free_port, kafka
+from infra.local.servers import free_port, kafka
 
 
 def test_what_a_killed_run_left_over_is_ended_and_its_data_kept(tmp_path: Path) -> None:

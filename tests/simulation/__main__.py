@@ -18,7 +18,7 @@ from redis import Redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from infra.local.servers import throwaway_cache
+from infra.local.cache import throwaway_cache
 from tests.simulation.checks import failure
 from tests.simulation.course import Course, Fault, draw
 

@@ -162,5 +162,5 @@ def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) ->
     @app.get("/health/ready", tags=tags)
     @operation(responses=_STATES)
     async def ready() -> Response:
-        """Whether rankings can be read: without Redis from snapshots, and they say so."""
+        """Whether rankings can be read: without the cache from snapshots, and they say so."""
         return respond("dynamodb", "cache", not_needed="cache")

@@ -1,6 +1,6 @@
 """Metrics: the service's state and what its functions count, as Prometheus scrapes them.
 
-All of it stands in DynamoDB, Redis or a queue, so that every instance shows the same. What belongs to single calls
+All of it stands in DynamoDB, the cache or a queue, so that every instance shows the same. What belongs to single calls
 (latency, failures, freshness of a batch) goes to CloudWatch in the embedded metric format; the API never sees it.
 """
 
@@ -18,7 +18,7 @@ from shared.admin.gauges import Gauges
 from shared.telemetry import logger
 
 GROUP_TIMEOUT_MS: Final = 2_000
-"""How long DynamoDB and the queues, side by side, and Redis after them may take: 4 s at most, within the 10 s that
+"""How long DynamoDB and the queues, side by side, and the cache after them may take: 4 s at most, within the 10 s that
 Prometheus waits by default."""
 _DEPENDENCIES: Final = 3
 _OPENMETRICS: Final = "application/openmetrics-text"

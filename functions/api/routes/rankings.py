@@ -1,4 +1,4 @@
-"""Reads of rankings: one round trip to Redis each, the leaderboard's definition being at hand."""
+"""Reads of rankings: one round trip to the cache each, the leaderboard's definition being at hand."""
 
 from enum import Enum
 from functools import partial

