@@ -102,7 +102,7 @@ class _Writer:
         for status, answer in operation.answers.items():
             if _is_shown(status, answer):
                 lines += self._answer(status, answer)
-        if operation.name == "metrics_metrics":
+        if operation.name == "getMetrics":
             lines += [*api_series.table(), COUNTERS]
         errors = operation.errors()
         if errors:
@@ -142,15 +142,20 @@ def _parameters(operation: Operation) -> Iterator[str]:
         yield "| parameter | takes | without it | |"
         yield "|---|---|---|---|"
         for one in operation.parameters:
-            name = f"header `{one['name']}`" if one["in"] == "header" else f"`{one['name']}`"
+            name = f"header `{one['name']}`" if one["in"] == "header" else f"`{_called(one)}`"
             yield f"| {name} | {_takes(one['schema'])} | {_without(one)} | {one['description']} |"
         yield ""
+
+
+def _called(parameter: Mapping[str, Any]) -> str:
+    """The name that is written in a query; an object's properties are parameters each."""
+    return "attr.<filter>" if parameter["schema"].get("type") == "object" else parameter["name"]
 
 
 def _without(parameter: Mapping[str, Any]) -> str:
     if parameter["required"]:
         return "refused"
-    default = parameter["schema"].get("default")
+    default = parameter.get("x-default", parameter["schema"].get("default"))
     return "" if default is None else f"`{default}`"
 
 
@@ -158,12 +163,12 @@ def _takes(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "array":
-        return f"up to {schema['maxItems']}, separated by commas"
+        return f"up to {schema['maxItems']}, given several times"
     if (format_name := schema.get("format")) in _FORMATS:
         return _FORMATS[format_name]
     if schema["type"] == "boolean":
         return "`true` or `false`"
-    kind = {"integer": "integer", "number": "number", "string": "text"}[schema["type"]]
+    kind = {"integer": "integer", "number": "number", "string": "text", "object": "text"}[schema["type"]]
     if not {"minimum", "maximum"} <= schema.keys():
         return kind
     bounds = (schema[bound] for bound in ("minimum", "maximum"))

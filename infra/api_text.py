@@ -80,27 +80,27 @@ the lower first. The order of arrival never counts. Equal scores share one `comp
 """
 
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "Leaderboards": ("leaderboards_put", "leaderboards_get", "leaderboards_listing"),
-    "Rankings": ("rankings_ranking", "rankings_player", "rankings_player_of"),
-    "Players": ("players_windows", "players_events", "players_explain"),
-    "Scores": ("scores_add",),
-    "Periods": ("periods_put", "periods_get", "periods_listing", "periods_delete"),
-    "Exports": ("exports_ask", "exports_job"),
-    "Results": ("exports_result", "exports_versions", "exports_closing"),
+    "Leaderboards": ("putLeaderboard", "getLeaderboard", "listLeaderboards"),
+    "Rankings": ("getRankings", "getPlayer", "getPlayerById"),
+    "Players": ("getPlayerWindows", "listPlayerEvents", "explainPlayer"),
+    "Scores": ("submitScore",),
+    "Periods": ("putPeriod", "getPeriod", "listPeriods", "deletePeriod"),
+    "Exports": ("startExport", "getExport"),
+    "Results": ("getResult", "listResultVersions", "getClosing"),
     "Administration": (
-        "administration_disqualify",
-        "administration_disqualified",
-        "administration_reinstate",
-        "administration_correct",
-        "administration_void",
-        "administration_audit_log",
-        "administration_rebuild",
-        "administration_rebuild_progress",
-        "administration_redrive",
-        "administration_purge",
-        "leaderboards_delete",
+        "disqualifyPlayer",
+        "listDisqualified",
+        "reinstatePlayer",
+        "addCorrection",
+        "voidEvent",
+        "listAuditLog",
+        "startRebuild",
+        "getRebuild",
+        "redriveDeadLetters",
+        "purgeLeaderboard",
+        "deleteLeaderboard",
     ),
-    "Health and metrics": ("health_health", "health_live", "health_ready", "metrics_metrics"),
+    "Health and metrics": ("getHealth", "getLiveness", "getReadiness", "getMetrics"),
 }
 """Title → operations, each in one section."""
 
@@ -171,18 +171,18 @@ until curl -s "$BOARD/rankings" | grep '"total":3'; do sleep 0.2; done
 """
 
 REQUESTS: Final[dict[str, str]] = {
-    "leaderboards_put": f"""
+    "putLeaderboard": f"""
 # 3 days of lateness, so that events of 2 days ago count, too
 curl -X PUT $BOARD {_JSON} -d '{{
   "name": "Spring cup", "aggregation": "sum", "lateness": "P3D", "filters": ["country"], "tiers": [
     {{"name": "gold", "topN": 1}}, {{"name": "silver", "topPercent": 10}}, {{"name": "bronze", "minScore": 500}}]}}'
 """,
-    "leaderboards_get": """
+    "getLeaderboard": """
 curl $BOARD
 curl "$BOARD?version=1"
 """,
-    "leaderboards_listing": "curl 'localhost:8080/leaderboards?limit=100'",
-    "rankings_ranking": """
+    "listLeaderboards": "curl 'localhost:8080/leaderboards?limit=100'",
+    "getRankings": """
 # a page, and the page after it
 curl "$BOARD/rankings?window=daily&date=$DAY&limit=2"
 CURSOR=$(curl -s "$BOARD/rankings?window=daily&date=$DAY&limit=2" | field nextCursor)
@@ -199,29 +199,29 @@ curl "$BOARD/rankings?userIds=u-42&userIds=smith%2C%20j"
 TAG=$(curl -s -D - -o /dev/null "$BOARD/rankings" | tr -d '\\r' | sed -n 's/^etag: //ip')
 curl -i -H "If-None-Match: $TAG" "$BOARD/rankings"
 """,
-    "rankings_player": 'curl "$BOARD/players/u-42?window=daily&date=$DAY&context=1"',
-    "rankings_player_of": 'curl -G "$BOARD/players" --data-urlencode "userId=u-42" -d window=all-time',
-    "players_windows": 'curl "$BOARD/players/u-42/windows"',
-    "players_events": 'curl "$BOARD/players/u-42/events?limit=50"',
-    "players_explain": 'curl "$BOARD/players/u-42/explain?window=all-time"',
-    "scores_add": f"""
+    "getPlayer": 'curl "$BOARD/players/u-42?window=daily&date=$DAY&context=1"',
+    "getPlayerById": 'curl -G "$BOARD/players" --data-urlencode "userId=u-42" -d window=all-time',
+    "getPlayerWindows": 'curl "$BOARD/players/u-42/windows"',
+    "listPlayerEvents": 'curl "$BOARD/players/u-42/events?limit=50"',
+    "explainPlayer": 'curl "$BOARD/players/u-42/explain?window=all-time"',
+    "submitScore": f"""
 curl -X POST $BOARD/players/u-42/scores {_JSON} -d '{{"eventId": "run-77", "points": 25}}'
 """,
-    "periods_put": f"""
+    "putPeriod": f"""
 curl -X PUT $BOARD/periods/launch {_JSON} \\
   -d "{{\\"name\\": \\"Launch\\", \\"from\\": \\"$DAY\\", \\"to\\": \\"$DAY\\"}}"
 curl "$BOARD/rankings?window=custom&period=launch"
 curl "$BOARD/rankings?window=custom&from=$DAY&to=$(date -u -d tomorrow +%F)"
 """,
-    "periods_get": "curl $BOARD/periods/launch",
-    "periods_listing": "curl $BOARD/periods",
-    "periods_delete": 'curl -X DELETE "$BOARD/periods/launch?reason=entered%20twice"',
-    "exports_ask": "curl -L -H 'Prefer: wait=20' \"$BOARD/export?window=all-time&format=csv\"",
-    "exports_job": """
+    "getPeriod": "curl $BOARD/periods/launch",
+    "listPeriods": "curl $BOARD/periods",
+    "deletePeriod": 'curl -X DELETE "$BOARD/periods/launch?reason=entered%20twice"',
+    "startExport": "curl -L -H 'Prefer: wait=20' \"$BOARD/export?window=all-time&format=csv\"",
+    "getExport": """
 JOB=$(curl -s "$BOARD/export?window=all-time&format=ndjson&topN=2" | field id)
 curl $BOARD/exports/$JOB
 """,
-    "exports_result": f"""
+    "getResult": f"""
 # before it is over: who would get what
 curl "$BOARD/result?window=daily&date=$DAY&preview=true"
 
@@ -231,39 +231,39 @@ curl -X PUT $BOARD {_JSON} -d '{{
   "tiers": [{{"name": "gold", "topN": 1}}]}}'
 until curl -s --fail "$BOARD/result?window=daily&date=$DAY"; do sleep 1; done
 """,
-    "exports_versions": 'curl "$BOARD/result/versions?window=daily&date=$DAY"',
-    "exports_closing": 'curl "$BOARD/closing?limit=10"',
-    "administration_disqualify": f"""
+    "listResultVersions": 'curl "$BOARD/result/versions?window=daily&date=$DAY"',
+    "getClosing": 'curl "$BOARD/closing?limit=10"',
+    "disqualifyPlayer": f"""
 curl -X POST $BOARD/players/u-7/disqualify {_JSON} -d '{{"reason": "bought points, case 1234", "strict": true}}'
 """,
-    "administration_disqualified": "curl $BOARD/disqualified",
-    "administration_reinstate": f"""
+    "listDisqualified": "curl $BOARD/disqualified",
+    "reinstatePlayer": f"""
 curl -X POST $BOARD/players/u-7/reinstate {_JSON} -d '{{"reason": "case 1234 was another player"}}'
 """,
-    "administration_correct": f"""
+    "addCorrection": f"""
 curl -X POST $BOARD/players/u-42/corrections {_JSON} -d "{{
   \\"eventId\\": \\"case-1236\\", \\"points\\": -50, \\"occurredAt\\": \\"${{DAY}}T12:00:01Z\\",
   \\"reason\\": \\"a foul, case 1236\\"}}"
 """,
-    "administration_void": f"""
+    "voidEvent": f"""
 curl -X POST $BOARD/players/u-42/events/case-1236/void {_JSON} -d '{{"reason": "case 1236 was another player"}}'
 """,
-    "administration_audit_log": 'curl "$BOARD/audit-log?limit=10"',
-    "administration_rebuild": f'curl -X POST $BOARD/rebuild {_JSON} -d \'{{"reason": "to be sure, case 1235"}}\'',
-    "administration_rebuild_progress": "curl $BOARD/rebuild",
-    "administration_redrive": f"""
+    "listAuditLog": 'curl "$BOARD/audit-log?limit=10"',
+    "startRebuild": f'curl -X POST $BOARD/rebuild {_JSON} -d \'{{"reason": "to be sure, case 1235"}}\'',
+    "getRebuild": "curl $BOARD/rebuild",
+    "redriveDeadLetters": f"""
 curl -X POST $BOARD/redrive {_JSON} \\
   -d '{{"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"}}'
 """,
-    "administration_purge": f"""
+    "purgeLeaderboard": f"""
 curl -X PUT localhost:8080/leaderboards/rehearsal {_JSON} -d '{{"name": "Rehearsal", "aggregation": "sum"}}'
 curl -X POST localhost:8080/leaderboards/rehearsal/purge {_JSON} -d '{{"reason": "the rehearsal is over"}}'
 """,
-    "leaderboards_delete": "curl -X DELETE $BOARD",
-    "health_health": "curl localhost:8080/health",
-    "health_live": "curl localhost:8080/health/live",
-    "health_ready": "curl localhost:8080/health/ready",
-    "metrics_metrics": "curl localhost:8080/metrics",
+    "deleteLeaderboard": "curl -X DELETE $BOARD",
+    "getHealth": "curl localhost:8080/health",
+    "getLiveness": "curl localhost:8080/health/live",
+    "getReadiness": "curl localhost:8080/health/ready",
+    "getMetrics": "curl localhost:8080/metrics",
 }
 """Operation → commands that succeed once those before them have."""
 
@@ -288,16 +288,16 @@ _LIVE: Final = (*_RANGES, "cache-unavailable", "rebuilding")
 _ACT: Final = (*_BOARD, "conflict", "audit-log-full")
 _AMEND: Final = (*_ACT, "score-overflow", "too-many-events")
 ERRORS: Final[dict[str, tuple[str, ...]]] = {
-    "leaderboards_put": ("locked-rule", "conflict", "audit-log-full", "cache-unavailable"),
-    "leaderboards_get": _BOARD,
-    "rankings_ranking": (*_WINDOW, *_LIVE),
-    "rankings_player": (*_WINDOW, "unknown-player", *_LIVE),
-    "rankings_player_of": (*_WINDOW, "unknown-player", *_LIVE),
-    "players_windows": (*_BOARD, "cache-unavailable", "rebuilding"),
-    "players_events": (*_BOARD, "unknown-player"),
-    "players_explain": (*_WINDOW, "unknown-player", *_LIVE),
-    "periods_put": ("too-many-periods", "final-result-exists", *_ACT),
-    "scores_add": (
+    "putLeaderboard": ("locked-rule", "conflict", "audit-log-full", "cache-unavailable"),
+    "getLeaderboard": _BOARD,
+    "getRankings": (*_WINDOW, *_LIVE),
+    "getPlayer": (*_WINDOW, "unknown-player", *_LIVE),
+    "getPlayerById": (*_WINDOW, "unknown-player", *_LIVE),
+    "getPlayerWindows": (*_BOARD, "cache-unavailable", "rebuilding"),
+    "listPlayerEvents": (*_BOARD, "unknown-player"),
+    "explainPlayer": (*_WINDOW, "unknown-player", *_LIVE),
+    "putPeriod": ("too-many-periods", "final-result-exists", *_ACT),
+    "submitScore": (
         *_BOARD,
         "event-rejected",
         "conflicting-event",
@@ -305,25 +305,25 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
         "cache-unavailable",
         "rebuilding",
     ),
-    "periods_get": _WINDOW,
-    "periods_listing": _BOARD,
-    "periods_delete": (*_WINDOW, "final-result-exists", "conflict", "audit-log-full"),
-    "exports_ask": (*_WINDOW, "queue-unavailable"),
-    "exports_job": (*_BOARD, "unknown-export"),
-    "exports_result": (*_WINDOW, "not-final", "never-final", *_LIVE),
-    "exports_versions": _WINDOW,
-    "exports_closing": _BOARD,
-    "administration_disqualify": (*_ACT, "unknown-player"),
-    "administration_disqualified": _BOARD,
-    "administration_reinstate": (*_ACT, "never-disqualified"),
-    "administration_correct": (*_AMEND, "event-exists", "day-is-sealing"),
-    "administration_void": (*_AMEND, "unknown-event"),
-    "administration_audit_log": _BOARD,
-    "administration_rebuild": (*_ACT, "queue-unavailable"),
-    "administration_rebuild_progress": (*_BOARD, "cache-unavailable"),
-    "administration_redrive": (*_ACT, "queue-unavailable"),
-    "administration_purge": (*_ACT, "final-result-exists", "too-many-purges"),
-    "leaderboards_delete": _ACT,
+    "getPeriod": _WINDOW,
+    "listPeriods": _BOARD,
+    "deletePeriod": (*_WINDOW, "final-result-exists", "conflict", "audit-log-full"),
+    "startExport": (*_WINDOW, "queue-unavailable"),
+    "getExport": (*_BOARD, "unknown-export"),
+    "getResult": (*_WINDOW, "not-final", "never-final", *_LIVE),
+    "listResultVersions": _WINDOW,
+    "getClosing": _BOARD,
+    "disqualifyPlayer": (*_ACT, "unknown-player"),
+    "listDisqualified": _BOARD,
+    "reinstatePlayer": (*_ACT, "never-disqualified"),
+    "addCorrection": (*_AMEND, "event-exists", "day-is-sealing"),
+    "voidEvent": (*_AMEND, "unknown-event"),
+    "listAuditLog": _BOARD,
+    "startRebuild": (*_ACT, "queue-unavailable"),
+    "getRebuild": (*_BOARD, "cache-unavailable"),
+    "redriveDeadLetters": (*_ACT, "queue-unavailable"),
+    "purgeLeaderboard": (*_ACT, "final-result-exists", "too-many-purges"),
+    "deleteLeaderboard": _ACT,
 }
 """Operation → kinds of problems, beside those that any route answers with."""
 

@@ -67,7 +67,7 @@ def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms) -> FastAPI
         now_ms=clock,
         truth_guard=assembly.truth_guard,
     )
-    app.openapi = _document  # type: ignore[method-assign]
+    app.openapi = lambda: _document(assembly.settings.code_version)  # type: ignore[method-assign]
     return app
 
 
@@ -97,8 +97,10 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int]) -> Non
 
 
 @cache
-def _document() -> dict[str, Any]:
+def _document(revision: str) -> dict[str, Any]:
+    """The contract, with the revision in its version (`0.1.0+3f2c9a7`, as semver has it)."""
     document: dict[str, Any] = msgspec.json.decode(CONTRACT.read_bytes())
+    document["info"]["version"] += f"+{revision.replace('+', '.')}"
     return document
 
 

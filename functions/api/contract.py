@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from fastapi.routing import APIRoute
 from msgspec import Struct
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 
 from functions.api.building import BuildingView
 
@@ -79,5 +80,5 @@ def described(
 
 
 def operation_id(route: APIRoute) -> str:
-    """`rankings_ranking`: what a generated client calls the function."""
-    return f"{route.tags[0]}_{route.name}"
+    """`getRankings`: what a generated client calls it, after the endpoint's own name."""
+    return to_camel(route.name)

@@ -190,8 +190,8 @@ def check_combination(query: RankingQuery) -> None:
         for name in ("limit", "offset", "cursor", "min_score", "max_score", "tier"):
             if name in given:
                 raise InvalidRequest(_ALL_AT_ONCE, to_camel(name))
-    if query.cursor is not None and "offset" in given:
-        raise InvalidRequest("must not be given with cursor, which says itself where to begin", "offset")
+    if query.cursor is not None and query.offset:  # clients that are generated may send the 0 of nobody's
+        raise InvalidRequest("must be 0 or left out with cursor, which says itself where to begin", "offset")
     if query.min_score is not None and query.max_score is not None and query.min_score > query.max_score:
         raise InvalidRequest("must be at most maxScore", "minScore")
 

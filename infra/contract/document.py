@@ -1,7 +1,9 @@
 """The OpenAPI document, made of what the routes declare."""
 
 import re
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from functions.api.building import BuildingView
 from functions.api.contract import Answered, Operation, operation_of
-from functions.api.models import ID_PATTERN
+from functions.api.models import ATTRIBUTE_PREFIX, FILTER_PATTERN, ID_PATTERN
 from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
 from functions.api.security import required_scope
 from functions.api.views import JSON
@@ -35,7 +37,7 @@ from functions.api.views.previews import ResultPreviewView
 from functions.api.views.rankings import NeighboursView, RankingView
 from functions.api.views.results import ResultFileView, ResultVersionsView, ResultVersionView, ResultView
 from infra.contract import examples
-from infra.contract.parameters import PARAMETERS
+from infra.contract.parameters import PARAMETERS, UNSENT
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, EVENT_ID_CHARACTERS_MAX, USER_ID_BYTES_MAX
 
 VIEWS: Final = (
@@ -84,13 +86,14 @@ _PATH: Final[dict[str, dict[str, Any]]] = {
     "eventId": {"type": "string", "minLength": 1, "maxLength": EVENT_ID_CHARACTERS_MAX},
     "exportId": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,200}$"},
 }
-_ATTRIBUTE: Final = "attr.country"
-"""One for all: a contract can't name parameters that each leaderboard names itself."""
-_ATTRIBUTE_VALUE: Final = {
-    "type": "string",
-    "maxLength": ATTRIBUTE_CHARACTERS_MAX,
-    "description": "Entries of the players whose latest event in the window with this attribute has this value. Any of "
-    "the leaderboard's `filters` is asked for in this way",
+_ATTRIBUTES: Final = "attributes"
+"""An object of parameters, one for each attribute: what a leaderboard's filters are called is not the contract's."""
+_ATTRIBUTES_OF: Final = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^{re.escape(ATTRIBUTE_PREFIX)}{FILTER_PATTERN.removeprefix('^')}"},
+    "additionalProperties": {"type": "string", "maxLength": ATTRIBUTE_CHARACTERS_MAX},
+    "description": "`attr.country=DE`: entries of the players whose latest event in the window with this attribute has "
+    "this value. Any of the leaderboard's `filters` is asked for in this way, by a parameter of its own",
 }
 _TOKEN: Final = {
     "type": "http",
@@ -108,6 +111,26 @@ _CONDITIONAL: Final = {
 _WAITING: Final = {
     "Prefer": "`wait=20`: wait up to as many seconds (20 at the most) until it is done, unless too many others wait."
 }
+_SERVERS: Final = [
+    {"url": "/", "description": "Whoever answers with this document; on AWS the stack's output `ApiUrl`"},
+    {"url": "http://localhost:8080", "description": "The local stack"},
+]
+_LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+_TAGS: Final = {
+    "rankings": "Pages of a window, and one player among others",
+    "players": "All of one player",
+    "scores": "Score events over HTTP",
+    "leaderboards": "Definitions",
+    "periods": "Named dates",
+    "exports": "Whole rankings as files, and results",
+    "administration": "What is kept in the audit log",
+    "health": "Whether it works",
+    "metrics": "For Prometheus",
+}
+"""Groups of operations, in the order of the document."""
+_PROJECT: Final = Path(__file__).parents[2] / "pyproject.toml"
+_BOUNDS: Final = {"ge": "minimum", "le": "maximum"}
+"""As pydantic leaves them behind a validator of ours, and as JSON Schema calls them."""
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
 _REVALIDATION: Final = {
     "ETag": {"description": "Changes with the window's revision and the leaderboard's rules", "schema": _TEXT},
@@ -125,8 +148,8 @@ def _parameters(path: str, operation: Operation) -> list[dict[str, Any]]:
             required = name in schema.get("required", ())
             parameters.append(_parameter(name, "query", _present(declared, definitions), required=required))
     if operation.labelled is not None:
-        description = f"{_ATTRIBUTE_VALUE['description']}, {operation.labelled}"
-        parameters.append(_parameter(_ATTRIBUTE, "query", _ATTRIBUTE_VALUE | {"description": description}))
+        description = f"{_ATTRIBUTES_OF['description']}, {operation.labelled}"
+        parameters.append(_parameter(_ATTRIBUTES, "query", _ATTRIBUTES_OF | {"description": description}))
     headers = _CONDITIONAL if operation.conditional else _WAITING if operation.waits else {}
     for name, description in headers.items():
         parameters.append(_parameter(name, "header", dict(_TEXT)) | {"description": description})
@@ -140,8 +163,10 @@ def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool 
     named = f"{name} ({schema.get('type')})"  # where routes take different things by the same name
     if named in PARAMETERS or name in PARAMETERS:
         parameter["example"] = PARAMETERS.get(named, PARAMETERS.get(name))
-    if schema.get("type") == "array":
-        parameter |= {"style": "form", "explode": True}  # a&b; a comma is part of a value
+    if schema.get("type") in ("array", "object"):
+        parameter |= {"style": "form", "explode": True}  # a=1&a=2; a comma is part of a value
+    if place == "query" and name in UNSENT and "default" in schema:
+        parameter["x-default"] = schema.pop("default")
     return parameter
 
 
@@ -152,6 +177,9 @@ def _present(declared: Mapping[str, Any], definitions: Mapping[str, Any]) -> dic
         if option.get("type") != "null":
             schema |= option
     schema = {**definitions.get(schema.pop("$ref", "").rpartition("/")[2], {}), **schema}
+    for bound, name in _BOUNDS.items():
+        if bound in schema:
+            schema[name] = schema.pop(bound)
     if schema.get("default", ...) is None:
         del schema["default"]
     schema.pop("title", None)
@@ -250,9 +278,17 @@ def complete(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
         for method, route in routes.items():
             _add_problems(path, method, route["responses"])
             scope = required_scope(method.upper(), path)
-            if scope is not None:
-                route["security"] = [{"token": [scope]}]
+            route["security"] = [] if scope is None else [{"token": [scope]}]
+    document["servers"] = _SERVERS
+    document["info"] |= {"license": _LICENSE, "version": project_version()}
+    document["tags"] = [{"name": name, "description": said} for name, said in _TAGS.items()]
     return document
+
+
+def project_version() -> str:
+    """The version in pyproject.toml; whoever serves the document adds the build's revision."""
+    version: str = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"]
+    return version
 
 
 def _schemas() -> dict[str, Any]:

@@ -21,6 +21,7 @@ def _entry(rank: int, competition_rank: int, user_id: str, score: int, reached_a
         "score": score,
         "reachedAt": reached_at,
         "percentile": (200 - rank) * 10_000 // 200 / 100,
+        "topPercent": rank * 10_000 / 200 / 100,
         "tier": "gold" if rank <= 100 else None,
     }
 

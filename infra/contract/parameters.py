@@ -13,28 +13,21 @@ PARAMETERS: Final[dict[str, Any]] = {
     "exportId": "2026-W48-csv-1795431341662",
     "window": "weekly",
     "date": "2026-W48",
-    "period": "launch",
-    "from": "2026-11-01",
-    "to": "2026-11-15",
     "preview": False,
-    "limit": 100,
     "version": 1,
-    "offset": 0,
     "context": 5,
-    "cursor": CURSOR,
-    "userIds": ["u-42", "u-7"],
-    "minScore": 500,
-    "maxScore": 999,
-    "tier": "gold",
     "reason": "entered twice",
-    "attr.country": "DE",
     "after": "autumn-cup",
     "after (integer)": 2,
     "format": "csv",
     "compression": "gzip",
     "topN": 100,
-    "topPercent": 2.5,
     "If-None-Match": 'W/"0123456789abcdef01234567"',
     "Prefer": "wait=20",
 }
-"""Parameter → example."""
+"""Parameter → example. Tools send all examples of an operation at once: so of parameters that exclude each other, one
+has an example at the most, and none that narrows what is shown has one."""
+
+UNSENT: Final = frozenset({"limit", "offset"})
+"""Parameters without a default in their schema: clients that are generated send defaults, also where others exclude the
+parameter (`cursor`, `userIds`). The document has it as `x-default`."""

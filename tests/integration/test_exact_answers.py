@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_UP, Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -71,7 +72,7 @@ class Board:
 
     def check(self, shown: list[Any], expected: list[Entry], ranking: list[Entry]) -> None:
         """Every field of every entry."""
-        keys = ("rank", "competitionRank", "userId", "score", "percentile", "tier")
+        keys = ("rank", "competitionRank", "userId", "score", "percentile", "topPercent", "tier")
         assert [tuple(one[key] for key in keys) for one in shown] == [
             (
                 one.rank,
@@ -79,6 +80,7 @@ class Board:
                 one.user_id,
                 one.score,
                 float(one.percentile),
+                float((Decimal(100 * one.rank) / len(ranking)).quantize(Decimal("0.01"), ROUND_UP)),
                 one.tier,
             )
             for one in expected

@@ -198,13 +198,13 @@ def direct(case: Any, known: int, export_id: str) -> None:
         case.query["userId"] = ids["userId"]
     if isinstance(case.body, dict) and "from" in case.body:
         case.body |= {"from": format_day(period().first), "to": format_day(Day(period().last + known))}
-    if "attr.country" in case.query and known % 2:
-        case.query["attr.country"] = "DE"
+    if "attributes" in case.query and known % 2:
+        case.query["attributes"] = {"attr.country": "DE"}
     if known > 2:
         for name in ("date", "period", "from", "to", "offset"):
             case.query.pop(name, None)
     if known > 5:
-        for name in ("cursor", "tier", "minScore", "maxScore", "userIds", "attr.country", "topN", "topPercent"):
+        for name in ("cursor", "tier", "minScore", "maxScore", "userIds", "attributes", "topN", "topPercent"):
             case.query.pop(name, None)
     if case.path.endswith("/result") and known > 2:
         case.query = {"window": "daily", "date": final_window().id}

@@ -59,6 +59,13 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "an entry is said to be in a smaller top than it is",
+        "functions/api/views/rankings.py",
+        "return -(-rank * 10_000 // max(rank, total)) / 100",
+        "return rank * 10_000 // max(rank, total) / 100",
+        ("tests/unit/api/test_rankings.py",),
+    ),
+    Mutation(
         "an export has the value of any event",
         "shared/exports/table.py",
         "arg_max(coalesce(v{0}, ''), k{0})",

@@ -93,7 +93,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
             200: described(DisqualificationView, "The player is disqualified, by this entry or by an earlier one")
         }
     )
-    async def disqualify(request: Request, body: DisqualifyBody) -> Response:
+    async def disqualify_player(request: Request, body: DisqualifyBody) -> Response:
         """Take a player out of every ranking. Their events stay; a result that they stand in gets another version.
 
         With `from` and `to` only the events of those days are out: the player keeps the scores and awards of the
@@ -126,7 +126,7 @@ def _register_reinstatement(app: FastAPI, use_cases: UseCases, finder: Finder) -
             )
         }
     )
-    async def reinstate(request: Request, body: ReinstateBody) -> Response:
+    async def reinstate_player(request: Request, body: ReinstateBody) -> Response:
         """Put a disqualified player back, with everything that they have scored meanwhile.
 
         With `from` and `to` only the events of those days count again, whatever they were disqualified for; those of
@@ -147,7 +147,7 @@ def register_amendments(app: FastAPI, use_cases: UseCases, finder: Finder) -> No
 
     @app.post(_VOID, tags=_TAGS)
     @operation(responses={200: described(AmendmentView, "The event is void, by this entry or by an earlier one")})
-    async def void(request: Request, body: ReasonBody) -> Response:
+    async def void_event(request: Request, body: ReasonBody) -> Response:
         """Take one event back, whenever it was. It stays in the ledger, marked, and counts nothing.
 
         Windows that are going on follow at once; a result that it changes gets another version. Sent again, it says
@@ -173,7 +173,7 @@ def _register_corrections(app: FastAPI, use_cases: UseCases, finder: Finder) -> 
             )
         }
     )
-    async def correct(request: Request, body: CorrectionBody) -> Response:
+    async def add_correction(request: Request, body: CorrectionBody) -> Response:
         """Add an event of any day that is over or going on, without the topic; it is voided like any other.
 
         Windows that are going on follow at once; a result that it changes gets another version. Sent again with the
@@ -194,7 +194,7 @@ def register_audit_log(app: FastAPI, use_cases: UseCases, finder: Finder) -> Non
 
     @app.get(_DISQUALIFIED, tags=_TAGS)
     @operation(responses={200: described(DisqualifiedView, "All of them, by id")})
-    async def disqualified(request: Request) -> Response:
+    async def list_disqualified(request: Request) -> Response:
         """Who is disqualified now, also of a deleted leaderboard."""
         leaderboard = finder.leaderboard(request, or_deleted=True)
         out = use_cases.disqualified_players.now(leaderboard.id)
@@ -202,7 +202,7 @@ def register_audit_log(app: FastAPI, use_cases: UseCases, finder: Finder) -> Non
 
     @app.get(_AUDIT_LOG, tags=_TAGS)
     @operation(AuditLogQuery, {200: described(AuditLogView, "A page of the audit log, the first entry first")})
-    async def audit_log(request: Request) -> Response:
+    async def list_audit_log(request: Request) -> Response:
         """The audit log: who did what, when and why. A deleted leaderboard keeps its own."""
         query = read_query(request, AuditLogQuery)
         leaderboard_id = finder.leaderboard(request, or_deleted=True).id
@@ -221,7 +221,7 @@ def register_rebuild(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
             202: described(AuditEntryView, "It will be done within moments", example="AuditEntryView of rebuild")
         }
     )
-    async def rebuild(request: Request, body: RebuildBody) -> Response:
+    async def start_rebuild(request: Request, body: RebuildBody) -> Response:
         """Forget what the cache holds of the leaderboard, so that it is rebuilt; with `window` that window alone.
 
         Until that is done, reads answer from snapshots and say so.
@@ -237,7 +237,7 @@ def register_rebuild(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
     @app.get(_REBUILD, tags=_TAGS)
     @operation(responses={200: described(RebuildView, "How far they are")})
-    async def rebuild_progress(request: Request) -> Response:
+    async def get_rebuild(request: Request) -> Response:
         """Whether the live windows hold all of the truth, or how far their rebuild is."""
         leaderboard = finder.leaderboard(request, now=True)
         return answer(
@@ -250,7 +250,7 @@ def register_redrive(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
     @app.post(_REDRIVE, tags=_TAGS)
     @operation(responses={200: described(RedrivenView, "What became of them")})
-    async def redrive(request: Request, body: RedriveBody) -> Response:
+    async def redrive_dead_letters(request: Request, body: RedriveBody) -> Response:
         """Send dead letters of the leaderboard back to the topic; ask again until it is `complete`."""
         leaderboard = finder.leaderboard(request, now=True)
         entry = use_cases.disqualifications.record(
@@ -279,7 +279,7 @@ def register_purge(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
     @app.post(_PURGE, tags=_TAGS, status_code=202)
     @operation(responses={202: described(PurgeView, "It starts over at `countsFrom`")})
-    async def purge(request: Request, body: ReasonBody) -> Response:
+    async def purge_leaderboard(request: Request, body: ReasonBody) -> Response:
         """Empty a leaderboard that has no final result yet: from `countsFrom` on, nothing of before counts.
 
         Its definition, periods, disqualified players and audit log stay; the ledger keeps what counted before, apart.

@@ -33,7 +33,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
     @app.get(_CLOSING, tags=tags)
     @operation(ClosingQuery, {200: described(ClosingView, "A page of what is not done, empty if all is")})
-    async def closing(request: Request) -> Response:
+    async def get_closing(request: Request) -> Response:
         """What is due: each day and window that is not final, the step that it is in, what blocks it and since when.
 
         Also audit entries that results don't follow yet, and results that are not announced. Of a deleted leaderboard,

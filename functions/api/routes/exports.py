@@ -49,7 +49,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         labelled="several at once, too. `topN` and `topPercent` then count among these players, and the file has their "
         "ranks among themselves as well: `attr_rank`, `attr_competition_rank`",
     )
-    async def ask(request: Request) -> Response:
+    async def start_export(request: Request) -> Response:
         """The file of a window, or the job that makes it. With `Prefer: wait=20`, `curl -L` follows to most files."""
         query, labels = read_export_query(request)
         leaderboard = finder.leaderboard(request)
@@ -69,7 +69,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
     @app.get(_JOB, tags=tags)
     @operation(responses={200: described(ExportView, "The job")})
-    async def job(request: Request) -> Response:
+    async def get_export(request: Request) -> Response:
         """How far an export is; with `url` and `manifest` once it is done."""
         leaderboard = finder.leaderboard(request)
         export_id = request.path_params["exportId"]

@@ -149,18 +149,18 @@ def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) ->
 
     @app.get("/health", tags=tags)
     @operation(responses=_STATES)
-    async def health() -> Response:
+    async def get_health() -> Response:
         """Every dependency; `topic` is down while its settings are wrong, as of the close function's last check."""
         return respond("dynamodb", "cache", "queues", "s3", "topic")
 
     @app.get("/health/live", tags=tags)
     @operation(responses={200: _STATES[200]})
-    async def live() -> Response:
+    async def get_liveness() -> Response:
         """Whether the process answers at all."""
         return respond()
 
     @app.get("/health/ready", tags=tags)
     @operation(responses=_STATES)
-    async def ready() -> Response:
+    async def get_readiness() -> Response:
         """Whether rankings can be read: without the cache from snapshots, and they say so."""
         return respond("dynamodb", "cache", not_needed="cache")

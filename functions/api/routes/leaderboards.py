@@ -51,7 +51,7 @@ def register(
 
     @app.put(_ONE, tags=tags)
     @operation(responses={200: described(LeaderboardView, "Changed"), 201: described(LeaderboardView, "Created")})
-    async def put(request: Request, body: LeaderboardBody) -> Response:
+    async def put_leaderboard(request: Request, body: LeaderboardBody) -> Response:
         """Create, change or reopen a leaderboard."""
         leaderboard_id = check_id(request.path_params["id"], "id")
         leaderboard, created = definitions.put(body.to_leaderboard(leaderboard_id, now_ms()), caller(request).subject)
@@ -60,7 +60,7 @@ def register(
 
     @app.get(_ALL, tags=tags)
     @operation(ListQuery, {200: described(LeaderboardsView, "A page of leaderboards, by id")})
-    async def listing(request: Request) -> Response:
+    async def list_leaderboards(request: Request) -> Response:
         """All leaderboards that are not deleted."""
         query = read_query(request, ListQuery)
         found = list(use_cases.registry.leaderboards(query.limit + 1, query.after))
@@ -76,7 +76,7 @@ def _register_one(app: FastAPI, use_cases: UseCases, finder: Finder, definitions
 
     @app.get(_ONE, tags=tags)
     @operation(DefinitionQuery, {200: described(LeaderboardView, "The definition")})
-    async def get(request: Request) -> Response:
+    async def get_leaderboard(request: Request) -> Response:
         """A leaderboard's definition, as it is now or as one of its versions had it."""
         number, leaderboard = read_query(request, DefinitionQuery).version, finder.leaderboard(request, now=True)
         if number is None or number == leaderboard.version:
@@ -88,7 +88,7 @@ def _register_one(app: FastAPI, use_cases: UseCases, finder: Finder, definitions
 
     @app.delete(_ONE, tags=tags, status_code=204, response_description="Deleted")
     @operation()
-    async def delete(request: Request) -> Response:
+    async def delete_leaderboard(request: Request) -> Response:
         """Delete a leaderboard: it takes no more events and is not shown. Nothing that was counted is lost.
 
         What is appended to the topic from now on is rejected; what came before counts. Every day, week and registered
@@ -104,7 +104,7 @@ def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, periods:
 
     @app.put(_PERIOD, tags=_PERIODS_TAGS)
     @operation(responses={200: described(PeriodView, "Changed"), 201: described(PeriodView, "Created")})
-    async def put(request: Request, body: PeriodBody) -> Response:
+    async def put_period(request: Request, body: PeriodBody) -> Response:
         """Register or change a period.
 
         The days of one that is over change only with a `reason`, those of one with a final result never; its name may.
@@ -118,7 +118,7 @@ def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, periods:
 
     @app.get(_PERIODS, tags=_PERIODS_TAGS)
     @operation(responses={200: described(PeriodsView, "All periods, by id")})
-    async def listing(request: Request) -> Response:
+    async def list_periods(request: Request) -> Response:
         """All periods of a leaderboard."""
         leaderboard = finder.leaderboard(request)
         return answer(PeriodsView(periods=[to_period_view(one) for one in use_cases.registry.periods(leaderboard.id)]))
@@ -129,14 +129,14 @@ def register_periods(app: FastAPI, use_cases: UseCases, finder: Finder, periods:
 def _register_period(app: FastAPI, use_cases: UseCases, finder: Finder, periods: Periods) -> None:
     @app.get(_PERIOD, tags=_PERIODS_TAGS)
     @operation(responses={200: described(PeriodView, "The period")})
-    async def get(request: Request) -> Response:
+    async def get_period(request: Request) -> Response:
         """A period, as it is now."""
         leaderboard_id = finder.leaderboard(request).id
         return answer(to_period_view(read_period(use_cases.registry, leaderboard_id, request.path_params["periodId"])))
 
     @app.delete(_PERIOD, tags=_PERIODS_TAGS, status_code=204, response_description="Forgotten")
     @operation(DeletePeriodQuery)
-    async def delete(request: Request) -> Response:
+    async def delete_period(request: Request) -> Response:
         """Forget a period that has no final result. Its dates can still be ranked as a custom range."""
         query = read_query(request, DeletePeriodQuery)
         leaderboard, period_id = finder.leaderboard(request), request.path_params["periodId"]

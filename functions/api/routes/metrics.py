@@ -75,7 +75,7 @@ def register(app: FastAPI, use_cases: UseCases, bounded: Bounded | None = None) 
 
     @app.get("/metrics", tags=tags, response_class=Response)
     @operation(responses={200: Answered("OpenMetrics text", content=content)})
-    async def metrics() -> Response:
+    async def get_metrics() -> Response:
         """Counts and state of the service, of the first 100 leaderboards by id; what is out of reach is left out."""
         from functions.api.exposition import CONTENT_TYPE, Scrape, to_text  # noqa: PLC0415 - cold starts don't pay
 

@@ -44,7 +44,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     @operation(
         responses={200: described(PlayerWindowsView, "The player in every window that is going on"), 202: BUILDING}
     )
-    async def windows(request: Request) -> Response:
+    async def get_player_windows(request: Request) -> Response:
         """A player today, this week, in all time and in every registered period that is going on."""
         read_query(request, NoQuery)
         user_id = to_user_id(request.path_params["userId"])
@@ -61,7 +61,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
 
     @app.get(_EVENTS, tags=_TAGS)
     @operation(EventsQuery, {200: described(EventsView, "A page of the player's events, by event id")})
-    async def events(request: Request) -> Response:
+    async def list_player_events(request: Request) -> Response:
         """The audit trail: every event of a player that was accepted."""
         query = read_query(request, EventsQuery)
         user_id = to_user_id(request.path_params["userId"])
@@ -81,7 +81,7 @@ def register_explanation(app: FastAPI, use_cases: UseCases, finder: Finder) -> N
 
     @app.get(_EXPLAIN, tags=_TAGS)
     @operation(WindowQuery, {200: described(ExplanationView, "Why the player stands where they stand"), 202: BUILDING})
-    async def explain(request: Request) -> Response:
+    async def explain_player(request: Request) -> Response:
         """The days and events behind a score, what decided against the neighbours, and the tiers' cutoffs."""
         query = read_query(request, WindowQuery)
         user_id = to_user_id(request.path_params["userId"])

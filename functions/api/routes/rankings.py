@@ -55,7 +55,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder, conditional: Con
         conditional=True,
         labelled="one at a time",
     )
-    async def ranking(request: Request) -> Response:
+    async def get_rankings(request: Request) -> Response:
         """Entries of a window, best first; with `userIds` those of some players."""
         query, label = read_ranking_query(request)
         check_combination(query)
@@ -86,14 +86,14 @@ def register_player(app: FastAPI, use_cases: UseCases, finder: Finder, condition
 
     @app.get(_PLAYER_OF, tags=_TAGS)
     @operation(PlayerOfQuery, found, conditional=True)
-    async def player_of(request: Request) -> Response:
+    async def get_player_by_id(request: Request) -> Response:
         """The same for any user id, also one that ends as another route does: `x/events`."""
         query = read_query(request, PlayerOfQuery)
         return await respond(request, query, to_user_id(query.user_id))
 
     @app.get(_PLAYER, tags=_TAGS)
     @operation(PlayerQuery, found, conditional=True)
-    async def player(request: Request) -> Response:
+    async def get_player(request: Request) -> Response:
         """A player's entry, the entries around it, and what they lack for better."""
         query = read_query(request, PlayerQuery)
         return await respond(request, query, to_user_id(request.path_params["userId"]))
@@ -141,8 +141,8 @@ def _read_player(
         as_of=format_instant(ranking.as_of_ms),
         source=ranking.source,
         player=to_player_view(found),
-        above=to_entry_views(found.above),
-        below=to_entry_views(found.below),
+        above=to_entry_views(found.above, ranking.total),
+        below=to_entry_views(found.below, ranking.total),
         rules_version=ranking.rules_version,
         result_version=_if_given(ranking.result_version),
         pending_version=_if_given(ranking.pending_version),
@@ -161,7 +161,7 @@ def _to_view(
         as_of=format_instant(ranking.as_of_ms),
         source=ranking.source,
         matched=ranking.matched,
-        entries=to_entry_views(ranking.entries),
+        entries=to_entry_views(ranking.entries, ranking.total),
         next_cursor=following,
         prev_cursor=previous,
         truncated=ranking.truncated,

@@ -58,7 +58,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
             202: BUILDING,
         },
     )
-    async def result(request: Request) -> Response:
+    async def get_result(request: Request) -> Response:
         """The result of a window, once it is final: its ranking and its awards as files that never change.
 
         Days, weeks and registered periods become final. Of a deleted leaderboard, too: what was won can still be paid.
@@ -91,7 +91,7 @@ def _register_versions(app: FastAPI, use_cases: UseCases, finder: Finder) -> Non
     @operation(
         WindowQuery, {200: described(ResultVersionsView, "The first one first; none while the window is not final")}
     )
-    async def versions(request: Request) -> Response:
+    async def list_result_versions(request: Request) -> Response:
         """Every version of a window's result, each with its files and what differs from the one before."""
         query = read_query(request, WindowQuery)
         leaderboard = finder.leaderboard(request, or_deleted=True)

@@ -60,7 +60,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         },
         waits=True,
     )
-    async def add(request: Request, body: ScoreBody) -> Response:
+    async def submit_score(request: Request, body: ScoreBody) -> Response:
         """Send a score event, and get the player's ranks with it.
 
         The event goes into the topic like anybody's, and the answer comes once the rankings show it, after 3 s at the

@@ -191,7 +191,7 @@ def to_player_window_view(found: PlayerWindow, leaderboard: Leaderboard) -> Play
         as_of=format_instant(ranking.as_of_ms),
         source=ranking.source,
         rank_approximate=ranking.rank_is_approximate,
-        entry=to_entry_view(ranking.entries[0]) if ranking.entries else None,
+        entry=to_entry_view(ranking.entries[0], ranking.total) if ranking.entries else None,
     )
 
 
@@ -242,8 +242,8 @@ def to_explanation_view(found: Explanation) -> ExplanationView:
         events=[CountedEventView(event=to_event_view(one.entry), counts=one.counts) for one in found.events],
         events_complete=found.events_complete,
         agrees=found.agrees,
-        above=_to_neighbour_view(player.player, player.above[-1]) if player.above else None,
-        below=_to_neighbour_view(player.player, player.below[0]) if player.below else None,
+        above=_to_neighbour_view(player.player, player.above[-1], ranking.total) if player.above else None,
+        below=_to_neighbour_view(player.player, player.below[0], ranking.total) if player.below else None,
         qualifies=player.qualifying is None,
         qualified=ranking.qualified_or_all,
         tiers=[_to_tier_match_view(one) for one in found.tiers],
@@ -269,10 +269,10 @@ def _to_tier_match_view(match: TierMatch) -> TierMatchView:
     )
 
 
-def _to_neighbour_view(player: Entry, neighbour: Entry) -> NeighbourView:
+def _to_neighbour_view(player: Entry, neighbour: Entry, total: int) -> NeighbourView:
     decided_by: Literal["score", "reachedAt", "userId"] = "userId"
     if player.score != neighbour.score:
         decided_by = "score"
     elif player.reached_at_ms != neighbour.reached_at_ms:
         decided_by = "reachedAt"
-    return NeighbourView(entry=to_entry_view(neighbour), decided_by=decided_by)
+    return NeighbourView(entry=to_entry_view(neighbour, total), decided_by=decided_by)

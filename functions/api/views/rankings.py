@@ -43,7 +43,11 @@ class EntryView(Struct, rename="camel", gc=False, kw_only=True):
     earliest, if all carried 0); with `best`, of the earliest event with these points; with `latest`, of the event that
     decides. Of equal scores the earlier one ranks first, then the lower user id by bytes."""
     percentile: float
-    """Share of players ranked strictly below, in percent, two decimals, cut off."""
+    """Share of players ranked strictly below, in percent, two decimals, cut off: what a player is ahead of. 0 for the
+    last one, and so for the only one."""
+    top_percent: float
+    """The smallest top that the entry is in, in percent, two decimals, rounded up: 3.0 is "top 3 %". It is the rank
+    divided by `total`: 100 for the last one, and so for the only one. Of all players, whether they qualify or not."""
     tier: str | None
     """Name of the first reward tier whose rule takes the entry; null if none does."""
 
@@ -57,6 +61,7 @@ class PlayerView(Struct, rename="camel", gc=False, kw_only=True):
     score: int
     reached_at: str
     percentile: float
+    top_percent: float
     tier: str | None
     points_to_next_rank: int | None
     """Points to gain (to lose, where the lowest ranks first) to stand ahead of the entry above; null at rank 1."""
@@ -124,8 +129,8 @@ _format_expected: Final = lru_cache(1_024)(format_instant)
 """Leaderboards with one lateness share the times of their windows, which every read tells."""
 
 
-def to_entry_view(entry: Entry) -> EntryView:
-    """A line of a ranking, as it is sent."""
+def to_entry_view(entry: Entry, total: int) -> EntryView:
+    """A line of a ranking of `total` players, as it is sent."""
     return EntryView(
         rank=entry.rank,
         competition_rank=entry.competition_rank,
@@ -133,13 +138,19 @@ def to_entry_view(entry: Entry) -> EntryView:
         score=entry.score,
         reached_at=format_instant(entry.reached_at_ms),
         percentile=entry.percentile_hundredths / 100,
+        top_percent=_top_percent(entry.rank, total),
         tier=entry.tier,
     )
 
 
-def to_entry_views(entries: Sequence[Entry]) -> list[EntryView]:
-    """Lines of a ranking, as they are sent."""
-    return [to_entry_view(entry) for entry in entries]
+def _top_percent(rank: int, total: int) -> float:
+    """Rounded up, so that no entry is said to be in a smaller top than it is. An estimated rank may be past `total`."""
+    return -(-rank * 10_000 // max(rank, total)) / 100
+
+
+def to_entry_views(entries: Sequence[Entry], total: int) -> list[EntryView]:
+    """Lines of a ranking of `total` players, as they are sent."""
+    return [to_entry_view(entry, total) for entry in entries]
 
 
 def to_window_view(
@@ -183,6 +194,7 @@ def to_player_view(found: PlayerRanking) -> PlayerView:
         score=player.score,
         reached_at=format_instant(player.reached_at_ms),
         percentile=player.percentile_hundredths / 100,
+        top_percent=_top_percent(player.rank, found.ranking.total),
         tier=player.tier,
         points_to_next_rank=found.points_to_next_rank,
         points_to_next_tier=found.points_to_next_tier,

@@ -167,7 +167,9 @@ class Api:
         self.claims: dict[str, Any] | None = None
         """What the authorizer hands over; None where there is none."""
         self.parts: Any = SimpleNamespace(
-            settings=SimpleNamespace(stage=stage, authorization=authorization, scope_prefix=scope_prefix),
+            settings=SimpleNamespace(
+                stage=stage, authorization=authorization, scope_prefix=scope_prefix, code_version="3f2c9a7+dirty"
+            ),
             registry=self.registry,
             truth_guard=None,
             lookup=at_once,

@@ -1,5 +1,6 @@
 """The contract: checked in, in step with the code, and an example of everything."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from functions.api.problems import KINDS, Problem
 from functions.api.score_body import ScoreBody
 from infra.contract import contract, examples, text
 from infra.contract.document import VIEWS
+from tests.unit.api.conftest import Api
 
 CONTRACT = contract()
 
@@ -80,6 +82,55 @@ def test_the_contract_describes_every_route() -> None:
     assert len(set(ids)) == len(ids)
 
 
+def sent_by_a_tool(parameters: list[dict[str, Any]], *, place: str) -> dict[str, Any]:
+    """Parameters of one place as tools fill them in: each example, else each default."""
+    given = {one["name"]: one.get("example", one["schema"].get("default")) for one in parameters if one["in"] == place}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@pytest.mark.parametrize(("path", "method"), [(path, method) for path, method, _ in operations() if method == "get"])
+def test_all_examples_of_an_operation_at_once_are_a_request(api: Api, path: str, method: str) -> None:
+    parameters = CONTRACT["paths"][path][method].get("parameters", [])
+    query = {name: json.dumps(value).strip('"') for name, value in sent_by_a_tool(parameters, place="query").items()}
+    for name, value in (sent_by_a_tool(parameters, place="path") | {"id": "cup"}).items():
+        path = path.replace(f"{{{name}}}", value)
+    answer = api.call(method.upper(), path, query=query)
+    assert answer.status not in (400, 422), answer.json
+
+
+def test_what_clients_send_by_themselves_excludes_no_cursor_and_no_players() -> None:
+    parameters = CONTRACT["paths"]["/leaderboards/{id}/rankings"]["get"]["parameters"]
+    assert [one["name"] for one in parameters if "default" in one["schema"]] == ["window"]
+    (attributes,) = (one for one in parameters if one["schema"].get("type") == "object")
+    assert (attributes["style"], attributes["explode"]) == ("form", True)
+    Draft202012Validator(attributes["schema"]).validate({"attr.country": "DE"})
+    assert not Draft202012Validator(attributes["schema"]).is_valid({"country": "DE"})
+
+
+def test_bounds_of_numbers_are_in_the_words_of_json_schema() -> None:
+    (limit,) = (
+        one for one in CONTRACT["paths"]["/leaderboards/{id}/rankings"]["get"]["parameters"] if one["name"] == "limit"
+    )
+    assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 1_000}
+
+
+def test_operations_are_called_what_they_do() -> None:
+    ids = {operation["operationId"] for _, _, operation in operations()}
+    assert {"getRankings", "getPlayer", "listLeaderboards", "startExport", "getExport", "submitScore"} <= ids
+
+
+def test_what_is_open_says_so() -> None:
+    is_open = {path for path, _, operation in operations() if operation["security"] == []}
+    assert is_open == {"/health", "/health/live", "/health/ready"}
+
+
+def test_what_is_served_says_which_build_it_is(api: Api) -> None:
+    served = api.get("/openapi.json").json
+    version = CONTRACT["info"]["version"]
+    assert served["info"]["version"] == f"{version}+3f2c9a7.dirty"
+    assert served | {"info": CONTRACT["info"]} == CONTRACT
+
+
 @pytest.mark.parametrize("name", examples.VIEWS)
 def test_the_example_of_an_answer_is_one(name: str) -> None:
     view = next(one for one in VIEWS if one.__name__ == name.partition(" ")[0])
@@ -128,10 +179,12 @@ def test_the_example_of_a_body_is_one(body: Any) -> None:
     assert CONTRACT["components"]["schemas"][body.__name__]["examples"]
 
 
-def test_every_parameter_and_every_answer_has_an_example() -> None:
+def test_every_answer_of_an_operation_has_an_example_and_those_of_parameters_are_some() -> None:
     for path, method, operation in operations():
         for parameter in operation.get("parameters", ()):
-            Draft202012Validator(parameter["schema"]).validate(parameter["example"])
+            assert "example" in parameter or not parameter["required"]
+            if "example" in parameter:
+                Draft202012Validator(parameter["schema"]).validate(parameter["example"])
         for status, response in operation["responses"].items():
             for content in response.get("content", {}).values():
                 assert content.get("example") or content.get("examples"), (path, method, status)

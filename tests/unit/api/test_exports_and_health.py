@@ -240,7 +240,7 @@ def test_the_contract_is_served(api: Api) -> None:
         "minScore",
         "maxScore",
         "tier",
-        "attr.country",
+        "attributes",
         "If-None-Match",
         "Prefer",
     }

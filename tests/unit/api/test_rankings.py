@@ -47,6 +47,7 @@ def test_a_page_has_the_shape_of_the_contract(api: Api) -> None:
                 "score": 5,
                 "reachedAt": "2026-11-23T10:00:00.000Z",
                 "percentile": 33.33,
+                "topPercent": 66.67,
                 "tier": None,
             }
         ],
@@ -156,6 +157,7 @@ def test_a_player_has_his_neighbours_and_what_he_lacks(api: Api) -> None:
         "score": 98,
         "reachedAt": "2026-11-23T10:00:00.000Z",
         "percentile": 40.0,
+        "topPercent": 60.0,
         "tier": None,
         "pointsToNextRank": 2,
         "pointsToNextTier": 7,

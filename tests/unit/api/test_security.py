@@ -10,7 +10,7 @@ from functions.api.app import create_app
 from functions.api.edge import BODY_BYTES_MAX
 from functions.api.security import Guard, Scope, required_scope
 from infra.contract import contract
-from infra.contract.parameters import PARAMETERS
+from infra.contract.parameters import CURSOR
 from shared.domain.rules import Aggregation, Leaderboard
 from tests.unit.api.conftest import NOW_MS, Api
 
@@ -226,7 +226,7 @@ def test_an_id_reaches_nothing_but_what_it_names(api: Api, path: str, status: in
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("cursor", ["x", "A" * 80, PARAMETERS["cursor"]])
+@pytest.mark.parametrize("cursor", ["x", "A" * 80, CURSOR])
 def test_a_forged_cursor_is_422(api: Api, cursor: str) -> None:
     answer = api.get("/leaderboards/cup/rankings", cursor=cursor)
     assert (answer.status, list(answer.errors)) == (422, ["cursor"])

@@ -127,7 +127,7 @@ def test_scores_and_a_tier_are_asked_for_as_given(api: Api) -> None:
         ({"attr.country": "DE", "attr.platform": "pc"}, "attr.platform"),
         ({"attr.country": "x" * (ATTRIBUTE_CHARACTERS_MAX + 1)}, "attr.country"),
         ({"attr": "DE"}, "attr"),
-        ({"cursor": "x", "offset": 0}, "offset"),
+        ({"cursor": "x", "offset": 1}, "offset"),
         ({"minScore": 2, "maxScore": 1}, "minScore"),
         ({"minScore": POINTS_MAX + 1}, "minScore"),
         ({"maxScore": -POINTS_MAX - 1}, "maxScore"),
