@@ -114,7 +114,7 @@ def metrics() -> set[str]:
     written: set[str] = set()
     for path in (ROOT / "functions").glob("*/handler.py"):
         for call in ast.walk(ast.parse(path.read_text())):
-            if isinstance(call, ast.Call) and ast.unparse(call.func) == "measure":
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in ("measure", "Measured"):
                 name = ast.unparse(call.args[0])
                 if name == "Metric(kind.capitalize())":
                     written.update(Metric(kind.capitalize()) for kind in OutcomeKind)

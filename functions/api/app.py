@@ -17,7 +17,7 @@ from functions.api import building
 from functions.api.conditional import ConditionalReads
 from functions.api.contract import operation_id
 from functions.api.definitions import Definitions
-from functions.api.edge import Edge
+from functions.api.edge import Admission, Edge
 from functions.api.params import Finder
 from functions.api.periods import Periods
 from functions.api.problems import KINDS, respond
@@ -59,14 +59,14 @@ def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms) -> FastAPI
         app.add_exception_handler(error, respond)
     app.add_exception_handler(405, _not_allowed(app))
     app.add_exception_handler(Building, _building(clock))
-    app.add_middleware(
-        Edge,
+    admission = app.state.admission = Admission(
         guard=Guard(app.routes),
         is_open=assembly.settings.authorization == "off",
         scope_prefix=assembly.settings.scope_prefix,
         now_ms=clock,
         truth_guard=assembly.truth_guard,
     )
+    app.add_middleware(Edge, admission=admission)
     app.openapi = lambda: _document(assembly.settings.code_version)  # type: ignore[method-assign]
     return app
 

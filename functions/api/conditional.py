@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from msgspec import Struct
 from starlette.requests import HTTPConnection
 
+from functions.api.query import pairs_of
 from functions.api.views import answer
 from shared.cache.errors import CacheUnavailable
 from shared.cache.waits import RETRY_S, Waits
@@ -41,10 +42,13 @@ _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.I
 
 
 class ConditionalAnswer(Struct, frozen=True):
-    """What was read: the ranking that it says as of when and at which revision, and the view that is sent."""
+    """What was read: the ranking that it says as of when and at which revision, and what makes the view of it.
+
+    The view is made once it is known that the client does not have it.
+    """
 
     ranking: Ranking
-    view: Struct
+    view: Callable[[], Struct]
     state: tuple[int, ...] = ()
     """What else decides the answer, where the revision does not cover it."""
 
@@ -71,7 +75,8 @@ class ConditionalReads:
         fresh = read()
         tag = _tag(request, leaderboard, fresh)
         headers: dict[str, str] = {}
-        if _has(request, tag):
+        has = _has(request, tag)
+        if has:
             wait_ms = willing_ms(request)
             if wait_ms is not None and fresh.ranking.source is RankingSource.SNAPSHOT:
                 headers["retry-after"] = str(SNAPSHOT_RETRY_S)
@@ -81,8 +86,9 @@ class ConditionalReads:
                     if granted:
                         fresh = await self._changed(request, leaderboard, read, fresh, affordable_ms(request, wait_ms))
                 tag = _tag(request, leaderboard, fresh)
+                has = _has(request, tag)
         headers |= {"etag": tag, "cache-control": _cache_control(request, fresh.ranking)}
-        return Response(status_code=304, headers=headers) if _has(request, tag) else answer(fresh.view, 200, headers)
+        return Response(status_code=304, headers=headers) if has else answer(fresh.view(), 200, headers)
 
     async def _changed(
         self,
@@ -125,8 +131,8 @@ def _tag(request: Request, leaderboard: Leaderboard, fresh: ConditionalAnswer) -
     """
     ranking = fresh.ranking
     rules = (0 if ranking.status is WindowStatus.FINAL else leaderboard.version), leaderboard.since_ms
-    content = msgspec.json.encode(fresh.view) if ranking.source is RankingSource.SNAPSHOT else b""
-    asked = (request.url.path, sorted(request.query_params.multi_items()))
+    content = msgspec.json.encode(fresh.view()) if ranking.source is RankingSource.SNAPSHOT else b""
+    asked = (request.scope["path"], sorted(pairs_of(request.scope)))
     result = ranking.result_version, ranking.pending_version
     state = (ranking.window.id, ranking.revision, ranking.status, ranking.source, rules, content, fresh.state, result)
     digest = hashlib.blake2b(msgspec.msgpack.encode((asked, state)), digest_size=12)
@@ -163,4 +169,6 @@ def _cache_control(request: Request, ranking: Ranking) -> str:
     if ranking.source is not RankingSource.FINAL:  # a pending correction is as short-lived as a closing window
         return f"max-age={MAX_AGE_S.get(ranking.status, MAX_AGE_S[WindowStatus.CLOSING])}"
     # a period's dates can be changed, and with them what its name means
-    return "max-age=60" if "period" in request.query_params else f"max-age={FINAL_MAX_AGE_S}"
+    return (
+        "max-age=60" if any(name == "period" for name, _ in pairs_of(request.scope)) else f"max-age={FINAL_MAX_AGE_S}"
+    )

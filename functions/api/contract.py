@@ -44,6 +44,8 @@ class Operation(Struct, frozen=True):
     """Whether it waits for a job."""
     labelled: str | None
     """How many `attr.*` it takes, and what for; None if it takes none."""
+    direct: bool
+    """Whether functions/api/direct.py may serve it."""
 
 
 BUILDING: Final = Answered("The window is not kept, and takes a while to be built: ask again", BuildingView, retry=True)
@@ -57,11 +59,15 @@ def operation(
     conditional: bool = False,
     waits: bool = False,
     labelled: str | None = None,
+    direct: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
-    """Declare the contract of the endpoint below."""
+    """Declare the contract of the endpoint below.
+
+    A `direct` one takes nothing but the request, and awaits nothing unless the client prefers to wait.
+    """
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        endpoint.operation = Operation(query, responses or {}, conditional, waits, labelled)  # type: ignore[attr-defined]
+        endpoint.operation = Operation(query, responses or {}, conditional, waits, labelled, direct)  # type: ignore[attr-defined]
         return endpoint
 
     return declare
@@ -70,6 +76,12 @@ def operation(
 def operation_of(route: APIRoute) -> Operation | None:
     """The declared contract of a route, if it has one."""
     return getattr(route.endpoint, "operation", None)
+
+
+def is_direct(route: APIRoute) -> bool:
+    """Whether a route may be served without the framework."""
+    operation = operation_of(route)
+    return operation is not None and operation.direct
 
 
 def described(

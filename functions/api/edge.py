@@ -22,12 +22,11 @@ _CALLER: Final = "leaderboards.caller"
 _BODILESS: Final = ("GET", "OPTIONS", "DELETE")
 
 
-class Edge:
-    """ASGI middleware. Inside it nothing is raised past the first byte of an answer."""
+class Admission:
+    """What comes before anything else of a request, whoever serves it then."""
 
     def __init__(
         self,
-        app: ASGIApp,
         *,
         guard: Guard,
         is_open: bool,
@@ -37,11 +36,48 @@ class Edge:
     ) -> None:
         """`is_open`: no token is required, and every caller may do everything."""
         self._truth_guard = truth_guard
-        self._app = app
         self._guard = guard
         self._is_open = is_open
         self._scope_prefix = scope_prefix
         self._now_ms = now_ms
+        self._anybody = Caller(security.LOCAL_SUBJECT, frozenset(f"{scope_prefix}{one}" for one in security.EVERYTHING))
+
+    def enter(self, scope: Scope) -> None:
+        """Admit the caller, for whom what follows is done, and begin the time that the request may wait for the truth.
+
+        Raises:
+            NotText: for a path or query that would be read as something else than was sent.
+            Unauthenticated: without a token that is good.
+            Forbidden: without the scope that the route takes.
+            InvalidRequest: for a parameter on a route that has none; the others know theirs by their models.
+        """
+        if self._truth_guard is not None:
+            self._truth_guard.begin(willing_ms(HTTPConnection(scope)) or 0)
+        check_text(scope["path"], scope["query_string"])
+        found = scope[_CALLER] = self._admit(scope)
+        CALLER.set(found.subject if found is not None else NOBODY)
+        if scope["query_string"] and not self._guard.takes_parameters(scope["method"], scope["path"]):
+            for name, _ in pairs_of(scope):
+                raise InvalidRequest("is not known here", name)
+
+    def _admit(self, scope: Scope) -> Caller | None:
+        """The caller; None where the route takes no token."""
+        if self._is_open:
+            return self._anybody
+        required = self._guard.required(scope["method"], scope["path"])
+        if required is None:
+            return None
+        found = security.caller_of(scope.get("aws.event"), self._now_ms())
+        found.check(required, self._scope_prefix)
+        return found
+
+
+class Edge:
+    """ASGI middleware. Inside it nothing is raised past the first byte of an answer."""
+
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
+        self._app = app
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; whatever else a server has to say is not for here."""
@@ -50,8 +86,6 @@ class Edge:
             return
         if scope["method"] == "HEAD":  # RFC 9110, section 9.3.2: as GET, but for the body
             scope, send = {**scope, "method": "GET"}, _without_body(send)
-        if self._truth_guard is not None:
-            self._truth_guard.begin(willing_ms(HTTPConnection(scope)) or 0)
         started = False
 
         async def watch(message: Message) -> None:
@@ -60,40 +94,13 @@ class Edge:
             await send(message)
 
         try:
-            check_text(scope["path"], scope["query_string"])
-            found = scope[_CALLER] = self._admit(scope)
-            CALLER.set(found.subject if found is not None else NOBODY)
-            self._check_parameters(scope)
+            self._admission.enter(scope)
             inside = receive if scope["method"] in _BODILESS else _replayed(await _body(receive))
             await self._app(scope, inside, watch)
         except Exception as error:
             if started:
                 raise
             await problem_of(error, scope)(scope, receive, send)
-
-    def _admit(self, scope: Scope) -> Caller | None:
-        """The caller; None where the route takes no token.
-
-        Raises:
-            Unauthenticated: without a token that is good.
-            Forbidden: without the scope that the route takes.
-        """
-        if self._is_open:
-            return Caller(
-                security.LOCAL_SUBJECT, frozenset(f"{self._scope_prefix}{one}" for one in security.EVERYTHING)
-            )
-        required = self._guard.required(scope["method"], scope["path"])
-        if required is None:
-            return None
-        found = security.caller_of(scope.get("aws.event"), self._now_ms())
-        found.check(required, self._scope_prefix)
-        return found
-
-    def _check_parameters(self, scope: Scope) -> None:
-        """Raises InvalidRequest for a parameter on a route that has none; the others know theirs by their models."""
-        if scope["query_string"] and not self._guard.takes_parameters(scope["method"], scope["path"]):
-            for name, _ in pairs_of(scope):
-                raise InvalidRequest("is not known here", name)
 
 
 def caller(request: HTTPConnection) -> Caller:

@@ -5,6 +5,7 @@ so reads the user `%41` as `A`; it also builds its scope twice, and fails on a H
 """
 
 import base64
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Response, Scope
@@ -15,7 +16,7 @@ _ASGI: Final = {"version": "3.0", "spec_version": "2.0"}
 class HttpApi:
     """One event and its answer."""
 
-    def __init__(self, event: LambdaEvent, context: LambdaContext, config: LambdaConfig) -> None:
+    def __init__(self, event: LambdaEvent, context: LambdaContext, config: LambdaConfig | None = None) -> None:
         del config  # nothing of it applies: every answer is text, at the root
         self._event = event
         self._context = context
@@ -58,13 +59,17 @@ class HttpApi:
 
     def __call__(self, response: Response) -> dict[str, Any]:
         """The answer, as API Gateway takes it."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response["headers"]}
-        return {
-            "statusCode": response["status"],
-            "headers": headers,
-            "body": response["body"].decode(),
-            "isBase64Encoded": False,
-        }
+        return to_answer(response["status"], response["headers"], response["body"])
+
+
+def to_answer(status: int, headers: Iterable[Sequence[bytes]], body: bytes | memoryview) -> dict[str, Any]:
+    """An answer, as API Gateway takes it."""
+    return {
+        "statusCode": status,
+        "headers": {name.decode("latin-1"): value.decode("latin-1") for name, value in headers},
+        "body": str(body, "utf-8"),
+        "isBase64Encoded": False,
+    }
 
 
 def _bytes(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -51,6 +52,10 @@ _TAKES: Final = {
     WindowKind.CUSTOM: {"period", "from", "to"},
 }
 _ALL_AT_ONCE: Final = "must not be given with userIds, which returns all of them at once"
+QUERIES_KEPT_MAX: Final = 500
+"""Valid queries that one function remembers, some 1 KB each: most ask for one of a few pages."""
+QUERY_KEPT_BYTES_MAX: Final = 200
+"""Longest query that is remembered; longer ones name players, and next to nobody asks for the same."""
 PERIODS_KEPT_MAX: Final = 1_000
 """Periods that one function remembers, some 200 bytes each; past it, it forgets them all."""
 
@@ -96,8 +101,17 @@ def read_query(request: Request, model: type[Q], apart: Collection[str] = ()) ->
         InvalidRequest: if a parameter that is no list is given twice: which one is meant is unknown.
         RequestValidationError: as FastAPI raises it, for anything else that is wrong with it.
     """
+    pairs = pairs_of(request.scope)
+    short = len(request.scope["query_string"]) <= QUERY_KEPT_BYTES_MAX
+    query: Q = (_validated if short else _validated.__wrapped__)(model, pairs, frozenset(apart))
+    return query
+
+
+@lru_cache(QUERIES_KEPT_MAX)
+def _validated(model: type[Q], pairs: tuple[tuple[str, str], ...], apart: frozenset[str]) -> Q:
+    """A valid query of these names and values; models are frozen, so one may be given to many."""
     found: dict[str, str | list[str]] = {}
-    for name, sent in pairs_of(request.scope):
+    for name, sent in pairs:
         if name in LISTS:
             found[name] = [*found.get(name, ()), *values_of(sent)]
         elif name in found:

@@ -1,7 +1,7 @@
 """The one parser of queries: what a request says in its query, and nothing that it does not say."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote_plus, unquote_to_bytes
 
@@ -10,6 +10,7 @@ from shared.domain.events import CONTROL
 
 REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 """What gateways put in place of bytes that are no UTF-8: by then the original bytes are lost."""
+_PAIRS: Final = "leaderboards.pairs"
 _NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -31,17 +32,28 @@ def check_text(path: str, query: bytes) -> None:
         raise NotText("a query must be UTF-8, percent-encoded") from None
 
 
-def pairs_of(scope: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names and values in the order in which they are given; the values as they were sent, see `value_of`."""
-    parts = [part.partition("=") for part in scope["query_string"].decode().split("&") if part]
-    return [(value_of(name), value) for name, _, value in parts]
+def pairs_of(scope: MutableMapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Names and values in the order in which they are given; the values as they were sent, see `value_of`.
+
+    They are taken apart once, and kept in the scope.
+    """
+    pairs: tuple[tuple[str, str], ...] | None = scope.get(_PAIRS)
+    if pairs is None:
+        parts = [part.partition("=") for part in scope["query_string"].decode().split("&") if part]
+        pairs = scope[_PAIRS] = tuple((value_of(name), value) for name, _, value in parts)
+    return pairs
 
 
 def value_of(sent: str) -> str:
     """A value that was sent, without its percent-encoding. `+` is a space, as in forms."""
-    return unquote_plus(sent, errors="strict")
+    return unquote_plus(sent, errors="strict") if _is_encoded(sent) else sent
 
 
 def values_of(sent: str) -> list[str]:
     """The values of a list: cut at bare commas before each is decoded, so that `%2C` belongs to a value."""
-    return [value_of(part) for part in sent.split(",")]
+    parts = sent.split(",")
+    return [value_of(part) for part in parts] if _is_encoded(sent) else parts
+
+
+def _is_encoded(sent: str) -> bool:
+    return "%" in sent or "+" in sent

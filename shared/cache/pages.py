@@ -83,9 +83,16 @@ def _is_complete(
 
 def to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:
     """User ids and scores of members of a sorted set."""
+    try:
+        points = [int(score) for score in scores]
+    except ValueError:  # as some servers write large ones: 1e+15
+        points = [int(float(score)) for score in scores]
+    if leaderboard.order is Order.DESC:
+        points = [-one for one in points]
+    to_int = int.from_bytes
     return [
-        (member[HEAD_BYTES:].decode(), Score(to_points(leaderboard, score), int.from_bytes(member[:HEAD_BYTES], "big")))
-        for member, score in zip(members, scores, strict=True)
+        (member[HEAD_BYTES:].decode(), Score(one, to_int(member[:HEAD_BYTES], "big")))
+        for member, one in zip(members, points, strict=True)
     ]
 
 

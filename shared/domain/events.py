@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -13,6 +14,8 @@ from shared.domain.rejections import Reason, Rejection
 
 POINTS_MAX: Final = 2**53 - 1
 """Largest magnitude of points and scores: the integers that a double, and so a sorted set, holds exactly."""
+UTF8_BYTES_MAX: Final = 4
+"""Of one character."""
 USER_ID_BYTES_MAX: Final = 128
 EVENT_ID_CHARACTERS_MAX: Final = 128
 FUTURE_TOLERANCE_MS: Final = 5 * 60 * 1000
@@ -146,7 +149,8 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def check_user_id(user_id: str) -> None:
     """Raises Rejection(`invalid`) unless `user_id` is 1–128 bytes of UTF-8 without control characters."""
     # a surrogate on its own is no UTF-8; it takes three bytes here and is refused with the control characters
-    if not 1 <= len(user_id.encode(errors="surrogatepass")) <= USER_ID_BYTES_MAX:
+    is_short = 0 < len(user_id) <= USER_ID_BYTES_MAX // UTF8_BYTES_MAX
+    if not is_short and not 1 <= len(user_id.encode(errors="surrogatepass")) <= USER_ID_BYTES_MAX:
         raise Rejection(Reason.INVALID, f"userId must be 1 to {USER_ID_BYTES_MAX} bytes of UTF-8")
     if CONTROL.search(user_id):
         raise Rejection(Reason.INVALID, "userId must not have control characters")
@@ -178,6 +182,21 @@ def parse_instant(text: str) -> int:
 INSTANT_END_MS: Final = int(datetime(2101, 1, 1, tzinfo=UTC).timestamp()) * 1000
 
 
+_SECONDS: Final = tuple(f":{second:02}." for second in range(60))
+_MILLISECONDS: Final = tuple(f"{millisecond:03}Z" for millisecond in range(1000))
+MINUTES_KEPT_MAX: Final = 4_096
+"""Minutes whose text is remembered, some 70 bytes each: those of a page are few."""
+
+
 def format_instant(milliseconds: int) -> str:
-    """RFC 3339 in UTC with milliseconds, e.g. `2026-11-23T10:15:30.123Z`."""
-    return f"{(_NAIVE_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec='milliseconds')}Z"
+    """RFC 3339 in UTC with milliseconds, e.g. `2026-11-23T10:15:30.123Z`.
+
+    It is put together from its parts, which takes a fifth of what `datetime` takes: an answer has a hundred of these.
+    """
+    minute, within = divmod(milliseconds, 60_000)
+    return f"{_format_minute(minute)}{_SECONDS[within // 1000]}{_MILLISECONDS[within % 1000]}"
+
+
+@lru_cache(MINUTES_KEPT_MAX)
+def _format_minute(minute: int) -> str:
+    return (_NAIVE_EPOCH + timedelta(minutes=minute)).isoformat(timespec="minutes")

@@ -99,12 +99,16 @@ def to_entries(
         lines: user ids and scores, in ranking order.
         qualified: how many players count for tiers; None for all.
     """
-    competition_rank, points = better + 1, None
+    competition_rank, before = better + 1, None
+    counted = total if qualified is None else qualified
     for rank, (user_id, score) in enumerate(lines, start=first + 1):
-        if points is not None and score.points != points:
-            competition_rank = rank
         points = score.points
-        yield to_entry(tiers, total, rank, user_id, score, competition_rank=competition_rank, qualified=qualified)
+        if before is not None and points != before:
+            competition_rank = rank
+        before = points
+        tier = tier_of(tiers, rank, competition_rank, points, counted) if tiers else None
+        percentile = percentile_hundredths(rank, total)
+        yield Entry(rank, user_id, points, score.reached_at_ms, percentile, tier, competition_rank)
 
 
 def rank(

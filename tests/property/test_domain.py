@@ -244,6 +244,13 @@ def test_an_instant_reads_back_from_any_offset_and_however_fine(at_ms: int, fine
     assert parse_instant(format_instant(at_ms)) == at_ms
 
 
+@given(st.integers(-(10**12), 10**14))
+def test_an_instant_reads_as_the_calendar_has_it(at_ms: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+
+    assert format_instant(at_ms) == f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+
+
 @given(days)
 def test_days_follow_one_another_without_gap_or_overlap(day: Day) -> None:
     assert daily(day).end_ms == daily(Day(day + 1)).start_ms

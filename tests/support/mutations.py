@@ -1684,15 +1684,29 @@ MUTATIONS = (
     Mutation(
         "routes without parameters pass over those that are sent",
         "functions/api/edge.py",
-        "            self._check_parameters(scope)\n",
-        "",
+        'if scope["query_string"] and not self._guard',
+        "if False and not self._guard",
         STRICT,
+    ),
+    Mutation(
+        "a read without the framework admits whoever asks",
+        "functions/api/direct.py",
+        "self._admission.enter(scope)",
+        "pass",
+        ("tests/unit/api/test_direct.py",),
+    ),
+    Mutation(
+        "a read without the framework passes over who may wait",
+        "functions/api/direct.py",
+        'any(name == b"prefer" for name, _ in scope["headers"])',
+        "False",
+        ("tests/unit/api/test_direct.py",),
     ),
     Mutation(
         "a comma within an id parts two",
         "functions/api/query.py",
-        'return [value_of(part) for part in sent.split(",")]',
-        'return value_of(sent).split(",")',
+        'parts = sent.split(",")',
+        'parts = value_of(sent).split(",")',
         ("tests/unit/api/test_selections.py",),
     ),
     Mutation(

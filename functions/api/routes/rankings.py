@@ -24,7 +24,7 @@ from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.selections import Selection
-from shared.reads.answers import Ranking
+from shared.reads.answers import PlayerRanking, Ranking
 from shared.reads.cursors import Cursor, Cursors, filters_of
 from shared.reads.rankings import Rankings
 
@@ -54,6 +54,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder, conditional: Con
         {200: described(RankingView, "A page of the ranking", conditional=True), 202: BUILDING, 304: NOT_MODIFIED},
         conditional=True,
         labelled="one at a time",
+        direct=True,
     )
     async def get_rankings(request: Request) -> Response:
         """Entries of a window, best first; with `userIds` those of some players."""
@@ -85,14 +86,14 @@ def register_player(app: FastAPI, use_cases: UseCases, finder: Finder, condition
         return await conditional.respond(request, leaderboard, read)
 
     @app.get(_PLAYER_OF, tags=_TAGS)
-    @operation(PlayerOfQuery, found, conditional=True)
+    @operation(PlayerOfQuery, found, conditional=True, direct=True)
     async def get_player_by_id(request: Request) -> Response:
         """The same for any user id, also one that ends as another route does: `x/events`."""
         query = read_query(request, PlayerOfQuery)
         return await respond(request, query, to_user_id(query.user_id))
 
     @app.get(_PLAYER, tags=_TAGS)
-    @operation(PlayerQuery, found, conditional=True)
+    @operation(PlayerQuery, found, conditional=True, direct=True)
     async def get_player(request: Request) -> Response:
         """A player's entry, the entries around it, and what they lack for better."""
         query = read_query(request, PlayerQuery)
@@ -104,26 +105,38 @@ def _read_page(
 ) -> ConditionalAnswer:
     """`named`: whether the window was asked for by the id of a period, here and below."""
     ranking = use_cases.rankings.select(leaderboard, window, selection)
+    return ConditionalAnswer(
+        ranking, partial(_to_page, use_cases.cursors, leaderboard, ranking, selection, named=named)
+    )
+
+
+def _to_page(
+    cursors: Cursors, leaderboard: Leaderboard, ranking: Ranking, selection: Selection, *, named: bool
+) -> RankingView:
     filters = filters_of(selection)
 
     def cursor(entry: Entry, *, backward: bool) -> str:
         key = (entry.user_id, entry.score, entry.reached_at_ms)
-        return use_cases.cursors.write(Cursor(leaderboard.id, window.id, backward, *key, filters))
+        return cursors.write(Cursor(leaderboard.id, ranking.window.id, backward, *key, filters))
 
     entries = ranking.entries
     following = cursor(entries[-1], backward=False) if ranking.has_next else None
     previous = cursor(entries[0], backward=True) if ranking.has_previous else None
-    return ConditionalAnswer(ranking, _to_view(leaderboard, ranking, following, previous, named=named))
+    return _to_view(leaderboard, ranking, following, previous, named=named)
 
 
 def _read_players(
     use_cases: UseCases, leaderboard: Leaderboard, window: Window, user_ids: tuple[str, ...], *, named: bool
 ) -> ConditionalAnswer:
     ranking = use_cases.rankings.players(leaderboard, window, user_ids)
+    return ConditionalAnswer(ranking, partial(_to_players, leaderboard, ranking, user_ids, named=named))
+
+
+def _to_players(leaderboard: Leaderboard, ranking: Ranking, user_ids: tuple[str, ...], *, named: bool) -> RankingView:
     present = {entry.user_id for entry in ranking.entries}
     view = _to_view(leaderboard, ranking, None, None, named=named)
     view.missing = [user_id for user_id in user_ids if user_id not in present]
-    return ConditionalAnswer(ranking, view)
+    return view
 
 
 def _read_player(
@@ -132,8 +145,13 @@ def _read_player(
     found = use_cases.rankings.player(leaderboard, window, user_id, context)
     if found is None:
         raise UnknownPlayer(f"{user_id!r} has no points in {window.id} of {leaderboard.id}")
+    state = found.player.score, found.player.reached_at_ms
+    return ConditionalAnswer(found.ranking, partial(_to_neighbours, leaderboard, found, named=named), state)
+
+
+def _to_neighbours(leaderboard: Leaderboard, found: PlayerRanking, *, named: bool) -> NeighboursView:
     ranking = found.ranking
-    view = NeighboursView(
+    return NeighboursView(
         leaderboard_id=leaderboard.id,
         window=to_window_view(ranking, leaderboard, is_registered=named),
         revision=ranking.revision,
@@ -147,7 +165,6 @@ def _read_player(
         result_version=_if_given(ranking.result_version),
         pending_version=_if_given(ranking.pending_version),
     )
-    return ConditionalAnswer(ranking, view, (found.player.score, found.player.reached_at_ms))
 
 
 def _to_view(

@@ -11,6 +11,7 @@ import pytest
 from mangum import Mangum
 
 from functions.api.app import create_app
+from functions.api.direct import DirectReads
 from functions.api.gateway import HttpApi
 from shared.domain.calendar import DAY_MS, Window, parse_day
 from shared.domain.periods import Period
@@ -200,7 +201,9 @@ class Api:
 
     def start(self) -> None:
         """As a new process does."""
-        self._serve = Mangum(create_app(self.parts, lambda: self.now_ms), lifespan="off", custom_handlers=[HttpApi])
+        app = create_app(self.parts, lambda: self.now_ms)
+        self._direct = DirectReads(app, lambda: self.now_ms)
+        self._framework = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
 
     @contextmanager
     def _granted(self, wait_ms: int) -> Iterator[bool]:
@@ -250,7 +253,8 @@ class Api:
         }
         if self.claims is not None:
             event["requestContext"]["authorizer"] = {"jwt": {"claims": self.claims, "scopes": None}}
-        return Answer(self._serve(event, self.context))
+        answer = self._direct.serve(event, self.context)
+        return Answer(self._framework(event, self.context) if answer is None else answer)
 
     def get(self, path: str, **query: Any) -> Answer:
         return self.call("GET", path, {name.rstrip("_"): value for name, value in query.items()})
