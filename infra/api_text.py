@@ -83,7 +83,10 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Leaderboards": ("putLeaderboard", "getLeaderboard", "listLeaderboards"),
     "Rankings": ("getRankings", "getPlayer", "getPlayerById"),
     "Players": ("getPlayerWindows", "listPlayerEvents", "explainPlayer"),
-    "Scores": ("submitScore",),
+    "Scores": (
+        "submitScore",
+        "submitScores",
+    ),
     "Periods": ("putPeriod", "getPeriod", "listPeriods", "deletePeriod"),
     "Exports": ("startExport", "getExport"),
     "Results": ("getResult", "listResultVersions", "getClosing"),
@@ -207,6 +210,10 @@ curl -i -H "If-None-Match: $TAG" "$BOARD/rankings"
     "submitScore": f"""
 curl -X POST $BOARD/players/u-42/scores {_JSON} -d '{{"eventId": "run-77", "points": 25}}'
 """,
+    "submitScores": f"""
+curl -X POST $BOARD/scores {_JSON} -d '{{"scores": [
+  {{"userId": "u-42", "eventId": "run-78", "points": 5}}, {{"userId": "u-9", "eventId": "run-79", "points": 7}}]}}'
+""",
     "putPeriod": f"""
 curl -X PUT $BOARD/periods/launch {_JSON} \\
   -d "{{\\"name\\": \\"Launch\\", \\"from\\": \\"$DAY\\", \\"to\\": \\"$DAY\\"}}"
@@ -273,6 +280,8 @@ BODIES: Final = (
     "QualifyBody",
     "PeriodBody",
     "ScoreBody",
+    "ScoresBody",
+    "BatchedScoreBody",
     "ReasonBody",
     "DisqualifyBody",
     "ReinstateBody",
@@ -297,6 +306,7 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "listPlayerEvents": (*_BOARD, "unknown-player"),
     "explainPlayer": (*_WINDOW, "unknown-player", *_LIVE),
     "putPeriod": ("too-many-periods", "final-result-exists", *_ACT),
+    "submitScores": _BOARD,
     "submitScore": (
         *_BOARD,
         "event-rejected",

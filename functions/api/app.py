@@ -81,6 +81,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int]) -> Non
     players.register_explanation(app, assembly, finder)
     rankings.register_player(app, assembly, finder, conditional)
     scores.register(app, assembly, finder)
+    scores.register_batches(app, assembly, finder)
     administration.register(app, assembly, finder)
     administration.register_amendments(app, assembly, finder)
     administration.register_audit_log(app, assembly, finder)

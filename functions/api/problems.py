@@ -226,16 +226,28 @@ def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
         logger.warning(kind.title, extra={"error": str(error), "request": _request_id(scope)})
     if kind is UNEXPECTED:
         logger.error(kind.title, exc_info=error, extra={"request": _request_id(scope)})
-    problem = Problem(
+    problem = _to_problem(kind, error, scope, _fields(error))
+    return Response(msgspec.json.encode(problem), kind.status, headers, CONTENT_TYPE)
+
+
+def problem_within(error: Exception, scope: Mapping[str, Any], place: str) -> Problem:
+    """The problem of one part of a request that is answered as a whole; fields are named within `place`."""
+    fields = _fields(error)
+    if not isinstance(error, RequestValidationError):  # whose places are those within the whole
+        fields = [FieldError(f"{place}.{one.field}", one.message) for one in fields]
+    return _to_problem(_kind_of(error), error, scope, fields)
+
+
+def _to_problem(kind: Kind, error: Exception, scope: Mapping[str, Any], fields: list[FieldError]) -> Problem:
+    return Problem(
         kind.urn,
         kind.title,
         kind.status,
         _detail(kind, error, scope),
         _instance(scope),
-        _fields(error)[:FIELDS_MAX],
+        fields[:FIELDS_MAX],
         error.expected_final_at if isinstance(error, NotFinal) else None,
     )
-    return Response(msgspec.json.encode(problem), kind.status, headers, CONTENT_TYPE)
 
 
 def _kind_of(error: Exception) -> Kind:

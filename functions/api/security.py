@@ -79,7 +79,8 @@ def required_scope(method: str, template: str) -> Scope | None:
     if parts[1:2] and parts[1] in _OPEN:
         return None
     if method != "GET":
-        return Scope.SCORES if parts[3:4] == ["players"] and parts[-1] == "scores" else Scope.ADMIN
+        is_of_scores = parts[3:] == ["scores"] or (parts[3:4] == ["players"] and parts[-1] == "scores")
+        return Scope.SCORES if is_of_scores else Scope.ADMIN
     below = parts[3] if len(parts) > 3 else ""
     if below in _EXPORTS:
         return Scope.EXPORTS

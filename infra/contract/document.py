@@ -32,7 +32,14 @@ from functions.api.views.closing import ClosingView
 from functions.api.views.exports import ExportView
 from functions.api.views.health import HealthView
 from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, PeriodsView, PeriodView
-from functions.api.views.players import EventsView, ExplanationView, PlayerWindowsView, ScoreAcceptedView, ScoreView
+from functions.api.views.players import (
+    BatchedScoresView,
+    EventsView,
+    ExplanationView,
+    PlayerWindowsView,
+    ScoreAcceptedView,
+    ScoreView,
+)
 from functions.api.views.previews import ResultPreviewView
 from functions.api.views.rankings import NeighboursView, RankingView
 from functions.api.views.results import ResultFileView, ResultVersionsView, ResultVersionView, ResultView
@@ -46,6 +53,7 @@ VIEWS: Final = (
     PlayerWindowsView,
     ScoreView,
     ScoreAcceptedView,
+    BatchedScoresView,
     EventsView,
     ExplanationView,
     LeaderboardView,

@@ -141,6 +141,21 @@ _VERSION: Final = {
     "awardChanges": _FILE | {"rows": 3},
 }
 
+_WHY_LATE: Final = "too_late: appended at 2026-11-25T12:00:00.000Z; its day took records until 2026-11-12T01:00:00.000Z"
+_LATE: Final = {
+    "type": "urn:leaderboards:problem:event-rejected",
+    "title": "The event can't count",
+    "status": 422,
+    "detail": _WHY_LATE,
+    "instance": "/leaderboards/autumn-cup/scores",
+    "errors": [
+        {
+            "field": "scores[1].occurredAt",
+            "message": _WHY_LATE,
+        }
+    ],
+}
+
 BODIES: Final[dict[str, Any]] = {
     "LeaderboardBody": _LEADERBOARD,
     "PeriodBody": _PERIOD | {"reason": "a day was lost, case 1236"},
@@ -149,6 +164,12 @@ BODIES: Final[dict[str, Any]] = {
         "points": 25,
         "occurredAt": "2026-11-25T11:59:59Z",
         "attributes": {"country": "DE"},
+    },
+    "ScoresBody": {
+        "scores": [
+            {"userId": "u-42", "eventId": "run-77", "points": 25, "occurredAt": "2026-11-25T11:59:59Z"},
+            {"userId": "u-7", "eventId": "run-78", "points": 40, "occurredAt": "2026-11-11T10:00:00Z"},
+        ]
     },
     "ReasonBody": {"reason": "it was a rehearsal"},
     "DisqualifyBody": {
@@ -218,6 +239,31 @@ VIEWS: Final[dict[str, Any]] = {
         "userId": "u-42",
         "eventId": "run-77",
         "occurredAt": "2026-11-25T11:59:59.000Z",
+    },
+    "BatchedScoresView": {
+        "leaderboardId": "autumn-cup",
+        "scores": [
+            {
+                "userId": "u-42",
+                "eventId": "run-77",
+                "occurredAt": "2026-11-25T11:59:59.000Z",
+                "status": 200,
+                "repeats": None,
+                "windows": [{"window": _WINDOW, "periods": [], **_AS_READ, "rankApproximate": False, "entry": _SECOND}],
+                "pending": [],
+                "problem": None,
+            },
+            {
+                "userId": "u-7",
+                "eventId": "run-78",
+                "occurredAt": None,
+                "status": 422,
+                "repeats": None,
+                "windows": [],
+                "pending": [],
+                "problem": _LATE,
+            },
+        ],
     },
     "EventsView": {"leaderboardId": "autumn-cup", "userId": "u-42", "events": [_EVENT], "nextAfter": None},
     "ExplanationView": {

@@ -153,11 +153,11 @@ class WindowCache(CacheConnection):
             found: Any = self._redis.hget(keys.parts(leaderboard.scores_id, window.id), "\0revision")
         return int(found or 0)
 
-    def shown_version(self, leaderboard: Leaderboard, user_id: str) -> int:
-        """The version of a player's standing of all time that is applied; 0 if none is. One cheap command."""
+    def shown_versions(self, leaderboard: Leaderboard, user_ids: Sequence[str]) -> list[int]:
+        """The versions of players' standings of all time that are applied; 0 where none is. One cheap command."""
         with self.reaching():
-            found: Any = self._redis.hget(keys.parts(leaderboard.scores_id, ALL_TIME.id), user_id)
-        return int.from_bytes((found or b"")[_VERSION_OF_FIRST_PART], "big")
+            found: Any = self._redis.hmget(keys.parts(leaderboard.scores_id, ALL_TIME.id), user_ids)
+        return [int.from_bytes((one or b"")[_VERSION_OF_FIRST_PART], "big") for one in found]
 
     def ranges(self, scores_id: str, now_ms: int) -> set[str]:
         """Ids of the windows that were built on demand and are fed."""

@@ -1,8 +1,10 @@
 """Reads of one player: all current windows at once, the events, and the explanation of a rank."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
+
+from msgspec.structs import replace
 
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.admin.eligible import eligible_of
@@ -24,6 +26,8 @@ from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 
+UNREADABLE: Final = (Rebuilding, Building, CacheUnavailable, QueueUnavailable)
+"""Why a window can't be read yet."""
 WINDOWS_MAX: Final = 50
 """Windows of one answer, some five commands each. Of more open periods, those that begin first are shown."""
 EXPLAINED_EVENTS_READ_MAX: Final = 5_000
@@ -71,6 +75,42 @@ class Players:
             Rebuilding, Building, CacheUnavailable, QueueUnavailable: why the first window can't be read, if none can.
         """
         now_ms = self._now_ms()
+        period_ids = self._open_windows(leaderboard, now_ms)
+        found: list[PlayerWindow] = []
+        pending: dict[Window, Exception] = {}
+        for window, read in self._readers(leaderboard, list(period_ids), user_id, now_ms):
+            try:
+                found.append(PlayerWindow(read(), period_ids[window]))
+            except UNREADABLE as error:
+                pending[window] = error
+        if not found:
+            raise next(iter(pending.values()))
+        return PlayerWindows(found, _to_pending(pending, period_ids))
+
+    def windows_of(self, leaderboard: Leaderboard, user_ids: Sequence[str]) -> dict[str, PlayerWindows]:
+        """The same of several players: one round trip to the cache for each window, whose ranks are of one instant.
+
+        Windows that can't be read yet are pending, all of them if need be: nothing is raised for them.
+        """
+        period_ids = self._open_windows(leaderboard, self._now_ms())
+        deadline_ms = self._now_ms() + BUILD_WAIT_MS
+        found: dict[str, list[PlayerWindow]] = {user_id: [] for user_id in user_ids}
+        pending: dict[Window, Exception] = {}
+        for window, ids in period_ids.items():
+            left_ms = max(0, deadline_ms - self._now_ms())
+            try:
+                ranking = self._rankings.players(leaderboard, window, user_ids, wait_ms=left_ms)
+            except UNREADABLE as error:
+                pending[window] = error
+                continue
+            entries = {entry.user_id: entry for entry in ranking.entries}
+            for user_id, windows in found.items():
+                own = [entries[user_id]] if user_id in entries else []
+                windows.append(PlayerWindow(replace(ranking, entries=own, matched=len(own)), ids))
+        return {user_id: PlayerWindows(windows, _to_pending(pending, period_ids)) for user_id, windows in found.items()}
+
+    def _open_windows(self, leaderboard: Leaderboard, now_ms: int) -> dict[Window, list[str]]:
+        """The windows that are going on, with the ids of the registered periods that each is."""
         today = day_of(now_ms)
         period_ids: dict[Window, list[str]] = {window: [] for window in current_windows(today)}
         periods = self._periods.get(leaderboard.id, lambda: self._registry.periods(leaderboard.id))
@@ -78,18 +118,7 @@ class Players:
         for period in sorted(open_periods, key=lambda one: (one.first, one.last, one.id)):
             if period.window in period_ids or len(period_ids) < WINDOWS_MAX:
                 period_ids.setdefault(period.window, []).append(period.id)
-        found: list[PlayerWindow] = []
-        pending: dict[Window, Exception] = {}
-        for window, read in self._readers(leaderboard, list(period_ids), user_id, now_ms):
-            try:
-                found.append(PlayerWindow(read(), period_ids[window]))
-            except (Rebuilding, Building, CacheUnavailable, QueueUnavailable) as error:
-                pending[window] = error
-        if not found:
-            raise next(iter(pending.values()))
-        return PlayerWindows(
-            found, [PendingWindow(window, period_ids[window], _progress(error)) for window, error in pending.items()]
-        )
+        return period_ids
 
     def _readers(
         self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str, now_ms: int
@@ -154,6 +183,10 @@ class Players:
         entries = list(self._reads.ledger(rules.scores_id, user_id, limit=EXPLAINED_EVENTS_READ_MAX + 1))
         all_read = len(entries) <= EXPLAINED_EVENTS_READ_MAX
         return explain(rules, window, found, days, entries, out=out, all_read=all_read)
+
+
+def _to_pending(pending: Mapping[Window, Exception], period_ids: Mapping[Window, Sequence[str]]) -> list[PendingWindow]:
+    return [PendingWindow(window, period_ids[window], _progress(error)) for window, error in pending.items()]
 
 
 def _progress(error: Exception) -> BuildProgress:

@@ -1,9 +1,10 @@
-"""One score event over HTTP: into the topic like anybody's, and followed until the cache shows it.
+"""Score events over HTTP: into the topic like anybody's, and followed until the cache shows them.
 
 Kafka stays the only way in, so the offsets of the topic stay the account of what a day has to wait for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -17,16 +18,17 @@ from shared.domain.rules import Leaderboard
 from shared.lookups.leaderboards import Leaderboards
 from shared.messaging.topic import Outgoing, Topic
 from shared.scores.errors import BrokerUnavailable, EventConflict, EventRejected
-from shared.truth.reads import Reads, event_key
+from shared.scores.outcomes import Outcome, Submission
+from shared.truth.reads import EventKey, Reads, event_key
 
 SEND_S: Final = 5
-"""How long the broker may take to acknowledge a record; usually milliseconds."""
+"""How long the broker may take to acknowledge what is sent at once; usually milliseconds."""
 
 
 class Submissions:
     """Takes score events for the topic.
 
-    Methods raise Unavailable if DynamoDB is out of reach.
+    Methods raise Unavailable if DynamoDB is out of reach; nothing was sent then.
     """
 
     def __init__(
@@ -47,77 +49,153 @@ class Submissions:
     def send(self, leaderboard: Leaderboard, event: ScoreEvent, *, is_timed: bool) -> "Following":
         """Have the broker take an event, unless the ledger holds it already.
 
-        1. Look into the ledger: an event that is there was counted, whatever became of its day since.
-        2. Check it by the leaderboard's rules, as ingest will once the broker has appended it.
-        3. Send it with the key of its player, and wait for all replicas.
-
         Args:
             leaderboard: as it is remembered.
             event: whose leaderboard it is.
-            is_timed: whether its time is the client's. If not, an event of this id that is in the ledger gives it its
-                time, so that asking again stays harmless.
+            is_timed: see Submission.
 
         Raises:
             EventConflict: if the ledger holds the id with other content.
             EventRejected: if the rules refuse it.
             BrokerUnavailable: if it was not acknowledged in time.
         """
-        key = event_key(leaderboard.scores_id, event)
-        existing = self._reads.held([key]).get(key)  # 1
-        if existing is not None:
-            if not is_timed:
-                event = replace(event, occurred_at_ms=existing.occurred_at_ms)
-            if not event.same_content(existing):
-                raise EventConflict(existing.conflict())
-            return Following(self._cache, self._reads, leaderboard, event)
-        self._check(leaderboard, event)  # 2
-        (failure,) = self._topic.send([_to_record(event)], wait_s=SEND_S)  # 3
-        if failure is not None:
-            raise BrokerUnavailable(failure)
-        return Following(self._cache, self._reads, leaderboard, event)
+        (outcome,) = self.send_all(leaderboard, [Submission(event, is_timed)])
+        if not isinstance(outcome, ScoreEvent):
+            raise outcome
+        return self.follow(leaderboard, [outcome])
 
-    def _check(self, leaderboard: Leaderboard, event: ScoreEvent) -> None:
-        """Raise EventRejected if the rules refuse the event now; nothing is refused by a remembered definition."""
-        now_ms = self._now_ms()
+    def send_all(self, leaderboard: Leaderboard, submitted: Sequence[Submission]) -> list[Outcome]:
+        """Have the broker take events of one leaderboard, each unless the ledger holds it already.
+
+        1. Look into the ledger: an event that is there was counted, whatever became of its day since.
+        2. Check each by the leaderboard's rules, as ingest will once the broker has appended it. An event whose id
+           stands ahead in the batch has the outcome of that one, or is a conflict.
+        3. Send what is new with the keys of its players, and wait once, for all replicas.
+
+        Returns:
+            For each, in their order, what became of it.
+        """
+        scores_id = leaderboard.scores_id
+        existing = self._reads.held(dict.fromkeys(event_key(scores_id, one.event) for one in submitted))  # 1
+        check = _Check(self._leaderboards, leaderboard, self._now_ms())
+        first: dict[EventKey, Outcome] = {}
+        content: dict[EventKey, ScoreEvent] = dict(existing)
+        outcomes: list[Outcome | EventKey] = []
+        for one in submitted:  # 2
+            key = event_key(scores_id, one.event)
+            event, known = one.event, content.get(key)
+            if known is not None and not one.is_timed:
+                event = replace(event, occurred_at_ms=known.occurred_at_ms)
+            if known is not None and not event.same_content(known):
+                outcomes.append(EventConflict(known.conflict() if key in existing else _conflict_in_batch(event)))
+                continue
+            if key not in first:
+                content[key] = event
+                first[key] = event if key in existing else check.outcome(event)
+            outcomes.append(key)
+        self._send({key: one for key, one in first.items() if key not in existing}, first)  # 3
+        return [first[one] if isinstance(one, tuple) else one for one in outcomes]
+
+    def follow(self, leaderboard: Leaderboard, events: Sequence[ScoreEvent]) -> "Following":
+        """Follow events that Kafka or the ledger has."""
+        return Following(self._cache, self._reads, leaderboard, events)
+
+    def _send(self, new: Mapping[EventKey, Outcome], outcomes: dict[EventKey, Outcome]) -> None:
+        """Send those that are events, with one flush for all; outcomes of those that fail become their failure."""
+        sent = [(key, one) for key, one in new.items() if isinstance(one, ScoreEvent)]
+        if not sent:
+            return
+        failures = self._topic.send([_to_record(event) for _, event in sent], wait_s=SEND_S)
+        for (key, _), failure in zip(sent, failures, strict=True):
+            if failure is not None:
+                outcomes[key] = BrokerUnavailable(failure)
+
+
+class _Check:
+    """The rules for the events of one request. None is refused by a remembered definition: it is read anew, once."""
+
+    def __init__(self, leaderboards: Leaderboards, leaderboard: Leaderboard, now_ms: int) -> None:
+        self._leaderboards = leaderboards
+        self._leaderboard = leaderboard
+        self._now_ms = now_ms
+
+    def outcome(self, event: ScoreEvent) -> Outcome:
+        """The event, or why the rules refuse it now."""
         try:
-            _admit(leaderboard, event, now_ms)
+            _admit(self._leaderboard, event, self._now_ms)
         except Rejection:
-            fresh = self._leaderboards.read(leaderboard.id)
             try:
-                _admit(fresh or leaderboard, event, now_ms)
+                _admit(self._fresh, event, self._now_ms)
             except Rejection as rejection:
-                raise EventRejected(rejection) from None
+                return EventRejected(rejection)
+        return event
+
+    @cached_property
+    def _fresh(self) -> Leaderboard:
+        return self._leaderboards.read(self._leaderboard.id) or self._leaderboard
 
 
 class Following:
-    """An event on its way from the topic to the cache."""
+    """Events on their way from the topic to the cache."""
 
-    def __init__(self, cache: WindowCache, reads: Reads, leaderboard: Leaderboard, event: ScoreEvent) -> None:
-        self.event = event
+    def __init__(
+        self, cache: WindowCache, reads: Reads, leaderboard: Leaderboard, events: Sequence[ScoreEvent]
+    ) -> None:
         self._cache = cache
         self._reads = reads
         self._leaderboard = leaderboard
-        self._seen: int | None = None
-        self._needed: int | None = None
-        """The version of the player's standing of all time that has the event in it, once the ledger has it."""
+        self._waiting = {event_key(leaderboard.scores_id, one): one for one in events}
+        """Those that are not known to show."""
+        self._seen: dict[str, int] = {}
+        """The version of a player's standing of all time that was shown when the truth was asked last."""
+        self._needed: dict[EventKey, int] = {}
+        """The version that has the event in it, once the ledger has it."""
+        self._events = events
+
+    @property
+    def event(self) -> ScoreEvent:
+        """The first one, or the only one."""
+        return self._events[0]
 
     def is_shown(self) -> bool:
-        """Whether the cache has the event's effect: one HGET, and a look into the truth when the player has changed.
+        """Whether the cache has the effect of every event; `shows` tells which.
 
-        Every event changes the player's standing of all time, whatever it is worth, and its day's in the same script.
+        One HMGET, and a look into the truth, for all whose players have changed. Every event changes the player's
+        standing of all time, whatever it is worth, and its day's in the same script.
 
         Raises:
-            CacheUnavailable: if the cache fails.
+            CacheUnavailable: if Redis fails.
             Unavailable: if DynamoDB is out of reach.
         """
-        event = self.event
-        shown = self._cache.shown_version(self._leaderboard, event.user_id)
-        if self._needed is None and shown != self._seen:
-            self._seen = shown
-            if self._reads.held([event_key(self._leaderboard.scores_id, event)]):
-                standings = self._reads.standings([(self._leaderboard, event.user_id, ALL_TIME_DAY)])
-                self._needed = max((one.version for one in standings.values()), default=0)
-        return self._needed is not None and shown >= self._needed
+        if not self._waiting:
+            return True
+        user_ids = list(dict.fromkeys(one.user_id for one in self._waiting.values()))
+        shown = dict(zip(user_ids, self._cache.shown_versions(self._leaderboard, user_ids), strict=True))
+        changed = {user_id for user_id in user_ids if shown[user_id] != self._seen.get(user_id)}
+        self._seen |= shown
+        self._look([key for key in self._waiting if key not in self._needed and key[1] in changed])
+        for key, needed in self._needed.items():
+            if key in self._waiting and shown[key[1]] >= needed:
+                del self._waiting[key]
+        return not self._waiting
+
+    def shows(self, event: ScoreEvent) -> bool:
+        """Whether an event was seen to show."""
+        return event_key(self._leaderboard.scores_id, event) not in self._waiting
+
+    def _look(self, asked: Sequence[EventKey]) -> None:
+        """Ask the truth which version each player's standing has, where it has their event."""
+        held = self._reads.held(asked) if asked else {}
+        if held:
+            board = self._leaderboard
+            standings = self._reads.standings({(board, key[1], ALL_TIME_DAY): None for key in held})
+            versions = {key[1]: one.version for key, one in standings.items()}
+            self._needed |= {key: versions.get(key[1], 0) for key in held}
+
+
+def _conflict_in_batch(event: ScoreEvent) -> Rejection:
+    detail = f"event {event.event_id} of this player stands in the batch before, with other content"
+    return Rejection(Reason.CONFLICTING_DUPLICATE, detail)
 
 
 def _admit(leaderboard: Leaderboard, event: ScoreEvent, now_ms: int) -> None:

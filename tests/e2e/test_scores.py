@@ -76,3 +76,44 @@ def test_who_does_not_wait_is_told_where_to_look(system: System) -> None:
     answer = system.request("POST", f"{path}/scores", json={"eventId": "e1", "points": 3}, headers={"prefer": "wait=0"})
     assert (answer.status_code, answer.json()["eventId"]) == (202, "e1")
     assert ranks(score(system, "eve", {"eventId": "e1", "points": 3}))["all-time"][0] == 3
+
+
+def test_a_batch_is_answered_event_by_event_with_exact_ranks(system: System) -> None:
+    system.put("/leaderboards/batches", {"name": "Batches", "aggregation": "sum"})
+    now, old = datetime.now(UTC), (datetime.now(UTC) - timedelta(days=9)).isoformat()
+    events = [
+        {"userId": f"p{number}", "eventId": f"e{number}", "points": number, "occurredAt": now.isoformat()}
+        for number in range(1, 95)
+    ]
+    twice, conflict = events[9], events[9] | {"points": 1_000}
+    late, wrong = events[0] | {"eventId": "late", "occurredAt": old}, {"userId": "p1", "eventId": "w", "points": "1"}
+    second = events[93] | {"eventId": "second", "points": 6}
+    batch = {"scores": [*events, twice, conflict, late, wrong, second]}
+
+    def send() -> list[Any]:
+        answer = system.request("POST", "/leaderboards/batches/scores", json=batch, headers=WAIT)
+        assert answer.status_code == 200, answer.text
+        found: list[Any] = answer.json()["scores"]
+        return found
+
+    answers = send()
+    assert [one["status"] for one in answers] == [*(200 for _ in events), 200, 409, 422, 422, 200]
+    assert [ranks(one) for one in answers[:93]] == [
+        dict.fromkeys(("daily", "weekly", "all-time"), (number, 95 - number)) for number in range(1, 94)
+    ]
+    assert ranks(answers[98])["all-time"] == (100, 1), "both events of one player"
+    assert answers[94]["repeats"] == 9
+    assert [one["problem"]["errors"][0]["field"] for one in answers[95:98]] == [
+        "scores[95].eventId",
+        "scores[96].occurredAt",
+        "scores[97].points",
+    ]
+    shown = system.get("/leaderboards/batches/players/p50/windows")["windows"]
+    assert [(one["window"], one["entry"]) for one in answers[49]["windows"]] == [
+        (one["window"], one["entry"]) for one in shown
+    ]
+    again = send()
+    assert [(one["status"], one["repeats"]) for one in again] == [(one["status"], one["repeats"]) for one in answers]
+    assert system.get("/leaderboards/batches/rankings?limit=1")["entries"][0]["score"] == 100
+    system.settle()
+    assert not [one for one in system.letters().values() if "batches" in str(one)]

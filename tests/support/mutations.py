@@ -24,6 +24,7 @@ PROPERTY, SIMULATION = ("tests/property", "tests/unit"), ("tests/simulation",)
 CLOSING = ("tests/integration/test_closing.py",)
 PAYOUT = ("tests/unit/test_closing_state.py", "tests/unit/test_previews.py", "tests/unit/api/test_closing.py")
 REDRIVE = ("tests/integration/test_redrive.py",)
+SUBMISSIONS = ("tests/unit/test_submissions.py",)
 ROTATION = ("tests/unit/test_rotation.py",)
 RULE_CHANGES = ("tests/integration/test_rule_changes.py",)
 DISQUALIFICATION = ("tests/integration/test_disqualification.py",)
@@ -64,6 +65,20 @@ MUTATIONS = (
         "return -(-rank * 10_000 // max(rank, total)) / 100",
         "return rank * 10_000 // max(rank, total) / 100",
         ("tests/unit/api/test_rankings.py",),
+    ),
+    Mutation(
+        "other content under an id that is in the batch is taken for the same event",
+        "shared/scores/submissions.py",
+        "if known is not None and not event.same_content(known):",
+        "if key in existing and not event.same_content(existing[key]):",
+        SUBMISSIONS,
+    ),
+    Mutation(
+        "an event shows once the truth has it",
+        "shared/scores/submissions.py",
+        "if key in self._waiting and shown[key[1]] >= needed:",
+        "if key in self._waiting and needed:",
+        SUBMISSIONS,
     ),
     Mutation(
         "an export has the value of any event",
@@ -1796,8 +1811,8 @@ MUTATIONS = (
     Mutation(
         "a window that is being built hides the others",
         "shared/reads/players.py",
-        "except (Rebuilding, Building, CacheUnavailable, QueueUnavailable) as error:",
-        "except (Rebuilding, CacheUnavailable, QueueUnavailable) as error:",
+        "UNREADABLE: Final = (Rebuilding, Building, CacheUnavailable, QueueUnavailable)",
+        "UNREADABLE: Final = (Rebuilding, CacheUnavailable, QueueUnavailable)",
         ("tests/integration/test_api.py",),
     ),
     Mutation(

@@ -14,6 +14,7 @@ from shared.domain.rules import Aggregation, Leaderboard, archive
 from shared.domain.standings import Standing
 from shared.messaging.topic import Outgoing
 from shared.scores.errors import BrokerUnavailable, EventConflict, EventRejected
+from shared.scores.outcomes import Submission
 from shared.scores.submissions import SEND_S, Submissions
 from shared.truth.reads import EventKey, event_key
 
@@ -33,7 +34,11 @@ class World:
         self.shown = 0
         self.current: Leaderboard | None = BOARD
         self.sent: list[Outgoing] = []
-        self.failure: str | None = None
+        self.failures: dict[str, str] = {}
+        """Event id → what kept it from being sent."""
+        self.flushes = 0
+        self.reads = 0
+        """Of the definition."""
         self.looks = 0
         parts: Any = self
         self.submissions = Submissions(leaderboards=parts, reads=parts, cache=parts, topic=parts, now_ms=lambda: NOW_MS)
@@ -43,20 +48,22 @@ class World:
         return {key: self.ledger[key] for key in wanted if key in self.ledger}
 
     def standings(self, wanted: Sequence[tuple[Leaderboard, str, Day]]) -> dict[Any, Standing]:
-        ((board, user_id, day),) = wanted
-        assert day == ALL_TIME_DAY
-        return {(board.scores_id, user_id, day): Standing(25, NOW_MS, 1, version=self.version)} if self.version else {}
+        assert {day for _, _, day in wanted} == {ALL_TIME_DAY}
+        standing = Standing(25, NOW_MS, 1, version=self.version)
+        return {(board.scores_id, user_id, day): standing for board, user_id, day in wanted} if self.version else {}
 
-    def shown_version(self, _board: Leaderboard, _user_id: str) -> int:
-        return self.shown
+    def shown_versions(self, _board: Leaderboard, user_ids: Sequence[str]) -> list[int]:
+        return [self.shown for _ in user_ids]
 
     def read(self, _leaderboard_id: str) -> Leaderboard | None:
+        self.reads += 1
         return self.current
 
     def send(self, records: Sequence[Outgoing], wait_s: float) -> list[str | None]:
         assert wait_s == SEND_S
         self.sent += records
-        return [self.failure]
+        self.flushes += 1
+        return [self.failures.get(json.loads(one.value or b"")["eventId"]) for one in records]
 
     def commit(self, event: ScoreEvent) -> None:
         self.ledger[event_key("cup", event)] = event
@@ -183,6 +190,85 @@ def test_a_board_that_is_gone_refuses(world: World) -> None:
 
 
 def test_what_the_broker_does_not_acknowledge_is_said(world: World) -> None:
-    world.failure = "not acknowledged in time"
+    world.failures["run-1"] = "not acknowledged in time"
     with pytest.raises(BrokerUnavailable, match="not acknowledged"):
         world.submissions.send(BOARD, EVENT, is_timed=True)
+
+
+def timed(*events: ScoreEvent) -> list[Submission]:
+    return [Submission(event, True) for event in events]
+
+
+def kinds(outcomes: Sequence[Any]) -> list[str]:
+    return [type(one).__name__ for one in outcomes]
+
+
+def test_a_batch_takes_one_look_and_one_flush_and_each_event_its_own_end(world: World) -> None:
+    late = replace(EVENT, event_id="late", occurred_at_ms=NOW_MS - 9 * DAY_MS)
+    later = replace(late, event_id="later")
+    held, taken = replace(EVENT, event_id="held"), replace(EVENT, event_id="taken")
+    lost, new = replace(EVENT, event_id="lost"), replace(EVENT, event_id="new", user_id="ben")
+    world.commit(held)
+    world.commit(taken)
+    world.failures["lost"] = "away"
+    batch = timed(late, held, replace(taken, points=1), lost, new, later)
+
+    outcomes = world.submissions.send_all(BOARD, batch)
+
+    assert kinds(outcomes) == [
+        "EventRejected",
+        "ScoreEvent",
+        "EventConflict",
+        "BrokerUnavailable",
+        "ScoreEvent",
+        "EventRejected",
+    ]
+    assert [json.loads(one.value or b"")["eventId"] for one in world.sent] == ["lost", "new"]
+    assert (world.looks, world.flushes, world.reads) == (1, 1, 1)
+
+
+def test_an_event_that_is_twice_in_a_batch_is_sent_once_and_has_one_end(world: World) -> None:
+    first, second, other = world.submissions.send_all(BOARD, timed(EVENT, EVENT, replace(EVENT, user_id="ben")))
+    assert first is second
+    assert other != first, "ids are unique for a player"
+    assert len(world.sent) == 2
+
+
+def test_another_content_later_in_a_batch_is_refused(world: World) -> None:
+    first, second = world.submissions.send_all(BOARD, timed(EVENT, replace(EVENT, points=26)))
+    assert kinds([first, second]) == ["ScoreEvent", "EventConflict"]
+    assert "stands in the batch" in str(second)
+    assert len(world.sent) == 1
+
+
+def test_an_event_without_a_time_takes_that_of_the_same_one_before_it(world: World) -> None:
+    untimed = Submission(replace(EVENT, occurred_at_ms=NOW_MS), False)
+    first, second = world.submissions.send_all(BOARD, [*timed(EVENT), untimed])
+    assert first is second
+    assert first == EVENT
+
+
+def test_nothing_of_a_batch_is_sent_where_nothing_is_new(world: World) -> None:
+    world.commit(EVENT)
+    assert world.submissions.send_all(BOARD, timed(EVENT)) == [EVENT]
+    assert not world.flushes
+
+
+def test_a_batch_shows_once_the_last_of_its_events_does(world: World) -> None:
+    second = replace(EVENT, event_id="run-2")
+    following = world.submissions.follow(BOARD, [EVENT, second])
+    assert not following.is_shown()
+    world.commit(EVENT)
+    world.shown = 1
+    assert not following.is_shown()
+    assert (following.shows(EVENT), following.shows(second)) == (True, False)
+    world.commit(second)
+    assert not following.is_shown(), "the truth has it, the cache not yet"
+    world.shown = 2
+    assert following.is_shown()
+    assert following.shows(second)
+
+
+def test_following_nothing_is_done_at_once(world: World) -> None:
+    assert world.submissions.follow(BOARD, []).is_shown()
+    assert not world.looks

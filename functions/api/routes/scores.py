@@ -1,4 +1,4 @@
-"""A score with its rank in one call: the event goes into the topic, the answer waits until the cache shows it."""
+"""Scores with their ranks in one call: events go into the topic, the answer waits until the cache shows them."""
 
 import asyncio
 from enum import Enum
@@ -10,9 +10,11 @@ from functions.api.building import ASK_AGAIN_S
 from functions.api.conditional import affordable_ms, applied, willing_ms
 from functions.api.contract import Answered, described, operation
 from functions.api.params import Finder, to_user_id
-from functions.api.score_body import ScoreBody
+from functions.api.score_batch import Batch
+from functions.api.score_body import ScoreBody, ScoresBody
 from functions.api.views import answer
 from functions.api.views.players import (
+    BatchedScoresView,
     ScoreAcceptedView,
     ScoreView,
     to_pending_window_view,
@@ -34,6 +36,7 @@ WAIT_DEFAULT_MS: Final = 3_000
 POLL_MS: Final = 20
 """How often it checks, with one HGET."""
 _SCORES: Final = "/leaderboards/{id}/players/{userId:path}/scores"
+_BATCHES: Final = "/leaderboards/{id}/scores"
 _FRESH: Final = {"cache-control": "no-store"}
 _TAGS: Final[list[str | Enum]] = ["scores"]
 
@@ -78,6 +81,44 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         if found.pending:
             headers["retry-after"] = str(ASK_AGAIN_S)
         return answer(_to_view(leaderboard, following.event, found, finder.now_ms()), 200, _FRESH | headers)
+
+
+def register_batches(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+    """Scores of several players at once."""
+
+    @app.post(_BATCHES, tags=_TAGS)
+    @operation(
+        responses={
+            200: described(BatchedScoresView, "What became of each event"),
+            202: Answered(
+                "Likewise, and some do not show yet, or may not have reached Kafka: send those with status 202 or 503 "
+                "again",
+                BatchedScoresView,
+                retry=True,
+            ),
+        },
+        waits=True,
+    )
+    async def submit_scores(request: Request, body: ScoresBody) -> Response:
+        """Send up to 100 score events of several players, each answered on its own.
+
+        Each is checked, sent and counted as if it came alone: what one is refused for keeps no other from counting. The
+        answer waits once for all of them. If the request itself can't be read, nothing is sent. An event that is in
+        the batch twice counts once, and the second says which it repeats; with other content, the second is refused.
+        """
+        leaderboard = finder.leaderboard(request)
+        batch = Batch(leaderboard, body, finder.now_ms())
+        batch.take(use_cases.submissions.send_all(leaderboard, batch.submissions))
+        following = use_cases.submissions.follow(leaderboard, batch.taken)
+        _, headers = await _shown(request, following, use_cases.waits)
+        shown = [one for one in batch.taken if following.shows(one)]
+        windows = use_cases.players.windows_of(leaderboard, list(dict.fromkeys(one.user_id for one in shown)))
+        found = {(one.user_id, one.event_id): windows[one.user_id] for one in shown}
+        view = batch.to_view(request.scope, found, finder.now_ms())
+        is_done = all(one.status not in (202, 503) for one in view.scores)
+        if not is_done or any(one.pending for one in view.scores):
+            headers["retry-after"] = str(ASK_AGAIN_S)
+        return answer(view, 200 if is_done else 202, _FRESH | headers)
 
 
 def _to_accepted(event: ScoreEvent) -> ScoreAcceptedView:

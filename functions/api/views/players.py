@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from functions.api.problems import Problem
 from functions.api.views.audit import DisqualifiedDaysView
 from functions.api.views.leaderboards import TierView, to_tier_view
 from functions.api.views.rankings import (
@@ -81,6 +82,34 @@ class ScoreAcceptedView(Struct, rename="camel", kw_only=True):
     event_id: str
     occurred_at: str
     """As it was sent: give it when you send the event again."""
+
+
+class BatchedScoreView(Struct, rename="camel", kw_only=True):
+    """What became of one event of a batch."""
+
+    user_id: str | None
+    """As it was sent; null where that was no text. Likewise `eventId`."""
+    event_id: str | None
+    occurred_at: str | None
+    """Of the event as it counts, or was sent: give it when you send the event again. Null where it was refused."""
+    status: int
+    """What the event would be answered with alone: 200 it counts and shows, 202 Kafka has it and it does not show yet,
+    409 or 422 it can't count, 503 Kafka has not acknowledged it: send it again."""
+    repeats: int | None
+    """Where the batch has the same event before: its index there, from 0. It counts once."""
+    windows: list[PlayerWindowView]
+    """With status 200: where the player stands in every window that is going on."""
+    pending: list[PendingWindowView]
+    """Windows that are being built from the truth: ask for the player's windows after the seconds in `Retry-After`."""
+    problem: Problem | None
+    """With status 409, 422 and 503: why, in the words of an error; `errors` names the field, as `scores[3].points`."""
+
+
+class BatchedScoresView(Struct, rename="camel", kw_only=True):
+    """What became of each event of a batch, in the order of the batch."""
+
+    leaderboard_id: str
+    scores: list[BatchedScoreView]
 
 
 class EventView(Struct, rename="camel", gc=False, kw_only=True):

@@ -20,7 +20,7 @@ from functions.api.bodies import (
     ReinstateBody,
 )
 from functions.api.problems import KINDS, Problem
-from functions.api.score_body import ScoreBody
+from functions.api.score_body import ScoreBody, ScoresBody
 from infra.contract import contract, examples, text
 from infra.contract.document import VIEWS
 from tests.unit.api.conftest import Api
@@ -63,6 +63,7 @@ def test_the_contract_describes_every_route() -> None:
         (f"{board}/exports/{{exportId}}", "get"),
         (f"{board}/result/versions", "get"),
         (f"{player}/scores", "post"),
+        (f"{board}/scores", "post"),
         (f"{player}/disqualify", "post"),
         (f"{player}/reinstate", "post"),
         (f"{player}/corrections", "post"),
@@ -172,6 +173,7 @@ def test_the_example_of_an_act_is_that_of_its_route(route: str, kind: str) -> No
         RebuildBody,
         RedriveBody,
         ScoreBody,
+        ScoresBody,
     ],
 )
 def test_the_example_of_a_body_is_one(body: Any) -> None:

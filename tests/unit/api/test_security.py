@@ -73,6 +73,7 @@ def test_a_token_without_the_scope_is_403_and_one_with_it_alone_is_not(
         ("GET", "/leaderboards/cup/audit-log", Scope.ADMIN),
         ("POST", "/leaderboards/cup/players/ann/disqualify", Scope.ADMIN),
         ("POST", "/leaderboards/{id}/players/{userId:path}/scores", Scope.SCORES),
+        ("POST", "/leaderboards/{id}/scores", Scope.SCORES),
         ("POST", "/leaderboards/scores", Scope.ADMIN),
         ("PATCH", "/leaderboards/cup", Scope.ADMIN),
         ("DELETE", "/whatever", Scope.ADMIN),
