@@ -7,8 +7,8 @@ up after three tries that lie 0.3 s apart. Kafka's client stands in shared/messa
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 from botocore.config import Config
+from botocore.session import Session
 from circuitbreaker import CircuitBreaker
 from msgspec import Struct
 from redis import Redis
@@ -77,20 +77,38 @@ TOOLS: Final = Limits(connect_s=2, read_s=30, tries=5)
 """Programs on a person's machine."""
 
 
-def client(service: str, config: Config, session: boto3.Session | None = None, **place: Any) -> Any:
+def new_session(region: str | None = None) -> Session:
+    """A session of botocore, whose clients of S3 have the transfer methods of boto3.
+
+    boto3's own session loads its transfer manager for everybody; here only who makes a client of S3 loads it.
+    """
+    session = Session()
+    if region is not None:
+        session.set_config_variable("region", region)
+    session.register("creating-client-class.s3", _add_transfers)
+    return session
+
+
+def _add_transfers(**made: Any) -> None:
+    from boto3.s3.inject import inject_s3_transfer_methods  # noqa: PLC0415 - see above
+
+    inject_s3_transfer_methods(class_attributes=made["class_attributes"])
+
+
+def client(service: str, config: Config, session: Session | None = None, **place: Any) -> Any:
     """The only way to a client of AWS: with limits, given as `Limits.config()`.
 
     Args:
-        service: as boto3 calls it.
+        service: as botocore calls it.
         config: settings of botocore.
-        session: of boto3; its default one if not given.
+        session: as `new_session` makes it; a new one if not given.
         place: endpoint, region and credentials, where they are not the environment's.
     """
-    maker: Any = session or boto3
-    return maker.client(service, config=config, **place)
+    maker: Any = session or new_session()
+    return maker.create_client(service, config=config, **place)
 
 
-def dynamodb(session: boto3.Session, timeout_ms: int, connections_max: int) -> "DynamoDBClient":
+def dynamodb(session: Session, timeout_ms: int, connections_max: int) -> "DynamoDBClient":
     """The low-level client of DynamoDB. It does not validate requests: our own code builds them."""
     limits = Limits(connect_s=1, read_s=timeout_ms / 1000, tries=DYNAMODB_ATTEMPTS)
     config = limits.config(max_pool_connections=connections_max, parameter_validation=False, user_agent=USER_AGENT)
@@ -98,7 +116,7 @@ def dynamodb(session: boto3.Session, timeout_ms: int, connections_max: int) -> "
     return made
 
 
-def s3(session: boto3.Session, limits: Limits) -> "S3Client":
+def s3(session: Session, limits: Limits) -> "S3Client":
     """A client of S3 that signs as presigned URLs need it.
 
     botocore presigns for S3's global host, which redirects while a bucket is new, and a signature does not survive
@@ -110,13 +128,13 @@ def s3(session: boto3.Session, limits: Limits) -> "S3Client":
     return made
 
 
-def sqs(session: boto3.Session) -> "SQSClient":
+def sqs(session: Session) -> "SQSClient":
     """A client of SQS."""
     made: SQSClient = client("sqs", QUEUES.config(), session)
     return made
 
 
-def sns(session: boto3.Session) -> "SNSClient":
+def sns(session: Session) -> "SNSClient":
     """A client of SNS."""
     made: SNSClient = client("sns", QUEUES.config(), session)
     return made

@@ -1,5 +1,9 @@
 """The HTTP API. Triggered by API Gateway (HTTP API, payload 2.0); reads the cache and DynamoDB, writes definitions."""
 
+from shared import startup
+
+# isort: split
+
 import time
 from typing import Any, Final
 
@@ -20,6 +24,8 @@ assembly: Final = Assembly(settings.load(), is_waited_for=True)
 _app: Final = create_app(assembly)
 _direct: Final = DirectReads(_app, assembly.now_ms)
 _serve: Final = Mangum(_app, lifespan="off", custom_handlers=[HttpApi])
+_ = assembly.rankings  # what makes the clients that a first read would wait for
+startup.settle()
 
 
 @tracer.capture_lambda_handler
@@ -36,4 +42,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         write(answered, Measured(Metric.WAITED, duration_ms))
     else:
         write(answered, Measured(Metric.LATENCY, duration_ms))
+    startup.settle_after_first_call()
     return answer

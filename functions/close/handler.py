@@ -3,6 +3,10 @@
 An operator may also invoke it by hand, to acknowledge records that the topic has lost.
 """
 
+from shared import startup
+
+# isort: split
+
 from collections import Counter
 from typing import Annotated, Any, Final
 
@@ -23,6 +27,7 @@ ARCHIVED_TOLD_MAX: Final = 100
 """Archived leaderboards that one line of the log names."""
 
 assembly = Assembly(settings.load())
+startup.settle()
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

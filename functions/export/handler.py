@@ -1,5 +1,9 @@
 """Exports of whole rankings. Triggered by the export-jobs queue; reads DynamoDB, writes S3 and the registry."""
 
+from shared import startup
+
+# isort: split
+
 from typing import Any
 
 import msgspec
@@ -15,6 +19,7 @@ from shared.telemetry import Metric, logger, measure, metrics, tracer
 from shared.truth.export_jobs import JobTaken
 
 assembly = Assembly(settings.load())
+startup.settle()
 
 
 @metrics.log_metrics

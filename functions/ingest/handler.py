@@ -3,8 +3,11 @@
 Triggered by Lambda's Kafka event source mapping with partial batch responses; writes DynamoDB, the cache, SQS.
 """
 
+from shared import startup
+
+# isort: split
+
 import base64
-import gc
 from typing import Any, Final
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -20,13 +23,9 @@ from shared.telemetry import Metric, logger, measure, metrics, tracer
 
 RESERVE_MS: Final = 20_000
 """Time kept for one more round of the slowest kind, the cache, the dead-letter queue and the place in the topic."""
-GC_THRESHOLD: Final = 50_000
-"""A batch makes more objects than the collector waits for by default, and next to none in cycles: at 700 it takes 15 %
-of the CPU looking at them."""
 
 assembly = Assembly(settings.load())
-gc.freeze()
-gc.set_threshold(GC_THRESHOLD)
+startup.settle()
 
 
 class NotSettled(Exception):

@@ -1,5 +1,9 @@
 """Dead letters back to the topic. Invoked by hand; reads and strikes SQS and S3, writes Kafka."""
 
+from shared import startup
+
+# isort: split
+
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +18,7 @@ BATCH_TIME_MS: Final = 90_000
 """Time that one batch may take; with less of it left, the rest stays for the next run."""
 
 assembly = Assembly(settings.load())
+startup.settle()
 
 
 class InvalidChoice(ValueError):

@@ -3,6 +3,10 @@
 Triggered by two queues and two schedules; reads and writes DynamoDB and the cache.
 """
 
+from shared import startup
+
+# isort: split
+
 from typing import Any, Final
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -22,6 +26,7 @@ LEADERBOARD_TIME_MS: Final = 60_000
 """Time that one leaderboard may take; with less left, the others are left to the next run."""
 
 assembly = Assembly(settings.load())
+startup.settle()
 
 
 @metrics.log_metrics

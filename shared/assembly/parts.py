@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-import boto3
+from botocore.session import Session
 from circuitbreaker import CircuitBreaker
 from redis import Redis
 
@@ -79,8 +79,8 @@ class Parts:
         self._is_waited_for = is_waited_for
 
     @cached_property
-    def _session(self) -> boto3.Session:
-        return boto3.Session(region_name=self.settings.aws_region)
+    def _session(self) -> Session:
+        return clients.new_session(self.settings.aws_region)
 
     @cached_property
     def tables(self) -> Tables:
@@ -160,9 +160,7 @@ class Parts:
         return Registry(
             self.settings.registry_table,
             region=self.settings.aws_region,
-            host=self.dynamodb.meta.endpoint_url,
-            timeout_ms=self._truth_timeout_ms,
-            guard=self.truth_guard,
+            client=self.dynamodb,
             now_ms=self.now_ms,
         )
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,9 +21,11 @@ from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.truth import keys
 from shared.truth.failures import ConditionFailed, meaning
-from shared.truth.guard import Guard
 from shared.truth.items import period_text
 from shared.truth.work import new_stamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 READ_TIMEOUT_MS: Final = 5_000
 RETRIES: Final = 2
@@ -81,23 +83,27 @@ class Registry:
         *,
         region: str,
         host: str | None = None,
-        timeout_ms: int = READ_TIMEOUT_MS,
-        guard: Guard | None = None,
+        client: "DynamoDBClient | None" = None,
         now_ms: Callable[[], int] = _system_ms,
     ) -> None:
-        """`host` is the endpoint, for anything but AWS; its table and region belong to this object alone.
+        """Of one table.
 
-        By `now_ms` a leaderboard that was purged is about the scores of the moment when it is read.
+        Args:
+            table: its name.
+            region: of AWS.
+            host: the endpoint, for anything but AWS.
+            client: what sends all requests. Without it PynamoDB makes two of its own, of some 25,000 objects each.
+            now_ms: by this time a leaderboard that was purged is about the scores of the moment when it is read.
         """
         self._now_ms = now_ms
-        limits = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": timeout_ms / 1000}
+        limits = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": READ_TIMEOUT_MS / 1000}
         limits["max_retry_attempts"] = RETRIES
         meta: Any = type("Meta", (), {"table_name": table, "region": region, "host": host, **limits})
         self._record: type[_Record] = type("BoundRecord", (_Record,), {"Meta": meta})
         self._connection = Connection(region=region, host=host, **limits)  # type: ignore[arg-type]
-        if guard is not None:
-            guard.watch(self._connection.client)
-            guard.watch(self._record._get_connection().connection.client)
+        if client is not None:
+            for connection in (self._connection, self._record._get_connection().connection):
+                connection._client = client  # type: ignore[assignment]
 
     @_passing()
     def leaderboard(self, leaderboard_id: str) -> Leaderboard | None:

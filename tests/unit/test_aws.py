@@ -47,7 +47,7 @@ def test_every_client_is_made_in_one_place() -> None:
         and name(call) != "aws.client"
     }
 
-    assert made == {"shared/clients.py: maker.client", "infra/bench/reads.py: resources.client"}
+    assert made == {"shared/clients.py: maker.create_client", "infra/bench/reads.py: resources.client"}
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "docs" / "examples").glob("*.py")), ids=lambda file: file.name)
@@ -78,10 +78,21 @@ def test_a_clients_retries_and_time_limits_are_stated(client: str, monkeypatch: 
 
 def test_the_registrys_retries_and_time_limits_are_stated() -> None:
     registry: Any = Assembly(load(COMPLETE)).registry
-    connection = registry._connection
 
-    assert (connection._connect_timeout_seconds, connection._read_timeout_seconds) == (1, 5)
-    assert connection._max_retry_attempts_exception == DYNAMODB_ATTEMPTS - 1
+    for connection in (registry._connection, registry._record._get_connection().connection):
+        config = connection.client.meta.config
+        assert (config.connect_timeout, config.read_timeout) == (1, 5)
+        assert config.retries["total_max_attempts"] == DYNAMODB_ATTEMPTS
+
+
+def test_the_registry_sends_by_the_client_of_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}.items():
+        monkeypatch.setenv(variable, value)  # without any, PynamoDB makes another client for each request
+    assembly = Assembly(load(COMPLETE))
+    registry: Any = assembly.registry
+
+    assert registry._connection.client is assembly.dynamodb
+    assert registry._record._get_connection().connection.client is assembly.dynamodb
 
 
 def test_an_ingest_call_with_a_silent_s3_ends_within_its_functions_time() -> None:
