@@ -51,7 +51,7 @@ simulate: setup ## Run the simulation over SEEDS seeds (10000) from FIRST_SEED (
 chaos: setup ## Kill the processes of a real stack under load for SECONDS (600), KILLS (28) times, from a SEED
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
-openapi: $(STAMPS)/venv ## Write functions/api/openapi.json and docs/api.md anew
+openapi: $(STAMPS)/venv ## Write functions/api/openapi.json, docs/asyncapi.json and docs/api.md anew
 	@$(BIN)/python -m infra.contract
 	@$(BIN)/python -m infra.api_document
 
@@ -81,12 +81,13 @@ image: setup ## Build the functions' image with Docker and ask each function in 
 	@$(BIN)/python -m infra.image
 	@$(BIN)/python -m pytest tests/integration/test_image.py tests/integration/test_runtime.py -q -k "image"
 
-check: $(STAMPS)/venv ## Lint, formatting, types, import directions, retired words, vulnerabilities of dependencies
+check: $(STAMPS)/venv ## Lint, formatting, types, import directions, retired words, contract, advisories
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m infra.glossary
+	@$(BIN)/python -m infra.contract.tools
 	@if [ "$(AUDIT)" != no ] && $(BIN)/python -c 'import socket; socket.create_connection(("$(ADVISORIES)", 443), 3)' 2>/dev/null; then \
 		$(BIN)/pip-audit --vulnerability-service osv --disable-pip --require-hashes --progress-spinner off \
 			--requirement requirements.lock; \

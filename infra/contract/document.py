@@ -123,7 +123,7 @@ _SERVERS: Final = [
     {"url": "/", "description": "Whoever answers with this document; on AWS the stack's output `ApiUrl`"},
     {"url": "http://localhost:8080", "description": "The local stack"},
 ]
-_LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 _TAGS: Final = {
     "rankings": "Pages of a window, and one player among others",
     "players": "All of one player",
@@ -288,7 +288,7 @@ def complete(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
             scope = required_scope(method.upper(), path)
             route["security"] = [] if scope is None else [{"token": [scope]}]
     document["servers"] = _SERVERS
-    document["info"] |= {"license": _LICENSE, "version": project_version()}
+    document["info"] |= {"license": LICENSE, "version": project_version()}
     document["tags"] = [{"name": name, "description": said} for name, said in _TAGS.items()]
     return document
 
@@ -301,4 +301,20 @@ def project_version() -> str:
 
 def _schemas() -> dict[str, Any]:
     _, components = msgspec.json.schema_components(VIEWS, ref_template=_REF.format(name="{name}"))
-    return components
+    return in_plain_words(components)
+
+
+def in_plain_words(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Schemas of msgspec, with `const` for an `enum` of one, which not every generator takes of a boolean."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        said = {name: plain(one) for name, one in value.items()}
+        if isinstance(said.get("enum"), list) and len(said["enum"]) == 1:
+            said["const"] = said.pop("enum")[0]
+        return said
+
+    return {name: plain(schema) for name, schema in schemas.items()}
