@@ -13,7 +13,7 @@ import msgspec
 import yaml
 from msgspec import NODEFAULT, Meta
 
-from infra.local.config import API_WORKERS_MAX, POSITIVE, Ports
+from infra.local.config import API_WORKERS_MAX, CACHE_NODES_MAX, POSITIVE, Ports
 from shared.settings import SECRETS, Settings
 
 ROOT: Final = Path(__file__).parents[1]
@@ -69,6 +69,12 @@ LOCAL: Final = {
         "version 7",
         "`valkey`, `redis`",
         "`valkey`",
+    ),
+    "CACHE_NODES": (
+        "Servers of the cache; several are a cluster, at CACHE_PORT and the ports after it, and 100 above each. With "
+        "another number it starts empty",
+        f"1 to {CACHE_NODES_MAX}",
+        "`1`",
     ),
     "ALLOWED_ORIGINS": (
         "Origins of web pages that may call the API, as the template's parameter AllowedOrigins",

@@ -3,18 +3,19 @@
 import gc
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.config import Config
 from hypothesis import HealthCheck, settings
-from redis import Redis
+from redis import Redis, RedisCluster
 
 from infra.local import packages
-from infra.local.cache import cache_server, chosen
+from infra.local.cache import cache_server, chosen, cluster_node, form_cluster
 from infra.local.config import POWERTOOLS
 from infra.local.dynamodb import dynamodb_server
 from infra.local.servers import PACKAGES, free_port
@@ -45,19 +46,25 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def cache_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cache of the tests' own."""
+    """A cache of the tests' own: one server, or as many as CACHE_NODES says, joined to a cluster."""
     packages.prepare_cache(PACKAGES, chosen())
-    port = free_port()
-    with cache_server(tmp_path_factory.mktemp("cache"), port):
-        yield f"redis://127.0.0.1:{port}"
+    ports = [free_port() for _ in range(int(os.environ.get("CACHE_NODES", "1")))]
+    start = cluster_node if len(ports) > 1 else cache_server
+    with ExitStack() as running:
+        for port in ports:
+            running.enter_context(start(tmp_path_factory.mktemp("cache"), port))
+        if len(ports) > 1:
+            form_cluster(ports)
+        yield f"redis://127.0.0.1:{ports[0]}"
 
 
 @pytest.fixture
 def redis(cache_url: str) -> Iterator[Redis]:
-    """A client of an empty Redis."""
-    with Redis.from_url(cache_url) as client:
-        client.flushall()
-        yield client
+    """A client of an empty cache."""
+    client: Any = RedisCluster if int(os.environ.get("CACHE_NODES", "1")) > 1 else Redis
+    with client.from_url(cache_url) as made:
+        made.flushall()
+        yield made
 
 
 @pytest.fixture(scope="session")

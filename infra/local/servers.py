@@ -99,7 +99,7 @@ class Server:
             raise InvalidConfiguration(f"`{self._command[0]}` was not found: run `make setup`")
         self.end_left_over()
         if self.port is not None:
-            _require_free(self.port, self.name, f"{self.name.upper()}_PORT")
+            _require_free(self.port, self.name, f"{self.name.partition('-')[0].upper()}_PORT")
         self._log.parent.mkdir(parents=True, exist_ok=True)
         if self._prepare is not None:
             self._prepare()

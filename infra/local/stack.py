@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from infra.local import packages, resources
-from infra.local.cache import cache_server
+from infra.local.cache import form_cluster, servers_of
 from infra.local.config import HOST, Config, free_ports
 from infra.local.dynamodb import dynamodb_server
 from infra.local.servers import PACKAGES, Server, kafka, ministack
@@ -30,10 +30,10 @@ class Stack:
         self._functions = _functions(config)
 
     @classmethod
-    def for_test(cls, directory: Path) -> Self:
+    def for_test(cls, directory: Path, cache_nodes: int = 1) -> Self:
         """A stack of its own: free ports, its own state, the shared packages."""
         durable = packages.prepare(PACKAGES)
-        return cls(Config(directory, PACKAGES, free_ports(), durable))
+        return cls(Config(directory, PACKAGES, free_ports(), cache_nodes, durable))
 
     @property
     def processes(self) -> list[Server]:
@@ -64,6 +64,8 @@ class Stack:
             for server in self._servers:
                 starting(server.name)
                 server.wait_ready(waiting=waiting)
+            if self.config.cache_nodes > 1:
+                form_cluster(self.config.cache_ports)
             starting("resources")
             resources.create(self.environment, topic=self.config.kafka_is_durable)
             for function in self._functions:
@@ -148,7 +150,7 @@ def _servers(config: Config) -> list[Server]:
     return [
         broker,
         dynamodb_server(directory / "dynamodb", ports.dynamodb, config.packages),
-        cache_server(directory / "cache", ports.cache),
+        *servers_of(directory, config.cache_ports),
         ministack(directory / "aws", ports.aws, config.packages),
     ]
 

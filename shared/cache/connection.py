@@ -1,21 +1,25 @@
-"""One Redis: its scripts, and what keeps callers from trusting or waiting for one that fails."""
+"""The cache's scripts, and what keeps callers from trusting or waiting for a server that fails."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from copy import copy
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from circuitbreaker import CircuitBreaker
 from redis import Redis
 
+from shared.cache.client import CacheClient
 from shared.cache.errors import CacheFull, CacheUnavailable, raising
 
+T = TypeVar("T")
 PROBE_KEY: Final = "writable"
-"""What a probe writes, to be gone after PROBE_MS: a Redis that is full answers everything else."""
+"""What a probe writes, with the hash tag of what is read, to be gone after PROBE_MS: a server that is full answers
+everything else."""
 PROBE_MS: Final = 60_000
 PROBE_EVERY_MS: Final = 1_000
-"""How often one function finds out whether Redis takes writes at all, before it trusts what Redis marks as complete."""
+"""How often one function finds out whether a server takes writes at all, before it trusts its marks."""
 
 
 @cache
@@ -24,68 +28,116 @@ def _script(name: str) -> bytes:
 
 
 class CacheConnection:
-    """Sends commands and scripts. Methods raise CacheUnavailable if Redis fails."""
+    """Sends commands and scripts. Methods raise CacheUnavailable if the cache fails."""
 
     def __init__(
         self, redis: "Redis", breaker: CircuitBreaker | None = None, now_ms: Callable[[], int] | None = None
     ) -> None:
-        """Of one Redis.
+        """Of one cache.
 
         Args:
-            redis: the client.
-            breaker: keeps callers from waiting for a Redis that hangs, each for itself.
+            redis: a client of its server, or of any server of its cluster.
+            breaker: keeps callers from waiting for a server that hangs, each for itself. Each primary of a cluster gets
+                one like it.
             now_ms: the time, for who shows rankings to others: see `read`. Without it nothing is probed.
         """
-        self._redis = redis
-        self._breaker = breaker
+        self._client = CacheClient(redis)
+        self._breakers = {"": breaker}
+        self._new_breaker = copy(breaker)
         self._now_ms = now_ms
-        self._probed_ms: int | None = None
+        self._probed_ms: dict[str, int] = {}
 
     def register(self, name: str) -> Any:
         """A script of this package, for `call`."""
-        return self._redis.register_script(_script(name))
+        return self._client.register(_script(name))
 
     def ping(self) -> None:
-        """Raises CacheUnavailable unless Redis takes a write; it is asked however often it failed before."""
+        """Raises CacheUnavailable unless every primary takes a write; each is asked however often it failed before."""
         with raising():
-            self._probe()
+            self._probe(PROBE_KEY)  # by its answer the cluster is known, if there is one
+            for key in self._client.primaries(_probe_key):
+                self._probe(key)
 
-    def _check_writable(self) -> None:
-        """Raise CacheUnavailable if Redis takes no write at all, so that no worker could take back that it is complete.
+    def _check_writable(self, key: str) -> None:
+        """Raise CacheUnavailable if the key's server takes no write, so that no worker could take back what it marks.
 
         So it is of one that can't save, lost its replicas, or is a replica itself. One that is only full takes deletes:
         there each leaderboard is withdrawn when a write for it is refused, and the others are still live.
         """
         if self._now_ms is None:
             return
-        now_ms = self._now_ms()
-        if self._probed_ms is not None and 0 <= now_ms - self._probed_ms < PROBE_EVERY_MS:
+        now_ms, node = self._now_ms(), self._node_of(key)
+        probed_ms = self._probed_ms.get(node)
+        if probed_ms is not None and 0 <= now_ms - probed_ms < PROBE_EVERY_MS:
             return
-        with suppress(CacheFull), self.reaching():
-            self._probe()
-        self._probed_ms = now_ms
+        with suppress(CacheFull), self.reaching(key):
+            self._probe(key)
+        self._probed_ms[node] = now_ms
 
-    def _probe(self) -> None:
-        self._redis.set(PROBE_KEY, b"", px=PROBE_MS)
+    def _probe(self, key: str) -> None:
+        self._client.command("set", _probe_key(_tag(key)), b"", px=PROBE_MS)
+
+    def _node_of(self, key: str) -> str:
+        if not self._client.is_cluster:
+            return ""
+        with raising():
+            return self._client.node_of(key)
 
     @contextmanager
-    def reaching(self) -> Iterator[None]:
-        """Around commands: their failures count, and while there were too many none is sent."""
-        if self._breaker is not None and self._breaker.opened:
-            raise CacheUnavailable("Redis has failed repeatedly and is left alone for a moment")
-        with raising(), self._breaker or nullcontext():
+    def reaching(self, key: str) -> Iterator[None]:
+        """Around commands on a key: their failures count, and while its server had too many none is sent."""
+        node = self._node_of(key)
+        if node not in self._breakers:
+            self._breakers[node] = copy(self._new_breaker)
+        breaker = self._breakers[node]
+        if breaker is not None and breaker.opened:
+            raise CacheUnavailable("the cache has failed repeatedly and is left alone for a moment")
+        with raising(), breaker or nullcontext():
             yield
 
     def read(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a registered script that reads what Redis marks as complete, unless Redis takes no writes.
+        """Run a registered script that reads what the cache marks as complete, unless its server takes no writes.
 
         Raises:
-            CacheUnavailable: if so, or if Redis fails.
+            CacheUnavailable: if so, or if the cache fails.
         """
-        self._check_writable()
-        return self.call(script, script_keys, args)
+        return self.trusting(script_keys[0], lambda: self.call(script, script_keys, args))
+
+    def trusting(self, key: str, ask: Callable[[], T]) -> T:
+        """What a call answers about a key, unless the server that has the key takes no writes.
+
+        Raises:
+            CacheUnavailable: if so.
+        """
+        self._check_writable(key)
+        node = self._node_of(key)
+        answer = ask()
+        if self._node_of(key) != node:  # it was another server's to answer
+            self._check_writable(key)
+        return answer
 
     def call(self, script: Any, script_keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a registered script."""
-        with self.reaching():
-            return script(keys=script_keys, args=args)
+        """Run a registered script; all of its keys have one hash tag."""
+        with self.reaching(script_keys[0]):
+            return self._client.run(script, script_keys, args)
+
+    def call_all(self, script: Any, script_keys: Sequence[str], calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """Run a registered script for each of several arguments, in one round trip."""
+        with self.reaching(script_keys[0]):
+            return self._client.run_each(script, script_keys, calls)
+
+    def command(self, name: str, key: str, *args: Any) -> Any:
+        """Send one command of redis-py's client on a key."""
+        with self.reaching(key):
+            return self._client.command(name, key, *args)
+
+
+def _tag(key: str) -> str:
+    """The hash tag of a key; the key itself if it has none."""
+    _, brace, rest = key.partition("{")
+    tag = rest.partition("}")[0]
+    return tag if brace and tag else key
+
+
+def _probe_key(tag: str) -> str:
+    return f"{PROBE_KEY}:{{{tag}}}"

@@ -34,7 +34,7 @@ class RangeLimits(Struct, frozen=True):
     memory_bytes: int
     """All of them together."""
     cache_percent: int
-    """Of maxmemory: past it no range is added."""
+    """Of maxmemory of the leaderboard's server: past it no range is added there."""
     caller_reads: int
     """Partitions of standings - days with events by write shards - that one caller may have read in ACCOUNT_MS."""
 
@@ -92,8 +92,9 @@ class RangeBudget:
         Raises:
             NoRoomForRanges, RangeBudgetSpent: if it is refused.
         """
-        _, expected = self._sizes(scores_id, window)
+        _, expected, used, most = self._sizes(scores_id, window)
         limits = self._limits
+        has_room = not most or used * 100 < most * limits.cache_percent
         args = (
             _member(scores_id, window.id),
             now_ms,
@@ -101,7 +102,7 @@ class RangeBudget:
             now_ms - PROTECTED_MS,
             expected,
             limits.memory_bytes,
-            limits.cache_percent,
+            int(has_room),
             reads * ACCOUNT_MS / limits.caller_reads,
             ACCOUNT_MS,
         )
@@ -133,16 +134,18 @@ class RangeBudget:
 
     def settle(self, scores_id: str, window: Window, now_ms: int) -> None:
         """Count what a range takes that was built."""
-        taken, _ = self._sizes(scores_id, window)
+        taken = self._sizes(scores_id, window)[0]
         self._cache.call(self._settle, (READ, BYTES), (_member(scores_id, window.id), now_ms, taken))
 
-    def _sizes(self, scores_id: str, window: Window) -> tuple[int, int]:
-        """Bytes that a range takes, and those that it can be expected to take by what is in the cache of its days."""
+    def _sizes(self, scores_id: str, window: Window) -> tuple[int, int, int, int]:
+        """Bytes that a range takes, those that it can be expected to take by what is in the cache of its days, those
+        that the leaderboard's server uses, and those that it may use; 0 if it may all.
+        """
         own = _own(scores_id, window.id)
         days = [keys.ranking(scores_id, daily(day).id) for day in window.days]
         sized = (*own, keys.ranking(scores_id, "all-time"), *days)
-        taken, expected = self._cache.call(self._size, sized, (len(own), ENTRY_BYTES))
-        return taken, expected
+        taken, expected, used, most = self._cache.call(self._size, sized, (len(own), ENTRY_BYTES))
+        return taken, expected, used, most
 
 
 def _own(scores_id: str, window_id: str) -> list[str]:

@@ -148,21 +148,17 @@ class WindowCache(CacheConnection):
 
     def revision(self, leaderboard: Leaderboard, window: Window) -> int:
         """The window's revision as it is now; 0 if it has no players or is not there. One cheap command."""
-        self._check_writable()
-        with self.reaching():
-            found: Any = self._redis.hget(keys.parts(leaderboard.scores_id, window.id), "\0revision")
-        return int(found or 0)
+        key = keys.parts(leaderboard.scores_id, window.id)
+        return int(self.trusting(key, lambda: self.command("hget", key, "\0revision")) or 0)
 
     def shown_versions(self, leaderboard: Leaderboard, user_ids: Sequence[str]) -> list[int]:
         """The versions of players' standings of all time that are applied; 0 where none is. One cheap command."""
-        with self.reaching():
-            found: Any = self._redis.hmget(keys.parts(leaderboard.scores_id, ALL_TIME.id), user_ids)
+        found: Any = self.command("hmget", keys.parts(leaderboard.scores_id, ALL_TIME.id), user_ids)
         return [int.from_bytes((one or b"")[_VERSION_OF_FIRST_PART], "big") for one in found]
 
     def ranges(self, scores_id: str, now_ms: int) -> set[str]:
         """Ids of the windows that were built on demand and are fed."""
-        with self.reaching():
-            found: Any = self._redis.hgetall(keys.ranges(scores_id))
+        found: Any = self.command("hgetall", keys.ranges(scores_id))
         expiries = {name.decode(): value.rpartition(b" ")[2] for name, value in found.items()}
         known = {name: int(expiry) for name, expiry in expiries.items() if expiry.isdigit()}  # apply.lua drops others
         return {name for name, expires_ms in known.items() if not 0 < expires_ms <= now_ms}
@@ -172,10 +168,9 @@ class WindowCache(CacheConnection):
         forgotten = keys.of_window(leaderboard, window)
         if is_kept(window, leaderboard.lateness_ms, now_ms):  # a rebuild that is under way may have filled it already
             forgotten += [keys.complete(leaderboard.scores_id), keys.rebuild(leaderboard.scores_id)]
-        with self.reaching(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.unlink(*forgotten)
-            pipe.hdel(keys.ranges(leaderboard.scores_id), window.id)
-            pipe.execute()
+        unfed = ("hdel", (keys.ranges(leaderboard.scores_id), window.id))
+        with self.reaching(forgotten[0]):
+            self._client.transaction([("unlink", tuple(forgotten)), unfed])
 
     def mark_incomplete(self, scores_id: str) -> None:
         """Take back that windows of a leaderboard hold all of the truth: reads say `snapshot` until they are rebuilt.
@@ -193,8 +188,7 @@ class WindowCache(CacheConnection):
 
     def is_complete(self, leaderboard: Leaderboard) -> bool:
         """Whether daily, weekly and all-time windows hold all of the truth."""
-        with self.reaching():
-            marker: Any = self._redis.get(keys.complete(leaderboard.scores_id))
+        marker: Any = self.command("get", keys.complete(leaderboard.scores_id))
         return marks_complete(leaderboard, marker)
 
     @contextmanager
@@ -225,10 +219,7 @@ class WindowCache(CacheConnection):
         if len(calls) == 1:
             answers = [self.call(self._apply, script_keys, calls[0])]
         else:
-            with self.reaching(), self._redis.pipeline(transaction=False) as pipe:
-                for args in calls:
-                    self._apply(keys=script_keys, args=args, client=pipe)
-                answers = pipe.execute()
+            answers = self.call_all(self._apply, script_keys, calls)
         for answer in answers:
             if build is not None:
                 build.filled(answer[1])

@@ -282,7 +282,7 @@ def test_the_api_shows_a_snapshot_while_redis_takes_no_write(
     call: Call, cup: str, redis: Redis, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert shown(call) == ("live", {"ann": 1})
-    monkeypatch.setattr(module.assembly.cache, "_probed_ms", None)  # as after a second
+    monkeypatch.setattr(module.assembly.cache, "_probed_ms", {})  # as after a second
     redis.config_set("min-replicas-to-write", 1)
     try:
         assert shown(call) == ("snapshot", {"ann": 1})

@@ -1566,15 +1566,15 @@ MUTATIONS = (
     Mutation(
         "a Redis that takes no write at all is live",
         "shared/cache/connection.py",
-        "        self._check_writable()\n        return self.call",
-        "        return self.call",
+        "        self._check_writable(key)\n        node",
+        "        node",
         REFUSED,
     ),
     Mutation(
         "a full Redis is healthy",
         "shared/cache/connection.py",
-        'self._redis.set(PROBE_KEY, b"", px=PROBE_MS)',
-        "self._redis.ping()",
+        'self._client.command("set", _probe_key(_tag(key)), b"", px=PROBE_MS)',
+        'self._client.command("ping")',
         REFUSED,
     ),
     Mutation(
@@ -1914,10 +1914,10 @@ MUTATIONS = (
         BUDGET,
     ),
     Mutation(
-        "ranges are added to a Redis that is nearly full",
-        "shared/cache/scripts/admit_range.lua",
-        "if most > 0 and used",
-        "if false and used",
+        "ranges are added to a cache that is nearly full",
+        "shared/cache/range_budget.py",
+        "has_room = not most or used",
+        "has_room = True or used",
         BUDGET,
     ),
     Mutation(

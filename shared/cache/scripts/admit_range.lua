@@ -2,9 +2,9 @@
 -- KEYS: the sorted set of ranges by when each was read last (ms), the hash of their bytes, the caller's account: the time
 -- (ms) at which all that they had built is paid off.
 -- ARGV: range, time (ms), since when a range must have been read to be there still, since when not to be evicted, bytes
--- that it is expected to take, bytes that all may take, percent of maxmemory, ms of the caller's time that it costs, ms
--- that a caller has.
--- Returns {'known'}; {'admitted'}; {'full'} past the percentage; {'spent', ms until the caller has enough}; {'evict', range,
+-- that it is expected to take, bytes that all may take, whether its server has memory to spare, ms of the caller's time
+-- that it costs, ms that a caller has.
+-- Returns {'known'}; {'admitted'}; {'full'} without memory to spare; {'spent', ms until the caller has enough}; {'evict', range,
 -- …}, which make room once they are gone; {'crowded'} if those would not do.
 local range, now_ms, needed = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
 for _, gone in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', ARGV[3], 'BYSCORE')) do
@@ -13,9 +13,7 @@ end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
 if redis.call('ZSCORE', KEYS[1], range) then return {'known'} end
 
-local memory = redis.call('INFO', 'memory')
-local used, most = tonumber(memory:match('used_memory:(%d+)')), tonumber(memory:match('maxmemory:(%d+)'))
-if most > 0 and used * 100 >= most * tonumber(ARGV[7]) then return {'full'} end
+if ARGV[7] == '0' then return {'full'} end
 
 local cost_ms, window_ms = tonumber(ARGV[8]), tonumber(ARGV[9])
 local paid_off_ms = math.max(now_ms, tonumber(redis.call('GET', KEYS[3]) or 0))

@@ -1,7 +1,13 @@
 -- What a range takes, or is about to. KEYS: the range's own, then the sorted sets of all time and of its days.
 -- ARGV: how many are its own, bytes that an entry is expected to take.
--- Returns {bytes of the range's keys, bytes expected}: no day brings more players than it has, nor all days than all time.
+-- Returns {bytes of the range's keys, bytes expected, bytes that this server uses, and may use or 0}: no day brings more players than it has, nor all days than all time.
 local own, bytes, entries = tonumber(ARGV[1]), 0, 0
 for number = 1, own do bytes = bytes + (redis.call('MEMORY', 'USAGE', KEYS[number]) or 0) end
 for number = own + 2, #KEYS do entries = entries + redis.call('ZCARD', KEYS[number]) end
-return {bytes, math.min(entries, redis.call('ZCARD', KEYS[own + 1])) * tonumber(ARGV[2])}
+local memory = redis.call('INFO', 'memory')
+return {
+  bytes,
+  math.min(entries, redis.call('ZCARD', KEYS[own + 1])) * tonumber(ARGV[2]),
+  tonumber(memory:match('used_memory:(%d+)')),
+  tonumber(memory:match('maxmemory:(%d+)')),
+}

@@ -6,7 +6,7 @@ import pytest
 
 from infra.local import cache
 from infra.local.cache import Engine, cache_server, chosen, described, preloading, program
-from infra.local.config import InvalidConfiguration
+from infra.local.config import InvalidConfiguration, from_environment
 
 
 def test_valkey_keeps_the_cache_unless_another_engine_is_asked_for() -> None:
@@ -46,7 +46,9 @@ def test_jemalloc_is_loaded_into_valkey_where_it_is_and_the_status_says_so(
         cache.allocator.cache_clear()
 
 
-@pytest.mark.parametrize(("before", "kept"), [("valkey", True), ("redis", False), (None, False)])
+@pytest.mark.parametrize(
+    ("before", "kept"), [("valkey", True), ("redis", False), ("valkey cache of 3", False), (None, False)]
+)
 def test_what_another_engine_wrote_is_forgotten_before_the_start(
     tmp_path: Path, before: str | None, *, kept: bool
 ) -> None:
@@ -54,10 +56,27 @@ def test_what_another_engine_wrote_is_forgotten_before_the_start(
     written = tmp_path / "appendonlydir" / "appendonly.aof.1.incr.aof"
     written.parent.mkdir()
     written.touch()
+    (tmp_path / "cache-2").mkdir()
     if before:
         (tmp_path / "engine").write_text(before)
 
-    cache._forgetting_others(tmp_path, Engine.VALKEY)()
+    cache._forgetting_others(tmp_path, "valkey", [tmp_path / "cache-2"])()
 
     assert written.exists() is kept
     assert (tmp_path / "engine").read_text() == "valkey"
+    assert not (tmp_path / "cache-2").exists(), "of another layout"
+
+
+def test_a_cluster_is_several_servers_each_with_a_place_of_its_own(tmp_path: Path) -> None:
+    assert [server.name for server in cache.servers_of(tmp_path, [6379])] == ["cache"]
+    servers = cache.servers_of(tmp_path, range(6379, 6382))
+    assert [(server.name, server.port) for server in servers] == [("cache", 6379), ("cache-2", 6380), ("cache-3", 6381)]
+
+
+def test_the_number_of_servers_is_whole_and_their_ports_are_nobody_elses() -> None:
+    assert from_environment({}).cache_ports == range(6379, 6380)
+    assert from_environment({"CACHE_NODES": "3", "CACHE_PORT": "7000"}).cache_ports == range(7000, 7003)
+    with pytest.raises(InvalidConfiguration, match=r"^CACHE_NODES must be from 1 to 16, not 'many'$"):
+        from_environment({"CACHE_NODES": "many"})
+    with pytest.raises(InvalidConfiguration, match="two servers share a port"):
+        from_environment({"CACHE_NODES": "3", "CACHE_PORT": "8079"})
