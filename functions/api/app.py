@@ -14,13 +14,12 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from functions.api import building
-from functions.api.conditional import ConditionalReads
 from functions.api.contract import operation_id
 from functions.api.definitions import Definitions
+from functions.api.direct import Reads
 from functions.api.edge import Admission, Edge
-from functions.api.params import Finder
 from functions.api.periods import Periods
-from functions.api.problems import KINDS, respond
+from functions.api.problems import KINDS, InvalidFields, respond
 from functions.api.routes import (
     administration,
     closing,
@@ -28,8 +27,6 @@ from functions.api.routes import (
     health,
     leaderboards,
     metrics,
-    players,
-    rankings,
     results,
     scores,
 )
@@ -42,8 +39,11 @@ CONTRACT: Final = Path(__file__).with_name("openapi.json")
 _DESCRIPTION: Final = "Exact, live leaderboards. Times are UTC, RFC 3339; errors are problem+json (RFC 9457)."
 
 
-def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms) -> FastAPI:
-    """The application over its parts, the routes that are asked most first."""
+def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms, reads: Reads | None = None) -> FastAPI:
+    """The application over its parts, the routes that are asked most first; `reads` are those that are served without
+    it, whose memory of definitions and periods it shares.
+    """
+    reads = reads or Reads(assembly, clock)
     app = FastAPI(
         title="Leaderboards",
         description=_DESCRIPTION,
@@ -53,33 +53,22 @@ def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms) -> FastAPI
         generate_unique_id_function=operation_id,
         strict_content_type=False,
     )
-    _ = assembly.cursors  # without a key to sign with, nothing starts
-    _register(app, assembly, clock)
-    for error in (*KINDS, RequestValidationError, HTTPException):
+    _register(app, assembly, clock, reads)
+    for error in (*KINDS, HTTPException):
         app.add_exception_handler(error, respond)
+    app.add_exception_handler(RequestValidationError, _respond_invalid)
     app.add_exception_handler(405, _not_allowed(app))
     app.add_exception_handler(Building, _building(clock))
-    admission = app.state.admission = Admission(
-        guard=Guard(app.routes),
-        is_open=assembly.settings.authorization == "off",
-        scope_prefix=assembly.settings.scope_prefix,
-        now_ms=clock,
-        truth_guard=assembly.truth_guard,
-    )
-    app.add_middleware(Edge, admission=admission)
+    app.add_middleware(Edge, admission=Admission(Guard(app.routes), assembly, clock))
     app.openapi = lambda: _document(assembly.settings.code_version)  # type: ignore[method-assign]
     return app
 
 
-def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int]) -> None:
+def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int], reads: Reads) -> None:
     """All routes, in the order in which paths are matched."""
-    finder = Finder(assembly, clock)
+    finder = reads.finder
     definitions = Definitions(assembly, clock)
-    conditional = ConditionalReads(lambda: assembly.cache, lambda: assembly.waits)
-    rankings.register(app, assembly, finder, conditional)
-    players.register(app, assembly, finder)
-    players.register_explanation(app, assembly, finder)
-    rankings.register_player(app, assembly, finder, conditional)
+    reads.register(app)
     scores.register(app, assembly, finder)
     scores.register_batches(app, assembly, finder)
     administration.register(app, assembly, finder)
@@ -95,6 +84,11 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int]) -> Non
     metrics.register(app, assembly)
     leaderboards.register(app, assembly, finder, definitions, clock)
     leaderboards.register_periods(app, assembly, finder, Periods(assembly, clock))
+
+
+async def _respond_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these
+    return await respond(request, InvalidFields(error.errors()))
 
 
 @cache

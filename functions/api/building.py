@@ -2,8 +2,8 @@
 
 from typing import Final, Literal
 
-from fastapi import Response
 from msgspec import Struct
+from starlette.responses import Response
 
 from functions.api.views import answer
 from functions.api.views.rankings import WindowView, window_view

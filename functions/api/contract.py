@@ -4,14 +4,18 @@ infra/contract makes the OpenAPI document of it, with examples and schemas: open
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from fastapi.routing import APIRoute
 from msgspec import Struct
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
+from starlette.routing import Route
 
 from functions.api.building import BuildingView
+
+if TYPE_CHECKING:
+    from fastapi.routing import APIRoute
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -73,12 +77,19 @@ def operation(
     return declare
 
 
-def operation_of(route: APIRoute) -> Operation | None:
+class Routes(Protocol):
+    """Where the endpoints of reads are registered: FastAPI, or what serves them without it."""
+
+    def get(self, path: str, *, tags: list[str | Enum] | None = None) -> Callable[[Endpoint], Endpoint]:
+        """Serve GET of a path by the endpoint below."""
+
+
+def operation_of(route: Route) -> Operation | None:
     """The declared contract of a route, if it has one."""
     return getattr(route.endpoint, "operation", None)
 
 
-def is_direct(route: APIRoute) -> bool:
+def is_direct(route: Route) -> bool:
     """Whether a route may be served without the framework."""
     operation = operation_of(route)
     return operation is not None and operation.direct
@@ -91,6 +102,6 @@ def described(
     return Answered(description, view, conditional=conditional, example=example)
 
 
-def operation_id(route: APIRoute) -> str:
+def operation_id(route: "APIRoute") -> str:
     """`getRankings`: what a generated client calls it, after the endpoint's own name."""
     return to_camel(route.name)

@@ -1,37 +1,72 @@
 """Reads that are asked most, answered without the framework around their routes.
 
 The framework's part of a request (an event loop, middleware, matching and wrapping a route) takes more CPU than the
-route. These routes take nothing but the request, and they await nothing unless the client is willing to wait. So they
-are called here as they stand, past the same admission; their errors become the same problems.
+route, and loading it as much as everything else together. These routes take nothing but the request, and they await
+nothing unless the client is willing to wait. So they are called here as they stand, past the same admission; their
+errors become the same problems.
 """
 
 from collections.abc import Callable, Coroutine
+from enum import Enum
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from functions.api import building
-from functions.api.contract import is_direct
+from functions.api.conditional import ConditionalReads
+from functions.api.contract import Endpoint, Routes, is_direct
 from functions.api.edge import Admission
 from functions.api.gateway import HttpApi, to_answer
+from functions.api.params import Finder
 from functions.api.problems import problem_of
+from functions.api.routes import players, rankings
+from functions.api.security import Guard
+from shared.assembly import Assembly
 from shared.rebuild.on_demand import Building
 
 
-class DirectReads:
-    """Serves events of API Gateway (payload 2.0) for the routes that are declared `direct`."""
+class Reads:
+    """The routes of rankings and players, for whoever serves them."""
 
-    def __init__(self, app: FastAPI, now_ms: Callable[[], int]) -> None:
-        """`app`: whose routes, and whose admission."""
-        self._admission: Admission = app.state.admission
+    def __init__(self, assembly: Assembly, now_ms: Callable[[], int]) -> None:
+        """Over the parts of a process.
+
+        Raises:
+            InvalidSettings: without a key to sign cursors with.
+        """
+        _ = assembly.cursors
+        self._assembly = assembly
+        self.finder = Finder(assembly, now_ms)
+        self._conditional = ConditionalReads(lambda: assembly.cache, lambda: assembly.waits)
+
+    def register(self, routes: Routes) -> None:
+        """All of them, in the order in which paths are matched; ahead of every other route."""
+        rankings.register(routes, self._assembly, self.finder, self._conditional)
+        players.register(routes, self._assembly, self.finder)
+        players.register_explanation(routes, self._assembly, self.finder)
+        rankings.register_player(routes, self._assembly, self.finder, self._conditional)
+
+
+class DirectReads:
+    """Serves events of API Gateway (payload 2.0) for those of `Reads` that are declared `direct`."""
+
+    def __init__(self, reads: Reads, assembly: Assembly, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
-        self._routes = [
-            route for route in app.routes if isinstance(route, Route) and "GET" in (route.methods or ())
-        ]  # in the order in which they are tried
+        self._routes: list[Route] = []
+        reads.register(self)
+        self._admission = Admission(Guard(self._routes), assembly, now_ms)
+
+    def get(self, path: str, *, tags: list[str | Enum] | None = None) -> Callable[[Endpoint], Endpoint]:
+        """As FastAPI has it."""
+        del tags
+
+        def add(endpoint: Endpoint) -> Endpoint:
+            self._routes.append(Route(path, endpoint, methods=["GET"]))
+            return endpoint
+
+        return add
 
     def serve(self, event: dict[str, Any], context: Any) -> dict[str, Any] | None:
         """The answer; None if the request is not for here: then nothing was done yet, and the application serves it."""
@@ -51,15 +86,14 @@ class DirectReads:
         return to_answer(response.status_code, response.raw_headers, response.body)
 
     def _endpoint(self, scope: dict[str, Any]) -> Callable[[Request], Coroutine[Any, Any, Response]] | None:
-        """The endpoint of the first route that takes the path, if it is one of these; sets the path's parameters."""
+        """The endpoint of the first route that takes the path, if it is direct; sets the path's parameters."""
         for route in self._routes:
             match = route.path_regex.match(scope["path"])
             if match is not None:
-                if not isinstance(route, APIRoute) or not is_direct(route):
+                if not is_direct(route):
                     return None
-                convertors = route.param_convertors
                 scope["path_params"] = {
-                    name: convertors[name].convert(value) for name, value in match.groupdict().items()
+                    name: route.param_convertors[name].convert(value) for name, value in match.groupdict().items()
                 }
                 return route.endpoint
         return None

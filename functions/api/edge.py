@@ -3,7 +3,7 @@ nobody else did, and HEAD as GET without a body.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +14,7 @@ from functions.api.problems import InvalidRequest, TooLarge, problem_of
 from functions.api.query import check_text, pairs_of
 from functions.api.security import Caller, Guard
 from shared.rebuild.callers import CALLER, NOBODY
+from shared.settings import Settings
 from shared.truth.guard import Guard as TruthGuard
 
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -22,22 +23,24 @@ _CALLER: Final = "leaderboards.caller"
 _BODILESS: Final = ("GET", "OPTIONS", "DELETE")
 
 
+class Parts(Protocol):
+    """What is asked here."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def truth_guard(self) -> TruthGuard | None: ...
+
+
 class Admission:
     """What comes before anything else of a request, whoever serves it then."""
 
-    def __init__(
-        self,
-        *,
-        guard: Guard,
-        is_open: bool,
-        scope_prefix: str,
-        now_ms: Callable[[], int],
-        truth_guard: TruthGuard | None,
-    ) -> None:
-        """`is_open`: no token is required, and every caller may do everything."""
-        self._truth_guard = truth_guard
+    def __init__(self, guard: Guard, parts: Parts, now_ms: Callable[[], int]) -> None:
+        """`guard` knows the routes. Where authorization is off, no token is required: everybody may do everything."""
+        scope_prefix = parts.settings.scope_prefix
+        self._truth_guard = parts.truth_guard
         self._guard = guard
-        self._is_open = is_open
+        self._is_open = parts.settings.authorization == "off"
         self._scope_prefix = scope_prefix
         self._now_ms = now_ms
         self._anybody = Caller(security.LOCAL_SUBJECT, frozenset(f"{scope_prefix}{one}" for one in security.EVERYTHING))

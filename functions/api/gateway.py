@@ -6,9 +6,10 @@ so reads the user `%41` as `A`; it also builds its scope twice, and fails on a H
 
 import base64
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Response, Scope
+if TYPE_CHECKING:
+    from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Response, Scope
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.0"}
 
@@ -16,13 +17,13 @@ _ASGI: Final = {"version": "3.0", "spec_version": "2.0"}
 class HttpApi:
     """One event and its answer."""
 
-    def __init__(self, event: LambdaEvent, context: LambdaContext, config: LambdaConfig | None = None) -> None:
+    def __init__(self, event: "LambdaEvent", context: "LambdaContext", config: "LambdaConfig | None" = None) -> None:
         del config  # nothing of it applies: every answer is text, at the root
         self._event = event
         self._context = context
 
     @classmethod
-    def infer(cls, event: LambdaEvent, context: LambdaContext, config: LambdaConfig) -> bool:
+    def infer(cls, event: "LambdaEvent", context: "LambdaContext", config: "LambdaConfig") -> bool:
         """Whether this is such an event."""
         del context, config
         return event.get("version") == "2.0"
@@ -34,7 +35,7 @@ class HttpApi:
         return base64.b64decode(body) if self._event.get("isBase64Encoded") else _bytes(body)
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> "Scope":
         """The request as ASGI has it."""
         http = self._event["requestContext"]["http"]
         # what no client can send as such is told from what they can by the character for that, which is refused
@@ -57,7 +58,7 @@ class HttpApi:
             "aws.context": self._context,
         }
 
-    def __call__(self, response: Response) -> dict[str, Any]:
+    def __call__(self, response: "Response") -> dict[str, Any]:
         """The answer, as API Gateway takes it."""
         return to_answer(response["status"], response["headers"], response["body"])
 

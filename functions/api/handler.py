@@ -4,15 +4,15 @@ from shared import startup
 
 # isort: split
 
+import os
 import time
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from mangum import Mangum
 
-from functions.api.app import create_app
-from functions.api.direct import DirectReads
-from functions.api.gateway import HttpApi
+from functions.api.direct import DirectReads, Reads
 from shared import settings
 from shared.assembly import Assembly
 from shared.telemetry import Measured, Metric, logger, tracer, write
@@ -21,10 +21,31 @@ WAITED: Final = "preference-applied"
 """Header of an answer that was held back because the client asked for it (RFC 7240)."""
 
 assembly: Final = Assembly(settings.load(), is_waited_for=True)
-_app: Final = create_app(assembly)
-_direct: Final = DirectReads(_app, assembly.now_ms)
-_serve: Final = Mangum(_app, lifespan="off", custom_handlers=[HttpApi])
+_reads: Final = Reads(assembly, assembly.now_ms)
+_direct: Final = DirectReads(_reads, assembly, assembly.now_ms)
 _ = assembly.rankings  # what makes the clients that a first read would wait for
+
+
+@cache
+def _application() -> Callable[[Any, Any], dict[str, Any]]:
+    """All other routes, with the framework: loaded for the first request that needs it, as most processes only read."""
+    from mangum import Mangum  # noqa: PLC0415 - see above
+
+    from functions.api.app import create_app  # noqa: PLC0415 - see above
+    from functions.api.gateway import HttpApi  # noqa: PLC0415 - see above
+
+    app = create_app(assembly, assembly.now_ms, _reads)
+    served = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
+    startup.settle()
+    return served
+
+
+def _serve(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return _application()(event, context)
+
+
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency":
+    _application()  # nobody waits for it here
 startup.settle()
 
 
@@ -35,7 +56,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     start = time.perf_counter()
     answer = _direct.serve(event, context)
     if answer is None:
-        answer = _serve(event, context)  # type: ignore[arg-type]  # the two libraries type one object differently
+        answer = _serve(event, context)
     duration_ms = (time.perf_counter() - start) * 1000
     answered = Measured(Metric.ANSWERED, 1, by=f"{answer['statusCode'] // 100}xx")
     if WAITED in answer["headers"]:

@@ -82,7 +82,13 @@ QueryInt = Annotated[int, BeforeValidator(_integer)]
 QueryPoints = Annotated[QueryInt, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
 
 
-class WindowQuery(Sent):
+class Query(Sent):
+    """Parameters of a route; what checks them is made when the route is first asked for."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class WindowQuery(Query):
     """Which window: `date` goes with daily and weekly, `period` or `from` and `to` with custom."""
 
     window: Annotated[
@@ -147,11 +153,11 @@ class PlayerOfQuery(PlayerQuery):
     user_id: Annotated[str, Field(description="The player, percent-encoded")]
 
 
-class NoQuery(Sent):
+class NoQuery(Query):
     """No parameters."""
 
 
-class EventsQuery(Sent):
+class EventsQuery(Query):
     """A page of a player's events, by event id."""
 
     limit: Annotated[QueryInt, Field(ge=1, le=EVENTS_MAX, description="Events of a page")] = EVENTS_MAX
@@ -236,21 +242,21 @@ class ResultQuery(WindowQuery):
     ] = None
 
 
-class ClosingQuery(Sent):
+class ClosingQuery(Query):
     """A page of what is due."""
 
     limit: Annotated[QueryInt, Field(ge=1, le=LIST_MAX, description="Items of a page")] = LIST_MAX
     after: Annotated[str | None, Field(pattern=CLOSING_PATTERN, description="`nextAfter` of the page before")] = None
 
 
-class AuditLogQuery(Sent):
+class AuditLogQuery(Query):
     """A page of audit entries, by number."""
 
     limit: Annotated[QueryInt, Field(ge=1, le=AUDIT_LOG_PAGE_MAX, description="Entries of a page")] = AUDIT_LOG_PAGE_MAX
     after: Annotated[QueryInt, Field(ge=0, le=AUDIT_NUMBER_MAX, description="`nextAfter` of the page before")] = 0
 
 
-class DeletePeriodQuery(Sent):
+class DeletePeriodQuery(Query):
     """Why a period is deleted."""
 
     reason: Annotated[
@@ -263,7 +269,7 @@ class DeletePeriodQuery(Sent):
     ] = None
 
 
-class DefinitionQuery(Sent):
+class DefinitionQuery(Query):
     """Which version of a definition."""
 
     version: Annotated[
@@ -271,7 +277,7 @@ class DefinitionQuery(Sent):
     ] = None
 
 
-class ListQuery(Sent):
+class ListQuery(Query):
     """A page of leaderboards, by id."""
 
     limit: Annotated[QueryInt, Field(ge=1, le=LIST_MAX, description="Leaderboards of a page")] = LIST_DEFAULT

@@ -5,14 +5,13 @@ from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
-from fastapi.exceptions import RequestValidationError
 from msgspec.structs import replace
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 
 from functions.api.models import ATTRIBUTE_PREFIX, LISTS, ExportQuery, RankingQuery, WindowQuery
-from functions.api.problems import NAME_CHARACTERS_MAX, InvalidRequest, UnknownLeaderboard, UnknownPeriod
+from functions.api.problems import NAME_CHARACTERS_MAX, InvalidFields, InvalidRequest, UnknownLeaderboard, UnknownPeriod
 from functions.api.query import pairs_of, value_of, values_of
 from shared.domain.calendar import (
     ALL_TIME,
@@ -99,7 +98,7 @@ def read_query(request: Request, model: type[Q], apart: Collection[str] = ()) ->
 
     Raises:
         InvalidRequest: if a parameter that is no list is given twice: which one is meant is unknown.
-        RequestValidationError: as FastAPI raises it, for anything else that is wrong with it.
+        InvalidFields: for anything else that is wrong with it.
     """
     pairs = pairs_of(request.scope)
     short = len(request.scope["query_string"]) <= QUERY_KEPT_BYTES_MAX
@@ -122,14 +121,14 @@ def _validated(model: type[Q], pairs: tuple[tuple[str, str], ...], apart: frozen
         return model.model_validate({name: found[name] for name in found if name not in apart}, by_name=False)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
-        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in wrong]) from None
+        raise InvalidFields([{**one, "loc": ("query", *one["loc"])} for one in wrong]) from None
 
 
 def read_ranking_query(request: Request) -> tuple[RankingQuery, tuple[str, str] | None]:
     """The query of a ranking, and the label that it asks for: `attr.country=DE` is (`country`, `DE`).
 
     Raises:
-        InvalidRequest, RequestValidationError: naming the parameter. Two attributes at a time are refused: the players
+        InvalidRequest, InvalidFields: naming the parameter. Two attributes at a time are refused: the players
             who carry both are no slice of anything that is kept.
     """
     query, labels = _read_labelled_query(request, RankingQuery)
@@ -148,7 +147,7 @@ def read_export_query(request: Request) -> tuple[ExportQuery, dict[str, str]]:
     """The query of an export, and the labels that it asks for by the filters' names, so that their order tells nothing.
 
     Raises:
-        InvalidRequest, RequestValidationError: naming the parameter.
+        InvalidRequest, InvalidFields: naming the parameter.
     """
     query, labels = _read_labelled_query(request, ExportQuery)
     return query, dict(sorted(labels.items()))

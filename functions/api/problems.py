@@ -5,7 +5,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
-from fastapi.exceptions import RequestValidationError
 from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -53,6 +52,18 @@ class ApiError(Exception):
 
 class InvalidRequest(ApiError):
     """A parameter or field that the request may not have, or not so."""
+
+
+class InvalidFields(Exception):
+    """Fields that are not as their model has them: what pydantic says of each, with its place in the request."""
+
+    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(errors)
+        self._errors = errors
+
+    def errors(self) -> Sequence[Mapping[str, Any]]:
+        """As FastAPI's own error of this kind has them, which is turned into this one."""
+        return self._errors
 
 
 class NotText(ApiError):
@@ -151,7 +162,7 @@ _CONFLICT: Final = Kind(
 _LATER: Final = "Ask again after the seconds in Retry-After."
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
-    RequestValidationError: _INVALID,
+    InvalidFields: _INVALID,
     InvalidRequest: _INVALID,
     InvalidWindow: _INVALID,
     UnknownTier: _INVALID,
@@ -233,7 +244,7 @@ def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
 def problem_within(error: Exception, scope: Mapping[str, Any], place: str) -> Problem:
     """The problem of one part of a request that is answered as a whole; fields are named within `place`."""
     fields = _fields(error)
-    if not isinstance(error, RequestValidationError):  # whose places are those within the whole
+    if not isinstance(error, InvalidFields):  # whose places are those within the whole
         fields = [FieldError(f"{place}.{one.field}", one.message) for one in fields]
     return _to_problem(_kind_of(error), error, scope, fields)
 
@@ -251,7 +262,7 @@ def _to_problem(kind: Kind, error: Exception, scope: Mapping[str, Any], fields: 
 
 
 def _kind_of(error: Exception) -> Kind:
-    if isinstance(error, RequestValidationError) and any(one["type"] == "json_invalid" for one in error.errors()):
+    if isinstance(error, InvalidFields) and any(one["type"] == "json_invalid" for one in error.errors()):
         return _MALFORMED
     if isinstance(error, HTTPException):
         return BY_STATUS.get(error.status_code, _MALFORMED if error.status_code < 500 else UNEXPECTED)
@@ -263,7 +274,7 @@ def _detail(kind: Kind, error: Exception, scope: Mapping[str, Any]) -> str:
         return f"It is in the log as request {_request_id(scope)}."
     if kind.detail is not None:
         return kind.detail
-    if isinstance(error, RequestValidationError):
+    if isinstance(error, InvalidFields):
         return "; ".join(f"{one.field}: {one.message}" for one in _fields(error)[:FIELDS_MAX])
     if isinstance(error, HTTPException):
         return f"{scope['method']} is not among what it takes." if error.status_code == 405 else str(error.detail)
@@ -271,7 +282,7 @@ def _detail(kind: Kind, error: Exception, scope: Mapping[str, Any]) -> str:
 
 
 def _fields(error: Exception) -> list[FieldError]:
-    if isinstance(error, RequestValidationError):
+    if isinstance(error, InvalidFields):
         return [FieldError(_field(one["loc"]), _message(one)) for one in error.errors()[:FIELDS_MAX]]
     field = getattr(error, "field", None)
     return [] if field is None else [FieldError(_text(field)[:NAME_CHARACTERS_MAX], _text(str(error)))]

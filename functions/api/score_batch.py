@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
-
-from functions.api.problems import Problem, problem_within
+from functions.api.problems import InvalidFields, Problem, problem_within
 from functions.api.score_body import ScoresBody, WrongScore
 from functions.api.views.players import (
     BatchedScoresView,
@@ -94,7 +92,7 @@ class Batch:
 
 
 def _to_wrong_view(scope: Mapping[str, Any], item: WrongScore, number: int) -> BatchedScoreView:
-    error = RequestValidationError([{**one, "loc": ("body", "scores", number, *one["loc"])} for one in item.errors])
+    error = InvalidFields([{**one, "loc": ("body", "scores", number, *one["loc"])} for one in item.errors])
     return _to_refused_view(item.user_id, item.event_id, problem_within(error, scope, ""))
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from fastapi.routing import APIRoute
 from msgspec import Struct
 from starlette.routing import BaseRoute, Route
 
@@ -115,10 +114,10 @@ class Guard:
 
 
 def _takes_parameters(route: Route) -> bool:
-    if not isinstance(route, APIRoute):  # the framework's own pages
-        return True
     operation = operation_of(route)
-    return operation is not None and operation.query is not None and bool(operation.query.model_fields)
+    if operation is None:
+        return type(route) is Route  # the framework's own pages
+    return operation.query is not None and bool(operation.query.model_fields)
 
 
 def caller_of(event: Mapping[str, Any] | None, now_ms: int) -> Caller:

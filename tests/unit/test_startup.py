@@ -16,6 +16,8 @@ ELSEWHERE = {"infra", "tests", "docs", "uvicorn", "pytest"}
 """What is no part of any function."""
 ONLY_WHEN_USED = {
     "redis.asyncio.client": "redis-py imports its asyncio client itself",
+    "fastapi": "most processes of the API only read, which takes no framework",
+    "mangum": "likewise",
     "boto3": "its transfer manager is for clients of S3",
     "s3transfer": "likewise",
     "confluent_kafka": "librdkafka is for who asks the broker",

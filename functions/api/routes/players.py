@@ -3,10 +3,11 @@
 from enum import Enum
 from typing import Final, Protocol
 
-from fastapi import FastAPI, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from functions.api.building import ASK_AGAIN_S
-from functions.api.contract import BUILDING, described, operation
+from functions.api.contract import BUILDING, Routes, described, operation
 from functions.api.models import EventsQuery, NoQuery, WindowQuery
 from functions.api.params import Finder, read_query, to_user_id
 from functions.api.problems import UnknownPlayer
@@ -37,7 +38,7 @@ class UseCases(Protocol):
     def players(self) -> Players: ...
 
 
-def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+def register(app: Routes, use_cases: UseCases, finder: Finder) -> None:
     """What stands below a player; before the player's own route, which takes all that follows `players/`."""
 
     @app.get(_WINDOWS, tags=_TAGS)
@@ -76,7 +77,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         )
 
 
-def register_explanation(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+def register_explanation(app: Routes, use_cases: UseCases, finder: Finder) -> None:
     """Why a player stands where they stand; likewise before the player's own route."""
 
     @app.get(_EXPLAIN, tags=_TAGS)

@@ -11,7 +11,7 @@ import pytest
 from mangum import Mangum
 
 from functions.api.app import create_app
-from functions.api.direct import DirectReads
+from functions.api.direct import DirectReads, Reads
 from functions.api.gateway import HttpApi
 from shared.domain.calendar import DAY_MS, Window, parse_day
 from shared.domain.periods import Period
@@ -201,8 +201,9 @@ class Api:
 
     def start(self) -> None:
         """As a new process does."""
-        app = create_app(self.parts, lambda: self.now_ms)
-        self._direct = DirectReads(app, lambda: self.now_ms)
+        reads = Reads(self.parts, lambda: self.now_ms)
+        app = create_app(self.parts, lambda: self.now_ms, reads)
+        self._direct = DirectReads(reads, self.parts, lambda: self.now_ms)
         self._framework = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
 
     @contextmanager
