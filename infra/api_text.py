@@ -10,7 +10,9 @@ HEAD: Final = """\
 For whoever builds a game, or what pays its winners, on these leaderboards: what can be asked and what comes back.
 Scores come in over Kafka ([score events](#score-events)), everything else goes over HTTP. This page is written by
 `make openapi` from the contract, [openapi.json](../functions/api/openapi.json), which is also served at
-`/openapi.json`. Messages (score events, dead letters, notifications of results) are in [asyncapi.json](asyncapi.json).
+`/openapi.json`. Clients can be generated from it; tests do so with openapi-python-client and openapi-typescript, whose
+openapi-fetch takes `querySerializer: {object: {style: "form", explode: true}}` for filters. Messages (score events,
+dead letters, notifications of results) are in [asyncapi.json](asyncapi.json).
 
 `make up` starts a system at `localhost:8080` ([README](../README.md)); on AWS the address is the stack's output
 `ApiUrl`. Every command below works as it stands, from top to bottom: a test sends them all. They share two
