@@ -334,6 +334,30 @@ def test_every_section_of_the_runbook_is_about_an_alarm() -> None:
     assert {one["AlarmDescription"]["Sub"].rpartition("#")[2] for one in ALARMS.values()} == RUNBOOK.keys()
 
 
+def test_every_shard_of_the_cache_has_the_alarms_of_the_first() -> None:
+    further = read(ROOT / "infra" / "templates" / "cache-shard.yaml")["Resources"]
+    assert {name: one["Properties"] for name, one in further.items()} == {
+        name: one for name, one in ALARMS.items() if one["Namespace"] == "AWS/ElastiCache"
+    }
+    for number in range(2, PARAMETERS["CacheShards"]["MaxValue"] + 1):
+        resource, later = STACK["Resources"][f"CacheShard{number}"], {"Equals": [{"Ref": "CacheShards"}, number]}
+        assert resource["Properties"]["Parameters"]["CacheShardId"]["Sub"].endswith(f"-{number:04}")
+        condition = STACK["Conditions"][resource["Condition"]]
+        assert later in (condition, condition.get("Or", [None])[0])
+
+
+def test_a_cache_of_another_kind_has_another_url_so_versions_are_published_that_know_it() -> None:
+    cache = read(ROOT / "infra" / "templates" / "cache.yaml")
+    single, clustered = (cache["Resources"][name] for name in ("Valkey", "ValkeyCluster"))
+    assert {single["Condition"], clustered["Condition"]} == cache["Conditions"].keys() == {"Single", "Clustered"}
+    groups = cache["Resources"]["ValkeySettings"], cache["Resources"]["ValkeyClusterSettings"]
+    assert all(group["Properties"]["Properties"]["maxmemory-policy"] == "noeviction" for group in groups)
+    assert [group["Properties"]["Properties"].get("cluster-enabled") for group in groups] == [None, "yes"]
+    assert clustered["UpdatePolicy"] == {"UseOnlineResharding": True}, "or another number would make all of it anew"
+    for name in ("IngestFunction", "ApiFunction"):
+        assert {"Ref": "CacheShards"} in FUNCTIONS[name]["ImageUri"]["Select"][1]
+
+
 BY_HAND = {"redrive"}
 """Whoever invokes it sees how it ends."""
 
