@@ -1,7 +1,8 @@
-"""Clients of AWS and the cache. Each states how often it tries and how long it waits.
+"""Clients of AWS. Each states how often it tries and how long it waits.
 
 botocore's defaults change between versions: with them a client waits 60 s for an answer and, in `standard` mode, gives
-up after three tries that lie 0.3 s apart. Kafka's client stands in shared/messaging/topic.py, which loads librdkafka.
+up after three tries that lie 0.3 s apart. Kafka's client stands in shared/messaging/topic.py,
+which loads librdkafka, and the cache's in shared/cache/server.py.
 """
 
 import os
@@ -9,14 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
 from botocore.session import Session
-from circuitbreaker import CircuitBreaker
 from msgspec import Struct
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,13 +29,6 @@ DYNAMODB_ATTEMPTS: Final = 3
 """How often a request to DynamoDB is sent."""
 S3_ENDPOINTS: Final = frozenset({"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"})
 """The variables that name a server other than AWS's as S3."""
-CACHE_CONNECTIONS_MAX: Final = 64
-CACHE_RETRIED: Final = (RedisConnectionError, ReadOnlyError)
-"""Errors after which the client sends a command again, on a new connection. redis-py's default includes timeouts."""
-CACHE_BREAKER_FAILURES: Final = 3
-"""Commands in a row without an answer after which the breaker opens."""
-CACHE_BREAKER_REST_S: Final = 2
-"""How long the breaker stays open; then it lets one command through."""
 
 
 class Limits(Struct, frozen=True):
@@ -138,26 +125,3 @@ def sns(session: Session) -> "SNSClient":
     """A client of SNS."""
     made: SNSClient = client("sns", QUEUES.config(), session)
     return made
-
-
-def cache(url: str, password: str | None, timeout_ms: int) -> "Redis":
-    """A client of the cache that retries once, at once, after an error in CACHE_RETRIED.
-
-    Such an error means that the connection was closed while idle, or leads to a server that is a replica now. A timeout
-    is not retried: the caller would wait twice, and a slow cache would get twice the work.
-    """
-    timeout_s = timeout_ms / 1000
-    return Redis.from_url(
-        url,
-        password=password,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 1, CACHE_RETRIED),
-        max_connections=CACHE_CONNECTIONS_MAX,
-    )
-
-
-def cache_breaker() -> CircuitBreaker:
-    """The breaker that keeps commands from a cache that does not answer."""
-    silent = (RedisConnectionError, RedisTimeoutError)
-    return CircuitBreaker(CACHE_BREAKER_FAILURES, CACHE_BREAKER_REST_S, silent, name="cache")

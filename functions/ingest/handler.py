@@ -25,6 +25,7 @@ RESERVE_MS: Final = 20_000
 """Time kept for one more round of the slowest kind, the cache, the dead-letter queue and the place in the topic."""
 
 assembly = Assembly(settings.load())
+_ = assembly.dynamodb, assembly.cache  # the clients that a first batch would wait for
 startup.settle()
 
 

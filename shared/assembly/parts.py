@@ -7,11 +7,8 @@ from uuid import uuid4
 
 from botocore.session import Session
 from circuitbreaker import CircuitBreaker
-from redis import Redis
 
 from shared import clients
-from shared.cache.leases import BuildLeases
-from shared.cache.windows import WindowCache
 from shared.files.links import Downloads
 from shared.lookups.leaderboards import Leaderboards
 from shared.lookups.remembered import InBackground, Lookup, at_once
@@ -42,7 +39,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
+    from redis import Redis
 
+    from shared.cache.leases import BuildLeases
+    from shared.cache.windows import WindowCache
     from shared.messaging.topic import Topic
 
 TRUTH_BREAKER_FAILURES: Final = 3
@@ -142,16 +142,22 @@ class Parts:
     @cached_property
     def redis(self) -> "Redis":
         """The cache."""
-        return clients.cache(self.settings.cache_url, self.settings.cache_password, self.settings.cache_timeout_ms)
+        from shared.cache import server  # noqa: PLC0415 - loads redis-py, which not every function uses
+
+        return server.cache(self.settings.cache_url, self.settings.cache_password, self.settings.cache_timeout_ms)
 
     @cached_property
-    def cache(self) -> WindowCache:
+    def cache(self) -> "WindowCache":
         """The cache of windows, behind a breaker."""
-        return WindowCache(self.redis, clients.cache_breaker(), self.now_ms)
+        from shared.cache import server, windows  # noqa: PLC0415 - likewise
+
+        return windows.WindowCache(self.redis, server.cache_breaker(), self.now_ms)
 
     @cached_property
-    def builds(self) -> BuildLeases:
+    def builds(self) -> "BuildLeases":
         """Leases of builds."""
+        from shared.cache.leases import BuildLeases  # noqa: PLC0415 - likewise
+
         return BuildLeases(self.cache)
 
     @cached_property

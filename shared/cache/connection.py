@@ -5,13 +5,14 @@ from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from circuitbreaker import CircuitBreaker
-from redis import Redis
 
-from shared.cache.client import CacheClient
 from shared.cache.errors import CacheFull, CacheUnavailable, raising
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 T = TypeVar("T")
 PROBE_KEY: Final = "writable"
@@ -41,6 +42,8 @@ class CacheConnection:
                 one like it.
             now_ms: the time, for who shows rankings to others: see `read`. Without it nothing is probed.
         """
+        from shared.cache.client import CacheClient  # noqa: PLC0415 - loads redis-py, which not every function uses
+
         self._client = CacheClient(redis)
         self._breakers = {"": breaker}
         self._new_breaker = copy(breaker)

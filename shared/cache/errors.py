@@ -2,20 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
-
-from redis.exceptions import (
-    ClusterError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
-
-_OF_ALL: Final = (ReadOnlyError, ClusterError, TryAgainError, NoPermissionError)
-"""Answers of a Redis that fails over, or to a client that may do nothing: of no leaderboard's making."""
 
 
 class CacheUnavailable(Exception):
@@ -38,11 +24,21 @@ def raising() -> Iterator[None]:
     """Turns errors of the client into ours."""
     try:
         yield
-    except OutOfMemoryError as error:
-        raise CacheFull(str(error)) from error
-    except _OF_ALL as error:
-        raise CacheUnavailable(str(error)) from error
-    except ResponseError as error:
-        raise CacheRefused(str(error)) from error
-    except RedisError as error:
-        raise CacheUnavailable(str(error)) from error
+    except Exception as error:
+        meaning = _meaning(error)
+        if meaning is None:
+            raise
+        raise meaning(str(error)) from error
+
+
+def _meaning(error: Exception) -> type[CacheUnavailable] | None:
+    """What an error of the client means; None for any other error."""
+    from redis import exceptions as redis  # noqa: PLC0415 - who only handles our errors does not load the client
+
+    # of a server that fails over, or to a client that may do nothing: of no leaderboard's making
+    of_all = redis.ReadOnlyError, redis.ClusterError, redis.TryAgainError, redis.NoPermissionError
+    if isinstance(error, redis.OutOfMemoryError):
+        return CacheFull
+    if isinstance(error, redis.ResponseError) and not isinstance(error, of_all):
+        return CacheRefused
+    return CacheUnavailable if isinstance(error, redis.RedisError) else None

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from circuitbreaker import CircuitBreaker
-from redis import Redis
 
 from shared.cache import keys
 from shared.cache.connection import CacheConnection
@@ -27,6 +26,9 @@ from shared.domain.calendar import ALL_TIME, Day, Window, cached_windows, expire
 from shared.domain.rules import LATENESS_MAX_MS, Leaderboard
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
 from shared.domain.tiers import TierRule
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 _WINDOW_KEYS: Final = (keys.parts, keys.ranking, keys.labels)
 _VERSION_OF_FIRST_PART: Final = slice(8, 12)

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from infra.local.cache import BUS_PORTS, cluster_node, form_cluster
 from infra.local.servers import Server, free_port
-from shared import clients
+from shared.cache import server
 from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import BuildLeases, Grant
 from shared.cache.range_budget import NoRoomForRanges, RangeBudget, RangeLimits
@@ -45,7 +45,7 @@ class Cluster:
 
     def cache(self, timeout_ms: int = 1_000, breaker: CircuitBreaker | None = None) -> WindowCache:
         """As a function has it, which knows the first server alone."""
-        client = clients.cache(f"redis://127.0.0.1:{self.ports[1]}", None, timeout_ms)
+        client = server.cache(f"redis://127.0.0.1:{self.ports[1]}", None, timeout_ms)
         return WindowCache(client, breaker, lambda: int(time.time() * 1000))
 
     def primary_of(self, board: Leaderboard) -> int:
@@ -199,7 +199,7 @@ def test_a_primary_that_takes_no_writes_shows_nothing_and_the_others_go_on(clust
 
 
 def test_a_primary_that_hangs_is_left_alone_and_the_others_are_not(cluster: Cluster) -> None:
-    cache = cluster.cache(200, clients.cache_breaker())
+    cache = cluster.cache(200, server.cache_breaker())
     away, here = cluster.board_at(2, 1), cluster.board_at(1, 1)
     for one in (away, here):
         cache.apply(one, standings(1, 3), NOW_MS)
@@ -207,7 +207,7 @@ def test_a_primary_that_hangs_is_left_alone_and_the_others_are_not(cluster: Clus
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
-        for _ in range(clients.CACHE_BREAKER_FAILURES):
+        for _ in range(server.CACHE_BREAKER_FAILURES):
             with pytest.raises(CacheUnavailable):
                 cache.apply(away, standings(2, 3), NOW_MS)
             assert cache.page(here, ALL_TIME, 0, 3, NOW_MS).total == 3

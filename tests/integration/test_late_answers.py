@@ -15,8 +15,8 @@ from shared import settings
 from shared.assembly import Assembly
 from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import BuildLeases
+from shared.cache.server import CACHE_BREAKER_FAILURES, CACHE_RETRIED
 from shared.cache.windows import WindowCache
-from shared.clients import CACHE_BREAKER_FAILURES, CACHE_RETRIED
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.standings import Standing

@@ -8,8 +8,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.assembly import Assembly
 from shared.assembly.parts import TRUTH_BREAKER_FAILURES, TRUTH_BREAKER_REST_S, TRUTH_BUDGET_MS
+from shared.cache.server import CACHE_BREAKER_FAILURES, CACHE_BREAKER_REST_S
 from shared.cache.windows import WindowCache
-from shared.clients import CACHE_BREAKER_FAILURES, CACHE_BREAKER_REST_S
 from shared.messaging.dead_letters import DeadLetterQueue
 from shared.messaging.queues import Queue
 from shared.messaging.topic import Topic

@@ -1593,7 +1593,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a Redis that is late is asked again",
-        "shared/clients.py",
+        "shared/cache/server.py",
         "retry=Retry(NoBackoff(), 1, CACHE_RETRIED)",
         "retry=Retry(NoBackoff(), 1)",
         LATE,

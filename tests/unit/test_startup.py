@@ -25,6 +25,8 @@ ONLY_WHEN_USED = {
     "aws_xray_sdk": "it is for who traces",
 }
 """What no function may load before it needs it, and why it is there at all."""
+USES_THE_CACHE = {"api", "ingest"}
+"""Functions that make their client of the cache at start; export and redrive never make one."""
 _LOAD = "import sys, gc, json; import functions.{name}.handler; print(json.dumps([sorted(sys.modules), {more}]))"
 
 
@@ -44,6 +46,7 @@ def test_a_function_loads_nothing_that_it_does_not_use(function: str) -> None:
     assert f"functions.{function}.handler" in modules
     assert not {module for module in modules if module.partition(".")[0] in ELSEWHERE}
     assert not modules & ONLY_WHEN_USED.keys()
+    assert ("redis" in modules) == (function in USES_THE_CACHE)
     others = {f"functions.{one}" for one in FUNCTIONS if one != function}
     assert not modules & others
     assert settled == [True, 50_000, True]
