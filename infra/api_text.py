@@ -14,6 +14,9 @@ Scores come in over Kafka ([score events](#score-events)), everything else goes 
 openapi-fetch takes `querySerializer: {object: {style: "form", explode: true}}` for filters. Messages (score events,
 dead letters, notifications of results) are in [asyncapi.json](asyncapi.json).
 
+Clients to copy: in [Python](examples/client.py), with retries, cursors and ETags; in [TypeScript](examples/follow.ts),
+for a page that follows a board live; and for [Unity](examples/LeaderboardClient.cs), which polls politely.
+
 `make up` starts a system at `localhost:8080` ([README](../README.md)); on AWS the address is the stack's output
 `ApiUrl`. Every command below works as it stands, from top to bottom: a test sends them all. They share two
 abbreviations:

@@ -110,3 +110,38 @@ def test_a_generated_typescript_client_pages_finds_exports_and_fails(
     run(node / "openapi-typescript", served(system, tmp_path), "-o", tmp_path / "schema.d.ts")
     script = compiled(node, tmp_path, CLIENTS / "use_generated.ts", "--module", "nodenext", "--skipLibCheck")
     checked(run("node", script, system.url, BOARD, cwd=tmp_path), lines=25)
+
+
+def test_the_python_example_walks_a_ranking_and_finds_a_player(system: System) -> None:
+    command: list[str | Path] = [
+        sys.executable,
+        ROOT / "docs" / "examples" / "client.py",
+        f"{system.url}/leaderboards/{BOARD}",
+    ]
+    lines = [line.split("\t") for line in run(*command).splitlines()]
+    assert [user_id for _, _, user_id, _ in lines] == list(USERS)
+    assert lines[1] == ["2", "top 8.0 %", "p0", "98"]
+    assert run(*command, "--player", "p,2") == "1\ttop 4.0 %\tp,2\t99\n"
+    assert run(*command, "--player", "nobody") == ""
+
+
+def test_the_browser_example_shows_a_change_as_it_comes(system: System, node: Path, tmp_path: Path) -> None:
+    system.put("/leaderboards/followed", {"name": "Followed", "aggregation": "sum"})
+
+    def score(event_id: str) -> None:
+        event = {"eventId": event_id, "points": 5}
+        path = "/leaderboards/followed/players/ann/scores"
+        answer = system.request("POST", path, json=event, headers={"prefer": "wait=20"})
+        assert answer.status_code == 200, answer.text
+
+    score("one")
+    (tmp_path / "follow.ts").write_text((ROOT / "docs" / "examples" / "follow.ts").read_text())
+    script = compiled(node, tmp_path, CLIENTS / "use_follow.ts", "--module", "nodenext", "--lib", "es2022,dom")
+    with subprocess.Popen(
+        ["node", script, f"{system.url}/leaderboards/followed"], stdout=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout is not None
+        assert json.loads(following.stdout.readline()) == ["ann", 5]
+        score("two")
+        assert json.loads(following.stdout.readline()) == ["ann", 10]
+        assert following.wait(60) == 0
