@@ -18,7 +18,9 @@ from redis import Redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from infra.local.cache import throwaway_cache
+from infra.local import packages
+from infra.local.cache import chosen, throwaway_cache
+from infra.local.servers import PACKAGES
 from tests.simulation.checks import failure
 from tests.simulation.course import Course, Fault, draw
 
@@ -43,6 +45,7 @@ def main() -> int:
     courses = [changed(draw(seed), os.environ) for seed in range(first, first + count)]
     chunks = [courses[start : start + CHUNK] for start in range(0, count, CHUNK)]
     console, start_s, taken, failures = Console(highlight=False, markup=False, soft_wrap=True), time.monotonic(), 0, 0
+    packages.prepare_cache(PACKAGES, chosen())
     with ExitStack() as stack:
         sockets: Any = multiprocessing.SimpleQueue()
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))

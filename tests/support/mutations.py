@@ -32,6 +32,7 @@ EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
 PURGE = ("tests/integration/test_purge.py",)
 BUDGET = ("tests/integration/test_range_budget.py",)
+CLUSTER = ("tests/unit/test_cache_client.py", "tests/unit/local/test_cache.py", "tests/integration/test_cluster.py")
 FALLBACK = ("tests/integration/test_fallback.py",)
 FILTERS = ("tests/integration/test_filters.py",)
 GUARD = ("tests/unit/truth/test_guard.py",)
@@ -2136,6 +2137,55 @@ MUTATIONS = (
         "return checked_from_ms(leaderboard, day) + RUN_EVERY_MS + LAST_CALLS_MS + RUN_EVERY_MS",
         "return checked_from_ms(leaderboard, day) + RUN_EVERY_MS + RUN_EVERY_MS",
         PAYOUT,
+    ),
+    Mutation(
+        "a cluster: what another primary answers is trusted unprobed",
+        "shared/cache/connection.py",
+        "if self._node_of(key) != node:",
+        "if False:",
+        CLUSTER,
+    ),
+    Mutation(
+        "a cluster: one primary that hangs has all of them left alone",
+        "shared/cache/connection.py",
+        "        node = self._node_of(key)\n        if node not in",
+        '        node = ""\n        if node not in',
+        CLUSTER,
+    ),
+    Mutation(
+        "a cluster: a probe of one primary stands for all",
+        "shared/cache/connection.py",
+        "_probe_key(_tag(key))",
+        '_probe_key("one")',
+        CLUSTER,
+    ),
+    Mutation(
+        "a cluster: a command that timed out is sent again",
+        "shared/cache/client.py",
+        "if kind is not RedisTimeoutError",
+        "if kind",
+        CLUSTER,
+    ),
+    Mutation(
+        "a cluster: a batch is lost if its slot has moved",
+        "shared/cache/client.py",
+        "            except _ELSEWHERE:",
+        "            except ZeroDivisionError:",
+        CLUSTER,
+    ),
+    Mutation(
+        "a cluster: one of which no server answers is never discovered anew",
+        "shared/cache/client.py",
+        "            self._cluster = None\n            raise",
+        "            raise",
+        CLUSTER,
+    ),
+    Mutation(
+        "the cache goes on with what another engine has left",
+        "infra/local/cache.py",
+        "if not made.exists() or made.read_text() != made_by:",
+        "if False:",
+        CLUSTER,
     ),
 )
 

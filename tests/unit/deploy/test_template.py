@@ -319,7 +319,7 @@ def test_an_alarm_is_on_a_metric_that_its_function_writes(name: str) -> None:
     handler = (ROOT / "functions" / dimension["Value"] / "handler.py").read_text()
     metric = ALARMS[name]["MetricName"]
     stem, _, part = metric.partition("_")
-    written = re.findall(rf"measure\(Metric\.{Metric(stem).name}, (.*)\)", handler)
+    written = re.findall(rf"(?:measure|Measured)\(Metric\.{Metric(stem).name}, (.*)\)", handler)
     assert any(("by=" in call) == bool(part) for call in written)
 
 
