@@ -3,7 +3,7 @@
 The framework's part of a request (an event loop, middleware, matching and wrapping a route) takes more CPU than the
 route, and loading it as much as everything else together. These routes take nothing but the request, and they await
 nothing unless the client is willing to wait. So they are called here as they stand, past the same admission; their
-errors become the same problems.
+errors become the same problems. docs/adr/0035.
 """
 
 from collections.abc import Callable, Coroutine
