@@ -27,6 +27,9 @@ FUNCTION_TIMEOUT_MS: Final = 60_000
 REPORT_EVERY_S: Final = 1.0
 WAIT_S_MAX: Final = 0.5
 """A signal is noticed between two waits for records."""
+READY_S: Final = 0.002
+"""A batch is complete once nothing more came for as long: what the broker has at hand for several partitions comes in
+as many answers."""
 PAUSED_WINDOW_S: Final = 0.05
 """Batch window while partitions wait for a retry, so that the retry is not late."""
 RETRIES_WITH_DESTINATION: Final = 10
@@ -71,7 +74,7 @@ class Trigger:
             self._consumer.close()
 
     def step(self, now_ms: int) -> None:
-        """Fetch one batch window's records, invoke, commit."""
+        """Fetch what is ready, waiting a batch window for it at most; invoke, commit."""
         self._fetch(PAUSED_WINDOW_S if self._mapping.backlog() else self._window_s)
         self._mapping.add(self._fetched)
         self._processed.update((message.topic, message.partition) for message in self._fetched)
@@ -81,18 +84,31 @@ class Trigger:
         self._pause_backlog()
 
     def _fetch(self, window_s: float) -> None:
-        """Wait for a batch, at most for the window. A rebalance happens in here, and takes from what was fetched."""
-        while window_s > 0 and not self._stopping:
-            wait_s = min(window_s, WAIT_S_MAX)
-            window_s -= wait_s
-            for message in self._consumer.consume(self._batch_size - len(self._fetched), wait_s):
-                error = message.error()
-                if error is None:
-                    self._fetched.append(_to_message(message))
-                else:
-                    log.warning("broker: %s", error)
-            if len(self._fetched) >= self._batch_size:
+        """Wait for a first record, at most for the window, and take what is ready with it.
+
+        Under load that fills a batch all the same: records gather while the function works. A rebalance happens in
+        here, and takes from what was fetched.
+        """
+        waited_s = 0.0
+        while waited_s < window_s and not self._stopping and not self._fetched:
+            wait_s = min(window_s - waited_s, WAIT_S_MAX)
+            waited_s += wait_s
+            self._take(self._consumer.consume(1, wait_s))
+        waited_s = 0.0
+        while waited_s < window_s and 0 < len(self._fetched) < self._batch_size and not self._stopping:
+            waited_s += READY_S
+            ready = self._consumer.consume(self._batch_size - len(self._fetched), READY_S)
+            if not ready:
                 return
+            self._take(ready)
+
+    def _take(self, messages: Sequence[KafkaMessage]) -> None:
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._fetched.append(_to_message(message))
+            else:
+                log.warning("broker: %s", error)
 
     def _commit(self) -> None:
         if not self._done:

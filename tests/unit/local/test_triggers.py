@@ -7,7 +7,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaExceptio
 
 from infra.local.mapping import EventSourceMapping, Policy
 from infra.local.queue_trigger import QueueTrigger
-from infra.local.trigger import Trigger
+from infra.local.trigger import READY_S, Trigger
 
 TOPIC = "score-events"
 
@@ -20,8 +20,10 @@ class Consumer:
         self.committed: list[tuple[int, int]] = []
         self.paused: set[int] = set()
         self.refuses = False
+        self.asked: list[tuple[int, float]] = []
 
-    def consume(self, _number: int, _timeout: float) -> list[Any]:
+    def consume(self, number: int, timeout: float) -> list[Any]:
+        self.asked.append((number, timeout))
         return self.batches.pop(0) if self.batches else []
 
     def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
@@ -78,7 +80,7 @@ def test_offsets_are_committed_only_after_the_function_succeeded() -> None:
 def test_a_failing_partition_is_paused_until_it_is_through_and_the_other_goes_on() -> None:
     failure = {"itemIdentifier": {"partition": f"{TOPIC}-0", "offset": 7}}
     answers = iter([{"batchItemFailures": [failure]}, None, None])
-    consumer = Consumer([record(0, 7), record(1, 3)], [record(1, 4)])
+    consumer = Consumer([record(0, 7), record(1, 3)], [], [record(1, 4)])
     poller = trigger(consumer, lambda _: next(answers))
 
     poller.step(0)
@@ -149,3 +151,34 @@ def test_messages_have_the_shape_that_lambda_gives_them() -> None:
     (sent,) = events[0]["Records"]
     assert (sent["messageId"], sent["body"], sent["eventSource"]) == ("a", "a", "aws:sqs")
     assert sent["eventSourceARN"].endswith(":cache-repair")
+
+
+def test_a_batch_goes_once_nothing_more_is_ready() -> None:
+    consumer = Consumer([record(0, 7)], [record(0, 8), record(1, 3)])
+    handed: list[Any] = []
+
+    trigger(consumer, handed.append).step(0)
+
+    assert [sum(map(len, event["records"].values())) for event in handed] == [3]
+    assert consumer.asked == [(1, 0.1), (499, READY_S), (497, READY_S)]
+
+
+def test_records_that_keep_coming_are_not_waited_for_past_the_window() -> None:
+    consumer = Consumer(*([record(0, offset)] for offset in range(400)))
+    handed: list[Any] = []
+
+    trigger(consumer, handed.append).step(0)
+
+    (event,) = handed
+    waited_s = sum(timeout for _, timeout in consumer.asked[1:])
+    assert len(event["records"]["score-events-0"]) < 400
+    assert waited_s <= 0.1 + READY_S
+
+
+def test_a_full_batch_is_not_waited_for() -> None:
+    consumer = Consumer([record(0, 0)], [record(0, offset) for offset in range(1, 500)], [record(0, 500)])
+
+    trigger(consumer, lambda _: None).step(0)
+
+    assert consumer.batches
+    assert consumer.committed == [(0, 500)]
