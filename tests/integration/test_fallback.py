@@ -63,7 +63,8 @@ def away(request: pytest.FixtureRequest, redis: Redis, module: Any, monkeypatch:
             monkeypatch.setattr(module.assembly.redis, command, fail)
 
     yield go
-    module.assembly.cache._breaker.reset()
+    for breaker in module.assembly.cache._breakers.values():
+        breaker.reset()
 
 
 def told(answer: Any) -> dict[str, Any]:
