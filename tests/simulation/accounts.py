@@ -164,12 +164,22 @@ def has_forgotten(world: World, reasons: Set[str]) -> bool:
 def assert_untrusted(
     world: World, record: Produced, reasons: Set[str], stored: Mapping[Player, list[Fact]], forgotten: bool
 ) -> None:
-    """A producer's time is refused, unless the event has counted by another record, or its id with other content."""
+    """A producer's time is refused, unless the event has counted by another record, or its id with other content. If
+    that was before a purge, the record may have come before it, too, whatever time it claims.
+    """
     player, fact = read(world, record)
     in_ledger = [one for one in stored.get(player, []) if one.event_id == fact.event_id]
     assert reasons or in_ledger == [fact]
     assert reasons <= {"untrusted_timestamp", "conflicting_duplicate"}
-    assert "conflicting_duplicate" not in reasons or forgotten or in_ledger not in ([], [fact])
+    before_or_after = [
+        one
+        for (name, user), facts in stored.items()
+        if (board_of((name, user)), user) == (board_of(player), player[1])
+        for one in facts
+        if one.event_id == fact.event_id
+    ]
+    others = [one for one in before_or_after if one != fact]
+    assert "conflicting_duplicate" not in reasons or forgotten or others
 
 
 def cutoffs_ms(world: World, player: Player, fact: Fact) -> tuple[int, int]:
