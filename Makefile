@@ -10,7 +10,7 @@ ADVISORIES := api.osv.dev
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status flush redrive prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams
+.PHONY: help setup run up down status flush redrive prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams console
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ openapi: $(STAMPS)/venv ## Write functions/api/openapi.json, docs/asyncapi.json 
 
 configuration: $(STAMPS)/venv ## Write docs/configuration.md anew
 	@$(BIN)/python -m infra.configuration_document
+
+console: ## Build the console's files into the API function (with Node.js)
+	@cd infra/console && npm ci --silent && npm run build --silent
 
 diagrams: $(STAMPS)/venv ## Draw the diagrams of the documents whose text has changed (with Chromium)
 	@$(BIN)/python -m infra.diagrams

@@ -83,6 +83,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """Whether the API checks tokens; `off` is an error outside the local stage."""
     scope_prefix: Annotated[str, Meta(pattern=r"^\S*$", description="text without spaces, or nothing")] = ""
     """Prefix of the API's scopes in tokens, such as `leaderboards/` of a resource server of Amazon Cognito."""
+    console: Literal["on", "off"] = "on"
+    """Whether the API serves the console at `/console/`. It shows nothing that a token does not admit to."""
+    console_issuer: Annotated[str, Meta(pattern=r"^(https?://\S+)?$", description="URL, or nothing")] = ""
+    """OpenID Connect issuer by which people sign in to the console, where AUTHORIZATION is jwt."""
+    console_client_id: Annotated[str, Meta(pattern=r"^\S*$", description="text without spaces, or nothing")] = ""
+    """Public client (code flow with PKCE) of the issuer as which the console asks for tokens; nobody can sign in
+    without."""
     cache_timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
     """How long one command to the cache may take, ms."""
     dynamodb_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000

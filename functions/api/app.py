@@ -23,6 +23,7 @@ from functions.api.problems import KINDS, InvalidFields, respond
 from functions.api.routes import (
     administration,
     closing,
+    console,
     exports,
     health,
     leaderboards,
@@ -82,6 +83,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int], reads:
     closing.register(app, assembly, finder)
     health.register(app, assembly)
     metrics.register(app, assembly)
+    console.register(app, assembly)
     leaderboards.register(app, assembly, finder, definitions, clock)
     leaderboards.register_periods(app, assembly, finder, Periods(assembly, clock))
 

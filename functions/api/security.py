@@ -61,7 +61,7 @@ class Caller(Struct, frozen=True):
 EVERYTHING: Final = frozenset[str](Scope)
 _SCOPE_CLAIMS: Final = ("scope", "scp")
 """`scp` is what Microsoft Entra ID and Okta call it."""
-_OPEN: Final = frozenset({"health", "openapi.json", "docs"})
+_OPEN: Final = frozenset({"", "console", "health", "openapi.json", "docs"})
 """First parts of paths that take no token: they tell nothing of anybody. `metrics` is not among them: it names every
 leaderboard and how many play. It takes READ, as their list does, so that a scraper's token can only read."""
 _EXPORTS: Final = frozenset({"closing", "export", "exports", "result"})

@@ -107,13 +107,14 @@ class Dashboard:
         )
 
     def _status(self) -> Panel:
+        address = Text(f"Console: {self._stack.url}/console/", "bold")
         line = Text()
         for process in self._stack.processes:
             line.append("● ", "green" if process.is_alive() else "red")
             line.append(process.name + (f" :{process.port}" if process.port else "") + "  ")
         is_clean = self._counts is None or self._counts.is_clean
         counted = Text(str(self._counts or "not counted yet"), "" if is_clean else "bold red")
-        lines = [line, Text(self._figures, "bold"), counted]
+        lines = [address, line, Text(self._figures, "bold"), counted]
         if not self._stack.config.kafka_is_durable:
             lines.append(Text("mock Kafka: NOT DURABLE", "bold red"))
         return Panel(Group(*lines), title="local stack", title_align="left")

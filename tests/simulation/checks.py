@@ -299,9 +299,10 @@ def assert_finals(world: World, oracle: Oracle) -> None:
 
 
 def passed_while_archived(world: World, name: str, window: Window) -> bool:
-    """Whether a window began after its leaderboard was deleted, and was over before it was put again, if ever. No result
-    is owed for it. Only corrections are in it, and what is admitted while the deletion is being written: time may pass
-    by days here between the moment that a call decides by and its write.
+    """Whether a window began after its leaderboard was deleted, and was over before it was put again, if ever.
+
+    No result is owed for it. Only corrections are in it, and what is admitted while the deletion is being written: here
+    days may pass between the moment that a call decides by and its write.
     """
     since_ms: int | None = None
     for one in world.registry.history[name]:

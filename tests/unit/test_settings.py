@@ -41,6 +41,9 @@ OPTIONAL = {
     "RANGES_CACHE_PERCENT",
     "RANGES_CALLER_READS",
     "PURGE_DELAY_S",
+    "CONSOLE",
+    "CONSOLE_ISSUER",
+    "CONSOLE_CLIENT_ID",
 }
 REQUIRED = sorted({field.upper() for field in Settings.__struct_fields__} - OPTIONAL)
 

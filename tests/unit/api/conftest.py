@@ -169,7 +169,13 @@ class Api:
         """What the authorizer hands over; None where there is none."""
         self.parts: Any = SimpleNamespace(
             settings=SimpleNamespace(
-                stage=stage, authorization=authorization, scope_prefix=scope_prefix, code_version="3f2c9a7+dirty"
+                stage=stage,
+                authorization=authorization,
+                scope_prefix=scope_prefix,
+                code_version="3f2c9a7+dirty",
+                console="on",
+                console_issuer="https://login.example.com/pool",
+                console_client_id="console",
             ),
             registry=self.registry,
             truth_guard=None,

@@ -1,0 +1,107 @@
+// What an administrator may do about a player. Each says what it will change before it is sent.
+import { useState } from "preact/hooks";
+import { boardPath, post } from "./api";
+import { sentence } from "./hooks";
+import { Card, Problem } from "./parts";
+import { texts } from "./texts";
+
+type Kind = "disqualify" | "reinstate" | "void" | "correct";
+
+interface Draft {
+  kind: Kind;
+  reason: string;
+  from: string;
+  to: string;
+  eventId: string;
+  points: string;
+  occurredAt: string;
+}
+
+interface Entry {
+  number: number;
+  known?: boolean;
+}
+
+const EMPTY: Draft = { kind: "disqualify", reason: "", from: "", to: "", eventId: "", points: "", occurredAt: "" };
+
+/** What it will change, as a sentence. */
+function consequence(user: string, draft: Draft): string {
+  const points = Number(draft.points);
+  switch (draft.kind) {
+    case "disqualify": return texts.willDisqualify(user, draft.from, draft.to);
+    case "reinstate": return texts.willReinstate(user);
+    case "void": return texts.willVoid(draft.eventId || "…");
+    case "correct": return texts.willCorrect(points);
+  }
+}
+
+function send(board: string, user: string, draft: Draft): Promise<Entry> {
+  const { kind, reason, from, to, eventId, points, occurredAt } = draft;
+  const days = from ? { from, to: to || from } : {};
+  const at = (...parts: string[]) => boardPath(board, "players", user, ...parts);
+  switch (kind) {
+    case "disqualify": return post(at("disqualify"), { reason, ...days });
+    case "reinstate": return post(at("reinstate"), { reason, ...days });
+    case "void": return post(at("events", eventId, "void"), { reason });
+    case "correct": return post(at("corrections"), { reason, eventId, points: Number(points), occurredAt });
+  }
+}
+
+/** The form; what was typed stays until the API has taken it. */
+export function Administration({ board, user }: { board: string; user: string }) {
+  const [draft, setDraft] = useState(EMPTY);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [done, setDone] = useState<string | null>(null);
+  const [isSending, setSending] = useState(false);
+
+  const field = (name: keyof Draft, label: string, type: "text" | "date" | "number" = "text", required = true) => (
+    <label>
+      {label}
+      <input
+        type={type as "text"} required={required} value={draft[name]}
+        onInput={(event) => setDraft({ ...draft, [name]: event.currentTarget.value })}
+      />
+    </label>
+  );
+  const submit = async () => {
+    setSending(true);
+    setProblem(null);
+    setDone(null);
+    try {
+      const entry = await send(board, user, draft);
+      setDone(texts.done(entry.number) + (entry.known === false ? ` ${texts.unknownPlayer}` : ""));
+      setDraft({ ...EMPTY, kind: draft.kind });
+    } catch (error) {
+      setProblem(sentence(error));
+    } finally {
+      setSending(false);
+    }
+  };
+  return (
+    <Card title={texts.administration}>
+      <form class="administration" onSubmit={(event) => (event.preventDefault(), void submit())}>
+        <fieldset>
+          <legend class="hidden">{texts.administration}</legend>
+          {(["disqualify", "reinstate", "void", "correct"] as const).map((kind) => (
+            <label key={kind}>
+              <input type="radio" name="kind" checked={draft.kind === kind} onChange={() => setDraft({ ...draft, kind })} /> {texts[kind]}
+            </label>
+          ))}
+        </fieldset>
+        {(draft.kind === "disqualify" || draft.kind === "reinstate") && (
+          <div class="pair">{field("from", texts.fromDay, "date", false)}{field("to", texts.toDay, "date", false)}</div>
+        )}
+        {(draft.kind === "void" || draft.kind === "correct") && field("eventId", texts.eventId)}
+        {draft.kind === "correct" && (
+          <div class="pair">{field("points", texts.points, "number")}{field("occurredAt", texts.occurredAt)}</div>
+        )}
+        {field("reason", texts.reason)}
+        <p>{consequence(user, draft)}</p>
+        <p class="quiet">{texts.administrationHint}</p>
+        <button disabled={isSending}>{texts[draft.kind]}</button>
+        <Problem error={problem} />
+        <p class="good" role="status" hidden={done === null}>{done}</p>
+      </form>
+    </Card>
+  );
+}

@@ -1,0 +1,51 @@
+// The list of leaderboards.
+import { get, type Board } from "./api";
+import { Problem } from "./parts";
+import { link, usePolled } from "./hooks";
+import { texts } from "./texts";
+
+interface Page {
+  leaderboards: Board[];
+  nextAfter: string | null;
+}
+
+async function readAll(signal: AbortSignal): Promise<Board[]> {
+  const found: Board[] = [];
+  for (let after: string | null = null; ; ) {
+    const more: string = after === null ? "" : `&after=${encodeURIComponent(after)}`;
+    const page: Page = await get<Page>(`/leaderboards?limit=100${more}`, signal);
+    found.push(...page.leaderboards);
+    after = page.nextAfter;
+    if (after === null || found.length >= 1_000) return found;
+  }
+}
+
+export function BoardsPage() {
+  const { value, error } = usePolled(readAll, 10_000, []);
+  return (
+    <>
+      <h1>{texts.boards}</h1>
+      <Problem error={error} />
+      {value === null && error === null && <p>{texts.loading}</p>}
+      {value?.length === 0 && <p>{texts.noBoards}</p>}
+      <ul class="boards">
+        {value?.map((one) => (
+          <li key={one.id}>
+            <a href={link(["leaderboards", one.id])}>
+              <strong>{one.name}</strong>
+              <span class="quiet">{one.id}</span>
+              <span>{texts.aggregation[one.aggregation]}</span>
+              <span class="tags">
+                {one.tiers.map((tier) => (
+                  <span class="tag" key={tier.name}>
+                    {tier.name}
+                  </span>
+                ))}
+              </span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

@@ -1,0 +1,148 @@
+"""The console in a real browser, on the running stack: what happens on the topic shows on the page."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from infra.local.stack import Stack
+from tests.support.browser import TIMEOUT_MS, Tab, browsing
+from tests.support.stack import System, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+BOARD: Final = "console"
+VIEWS: Final = ("", "#/pipeline", f"#/leaderboards/{BOARD}", f"#/leaderboards/{BOARD}/results",
+                f"#/leaderboards/{BOARD}/audit-log", f"#/leaderboards/{BOARD}/players/ann")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def system(quick_stack: Stack) -> Iterator[System]:
+    running = System(quick_stack)
+    tiers = [{"name": "gold", "topN": 1}, {"name": "bronze", "minScore": 20}]
+    running.put(f"/leaderboards/{BOARD}", {"name": "Console cup", "aggregation": "sum", "tiers": tiers})
+    score(running, ("ann", 30), ("ben", 20), ("cem", 10))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as found:
+        yield found
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Tab]:
+    opened = Tab(browser)
+    yield opened
+    opened.close()
+
+
+def score(system: System, *scores: tuple[str, int]) -> None:
+    at = datetime.now(UTC).isoformat()
+    events = [
+        {"eventId": f"{user}-{points}", "leaderboardId": BOARD, "userId": user, "points": points, "occurredAt": at}
+        for user, points in scores
+    ]
+    system.produce((f"{BOARD}:{one['userId']}".encode(), json.dumps(one).encode()) for one in events)
+    system.settle()
+
+
+def show(tab: Tab, system: System, view: str) -> Page:
+    tab.page.goto(f"{system.url}/console/{view}")
+    return tab.page
+
+
+def expect_ranking(page: Page, *users: str) -> None:
+    expect(page.locator(".rows tbody .who")).to_have_text(users, timeout=TIMEOUT_MS)
+
+
+def test_people_who_open_the_api_s_address_find_their_way_to_a_ranking(system: System, tab: Tab) -> None:
+    tab.page.goto(system.url)
+    tab.page.get_by_role("link", name="Console cup").click()
+
+    expect_ranking(tab.page, "ann", "ben", "cem")
+    expect(tab.page.get_by_text("live", exact=True)).to_be_visible(timeout=TIMEOUT_MS)
+
+
+def test_a_player_overtakes_another_on_screen(system: System, tab: Tab) -> None:
+    page = show(tab, system, f"#/leaderboards/{BOARD}")
+    expect_ranking(page, "ann", "ben", "cem")
+
+    score(system, ("cem", 15))
+
+    expect_ranking(page, "ann", "cem", "ben")
+    expect(page.locator(".rows tbody tr").nth(1).locator(".up")).to_have_text("▲1")
+
+
+def test_the_page_says_when_ranks_are_not_live(system: System, quick_stack: Stack, tab: Tab) -> None:
+    until(lambda: system.get(f"/leaderboards/{BOARD}/rankings")["total"] == 3, "a ranking that a snapshot has")
+    page = show(tab, system, f"#/leaderboards/{BOARD}")
+    badge = page.locator(".freshness .badge")
+    expect(badge).to_have_text("live", timeout=TIMEOUT_MS)
+
+    quick_stack.kill("cache")
+    expect(badge.or_(page.locator(".problem:visible")).first).not_to_have_text("live", timeout=TIMEOUT_MS)
+    quick_stack.restart("cache")
+
+    expect(badge).to_have_text("live", timeout=2 * TIMEOUT_MS)
+    expect_ranking(page, "ann", "cem", "ben")
+
+
+def test_why_a_player_stands_where_they_do_is_told_to_the_single_event(system: System, tab: Tab) -> None:
+    page = show(tab, system, f"#/leaderboards/{BOARD}/players/cem?window=daily")
+    story = page.locator(".story")
+
+    expect(story.get_by_text("The events add up to this score.")).to_be_visible(timeout=TIMEOUT_MS)
+    expect(story.get_by_text("Behind ann (30): the score decides.")).to_be_visible()
+    expect(story.get_by_role("row", name="cem-15")).to_contain_text("counts")
+    expect(story.get_by_text("score-events", exact=False).first).to_be_visible()
+
+
+def test_a_bad_event_is_counted_among_the_rejected(system: System, tab: Tab) -> None:
+    before = set(system.letters())
+    page = show(tab, system, "#/pipeline")
+    expect(page.get_by_role("heading", name="Partitions")).to_be_visible(timeout=TIMEOUT_MS)
+
+    system.produce([(b"console:ann", b"{")])
+    system.settle()
+
+    expect(page.get_by_role("row", name="malformed")).to_be_visible(timeout=TIMEOUT_MS)
+    until(lambda: set(system.letters()) - before, "the dead letter, which no other test is to find")
+
+
+def test_a_player_is_taken_out_with_a_reason_and_what_was_typed_stays_until_then(system: System, tab: Tab) -> None:
+    page = show(tab, system, f"#/leaderboards/{BOARD}/players/ben")
+    form = page.locator("form.administration")
+    expect(form.get_by_text("ben leaves every ranking")).to_be_visible(timeout=TIMEOUT_MS)
+    reason = form.get_by_label("Reason")
+    page.route("**/disqualify", lambda route: route.abort())
+    reason.fill("two accounts")
+    form.get_by_role("button", name="Disqualify").click()
+    expect(form.get_by_text("The API can't be reached.")).to_be_visible()
+    expect(reason).to_have_value("two accounts")
+
+    page.unroute("**/disqualify")
+    form.get_by_role("button", name="Disqualify").click()
+    expect(form.get_by_text("Done: audit entry")).to_be_visible(timeout=TIMEOUT_MS)
+
+    show(tab, system, f"#/leaderboards/{BOARD}/audit-log")
+    expect(page.get_by_role("row", name="two accounts")).to_contain_text("ben", timeout=TIMEOUT_MS)
+    show(tab, system, f"#/leaderboards/{BOARD}")
+    expect_ranking(page, "ann", "cem")
+
+
+@pytest.mark.parametrize("width", [1400, 360])
+def test_nothing_keeps_people_from_using_a_view(system: System, browser: Browser, width: int) -> None:
+    tab = Tab(browser, width=width)
+    for view in VIEWS:
+        page = show(tab, system, view)
+        expect(page.locator("h1")).to_be_visible(timeout=TIMEOUT_MS)
+        expect(page.get_by_text("Loading …")).to_have_count(0, timeout=TIMEOUT_MS)
+        assert tab.barriers() == [], view
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+    tab.close()
