@@ -98,7 +98,7 @@ def test_who_is_sent_elsewhere_asks_the_cluster_from_then_on(cluster: Server, wa
 
 
 @pytest.mark.parametrize("error", [MOVED, TryAgainError("later"), RedisConnectionError("refused")])
-def test_calls_at_a_primary_that_is_not_the_right_one_any_more_are_each_sent_by_the_cluster(
+def test_calls_at_a_primary_that_lost_their_slot_are_each_sent_by_the_cluster(
     cluster: Server, error: Exception
 ) -> None:
     client = CacheClient(Server(MOVED))  # type: ignore[arg-type]

@@ -181,7 +181,7 @@ def test_the_example_of_a_body_is_one(body: Any) -> None:
     assert CONTRACT["components"]["schemas"][body.__name__]["examples"]
 
 
-def test_every_answer_of_an_operation_has_an_example_and_those_of_parameters_are_some() -> None:
+def test_every_answer_has_an_example_and_examples_of_parameters_go_together() -> None:
     for path, method, operation in operations():
         for parameter in operation.get("parameters", ()):
             assert "example" in parameter or not parameter["required"]

@@ -262,7 +262,8 @@ def test_a_route_that_starts_work_has_its_own_throttle_and_needs_a_token() -> No
         route for route, one in routes.items() if one.get("RouteSettings", {}).items() >= throttled.items()
     } == COSTLY
     open_routes = {route for route, one in routes.items() if one.get("Auth") == {"Authorizer": "NONE"}}
-    assert open_routes == {"GET /health", "GET /health/{what}", "GET /openapi.json", "OPTIONS /{proxy+}"}
+    console = {"GET /", "GET /console", "GET /console/", "GET /console/{file}"}
+    assert open_routes == {"GET /health", "GET /health/{what}", "GET /openapi.json", "OPTIONS /{proxy+}", *console}
 
 
 def test_browsers_of_named_origins_may_send_and_read_all_that_a_ranking_takes() -> None:
@@ -346,7 +347,7 @@ def test_every_shard_of_the_cache_has_the_alarms_of_the_first() -> None:
         assert later in (condition, condition.get("Or", [None])[0])
 
 
-def test_a_cache_of_another_kind_has_another_url_so_versions_are_published_that_know_it() -> None:
+def test_a_cache_of_another_kind_has_a_url_that_new_versions_know() -> None:
     cache = read(ROOT / "infra" / "templates" / "cache.yaml")
     single, clustered = (cache["Resources"][name] for name in ("Valkey", "ValkeyCluster"))
     assert {single["Condition"], clustered["Condition"]} == cache["Conditions"].keys() == {"Single", "Clustered"}
