@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from functions.api.problems import BY_STATUS, CONTENT_TYPE, KINDS, UNEXPECTED
 from infra import api_series
+from infra.api_errors import ERRORS, ERRORS_HEAD, WHEN
 from infra.api_fields import Fields
-from infra.api_text import BODIES, COUNTERS, ERRORS, ERRORS_HEAD, EVENTS, HEAD, INTRODUCTIONS, REQUESTS, SECTIONS, WHEN
+from infra.api_text import BODIES, COUNTERS, EVENTS, HEAD, INTRODUCTIONS, REQUESTS, SECTIONS
 from infra.contract import contract
 
 ROOT: Final = Path(__file__).parents[1]

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from infra.contract import audit_log
 from infra.contract.parameters import CURSOR
 
 _WINDOW: Final = {"kind": "weekly", "id": "2026-W48", "from": "2026-11-23", "to": "2026-11-29", "status": "open"}
@@ -63,63 +64,8 @@ _STORED: Final = {
     "createdAt": "2026-11-01T09:00:00.000Z",
     "updatedAt": "2026-11-01T09:00:00.000Z",
 }
-_PERIOD: Final = {"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"}
 _HEALTHY: Final = {"status": "up", "latencyMs": 1.4}
 
-_ENTRY: Final = {
-    "number": 3,
-    "kind": "disqualify",
-    "actor": "admin@example.com",
-    "reason": "bought points, case 1234",
-    "at": "2026-11-25T12:00:00.000Z",
-    "userId": "u-42",
-    "subject": None,
-    "points": None,
-    "occurredAt": None,
-}
-_DAYS: Final = {"from": "2026-11-25", "to": "2026-11-26"}
-_PLAYER_DAYS: Final = {"userId": "u-7", **_DAYS}
-_REINSTATED: Final = _ENTRY | {"number": 4, "kind": "reinstate", "reason": "case 1234 was another player"}
-_REBUILD: Final = _ENTRY | {
-    "number": 5,
-    "kind": "rebuild",
-    "reason": "to be sure, case 1235",
-    "userId": None,
-    "subject": "2026-W48",
-}
-_REDRIVE: Final = _ENTRY | {
-    "number": 6,
-    "kind": "redrive",
-    "reason": "the leaderboard was missing",
-    "userId": None,
-    "subject": "unknown_leaderboard",
-}
-_MOVED: Final = _ENTRY | {
-    "number": 7,
-    "kind": "define-period",
-    "reason": "a day was lost, case 1236",
-    "userId": None,
-    "subject": "launch",
-    "periodBefore": {"id": "launch", **_PERIOD},
-    "periodAfter": {"id": "launch", **_PERIOD, "to": "2026-11-16"},
-}
-_PURGE: Final = _ENTRY | {
-    "number": 8,
-    "kind": "purge",
-    "reason": "the rehearsal is over",
-    "userId": None,
-    "subject": "from 2026-11-25T12:02:30.000Z",
-}
-_VOID: Final = _ENTRY | {
-    "number": 7,
-    "kind": "void",
-    "reason": "a foul, case 1236",
-    "subject": "01JDH3Z8Q4",
-    "points": 25,
-    "occurredAt": "2026-11-24T18:00:00.000Z",
-}
-_CORRECTION: Final = _VOID | {"number": 8, "kind": "correct", "reason": "a goal that was not seen, case 1236"}
-_CORRECTED: Final = {"eventId": "case-1236", "points": 20, "occurredAt": "2026-11-24T18:00:00.000Z"}
 _FILE: Final = {
     "url": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-audit-3.csv?X-Amz-Signature=0123",
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -158,7 +104,7 @@ _LATE: Final = {
 
 BODIES: Final[dict[str, Any]] = {
     "LeaderboardBody": _LEADERBOARD,
-    "PeriodBody": _PERIOD | {"reason": "a day was lost, case 1236"},
+    "PeriodBody": audit_log.PERIOD | {"reason": "a day was lost, case 1236"},
     "ScoreBody": {
         "eventId": "run-77",
         "points": 25,
@@ -175,10 +121,10 @@ BODIES: Final[dict[str, Any]] = {
     "DisqualifyBody": {
         "reason": "bought points, case 1234",
         "strict": True,
-        **_DAYS,
+        **audit_log.DAYS,
     },
     "ReinstateBody": {"reason": "case 1234 was another player", "from": "2026-11-25", "to": "2026-11-25"},
-    "CorrectionBody": _CORRECTED | {"reason": "a goal that was not seen, case 1236"},
+    "CorrectionBody": audit_log.CORRECTED | {"reason": "a goal that was not seen, case 1236"},
     "RebuildBody": {"reason": "to be sure, case 1235", "window": "2026-W48"},
     "RedriveBody": {"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"},
 }
@@ -278,7 +224,7 @@ VIEWS: Final[dict[str, Any]] = {
             {"day": "2026-11-23", "points": 600, "reachedAt": "2026-11-23T20:01:02.003Z", "events": 31},
             {"day": "2026-11-24", "points": 25, "reachedAt": "2026-11-24T18:00:00.000Z", "events": 1},
         ],
-        "disqualifiedDays": [_DAYS],
+        "disqualifiedDays": [audit_log.DAYS],
         "events": [{"event": _EVENT, "counts": True}],
         "eventsComplete": False,
         "agrees": True,
@@ -290,8 +236,8 @@ VIEWS: Final[dict[str, Any]] = {
     },
     "LeaderboardView": _STORED,
     "LeaderboardsView": {"leaderboards": [_STORED], "nextAfter": None},
-    "PeriodView": {"id": "launch", **_PERIOD},
-    "PeriodsView": {"periods": [{"id": "launch", **_PERIOD}]},
+    "PeriodView": {"id": "launch", **audit_log.PERIOD},
+    "PeriodsView": {"periods": [{"id": "launch", **audit_log.PERIOD}]},
     "ExportView": {
         "id": "2026-W48-csv-1795431341662",
         "leaderboardId": "autumn-cup",
@@ -306,24 +252,24 @@ VIEWS: Final[dict[str, Any]] = {
         "error": None,
         "createdAt": "2026-11-25T12:00:00.000Z",
     },
-    "AuditEntryView": _ENTRY,
-    "DisqualifiedDaysView": _DAYS,
-    "PlayerDaysView": _PLAYER_DAYS,
-    "DisqualificationView": _ENTRY | _DAYS | {"known": True},
-    "AmendmentView": _VOID | {"already": False},
-    "AmendmentView of correct": _CORRECTION | {"subject": "case-1236", "points": 20, "already": False},
-    "AuditEntryView of reinstate": _REINSTATED,
-    "AuditEntryView of rebuild": _REBUILD,
+    "AuditEntryView": audit_log.ENTRY,
+    "DisqualifiedDaysView": audit_log.DAYS,
+    "PlayerDaysView": audit_log.PLAYER_DAYS,
+    "DisqualificationView": audit_log.ENTRY | audit_log.DAYS | {"known": True},
+    "AmendmentView": audit_log.VOID | {"already": False},
+    "AmendmentView of correct": audit_log.CORRECTION | {"subject": "case-1236", "points": 20, "already": False},
+    "AuditEntryView of reinstate": audit_log.REINSTATED,
+    "AuditEntryView of rebuild": audit_log.REBUILD,
     "AuditLogView": {
         "leaderboardId": "autumn-cup",
-        "entries": [_ENTRY, _REINSTATED, _REBUILD, _MOVED],
+        "entries": [audit_log.ENTRY, audit_log.REINSTATED, audit_log.REBUILD, audit_log.MOVED],
         "nextAfter": None,
     },
     "DisqualifiedView": {
         "leaderboardId": "autumn-cup",
         "auditSequence": 3,
         "userIds": ["u-42"],
-        "days": [_PLAYER_DAYS],
+        "days": [audit_log.PLAYER_DAYS],
     },
     "RebuildView": {
         "leaderboardId": "autumn-cup",
@@ -333,7 +279,7 @@ VIEWS: Final[dict[str, Any]] = {
         "standingsRead": 2310500,
     },
     "RedrivenView": {
-        "auditEntry": _REDRIVE,
+        "auditEntry": audit_log.REDRIVE,
         "sent": 12,
         "failed": 0,
         "left": 0,
@@ -341,7 +287,7 @@ VIEWS: Final[dict[str, Any]] = {
         "complete": True,
     },
     "PurgeView": {
-        "auditEntry": _PURGE,
+        "auditEntry": audit_log.PURGE,
         "leaderboardId": "autumn-cup",
         "countsFrom": "2026-11-25T12:02:30.000Z",
     },
