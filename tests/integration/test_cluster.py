@@ -23,12 +23,13 @@ from shared.cache.searches import WindowSearches
 from shared.cache.waits import Waits
 from shared.cache.windows import WindowCache
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, Day, custom, daily, day_of
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, DAY_MS, Day, custom, daily, day_of
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
 from shared.domain.standings import Standing
 
 NOW_MS = int(time.time() * 1000)
+"""When the tests were collected: some time before they run."""
 FIRST_DAY = Day(20_454)
 PRIMARIES = 3
 PLAYERS = 600
@@ -143,14 +144,14 @@ def test_every_call_reaches_the_primary_of_its_leaderboard_in_one_slot(cluster: 
     cache.apply(cup, standings(3, 1), NOW_MS)
 
     used = custom(FIRST_DAY, Day(FIRST_DAY + 2))
-    budget = RangeBudget(cache, RangeLimits(1 << 20, 75, 1_000_000), 600_000)
+    budget = RangeBudget(cache, RangeLimits(1 << 20, 75, 1_000_000), DAY_MS)
     assert budget.admit(cup.scores_id, used, "caller", 5, NOW_MS).is_granted
-    _, one = builds.begin_window(cup.scores_id, used, "token", NOW_MS, NOW_MS + 600_000, asked=True)
+    _, one = builds.begin_window(cup.scores_id, used, "token", NOW_MS, NOW_MS + DAY_MS, asked=True)
     cache.fill(cup, used, {"u0001": {FIRST_DAY: Standing(1, NOW_MS, 1, version=1)}}, NOW_MS, build=one)
     assert builds.finish_window(cup, used, one)
     budget.settle(cup.scores_id, used, NOW_MS)
     budget.touch(cup.scores_id, used.id, NOW_MS)
-    builds.extend(cup, used, NOW_MS + 700_000)
+    builds.extend(cup, used, NOW_MS + 2 * DAY_MS)
     assert cache.ranges(cup.scores_id, NOW_MS) == {used.id}
     budget.evict(cup.scores_id, used.id)
     assert cache.ranges(cup.scores_id, NOW_MS) == set()
@@ -166,7 +167,7 @@ def test_every_call_reaches_the_primary_of_its_leaderboard_in_one_slot(cluster: 
 
 def test_a_primary_that_is_nearly_full_gets_no_more_ranges_and_the_others_do(cluster: Cluster) -> None:
     cache = cluster.cache()
-    budget = RangeBudget(cache, RangeLimits(1 << 20, 75, 1_000_000), 600_000)
+    budget = RangeBudget(cache, RangeLimits(1 << 20, 75, 1_000_000), DAY_MS)
     used = custom(FIRST_DAY, Day(FIRST_DAY + 3))
     tight, roomy = cluster.board_at(0), cluster.board_at(1)
     memory: Any = cluster.nodes[0].info("memory")
