@@ -142,7 +142,7 @@ def supervise(stack: Stack, say: Say, every_look: Callable[[], None] = lambda: N
             signals.starting = False
             supervisor = Supervisor(stack, say)
             threading.Thread(target=_probe, args=(supervisor, ended), daemon=True).start()
-            say(f"ready: {stack.url}")
+            say(f"ready: {stack.url}, the console: {stack.url}/console/")
             while not signals.stopping:
                 supervisor.look(time.monotonic())
                 every_look()
