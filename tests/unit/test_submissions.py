@@ -106,6 +106,17 @@ def test_the_effect_of_another_event_is_not_taken_for_it(world: World) -> None:
     assert following.is_shown()
 
 
+def test_an_event_that_the_truth_has_ahead_of_the_cache_is_not_shown_yet(world: World) -> None:
+    following = world.submissions.send(BOARD, EVENT, is_timed=True)
+    assert not following.is_shown()
+    world.commit(replace(EVENT, event_id="other"))
+    world.commit(EVENT)
+    world.shown = 1
+    assert not following.is_shown(), "the cache has the other event alone"
+    world.shown = 2
+    assert following.is_shown()
+
+
 def test_while_the_player_stands_still_the_truth_is_left_alone(world: World) -> None:
     following = world.submissions.send(BOARD, EVENT, is_timed=True)
     assert not any(following.is_shown() for _ in range(10))
