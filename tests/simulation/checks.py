@@ -143,15 +143,17 @@ def audit_entries(world: World) -> dict[str, list[AuditEntry]]:
     logs = {name: sorted(log, key=lambda entry: entry.number) for name, log in found.items()}
     for log in logs.values():
         assert [entry.number for entry in log] == list(range(1, len(log) + 1))
+        runs = [entry.run or (0, DAY_MAX) for entry in log]
+        starts = {day for first, last in runs for day in (first, last + 1)}  # between two of them all days are alike
         out: dict[str | None, set[int]] = {}
-        for entry in log:
-            days, (first, last) = out.get(entry.user_id, set()), entry.run or (0, DAY_MAX)
+        for entry, (first, last) in zip(log, runs, strict=True):
+            days, named = out.get(entry.user_id, set()), {day for day in starts if first <= day <= last}
             if entry.kind is AuditAction.REINSTATE:
-                assert not days.isdisjoint(range(first, last + 1)), "nothing is done twice"
-                out[entry.user_id] = days - set(range(first, last + 1))
+                assert not days.isdisjoint(named), "nothing is done twice"
+                out[entry.user_id] = days - named
             elif entry.kind is AuditAction.DISQUALIFY:
-                assert not days.issuperset(range(first, last + 1)), "nothing is done twice"
-                out[entry.user_id] = days | set(range(first, last + 1))
+                assert not days.issuperset(named), "nothing is done twice"
+                out[entry.user_id] = days | named
     return logs
 
 
