@@ -73,6 +73,10 @@ the lower first. The order of arrival never counts. Equal scores share one `comp
 - *Asking again*: rankings and players carry `ETag` and `Cache-Control`. With `If-None-Match` the answer is 304 if
   nothing has changed; with `Prefer: wait=20` beside it, the answer comes once something has, or after 20 s. Nobody
   waits for a window that is final, nor for a snapshot, which says `Retry-After`.
+- *Shared caches* may keep an answer that says `public`: a second while a window is open, five while it is closing, five
+  minutes once it is final (a window that was asked for by `period`: one). No answer is `immutable`: a final window gets
+  another version when somebody is disqualified. `must-revalidate` rules out that a cache shows an old answer because no
+  new one can be had. What takes a token, and what is answered to `Prefer: wait`, is `private`; errors are `no-store`.
 - *Waits* have a share of their own: 100 at a time over all clients (`WAITS_MAX`). `Preference-Applied: wait=20` says
   that a wait was granted. Beyond the share the answer comes at once, without that header: 304 or 200 with
   `Retry-After: 5`, an export's 202 with `Retry-After: 1`. Ask again after as many seconds, and not in a tight loop.

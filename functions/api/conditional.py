@@ -34,6 +34,10 @@ FINAL_MAX_AGE_S: Final = 300
 """Of a window that is final. No event changes it any more, but a disqualification does, which writes a second version
 of its result: not `immutable`, nor for a year. After these minutes a cache asks again, and is answered 304."""
 
+PERIOD_MAX_AGE_S: Final = 60
+"""Of a final window that was asked for by the id of a period."""
+VARY: Final = "authorization, prefer"
+"""What else than the URL decides an answer: whether the caller may ask, and whether they wait (RFC 7240, section 2)."""
 SNAPSHOT_RETRY_S: Final = 2
 """When to ask again while a snapshot answers: a function checks for a newer one no sooner."""
 
@@ -54,17 +58,20 @@ class ConditionalAnswer(Struct, frozen=True):
 
 
 class ConditionalReads:
-    """Answers reads of one window."""
+    """Answers reads of one window, and says who may keep the answers for how long."""
 
     def __init__(
         self,
         cache: Callable[[], WindowCache],
         waits: Callable[[], Waits],
+        is_public: bool,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`is_public`: whether anybody may ask; else no cache that is shared may keep what is answered to a token."""
         self._cache = cache
         self._waits = waits
+        self._is_public = is_public
         self._sleep = sleep
         self._monotonic_s = monotonic_s
 
@@ -76,8 +83,9 @@ class ConditionalReads:
         tag = _tag(request, leaderboard, fresh)
         headers: dict[str, str] = {}
         has = _has(request, tag)
+        wait_ms = willing_ms(request)
+        may_keep = "public" if self._is_public and wait_ms is None else "private"
         if has:
-            wait_ms = willing_ms(request)
             if wait_ms is not None and fresh.ranking.source is RankingSource.SNAPSHOT:
                 headers["retry-after"] = str(SNAPSHOT_RETRY_S)
             elif wait_ms is not None and _can_change(fresh.ranking):
@@ -87,7 +95,7 @@ class ConditionalReads:
                         fresh = await self._changed(request, leaderboard, read, fresh, affordable_ms(request, wait_ms))
                 tag = _tag(request, leaderboard, fresh)
                 has = _has(request, tag)
-        headers |= {"etag": tag, "cache-control": _cache_control(request, fresh.ranking)}
+        headers |= {"etag": tag, "cache-control": f"{may_keep}, {_kept(request, fresh.ranking)}", "vary": VARY}
         return Response(status_code=304, headers=headers) if has else answer(fresh.view(), 200, headers)
 
     async def _changed(
@@ -163,12 +171,15 @@ def affordable_ms(request: Request, wait_ms: int) -> int:
     return wait_ms if remaining is None else max(0, min(wait_ms, remaining() - WAIT_RESERVE_MS))
 
 
-def _cache_control(request: Request, ranking: Ranking) -> str:
-    if ranking.source is RankingSource.SNAPSHOT:
-        return "no-cache"
+def _kept(request: Request, ranking: Ranking) -> str:
+    """How long an answer may be kept. Nobody may show it for longer because nothing newer can be had: what fails here
+    would look live there."""
     if ranking.source is not RankingSource.FINAL:  # a pending correction is as short-lived as a closing window
-        return f"max-age={MAX_AGE_S.get(ranking.status, MAX_AGE_S[WindowStatus.CLOSING])}"
-    # a period's dates can be changed, and with them what its name means
-    return (
-        "max-age=60" if any(name == "period" for name, _ in pairs_of(request.scope)) else f"max-age={FINAL_MAX_AGE_S}"
-    )
+        max_age_s = MAX_AGE_S.get(ranking.status, MAX_AGE_S[WindowStatus.CLOSING])
+        if ranking.source is RankingSource.SNAPSHOT:  # nobody sees one for longer than it takes to be live again
+            max_age_s = MAX_AGE_S[WindowStatus.OPEN]
+    elif any(name == "period" for name, _ in pairs_of(request.scope)):  # its dates, and so its meaning, can change
+        max_age_s = PERIOD_MAX_AGE_S
+    else:
+        max_age_s = FINAL_MAX_AGE_S
+    return f"max-age={max_age_s}, must-revalidate"

@@ -39,7 +39,9 @@ class Reads:
         _ = assembly.cursors
         self._assembly = assembly
         self.finder = Finder(assembly, now_ms)
-        self._conditional = ConditionalReads(lambda: assembly.cache, lambda: assembly.waits)
+        self._conditional = ConditionalReads(
+            lambda: assembly.cache, lambda: assembly.waits, assembly.settings.authorization == "off"
+        )
 
     def register(self, routes: Routes) -> None:
         """All of them, in the order in which paths are matched; ahead of every other route."""

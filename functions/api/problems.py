@@ -222,7 +222,7 @@ async def respond(request: Request, error: Exception) -> Response:
 
 def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
     """The response to an error that was raised while `scope` was served."""
-    headers: dict[str, str] = {}
+    headers = {"cache-control": "no-store"}  # CloudFront and others keep errors for a while by themselves
     kind = _kind_of(error)
     if isinstance(error, HTTPException) and kind is not UNEXPECTED:
         headers.update(error.headers or {})

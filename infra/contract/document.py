@@ -142,7 +142,12 @@ _BOUNDS: Final = {"ge": "minimum", "le": "maximum"}
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
 _REVALIDATION: Final = {
     "ETag": {"description": "Changes with the window's revision and the leaderboard's rules", "schema": _TEXT},
-    "Cache-Control": {"description": "Short while the window moves, some minutes once it is final", "schema": _TEXT},
+    "Cache-Control": {
+        "description": "Short while the window moves, some minutes once it is final; `public` where anybody may ask, "
+        "`private` where a token is needed or the client waits",
+        "schema": _TEXT,
+    },
+    "Vary": {"description": "Authorization, Prefer", "schema": _TEXT},
 }
 
 

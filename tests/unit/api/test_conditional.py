@@ -10,6 +10,7 @@ from functions.api.conditional import WAIT_MAX_S, WAIT_RESERVE_MS, ConditionalRe
 from shared.cache.errors import CacheUnavailable
 from shared.domain.calendar import parse_day
 from shared.domain.periods import Period
+from shared.domain.rules import Aggregation, Leaderboard
 from shared.reads.answers import RankingSource
 from tests.unit.api.conftest import NOW_MS, Answer, Api
 
@@ -25,8 +26,8 @@ class Waiting:
         self.at_s: dict[float, Any] = {}
         original = ConditionalReads.__init__
 
-        def patched(one: ConditionalReads, cache: Any, waits: Any) -> None:
-            original(one, cache, waits, self.sleep, lambda: self.now_s)
+        def patched(one: ConditionalReads, cache: Any, waits: Any, is_public: bool) -> None:
+            original(one, cache, waits, is_public, self.sleep, lambda: self.now_s)
 
         monkeypatch.setattr(ConditionalReads, "__init__", patched)
         api.start()
@@ -122,20 +123,74 @@ def test_the_order_of_parameters_does_not_change_the_tag(api: Api) -> None:
     assert one.headers["etag"] == other.headers["etag"]
 
 
-@pytest.mark.parametrize(
-    ("query", "final", "expected"),
-    [
-        ("window=daily", False, "max-age=1"),
-        ("window=daily&date=2026-11-20", False, "max-age=5"),
-        ("window=daily&date=2026-11-20", True, "max-age=300"),
-        ("window=custom&period=launch", True, "max-age=60"),
-    ],
-)
-def test_how_long_an_answer_keeps_goes_by_the_windows_status(api: Api, query: str, final: bool, expected: str) -> None:
+AGES = {
+    "open": ("window=daily", False, 1),
+    "closing": ("window=daily&date=2026-11-20", False, 5),
+    "final, which a next version may follow": ("window=daily&date=2026-11-20", True, 300),
+    "final, by the name of a period": ("window=custom&period=launch", True, 60),
+}
+
+
+@pytest.mark.parametrize(("query", "final", "seconds"), AGES.values(), ids=list(AGES))
+def test_how_long_an_answer_keeps_goes_by_the_windows_status(api: Api, query: str, final: bool, seconds: int) -> None:
     day = parse_day("2026-10-01")
     api.registry.known_periods["cup", "launch"] = Period(id="launch", name="x", first=day, last=day)
     api.rankings.final = final
-    assert api.call("GET", RANKINGS, query).headers["cache-control"] == expected
+    kept = api.call("GET", RANKINGS, query).headers["cache-control"]
+    assert kept == f"public, max-age={seconds}, must-revalidate"
+
+
+@pytest.mark.parametrize("query", ["window=daily", "window=daily&date=2026-11-20"])
+def test_a_snapshot_is_kept_no_longer_than_what_is_live(api: Api, query: str) -> None:
+    """A crowd that watches a board may not reach the functions all at once because the cache is away."""
+    api.rankings.source = RankingSource.SNAPSHOT
+    assert api.call("GET", RANKINGS, query).headers["cache-control"] == "public, max-age=1, must-revalidate"
+
+
+@pytest.mark.parametrize("path", [RANKINGS, PLAYER, "/leaderboards/cup/players?userId=u-2"])
+def test_what_a_token_was_needed_for_is_kept_from_shared_caches(path: str) -> None:
+    api = Api(authorization="jwt")
+    api.registry.boards["cup"] = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+    api.claims = {"sub": "game", "exp": str(NOW_MS // 1000 + 60), "scope": "leaderboards:read"}
+    target, _, query = path.partition("?")
+    answer = api.call("GET", target, query)
+    assert answer.status == 200
+    assert answer.headers["cache-control"] == "private, max-age=1, must-revalidate"
+    assert "authorization" in answer.headers["vary"]
+
+
+@pytest.mark.parametrize("path", [RANKINGS, PLAYER])
+def test_what_is_answered_to_who_waits_is_theirs_alone(api: Api, waiting: Waiting, path: str) -> None:
+    first = api.get(path)
+    waiting.at_s[1.0] = lambda: setattr(api.rankings, "revision", 8)
+    for answer in (api.call("GET", path, headers={"prefer": "wait=2"}), again(api, first, path, prefer="wait=2")):
+        assert (answer.status, answer.headers["cache-control"]) == (200, "private, max-age=1, must-revalidate")
+        assert "prefer" in answer.headers["vary"]
+    unchanged = again(api, api.get(path), path, prefer="wait=1")
+    assert (unchanged.status, unchanged.headers["cache-control"]) == (304, "private, max-age=1, must-revalidate")
+
+
+PROBLEMS = {
+    "no leaderboard": ("/leaderboards/none/rankings", "", 404),
+    "nobody": ("/leaderboards/cup/players/nobody", "", 404),
+    "an unknown parameter": (RANKINGS, "limits=2", 422),
+    "no route": ("/nothing", "", 404),
+    "another method": ("/health", "", 405),
+}
+
+
+@pytest.mark.parametrize(("path", "query", "status"), PROBLEMS.values(), ids=list(PROBLEMS))
+def test_no_cache_keeps_an_error(api: Api, path: str, query: str, status: int) -> None:
+    answer = api.call("DELETE" if status == 405 else "GET", path, query)
+    assert (answer.status, answer.headers["cache-control"]) == (status, "no-store")
+    assert "etag" not in answer.headers
+
+
+@pytest.mark.parametrize("failure", [CacheUnavailable("away"), KeyError("ours")])
+def test_no_cache_keeps_a_failure(api: Api, failure: Exception) -> None:
+    api.rankings.failure = failure
+    answer = api.get(RANKINGS)
+    assert (answer.status >= 500, answer.headers["cache-control"]) == (True, "no-store")
 
 
 def test_a_client_who_waits_is_answered_as_soon_as_something_changes(api: Api, waiting: Waiting) -> None:
