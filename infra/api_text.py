@@ -60,7 +60,8 @@ the lower first. The order of arrival never counts. Equal scores share one `comp
 ## What holds everywhere
 
 - *Tokens*: on AWS a request takes `Authorization: Bearer <JWT>` with the scope of its route, in the claim `scope` or
-  `scp`. Locally nobody is asked for one.
+  `scp`. Locally nobody is asked for one, nor for rankings and players where an operator has opened them
+  ([public reads](deployment.md#reads-that-anybody-may-ask)).
 - *HEAD* is answered wherever GET is, as GET but without the body.
 - *Times* are UTC, RFC 3339, in milliseconds. *Scores* are integers to ±(2^53−1). *User ids* in a path are
   percent-encoded.

@@ -81,6 +81,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     outside the local stage."""
     authorization: Literal["jwt", "off"] = "jwt"
     """Whether the API checks tokens; `off` is an error outside the local stage."""
+    public_reads: Literal["on", "off"] = "off"
+    """Whether anybody may read rankings and players, without a token, so that a cache in front of the API may answer.
+    Their events, explanations and results take one all the same."""
     scope_prefix: Annotated[str, Meta(pattern=r"^\S*$", description="text without spaces, or nothing")] = ""
     """Prefix of the API's scopes in tokens, such as `leaderboards/` of a resource server of Amazon Cognito."""
     console: Literal["on", "off"] = "on"

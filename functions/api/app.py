@@ -60,7 +60,8 @@ def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms, reads: Rea
     app.add_exception_handler(RequestValidationError, _respond_invalid)
     app.add_exception_handler(405, _not_allowed(app))
     app.add_exception_handler(Building, _building(clock))
-    app.add_middleware(Edge, admission=Admission(Guard(app.routes), assembly, clock))
+    guard = Guard(app.routes, public_reads=assembly.settings.public_reads == "on")
+    app.add_middleware(Edge, admission=Admission(guard, assembly, clock))
     app.openapi = lambda: _document(assembly.settings.code_version)  # type: ignore[method-assign]
     return app
 

@@ -39,9 +39,9 @@ class Reads:
         _ = assembly.cursors
         self._assembly = assembly
         self.finder = Finder(assembly, now_ms)
-        self._conditional = ConditionalReads(
-            lambda: assembly.cache, lambda: assembly.waits, assembly.settings.authorization == "off"
-        )
+        settings = assembly.settings
+        is_public = settings.authorization == "off" or settings.public_reads == "on"
+        self._conditional = ConditionalReads(lambda: assembly.cache, lambda: assembly.waits, is_public)
 
     def register(self, routes: Routes) -> None:
         """All of them, in the order in which paths are matched; ahead of every other route."""
@@ -58,7 +58,8 @@ class DirectReads:
         self._now_ms = now_ms
         self._routes: list[Route] = []
         reads.register(self)
-        self._admission = Admission(Guard(self._routes), assembly, now_ms)
+        guard = Guard(self._routes, public_reads=assembly.settings.public_reads == "on")
+        self._admission = Admission(guard, assembly, now_ms)
 
     def get(self, path: str, *, tags: list[str | Enum] | None = None) -> Callable[[Endpoint], Endpoint]:
         """As FastAPI has it."""

@@ -64,6 +64,10 @@ _SCOPE_CLAIMS: Final = ("scope", "scp")
 _OPEN: Final = frozenset({"", "console", "health", "openapi.json", "docs"})
 """First parts of paths that take no token: they tell nothing of anybody. `metrics` is not among them: it names every
 leaderboard and how many play. It takes READ, as their list does, so that a scraper's token can only read."""
+PUBLIC: Final = frozenset(
+    {"/leaderboards/{id}/rankings", "/leaderboards/{id}/players", "/leaderboards/{id}/players/{userId:path}"}
+)
+"""Reads that may be opened to anybody; nothing else of a leaderboard is."""
 _EXPORTS: Final = frozenset({"closing", "export", "exports", "result"})
 _ADMINISTRATION: Final = frozenset({"audit-log", "disqualified", "rebuild"})
 
@@ -89,10 +93,15 @@ def required_scope(method: str, template: str) -> Scope | None:
 class Guard:
     """The scope that a request takes: that of the route which will serve it."""
 
-    def __init__(self, routes: Iterable[BaseRoute]) -> None:
-        """`routes`: in the order in which they are tried."""
+    def __init__(self, routes: Iterable[BaseRoute], *, public_reads: bool = False) -> None:
+        """`routes`: in the order in which they are tried; `public_reads`: whether anybody may ask those of PUBLIC."""
+
+        def scope(method: str, template: str) -> Scope | None:
+            is_open = public_reads and method == "GET" and template in PUBLIC
+            return None if is_open else required_scope(method, template)
+
         self._routes = [
-            (route.path_regex, method, required_scope(method, route.path), _takes_parameters(route))
+            (route.path_regex, method, scope(method, route.path), _takes_parameters(route))
             for route in routes
             if isinstance(route, Route)
             for method in sorted((route.methods or set()) - {"HEAD"})

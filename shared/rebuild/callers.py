@@ -6,4 +6,5 @@ from typing import Final
 NOBODY: Final = ""
 """Schedules and queues, which build nothing for a reader."""
 CALLER: Final[ContextVar[str]] = ContextVar("caller", default=NOBODY)
-"""The subject of the access token; NOBODY where the API requires no token."""
+"""The subject of the access token; NOBODY where the API requires no token: those who ask without one share a
+budget."""

@@ -152,7 +152,9 @@ class Answer:
 class Api:
     """The function, and the parts it stands on."""
 
-    def __init__(self, stage: str = "local", authorization: str = "off", scope_prefix: str = "") -> None:
+    def __init__(
+        self, stage: str = "local", authorization: str = "off", scope_prefix: str = "", public_reads: str = "off"
+    ) -> None:
         self.now_ms = NOW_MS
         self.registry = Registry()
         self.rankings = Rankings()
@@ -171,6 +173,7 @@ class Api:
             settings=SimpleNamespace(
                 stage=stage,
                 authorization=authorization,
+                public_reads=public_reads,
                 scope_prefix=scope_prefix,
                 code_version="3f2c9a7+dirty",
                 console="on",

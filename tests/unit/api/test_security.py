@@ -130,6 +130,48 @@ def test_scopes_are_read_from_either_claim_as_a_string_or_a_list(guarded: Api, c
     assert guarded.get("/leaderboards/cup/audit-log").status == 403
 
 
+PUBLIC_READS = ["rankings", "rankings?userIds=u-1", "players?userId=u-1", "players/u-1", "players/a/b"]
+NOT_PUBLIC = ["players/u-1/windows", "players/u-1/events", "players/u-1/explain", "", "result", "closing", "audit-log"]
+
+
+@pytest.fixture
+def public() -> Api:
+    api = Api("production", "jwt", public_reads="on")
+    api.registry.boards["cup"] = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+    return api
+
+
+@pytest.mark.parametrize("path", PUBLIC_READS)
+def test_public_reads_take_no_token_and_may_be_kept_by_anybody(public: Api, path: str) -> None:
+    target, _, query = path.partition("?")
+    answer = public.call("GET", f"/leaderboards/cup/{target}", query)
+    assert answer.status == (404 if "a/b" in path else 200)
+    assert answer.headers["cache-control"].startswith("no-store" if "a/b" in path else "public, ")
+
+
+@pytest.mark.parametrize("path", NOT_PUBLIC)
+def test_nothing_else_of_a_leaderboard_is_public(public: Api, path: str) -> None:
+    assert public.get(f"/leaderboards/cup/{path}".rstrip("/")).status == 401
+    public.claims = GOOD | {"scope": "scores:write"}
+    assert public.get(f"/leaderboards/cup/{path}".rstrip("/")).status == 403
+
+
+def test_a_public_read_is_refused_no_caller_and_writes_take_a_token(public: Api) -> None:
+    public.claims = GOOD | {"scope": "scores:write"}
+    assert public.get("/leaderboards/cup/rankings").status == 200
+    public.claims = None
+    assert public.call("HEAD", "/leaderboards/cup/rankings").status == 200
+    assert public.put("/leaderboards/cup", {"name": "Cup", "aggregation": "sum"}).status == 401
+    assert public.call("POST", "/leaderboards/cup/players/u-1/scores", body={}).status == 401
+
+
+def test_reads_take_a_token_unless_they_were_opened(guarded: Api) -> None:
+    guarded.claims = None
+    for path in PUBLIC_READS:
+        target, _, query = path.partition("?")
+        assert guarded.call("GET", f"/leaderboards/cup/{target}", query).status == 401
+
+
 def test_scopes_are_those_with_the_prefix_of_the_resource_server() -> None:
     api = Api("production", "jwt", "https://cup.example.com/")
     api.registry.boards["cup"] = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)

@@ -9,6 +9,7 @@ import pytest
 from cfnlint import lint_file
 from msgspec import NODEFAULT
 
+from functions.api import conditional, security
 from infra.local import gateway
 from shared.closing.schedule import INGEST_CALL_MS
 from shared.settings import Settings
@@ -276,6 +277,44 @@ def test_browsers_of_named_origins_may_send_and_read_all_that_a_ranking_takes() 
     assert tuple(cors["AllowHeaders"]) == gateway.CORS_HEADERS
     assert tuple(cors["ExposeHeaders"]) == gateway.CORS_EXPOSED
     assert cors["MaxAge"] == gateway.CORS_MAX_AGE_S
+
+
+def test_reads_are_open_only_where_somebody_chose_it_and_then_behind_a_cache() -> None:
+    assert PARAMETERS["PublicReads"]["Default"] == "off"
+    assert STACK["Conditions"]["PublicReads"] == {"Equals": [{"Ref": "PublicReads"}, "on"]}
+    assert FUNCTIONS["ApiFunction"]["Environment"]["Variables"]["PUBLIC_READS"] == {"Ref": "PublicReads"}
+    assert STACK["Resources"]["Edge"]["Condition"] == "PublicReads"
+
+
+EDGE_RESOURCES = read(ROOT / "infra" / "templates" / "edge.yaml")["Resources"]
+EDGE = {name: one["Properties"] for name, one in EDGE_RESOURCES.items()}
+
+
+def test_the_gateway_without_tokens_has_the_routes_that_may_be_public_and_no_other() -> None:
+    routes = {one["Properties"]["RouteKey"] for one in EDGE_RESOURCES.values() if one["Type"].endswith("::Route")}
+    # of one segment, unlike the function's: nothing that stands below a player can be asked for
+    assert routes == {f"GET {path.replace('{userId:path}', '{player}')}" for path in security.PUBLIC}
+    assert EDGE["Permission"]["SourceArn"]["Sub"].endswith("/*/GET/leaderboards/*")
+    assert EDGE["Stage"]["DefaultRouteSettings"]["ThrottlingRateLimit"] == {"Ref": "RequestsPerS"}
+
+
+def test_a_cache_in_front_keeps_what_the_api_lets_it_by_all_that_decides_an_answer() -> None:
+    policy = EDGE["CachePolicy"]["CachePolicyConfig"]
+    key = policy["ParametersInCacheKeyAndForwardedToOrigin"]
+    assert (policy["MinTTL"], policy["DefaultTTL"], policy["MaxTTL"]) == (0, 0, conditional.FINAL_MAX_AGE_S)
+    assert key["QueryStringsConfig"] == {"QueryStringBehavior": "all"}, "a filter has any name: attr.country"
+    assert key["HeadersConfig"] == {"HeaderBehavior": "none"}, "no token may reach what is kept for everybody"
+    assert key["CookiesConfig"] == {"CookieBehavior": "none"}
+
+
+def test_a_cache_in_front_only_reads_and_keeps_no_error_longer_than_an_answer() -> None:
+    distribution = EDGE["Distribution"]["DistributionConfig"]
+    behaviour = distribution["DefaultCacheBehavior"]
+    assert "CacheBehaviors" not in distribution
+    assert behaviour["AllowedMethods"] == ["GET", "HEAD"]
+    assert "OriginRequestPolicyId" not in behaviour, "which could pass on what is not in the key"
+    errors = {one["ErrorCode"]: one["ErrorCachingMinTTL"] for one in distribution["CustomErrorResponses"]}
+    assert errors == {400: 0, 403: 0, 404: 0, 405: 0, 414: 0, 500: 1, 502: 1, 503: 1, 504: 1}
 
 
 def test_what_is_written_with_a_time_to_live_goes_when_that_is_over() -> None:
