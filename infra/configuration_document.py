@@ -46,6 +46,8 @@ Libraries read variables of their own: `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYN
 [endpoints of AWS' SDKs](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html), credentials
 likewise; and of [Powertools](https://docs.aws.amazon.com/powertools/python/latest/environment_variables/)
 `POWERTOOLS_SERVICE_NAME`, `POWERTOOLS_LOG_LEVEL` and `POWERTOOLS_TRACE_DISABLED` (`true` where there is no X-Ray).
+Of [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/) the functions read
+`OTEL_EXPORTER_OTLP_ENDPOINT`, which switches its traces on ([tracing](tracing.md)), and then those of the SDK.
 """
 LOCAL_HEAD: Final = """
 ## The local stack

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from aws_lambda_powertools import Logger, Metrics
@@ -13,6 +13,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.functions import is_metrics_disabled
 from aws_lambda_powertools.shared.functions import resolve_truthy_env_var_choice
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from shared.tracing import Traces  # loads OpenTelemetry, for who asks for it
 
 Handler = Callable[..., Any]
 
@@ -66,6 +69,10 @@ DURATIONS: Final = frozenset({Metric.INGEST_DELAY, Metric.LATENCY, Metric.WAITED
 """Metrics in ms."""
 
 
+COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""Variables that name a collector of OpenTelemetry; traces go there in place of X-Ray."""
+
+
 class HandlerTracer(Protocol):
     """What the functions use of Powertools' tracer."""
 
@@ -85,7 +92,17 @@ class Untraced:
         return lambda_handler
 
 
+def _traces() -> "Traces | None":
+    if not any(os.environ.get(name) for name in COLLECTORS):
+        return None
+    from shared.tracing import Traces  # noqa: PLC0415 - see above
+
+    return Traces.from_environment()
+
+
 def _tracer() -> HandlerTracer:
+    if traces is not None:
+        return traces
     if resolve_truthy_env_var_choice(env=os.environ.get("POWERTOOLS_TRACE_DISABLED", "false")):
         return Untraced()
     from aws_lambda_powertools import Tracer  # noqa: PLC0415 - see above
@@ -96,6 +113,8 @@ def _tracer() -> HandlerTracer:
 
 logger = Logger()
 metrics = Metrics()
+traces = _traces()
+"""OpenTelemetry's; None where no collector is named."""
 tracer = _tracer()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+from opentelemetry.sdk import environment_variables
 
 from infra import api_document, api_series, configuration_document
 from infra.configuration_document import LOCAL
@@ -74,6 +75,7 @@ def settings() -> set[str]:
     for deployed in ("template.yaml", "docker-compose.yml"):
         found |= set(re.findall(r"^ +([A-Z][A-Z_]+):", (ROOT / deployed).read_text(), re.MULTILINE))
     found |= set(re.findall(r"^ARG ([A-Z_]+)", (ROOT / "infra" / "Dockerfile").read_text(), re.MULTILINE))
+    found |= {one for one in vars(environment_variables) if one.startswith("OTEL_")}
     return found | {*Settings.__struct_encode_fields__, *Config(ROOT, ROOT, Ports()).environment()}
 
 

@@ -8,7 +8,9 @@ from shared import startup
 # isort: split
 
 import base64
-from typing import Any, Final
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -19,7 +21,10 @@ from shared import settings
 from shared.assembly import Assembly, now_ms
 from shared.domain.records import Record, Source
 from shared.ingest.outcomes import Candidate, OutcomeKind, Rejected, Retry
-from shared.telemetry import Metric, logger, measure, metrics, tracer
+from shared.telemetry import Metric, logger, measure, metrics, tracer, traces
+
+if TYPE_CHECKING:
+    from shared.tracing import TracedRecord  # loads OpenTelemetry, for who asks for it
 
 RESERVE_MS: Final = 20_000
 """Time kept for one more round of the slowest kind, the cache, the dead-letter queue and the place in the topic."""
@@ -43,8 +48,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     that is not recorded, and what is handed over next has to follow on what is recorded. A trigger may repeat a
     partition from the first of them, or just those that are named.
     """
+    start_ns = time.time_ns()
     candidates = assembly.ingest.ingest(_records(event), lambda: context.get_remaining_time_in_millis() > RESERVE_MS)
     _measure(candidates)
+    if traces is not None:
+        traces.processed(_traced(event, candidates), start_ns)
     failed_from: dict[tuple[str, int], tuple[int, str]] = {}
     for candidate in candidates:  # those of a partition come in the order of their offsets
         if isinstance(candidate.outcome, Retry):
@@ -71,6 +79,20 @@ def _records(event: dict[str, Any]) -> list[Record]:
             is_stamped = raw["timestampType"] in trusted
             records.append(Record(source, _decode(raw.get("key")), _decode(raw.get("value")), is_stamped))
     return records
+
+
+def _traced(event: dict[str, Any], candidates: list[Candidate]) -> Iterator["TracedRecord"]:
+    """The records that carry a trace."""
+    from shared.tracing import TracedRecord  # noqa: PLC0415 - see above
+
+    sources = ((one.record.source, one.kind) for one in candidates)
+    kinds = {(source.topic, source.partition, source.offset): kind for source, kind in sources}
+    for raw in (raw for partition in event["records"].values() for raw in partition):
+        parents = [header["traceparent"] for header in raw.get("headers", ()) if header.get("traceparent")]
+        if parents:
+            place = raw["topic"], raw["partition"], raw["offset"]
+            text = bytes(one & 0xFF for one in parents[0]).decode(errors="replace")  # bytes come signed, as Java's are
+            yield TracedRecord(*place, text, str(kinds[place]), failed=kinds[place] is OutcomeKind.RETRY)
 
 
 def _decode(encoded: str | None) -> bytes | None:

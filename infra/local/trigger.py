@@ -106,7 +106,7 @@ class Trigger:
         for message in messages:
             error = message.error()
             if error is None:
-                self._fetched.append(_to_message(message))
+                self._fetched.append(to_message(message))
             else:
                 log.warning("broker: %s", error)
 
@@ -185,7 +185,8 @@ class Trigger:
         return max(stored.offset, 0)
 
 
-def _to_message(message: KafkaMessage) -> Message:
+def to_message(message: KafkaMessage) -> Message:
+    """A record as the mapping wants it."""
     kind, timestamp_ms = message.timestamp()
     return Message(
         message.topic() or "",

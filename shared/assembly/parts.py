@@ -18,6 +18,7 @@ from shared.messaging.queues import Queue
 from shared.parallel import ParallelReader, RunParallel, SourceReader, ThreadPool
 from shared.retries import Backoff
 from shared.settings import Settings
+from shared.telemetry import traces
 from shared.truth.audit_log import AuditLog
 from shared.truth.client import skip_model
 from shared.truth.closing_reports import ClosingReports
@@ -267,4 +268,5 @@ class Parts:
         """The topic of score events, for the few functions that query the broker."""
         from shared.messaging.topic import Topic  # noqa: PLC0415 - loads librdkafka, which the others do not use
 
-        return Topic(self.settings.kafka_client, self.settings.kafka_topic)
+        headers = list if traces is None else traces.carrier
+        return Topic(self.settings.kafka_client, self.settings.kafka_topic, headers=headers)

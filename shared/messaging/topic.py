@@ -75,6 +75,9 @@ def wrong_settings(settings: Mapping[str, str]) -> list[str]:
     return wrong
 
 
+Headers = list[tuple[str, str | bytes | None]]
+
+
 class Outgoing(Struct, frozen=True):
     """A record to send."""
 
@@ -90,11 +93,16 @@ class Topic:
         settings: Mapping[str, Any],
         name: str,
         new_consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
+        headers: Callable[[], Headers] = list,
     ) -> None:
-        """`settings` are librdkafka's (https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md)."""
+        """`settings` are librdkafka's (https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md).
+
+        `headers`: those of records that are sent now.
+        """
         self.name = name
         self._settings = settings
         self._new_consumer = new_consumer
+        self._headers = headers
 
     def reach(self, moment_ms: int) -> list[Reach]:
         """Every partition up to a moment.
@@ -160,6 +168,7 @@ class Topic:
             For each what kept it from being sent; None for those that the broker has.
         """
         outcomes: list[str | None] = []
+        headers = self._headers()
         for number, record in enumerate(records):
             outcomes.append("not acknowledged in time")
 
@@ -167,7 +176,7 @@ class Topic:
                 outcomes[number] = None if error is None else str(error)
 
             try:
-                self._producer.produce(self.name, record.value, record.key, on_delivery=acknowledge)
+                self._producer.produce(self.name, record.value, record.key, headers=headers, on_delivery=acknowledge)
             except (KafkaException, BufferError) as error:
                 outcomes[number] = str(error)
             self._producer.poll(0)

@@ -17,7 +17,10 @@ from infra.local import packages, resources
 from infra.local.cache import cache_server
 from infra.local.config import PARTITIONS, TOPIC, Config, free_ports
 from infra.local.dynamodb import dynamodb_server
+from infra.local.mapping import Message, record
 from infra.local.servers import PACKAGES, kafka, ministack
+from infra.local.trigger import to_message
+from tests.support.collector import attributes, collecting
 from tests.support.emulator import TAG, Runtime, image_is_there
 
 ROOT = Path(__file__).parents[2]
@@ -161,17 +164,50 @@ def test_what_was_refused_goes_back_to_the_topic(function: Function, environment
     assert topic(environment) == [base64.b64decode(value) for value in refused]
 
 
+def test_a_score_has_one_trace_from_the_request_to_the_rank(
+    sam: Path, launch: Callable[..., Runtime], environment: dict[str, str], tmp_path: Path, function: Function
+) -> None:
+    function("api")  # makes the leaderboard
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    path = "/leaderboards/autumn-cup/players/u-42/scores"
+    request = sample("api-correct") | {"rawPath": path, "body": json.dumps({"eventId": "traced-1", "points": 1})}
+    request["headers"] |= {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01", "prefer": "wait=0"}
+    request["requestContext"]["http"]["path"] = path
+    request["requestContext"]["authorizer"]["jwt"]["claims"]["scope"] = "scores:write"
+    with collecting() as collector:
+        traced = environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        before = len(messages(environment))
+        with launch(sam, commands()["api"], traced | {"POWERTOOLS_SERVICE_NAME": "api"}, tmp_path) as api:
+            assert api.invoke(request)["statusCode"] == 202
+        (sent,) = messages(environment)[before:]
+        event = {"eventSource": "aws:kafka", "records": {"score-events-0": [record(sent)]}}
+        with launch(sam, commands()["ingest"], traced | {"POWERTOOLS_SERVICE_NAME": "ingest"}, tmp_path) as ingest:
+            assert ingest.invoke(event) == NOTHING_FAILED
+
+    spans = collector.of_trace(trace_id)
+    asked, processed = spans["POST /leaderboards/{}/players/{}/scores"], spans["process score-events"]
+    assert asked.parent_span_id.hex() == "00f067aa0ba902b7"
+    assert processed.parent_span_id == asked.span_id
+    assert attributes(processed)["leaderboards.outcome"] == "applied"
+    assert len(collector.spans) == 3, "and the batch's, which has a trace of its own"
+
+
 def topic(environment: dict[str, str]) -> list[bytes | None]:
     """Every value that stands in the topic."""
+    return [message.value for message in messages(environment)]
+
+
+def messages(environment: dict[str, str]) -> list[Message]:
+    """Every record that stands in the topic; those of a partition in their order."""
     broker = environment["KAFKA_BOOTSTRAP_SERVERS"]
     consumer = Consumer({"bootstrap.servers": broker, "group.id": "reader", "auto.offset.reset": "error"})
     places = [TopicPartition(TOPIC, partition, 0) for partition in range(PARTITIONS)]
     waiting = sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
     consumer.assign(places)
-    messages = consumer.consume(waiting, 30)
+    consumed = consumer.consume(waiting, 30)
     consumer.close()
-    assert len(messages) == waiting
-    return [message.value() for message in messages]
+    assert len(consumed) == waiting
+    return sorted(map(to_message, consumed), key=lambda message: message.timestamp_ms)
 
 
 @pytest.mark.parametrize(

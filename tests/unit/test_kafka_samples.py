@@ -6,7 +6,7 @@ To read or change a sample: keys and values are base64.
 import base64
 import importlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +22,7 @@ from shared.ingest.service import Ingest
 from shared.messaging.dead_letters import DeadLetterQueue
 from shared.parallel import read_sequentially
 from shared.retries import Backoff
+from shared.tracing import TracedRecord
 from shared.truth.commits import Commits, PlayerKey
 from shared.truth.progress import Position
 from shared.truth.reads import Reads
@@ -354,3 +355,44 @@ def test_a_rejected_record_of_any_size_makes_a_message_that_the_queue_takes(
     assert len(json.dumps(letter)) <= LARGEST_MESSAGE
     values = [base64.b64decode(letter["value"])] if letter["value"] else list(kept.values())
     assert content in values
+
+
+class Followed:
+    """Takes the records that carry a trace, in place of OpenTelemetry."""
+
+    def __init__(self) -> None:
+        self.records: list[TracedRecord] = []
+
+    def processed(self, records: Iterable[TracedRecord], start_ns: int) -> None:
+        assert start_ns > 0
+        self.records += records
+
+
+def test_records_with_a_trace_are_told_apart_whatever_their_headers_hold(
+    handle: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = Followed()
+    monkeypatch.setattr("functions.ingest.handler.traces", followed)
+    event = sample("accepted")
+    records = records_of(event)
+    odd: list[Any] = [[], [{"traceparent": []}], [{"traceparent": None}, {"other": None}], [{"traceparent": [48, -61]}]]
+    for record, headers in zip(records, odd, strict=True):
+        record["headers"] = headers
+
+    answer = handle(event)
+
+    assert answer == {"batchItemFailures": []}
+    last = records[-1]
+    place = (last["topic"], last["partition"], last["offset"])
+    assert followed.records == [TracedRecord(*place, "0\ufffd", "applied")]
+
+
+def test_a_record_without_headers_has_no_trace(handle: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    followed = Followed()
+    monkeypatch.setattr("functions.ingest.handler.traces", followed)
+    event = sample("accepted")
+    for record in records_of(event):
+        record.pop("headers", None)
+
+    assert handle(event) == {"batchItemFailures": []}
+    assert followed.records == []

@@ -23,6 +23,7 @@ ONLY_WHEN_USED = {
     "confluent_kafka": "librdkafka is for who asks the broker",
     "duckdb": "it sorts exports",
     "aws_xray_sdk": "it is for who traces",
+    "opentelemetry.sdk": "it is for who names a collector",
 }
 """What no function may load before it needs it, and why it is there at all."""
 USES_THE_CACHE = {"api", "ingest"}

@@ -64,7 +64,7 @@ def test_every_function_of_the_project_is_deployed_by_its_handler() -> None:
 def test_a_function_has_every_setting_without_default_and_no_other(name: str) -> None:
     shared = STACK["Globals"]["Function"]["Environment"]["Variables"]
     own = FUNCTIONS[name]["Environment"]["Variables"]
-    given = (shared | own).keys() - {"POWERTOOLS_SERVICE_NAME"}
+    given = (shared | own).keys() - {"POWERTOOLS_SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT"}
     fields = {one.encode_name: one for one in msgspec.structs.fields(Settings)}
     needed = {one for one, field in fields.items() if field.default is NODEFAULT}
     assert needed - NOT_GIVEN <= given <= fields.keys() - NOT_GIVEN
