@@ -60,6 +60,10 @@ class Server:
         self._prepare = prepare
         self._process: subprocess.Popen[bytes] | None = None
 
+    def set_environment(self, name: str, value: str) -> None:
+        """One more variable of the process, from its next start on."""
+        self._environment = {**(self._environment or {}), name: value}
+
     def start(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Start the process and wait until it answers.
 
