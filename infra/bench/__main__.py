@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from rich.console import Console
 
 from infra.bench import plots
@@ -23,6 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="infra.bench")
     parser.add_argument("parts", nargs="?", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
     parser.add_argument("--tiny", action="store_true", help="a size that only shows that everything works")
+    parser.add_argument("--seconds", type=float, help="how long parts that last some time (reads) do")
     parser.add_argument("--directory", type=Path, default=DIRECTORY)
     options = parser.parse_args()
     parts = [part.strip().replace("-", "_") for part in options.parts.split(",") if part.strip()]
@@ -33,17 +35,19 @@ def main() -> int:
     results = Results(options.directory)
     warnings.filterwarnings("ignore", message="No application metrics")
     for part in parts:
-        run_part(part, results, console, tiny=options.tiny)
+        run_part(part, results, console, tiny=options.tiny, seconds=options.seconds)
     plots.draw(results.entries, options.directory)
     results.print(Console(width=180 if not sys.stdout.isatty() else None))
     print(f"kept in {options.directory}: results.json, results.md, *.svg")
     return 0
 
 
-def run_part(part: str, results: Results, console: Console, *, tiny: bool) -> None:
-    """Measure one part and keep its figures."""
+def run_part(part: str, results: Results, console: Console, *, tiny: bool, seconds: float | None = None) -> None:
+    """Measure one part and keep its figures; `seconds` is how long it lasts, where a part has such a size."""
     module = importlib.import_module(f"infra.bench.{part}")
     size = module.TINY if tiny else module.Size()
+    if seconds is not None and "seconds" in size.__struct_fields__:
+        size = msgspec.structs.replace(size, seconds=seconds)
     start = time.monotonic()
     with console.status(part) as status:
         figures = module.run(size, lambda what: status.update(f"{part}: {what}"))

@@ -4,6 +4,7 @@ could be sent, so that a server that stalls is not asked less (coordinated omiss
 
 import asyncio
 import itertools
+import time
 from collections.abc import Sequence
 from math import ceil
 
@@ -17,7 +18,30 @@ def steady(port: int, paths: Sequence[str], rate: int, seconds: float) -> dict[s
     Raises:
         RuntimeError: on any answer but 200.
     """
-    return asyncio.run(_steady(port, paths, rate, seconds))
+    latencies, _ = asyncio.run(_steady(port, paths, rate, seconds))
+    return latencies
+
+
+def steady_with_pause(
+    port: int, paths: Sequence[str], rate: int, seconds: float
+) -> tuple[dict[str, list[float]], float]:
+    """The same, and the longest time in ms in which no answer came at all; one is due every 1000/`rate` ms."""
+    latencies, answered_s = asyncio.run(_steady(port, paths, rate, seconds))
+    return latencies, longest_gap(answered_s) * 1000
+
+
+def longest_gap(instants: Sequence[float]) -> float:
+    """The longest time between two of them, one after the other; 0 for less than two."""
+    return max((late - early for early, late in itertools.pairwise(sorted(instants))), default=0.0)
+
+
+def closed_loop(port: int, path: str, connections: int, seconds: float) -> float:
+    """Answers a second to clients that each ask again once they have been answered, whatever that takes.
+
+    Raises:
+        RuntimeError: on any answer but 200.
+    """
+    return asyncio.run(_closed_loop(port, path, connections, seconds))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -25,17 +49,37 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[ceil(len(values) * share) - 1]
 
 
-async def _steady(port: int, paths: Sequence[str], rate: int, seconds: float) -> dict[str, list[float]]:
+async def _closed_loop(port: int, path: str, connections: int, seconds: float) -> float:
+    end_s = time.monotonic() + seconds
+
+    async def ask() -> int:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        count = 0
+        while time.monotonic() < end_s:
+            await _get(reader, writer, path)
+            count += 1
+        writer.close()
+        return count
+
+    return sum(await asyncio.gather(*(ask() for _ in range(connections)))) / seconds
+
+
+async def _steady(
+    port: int, paths: Sequence[str], rate: int, seconds: float
+) -> tuple[dict[str, list[float]], list[float]]:
+    """Latencies, and when answers came, in seconds of the loop's clock."""
     loop = asyncio.get_running_loop()
     free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     for _ in range(CONNECTIONS):
         free.put_nowait(await asyncio.open_connection(HOST, port))
     latencies: dict[str, list[float]] = {path: [] for path in paths}
+    answered_s: list[float] = []
 
     async def ask(path: str, due: float) -> None:
         connection = await free.get()
         await _get(*connection, path)
-        latencies[path].append((loop.time() - due) * 1000)
+        answered_s.append(loop.time())
+        latencies[path].append((answered_s[-1] - due) * 1000)
         free.put_nowait(connection)
 
     start, tasks = loop.time() + 0.1, []
@@ -46,7 +90,7 @@ async def _steady(port: int, paths: Sequence[str], rate: int, seconds: float) ->
     await asyncio.gather(*tasks)
     while not free.empty():
         free.get_nowait()[1].close()
-    return latencies
+    return latencies, answered_s
 
 
 async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> None:

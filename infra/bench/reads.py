@@ -21,7 +21,8 @@ import msgspec
 from msgspec import Struct
 from redis import Redis
 
-from infra.bench.load import percentile, steady
+from infra.bench import at_rest
+from infra.bench.load import closed_loop, percentile, steady, steady_with_pause
 from infra.bench.results import Figure
 from infra.local import resources
 from infra.local.cache import cache_server
@@ -89,7 +90,7 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
         with _updates(config.ports.cache, size):
             progress(f"{size.rate} requests a second")
             steady(config.ports.api, list(paths.values()), size.rate, size.warm_up_seconds)
-            latencies = steady(config.ports.api, list(paths.values()), size.rate, size.seconds)
+            latencies, pause_ms = steady_with_pause(config.ports.api, list(paths.values()), size.rate, size.seconds)
             best = 0
             for rate in size.rates:
                 progress(f"highest rate: {rate}/s")
@@ -97,15 +98,25 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
                 if percentile([one for each in found.values() for one in each], 0.99) >= P99_MAX_MS:
                     break
                 best = rate
+            progress("closed loop")
+            loop = closed_loop(config.ports.api, paths["top_page"], at_rest.CONNECTIONS, size.search_seconds)
             progress("in process")
             with _pauses() as pauses:
                 in_process = _in_process(redis, paths, size)
             progress("first answers")
             started = _first_answers(config, paths["top_page"], size)
         longer = [_with_longer_calls(config, list(paths.values()), size, call, progress) for call in size.longer_calls]
+        progress("at rest")
+        rested = at_rest.figures(config.ports.api, redis, _asker(), paths, size.search_seconds)
+    slowest = max(one for each in latencies.values() for one in each)
+    whole = Figure(key="read_pause_max_ms", what=f"longest time without an answer, at {size.rate}/s", value=pause_ms,
+                   unit="ms", beside=f"over {size.seconds:g} s; slowest answer {slowest:.0f} ms")  # fmt: skip
+    looped = Figure(key="closed_loop_per_s", what="closed loop, 16 connections, top page", value=loop, unit="/s",
+                    beside=f"{size.updates_per_s} updates/s beside it")  # fmt: skip
     pause = Figure(key="read_gc_pause_max_ms", what="longest garbage collection in the handler's process",
                    value=max(pauses, default=0.0), unit="ms", beside=f"{len(pauses)} of them")  # fmt: skip
-    return [*_over_http(paths, latencies, best, size), *longer, *in_process, pause, *started]
+    http = _over_http(paths, latencies, best, size)
+    return [*http, whole, looped, *longer, *in_process, pause, *rested, *started]
 
 
 @contextmanager
@@ -235,6 +246,20 @@ def _define() -> None:
 def _handler() -> Any:
     sys.modules.pop("functions.api.handler", None)  # it reads the environment when it is imported
     return importlib.import_module("functions.api.handler")
+
+
+def _asker() -> Callable[[str], Any]:
+    """Has the handler answer a path in this process."""
+    handler = _handler().handler
+
+    def ask(path: str) -> Any:
+        with redirect_stdout(io.StringIO()):
+            answer = handler(_event(path), Context("api", 30_000))
+        if answer["statusCode"] != 200:
+            raise RuntimeError(f"{path}: {answer}")
+        return answer
+
+    return ask
 
 
 def _standings(rng: random.Random, players: Sequence[int], version: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ KEYS = {
         "cache_roundtrips_per_batch",
     },
     "cache": {"apply_vs_pipelined_ratio", "bytes_per_player_window"},
-    "reads": {"read_p99_ms", "read_vs_raw_redis_ratio", "api_cpu_ms_per_read"},
+    "reads": {"read_p99_ms", "read_pause_max_ms", "read_vs_raw_redis_ratio", "cursor_page_cpu_ms", "closed_loop_per_s"},
     "rebuild": {"rebuild_entries_per_s"},
     "export": {"export_rows_per_s"},
     "final_result": {"final_result_peak_mb"},
