@@ -77,8 +77,8 @@ agree: setup ## Compare exports, cache and oracle line by line for windows of up
 mutate: setup ## Break the core in many ways and show that the tests catch each (some 30 minutes)
 	@$(BIN)/python -m tests.support.mutations $(ARGS)
 
-bench: setup ## Measure PARTS (default: all) beside their baselines; SIZE=1e4,1e5 players for cache, SECONDS of reads
-	@$(BIN)/python -m infra.bench $(PARTS) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+bench: setup ## Measure PARTS (default: all; table: beside Nakama); SIZE=1e4,1e5 of cache, SECONDS, PLAYERS of reads
+	@$(BIN)/python -m infra.bench $(PARTS) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(PLAYERS),--players $(PLAYERS)) $(ARGS)
 
 image: setup ## Build the functions' image with Docker and ask each function in it (BASE_IMAGE=, WITHOUT_ENGINE=skip)
 	@$(BIN)/python -m infra.image

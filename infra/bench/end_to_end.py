@@ -64,12 +64,14 @@ def _measure(stack: Stack, size: Size, file: Path, progress: Callable[[str], Non
     probes = [_probe(producer, url, f"probe-{number}") for number in range(size.probes)]
     read_ms = [_timed(f"{url}/players/probe-{number}?window=all-time") for number in range(size.probes)]
     splits = _splits(probes, file)
+    progress("scores over HTTP")
+    called_ms = [_scored(f"{url}/players/called-{number}/scores", number) for number in range(size.probes)]
     progress("burst")
     start, cpu_s = time.perf_counter(), _cpu_s(stack)
     for number in range(size.burst):
         _send(producer, f"burst-{number}", flush=False)
     producer.flush()
-    wanted = 1 + size.probes + size.burst
+    wanted = 1 + 2 * size.probes + size.burst
     deadline = time.monotonic() + VISIBLE_TIMEOUT_S
     while (total := (_get(f"{url}/rankings?window=all-time&limit=1") or {}).get("total", 0)) < wanted:
         if time.monotonic() > deadline:
@@ -89,6 +91,8 @@ def _measure(stack: Stack, size: Size, file: Path, progress: Callable[[str], Non
         Figure(key="end_to_end_p50_ms", what="from produce to visible rank: p50", value=p50, unit="ms",
                beside=f"{beside}; {reading}"),
         Figure(key="end_to_end_p99_ms", what="from produce to visible rank: p99", value=p99, unit="ms", beside=beside),
+        Figure(key="score_call_p50_ms", what="score over HTTP, with its ranks in the answer: p50", unit="ms",
+               value=percentile(called_ms, 0.5), beside=f"p99 {percentile(called_ms, 0.99):.1f} ms; {beside}"),
         *hops.figures(splits),
     ]  # fmt: skip
 
@@ -106,6 +110,17 @@ def _timed(url: str) -> float:
     """How long one read takes, ms."""
     start = time.perf_counter()
     _get(url)
+    return (time.perf_counter() - start) * 1000
+
+
+def _scored(url: str, number: int) -> float:
+    """How long a score takes that is sent over HTTP and answered with its ranks, ms."""
+    body = json.dumps({"eventId": f"called-{number}", "points": 5}).encode()
+    headers = {"content-type": "application/json", "prefer": "wait=20"}
+    start = time.perf_counter()
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers, method="POST"), timeout=30) as answer:
+        if answer.status != 200:
+            raise RuntimeError(f"{url}: {answer.status}")
     return (time.perf_counter() - start) * 1000
 
 

@@ -183,6 +183,8 @@ def _over_http(paths: dict[str, str], latencies: dict[str, list[float]], best: i
         rest = ", ".join(f"{one} {ms:.1f}" for one, ms in zip(list(shares)[1:], others, strict=True))
         what = f"{name.replace('_', ' ')} over HTTP: p50"
         figures.append(Figure(key=f"read_{name}_p50_ms", what=what, value=p50, unit="ms", beside=f"{rest} ms"))
+        what = f"{name.replace('_', ' ')} over HTTP: p99"
+        figures.append(Figure(key=f"read_{name}_p99_ms", what=what, value=others[0], unit="ms"))
     what = f"highest rate tried with p99 < {P99_MAX_MS} ms"
     return [*figures, Figure(key="read_rate_max", what=what, value=best, unit="/s", beside=beside)]
 
