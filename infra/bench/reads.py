@@ -355,7 +355,7 @@ def _in_process(redis: "Redis", paths: dict[str, str], size: Size) -> list[Figur
 def _raw_reads(redis: "Redis", size: Size) -> dict[str, Callable[[], Any]]:
     """What the handler asks of Redis, by redis-py alone."""
     first = size.players * 9 // 10
-    ranking, parts = keys.ranking(BOARD.id, ALL_TIME.id), keys.parts(BOARD.id, ALL_TIME.id)
+    ranking, parts = keys.ranking(BOARD.id, ALL_TIME.id), keys.parts(BOARD.id, ALL_TIME)
     user = f"u-{size.players // 2:07d}".encode()
 
     def raw_player() -> None:

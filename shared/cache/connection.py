@@ -23,9 +23,17 @@ PROBE_EVERY_MS: Final = 1_000
 """How often one function finds out whether a server takes writes at all, before it trusts its marks."""
 
 
+SCRIPTS: Final = Path(__file__).parent / "scripts"
+_USES: Final = b"-- uses "
+"""What a script begins with that needs others before it; their names follow on that line."""
+
+
 @cache
 def _script(name: str) -> bytes:
-    return (Path(__file__).parent / "scripts" / name).read_bytes()
+    text = (SCRIPTS / name).read_bytes()
+    first = text.partition(b"\n")[0]
+    used = first.removeprefix(_USES).decode().split() if first.startswith(_USES) else []
+    return b"".join((*((SCRIPTS / one).read_bytes() for one in used), text))
 
 
 class CacheConnection:

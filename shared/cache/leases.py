@@ -132,17 +132,21 @@ class BuildLeases:
 
         `asked`: a reader asks for it, which keeps its build going, whosever it is.
         """
-        build_keys = keys.parts(scores_id, window.id), keys.ranges(scores_id)
+        build_keys = keys.state(scores_id, window.id), keys.ranges(scores_id)
         entry = f"{window.days[0]} {window.days[-1]} {expires_ms}"  # no day from before there were any
-        return self._take(build_keys, token, now_ms, expires_ms, "", window.id, entry, expires_ms, int(asked))
+        of_build = "", keys.prefix(scores_id), window.id
+        return self._take(build_keys, token, now_ms, expires_ms, *of_build, entry, expires_ms, int(asked))
 
     def begin_rebuild(self, leaderboard: "Leaderboard", token: str, now_ms: int) -> tuple[Grant, Build]:
         """Take or keep the right to rebuild what a leaderboard keeps; until when it is kept goes by its lateness."""
-        return self._take((keys.rebuild(leaderboard.scores_id),), token, now_ms, 0, leaderboard.lateness_ms)
+        scores_id = leaderboard.scores_id
+        goes_by = leaderboard.lateness_ms, keys.prefix(scores_id)
+        return self._take((keys.rebuild(scores_id),), token, now_ms, 0, *goes_by)
 
     def rebuild_state(self, leaderboard: "Leaderboard", now_ms: int) -> tuple[RebuildState, BuildProgress]:
         """How the windows that a leaderboard keeps stand; and how far their rebuild is, unless they are complete."""
-        looked_at = keys.rebuild(leaderboard.scores_id), keys.complete(leaderboard.scores_id)
+        scores_id = leaderboard.scores_id
+        looked_at = keys.rebuild(scores_id), keys.complete(scores_id), keys.keeps_former_out(scores_id)
         marker, until_ms, position, standings = self._cache.call(self._look, looked_at, ())
         if marks_complete(leaderboard, marker):
             return RebuildState.COMPLETE, BuildProgress()
@@ -168,7 +172,7 @@ class BuildLeases:
 
     def forget(self, leaderboard: "Leaderboard", window: Window, build: Build, now_ms: int) -> bool:
         """Forget a window that no reader requests any more; False if one just has, or the build is another's by now."""
-        forgotten = keys.ranges(leaderboard.scores_id), *keys.of_window(leaderboard, window)
+        forgotten = keys.ranges(leaderboard.scores_id), *keys.own(leaderboard.scores_id, window)
         return bool(self._cache.call(self._forget, forgotten, (build.token, window.id, now_ms - ASKED_MS)))
 
     def finish_window(self, leaderboard: "Leaderboard", window: Window, build: Build) -> bool:

@@ -1,14 +1,15 @@
 """What apply.lua takes: standings by day, with the windows that each day feeds."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
+from shared.cache.keys import store_place
 from shared.cache.labels import tokens_of
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import ALL_DAYS, ALL_TIME_DAY, Day
+from shared.domain.calendar import ALL_DAYS, ALL_TIME_DAY, Day, Window, WindowKind, windows_fed_by
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 
@@ -24,6 +25,12 @@ OUT: Final = "1"
 _ALL_DAYS: Final = Standing(0, 0, 0, version=1)
 EMPTY: Final = 1 << 46
 """In place of `reached_at` where all events of the day are void; no instant reaches it."""
+
+WHERE_THERE: Final = -1
+"""In place of when a window expires: it is not fed, and follows its store only if it is there."""
+FedStore = tuple[str, Day, Sequence[tuple[str, bool, int]]]
+"""A store's id and first day, and of each window in it that a day feeds: its id, whether it is of all days of the
+store, and when it expires (ms; 0 for never) or WHERE_THERE."""
 
 Standings = Mapping[str, Mapping[Day, Standing]]
 """User id → day → standing."""
@@ -50,17 +57,24 @@ def in_chunks(standings: Standings) -> Iterator[Standings]:
         yield chunk
 
 
+def fed_store(window: Window, day: Day, expires_ms: Callable[[Window], int]) -> FedStore:
+    """The store of a window, with its windows that a day feeds."""
+    store_id, first, _ = store_place(window)
+    fed = [window] if window.kind in (WindowKind.ALL_TIME, WindowKind.CUSTOM) else windows_fed_by(day)
+    return store_id, first, [(one.id, one.kind is not WindowKind.DAILY, expires_ms(one)) for one in fed]
+
+
 def to_payload(
     leaderboard: Leaderboard,
     standings: Standings,
     now_ms: int,
-    windows_of: Callable[[Day], list[tuple[str, int]]],
+    stores_of: Callable[[Day], Sequence[FedStore]],
     *,
     feed_ranges: bool,
 ) -> bytes:
     """The payload of one call of the apply script."""
     by_day = _by_day(leaderboard, standings)
-    groups = [(day, updates, windows_of(day)) for day, updates in by_day.items()]
+    groups = [(day, updates, stores_of(day)) for day, updates in by_day.items()]
     rules = leaderboard.aggregation, leaderboard.order is Order.DESC
     call = (*rules, now_ms, feed_ranges, leaderboard.lateness_ms, groups)
     return msgspec.msgpack.encode((*call, len(leaderboard.filters)) if leaderboard.filters else call)

@@ -12,11 +12,11 @@ from msgspec import Struct
 
 from shared.cache import keys
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import Window, daily
+from shared.domain.calendar import Window, daily, parse_id
 
 READ: Final = "{ranges}:read"
 BYTES: Final = "{ranges}:bytes"
-ENTRY_BYTES: Final = 220
+ENTRY_BYTES: Final = 160
 """What one player of a window is expected to take (docs/scale.md); a range that is built is measured."""
 PROTECTED_MS: Final = 120_000
 """A range that was read since is not evicted: readers who take turns would build for ever. Each function notes a read
@@ -120,7 +120,7 @@ class RangeBudget:
 
     def evict(self, scores_id: str, window_id: str) -> None:
         """Forget a range; a build of it that is under way is lost."""
-        gone = keys.ranges(scores_id), *_own(scores_id, window_id)
+        gone = keys.ranges(scores_id), *keys.own(scores_id, parse_id(window_id))
         self._cache.call(self._evict, gone, (window_id,))
         self.release(scores_id, window_id)
 
@@ -141,16 +141,11 @@ class RangeBudget:
         """Bytes that a range takes, those that it can be expected to take by what is in the cache of its days, those
         that the leaderboard's server uses, and those that it may use; 0 if it may all.
         """
-        own = _own(scores_id, window.id)
+        own = keys.own(scores_id, window)
         days = [keys.ranking(scores_id, daily(day).id) for day in window.days]
         sized = (*own, keys.ranking(scores_id, "all-time"), *days)
         taken, expected, used, most = self._cache.call(self._size, sized, (len(own), ENTRY_BYTES))
         return taken, expected, used, most
-
-
-def _own(scores_id: str, window_id: str) -> list[str]:
-    """All keys that a range of any leaderboard may have; not all have the last."""
-    return [name(scores_id, window_id) for name in (keys.parts, keys.ranking, keys.labels)]
 
 
 def _member(scores_id: str, window_id: str) -> str:

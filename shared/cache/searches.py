@@ -80,19 +80,21 @@ class WindowSearches:
 
     def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], now_ms: int) -> Players:
         """The entries of some players, best first, without those who have no points."""
-        answer = self._cache.read(
-            self._players, self._cache.read_keys(leaderboard, window), (qualifying(leaderboard), *user_ids)
-        )
+        read, place = self._cache.player_keys(leaderboard, window)
+        answer = self._cache.read(self._players, read, (*place, qualifying(leaderboard), *user_ids))
         return _to_players(leaderboard, window, answer, now_ms)
 
     def player_windows(
         self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str, now_ms: int
     ) -> list[Players]:
         """A player's entry in each of the windows; none where the player has no points."""
-        read = [keys.complete(leaderboard.scores_id)]
+        scores_id = leaderboard.scores_id
+        read, places = [keys.complete(scores_id), keys.keeps_former_out(scores_id)], list[int | str]()
         for window in windows:
-            read += self._cache.read_keys(leaderboard, window)[1:]
-        answers = self._cache.read(self._player_windows, read, (user_id, qualifying(leaderboard)))
+            (_, _, *names), place = self._cache.player_keys(leaderboard, window)
+            read += names
+            places += place
+        answers = self._cache.read(self._player_windows, read, (user_id, qualifying(leaderboard), *places))
         return [_to_players(leaderboard, *pair, now_ms) for pair in zip(windows, answers, strict=True)]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from circuitbreaker import CircuitBreaker
@@ -20,7 +20,16 @@ from shared.cache.pages import (
     to_page,
     to_points,
 )
-from shared.cache.payloads import OUT, Standings, in_chunks, packed_runs, to_payload
+from shared.cache.payloads import (
+    OUT,
+    WHERE_THERE,
+    FedStore,
+    Standings,
+    fed_store,
+    in_chunks,
+    packed_runs,
+    to_payload,
+)
 from shared.domain.audit import Disqualified
 from shared.domain.calendar import ALL_TIME, Day, Window, cached_windows, expires_ms, is_kept, windows_fed_by
 from shared.domain.rules import LATENESS_MAX_MS, Leaderboard
@@ -29,10 +38,6 @@ from shared.domain.tiers import TierRule
 
 if TYPE_CHECKING:
     from redis import Redis
-
-_WINDOW_KEYS: Final = (keys.parts, keys.ranking, keys.labels)
-_VERSION_OF_FIRST_PART: Final = slice(8, 12)
-"""In a field of a window's hash (apply.lua): after `reached_at` and the day."""
 
 
 class WindowCache(CacheConnection):
@@ -51,6 +56,7 @@ class WindowCache(CacheConnection):
         self._player = self.register("player.lua")
         self._disqualified = self.register("disqualified.lua")
         self._withdraw = self.register("withdraw.lua")
+        self._versions = self.register("shown_versions.lua")
 
     def apply(self, leaderboard: Leaderboard, standings: Standings, now_ms: int, build: Build | None = None) -> int:
         """Bring every window that the standings feed up to them. Harmless twice, late or out of order.
@@ -71,11 +77,12 @@ class WindowCache(CacheConnection):
             CacheUnavailable: if Redis fails; some windows may have been brought up.
         """
 
-        def windows_of(day: Day) -> list[tuple[str, int]]:
-            return [(window.id, expires_ms(window, leaderboard.lateness_ms)) for window in windows_fed_by(day)]
+        def stores_of(day: Day) -> Sequence[FedStore]:
+            fed, *_ = windows_fed_by(day)
+            return [fed_store(fed, day, lambda window: expires_ms(window, leaderboard.lateness_ms))]
 
         chunks = in_chunks(standings)
-        calls = [to_payload(leaderboard, chunk, now_ms, windows_of, feed_ranges=True) for chunk in chunks]
+        calls = [to_payload(leaderboard, chunk, now_ms, stores_of, feed_ranges=True) for chunk in chunks]
         if build is not None:
             return self._apply_all(leaderboard, calls, build)
         with self._withdrawing(leaderboard.scores_id):
@@ -88,8 +95,11 @@ class WindowCache(CacheConnection):
             LeaseLost: if the build is another's, or some of what it filled in is gone.
             CacheUnavailable: if Redis fails; some standings may have been applied.
         """
-        windows = [(window.id, build.expires_ms)]
-        payload = to_payload(leaderboard, standings, now_ms, lambda _: windows, feed_ranges=False)
+
+        def stores_of(day: Day) -> Sequence[FedStore]:
+            return [fed_store(window, day, lambda one: build.expires_ms if one == window else WHERE_THERE)]
+
+        payload = to_payload(leaderboard, standings, now_ms, stores_of, feed_ranges=False)
         return self._apply_all(leaderboard, [payload], build)
 
     def show_disqualified(self, scores_id: str, out: Disqualified) -> None:
@@ -115,8 +125,8 @@ class WindowCache(CacheConnection):
 
     def labels(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Labels:
         """Members `offset` to `offset + limit` of a window's label set."""
-        marker, hash_key, _ = self.read_keys(leaderboard, window)
-        read = (marker, hash_key, keys.labels(leaderboard.scores_id, window.id))
+        *known, _ = self.read_keys(leaderboard, window)
+        read = (*known, keys.labels(leaderboard.scores_id, window.id))
         answer = self.read(self._page, read, (offset, offset + limit - 1))
         page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), offset)
         return Labels(page.complete, page.total, answer[4][::2])
@@ -125,9 +135,8 @@ class WindowCache(CacheConnection):
         """Where a player stands, with up to `context` entries above and below."""
         by_rank = [tier for tier in leaderboard.tiers if tier.rule in (TierRule.TOP_N, TierRule.TOP_PERCENT)]
         rules = [part for tier in by_rank for part in (tier.rule, tier.value)]
-        answer = self.read(
-            self._player, self.read_keys(leaderboard, window), (user_id, context, qualifying(leaderboard), *rules)
-        )
+        read, place = self.player_keys(leaderboard, window)
+        answer = self.read(self._player, read, (*place, user_id, context, qualifying(leaderboard), *rules))
         page = to_page(leaderboard, window, now_ms, answer, answer[6], qualified=answer[9])
         cutoffs, targets = (
             # none are looked up for a player who is not there
@@ -150,13 +159,14 @@ class WindowCache(CacheConnection):
 
     def revision(self, leaderboard: Leaderboard, window: Window) -> int:
         """The window's revision as it is now; 0 if it has no players or is not there. One cheap command."""
-        key = keys.parts(leaderboard.scores_id, window.id)
+        key = keys.state(leaderboard.scores_id, window.id)
         return int(self.trusting(key, lambda: self.command("hget", key, "\0revision")) or 0)
 
     def shown_versions(self, leaderboard: Leaderboard, user_ids: Sequence[str]) -> list[int]:
         """The versions of players' standings of all time that are applied; 0 where none is. One cheap command."""
-        found: Any = self.command("hmget", keys.parts(leaderboard.scores_id, ALL_TIME.id), user_ids)
-        return [int.from_bytes((one or b"")[_VERSION_OF_FIRST_PART], "big") for one in found]
+        store = keys.parts(leaderboard.scores_id, ALL_TIME)
+        versions: list[int] = self.call(self._versions, (store,), user_ids)
+        return versions
 
     def ranges(self, scores_id: str, now_ms: int) -> set[str]:
         """Ids of the windows that were built on demand and are fed."""
@@ -167,10 +177,15 @@ class WindowCache(CacheConnection):
 
     def withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
         """Forget a window that holds what it should not; it is not complete until it is built again."""
-        forgotten = keys.of_window(leaderboard, window)
-        if is_kept(window, leaderboard.lateness_ms, now_ms):  # a rebuild that is under way may have filled it already
+        sharing = keys.store_of(window).windows
+        kept = [one for one in sharing if is_kept(one, leaderboard.lateness_ms, now_ms)]
+        if kept and window not in kept:  # what the others go by stays: a build of this one goes by it, too
+            gone, forgotten = [window], keys.own(leaderboard.scores_id, window)
+        else:
+            gone, forgotten = list(sharing), keys.of_stores(leaderboard.scores_id, [window])
+        if window in kept:  # a rebuild that is under way may have filled it already
             forgotten += [keys.complete(leaderboard.scores_id), keys.rebuild(leaderboard.scores_id)]
-        unfed = ("hdel", (keys.ranges(leaderboard.scores_id), window.id))
+        unfed = ("hdel", (keys.ranges(leaderboard.scores_id), *(one.id for one in gone)))
         with self.reaching(forgotten[0]):
             self._client.transaction([("unlink", tuple(forgotten)), unfed])
 
@@ -185,13 +200,20 @@ class WindowCache(CacheConnection):
     def forget(self, leaderboard: Leaderboard, now_ms: int) -> None:
         """Forget all that is known of a leaderboard, whatever it is: what is built then doesn't go by any of it."""
         windows = cached_windows(LATENESS_MAX_MS, now_ms)
-        window_keys = [name(leaderboard.scores_id, window.id) for window in windows for name in _WINDOW_KEYS]
-        self._forget(leaderboard.scores_id, [keys.disqualified(leaderboard.scores_id), *window_keys])
+        scores_id = leaderboard.scores_id
+        former = keys.of_former_layout(scores_id, windows)
+        self._forget(scores_id, [keys.disqualified(scores_id), *keys.of_stores(scores_id, windows), *former])
+
+    def forget_former_layout(self, leaderboard: Leaderboard, now_ms: int) -> None:
+        """Free what functions before this layout kept for everybody."""
+        windows = cached_windows(LATENESS_MAX_MS, now_ms)
+        self.command("unlink", *keys.of_former_layout(leaderboard.scores_id, windows))
 
     def is_complete(self, leaderboard: Leaderboard) -> bool:
         """Whether daily, weekly and all-time windows hold all of the truth."""
-        marker: Any = self.command("get", keys.complete(leaderboard.scores_id))
-        return marks_complete(leaderboard, marker)
+        scores_id = leaderboard.scores_id
+        marker, is_ours = self.command("mget", keys.complete(scores_id), keys.keeps_former_out(scores_id))
+        return is_ours is not None and marks_complete(leaderboard, marker)
 
     @contextmanager
     def _withdrawing(self, scores_id: str) -> Iterator[None]:
@@ -205,9 +227,7 @@ class WindowCache(CacheConnection):
             raise
 
     def _forget(self, scores_id: str, names: Sequence[str]) -> None:
-        kept = keys.complete(scores_id), keys.rebuild(scores_id)
-        forgotten = (keys.ranges(scores_id), *kept, *names)
-        self.call(self._withdraw, forgotten, (keys.prefix(scores_id),))
+        self.call(self._withdraw, (keys.complete(scores_id), *names), (keys.prefix(scores_id),))
 
     def _apply_all(self, leaderboard: Leaderboard, payloads: Sequence[bytes], build: Build | None) -> int:
         """Call the script for each, all in one round trip, with others let in between."""
@@ -227,10 +247,19 @@ class WindowCache(CacheConnection):
                 build.filled(answer[1])
         return sum(answer[0] for answer in answers)
 
-    def read_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[str, str, str]:
-        """What every read of a window needs: the marker, the window's hash, its sorted set."""
+    def read_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[str, str, str, str]:
+        """What every read of a window needs: the marker and what it is worth nothing without, the window's state, its
+        sorted set.
+        """
         return (
             keys.complete(leaderboard.scores_id),
-            keys.parts(leaderboard.scores_id, window.id),
+            keys.keeps_former_out(leaderboard.scores_id),
+            keys.state(leaderboard.scores_id, window.id),
             keys.ranking(leaderboard.scores_id, window.id),
         )
+
+    def player_keys(self, leaderboard: Leaderboard, window: Window) -> tuple[tuple[str, ...], tuple[Day, int | str]]:
+        """What a read of players in a window needs: its keys, its store the last; that one's first day, and which
+        of its days the window is of."""
+        store_id, first, day = keys.store_place(window)
+        return (*self.read_keys(leaderboard, window), keys.store(leaderboard.scores_id, store_id)), (first, day)

@@ -95,6 +95,7 @@ class WindowBuilder:
         if grant is Grant.HELD:
             return RebuildOutcome.HELD
         try:
+            self._cache.forget_former_layout(leaderboard, self._now_ms())
             out = self._show_disqualified(leaderboard)  # 2
             rules = self._with_events(leaderboard)
             if rules is not None:  # 3
@@ -145,16 +146,8 @@ class WindowBuilder:
     def reapply_days(self, leaderboard: Leaderboard, days: Sequence[Day]) -> int:
         """Apply the standings of some days again; returns how many entries were repaired.
 
-        Where something was, a leaderboard with filters gets them twice: a day that has lost a label, as its event is
-        void, may have come after the older day that gives the player the label now.
+        Disqualified players included, whom the windows then leave out.
         """
-        repaired = self._reapply_days(leaderboard, days)
-        if repaired and leaderboard.filters:
-            repaired += self._reapply_days(leaderboard, days)
-        return repaired
-
-    def _reapply_days(self, leaderboard: Leaderboard, days: Sequence[Day]) -> int:
-        """Disqualified players included, whom the windows then leave out."""
         self._show_disqualified(leaderboard)
         with closing(self._reads.standings_on(leaderboard, days)) as lines:
             return sum(self._cache.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))

@@ -172,7 +172,7 @@ def test_a_cache_that_is_away_holds_its_results_back_and_delays_them(scene: Scen
 
 def test_what_the_cache_has_wrong_is_built_again_and_forgotten_afterwards(scene: Scene) -> None:
     window = daily(MONDAY)
-    names = [keys.ranking(scene.id, window.id), keys.parts(scene.id, window.id)]
+    names = [keys.ranking(scene.id, window.id), keys.parts(scene.id, window)]
     scene.redis.zadd(names[0], {b"\0" * 6 + b"nobody": -1_000})
     scene.archive(NOON_MS)
 

@@ -343,7 +343,7 @@ def test_a_window_that_is_kept_by_the_lateness_of_now_is_compared_as_it_is_kept(
     final = scene.final_results.final(scene.id, daily(MONDAY).id)
     assert final is not None
     assert (final.version, final.rules_version) == (2, 1)
-    assert not scene.redis.hexists(keys.parts(scene.id, daily(MONDAY).id), "\0complete"), "as one that is built"
+    assert not scene.redis.hexists(keys.state(scene.id, daily(MONDAY).id), "\0complete"), "as one that is built"
 
 
 def test_a_period_s_result_gets_a_second_version_too(scene: Scene) -> None:

@@ -16,6 +16,7 @@ from infra.local import resources
 from infra.local.config import Config, Ports, free_port
 from infra.local.servers import ministack
 from shared.assembly import now_ms
+from shared.cache import keys
 from shared.closing.runs import ClosingRun
 from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, Day, daily, day_of
 from shared.domain.events import ScoreEvent
@@ -182,7 +183,7 @@ def test_the_schedule_rebuilds_what_was_flushed_and_repairs_what_drifted(
     assert repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT) == NOTHING_FAILED
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
 
-    redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
+    redis.delete(keys.ranking(leaderboard.id, "all-time"), keys.parts(leaderboard.id, ALL_TIME))
     assert repair.assembly.repair.anti_entropy()[0][leaderboard.id] == 2
 
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
@@ -198,7 +199,7 @@ def test_repaired_entries_are_counted_and_a_count_that_fails_fails_no_repair(
 
     repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT)
     before = repaired()
-    redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
+    redis.delete(keys.ranking(leaderboard.id, "all-time"), keys.parts(leaderboard.id, ALL_TIME))
     repair.handler(sample("repair-schedule", leaderboard.id), CONTEXT)
     assert repaired() == before + 2
 
@@ -209,7 +210,7 @@ def test_repaired_entries_are_counted_and_a_count_that_fails_fails_no_repair(
         raise Unavailable("away")
 
     monkeypatch.setattr(repair.assembly.telemetry, "count_repaired", refuse)
-    redis.delete(f"lb:{{{leaderboard.id}}}:z:all-time", f"lb:{{{leaderboard.id}}}:h:all-time")
+    redis.delete(keys.ranking(leaderboard.id, "all-time"), keys.parts(leaderboard.id, ALL_TIME))
     assert repair.handler(sample("repair-players", leaderboard.id), CONTEXT) == NOTHING_FAILED
     assert shown(repair, leaderboard) == [("u-43", 11), ("u-42", 10)]
     assert refused == [2]

@@ -11,9 +11,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from shared.cache import keys
-from shared.cache.leases import LEASE_MS, BuildLeases, Grant, LeaseLost
+from shared.cache.leases import LEASE_MS, BuildLeases, Grant, LeaseLost, RebuildState
+from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import (
     ALL_TIME,
@@ -27,13 +29,15 @@ from shared.domain.calendar import (
     daily,
     expires_ms,
     is_kept,
+    kept_until_ms,
     parse_day,
     weekly,
 )
 from shared.domain.events import POINTS_MAX
 from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.selections import Selection
 from shared.domain.snapshots import snapshot_of
-from shared.domain.standings import Standing
+from shared.domain.standings import Score, Standing
 
 MONDAY = parse_day("2099-01-05")
 NOW_MS = MONDAY * DAY_MS + 3_600_000
@@ -191,17 +195,18 @@ def test_a_window_past_its_use_is_not_revived_by_a_late_standing(cache: WindowCa
     cache.apply(board(), {"ann": {MONDAY: standing(1)}}, gone_ms)
 
     assert lines(cache, board(), daily(MONDAY)) == []
-    assert redis.exists("lb:{cup}:h:2099-01-05") == 0
+    assert redis.exists(keys.ranking("cup", daily(MONDAY).id), keys.state("cup", daily(MONDAY).id)) == 0
 
 
 def test_windows_expire_and_all_time_does_not(cache: WindowCache, redis: Redis) -> None:
     cache.apply(board(), {"ann": {MONDAY: standing(1), ALL_TIME_DAY: standing(1)}}, NOW_MS)
 
-    for kind in ("z", "h"):
+    for key in (keys.ranking, keys.state):
         day, week = (expires_ms(window, board().lateness_ms) for window in (daily(MONDAY), weekly(MONDAY)))
-        assert redis.pexpiretime(f"lb:{{cup}}:{kind}:2099-01-05") == day
-        assert redis.pexpiretime(f"lb:{{cup}}:{kind}:2099-W02") == week
-        assert redis.pttl(f"lb:{{cup}}:{kind}:all-time") == -1
+        assert redis.pexpiretime(key("cup", daily(MONDAY).id)) == day
+        assert redis.pexpiretime(key("cup", weekly(MONDAY).id)) == week
+        assert redis.pttl(key("cup", ALL_TIME.id)) == -1
+    assert redis.pexpiretime(keys.parts("cup", daily(MONDAY))) == week, "its store lives as long as all that share it"
 
 
 def test_a_range_is_fed_from_when_its_build_begins_until_it_expires(cache: WindowCache) -> None:
@@ -289,8 +294,8 @@ def test_a_longer_lateness_keeps_a_window_longer_without_another_write(cache: Wi
     for leaderboard in (shorter, longer, shorter):  # a function that is warm may go by the one before
         cache.apply(leaderboard, {"ann": {MONDAY: standing(1)}}, NOW_MS)
 
-    for kind in ("z", "h"):
-        expires = redis.pexpiretime(f"lb:{{cup}}:{kind}:2099-01-05")
+    for key in (keys.ranking, keys.state):
+        expires = redis.pexpiretime(key("cup", daily(MONDAY).id))
         assert expires == expires_ms(daily(MONDAY), longer.lateness_ms)
 
 
@@ -416,7 +421,7 @@ def test_a_snapshot_has_the_top_and_even_samples_of_the_rest(cache: WindowCache,
 def test_no_revision_of_before_a_failover_is_ever_another_contents(cache: WindowCache, redis: Redis) -> None:
     """The replica lacks the last changes: what follows must not count on from there as they did."""
     cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
-    key = keys.parts("cup", daily(MONDAY).id)
+    key = keys.parts("cup", daily(MONDAY))
     kept = {name: redis.dump(name) for name in redis.scan_iter()}
     seen = {cache.revision(board(), daily(MONDAY))}
     for version in range(2, 50):
@@ -435,3 +440,150 @@ def test_no_revision_of_before_a_failover_is_ever_another_contents(cache: Window
 
     assert len(after) == 48
     assert not after & seen
+
+
+FORMER = "lb:{cup}:"
+"""What keys began with before layout 2."""
+RANGE = custom(MONDAY, Day(MONDAY + 1))
+
+
+def former_layout(redis: Redis) -> None:
+    """What functions before layout 2 hold of a leaderboard that they show."""
+    redis.hset(f"{FORMER}disqualified", "\0audit", "1")
+    redis.set(f"{FORMER}complete", "0")
+    redis.hset(f"{FORMER}rebuild", "\0building", "one")
+    redis.hset(f"{FORMER}ranges", RANGE.id, f"{MONDAY} {MONDAY + 1} {FAR_MS}")
+    for window_id in (RANGE.id, "all-time"):
+        redis.hset(f"{FORMER}h:{window_id}", "ann", "what it was")
+        redis.zadd(f"{FORMER}z:{window_id}", {"ann": 1})
+
+
+@pytest.mark.parametrize("by", ["an update", "a build", "a rebuild"])
+def test_functions_of_the_layout_before_show_nothing_from_the_first_call_on(
+    cache: WindowCache, redis: Redis, by: str
+) -> None:
+    former_layout(redis)
+
+    match by:
+        case "an update":
+            cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+        case "a build":
+            BuildLeases(cache).begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
+        case _:
+            BuildLeases(cache).begin_rebuild(board(), "token", NOW_MS)
+
+    gone = ("complete", "rebuild", "ranges", f"h:{RANGE.id}", f"z:{RANGE.id}")
+    assert not redis.exists(*(f"{FORMER}{name}" for name in gone))
+    with pytest.raises(ResponseError, match="WRONGTYPE"):  # the first command of its apply script
+        redis.hlen(f"{FORMER}disqualified")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):  # and of what its rebuild begins with
+        redis.hget(f"{FORMER}disqualified", "\0audit")
+
+    cache.forget_former_layout(board(), NOW_MS)
+    assert redis.keys(f"{FORMER}[hzf]:*") == []
+
+
+def test_what_the_layout_before_has_fed_meanwhile_is_complete_nowhere(cache: WindowCache, redis: Redis) -> None:
+    """Who goes back to them has their `forget` remove what keeps them out (docs/deployment.md)."""
+    leases = BuildLeases(cache)
+    _, build = leases.begin_rebuild(board(), "one", NOW_MS)
+    assert leases.finish_rebuild(board(), build)
+    _, build = leases.begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)
+    assert leases.finish_window(board(), RANGE, build)
+    searches = WindowSearches(cache)
+
+    def shown() -> set[bool]:
+        pages = [
+            *(cache.page(board(), window, 0, 1, NOW_MS).complete for window in (ALL_TIME, RANGE)),
+            *(cache.player(board(), window, "ann", 0, NOW_MS).page.complete for window in (ALL_TIME, RANGE)),
+            *(cache.snapshot(board(), window, NOW_MS)[0] for window in (ALL_TIME, RANGE)),
+            *(
+                searches.select(board(), window, Selection(limit=1), NOW_MS).page.complete
+                for window in (ALL_TIME, RANGE)
+            ),
+            *(searches.players(board(), window, ["ann"], NOW_MS).page.complete for window in (ALL_TIME, RANGE)),
+            *(one.page.complete for one in searches.player_windows(board(), [ALL_TIME, RANGE], "ann", NOW_MS)),
+            leases.rebuild_state(board(), NOW_MS)[0] is RebuildState.COMPLETE,
+        ]
+        return set(pages)
+
+    assert shown() == {True}
+    redis.unlink(f"{FORMER}disqualified")
+    assert shown() == {False}
+    former_layout(redis)
+    assert shown() == {False}
+
+    cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+
+    assert shown() == {False}
+    assert not cache.is_complete(board())
+    assert leases.begin_window("cup", RANGE, "token", NOW_MS, FAR_MS)[0] is Grant.GRANTED
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_day_that_is_built_on_demand_brings_its_week_up_with_it(cache: WindowCache, kept: bool) -> None:
+    """They share what they know of a player: the week must not stay with a member that nobody finds any more."""
+    if kept:
+        cache.apply(board(), {"ann": {MONDAY: standing(1)}}, NOW_MS)
+    _, build = BuildLeases(cache).begin_window("cup", daily(MONDAY), "token", NOW_MS, FAR_MS)
+
+    cache.fill(board(), daily(MONDAY), {"ann": {MONDAY: standing(2, NOW_MS + 1, 2)}}, NOW_MS, build=build)
+
+    assert lines(cache, board(), daily(MONDAY)) == [("ann", 2, NOW_MS + 1)]
+    assert lines(cache, board(), weekly(MONDAY)) == ([("ann", 2, NOW_MS + 1)] if kept else [])
+    cache.apply(board(), {"ann": {MONDAY: standing(2, NOW_MS + 1, 2)}}, NOW_MS)
+    assert lines(cache, board(), weekly(MONDAY)) == [("ann", 2, NOW_MS + 1)], "though its version was seen"
+
+
+def test_a_window_that_lost_an_entry_has_it_back_with_a_version_that_was_seen(cache: WindowCache, redis: Redis) -> None:
+    standings = {"ann": {MONDAY: standing(3)}, "bob": {MONDAY: standing(2), Day(MONDAY + 1): standing(4)}}
+    cache.apply(board(), standings, NOW_MS)
+    whole = {window: lines(cache, board(), window) for window in (daily(MONDAY), weekly(MONDAY))}
+    redis.delete(keys.ranking("cup", daily(MONDAY).id))
+    redis.zremrangebyrank(keys.ranking("cup", weekly(MONDAY).id), 0, 0)
+
+    assert cache.apply(board(), standings, NOW_MS) == 3
+
+    assert {window: lines(cache, board(), window) for window in whole} == whole
+    assert cache.apply(board(), standings, NOW_MS) == 0
+
+
+def test_a_store_lives_as_long_as_any_window_that_is_in_it(cache: WindowCache, redis: Redis) -> None:
+    leases = BuildLeases(cache)
+    for window in (daily(MONDAY), weekly(MONDAY)):
+        _, build = leases.begin_window("cup", window, "token", NOW_MS, FAR_MS + window.first - window.last)
+        cache.fill(board(), window, {"ann": {MONDAY: standing(2)}}, NOW_MS, build=build)
+        assert leases.finish_window(board(), window, build)
+    assert redis.pexpiretime(keys.parts("cup", daily(MONDAY))) == FAR_MS
+    leases.extend(board(), weekly(MONDAY), FAR_MS + 9)
+    assert redis.pexpiretime(keys.parts("cup", daily(MONDAY))) == FAR_MS + 9
+
+
+def test_a_day_that_is_withdrawn_while_its_week_is_kept_leaves_it_what_it_knows(cache: WindowCache) -> None:
+    of_week, of_day = kept_until_ms(weekly(MONDAY), 0), kept_until_ms(daily(MONDAY), 0)
+    assert of_day is not None
+    assert of_day < (of_week or 0)
+    leaderboard = replace(board(), lateness_ms=0)
+    cache.apply(leaderboard, {"ann": {MONDAY: standing(2)}}, NOW_MS)
+
+    cache.withdraw(leaderboard, daily(MONDAY), of_day)
+    assert lines(cache, leaderboard, daily(MONDAY)) == []
+    assert lines(cache, leaderboard, weekly(MONDAY)) == [("ann", 2, NOW_MS)]
+    assert cache.player(leaderboard, weekly(MONDAY), "ann", 1, NOW_MS).index == 0
+
+    cache.withdraw(leaderboard, weekly(MONDAY), of_day)
+    assert lines(cache, leaderboard, weekly(MONDAY)) == []
+    assert cache.apply(leaderboard, {"ann": {MONDAY: standing(2)}}, NOW_MS) == 2, "nothing is known of her any more"
+
+
+def test_a_player_is_found_in_every_window_of_a_week_of_many_days(cache: WindowCache, redis: Redis) -> None:
+    """By what the store says: when a day was reached for the day, and when the sum was for the week."""
+    days = [Day(MONDAY + number) for number in range(7)]
+    reached = {day: day * DAY_MS + 1_000 * (7 - day + MONDAY) for day in days}
+    cache.apply(board(), {"ann": {day: standing(1, at_ms) for day, at_ms in reached.items()}}, NOW_MS)
+    cache.apply(board(), {"ann": {days[2]: standing(0, reached[days[2]], 2, cancelled=1)}}, NOW_MS)
+
+    found = {window: cache.player(board(), window, "ann", 0, NOW_MS).page.lines for window in map(daily, days)}
+    assert found == {daily(day): [("ann", Score(int(day != days[2]), at_ms))] for day, at_ms in reached.items()}
+    assert cache.player(board(), weekly(MONDAY), "ann", 0, NOW_MS).page.lines == [("ann", Score(6, reached[days[6]]))]
+    assert redis.hstrlen(keys.parts("cup", daily(MONDAY)), "ann") < 7 * 10 + 6

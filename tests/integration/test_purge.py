@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from redis import Redis
 
 from shared.admin.purges import HasResult, Purges
+from shared.cache import keys
 from shared.domain.audit import AuditAction
 from shared.domain.calendar import DAY_MS, Day, daily, weekly
 from shared.domain.events import ScoreEvent
@@ -112,18 +113,18 @@ def test_a_backlog_of_before_counts_for_what_was_and_is_not_shown(noon: Scene, r
     purge(noon)
     noon.now_ms = START_MS + HOUR_MS
     repair(noon).anti_entropy()
-    assert redis.keys(f"lb:{{{noon.id}}}:*") == []
+    assert redis.keys(f"{keys.prefix(noon.id)}*") == []
 
     assert noon.replay(event(noon, "e-1", "dan", 3, NOON_MS)).kind is OutcomeKind.APPLIED
     assert shown(noon) == []
-    assert not redis.exists(f"lb:{{{noon.id}}}:z:all-time")
+    assert not redis.exists(keys.ranking(noon.id, "all-time"))
 
 
 def test_what_is_of_before_is_repaired_only_until_the_purge_takes_effect(noon: Scene, redis: Redis) -> None:
     purge(noon)
     request = RepairPlayers(leaderboard_id=noon.id, players={"ann": [MONDAY]})
-    redis.delete(f"lb:{{{noon.id}}}:z:{daily(MONDAY).id}", f"lb:{{{noon.id}}}:h:{daily(MONDAY).id}")
-    assert repair(noon).handle(request) == 1
+    redis.delete(keys.ranking(noon.id, daily(MONDAY).id), keys.parts(noon.id, daily(MONDAY)))
+    assert repair(noon).handle(request) == 2, "also of the week, which shares what it knows"
     noon.now_ms = START_MS
     noon.replay(event(noon, "e-1", "dan", 3, START_MS))
     for leaderboard in (noon.leaderboard, noon.leaderboard.at(NOON_MS)):
@@ -193,7 +194,7 @@ def test_after_a_purge_nothing_is_owed_before_the_first_event_since(noon: Scene)
 
 
 def test_after_a_purge_nothing_is_owed_that_was_owed_before_it(scene: Scene) -> None:
-    scene.redis.delete(f"lb:{{{scene.id}}}:complete")
+    scene.redis.delete(keys.complete(scene.id))
     assert scene.run().final_results == []
     assert scene.leaderboard.results_from == MONDAY
     purge(scene)

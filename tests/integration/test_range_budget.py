@@ -62,7 +62,7 @@ def bytes_of(redis: Redis) -> dict[str, int]:
 
 
 def there(scene: Scene) -> set[str]:
-    return {window.id for window in RANGES if scene.redis.exists(keys.parts(scene.id, window.id))}
+    return {window.id for window in RANGES if scene.redis.exists(keys.state(scene.id, window.id))}
 
 
 def wait(scene: Scene) -> None:

@@ -124,8 +124,8 @@ def test_a_range_that_cannot_be_read_goes_and_the_other_windows_go_on(
 def test_a_leaderboard_that_redis_answers_with_errors_says_so_and_ingest_goes_on(
     call: Call, score: Score, cup: str, redis: Redis, module: Any
 ) -> None:
-    redis.delete(keys.parts(cup, "all-time"))
-    redis.set(keys.parts(cup, "all-time"), "no hash")
+    redis.delete(keys.parts(cup, ALL_TIME))
+    redis.set(keys.parts(cup, ALL_TIME), "no hash")
     module.assembly.projector.take_refusals()
 
     score(("ann", 2), ("bob", 5))
@@ -143,7 +143,7 @@ def test_a_rebuild_that_is_ordered_heals_a_leaderboard_whatever_its_keys_hold(
 ) -> None:
     requests: list[bytes] = []
     monkeypatch.setattr(module.assembly.repairs, "send", requests.extend)
-    for key in (keys.parts(cup, "all-time"), keys.ranges(cup), keys.disqualified(cup), keys.rebuild(cup)):
+    for key in (keys.parts(cup, ALL_TIME), keys.ranges(cup), keys.disqualified(cup), keys.rebuild(cup)):
         redis.delete(key)
         redis.set(key, "garbage")
     score(("ann", 2))
@@ -162,7 +162,7 @@ def test_a_leaderboard_is_restored_only_once_redis_has_nothing_complete_of_befor
     assert call("delete-leaderboard").status == 204
     today = day_of(now_ms())
     for window in (ALL_TIME, daily(today), weekly(today)):
-        redis.delete(keys.ranking(cup, window.id), keys.parts(cup, window.id))
+        redis.delete(keys.ranking(cup, window.id), keys.parts(cup, window))
 
     def fail(*_args: Any, **_kwargs: Any) -> None:
         raise RedisConnectionError("out of reach")

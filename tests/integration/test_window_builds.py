@@ -66,7 +66,7 @@ def test_a_second_reader_gets_the_builders_progress_and_starts_nothing(builders:
 
     assert raised.value.progress == BuildProgress(2, 12_345)
     assert builders.requests.bodies == []
-    assert builders.scene.redis.hget(keys.parts(leaderboard.id, RANGE.id), "\0building") == b"another"
+    assert builders.scene.redis.hget(keys.state(leaderboard.id, RANGE.id), "\0building") == b"another"
 
 
 def test_an_event_that_comes_while_a_range_is_built_counts(builders: Builders) -> None:
@@ -119,7 +119,7 @@ def test_a_window_of_which_a_failover_loses_a_part_while_it_is_built_is_incomple
     builders.scene.now_ms += 40 * DAY_MS  # past what anti-entropy reaches
     build_range = custom(Day(MONDAY - 1), Day(MONDAY + 40))
     _, build = builders.scene.builder.begin_window(builders.scene.leaderboard, build_range, "builder")
-    names = [keys.parts(builders.scene.id, build_range.id), keys.ranking(builders.scene.id, build_range.id)]
+    names = keys.own(builders.scene.id, build_range)
     replica = copy_of(builders.scene.redis, names)
     interfere_once(builders, monkeypatch, lambda: restore(builders.scene.redis, replica))
 
@@ -135,7 +135,7 @@ def test_a_failover_just_before_the_end_leaves_the_window_incomplete(
     builders: Builders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, build = builders.scene.builder.begin_window(builders.scene.leaderboard, RANGE, "builder")
-    replica = copy_of(builders.scene.redis, [keys.parts(builders.scene.id, RANGE.id)])
+    replica = copy_of(builders.scene.redis, [keys.state(builders.scene.id, RANGE.id)])
     interfere_once(builders, monkeypatch, lambda: restore(builders.scene.redis, replica))
 
     def get_on_without_a_word() -> None:
@@ -320,7 +320,7 @@ def test_a_day_is_noted_before_its_first_event_is_written_and_once(builders: Bui
 
 def test_a_range_stays_for_as_long_as_it_is_read(builders: Builders) -> None:
     builders.build()
-    leaderboard, name = builders.scene.leaderboard, keys.parts(builders.scene.id, RANGE.id)
+    leaderboard, name = builders.scene.leaderboard, keys.state(builders.scene.id, RANGE.id)
     assert builders.scene.redis.pexpiretime(name) == builders.scene.now_ms + IDLE_MS
 
     builders.scene.now_ms += IDLE_MS - 1
@@ -336,7 +336,7 @@ def test_a_registered_period_stays_as_long_as_a_day_and_is_rebuilt_after_a_flush
     scene = builders.scene
     scene.registry.save_period(scene.id, Period(id="p", name="p", first=RANGE.first, last=RANGE.last))
     builders.build()
-    expires_ms = scene.redis.pexpiretime(keys.parts(scene.id, RANGE.id))
+    expires_ms = scene.redis.pexpiretime(keys.state(scene.id, RANGE.id))
     until_ms = kept_until_ms(RANGE, scene.leaderboard.lateness_ms)
     assert until_ms is not None
     assert expires_ms == until_ms + EXPIRY_MARGIN_MS

@@ -59,7 +59,7 @@ class Cache:
 
     def register_script(self, text: bytes) -> Callable[..., Any]:
         script = self._redis.register_script(text)
-        applies = b"cmsgpack" in text
+        applies = b"cmsgpack.unpack(ARGV[2])" in text
 
         def call(keys: Any, args: Any, client: Any = None) -> Any:
             if client is not None:
@@ -107,6 +107,9 @@ class Cache:
 
     def get(self, key: str) -> Any:
         return self._command(lambda: self._redis.get(key))
+
+    def mget(self, *keys: str) -> Any:
+        return self._command(lambda: self._redis.mget(*keys))
 
     def _command(self, command: Callable[[], Any]) -> Any:
         try:
@@ -177,7 +180,7 @@ class Shown:
         """Take in a call of the product's script that was run, or refused: then its leaderboard may not be live without
         what was refused, once whoever called it has gone on.
         """
-        board = prefix.removeprefix("lb:{").removesuffix("}:")
+        board = prefix.removeprefix("lb:{").partition("}:")[0]
         groups, *filters = msgspec.msgpack.decode(payload)[5:]
         stride = 5 if filters else 4
         for day, updates, _ in groups:

@@ -220,8 +220,7 @@ def let_range_go(world: "World") -> None:
     """What Redis does by its own clock, which is not the one of this world."""
     kept: Any = world.redis.hget(live_keys.ranges(world.ranged.scores_id), world.range.id)
     if kept is None or int(kept.rpartition(b" ")[2]) <= world.scheduler.now_ms:
-        keys = (live_keys.parts, live_keys.ranking, live_keys.labels)
-        world.redis.delete(*(key(world.ranged.scores_id, world.range.id) for key in keys))
+        world.redis.delete(*live_keys.own(world.ranged.scores_id, world.range))
 
 
 def _while_handling(error: BaseException | None, *kinds: type[Exception]) -> bool:

@@ -146,6 +146,7 @@ class World:
         redis.config_set("maxmemory", 0)
         if self.rng.random() < 0.5:  # as a leaderboard is when it is created, before it has events
             for name in self.open:
+                redis.set(live_keys.keeps_former_out(name), "another layout")
                 redis.set(live_keys.complete(name), LATENESS_MS[BOARDS[name]["lateness"]])
 
     # the processes

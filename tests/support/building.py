@@ -82,7 +82,7 @@ class Builders:
     @property
     def lease_ms(self) -> int:
         """What is left of the lease; below 0 if no worker holds one."""
-        until: Any = self.scene.redis.hget(keys.parts(self.scene.id, RANGE.id), "\0until")
+        until: Any = self.scene.redis.hget(keys.state(self.scene.id, RANGE.id), "\0until")
         return int(until or 0) - self.scene.now_ms
 
     @property

@@ -1,7 +1,7 @@
 -- Says that what was built holds all of the truth, if every fill of the build is still there: a flush takes the builder's
 -- token away, another builder replaces it, a failover takes back the last fills and with them their count.
--- KEYS[1] the hash that the build is noted in. For a window then its sorted set, and its label set if the leaderboard has
--- filters; for a leaderboard the marker. ARGV: the token, the count of fills, 'window' and when its keys expire (ms), or
+-- KEYS[1] the hash that the build is noted in. For a window then its sorted set, its label set if the leaderboard has filters,
+-- and its store; for a leaderboard the marker. ARGV: the token, the count of fills, 'window' and when its keys expire (ms), or
 -- 'leaderboard' and the lateness that its windows' expiry goes by (ms).
 -- Returns 1 if it is marked as complete.
 local known = redis.call('HMGET', KEYS[1], '\0building', '\0fills')

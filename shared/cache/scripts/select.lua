@@ -1,7 +1,9 @@
+-- uses layout.lua
 -- A page of a slice of a window's entries: those between two scores, or of a tier, from an offset or from a cursor.
 -- The ranking is the sorted set's own order, so every filter is a slice of positions, found by counting.
 -- With a label, of such a slice those who carry it: they are a slice of the label set, found in the same way.
--- KEYS: the marker, the window's hash, its sorted set; with a label, the window's label set.
+-- KEYS: the marker, what keeps the former layout out, the window's state, its sorted set; with a label, the window's
+--   label set.
 -- ARGV: limit; offset in the slice; 'next', 'prev' or '' for no cursor; the cursor's score and member; the lowest and the
 --   highest score of the slice as the set has them ('-inf', '+inf' for none); the worst score that qualifies for tiers
 --   (empty if all do); then rule, value and ties of each tier up to the one that is asked for (none: whatever tier):
@@ -11,10 +13,11 @@
 -- past its last, how many entries of the window have a better score than the first that is returned, and how many
 -- qualify. With a label these positions count who carries it alone, and in place of entries there follows, as in
 -- players.lua, {position in the window from 0, how many have a better score, member, score, ...} of those on the page.
-local set, label_set = KEYS[3], KEYS[4]
+local set, label_set = KEYS[4], KEYS[5]
 local label = label_set and table.remove(ARGV)
 local limit, offset, direction = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local known = redis.call('HMGET', KEYS[2], '\0complete', '\0revision')
+local known = redis.call('HMGET', KEYS[3], '\0complete', '\0revision')
+local marker, is_ours = unpack(redis.call('MGET', KEYS[1], KEYS[2]))
 local total = redis.call('ZCARD', set)
 
 local function up_to(bound) return redis.call('ZCOUNT', set, '-inf', bound) end
@@ -113,10 +116,10 @@ end
 local entries, ahead = {}, 0
 if label then
   local found = from < to and carriers(from, to) or {}
-  return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, stop, ahead, qualified, found}
+  return {is_ours and marker, is_ours and known[1], known[2], total, entries, from, first, stop, ahead, qualified, found}
 end
 if from < to then
   entries = redis.call('ZRANGE', set, from, to - 1, 'WITHSCORES')
   ahead = up_to('(' .. entries[2])
 end
-return {redis.call('GET', KEYS[1]), known[1], known[2], total, entries, from, first, stop, ahead, qualified}
+return {is_ours and marker, is_ours and known[1], known[2], total, entries, from, first, stop, ahead, qualified}
