@@ -74,14 +74,14 @@ def run_part(
     chosen = {name: value for name, value in (sizes or {}).items() if value is not None}
     one = {name: value for name, value in chosen.items() if isinstance(getattr(usual, name, None), int | float)}
     size = msgspec.structs.replace(usual, **one)
-    start = time.monotonic()
+    start, load = time.monotonic(), os.getloadavg()[0]
     with console.status(part) as status:
         figures = module.run(size, lambda what: status.update(f"{part}: {what}"))
     if getattr(size, "players", None) != getattr(usual, "players", None):
         suffix = f"_at_{size.players}"
         part += suffix
         figures = [msgspec.structs.replace(figure, key=figure.key + suffix) for figure in figures]
-    results.add(part, figures)
+    results.add(part, figures, load)
     console.print(f"{part}: {len(figures)} figures in {time.monotonic() - start:.0f} s")
 
 

@@ -17,6 +17,8 @@ PEER: Final = (
     "Nakama 3.40.0 with PostgreSQL 15.18 at its defaults, 1,000,000 players, two cores, quiet, the same client by turns"
 )
 MARGIN: Final = 0.1
+QUIET_LOAD: Final = 0.5
+"""Load of a machine up to which it passes for quiet."""
 NOT_MEASURED: Final = "not measured"
 
 
@@ -42,6 +44,11 @@ class Row(Struct, frozen=True, kw_only=True):
         if not all(key in entries for key in self.keys):
             return None
         return self.ours(*(entries[key].figure.value for key in self.keys))
+
+    def doubt(self, entries: Mapping[str, Entry]) -> str:
+        """What is said beside a figure that was not measured on a quiet machine; nothing if it was."""
+        loads = [entries[key].load for key in self.keys]
+        return ", measure again" if any(load is not None and load > QUIET_LOAD for load in loads) else ""
 
     def compared(self, value: float) -> str:
         """In plain words: ahead of all of the peer's range, behind all of it, or par."""
@@ -93,10 +100,10 @@ def markdown(entries: Mapping[str, Entry], rows: tuple[Row, ...] = ROWS) -> str:
     for row in rows:
         value = row.value(entries)
         shown = NOT_MEASURED if value is None else f"{_number(value)} {row.unit}"
-        word = "" if value is None else row.compared(value)
+        word = "" if value is None else row.compared(value) + row.doubt(entries)
         lines.append(f"| {row.what} | {_range(row)} | {shown} | {word} | {row.method} |")
     keys = [key for row in rows for key in row.keys if key in entries]
-    runs = sorted({f"{entries[key].part}: {entries[key].date[:10]}, {entries[key].machine}" for key in keys})
+    runs = sorted({entries[key].run for key in keys})
     return "\n".join([*lines, "", f"Nakama: {PEER}.", "", *(f"- {run}" for run in runs)])
 
 

@@ -50,6 +50,14 @@ class Entry(Struct, frozen=True, kw_only=True):
     part: str
     machine: str
     date: str
+    load: float | None = None
+    """Load of the machine before the part began (of the minute before); None where it was not noted."""
+
+    @property
+    def run(self) -> str:
+        """Which part, when, on what, and how busy that was."""
+        load = "" if self.load is None else f", load {self.load:.1f} before"
+        return f"{self.part}: {self.date[:10]}, {self.machine}{load}"
 
 
 class Results:
@@ -73,12 +81,15 @@ class Results:
         """Key → entry."""
         return self._entries
 
-    def add(self, part: str, figures: list[Figure]) -> None:
-        """Take in what a part measured, in place of what it measured before, and write everything."""
+    def add(self, part: str, figures: list[Figure], load: float | None = None) -> None:
+        """Take in what a part measured, in place of what it measured before, and write everything.
+
+        `load`: of the machine before it.
+        """
         self._entries = {key: entry for key, entry in self._read().items() if entry.part != part}
         date = datetime.now(UTC).isoformat(timespec="seconds")
         for figure in figures:
-            self._entries[figure.key] = Entry(figure=figure, part=part, machine=machine(), date=date)
+            self._entries[figure.key] = Entry(figure=figure, part=part, machine=machine(), date=date, load=load)
         self._directory.mkdir(parents=True, exist_ok=True)
         self._store.write_bytes(msgspec.json.encode(self._entries))
         (self._directory / "results.json").write_text(json.dumps(self.flat(), indent=1, ensure_ascii=False) + "\n")
@@ -113,7 +124,7 @@ class Results:
         """The table as Markdown, with machine and date below."""
         lines = ["| part | what | measured | beside it | aim | |", "|---|---|---:|---|---:|---|"]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in self._rows()]
-        runs = sorted({f"{entry.part}: {entry.date[:10]}, {entry.machine}" for entry in self._entries.values()})
+        runs = sorted({entry.run for entry in self._entries.values()})
         return "\n".join([*lines, "", *(f"- {run}" for run in runs), ""])
 
     def print(self, console: Console) -> None:

@@ -14,8 +14,9 @@ RATE = Row(what="rate", peer=(100, 200), unit="/s", keys=("r",), is_rate=True, m
 ALONE = Row(what="alone", peer=None, unit="×", keys=("a",), limit=1.4, method="m")
 
 
-def entry(value: float, part: str = "reads") -> Entry:
-    return Entry(figure=Figure(key="k", what="w", value=value), part=part, machine="a machine", date="2026-11-28T09:00")
+def entry(value: float, load: float | None = None) -> Entry:
+    figure = Figure(key="k", what="w", value=value)
+    return Entry(figure=figure, part="reads", machine="a machine", date="2026-11-28T09:00", load=load)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,20 @@ def test_what_was_not_measured_is_not_compared() -> None:
     assert table[2] == "| time | 2–4 ms | 1 ms | ahead | m |"
     assert table[3] == f"| rate | 100–200 /s | {NOT_MEASURED} |  | m |"
     assert table[-1] == "- reads: 2026-11-28, a machine"
+
+
+@pytest.mark.parametrize(
+    ("load", "word", "run"),
+    [
+        (0.5, "ahead", "a machine, load 0.5 before"),
+        (0.6, "ahead, measure again", "a machine, load 0.6 before"),
+        (None, "ahead", "a machine"),
+    ],
+)
+def test_what_a_busy_machine_showed_is_to_be_measured_again(load: float | None, word: str, run: str) -> None:
+    table = markdown({"t": entry(1.0, load)}, (TIME,)).splitlines()
+    assert table[2] == f"| time | 2–4 ms | 1 ms | {word} | m |"
+    assert table[-1] == f"- reads: 2026-11-28, {run}"
 
 
 def test_ours_may_be_made_of_a_figure() -> None:
