@@ -358,19 +358,22 @@ def _raw_reads(redis: "Redis", size: Size) -> dict[str, Callable[[], Any]]:
     ranking, parts = keys.ranking(BOARD.id, ALL_TIME.id), keys.parts(BOARD.id, ALL_TIME)
     user = f"u-{size.players // 2:07d}".encode()
 
+    def member(value: Any, user: bytes) -> bytes:
+        """As layout.lua has it of a player with one part: four numbers, of which the last is when it was reached."""
+        return int(msgspec.msgpack.decode(b"\x94" + value)[3]).to_bytes(6, "big") + user
+
     def raw_player() -> None:
-        head: Any = redis.hget(parts, user)
-        position: Any = redis.zrank(ranking, head[:6] + user)
+        position: Any = redis.zrank(ranking, member(redis.hget(parts, user), user))
         redis.zrange(ranking, max(0, position - CONTEXT), position + CONTEXT, withscores=True)
 
     friends = [friend.encode() for friend in _friends(size.players)]
 
     def raw_friends() -> None:
-        heads: Any = redis.hmget(parts, friends)
+        values: Any = redis.hmget(parts, friends)
         with redis.pipeline(transaction=False) as pipe:
-            for head, friend in zip(heads, friends, strict=True):
-                pipe.zrank(ranking, head[:6] + friend)
-                pipe.zscore(ranking, head[:6] + friend)
+            for value, friend in zip(values, friends, strict=True):
+                pipe.zrank(ranking, member(value, friend))
+                pipe.zscore(ranking, member(value, friend))
             pipe.execute()
 
     return {
