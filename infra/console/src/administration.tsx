@@ -1,5 +1,5 @@
 // What an administrator may do about a player. Each says what it will change before it is sent.
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { boardPath, post } from "./api";
 import { sentence } from "./hooks";
 import { Card, Problem } from "./parts";
@@ -29,14 +29,16 @@ function consequence(user: string, draft: Draft): string {
   const points = Number(draft.points);
   switch (draft.kind) {
     case "disqualify": return texts.willDisqualify(user, draft.from, draft.to);
-    case "reinstate": return texts.willReinstate(user);
+    case "reinstate": return texts.willReinstate(user, draft.from, draft.to);
     case "void": return texts.willVoid(draft.eventId || "…");
     case "correct": return texts.willCorrect(points);
   }
 }
 
-function send(board: string, user: string, draft: Draft): Promise<Entry> {
+async function send(board: string, user: string, draft: Draft): Promise<Entry> {
   const { kind, reason, from, to, eventId, points, occurredAt } = draft;
+  if (to && !from) throw new Error(texts.fromMissing);
+  if (kind === "correct" && !Number.isSafeInteger(Number(points))) throw new Error(texts.pointsInexact);
   const days = from ? { from, to: to || from } : {};
   const at = (...parts: string[]) => boardPath(board, "players", user, ...parts);
   switch (kind) {
@@ -47,9 +49,26 @@ function send(board: string, user: string, draft: Draft): Promise<Entry> {
   }
 }
 
+/** What was typed, kept for the tab: signing in again leaves the page and comes back. */
+function useDraft(name: string): [Draft, (draft: Draft) => void] {
+  const key = `draft ${name}`;
+  const [draft, setDraft] = useState<Draft>(() => {
+    try {
+      return { ...EMPTY, ...(JSON.parse(sessionStorage.getItem(key) ?? "{}") as Partial<Draft>) };
+    } catch {
+      return EMPTY;
+    }
+  });
+  const keep = (next: Draft) => {
+    sessionStorage.setItem(key, JSON.stringify(next));
+    setDraft(next);
+  };
+  return [draft, keep];
+}
+
 /** The form; what was typed stays until the API has taken it. */
 export function Administration({ board, user }: { board: string; user: string }) {
-  const [draft, setDraft] = useState(EMPTY);
+  const [draft, setDraft] = useDraft(`${board}/${encodeURIComponent(user)}`);
   const [problem, setProblem] = useState<string | null>(null);
   const [done, setDone] = useState<string | null>(null);
   const [isSending, setSending] = useState(false);
@@ -58,12 +77,15 @@ export function Administration({ board, user }: { board: string; user: string })
     <label>
       {label}
       <input
-        type={type as "text"} required={required} value={draft[name]}
+        type={type as "text"} required={required} disabled={isSending} value={draft[name]}
         onInput={(event) => setDraft({ ...draft, [name]: event.currentTarget.value })}
       />
     </label>
   );
+  const isBusy = useRef(false); // the button may be pressed again before it is drawn disabled
   const submit = async () => {
+    if (isBusy.current) return;
+    isBusy.current = true;
     setSending(true);
     setProblem(null);
     setDone(null);
@@ -74,6 +96,7 @@ export function Administration({ board, user }: { board: string; user: string })
     } catch (error) {
       setProblem(sentence(error));
     } finally {
+      isBusy.current = false;
       setSending(false);
     }
   };

@@ -31,6 +31,8 @@ export class ApiError extends Error {
     readonly status: number,
     /** Field of the request → what it must be. */
     readonly fields: ReadonlyMap<string, string> = new Map(),
+    /** How long the API asks to be left alone; null if it doesn't say. */
+    readonly waitMs: number | null = null,
   ) {
     super(message);
   }
@@ -40,9 +42,9 @@ export class ApiError extends Error {
 export class StillBuilding extends ApiError {
   constructor(
     readonly progress: Building,
-    readonly retryMs: number,
+    retryMs: number,
   ) {
-    super(texts.building(progress.daysRead, progress.days), 202);
+    super(texts.building(progress.daysRead, progress.days), 202, new Map(), retryMs);
   }
 }
 
@@ -53,11 +55,20 @@ export interface Answer<T> {
   waited: boolean;
 }
 
+const TIMEOUT_MS = 30_000; // of a request without a wait
+const RETRY_MAX_S = 60;
+
 let token: string | null = null;
+let onRefused: () => void = () => undefined;
 
 /** Send a token with every request; it is kept in memory only. */
 export function useToken(value: string | null): void {
   token = value;
+}
+
+/** Call something when the API refuses the token that was sent. */
+export function whenRefused(call: () => void): void {
+  onRefused = call;
 }
 
 const API = new URL("..", document.baseURI);
@@ -67,32 +78,72 @@ export function address(path: string): string {
   return new URL(path.replace(/^\//, ""), API).href;
 }
 
-/** The path of a leaderboard, of a player of it, …; each part is encoded. */
+/** The path of a leaderboard, of a player of it, …; each part is encoded.
+ *
+ * Throws where a part is `.` or `..`: browsers take these for steps in the path, however they are written, and would ask
+ * for something else.
+ */
 export function boardPath(id: string, ...parts: string[]): string {
+  const step = [id, ...parts].find((part) => part === "." || part === "..");
+  if (step !== undefined) throw new ApiError(texts.noAddress(step), 0);
   return ["/leaderboards", ...[id, ...parts].map(encodeURIComponent)].join("/");
 }
 
-async function send(path: string, init: RequestInit): Promise<Response> {
+interface Received {
+  response: Response;
+  text: string;
+}
+
+/** The answer with all of its content, which may break off or not come either. */
+async function send(path: string, init: RequestInit, timeoutMs = TIMEOUT_MS): Promise<Received> {
   const headers = new Headers(init.headers);
   if (token !== null) headers.set("Authorization", `Bearer ${token}`);
+  const inTime = AbortSignal.timeout(timeoutMs);
+  const signal = init.signal ? AbortSignal.any([init.signal, inTime]) : inTime;
   try {
-    return await fetch(address(path), { ...init, headers, cache: "no-store" });
+    const response = await fetch(address(path), { ...init, signal, headers, cache: "no-store" });
+    return { response, text: await response.text() };
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ApiError(texts.unreachable, 0);
+    throw new ApiError(inTime.aborted ? texts.tooSlow : texts.unreachable, 0);
   }
 }
 
-async function failure(response: Response): Promise<ApiError> {
-  if (response.status === 401) return new ApiError(texts.signInAgain, 401);
+/** The JSON of an answer; a proxy or another server may have sent something else. */
+function read<T>({ response, text }: Received): T {
+  let found: unknown = null;
   try {
-    const problem = (await response.json()) as Problem;
-    const fields = new Map((problem.errors ?? []).map((one) => [one.field, one.message]));
-    const named = [...fields].map(([field, message]) => `${field} ${message}`).join("; ");
-    return new ApiError([problem.title, named || problem.detail].filter(Boolean).join(": "), response.status, fields);
+    found = JSON.parse(text);
   } catch {
-    return new ApiError(texts.oddAnswer(response.status), response.status);
+    // Said below, together with JSON that is no object.
   }
+  if (typeof found !== "object" || found === null) throw new ApiError(texts.oddAnswer(response.status), response.status);
+  return found as T;
+}
+
+function retryMs(response: Response): number | null {
+  const seconds = Number(response.headers.get("Retry-After") ?? Number.NaN);
+  return seconds > 0 ? Math.min(seconds, RETRY_MAX_S) * 1000 : null;
+}
+
+function failure(received: Received, unclear = texts.failed): ApiError {
+  const { response } = received;
+  if (response.status === 401) {
+    onRefused();
+    return new ApiError(texts.signInAgain, 401);
+  }
+  const waitMs = retryMs(response);
+  let problem: Partial<Problem> = {};
+  try {
+    problem = read<Partial<Problem>>(received);
+  } catch {
+    // A proxy's page says no more than its status.
+  }
+  if (!problem.title) return new ApiError(unclear(response.status), response.status, new Map(), waitMs);
+  const fields = new Map((problem.errors ?? []).map((one) => [one.field, one.message]));
+  const named = [...fields].map(([field, message]) => `${field} ${message}`).join("; ");
+  const message = [problem.title, named || problem.detail].filter(Boolean).join(": ");
+  return new ApiError(message, response.status, fields, waitMs);
 }
 
 /** The JSON of a GET with its ETag; null if nothing has changed since `etag`. */
@@ -103,15 +154,14 @@ export async function getTagged<T>(
   const headers = new Headers({ Accept: "application/json" });
   if (options.etag) headers.set("If-None-Match", options.etag);
   if (options.etag && options.waitS) headers.set("Prefer", `wait=${options.waitS}`);
-  const response = await send(path, { headers, signal: options.signal ?? null });
+  const timeoutMs = TIMEOUT_MS + (options.waitS ?? 0) * 1000;
+  const received = await send(path, { headers, signal: options.signal ?? null }, timeoutMs);
+  const { response } = received;
   if (response.status === 304) return null;
-  if (response.status === 202) {
-    const seconds = Number(response.headers.get("Retry-After") ?? 1);
-    throw new StillBuilding((await response.json()) as Building, seconds * 1000);
-  }
-  if (!response.ok) throw await failure(response);
+  if (response.status === 202) throw new StillBuilding(read<Building>(received), retryMs(response) ?? 1000);
+  if (!response.ok) throw failure(received);
   const waited = response.headers.has("Preference-Applied");
-  return { body: (await response.json()) as T, etag: response.headers.get("ETag"), waited };
+  return { body: read<T>(received), etag: response.headers.get("ETag"), waited };
 }
 
 /** The JSON of a GET. */
@@ -123,22 +173,25 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 
 /** The text of a GET, such as that of /metrics. */
 export async function getText(path: string, signal?: AbortSignal): Promise<string> {
-  const response = await send(path, { signal: signal ?? null, headers: { Accept: "application/openmetrics-text" } });
-  if (!response.ok) throw await failure(response);
-  return response.text();
+  const received = await send(path, { signal: signal ?? null, headers: { Accept: "application/openmetrics-text" } });
+  if (!received.response.ok) throw failure(received);
+  return received.text;
 }
 
 /** The health of every dependency, whether all are up or not. */
 export async function getHealth(signal?: AbortSignal): Promise<Health> {
-  const response = await send("/health", { signal: signal ?? null });
-  if (response.status !== 200 && response.status !== 503) throw await failure(response);
-  return (await response.json()) as Health;
+  const received = await send("/health", { signal: signal ?? null });
+  const { status } = received.response;
+  if (status !== 200 && status !== 503) throw failure(received);
+  return read<Health>(received);
 }
 
 /** Send JSON and return the JSON of the answer. */
 export async function post<T>(path: string, body: unknown): Promise<T> {
   const headers = { "Content-Type": "application/json" };
-  const response = await send(path, { method: "POST", headers, body: JSON.stringify(body) });
-  if (!response.ok) throw await failure(response);
-  return (await response.json()) as T;
+  const received = await send(path, { method: "POST", headers, body: JSON.stringify(body) }).catch(() => {
+    throw new ApiError(texts.notSent, 0);
+  });
+  if (!received.response.ok) throw failure(received, texts.sendFailed);
+  return read<T>(received);
 }

@@ -36,6 +36,7 @@ export function AuditPage({ board }: { board: string }) {
         </table>
       )}
       {value?.nextAfter != null && <button onClick={() => setAfter(value.nextAfter!)}>{texts.more}</button>}
+      {after > 0 && <button onClick={() => setAfter(0)}>{texts.backToStart}</button>}
     </>
   );
 }

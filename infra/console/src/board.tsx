@@ -11,6 +11,7 @@ const ROW_PX = 34;
 const HEIGHT_MAX_PX = 12_000_000; // browsers lay out no taller elements alike
 const PAGE = 150;
 const STEP = 50;
+const REMEMBERED = 5_000; // players whose first rank is kept
 
 /** The definition and the registered periods. */
 export function useBoard(id: string) {
@@ -33,7 +34,7 @@ export function BoardPage({ board: id, query }: { board: string; query: URLSearc
   const attr = [...query].find(([name]) => name.startsWith("attr."));
   return (
     <>
-      <h1>{value?.board.name ?? id}</h1>
+      <h1 dir="auto">{value?.board.name ?? id}</h1>
       <Problem error={error} />
       <WindowChoice at={["leaderboards", id]} choice={choice} periods={value?.periods ?? []} />
       {value && <Window key={JSON.stringify([choice, attr])} board={value.board} choice={choice} attr={attr ?? null} />}
@@ -43,7 +44,7 @@ export function BoardPage({ board: id, query }: { board: string; query: URLSearc
 
 function Window({ board, choice, attr }: { board: Board; choice: Choice; attr: [string, string] | null }) {
   const [top, setTop] = useState(0);
-  const [jumpTo, setJumpTo] = useState<number | null>(null);
+  const [jumpTo, setJumpTo] = useState<{ rank: number } | null>(null);
   const offset = Math.max(0, Math.floor(top / STEP) * STEP - STEP / 2);
   const asked = useSettled(offset);
   const filter: Record<string, string> = attr === null ? {} : { [attr[0]]: attr[1] };
@@ -57,12 +58,12 @@ function Window({ board, choice, attr }: { board: Board; choice: Choice; attr: [
         <Problem error={error} />
         {last && (
           <div class="bar">
-            <Freshness of={last} approximate={last.rankApproximate} />
+            <Freshness of={last} approximate={last.rankApproximate} error={error} />
             <span>{texts.players(attr ? last.matched : last.total)}</span>
             {board.filters.map((name) => (
               <Filter key={name} board={board.id} choice={choice} name={name} attr={attr} />
             ))}
-            <Jump board={board.id} choice={choice} total={last.matched} onRank={setJumpTo} />
+            <Jump board={board.id} choice={choice} total={last.matched} onRank={(rank) => setJumpTo({ rank })} />
           </div>
         )}
         {last === null && error === null && <p>{texts.loading}</p>}
@@ -99,11 +100,12 @@ function useLast<T>(value: T | null): T | null {
 function Filter(props: { board: string; choice: Choice; name: string; attr: [string, string] | null }) {
   const key = `attr.${props.name}`;
   const current = props.attr?.[0] === key ? props.attr[1] : "";
+  const [text, setText] = useState(current);
   return (
     <label>
       {texts.filter(props.name)}{" "}
       <input
-        size={8} placeholder={texts.anyValue} value={current}
+        size={8} placeholder={texts.anyValue} value={text} onInput={(event) => setText(event.currentTarget.value)}
         onChange={(event) => {
           const query = { ...parameters(props.choice), [key]: event.currentTarget.value };
           location.hash = link(["leaderboards", props.board], query);
@@ -116,6 +118,10 @@ function Filter(props: { board: string; choice: Choice; name: string; attr: [str
 function Jump(props: { board: string; choice: Choice; total: number; onRank: (rank: number) => void }) {
   const [text, setText] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
+  const open = () => {
+    const wanted = text.trim();
+    if (wanted) location.hash = link(["leaderboards", props.board, "players", wanted], parameters(props.choice));
+  };
   return (
     <form
       class="jump"
@@ -123,8 +129,8 @@ function Jump(props: { board: string; choice: Choice; total: number; onRank: (ra
         event.preventDefault();
         const wanted = text.trim();
         if (!wanted) return;
-        const rank = Number(wanted.replaceAll(",", ""));
-        if (!Number.isInteger(rank)) location.hash = link(["leaderboards", props.board, "players", wanted], parameters(props.choice));
+        const rank = /^-?[\d,]+$/.test(wanted) ? Number(wanted.replaceAll(",", "")) : Number.NaN;
+        if (Number.isNaN(rank)) open();
         else if (rank < 1 || rank > props.total) setProblem(texts.noSuchRank(rank, props.total));
         else setProblem(null), props.onRank(rank);
       }}
@@ -134,6 +140,7 @@ function Jump(props: { board: string; choice: Choice; total: number; onRank: (ra
         <input placeholder={texts.jumpHint} value={text} onInput={(event) => setText(event.currentTarget.value)} />
       </label>
       <button>{texts.go}</button>
+      <button type="button" onClick={open}>{texts.goPlayer}</button>
       <Problem error={problem} />
     </form>
   );
@@ -147,7 +154,7 @@ interface RowsProps {
   first: number;
   names: string[];
   onTop: (row: number) => void;
-  jumpTo: number | null;
+  jumpTo: { rank: number } | null;
 }
 
 /** All rows of a ranking, of which only those in sight are there. */
@@ -171,7 +178,7 @@ function Rows({ board, choice, total, page, first, names, onTop, jumpTo }: RowsP
   }, []);
   useEffect(() => {
     if (jumpTo === null || box.current === null) return;
-    const to = Math.max(0, jumpTo - 1 - Math.floor(inSight / 3));
+    const to = Math.max(0, jumpTo.rank - 1 - Math.floor(inSight / 3));
     box.current.scrollTop = (to / Math.max(1, total - inSight + 1)) * range;
   }, [jumpTo]);
 
@@ -195,7 +202,7 @@ function Rows({ board, choice, total, page, first, names, onTop, jumpTo }: RowsP
         </thead>
         <tbody>
           {shownRows.map((at) => (
-            <Row key={at} at={at} entry={known.get(at)} total={total} board={board} choice={choice} names={names} moved={moves} marked={jumpTo === at + 1} />
+            <Row key={at} at={at} entry={known.get(at)} board={board} choice={choice} names={names} moved={moves} marked={jumpTo?.rank === at + 1} />
           ))}
         </tbody>
       </table>
@@ -217,13 +224,15 @@ function useKnown(page: Ranking | null, first: number): ReadonlyMap<number, Entr
   }, [page]);
 }
 
-/** Player → the rank when the page first showed them. */
+/** Player → the rank when the page first showed them, of those shown last. */
 function useMoves(page: Ranking | null): ReadonlyMap<string, number> {
   const seen = useRef(new Map<string, number>());
-  const opened = useRef(false);
   if (page !== null) {
     for (const entry of page.entries) if (!seen.current.has(entry.userId)) seen.current.set(entry.userId, entry.rank);
-    opened.current = true;
+    for (const user of seen.current.keys()) {
+      if (seen.current.size <= REMEMBERED) break;
+      seen.current.delete(user);
+    }
   }
   return seen.current;
 }
@@ -231,7 +240,6 @@ function useMoves(page: Ranking | null): ReadonlyMap<string, number> {
 interface RowProps {
   at: number;
   entry: Entry | undefined;
-  total: number;
   board: string;
   choice: Choice;
   names: string[];
@@ -239,7 +247,7 @@ interface RowProps {
   marked: boolean;
 }
 
-function Row({ at, entry, total, board, choice, names, moved, marked }: RowProps) {
+function Row({ at, entry, board, choice, names, moved, marked }: RowProps) {
   if (entry === undefined) {
     return (
       <tr class="coming">
@@ -257,11 +265,11 @@ function Row({ at, entry, total, board, choice, names, moved, marked }: RowProps
         {up > 0 ? `▲${up}` : up < 0 ? `▼${-up}` : ""}
       </td>
       <td class="who">
-        <a href={link(["leaderboards", board, "players", entry.userId], parameters(choice))}>{entry.userId}</a>
+        <a href={link(["leaderboards", board, "players", entry.userId], parameters(choice))}><bdi>{entry.userId}</bdi></a>
       </td>
       <td class="number">{count(entry.score)}</td>
       <td class="wide-only"><Instant at={entry.reachedAt} /></td>
-      <td class="number wide-only">{decimal(Math.ceil((entry.rank / total) * 10_000) / 100)} %</td>
+      <td class="number wide-only">{decimal(entry.topPercent)} %</td>
       <td><TierTag name={entry.tier} names={names} /></td>
     </tr>
   );

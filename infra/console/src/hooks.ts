@@ -1,6 +1,6 @@
 // What views share: asking again and again, the address, and the time.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Answer, ApiError, StillBuilding, getTagged } from "./api";
+import { type Answer, ApiError, getTagged } from "./api";
 
 const WAIT_S = 15;
 const RETRY_MS = 3_000;
@@ -13,8 +13,13 @@ export interface Asked<T> {
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end, { once: true });
   });
 }
 
@@ -24,6 +29,7 @@ function shown(signal: AbortSignal): Promise<void> {
     const look = () => {
       if (document.hidden && !signal.aborted) return;
       document.removeEventListener("visibilitychange", look);
+      signal.removeEventListener("abort", look);
       resolve();
     };
     document.addEventListener("visibilitychange", look);
@@ -31,52 +37,81 @@ function shown(signal: AbortSignal): Promise<void> {
   });
 }
 
+/** A signal that also ends when the tab is hidden; `done` lets go of it. */
+function whileShown(signal: AbortSignal): { signal: AbortSignal; done: () => void } {
+  const control = new AbortController();
+  const look = () => {
+    if (document.hidden || signal.aborted) control.abort();
+  };
+  const done = () => {
+    document.removeEventListener("visibilitychange", look);
+    signal.removeEventListener("abort", look);
+  };
+  document.addEventListener("visibilitychange", look);
+  signal.addEventListener("abort", look);
+  look();
+  return { signal: control.signal, done };
+}
+
+function pauseAfter(error: unknown, otherwiseMs: number): number {
+  return error instanceof ApiError && error.waitMs !== null ? error.waitMs : otherwiseMs;
+}
+
+/** What is known by the keys it was asked for: another's is as good as nothing, also before an effect can clear it. */
+function ofKeys<T extends object>(state: T & { keys: string }, keys: string, empty: T): T {
+  return state.keys === keys ? state : empty;
+}
+
 /** Ask for something again every `everyMs` while the tab is shown; what was there stays while it fails. */
 export function usePolled<T>(ask: (signal: AbortSignal) => Promise<T>, everyMs: number, keys: unknown[]): Asked<T> {
-  const [state, setState] = useState<Asked<T>>({ value: null, error: null });
+  const named = JSON.stringify(keys);
+  const [state, setState] = useState<Asked<T> & { keys: string }>({ value: null, error: null, keys: named });
+  const latest = useRef(ask);
+  latest.current = ask;
   useEffect(() => {
     const control = new AbortController();
-    setState({ value: null, error: null });
+    setState({ value: null, error: null, keys: named });
     void (async () => {
       while (!control.signal.aborted) {
         await shown(control.signal);
         let pauseMs = everyMs;
         try {
-          const value = await ask(control.signal);
-          if (!control.signal.aborted) setState({ value, error: null });
+          const value = await latest.current(control.signal);
+          if (!control.signal.aborted) setState({ value, error: null, keys: named });
         } catch (error) {
           if (control.signal.aborted) return;
-          if (error instanceof StillBuilding) pauseMs = error.retryMs;
-          setState((before) => ({ value: before.value, error: sentence(error) }));
+          pauseMs = pauseAfter(error, everyMs);
+          setState((before) => ({ ...before, error: sentence(error) }));
         }
-        if (everyMs === Infinity && pauseMs === Infinity) return;
         await sleep(pauseMs, control.signal);
       }
     })();
     return () => control.abort();
-  }, keys);
-  return state;
+  }, [named]);
+  return ofKeys<Asked<T>>(state, named, { value: null, error: null });
 }
 
 /** Follow a read that has an ETag: each change is shown as soon as the API knows it. One wait at a time, none while the
  * tab is hidden. */
 export function useFollowed<T>(path: string): Asked<T> & { lastHeardMs: number } {
-  const [state, setState] = useState<Asked<T> & { lastHeardMs: number }>({ value: null, error: null, lastHeardMs: 0 });
+  const empty = { value: null, error: null, lastHeardMs: 0 };
+  const [state, setState] = useState<Asked<T> & { lastHeardMs: number; keys: string }>({ ...empty, keys: path });
   useEffect(() => {
     const control = new AbortController();
     const { signal } = control;
     let etag: string | null = null;
-    setState({ value: null, error: null, lastHeardMs: 0 });
+    setState({ ...empty, keys: path });
     void (async () => {
       while (!signal.aborted) {
         await shown(signal);
+        const visible = whileShown(signal);
         try {
           const began = performance.now();
-          const found: Answer<T> | null = await getTagged<T>(path, { etag, waitS: WAIT_S, signal });
+          const found: Answer<T> | null = await getTagged<T>(path, { etag, waitS: WAIT_S, signal: visible.signal });
           if (signal.aborted) return;
           if (found !== null) {
             etag = found.etag;
-            setState({ value: found.body, error: null, lastHeardMs: Date.now() });
+            setState({ value: found.body, error: null, lastHeardMs: Date.now(), keys: path });
           } else {
             setState((before) => ({ ...before, error: null, lastHeardMs: Date.now() }));
           }
@@ -85,15 +120,17 @@ export function useFollowed<T>(path: string): Asked<T> & { lastHeardMs: number }
           else if (quick) await sleep(FRESH_MS, signal);
         } catch (error) {
           if (signal.aborted) return;
-          const pauseMs = error instanceof StillBuilding ? error.retryMs : RETRY_MS;
+          if (visible.signal.aborted) continue;
           setState((before) => ({ ...before, error: sentence(error) }));
-          await sleep(pauseMs, signal);
+          await sleep(pauseAfter(error, RETRY_MS), signal);
+        } finally {
+          visible.done();
         }
       }
     })();
     return () => control.abort();
   }, [path]);
-  return state;
+  return ofKeys<Asked<T> & { lastHeardMs: number }>(state, path, empty);
 }
 
 /** What went wrong, as one sentence. */
@@ -101,7 +138,7 @@ export function sentence(error: unknown): string {
   return error instanceof ApiError || error instanceof Error ? error.message : String(error);
 }
 
-/** The part of the address behind `#`, split at `/`, and its query. */
+/** The part of the address behind `#`, split at `/`, and its query; the part `?` alone if it can't be decoded. */
 export interface Place {
   parts: string[];
   query: URLSearchParams;
@@ -109,7 +146,11 @@ export interface Place {
 
 function place(): Place {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
-  return { parts: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+  try {
+    return { parts: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+  } catch {
+    return { parts: ["?"], query: new URLSearchParams() };
+  }
 }
 
 export function usePlace(): Place {
@@ -137,11 +178,4 @@ export function useClock(): number {
     return () => clearInterval(timer);
   }, []);
   return now;
-}
-
-/** The value that something had when it was first there, under a key. */
-export function useFirst<T>(key: string, value: T | null): T | null {
-  const first = useRef<{ key: string; value: T } | null>(null);
-  if (value !== null && first.current?.key !== key) first.current = { key, value };
-  return first.current?.key === key ? first.current.value : null;
 }

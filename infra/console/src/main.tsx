@@ -1,12 +1,14 @@
 // The frame of the console: header, navigation, and which view an address has.
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useErrorBoundary, useState } from "preact/hooks";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
+import { ApiError } from "./api";
 import { AuditPage } from "./audit";
 import { BoardPage } from "./board";
 import { BoardsPage } from "./boards";
 import { link, usePlace } from "./hooks";
+import { Problem } from "./parts";
 import { PipelinePage } from "./pipeline";
 import { PlayerPage } from "./player";
 import { ResultsPage } from "./results";
@@ -16,11 +18,12 @@ import { texts } from "./texts";
 function View() {
   const { parts, query } = usePlace();
   const [area, board, below, user] = parts;
+  if (area === "?") return <><p class="problem" role="status">{texts.oddLink}</p><BoardsPage /></>;
   if (area === "pipeline") return <PipelinePage />;
   if (area !== "leaderboards" || board === undefined) return <BoardsPage />;
-  if (below === "players" && user !== undefined) return <PlayerPage key={user} board={board} user={user} query={query} />;
-  if (below === "results") return <ResultsPage board={board} query={query} />;
-  if (below === "audit-log") return <AuditPage board={board} />;
+  if (below === "players" && user !== undefined) return <PlayerPage key={JSON.stringify([board, user])} board={board} user={user} query={query} />;
+  if (below === "results") return <ResultsPage key={board} board={board} query={query} />;
+  if (below === "audit-log") return <AuditPage key={board} board={board} />;
   return <BoardPage key={board} board={board} query={query} />;
 }
 
@@ -37,10 +40,24 @@ function Theme() {
   );
 }
 
+/** A view; where showing it fails, a sentence in its place, and the rest of the page stays. */
+function Guarded() {
+  const [error, reset] = useErrorBoundary((thrown) => {
+    if (!(thrown instanceof ApiError)) console.error(thrown);
+  });
+  const place = usePlace();
+  useEffect(() => reset(), [place]);
+  return error ? <p class="problem" role="alert">{error instanceof ApiError ? error.message : texts.broken}</p> : <View />;
+}
+
 function App() {
   const signIn = useSignIn();
   const { parts } = usePlace();
   const board = parts[0] === "leaderboards" ? parts[1] : undefined;
+  const shown = parts.join(" · ");
+  useEffect(() => {
+    document.title = [shown, texts.title].filter(Boolean).join(" – ");
+  }, [shown]);
   const isAt = (...names: (string | undefined)[]) => names.every((one, at) => parts[at] === one);
   const tab = (to: string[], text: string, current: boolean) => (
     <a href={link(to)} aria-current={current ? "page" : undefined}>
@@ -68,7 +85,10 @@ function App() {
           <Theme />
         </div>
       </header>
-      <main>{signIn.isReady && <View key={String(signIn.isSignedIn)} />}</main>
+      <main>
+        <Problem error={signIn.problem} />
+        {signIn.isReady && <Guarded key={signIn.session} />}
+      </main>
     </>
   );
 }

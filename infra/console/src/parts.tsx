@@ -40,17 +40,17 @@ interface Fresh {
   pendingVersion?: number | undefined;
 }
 
-/** From where a ranking was read, and as of when. */
-export function Freshness({ of, approximate = false }: { of: Fresh; approximate?: boolean }) {
-  const isLive = of.source === "live";
+/** From where a ranking was read, and as of when; while reading it fails, only that it is old. */
+export function Freshness({ of, approximate = false, error }: { of: Fresh; approximate?: boolean; error: string | null }) {
+  const isLive = of.source === "live" && error === null;
   return (
     <p class="freshness">
-      <span class={`badge ${of.source}`} title={`${texts.sourceTitle[of.source]} ${texts.revision(of.revision)}`}>
+      {error !== null && <span class="badge snapshot" title={texts.oldTitle}>{texts.old}</span>}
+      {error === null && <span class={`badge ${of.source}`} title={`${texts.sourceTitle[of.source]} ${texts.revision(of.revision)}`}>
         {texts.source[of.source] ?? of.source}
-      </span>
+      </span>}
       {approximate && <span class="badge snapshot">{texts.approximate}</span>}
-      {!isLive && <span>{texts.asOf("")}</span>}
-      {!isLive && <Ago at={of.asOf} />}
+      {!isLive && <span>{texts.asOf} <Ago at={of.asOf} /> {texts.ago}</span>}
       {of.resultVersion !== undefined && <span>{texts.resultVersion(of.resultVersion)}</span>}
       {of.pendingVersion !== undefined && <span class="badge pending">{texts.pendingVersion(of.pendingVersion)}</span>}
     </p>
@@ -77,5 +77,5 @@ export function Card({ title, children, wide = false }: { title: string; childre
 /** A tier's name, coloured by its place among the tiers. */
 export function TierTag({ name, names }: { name: string | null; names: readonly string[] }) {
   if (name === null) return null;
-  return <span class={`tag tier-${Math.min(5, names.indexOf(name))}`}>{name}</span>;
+  return <span class={`tag tier-${names.includes(name) ? Math.min(5, names.indexOf(name)) : 5}`}>{name}</span>;
 }

@@ -26,17 +26,17 @@ export function PlayerPage({ board, user, query }: { board: string; user: string
   const shown = { board, user, choice, names: value?.board.tiers.map((tier) => tier.name) ?? [] };
   return (
     <>
-      <h1>{texts.playerTitle(user)}</h1>
+      <h1 dir="auto">{texts.playerTitle(user)}</h1>
       <Problem error={error} />
       <WindowChoice at={["leaderboards", board, "players", user]} choice={choice} periods={value?.periods ?? []} />
-      <div class="columns">
+      {(value !== null || error === null) && <div class="columns">
         <Around key={JSON.stringify(choice)} {...shown} />
         <AllWindows {...shown} />
         <Why {...shown} />
         <History {...shown} />
         <Ledger {...shown} />
         <Administration board={board} user={user} />
-      </div>
+      </div>}
     </>
   );
 }
@@ -48,7 +48,7 @@ function Around({ board, user, choice, names }: Shown) {
     <tr key={entry.userId} class={isPlayer ? "marked" : undefined}>
       <td class="number">{count(entry.rank)}</td>
       <td class="who">
-        <a href={link(["leaderboards", board, "players", entry.userId], parameters(choice))}>{entry.userId}</a>
+        <a href={link(["leaderboards", board, "players", entry.userId], parameters(choice))}><bdi>{entry.userId}</bdi></a>
       </td>
       <td class="number">{count(entry.score)}</td>
       <td><TierTag name={entry.tier} names={names} /></td>
@@ -59,7 +59,7 @@ function Around({ board, user, choice, names }: Shown) {
       <Problem error={error} />
       {value && (
         <>
-          <Freshness of={value} approximate={value.player.rankApproximate} />
+          <Freshness of={value} approximate={value.player.rankApproximate} error={error} />
           <p>
             {value.player.pointsToNextRank === null ? texts.first : texts.toNextRank(value.player.pointsToNextRank)}
             {value.player.pointsToNextTier !== null && ` · ${texts.toNextTier(value.player.pointsToNextTier)}`}
@@ -93,7 +93,7 @@ function AllWindows({ board, user, names }: Shown) {
               <td class="number">{entry ? `${count(entry.rank)} / ${count(total)}` : texts.notRanked}</td>
               <td class="number">{entry && count(entry.score)}</td>
               <td><TierTag name={entry?.tier ?? null} names={names} /></td>
-              <td><span class={`badge ${source}`}>{texts.source[source]}</span></td>
+              <td><span class={`badge ${error === null ? source : "snapshot"}`}>{error === null ? texts.source[source] : texts.old}</span></td>
             </tr>
           ))}
         </tbody>
@@ -213,6 +213,7 @@ function Ledger({ board, user }: Shown) {
       {value?.events.length === 0 && <p>{texts.noEvents}</p>}
       <EventTable events={value?.events.map((event) => ({ event, note: note(event) })) ?? []} />
       {value?.nextAfter != null && <button onClick={() => setAfter(value.nextAfter)}>{texts.more}</button>}
+      {after !== null && <button onClick={() => setAfter(null)}>{texts.backToStart}</button>}
     </Card>
   );
 }
@@ -235,7 +236,7 @@ function EventTable({ events }: { events: { event: LedgerEvent; note: string }[]
       <tbody>
         {events.map(({ event, note }) => (
           <tr key={event.eventId} class={event.voidedByEntry === null ? undefined : "void"}>
-            <td class="who">{event.eventId}</td>
+            <td class="who"><bdi>{event.eventId}</bdi></td>
             <td class="number">{count(event.points)}</td>
             <td><Instant at={event.occurredAt} /></td>
             <td class="wide-only"><Instant at={event.appendedAt} /></td>

@@ -19,11 +19,11 @@ export function ResultsPage({ board, query }: { board: string; query: URLSearchP
       <h1>{texts.results}</h1>
       <Problem error={error} />
       <WindowChoice at={["leaderboards", board, "results"]} choice={choice} periods={value?.periods ?? []} />
-      <div class="columns">
-        <VersionsCard board={board} choice={choice} />
+      {(value !== null || error === null) && <div class="columns">
+        <VersionsCard key={JSON.stringify(choice)} board={board} choice={choice} />
         {choice.kind !== "all-time" && <PreviewCard board={board} choice={choice} names={names} />}
         <ClosingCard board={board} />
-      </div>
+      </div>}
     </>
   );
 }
@@ -71,7 +71,7 @@ function PreviewCard({ board, choice, names }: { board: string; choice: Choice; 
       <Problem error={error} />
       {value && (
         <>
-          <Freshness of={value} />
+          <Freshness of={value} error={error} />
           <p class="quiet">{texts.previewNote}</p>
           <p>{value.tiers.map((tier) => `${tier.name}: ${tier.awardCount === null ? "…" : texts.awards(tier.awardCount)}`).join(" · ")}</p>
           <table>
@@ -79,7 +79,7 @@ function PreviewCard({ board, choice, names }: { board: string; choice: Choice; 
               {value.awards.map((award) => (
                 <tr key={award.awardId}>
                   <td class="number">{count(award.rank)}</td>
-                  <td class="who"><a href={link(["leaderboards", board, "players", award.userId], parameters(choice))}>{award.userId}</a></td>
+                  <td class="who"><a href={link(["leaderboards", board, "players", award.userId], parameters(choice))}><bdi>{award.userId}</bdi></a></td>
                   <td class="number">{count(award.score)}</td>
                   <td><TierTag name={award.tier} names={names} /></td>
                 </tr>

@@ -1,6 +1,7 @@
 // Sign-in by OpenID Connect: authorization code with PKCE (RFC 7636). The token is kept in memory only.
 import { useEffect, useState } from "preact/hooks";
-import { address, useToken } from "./api";
+import { texts } from "./texts";
+import { address, useToken, whenRefused } from "./api";
 
 interface Configuration {
   issuer: string | null;
@@ -12,8 +13,12 @@ interface SignIn {
   /** Whether views may ask: it is known whether a token is needed. */
   isReady: boolean;
   isSignedIn: boolean;
+  /** Another number once somebody has signed out: what was read until then goes from the page. */
+  session: number;
   /** Sign in, or out; null where the API takes no token. */
   start: (() => void) | null;
+  /** Why it did not work, as a sentence. */
+  problem: string | null;
 }
 
 const KEPT = "sign-in";
@@ -28,6 +33,7 @@ const random = (): string => base64url(crypto.getRandomValues(new Uint8Array(32)
 
 async function endpoints(issuer: string): Promise<{ authorization_endpoint: string; token_endpoint: string }> {
   const found = await fetch(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`);
+  if (!found.ok) throw new Error(`HTTP ${found.status}`);
   return (await found.json()) as { authorization_endpoint: string; token_endpoint: string };
 }
 
@@ -48,31 +54,57 @@ async function finish({ issuer, clientId }: Configuration): Promise<string | nul
   const query = new URLSearchParams(location.search);
   const [code, state, kept] = [query.get("code"), query.get("state"), sessionStorage.getItem(KEPT)];
   sessionStorage.removeItem(KEPT);
-  if (code === null || kept === null) return null;
+  if (kept === null || (code === null && !query.has("error"))) return null;
   const before = JSON.parse(kept) as { verifier: string; state: string; hash: string };
   history.replaceState(null, "", `./${before.hash}`);
-  if (before.state !== state) return null;
+  if (code === null || before.state !== state) throw new Error(query.get("error") ?? "another sign-in's answer");
   const { token_endpoint } = await endpoints(issuer!);
   const body = new URLSearchParams({
     grant_type: "authorization_code", code, redirect_uri: redirect(), client_id: clientId!, code_verifier: before.verifier,
   });
   const answer = await fetch(token_endpoint, { method: "POST", body });
-  if (!answer.ok) return null;
-  return ((await answer.json()) as { access_token: string }).access_token;
+  const { access_token } = (await answer.json()) as { access_token?: unknown };
+  if (!answer.ok || typeof access_token !== "string") throw new Error(`HTTP ${answer.status}`);
+  return access_token;
+}
+
+const RETRY_MS = 3_000;
+
+/** How to sign in; null while the API can't say: nobody may take that for "no sign-in". */
+async function ask(): Promise<Configuration | null> {
+  const found = await fetch(address("/console/configuration.json")).catch(() => null);
+  if (!found?.ok) return null;
+  return (await found.json().catch(() => null)) as Configuration | null;
 }
 
 export function useSignIn(): SignIn {
-  const [state, setState] = useState<SignIn>({ isReady: false, isSignedIn: false, start: null });
+  const [state, setState] = useState<SignIn>({ isReady: false, isSignedIn: false, session: 0, start: null, problem: null });
   useEffect(() => {
     void (async () => {
-      const found = await fetch(address("/console/configuration.json")).catch(() => null);
-      const configuration = found?.ok ? ((await found.json()) as Configuration) : null;
-      if (!configuration?.issuer) return setState({ isReady: true, isSignedIn: false, start: null });
-      const signIn = () => void begin(configuration);
-      const signOut = () => (useToken(null), setState({ isReady: true, isSignedIn: false, start: signIn }));
-      const token = await finish(configuration).catch(() => null);
+      let configuration: Configuration | null;
+      while ((configuration = await ask()) === null) {
+        setState((before) => ({ ...before, problem: texts.notConfigured }));
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+      if (!configuration.issuer) return setState({ isReady: true, isSignedIn: false, session: 0, start: null, problem: null });
+      const known = configuration;
+      const failed = (isReady: boolean) => (error: unknown) => {
+        console.warn(error);
+        const problem = isSecureContext ? texts.signInFailed : texts.signInNeedsHttps;
+        setState((before) => ({ ...before, isReady: before.isReady || isReady, problem }));
+        return null;
+      };
+      const signIn = () => void begin(known).catch(failed(true));
+      const out = () => {
+        useToken(null);
+        setState(({ session }) => ({ isReady: true, isSignedIn: false, session: session + 1, start: signIn, problem: null }));
+      };
+      const token = await finish(known).catch(failed(true));
       useToken(token);
-      setState({ isReady: true, isSignedIn: token !== null, start: token === null ? signIn : signOut });
+      whenRefused(() => (useToken(null), setState((before) => ({ ...before, isSignedIn: false, start: signIn }))));
+      const start = token === null ? signIn : out;
+      const old = (problem: string | null) => problem === texts.notConfigured;
+      setState((now) => ({ ...now, isReady: true, isSignedIn: token !== null, start, problem: old(now.problem) ? null : now.problem }));
     })();
   }, []);
   return state;

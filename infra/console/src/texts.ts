@@ -10,6 +10,11 @@ function spell(value: number, one: string, many: string): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
+/** An id in a sentence: one that is written from right to left may not turn the words around it. */
+function isolated(id: string): string {
+  return /^[\x20-\x7e]*$/.test(id) ? id : `\u2068${id}\u2069`;
+}
+
 /** A duration in words of at most two units, e.g. `2 h 5 min`. */
 export function duration(ms: number): string {
   const s = Math.max(0, Math.round(ms / 1000));
@@ -31,6 +36,16 @@ export const texts = {
   unreachable: "The API can't be reached. The page tries again by itself; nothing that you typed is lost.",
   signInAgain: "Your sign-in is over or missing. Sign in again; nothing that you typed is lost.",
   oddAnswer: (status: number) => `The API gave an answer that this page can't read (HTTP ${status}).`,
+  failed: (status: number) => `The API failed (HTTP ${status}). The page tries again by itself; nothing that you typed is lost.`,
+  notSent: "The API can't be reached. Nothing that you typed is lost; whether it arrived, the audit log says.",
+  sendFailed: (status: number) => `The API failed (HTTP ${status}). Nothing that you typed is lost; whether it was done, the audit log says.`,
+  tooSlow: "The API takes too long to answer. The page tries again by itself; nothing that you typed is lost.",
+  noAddress: (id: string) => `No browser can ask for "${id}": it would read the dots as steps in the address.`,
+  oddLink: "This address is not one of this page's: a % in it is not followed by two digits. Choose a leaderboard.",
+  broken: "The page could not show this. Reload it, or choose another view.",
+  signInFailed: "The sign-in did not work. Try again, or ask whoever runs the issuer.",
+  notConfigured: "The API does not say yet how to sign in. The page tries again by itself.",
+  signInNeedsHttps: "Browsers sign in only on pages served by https.",
   building: (read: number, days: number) => `The window is being read from the database: ${count(read)} of ${spell(days, "day", "days")}.`,
   loading: "Loading …",
   retry: "Try again",
@@ -47,7 +62,10 @@ export const texts = {
   period: "Period",
   players: (total: number) => spell(total, "player", "players"),
   revision: (revision: number) => `Revision ${revision}.`,
-  asOf: (ago: string) => `as of ${ago} ago`,
+  asOf: "as of",
+  ago: "ago",
+  old: "not up to date",
+  oldTitle: "The API has not answered since. This is what it said last.",
   source: {
     live: "live",
     snapshot: "snapshot",
@@ -64,6 +82,8 @@ export const texts = {
   jump: "Go to rank or player",
   jumpHint: "rank or player id",
   go: "Go",
+  goPlayer: "Open player",
+  backToStart: "Back to the start",
   noSuchRank: (rank: number, total: number) => `There is no rank ${count(rank)}: the window has ${spell(total, "player", "players")}.`,
   filter: (name: string) => `Only ${name}`,
   anyValue: "any",
@@ -112,8 +132,8 @@ export const texts = {
     reachedAt: "same score: who reached it first is ahead",
     userId: "same score at the same millisecond: the id decides",
   } as Record<string, string>,
-  ahead: (user: string) => `Behind ${user}`,
-  behind: (user: string) => `Ahead of ${user}`,
+  ahead: (user: string) => `Behind ${isolated(user)}`,
+  behind: (user: string) => `Ahead of ${isolated(user)}`,
   tierMet: "in it",
   tierMissed: (points: number | null) => (points === null ? "not reached" : `${spell(points, "point", "points")} short`),
   agrees: "The events add up to this score.",
@@ -141,10 +161,14 @@ export const texts = {
   occurredAt: "Occurred at",
   eventId: "Event id",
   willDisqualify: (user: string, from: string, to: string) =>
-    from ? `${user} leaves every ranking for the days from ${from} to ${to || from}. Final results of windows with these days get another version.`
-      : `${user} leaves every ranking of this leaderboard. Final results that name the player get another version. The ledger keeps all events.`,
-  willReinstate: (user: string) => `${user} comes back with every event since. Final results get another version.`,
-  willVoid: (event: string) => `Event ${event} counts no longer. It stays in the ledger, marked; final results with its day get another version.`,
+    from ? `${isolated(user)} leaves every ranking for the days from ${from} to ${to || from}. Final results of windows with these days get another version.`
+      : `${isolated(user)} leaves every ranking of this leaderboard. Final results that name the player get another version. The ledger keeps all events.`,
+  willReinstate: (user: string, from: string, to: string) =>
+    from ? `${isolated(user)} comes back for the days from ${from} to ${to || from}. Final results of windows with these days get another version.`
+      : `${isolated(user)} comes back with every event since. Final results get another version.`,
+  fromMissing: "From must be given where To is: without it, all days are meant.",
+  pointsInexact: "Points must be a whole number of at most 2^53 - 1: browsers send no larger one exactly.",
+  willVoid: (event: string) => `Event ${isolated(event)} counts no longer. It stays in the ledger, marked; final results with its day get another version.`,
   willCorrect: (points: number) => `${spell(points, "point", "points")} are added as an event of their own.`,
   done: (number: number) => `Done: audit entry ${number}.`,
   unknownPlayer: "The player has no events here: check the id.",
@@ -167,6 +191,7 @@ export const texts = {
   verifying: "Reading …",
   verified: (rows: number) => `The file is what the manifest says: SHA-256 and ${spell(rows, "row", "rows")}.`,
   verifiedNot: "The file is not what the manifest says. Don't pay by it.",
+  verifyFailed: (status: number) => `The file could not be read (HTTP ${status}), so nothing is known of it. Try again.`,
   verifyBlocked: "The file's server does not let pages read it. Download it and compare: sha256sum FILE.",
   files: { ranking: "Ranking", awards: "Awards", difference: "Difference", awardChanges: "Changed awards", manifest: "Manifest" },
   awards: (n: number) => spell(n, "award", "awards"),

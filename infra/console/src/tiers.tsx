@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { boardPath, get, type Board, type Explanation, type Ranking, type Tier } from "./api";
 import { usePolled } from "./hooks";
-import { Card, TierTag } from "./parts";
+import { Card, Problem, TierTag } from "./parts";
 import { count, texts } from "./texts";
 import { parameters, toQuery, type Choice } from "./windows";
 
@@ -61,10 +61,11 @@ function ruleOf(tier: Tier): string {
 }
 
 export function TiersCard({ board, choice, total }: { board: Board; choice: Choice; total: number }) {
-  const { value } = usePolled((signal) => sample(board, choice, total, signal), 20_000, [board.version, total > 0]);
+  const { value, error } = usePolled((signal) => sample(board, choice, total, signal), 20_000, [board.id, board.version, choice, total > 0]);
   const names = board.tiers.map((tier) => tier.name);
   return (
     <Card title={texts.tiers}>
+      <Problem error={error} />
       {board.tiers.length === 0 && <p>{texts.noTiers}</p>}
       <ul class="plain-list">
         {board.tiers.map((tier) => {

@@ -1,4 +1,6 @@
 // Compares a file with what its manifest says, in the browser.
+import { ApiError } from "./api";
+import { texts } from "./texts";
 
 const LINE_FEED = 10;
 
@@ -18,10 +20,12 @@ async function lines(content: ArrayBuffer): Promise<number> {
 
 /** Whether a file has this SHA-256, and this many rows if it is newline-delimited JSON.
  *
- * Throws TypeError where the file's server does not let pages read it.
+ * Throws ApiError where the file is not there or no longer open, and TypeError where the file's server does not let pages read it.
  */
 export async function check(url: string, sha256: string | null, rows: number | null): Promise<boolean> {
-  const content = await (await fetch(url)).arrayBuffer();
+  const answer = await fetch(url);
+  if (!answer.ok) throw new ApiError(texts.verifyFailed(answer.status), answer.status);
+  const content = await answer.arrayBuffer();
   const digest = hex(await crypto.subtle.digest("SHA-256", content));
   const isText = /\.ndjson(\.gz)?(\?|$)/.test(url);
   return digest === sha256 && (!isText || rows === null || (await lines(content)) === rows);

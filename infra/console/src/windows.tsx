@@ -51,8 +51,8 @@ export function WindowChoice(props: { at: string[]; choice: Choice; periods: Per
         <label>
           {texts.day}{" "}
           <input
-            type="date"
-            value={choice.date ?? new Date().toISOString().slice(0, 10)}
+            type="date" key={JSON.stringify(choice)}
+            defaultValue={choice.date ?? new Date().toISOString().slice(0, 10)}
             onChange={(event) => go({ window: choice.kind, date: event.currentTarget.value })}
           />
         </label>

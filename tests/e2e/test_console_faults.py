@@ -1,0 +1,314 @@
+"""The console in a real browser, with an API that is made up here: slow, down, behind a proxy, or with odd ids."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from functions.api.routes.console import FILES
+from tests.support.browser import Tab, browsing
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+ORIGIN: Final = "http://localhost:9"  # nothing listens there: every answer is made up
+WAIT_MS: Final = 15_000
+NOW: Final = "2026-01-02T03:04:05.678Z"
+ODD: Final = ("a/b", "100%", "a b#c?d", "%2e%2e", "<img src=x onerror=alert(1)>", "\u05d0\u05d1\u05d2 12", "\u202eabc",
+              "\U0001f600", "x" * 128)  # fmt: skip
+Made = tuple[int, Any, dict[str, str]]
+
+
+def entry(rank: int, user: str, score: int = 10) -> dict[str, Any]:
+    return {"rank": rank, "competitionRank": rank, "userId": user, "score": score, "reachedAt": NOW,
+            "percentile": 0, "topPercent": 100, "tier": None}  # fmt: skip
+
+
+class Api:
+    """Answers by path; a test puts others in their place."""
+
+    def __init__(self) -> None:
+        self.users: list[str] = ["ann", "ben"]
+        self.total = 0
+        self.revision = 1
+        self.seen: list[tuple[str, str]] = []
+        self.bodies: list[Any] = []
+        self.instead: Callable[[str, dict[str, str]], Made | str | None] = lambda _path, _query: None
+
+    def serve(self, route: Route) -> None:
+        asked = urlsplit(route.request.url)
+        path, query = asked.path, {name: values[0] for name, values in parse_qs(asked.query).items()}
+        if path.startswith("/console/") and path != "/console/configuration.json":
+            route.fulfill(path=FILES / (path.removeprefix("/console/") or "index.html"))
+            return
+        self.seen.append((route.request.method, path))
+        if route.request.method == "POST":
+            self.bodies.append(route.request.post_data_json)
+        made = self.instead(path, query)
+        if made == "abort":
+            route.abort()
+        elif made != "hold":
+            status, body, headers = made if isinstance(made, tuple) else self._usual(path, query)
+            text = body if isinstance(body, str) else json.dumps(body)
+            route.fulfill(status=status, body=text, headers={"content-type": "application/json", **headers})
+
+    def _usual(self, path: str, query: dict[str, str]) -> Made:
+        if path == "/console/configuration.json":
+            return 200, {"issuer": None, "clientId": None, "scope": ""}, {}
+        if path == "/leaderboards":
+            return 200, {"leaderboards": [board()], "nextAfter": None}, {}
+        if path.endswith("/periods"):
+            return 200, {"periods": []}, {}
+        if path.endswith("/rankings"):
+            return 200, self.ranking(query), {"etag": f'"{self.revision}"'}
+        if path.endswith("/closing"):
+            return 200, {"items": [], "sealedThrough": None, "nextAfter": None}, {}
+        if path.count("/") == 2:
+            return 200, board(), {}
+        return 404, {"title": "Not found", "detail": "nothing of the kind", "status": 404}, {}
+
+    def ranking(self, query: dict[str, str]) -> dict[str, Any]:
+        first, limit = int(query.get("offset", 0)), int(query.get("limit", 100))
+        total = self.total or len(self.users)
+        users = self.users if not self.total else [f"p{at}" for at in range(first, min(total, first + limit))]
+        return {"leaderboardId": "cup", "window": {"id": "daily"}, "revision": self.revision, "total": total,
+                "matched": total, "asOf": NOW, "source": "live", "rankApproximate": False, "missing": [],
+                "nextCursor": None, "prevCursor": None, "truncated": False, "rulesVersion": 1,
+                "entries": [entry(first + at + 1, user) for at, user in enumerate(users)]}  # fmt: skip
+
+    def fail(self, made: Made | str) -> None:
+        """Answer every question for a ranking so."""
+        self.instead = lambda path, _: made if path.endswith("/rankings") else None
+
+    def count(self, end: str) -> int:
+        return sum(path.endswith(end) for _, path in self.seen)
+
+
+def board() -> dict[str, Any]:
+    return {"id": "cup", "name": "Cup", "aggregation": "sum", "order": "desc", "tiers": [], "filters": ["country"],
+            "version": 1}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as found:
+        yield found
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def page(browser: Browser, api: Api) -> Iterator[Page]:
+    tab = Tab(browser)
+    tab.page.route(f"{ORIGIN}/**", api.serve)
+    tab.page.set_default_timeout(WAIT_MS)
+    yield tab.page
+    tab.close()
+
+
+def show(page: Page, view: str) -> Page:
+    page.goto(f"{ORIGIN}/console/{view}")
+    return page
+
+
+def expect_sentence(page: Page, text: str) -> None:
+    expect(page.locator(".problem:visible", has_text=text).first).to_be_visible(timeout=WAIT_MS)
+
+
+def hide(page: Page, hidden: bool) -> None:
+    page.evaluate(
+        "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        hidden,
+    )
+
+
+def test_an_address_with_a_stray_percent_gets_a_sentence_and_the_leaderboards(page: Page) -> None:
+    show(page, "#/leaderboards/%")
+    expect_sentence(page, "This address is not one of this page's")
+    page.get_by_role("link", name="Cup").click()
+    expect(page.locator(".rows .who")).to_have_text(["ann", "ben"])
+    page.evaluate("location.hash = '#/leaderboards/100%'")
+    expect_sentence(page, "This address is not one of this page's")
+
+
+FAILURES: Final[tuple[tuple[Made | str, str], ...]] = (
+    ((502, "<html>Bad gateway", {}), "The API failed (HTTP 502)."),
+    ((500, {"message": "Internal server error"}, {}), "The API failed (HTTP 500)."),
+    ((200, "<html>Hotel Wi-Fi", {}), "an answer that this page can't read (HTTP 200)."),
+    ((202, "<html>", {"retry-after": "soon"}), "an answer that this page can't read (HTTP 202)."),
+    ((429, {"title": "Too many requests", "status": 429}, {"retry-after": "1"}), "Too many requests"),
+    ("abort", "The API can't be reached."),
+)
+
+
+def test_what_fails_is_one_sentence_never_live_and_heals(page: Page, api: Api) -> None:
+    page.clock.install()
+    show(page, "#/leaderboards/cup")
+    badge = page.locator(".freshness .badge")
+    for made, sentence in FAILURES:
+        expect(badge).to_have_text("live")
+        api.fail(made)
+        page.clock.run_for(3_500)
+        expect_sentence(page, sentence)
+        expect(badge).to_have_text("not up to date")
+        expect(page.locator(".rows .who")).to_have_text(["ann", "ben"])
+        api.instead = lambda _path, _query: None
+        page.clock.run_for(3_500)
+
+
+def test_an_api_that_asks_to_be_left_alone_is(page: Page, api: Api) -> None:
+    page.clock.install()
+    refused = (503, {"title": "Busy", "status": 503}, {"retry-after": "30"})
+    api.instead = lambda path, _: refused if path.endswith("/rankings") else None
+    show(page, "#/leaderboards/cup")
+    expect_sentence(page, "Busy")
+    page.clock.run_for(20_000)
+    assert api.count("/rankings") == 1
+    page.clock.run_for(11_000)
+    expect_sentence(page, "Busy")
+    assert api.count("/rankings") == 2
+
+
+def test_an_unknown_leaderboard_is_said_once(page: Page, api: Api) -> None:
+    api.instead = lambda path, _: (404, {"title": "No such leaderboard"}, {}) if "nope" in path else None
+    for view in ("", "/results", "/players/ann"):
+        show(page, f"#/leaderboards/nope{view}")
+        expect_sentence(page, "No such leaderboard")
+        expect(page.locator(".problem:visible")).to_have_count(1)
+
+
+def test_an_old_answer_never_stands_where_a_newer_one_was_asked_for(page: Page, api: Api) -> None:
+    api.instead = lambda path, query: "hold" if path.endswith("/rankings") and query["window"] == "daily" else None
+    show(page, "#/leaderboards/cup")
+    page.get_by_role("link", name="All time").click()
+    expect(page.locator(".rows .who")).to_have_text(["ann", "ben"])
+
+
+def test_ids_of_any_signs_are_shown_and_asked_for_as_they_are(page: Page, api: Api) -> None:
+    api.users = list(ODD)
+    show(page, "#/leaderboards/cup")
+    expect(page.locator(".rows .who")).to_have_text(list(ODD))
+    assert page.locator(".rows img").count() == 0
+    for user in ODD:
+        page.locator(".rows .who a", has=page.get_by_text(user, exact=True)).click()
+        expect(page.locator("h1")).to_have_text(user)
+        page.go_back()
+    asked = page.evaluate("users => users.map(one => `/leaderboards/cup/players/${encodeURIComponent(one)}`)", ODD)
+    assert set(asked) <= {path for _, path in api.seen}
+
+
+def test_an_id_that_a_browser_takes_for_a_step_gets_a_sentence(page: Page, api: Api) -> None:
+    api.users = ["..", "ann"]
+    show(page, "#/leaderboards/cup")
+    page.locator(".rows .who a").first.click()
+    expect_sentence(page, 'No browser can ask for ".."')
+    page.get_by_role("link", name="cup").click()
+    expect(page.locator(".rows .who")).to_have_text(["..", "ann"])
+    assert not [path for _, path in api.seen if "players" in path]
+
+
+def test_what_is_typed_stays_while_the_ranking_moves(page: Page, api: Api) -> None:
+    show(page, "#/leaderboards/cup")
+    page.get_by_label("Only country").press_sequentially("DE")
+    api.revision, api.users = 2, ["ben", "ann"]
+    expect(page.locator(".rows .who")).to_have_text(["ben", "ann"])
+    expect(page.get_by_label("Only country")).to_have_value("DE")
+
+
+def test_a_hidden_tab_asks_nothing_and_goes_on_when_it_is_shown(page: Page, api: Api) -> None:
+    show(page, "#/leaderboards/cup")
+    expect(page.locator(".freshness .badge")).to_have_text("live")
+    hide(page, hidden=True)
+    page.wait_for_timeout(400)
+    before = api.count("/rankings")
+    page.wait_for_timeout(1_000)
+    assert api.count("/rankings") == before
+    api.users = ["cem"]
+    hide(page, hidden=False)
+    expect(page.locator(".rows .who")).to_have_text(["cem"])
+
+
+def test_a_view_that_is_left_asks_no_more(page: Page, api: Api) -> None:
+    show(page, "#/leaderboards/cup")
+    expect(page.locator(".freshness .badge")).to_have_text("live")
+    page.get_by_role("link", name="Leaderboards").click()
+    expect(page.get_by_role("link", name="Cup")).to_be_visible()
+    before = api.count("/rankings")
+    page.wait_for_timeout(1_000)
+    assert api.count("/rankings") == before
+
+
+def test_the_last_of_a_million_is_reached_again_and_again(page: Page, api: Api) -> None:
+    api.total = 1_000_000
+    show(page, "#/leaderboards/cup")
+    for _ in range(2):
+        page.get_by_label("Go to rank or player").fill("1,000,000")
+        page.get_by_role("button", name="Go", exact=True).click()
+        expect(page.locator(".rows .who", has_text="p999999")).to_be_visible()
+        page.locator(".rows").evaluate("rows => { rows.scrollTop = 0 }")
+        expect(page.get_by_role("link", name="p0", exact=True)).to_be_visible()
+    page.get_by_label("Go to rank or player").fill("2000000")
+    page.get_by_role("button", name="Go", exact=True).click()
+    expect_sentence(page, "There is no rank 2,000,000")
+    page.get_by_role("button", name="Open player").click()
+    expect(page.locator("h1")).to_have_text("2000000")
+
+
+def test_a_form_is_sent_once_and_keeps_what_was_typed(page: Page, api: Api) -> None:
+    api.instead = lambda path, _: "hold" if path.endswith("/disqualify") else None
+    show(page, "#/leaderboards/cup/players/ann")
+    form = page.locator("form.administration")
+    form.get_by_label("To", exact=True).fill("2026-01-02")
+    form.get_by_label("Reason").fill("two accounts")
+    form.get_by_role("button", name="Disqualify").click()
+    expect_sentence(page, "From must be given")
+    assert api.bodies == []
+    form.get_by_label("From").fill("2026-01-01")
+    form.evaluate("form => { form.requestSubmit(); form.requestSubmit(); }")
+    expect(form.get_by_label("Reason")).to_be_disabled()
+    assert api.bodies == [{"reason": "two accounts", "from": "2026-01-01", "to": "2026-01-02"}]
+    page.reload()
+    expect(form.get_by_label("Reason")).to_have_value("two accounts")
+    form.get_by_label("Add a correction").check()
+    form.get_by_label("Event id").fill("e")
+    form.get_by_label("Occurred at").fill(NOW)
+    form.get_by_label("Points").fill("9007199254740993")
+    form.get_by_role("button", name="Add a correction").click()
+    expect(form.locator(".problem")).to_be_visible()
+    assert len(api.bodies) == 1
+
+
+def test_a_file_that_can_not_be_read_is_not_called_false(page: Page, api: Api) -> None:
+    file = {"url": f"{ORIGIN}/file.ndjson.gz", "sha256": "0" * 64, "rows": 1}
+    version = {"version": 1, "finalisedAt": NOW, "players": 1, "awardCount": 1, "ranking": file, "awards": None,
+               "difference": None, "awardChanges": None, "manifest": file["url"]}  # fmt: skip
+
+    def instead(path: str, _: dict[str, str]) -> Made | None:
+        if path.endswith("/versions"):
+            return 200, {"versions": [version]}, {}
+        return (403, "<Error>Request has expired</Error>", {}) if path.startswith("/file") else None
+
+    api.instead = instead
+    show(page, "#/leaderboards/cup/results")
+    page.get_by_role("button", name="Check the file").click()
+    expect_sentence(page, "could not be read (HTTP 403), so nothing is known of it")
+    page.get_by_role("link", name="Week").click()
+    expect(page.get_by_role("button", name="Check the file")).to_be_visible()
+    expect(page.get_by_text("nothing is known of it")).to_have_count(0)
+
+
+def test_a_configuration_that_does_not_come_is_not_taken_for_no_sign_in(page: Page, api: Api) -> None:
+    api.instead = lambda path, _: (503, "", {}) if path.endswith("configuration.json") else None
+    show(page, "")
+    expect_sentence(page, "The API does not say yet how to sign in.")
+    known = {"issuer": f"{ORIGIN}/issuer", "clientId": "console", "scope": "openid"}
+    api.instead = lambda path, _: (200, known, {}) if path.endswith("configuration.json") else (401, {}, {})
+    page.get_by_role("button", name="Sign in").click()
+    expect_sentence(page, "The sign-in did not work.")
+    expect_sentence(page, "Sign in again")
