@@ -326,7 +326,13 @@ class RebuildBody(ReasonBody):
 class RedriveBody(ReasonBody):
     """Which dead letters are to be sent back."""
 
-    rejected_as: Annotated[Reason | None, Field(description="Only those that were rejected for this reason")] = None
+    rejected_as: Annotated[
+        Reason | None,
+        Field(
+            description="Only those that were rejected for this reason; of `malformed` and `invalid` also those that "
+            "name no leaderboard, unless their key names another one"
+        ),
+    ] = None
 
 
 class PeriodBody(Sent):

@@ -1,5 +1,6 @@
 """Send dead letters back to the topic, once the cause of their rejection is corrected."""
 
+import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final
@@ -32,6 +33,9 @@ NOT_IN_TIME: Final = frozenset(
     {Reason.MALFORMED, Reason.INVALID, Reason.CONFLICTING_DUPLICATE, Reason.UNTRUSTED_TIMESTAMP}
 )
 """Reasons whose dead letters get no receipt: their records are no events, or may carry a producer's time."""
+
+UNREADABLE: Final = frozenset({Reason.MALFORMED, Reason.INVALID})
+"""Reasons whose dead letters may name no leaderboard, as their records couldn't be read that far."""
 
 
 class Redriven(Struct, rename="camel"):
@@ -184,9 +188,17 @@ def _chosen(received: Received, choice: RedriveFilter) -> DeadLetter | None:
         return None  # none of ours
     if choice.reason is not None and dead_letter.reason != choice.reason:
         return None
-    if choice.leaderboard_id is not None and dead_letter.leaderboard_id != choice.leaderboard_id:
+    if choice.leaderboard_id is not None and not _is_of(dead_letter, choice.leaderboard_id, choice.reason):
         return None
     return dead_letter
+
+
+def _is_of(dead_letter: DeadLetter, leaderboard_id: str, reason: Reason | None) -> bool:
+    """Whether it is the leaderboard's: one that can't be read names none, so its key decides where it is asked for."""
+    if dead_letter.leaderboard_id is not None or reason not in UNREADABLE:
+        return dead_letter.leaderboard_id == leaderboard_id
+    named, colon, _ = base64.b64decode(dead_letter.key or "").partition(b":")
+    return not colon or named == leaderboard_id.encode()
 
 
 def _origin(dead_letter: DeadLetter) -> Origin:

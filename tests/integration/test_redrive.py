@@ -83,9 +83,16 @@ class Scene:
     def held(self, events: Iterable[EventKey]) -> set[EventKey]:
         return {one for one in events if one[2] in self.ledger}
 
-    def reject(self, reason: Reason, board: str | None, value: bytes | None, offset: int | None = None) -> None:
+    def reject(
+        self,
+        reason: Reason,
+        board: str | None,
+        value: bytes | None,
+        offset: int | None = None,
+        key: bytes | None = b"key",
+    ) -> None:
         source = Source("score-events", 0, next(self.offsets) if offset is None else offset, 1)
-        record = Record(source, b"key", value)
+        record = Record(source, key, value)
         self.queue.send([RejectedRecord(record, Rejection(reason, "detail"), board)])
 
     def send(self, records: list[Outgoing]) -> list[str | None]:
@@ -131,6 +138,22 @@ def test_only_what_is_chosen_goes_back_and_the_rest_can_be_had_at_once(scene: Sc
     assert len(scene.records) == 12
     assert scene.run(leaderboard_id="other") == Redriven(sent=12, complete=True)
     assert scene.waiting() == ["malformed"] * 12
+
+
+@pytest.mark.parametrize("reason", [Reason.MALFORMED, Reason.INVALID])
+def test_what_names_no_board_goes_back_by_its_reason(scene: Scene, reason: Reason) -> None:
+    keys = (b"cup:ann", b"key", None, b"", b"\xff\x00", b"x" * (INLINE_BYTES_MAX + 1))
+    for key in keys:
+        scene.reject(reason, None, b"[", key=key)
+    for key in (b"other:ann", b"cup2:ann", b":ann"):
+        scene.reject(reason, None, b"not ours", key=key)
+    scene.reject(reason, "other", b"not ours", key=b"cup:ann")
+    scene.reject(Reason.TOO_LATE, None, b"not ours", key=b"cup:ann")
+
+    assert scene.run(leaderboard_id="cup").sent == 0, "without a reason, only what names the leaderboard"
+    assert scene.run(leaderboard_id="cup", reason=Reason.TOO_LATE).sent == 0, "such a record could be read"
+    assert scene.run(leaderboard_id="cup", reason=reason) == Redriven(sent=len(keys), complete=True)
+    assert {(one.key, one.value) for one in scene.records} == {(key, b"[") for key in keys}
 
 
 def test_a_record_with_several_letters_goes_back_once(scene: Scene) -> None:
