@@ -934,11 +934,11 @@ MUTATIONS = (
         LIVE,
     ),
     Mutation(
-        "the cache ignores versions of a player of several days",
+        "the cache ignores versions of a player some of whose days are out",
         "shared/cache/scripts/apply.lua",
         "elseif parts[at + 1] >= version then",
         "elseif false then",
-        LIVE,
+        DISQUALIFICATION,
     ),
     Mutation(
         "the cache ignores versions of a player of several days who all count",
