@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 WAIT_DEFAULT_MS: Final = 3_000
 """How long an answer waits where the client says nothing: twenty times what an event takes."""
-POLL_MS: Final = 20
-"""How often it checks, with one HGET."""
+POLL_MS: Final = (5, 20)
+"""How often it checks, with one HGET: at first, and once what takes the usual time would have come."""
+USUAL_MS: Final = 80
+"""What most events take."""
 _SCORES: Final = "/leaderboards/{id}/players/{userId:path}/scores"
 _BATCHES: Final = "/leaderboards/{id}/scores"
 _FRESH: Final = {"cache-control": "no-store"}
@@ -152,12 +154,14 @@ async def _shown(request: Request, following: "Following", waits: Waits) -> tupl
             return False, {}
         headers = {} if asked_ms is None else applied(asked_ms)
         loop = asyncio.get_running_loop()
-        end_s = loop.time() + wait_ms / 1000
-        while loop.time() + POLL_MS / 1000 <= end_s:
-            await asyncio.sleep(POLL_MS / 1000)
+        start_s = loop.time()
+        while True:
+            poll_ms = POLL_MS[loop.time() - start_s >= USUAL_MS / 1000]
+            if loop.time() + poll_ms / 1000 > start_s + wait_ms / 1000:
+                return False, headers
+            await asyncio.sleep(poll_ms / 1000)
             if _is_shown(following):
                 return True, headers
-        return False, headers
 
 
 def _is_shown(following: "Following") -> bool:
