@@ -50,6 +50,7 @@ def create_app(assembly: Assembly, clock: Callable[[], int] = now_ms, reads: Rea
         description=_DESCRIPTION,
         version="1",
         redirect_slashes=False,
+        docs_url=None,  # it would load its scripts from elsewhere
         redoc_url=None,
         generate_unique_id_function=operation_id,
         strict_content_type=False,

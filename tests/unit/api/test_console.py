@@ -39,6 +39,11 @@ def test_people_are_sent_from_the_root_to_the_console_and_programs_are_told(api:
     assert problem.headers["content-type"] == "application/problem+json"
 
 
+def test_no_page_is_served_that_loads_scripts_from_elsewhere(api: Api) -> None:
+    for path in ("/docs", "/redoc", "/docs/oauth2-redirect"):
+        assert api.call("GET", path, headers={"accept": "text/html"}).status == 404
+
+
 def test_nobody_signs_in_where_no_token_is_checked(api: Api) -> None:
     assert api.get("/console/configuration.json").json == {"issuer": None, "clientId": None, "scope": ""}
 
