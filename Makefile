@@ -27,7 +27,7 @@ down: ## Stop the system in the background; its state stays
 status: $(STAMPS)/venv ## Show how every process of the system is
 	@$(BIN)/python -m infra.local status
 
-flush: ## Empty the cache of the running system, and nothing else; it is rebuilt from the truth
+flush: $(STAMPS)/venv ## Empty the cache of the running system, and nothing else; it is rebuilt from the truth
 	@$(BIN)/python -m infra.local flush
 
 redrive: $(STAMPS)/venv ## Send dead letters back to the topic: those of REASON= and LEADERBOARD=, or all

@@ -11,8 +11,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
+from infra.local import compose, counts, packages, supervisor
 from infra.local import config as configuration
-from infra.local import counts, packages, supervisor
 from infra.local.config import HOST, Config, InvalidConfiguration
 from infra.local.dashboard import Dashboard
 from infra.local.function import Function
@@ -106,21 +106,26 @@ def clean() -> None:
 
 
 def flush() -> None:
-    """Empty the cache of this stack, and no other the cache that may listen where it would.
+    """Empty the cache of this stack, or of the one in containers, and no other that may listen where it would.
 
     Raises:
-        InvalidConfiguration: if this stack's the cache does not run or does not answer.
+        InvalidConfiguration: if neither cache runs, or it does not answer.
     """
     stack = _stack()
     if stack.process("cache").recorded_pid() is None:
-        raise InvalidConfiguration("the cache of this stack does not run: `make up` starts it")
+        compose.flush_cache()
+    else:
+        _flush_own(stack)
+    console.print("the cache is empty")
+
+
+def _flush_own(stack: Stack) -> None:
     try:
         for port in stack.config.cache_ports:
             with Redis(HOST, port) as redis:
                 redis.flushall()
     except RedisError as error:
         raise InvalidConfiguration(f"the cache of this stack does not answer: {error}") from None
-    console.print("the cache is empty")
 
 
 def redrive() -> None:

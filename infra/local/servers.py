@@ -22,6 +22,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra.local.config import CREDENTIAL, HOST, InvalidConfiguration, free_port
+from infra.local.listeners import listener
 
 __all__ = ["Server", "free_port", "http_probe", "kafka", "ministack"]
 
@@ -325,7 +326,8 @@ def _require_free(port: int, name: str, variable: str) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise InvalidConfiguration(
-                f"port {port} of {name} is taken: set {variable} to another, or stop what listens"
+                f"port {port} of {name} is taken by {listener(port) or 'a process that can not be seen from here'}: "
+                f"stop it, or choose another port, e.g. `{variable}={port + 1} make up`"
             ) from error
 
 

@@ -20,9 +20,10 @@ ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docker-compose.yml"
 COMPOSE = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
-OURS = [name for name, service in SERVICES.items() if "build" in service]
+IMAGE = "exact-leaderboards:local"
+OURS = [name for name, service in SERVICES.items() if service["image"] == IMAGE]
 MAKER = "resources"
-"""Makes what the others use."""
+"""Makes what the others use, their image among it."""
 VOLUMES = {
     "dynamodb": "the truth",
     "redpanda": "the topic, and how far it was read",
@@ -46,7 +47,7 @@ def test_a_service_is_watched_bounded_and_comes_back(name: str) -> None:
     service = SERVICES[name]
     assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
     assert service["restart"] == "unless-stopped"
-    assert "healthcheck" in service
+    assert service["healthcheck"]["start_period"] == "3m", "on a slow machine a start takes minutes"
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), "reachable from here alone"
     if "image" in service and name not in OURS:
         assert not service["image"].endswith(":latest")
@@ -57,12 +58,18 @@ def test_a_service_is_watched_bounded_and_comes_back(name: str) -> None:
 def test_a_service_of_ours_runs_a_module_of_the_local_stack_with_its_settings(name: str) -> None:
     service = SERVICES[name]
     assert importlib.util.find_spec(service["command"]) is not None
-    assert service["build"]["target"] == "local"
     settings = load(service["environment"])
     here = load(Config(Path(), Path(), Ports()).environment())
     for field in ("stage", "authorization", "ledger_table", "standings_table", "registry_table", "export_bucket"):
         assert getattr(settings, field) == getattr(here, field)
     assert settings.result_topic_arn == here.result_topic_arn
+
+
+def test_one_service_builds_the_image_and_nobody_pulls_it() -> None:
+    assert [name for name, service in SERVICES.items() if "build" in service] == [MAKER]
+    assert SERVICES[MAKER]["build"]["target"] == "local"
+    policies = {name: SERVICES[name]["pull_policy"] for name in OURS}
+    assert policies == dict.fromkeys(OURS, "never") | {MAKER: "build"}
 
 
 def test_every_server_is_on_the_host_where_the_documents_say_and_can_be_moved() -> None:
