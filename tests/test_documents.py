@@ -85,7 +85,8 @@ def other_names() -> set[str]:
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     constants = re.compile(r"^([A-Z][A-Z0-9_]*)(?:: [\w\[\], ]+)? = ", re.MULTILINE)
     values = {value for hint in get_type_hints(Settings).values() for value in get_args(hint) if isinstance(value, str)}
-    values |= {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "SOURCE_DATE_EPOCH"}
+    values |= {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "SOURCE_DATE_EPOCH", "SASL_SSL", "AWS_MSK_IAM", "TLS_1_2"}
+    values |= {"API_ID", "BROKERS", "CERTIFICATE_ARN", "CLUSTER_ARN", "DIGEST", "JWT_ISSUER"}  # of commands in a shell
     return values.union(*(constants.findall(path.read_text()) for path in sources))
 
 
