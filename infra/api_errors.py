@@ -16,6 +16,7 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "getPlayerById": (*_WINDOW, "unknown-player", *_LIVE),
     "getPlayerWindows": (*_BOARD, "cache-unavailable", "rebuilding"),
     "listPlayerEvents": (*_BOARD, "unknown-player"),
+    "getPlayerEvent": _BOARD,
     "explainPlayer": (*_WINDOW, "unknown-player", *_LIVE),
     "putPeriod": ("too-many-periods", "final-result-exists", *_ACT),
     "submitScores": _BOARD,

@@ -92,7 +92,7 @@ the lower first. The order of arrival never counts. Equal scores share one `comp
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Leaderboards": ("putLeaderboard", "getLeaderboard", "listLeaderboards"),
     "Rankings": ("getRankings", "getPlayer", "getPlayerById"),
-    "Players": ("getPlayerWindows", "listPlayerEvents", "explainPlayer"),
+    "Players": ("getPlayerWindows", "listPlayerEvents", "getPlayerEvent", "explainPlayer"),
     "Scores": (
         "submitScore",
         "submitScores",
@@ -216,6 +216,7 @@ curl -i -H "If-None-Match: $TAG" "$BOARD/rankings"
     "getPlayerById": 'curl -G "$BOARD/players" --data-urlencode "userId=u-42" -d window=all-time',
     "getPlayerWindows": 'curl "$BOARD/players/u-42/windows"',
     "listPlayerEvents": 'curl "$BOARD/players/u-42/events?limit=50"',
+    "getPlayerEvent": 'curl "$BOARD/players/u-42/events/run-77"',
     "explainPlayer": 'curl "$BOARD/players/u-42/explain?window=all-time"',
     "submitScore": f"""
 curl -X POST $BOARD/players/u-42/scores {_JSON} -d '{{"eventId": "run-77", "points": 25}}'

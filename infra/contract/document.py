@@ -34,6 +34,7 @@ from functions.api.views.health import HealthView
 from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, PeriodsView, PeriodView
 from functions.api.views.players import (
     BatchedScoresView,
+    EventStatusView,
     EventsView,
     ExplanationView,
     PlayerWindowsView,
@@ -54,6 +55,7 @@ VIEWS: Final = (
     ScoreView,
     ScoreAcceptedView,
     BatchedScoresView,
+    EventStatusView,
     EventsView,
     ExplanationView,
     LeaderboardView,

@@ -212,6 +212,14 @@ VIEWS: Final[dict[str, Any]] = {
         ],
     },
     "EventsView": {"leaderboardId": "autumn-cup", "userId": "u-42", "events": [_EVENT], "nextAfter": None},
+    "EventStatusView": {
+        "leaderboardId": "autumn-cup",
+        "userId": "u-42",
+        "eventId": _EVENT["eventId"],
+        "status": "applied",
+        "event": _EVENT,
+        "committed": [],
+    },
     "ExplanationView": {
         "leaderboardId": "autumn-cup",
         "window": _WINDOW,

@@ -22,6 +22,7 @@ from shared.ingest.service import Ingest
 from shared.lookups.results import Results
 from shared.reads.corrections import Corrections
 from shared.reads.cursors import Cursors
+from shared.reads.event_status import EventLookup
 from shared.reads.fallback import Fallback
 from shared.reads.players import Players
 from shared.reads.rankings import Rankings
@@ -224,6 +225,11 @@ class Assembly(Parts):
             now_ms=self.now_ms,
             lookup=self.lookup,
         )
+
+    @cached_property
+    def event_lookup(self) -> EventLookup:
+        """What became of one event."""
+        return EventLookup(self.reads, self.progress, self.settings.kafka_topic)
 
     @cached_property
     def results(self) -> Results:

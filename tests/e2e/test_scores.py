@@ -47,6 +47,12 @@ def test_a_score_is_answered_with_its_ranks_in_every_window(system: System) -> N
     assert (again["occurredAt"], ranks(again)) == (first["occurredAt"], ranks(first))
     events = system.get(f"/leaderboards/{BOARD}/players/ben/events")["events"]
     assert [(one["eventId"], one["points"], one["topic"]) for one in events] == [("b1", 25, "score-events")]
+    found = system.get(f"/leaderboards/{BOARD}/players/ben/events/b1")
+    assert (found["status"], found["event"], found["committed"]) == ("applied", events[0], [])
+    missing = system.get(f"/leaderboards/{BOARD}/players/ben/events/b2")
+    assert (missing["status"], missing["event"]) == ("unknown", None)
+    committed = {one["partition"]: one["nextOffset"] for one in missing["committed"]}
+    assert committed[events[0]["partition"]] > events[0]["offset"]
     assert [one["userId"] for one in system.get(f"/leaderboards/{BOARD}/rankings?attr.country=DE")["entries"]] == [
         "ben"
     ]

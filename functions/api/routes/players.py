@@ -9,22 +9,26 @@ from starlette.responses import Response
 from functions.api.building import ASK_AGAIN_S
 from functions.api.contract import BUILDING, Routes, described, operation
 from functions.api.models import EventsQuery, NoQuery, WindowQuery
-from functions.api.params import Finder, read_query, to_user_id
+from functions.api.params import Finder, read_query, to_event_id, to_user_id
 from functions.api.problems import UnknownPlayer
 from functions.api.views import answer
 from functions.api.views.players import (
+    EventStatusView,
     EventsView,
     ExplanationView,
     PlayerWindowsView,
+    to_event_status_view,
     to_event_view,
     to_explanation_view,
     to_pending_window_view,
     to_player_window_view,
 )
+from shared.reads.event_status import EventLookup
 from shared.reads.players import Players
 
 _WINDOWS: Final = "/leaderboards/{id}/players/{userId:path}/windows"
 _EVENTS: Final = "/leaderboards/{id}/players/{userId:path}/events"
+_EVENT: Final = "/leaderboards/{id}/players/{userId:path}/events/{eventId:path}"
 _EXPLAIN: Final = "/leaderboards/{id}/players/{userId:path}/explain"
 _TAGS: Final[list[str | Enum]] = ["players"]
 _FRESH: Final = {"cache-control": "no-cache"}
@@ -36,6 +40,8 @@ class UseCases(Protocol):
 
     @property
     def players(self) -> Players: ...
+    @property
+    def event_lookup(self) -> EventLookup: ...
 
 
 def register(app: Routes, use_cases: UseCases, finder: Finder) -> None:
@@ -92,3 +98,18 @@ def register_explanation(app: Routes, use_cases: UseCases, finder: Finder) -> No
         if found is None:
             raise UnknownPlayer(f"{user_id!r} has no points in {window.id} of {leaderboard.id}")
         return answer(to_explanation_view(found), 200, _FRESH)
+
+
+def register_event(app: Routes, use_cases: UseCases, finder: Finder) -> None:
+    """What became of an event; after what else stands below a player: an event id takes all that follows `events/`."""
+
+    @app.get(_EVENT, tags=_TAGS)
+    @operation(responses={200: described(EventStatusView, "What became of the event so far")})
+    async def get_player_event(request: Request) -> Response:
+        """Whether an event is in: `applied` with the event as it counts, or `unknown` so far."""
+        read_query(request, NoQuery)
+        user_id = to_user_id(request.path_params["userId"])
+        event_id = to_event_id(request.path_params["eventId"])
+        leaderboard = finder.leaderboard(request)
+        found = use_cases.event_lookup.status(leaderboard, user_id, event_id)
+        return answer(to_event_status_view(leaderboard, user_id, event_id, found), 200, _FRESH)

@@ -22,7 +22,9 @@ from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.reads.answers import Explanation, PendingWindow, PlayerWindow, TierMatch
+from shared.reads.event_status import EventStatus
 from shared.truth.items import LedgerEntry
+from shared.truth.progress import Position
 
 
 class PlayerWindowView(Struct, rename="camel", kw_only=True):
@@ -139,6 +141,32 @@ class EventsView(Struct, rename="camel", kw_only=True):
     next_after: str | None
 
 
+class CommittedView(Struct, rename="camel", gc=False, kw_only=True):
+    """How far a partition of the topic is committed: every record before `nextOffset` counts, is a duplicate, or is a
+    dead letter."""
+
+    partition: int
+    next_offset: int
+    appended_at: str
+    """When the broker appended the record before it."""
+
+
+class EventStatusView(Struct, rename="camel", kw_only=True):
+    """What became of one event of a player."""
+
+    leaderboard_id: str
+    user_id: str
+    event_id: str
+    status: Literal["applied", "unknown"]
+    """`applied`: the ledger holds it, and it counts unless it is void. `unknown`: no record that is committed so far
+    brought it in; it is still to come, was rejected, or was never sent."""
+    event: EventView | None
+    """With `applied`: the event as it counts, also where you sent other content under the same id."""
+    committed: list[CommittedView]
+    """With `unknown`: by partition. A record whose offset, as its acknowledgement names it, is before its partition's
+    `nextOffset` did not bring the event in, and won't by itself: it is a dead letter, lost, or was purged."""
+
+
 class DayView(Struct, rename="camel", kw_only=True):
     """What a player's events of one day, or of all days, add up to."""
 
@@ -231,6 +259,27 @@ def to_pending_window_view(found: PendingWindow, now_ms: int) -> PendingWindowVi
         periods=list(found.period_ids),
         days_read=found.progress.position,
         days=len(window.days),
+    )
+
+
+def to_committed_view(position: Position) -> CommittedView:
+    return CommittedView(
+        partition=position.partition,
+        next_offset=position.next_offset,
+        appended_at=format_instant(position.appended_at_ms),
+    )
+
+
+def to_event_status_view(leaderboard: Leaderboard, user_id: str, event_id: str, found: EventStatus) -> EventStatusView:
+    """The view of what became of an event."""
+    committed = [to_committed_view(one) for one in found.positions]
+    return EventStatusView(
+        leaderboard_id=leaderboard.id,
+        user_id=user_id,
+        event_id=event_id,
+        status="unknown" if found.entry is None else "applied",
+        event=None if found.entry is None else to_event_view(found.entry),
+        committed=committed,
     )
 
 

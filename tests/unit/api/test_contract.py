@@ -56,6 +56,7 @@ def test_the_contract_describes_every_route() -> None:
         (player, "get"),
         (f"{player}/windows", "get"),
         (f"{player}/events", "get"),
+        (f"{player}/events/{{eventId}}", "get"),
         (f"{player}/explain", "get"),
         (f"{board}/export", "get"),
         (f"{board}/result", "get"),
