@@ -10,10 +10,10 @@ ADVISORIES := api.osv.dev
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status flush redrive prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams console
+.PHONY: help setup run up down status flush redrive dead-letters prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams console
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: setup ## Start the whole system here, with demo traffic and a live top ten, until Ctrl-C
 	@$(BIN)/python -m infra.local run
@@ -32,6 +32,9 @@ flush: $(STAMPS)/venv ## Empty the cache of the running system, and nothing else
 
 redrive: $(STAMPS)/venv ## Send dead letters back to the topic: those of REASON= and LEADERBOARD=, or all
 	@REASON='$(REASON)' LEADERBOARD='$(LEADERBOARD)' $(BIN)/python -m infra.local redrive
+
+dead-letters: $(STAMPS)/venv ## Show dead letters, the newest first: those of REASON=, LEADERBOARD= and EVENT=, or all
+	@REASON='$(REASON)' LEADERBOARD='$(LEADERBOARD)' EVENT='$(EVENT)' $(BIN)/python -m infra.local dead-letters
 
 prove: $(STAMPS)/venv ## Prove the export in EXPORT= with the manifest in MANIFEST= from the ledger
 	@$(BIN)/python -m infra.prove '$(EXPORT)' '$(MANIFEST)'

@@ -109,6 +109,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "listAuditLog",
         "startRebuild",
         "getRebuild",
+        "listDeadLetters",
         "redriveDeadLetters",
         "purgeLeaderboard",
         "deleteLeaderboard",
@@ -269,6 +270,7 @@ curl -X POST $BOARD/players/u-42/events/case-1236/void {_JSON} -d '{{"reason": "
     "listAuditLog": 'curl "$BOARD/audit-log?limit=10"',
     "startRebuild": f'curl -X POST $BOARD/rebuild {_JSON} -d \'{{"reason": "to be sure, case 1235"}}\'',
     "getRebuild": "curl $BOARD/rebuild",
+    "listDeadLetters": 'curl "localhost:8080/dead-letters?leaderboardId=autumn-cup&limit=10"',
     "redriveDeadLetters": f"""
 curl -X POST $BOARD/redrive {_JSON} \\
   -d '{{"reason": "the leaderboard was missing", "rejectedAs": "unknown_leaderboard"}}'

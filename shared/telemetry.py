@@ -29,6 +29,8 @@ class Metric(StrEnum):
     """Ingest: records whose event counted before."""
     REJECTED = "Rejected"
     """Ingest: records sent to the dead-letter queue; also by reason."""
+    UNREGISTERED = "Unregistered"
+    """Ingest: records sent to the dead-letter queue that its register doesn't show."""
     RETRY = "Retry"
     """Ingest: records that come again."""
     CACHE_REFUSED = "CacheRefused"

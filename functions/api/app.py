@@ -24,6 +24,7 @@ from functions.api.routes import (
     administration,
     closing,
     console,
+    dead_letters,
     exports,
     health,
     leaderboards,
@@ -80,6 +81,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int], reads:
     administration.register_rebuild(app, assembly, finder)
     administration.register_redrive(app, assembly, finder)
     administration.register_purge(app, assembly, finder)
+    dead_letters.register(app, assembly, finder)
     exports.register(app, assembly, finder)
     results.register(app, assembly, finder)
     closing.register(app, assembly, finder)

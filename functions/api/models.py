@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 from shared.domain.calendar import WindowKind
 from shared.domain.events import EVENT_ID_CHARACTERS_MAX, LEADERBOARD_ID_PATTERN, POINTS_MAX
 from shared.domain.labels import FILTER_NAME_PATTERN
+from shared.domain.rejections import Reason
 from shared.truth.export_jobs import Compression, ExportFormat
 from shared.truth.keys import AUDIT_NUMBER_MAX
 
@@ -39,6 +40,8 @@ PLAYERS_MAX: Final = 100
 EVENTS_MAX: Final = 100
 """Events of one page: up to 31 KB each with the longest attributes, together half of what a function may answer."""
 AUDIT_LOG_PAGE_MAX: Final = 100
+LETTERS_MAX: Final = 100
+"""Dead letters of a page: up to 32 KB each where all is control characters, half of what a function may answer."""
 PARAMETER_CHARACTERS_MAX: Final = 64
 """Longest of dates and ids, which then say themselves what they take."""
 
@@ -254,6 +257,24 @@ class AuditLogQuery(Query):
 
     limit: Annotated[QueryInt, Field(ge=1, le=AUDIT_LOG_PAGE_MAX, description="Entries of a page")] = AUDIT_LOG_PAGE_MAX
     after: Annotated[QueryInt, Field(ge=0, le=AUDIT_NUMBER_MAX, description="`nextAfter` of the page before")] = 0
+
+
+class DeadLettersQuery(Query):
+    """A page of dead letters, the newest first."""
+
+    reason: Annotated[Reason | None, Field(description="Only those with this reason, which is read by itself")] = None
+    leaderboard_id: Annotated[
+        str | None, Field(pattern=ID_PATTERN, description="Only those whose value names this leaderboard")
+    ] = None
+    event_id: Annotated[
+        str | None,
+        Field(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX, description="Only those whose value names this event"),
+    ] = None
+    limit: Annotated[QueryInt, Field(ge=1, le=LETTERS_MAX, description="Dead letters of a page")] = LIST_DEFAULT
+    cursor: Annotated[
+        str | None,
+        Field(max_length=CURSOR_CHARACTERS_MAX, description="`nextCursor` of the page before"),
+    ] = None
 
 
 class DeletePeriodQuery(Query):

@@ -84,6 +84,8 @@ def required_scope(method: str, template: str) -> Scope | None:
     if method != "GET":
         is_of_scores = parts[3:] == ["scores"] or (parts[3:4] == ["players"] and parts[-1] == "scores")
         return Scope.SCORES if is_of_scores else Scope.ADMIN
+    if parts[1:2] == ["dead-letters"]:
+        return Scope.ADMIN
     below = parts[3] if len(parts) > 3 else ""
     if below in _EXPORTS:
         return Scope.EXPORTS

@@ -100,7 +100,7 @@ def _decode(encoded: str | None) -> bytes | None:
 
 
 def _measure(candidates: list[Candidate]) -> None:
-    """Metrics: Applied, Duplicate, Retry, Rejected (and by reason), CacheRefused, IngestDelay of the oldest one."""
+    """Metrics: Applied, Duplicate, Retry, Rejected (and by reason), Unregistered, CacheRefused, IngestDelay."""
     counts = dict.fromkeys(OutcomeKind, 0)
     rejected: dict[str, int] = {}
     failures: dict[str, int] = {}
@@ -122,6 +122,8 @@ def _measure(candidates: list[Candidate]) -> None:
         measure(Metric(kind.capitalize()), count)
     for code, count in rejected.items():
         measure(Metric.REJECTED, count, by=code)
+    if rejected:
+        measure(Metric.UNREGISTERED, assembly.letters.take_unregistered())
     measure(Metric.CACHE_REFUSED, assembly.projector.take_refusals())
     if oldest_ms is not None:
         measure(Metric.INGEST_DELAY, max(0, now_ms() - oldest_ms))

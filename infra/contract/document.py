@@ -29,6 +29,7 @@ from functions.api.views.audit import (
     RedrivenView,
 )
 from functions.api.views.closing import ClosingView
+from functions.api.views.dead_letters import DeadLettersView, DeadLetterView, ExcerptView
 from functions.api.views.exports import ExportView
 from functions.api.views.health import HealthView
 from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, PeriodsView, PeriodView
@@ -45,7 +46,7 @@ from functions.api.views.previews import ResultPreviewView
 from functions.api.views.rankings import NeighboursView, RankingView
 from functions.api.views.results import ResultFileView, ResultVersionsView, ResultVersionView, ResultView
 from infra.contract import examples
-from infra.contract.parameters import PARAMETERS, UNSENT
+from infra.contract.parameters import NARROWING, PARAMETERS, UNSENT
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX, EVENT_ID_CHARACTERS_MAX, USER_ID_BYTES_MAX
 
 VIEWS: Final = (
@@ -74,6 +75,9 @@ VIEWS: Final = (
     DisqualifiedView,
     RebuildView,
     RedrivenView,
+    ExcerptView,
+    DeadLetterView,
+    DeadLettersView,
     PurgeView,
     ResultFileView,
     ResultView,
@@ -176,8 +180,9 @@ def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool 
     if "description" in schema:
         parameter["description"] = schema.pop("description")
     named = f"{name} ({schema.get('type')})"  # where routes take different things by the same name
-    if named in PARAMETERS or name in PARAMETERS:
-        parameter["example"] = PARAMETERS.get(named, PARAMETERS.get(name))
+    example = PARAMETERS.get(named, PARAMETERS.get(name))
+    if example is not None and example in schema.get("enum", [example]) and (place, name) not in NARROWING:
+        parameter["example"] = example
     if schema.get("type") in ("array", "object"):
         parameter |= {"style": "form", "explode": True}  # a=1&a=2; a comma is part of a value
     if place == "query" and name in UNSENT and "default" in schema:

@@ -43,6 +43,24 @@ _EVENT: Final = {
     "addedByEntry": None,
     "voidedByEntry": None,
 }
+_LETTER: Final = {
+    "reason": "invalid",
+    "detail": "Expected `int`, got `str` - at `$.points`",
+    "topic": "score-events",
+    "partition": 5,
+    "offset": 1200,
+    "appendedAt": "2026-11-24T10:15:30.123Z",
+    "rejectedAt": "2026-11-24T10:15:30.640Z",
+    "leaderboardId": "autumn-cup",
+    "eventId": "01JDH3Z8Q4",
+    "key": {"text": "autumn-cup:u-42", "encoding": "utf-8", "bytes": 15, "truncated": False},
+    "value": {
+        "text": '{"eventId": "01JDH3Z8Q4", "leaderboardId": "autumn-cup", "userId": "u-42", "points": "25"}',
+        "encoding": "utf-8",
+        "bytes": 90,
+        "truncated": False,
+    },
+}
 _TIER: Final = {"name": "gold", "topN": 100}
 _LEADERBOARD: Final = {
     "name": "Autumn cup",
@@ -294,6 +312,9 @@ VIEWS: Final[dict[str, Any]] = {
         "tooLate": 0,
         "complete": True,
     },
+    "ExcerptView": _LETTER["value"],
+    "DeadLetterView": _LETTER,
+    "DeadLettersView": {"deadLetters": [_LETTER], "nextCursor": None, "onlyInQueue": 0},
     "PurgeView": {
         "auditEntry": audit_log.PURGE,
         "leaderboardId": "autumn-cup",

@@ -28,6 +28,8 @@ PARAMETERS: Final[dict[str, Any]] = {
 """Parameter → example. Tools send all examples of an operation at once: so of parameters that exclude each other, one
 has an example at the most, and none that narrows what is shown has one."""
 
+NARROWING: Final = frozenset({("query", "eventId")})
+"""Parameters without an example, since they narrow what is shown, though others of their names have one."""
 UNSENT: Final = frozenset({"limit", "offset"})
 """Parameters without a default in their schema: clients that are generated send defaults, also where others exclude the
 parameter (`cursor`, `userIds`). The document has it as `x-default`."""

@@ -1,4 +1,4 @@
-"""`python -m infra.local setup|run|up|down|status|supervise|flush|redrive|clean`, called by the Makefile."""
+"""`python -m infra.local setup|run|up|down|status|supervise|flush|redrive|dead-letters|clean`, as make calls it."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from infra.local import compose, counts, packages, supervisor
+from infra.local import compose, counts, letters, packages, supervisor
 from infra.local import config as configuration
 from infra.local.config import HOST, Config, InvalidConfiguration
 from infra.local.dashboard import Dashboard
@@ -146,6 +146,16 @@ def redrive() -> None:
     console.print(" · ".join(counts if outcome["complete"] else [*counts, "not all was looked at: ask again"]))
 
 
+def dead_letters() -> None:
+    """Show dead letters, the newest first: those of REASON, LEADERBOARD and EVENT, or all.
+
+    Raises:
+        InvalidConfiguration: if one of them is none.
+    """
+    os.environ |= _prepared().environment() | {"POWERTOOLS_LOG_LEVEL": "WARNING"}
+    letters.show(letters.chosen(os.environ), console.print)
+
+
 def _stack() -> Stack:
     """The stack of this environment, without fetching anything."""
     return Stack(configuration.from_environment())
@@ -162,7 +172,8 @@ def _producer(stack: Stack) -> Server:
 
 
 COMMANDS: Final[dict[str, Callable[[], None]]] = {
-    command.__name__: command for command in (setup, run, supervise, up, down, status, flush, redrive, clean)
+    command.__name__.replace("_", "-"): command
+    for command in (setup, run, supervise, up, down, status, flush, redrive, dead_letters, clean)
 }
 
 

@@ -26,6 +26,7 @@ from shared.truth.counters import FunctionCounters
 from shared.truth.export_jobs import ExportJobs
 from shared.truth.final_results import FinalResults
 from shared.truth.guard import SILENT, Guard
+from shared.truth.letters import LetterRegister
 from shared.truth.losses import Losses
 from shared.truth.progress import Progress
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
@@ -190,6 +191,11 @@ class Parts:
     def receipts(self) -> Receipts:
         """Receipts of redriven records."""
         return Receipts(self.dynamodb, self.tables.registry, self.backoff)
+
+    @cached_property
+    def letter_register(self) -> LetterRegister:
+        """The register of dead letters."""
+        return LetterRegister(self.dynamodb, self.tables.registry)
 
     @cached_property
     def losses(self) -> Losses:

@@ -17,6 +17,7 @@ from shared.closing.reports import ReportRecorder
 from shared.closing.state import ClosingStates
 from shared.exports.jobs import Exports
 from shared.ingest.committer import Committer
+from shared.ingest.letters import Letters
 from shared.ingest.projector import Projector
 from shared.ingest.service import Ingest
 from shared.lookups.results import Results
@@ -378,6 +379,11 @@ class Assembly(Parts):
         return Projector(self.cache, self.repairs, self.run_parallel, self.now_ms)
 
     @cached_property
+    def letters(self) -> Letters:
+        """Puts dead letters into their register."""
+        return Letters(self.letter_register, self.now_ms)
+
+    @cached_property
     def ingest(self) -> Ingest:
         """The use case of functions/ingest."""
         return Ingest(
@@ -385,6 +391,7 @@ class Assembly(Parts):
             committer=Committer(Commits(self.dynamodb, self.tables), self.reads, self.run_parallel, self.backoff),
             projector=self.projector,
             dead_letters=self.dead_letters,
+            letters=self.letters,
             receipts=self.receipts,
             progress=self.progress,
             run_parallel=self.run_parallel,

@@ -10,6 +10,7 @@ from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Leaderboard
 from shared.ingest import outcomes
 from shared.ingest.committer import Committer
+from shared.ingest.letters import Letters
 from shared.ingest.outcomes import Candidate, OutcomeKind, Retry, read
 from shared.ingest.projector import Projector
 from shared.lookups.leaderboards import Leaderboards
@@ -34,6 +35,7 @@ class Ingest:
         committer: Committer,
         projector: Projector,
         dead_letters: DeadLetterQueue,
+        letters: Letters,
         receipts: Receipts,
         progress: Progress,
         run_parallel: RunParallel,
@@ -43,6 +45,7 @@ class Ingest:
         self._committer = committer
         self._projector = projector
         self._dead_letters = dead_letters
+        self._letters = letters
         self._receipts = receipts
         self._progress = progress
         self._run_parallel = run_parallel
@@ -57,7 +60,7 @@ class Ingest:
         3. Commit to ledger and standings, in rounds of one read and one write.
         4. Settle what the rules refuse: a duplicate if the ledger holds it, else rejected.
         5. Project the standings to the cache, or queue their players for repair.
-        6. Send what is rejected to the dead-letter queue.
+        6. Send what is rejected to the dead-letter queue, and register it.
         7. Record how far each partition is done.
 
         Args:
@@ -125,6 +128,8 @@ class Ingest:
 
     def _dead_letter(self, candidates: Iterable[Candidate]) -> None:
         rejected = [candidate for candidate in candidates if candidate.rejection is not None]
+        if not rejected:
+            return
         dead_letters = [
             RejectedRecord(one.record, one.rejection, one.entry.event.leaderboard_id if one.entry else None)
             for one in rejected
@@ -135,6 +140,8 @@ class Ingest:
         except QueueUnavailable as unavailable:
             for candidate in rejected:
                 candidate.outcome = Retry(str(unavailable))
+            return
+        self._letters.register(dead_letters)
 
     def _record_progress(self, candidates: Iterable[Candidate]) -> None:
         """Record up to where each partition is done: closing waits for it, and there may be no next record to tell."""

@@ -24,6 +24,8 @@ CLOSING_RUN = "run"
 """Sort key of what concerns every leaderboard."""
 ROUNDS = "rounds"
 """Partition of how far runs over all leaderboards have come, e.g. `rounds` / `snapshots`."""
+UNREGISTERED_LETTERS = "unregistered-letters"
+"""Partition of how many dead letters of a day are only in the queue, e.g. `unregistered-letters` / `2026-11-23`."""
 AUDIT_NUMBER_MAX = 99_999_999
 """What the digits of a key hold."""
 
@@ -172,3 +174,13 @@ def telemetry_lag_sort(topic: str) -> str:
 def telemetry_settings_sort(topic: str) -> str:
     """What is wrong with the settings of a topic, e.g. `settings#score-events`."""
     return f"settings#{topic}"
+
+
+def letters_partition(reason: str) -> str:
+    """The register of dead letters with one reason, e.g. `letters#too_late`; see `letter_sort`."""
+    return f"letters#{reason}"
+
+
+def letter_sort(appended_at_ms: int, topic: str, partition: int, offset: int) -> str:
+    """A dead letter by the time and the place of its record's append, which no redelivery changes."""
+    return f"{max(0, appended_at_ms):020d}#{topic}#{partition:08d}#{offset:020d}"

@@ -1,6 +1,9 @@
 """What becomes of single events, on the real stack: Kafka in, HTTP out."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -109,3 +112,35 @@ def test_a_record_in_time_counts_though_it_was_redriven_after_the_cutoff(
     assert [(one["userId"], one["score"]) for one in entries] == [("ann", 15)]
     (letter,) = [one for one in system.letters().values() if one.value == late[1]]
     assert letter.reason == "too_late"
+
+
+def test_a_refused_event_is_found_among_the_dead_letters(stack: Stack, system: System) -> None:
+    now = datetime.now(UTC)
+    system.put("/leaderboards/refusing", {"name": "Refusing", "aggregation": "sum"})
+    key, good = event("refusing", "ann", "found", 1, now)
+    bad = good.replace(b'"points": 1', b'"points": "1"')
+    system.produce([(key, bad), (key, b"\xff\x00"), event("refusing", "ann", "future", 1, now + timedelta(days=1))])
+    system.settle()
+
+    letters = system.get("/dead-letters?leaderboardId=refusing")["deadLetters"]
+
+    assert {(one["eventId"], one["reason"]) for one in letters} == {("found", "invalid"), ("future", "from_the_future")}
+    (found,) = system.get("/dead-letters?eventId=found&reason=invalid")["deadLetters"]
+    assert "points" in found["detail"]
+    assert found["topic"] == "score-events"
+    assert found["key"] == {"text": key.decode(), "encoding": "utf-8", "bytes": len(key), "truncated": False}
+    assert found["value"]["text"] == bad.decode()
+    malformed = system.get("/dead-letters?reason=malformed")["deadLetters"]
+    assert {"text": "/wA=", "encoding": "base64", "bytes": 2, "truncated": False} in [one["value"] for one in malformed]
+    assert f"invalid: {found['detail']}" in shown(stack, REASON="invalid", EVENT="found")[0]
+
+
+def shown(stack: Stack, **chosen: str) -> list[str]:
+    """What the command behind `make dead-letters` says."""
+    ports = {
+        f"{name.upper()}_PORT": str(getattr(stack.config.ports, name)) for name in stack.config.ports.__struct_fields__
+    }
+    environment = os.environ | ports | chosen | {"LOCAL_DIR": str(stack.config.directory)}
+    command = [sys.executable, "-m", "infra.local", "dead-letters"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip().splitlines()[-2:]

@@ -52,12 +52,13 @@ class Service:
         return NOW_MS
 
     def ingest(self, *records: Record, progress: Any = None) -> list[Candidate]:
-        parts: Any = SimpleNamespace(project=lambda *_: set(), send=self.dead_letters)
+        parts: Any = SimpleNamespace(project=lambda *_: set(), send=self.dead_letters, register=lambda _: None)
         ingest = Ingest(
             leaderboards=self._leaderboards,
             committer=self._committer,
             projector=parts,
             dead_letters=parts,
+            letters=parts,
             receipts=self._receipts,
             progress=progress or self.progress,
             run_parallel=ThreadPool(2),

@@ -23,6 +23,7 @@ from shared.cache.errors import CacheUnavailable
 from shared.closing.schedule import LAST_CALLS_MS
 from shared.domain.calendar import DAY_MS, Day, day_of, format_day
 from shared.domain.events import POINTS_MAX, format_instant
+from shared.ingest import letters
 from shared.messaging.dead_letters import INLINE_BYTES_MAX
 from shared.messaging.topic import Outgoing, Reach
 from shared.rebuild import on_demand
@@ -182,6 +183,9 @@ def ingest(system: System) -> None:
         system.play("much", POINTS_MAX, "x" * INLINE_BYTES_MAX)
     system.play("", 1, "x" * INLINE_BYTES_MAX)
     system.play("late", 1, "x" * INLINE_BYTES_MAX, ago_ms=5 * DAY_MS)
+    with pytest.MonkeyPatch.context() as full:
+        full.setattr(letters, "REGISTERED_MAX", 0)
+        system.play("late", 1, ago_ms=5 * DAY_MS)
     with pytest.MonkeyPatch.context() as away:
         away.setattr(system.modules["ingest"].assembly.cache, "apply", _unavailable)
         system.play("ann", 1)
@@ -302,10 +306,11 @@ def read_without_cache(system: System) -> None:
 
 
 def redrive(system: System) -> None:
+    assert len(json.loads(system.ask("dead-letters")["body"])["deadLetters"]) == 1
     assert system.invoke("redrive", {"reason": "score_overflow"})["sent"] == 2
     assert system.invoke("redrive", {"reason": "invalid"})["sent"] == 1
     answer = system.ask("redrive", body=json.dumps({"reason": "a test", "rejectedAs": "too_late"}))
-    assert json.loads(answer["body"])["sent"] == 1
+    assert json.loads(answer["body"])["sent"] == 2
 
 
 def redrive_too_late(system: System) -> None:

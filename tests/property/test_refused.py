@@ -69,6 +69,9 @@ class Scene:
     def advance(self, *_: Any) -> None:
         pass
 
+    def register(self, _letters: Sequence[RejectedRecord]) -> None:
+        pass
+
     def receipts(self) -> Receipts:
         client: Any = self.database.client()
         return Receipts(client, Tables().registry, NO_WAIT)
@@ -87,6 +90,7 @@ class Scene:
             committer=Committer(Commits(client, Tables()), reads, lambda calls: [call() for call in calls], NO_WAIT),
             projector=parts,
             dead_letters=parts,
+            letters=parts,
             receipts=Receipts(client, Tables().registry, NO_WAIT),
             progress=parts,
             run_parallel=lambda calls: [call() for call in calls],

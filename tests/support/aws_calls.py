@@ -78,9 +78,9 @@ class Calls:
                 for action in params["TransactItems"]:
                     ((kind, item),) = action.items()
                     yield Right(f"dynamodb:{CONDITIONS[kind]}", self._resources[item["TableName"]])
-            case "dynamodb", "BatchGetItem":
+            case "dynamodb", "BatchGetItem" | "BatchWriteItem":
                 for table in params["RequestItems"]:
-                    yield Right("dynamodb:BatchGetItem", self._resources[table])
+                    yield Right(f"dynamodb:{operation}", self._resources[table])
             case _:
                 name = f"{service}:{operation}"
                 yield Right(ACTIONS.get(name, name), self._resource(params))

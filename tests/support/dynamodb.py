@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 TRANSACTION_ITEMS_MAX = 100
 BATCH_GET_KEYS_MAX = 100
+BATCH_WRITE_ITEMS_MAX = 25
 LAST = chr(0x10FFFF)
 """Comes after all that a key holds."""
 
@@ -142,6 +143,17 @@ class MemoryDynamoDB:
                 found.append(_copied(item))
         rest = {table: {**request, "Keys": left}} if left else {}
         return {"Responses": {table: found}, "UnprocessedKeys": rest}
+
+    def batch_write_item(self, RequestItems: Mapping[str, Any]) -> dict[str, Any]:
+        ((table, requests),) = RequestItems.items()
+        items = [request["PutRequest"]["Item"] for request in requests]
+        assert 1 <= len(items) <= BATCH_WRITE_ITEMS_MAX
+        assert len({_key(item) for item in items}) == len(items), "a batch may name a key only once"
+        self.before("BatchWriteItem")
+        for item in items:
+            self._write("Put", {"TableName": table, "Item": item})
+        self.after()
+        return {"UnprocessedItems": {}}
 
     def get_paginator(self, name: str) -> Any:
         assert name == "query"

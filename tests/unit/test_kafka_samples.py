@@ -119,6 +119,7 @@ class Service:
             committer=committer,
             projector=parts,
             dead_letters=letters,
+            letters=parts,
             receipts=Receipts(client, Tables().registry, Backoff()),
             progress=parts,
             run_parallel=in_a_row,
@@ -129,6 +130,12 @@ class Service:
         assert has_time()
         self.candidates = self._ingest.ingest(records, has_time)
         return self.candidates
+
+    def register(self, _letters: Sequence[Any]) -> None:
+        pass
+
+    def take_unregistered(self) -> int:
+        return 0
 
     def send(self, bodies: Sequence[bytes]) -> None:
         self.letters += [json.loads(body) for body in bodies]
@@ -273,7 +280,9 @@ def test_a_producers_time_is_trusted_only_where_the_setting_says_so(
         monkeypatch.setenv(name, setting)
     module = importlib.import_module("functions.ingest.handler")
     settings = replace(module.assembly.settings, kafka_timestamp_type=trusted)
-    monkeypatch.setattr(module, "assembly", SimpleNamespace(ingest=service, settings=settings, projector=service))
+    monkeypatch.setattr(
+        module, "assembly", SimpleNamespace(ingest=service, letters=service, settings=settings, projector=service)
+    )
 
     module.handler(sample("untrusted-timestamp"), CONTEXT)
 

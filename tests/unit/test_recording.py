@@ -34,13 +34,18 @@ class Recorder:
 
 def ingest(progress: Any) -> Ingest:
     parts: Any = SimpleNamespace(
-        commit=lambda *_: {}, settle_refused=lambda *_: {}, project=lambda *_: set(), send=lambda *_: None
+        commit=lambda *_: {},
+        settle_refused=lambda *_: {},
+        project=lambda *_: set(),
+        send=lambda *_: None,
+        register=lambda *_: None,
     )
     return Ingest(
         leaderboards=parts,
         committer=parts,
         projector=parts,
         dead_letters=parts,
+        letters=parts,
         receipts=parts,
         progress=progress,
         run_parallel=ThreadPool(PARTITIONS),

@@ -48,6 +48,7 @@ def test_the_contract_describes_every_route() -> None:
     board, player = "/leaderboards/{id}", "/leaderboards/{id}/players/{userId}"
     assert {(path, method) for path, method, _ in operations()} == {
         ("/leaderboards", "get"),
+        ("/dead-letters", "get"),
         *((board, method) for method in ("get", "put", "delete")),
         (f"{board}/periods", "get"),
         *((f"{board}/periods/{{periodId}}", method) for method in ("get", "put", "delete")),
