@@ -10,7 +10,7 @@ ADVISORIES := api.osv.dev
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status flush redrive dead-letters prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams console
+.PHONY: help setup run up down status flush redrive dead-letters prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams console deploy-check
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -86,6 +86,9 @@ bench: setup ## Measure PARTS (default: all; table: beside Nakama); SIZE=1e4,1e5
 image: setup ## Build the functions' image with Docker and ask each function in it (BASE_IMAGE=, WITHOUT_ENGINE=skip)
 	@$(BIN)/python -m infra.image
 	@$(BIN)/python -m pytest tests/integration/test_image.py tests/integration/test_runtime.py -q -k "image"
+
+deploy-check: $(STAMPS)/venv ## Create, compare, update and delete whole stacks in a CloudFormation here (ministack)
+	@$(BIN)/python -m infra.deploy_check
 
 check: $(STAMPS)/venv ## Lint, formatting, types, import directions, retired words, contract, advisories
 	@$(BIN)/ruff check .

@@ -54,9 +54,8 @@ def prepare(packages: Path) -> bool:
     _need("java", f"Java {JAVA_LEAST} or newer", *JAVA_PACKAGES)
     _check_java()
     prepare_cache(packages, cache.chosen())
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
     _prepare_dynamodb(packages)
-    _once(packages / "ministack", "ministack (S3, SQS)", f"{MINISTACK} python {python}", _fetch_ministack)
+    prepare_ministack(packages)
     try:
         _once(packages / "kafka", "Apache Kafka", POM.read_text(), _fetch_kafka)
     except InvalidConfiguration as error:
@@ -64,6 +63,17 @@ def prepare(packages: Path) -> bool:
         console.print("falling back to a mock cluster for Kafka: NOT DURABLE", style="bold red")
         return False
     return True
+
+
+def prepare_ministack(packages: Path) -> None:
+    """Fetch what stands in for S3, SNS and SQS, where it is missing.
+
+    Raises:
+        InvalidConfiguration: if it can't be had.
+    """
+    packages.mkdir(parents=True, exist_ok=True)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    _once(packages / "ministack", "ministack (S3, SQS)", f"{MINISTACK} python {python}", _fetch_ministack)
 
 
 def prepare_cache(packages: Path, engine: cache.Engine) -> None:
