@@ -227,13 +227,16 @@ def grant(database: sqlite3.Connection, award_id: str, *of: str) -> None:
 def revoke(database: sqlite3.Connection, version: int, award_id: str, *of: str) -> None:
     """Take an award back, `of` leaderboard, window and player, who has one at a time.
 
-    A line without an award id is of a window whose first result named awards otherwise: it takes back what is booked.
+    The id alone says which: a player may have got a pseudonym since it was booked. A line without an award id is of a
+    window whose first result named awards otherwise: it takes back what is booked for the player.
 
     Raises:
         WrongFile: if there is none in force.
     """
-    update = "UPDATE awards SET revoked_by = ? WHERE (leaderboard, window, user_id) = (?, ?, ?) AND revoked_by IS NULL"
-    done = database.execute(f"{update} AND ? IN (award_id, '')", (version, *of, award_id))
+    *window, user_id = of
+    update = "UPDATE awards SET revoked_by = ? WHERE (leaderboard, window) = (?, ?) AND revoked_by IS NULL"
+    which, value = ("award_id = ?", award_id) if award_id else ("user_id = ?", user_id)
+    done = database.execute(f"{update} AND {which}", (version, *window, value))
     if done.rowcount != 1:
         raise WrongFile(f"award {award_id} of {of} is revoked and not booked")
 

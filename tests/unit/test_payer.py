@@ -14,6 +14,10 @@ import pytest
 import requests
 from botocore.exceptions import EndpointConnectionError
 
+from shared.closing.result_files import award_changes
+from shared.domain.awards import award_id
+from shared.domain.ranking import Entry
+
 OF = ("cup", "2026-W48", "ann")
 
 
@@ -62,11 +66,29 @@ def test_a_revocation_without_an_id_takes_back_what_the_player_holds(pay: Any, b
     assert in_force(book) == ["b"]
 
 
-@pytest.mark.parametrize("award_id", ["another", ""])
-def test_what_is_not_booked_is_not_revoked(pay: Any, book: sqlite3.Connection, award_id: str) -> None:
+def test_who_has_a_pseudonym_since_is_paid_once(pay: Any, book: sqlite3.Connection) -> None:
+    window = OF[:2]
+    issued = {"p-1": {tier: award_id(*OF, tier) for tier in ("gold", "silver")}}
+    paid = issued["p-1"]["gold"]
+    pay.grant(book, paid, *OF, "gold")
+    gold, silver = (Entry(rank, "p-1", 9, 1, 0, tier, rank) for rank, tier in ((1, "gold"), (2, "silver")))
+    versions = ((gold, silver), (silver, gold), (gold, None), (None, gold))
+    held = []
+    for number, changed in enumerate(versions, 2):
+        for action, user_id, tier, name in award_changes(*window, [changed], ids_stay=True, issued=issued):
+            if action == "grant":
+                pay.grant(book, name, *window, user_id, tier)
+            else:
+                pay.revoke(book, number, name, *window, user_id)
+        held.append(in_force(book))
+    assert held == [[issued["p-1"]["silver"]], [paid], [], [paid]]
+
+
+@pytest.mark.parametrize("other", ["another", ""])
+def test_what_is_not_booked_is_not_revoked(pay: Any, book: sqlite3.Connection, other: str) -> None:
     pay.grant(book, "b", *OF[:2], "bob", "gold")
     with pytest.raises(pay.WrongFile, match="not booked"):
-        pay.revoke(book, 2, award_id, *OF)
+        pay.revoke(book, 2, other, *OF)
     assert in_force(book) == ["b"]
 
 
