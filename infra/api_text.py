@@ -111,6 +111,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "getRebuild",
         "listDeadLetters",
         "redriveDeadLetters",
+        "pseudonymisePlayer",
         "purgeLeaderboard",
         "deleteLeaderboard",
     ),
@@ -279,6 +280,9 @@ curl -X POST $BOARD/redrive {_JSON} \\
 curl -X PUT localhost:8080/leaderboards/rehearsal {_JSON} -d '{{"name": "Rehearsal", "aggregation": "sum"}}'
 curl -X POST localhost:8080/leaderboards/rehearsal/purge {_JSON} -d '{{"reason": "the rehearsal is over"}}'
 """,
+    "pseudonymisePlayer": f"""
+curl -X POST $BOARD/players/u-42/pseudonymise {_JSON} -d '{{"reason": "asked to be forgotten, case 1237"}}'
+""",
     "deleteLeaderboard": "curl -X DELETE $BOARD",
     "getHealth": "curl localhost:8080/health",
     "getLiveness": "curl localhost:8080/health/live",
@@ -297,6 +301,7 @@ BODIES: Final = (
     "BatchedScoreBody",
     "ReasonBody",
     "DisqualifyBody",
+    "PseudonymiseBody",
     "ReinstateBody",
     "CorrectionBody",
     "RebuildBody",

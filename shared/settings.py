@@ -12,10 +12,11 @@ from shared.secrets import REFERENCES, SecretUnavailable, read_secret
 Name = Annotated[str, Meta(min_length=1, description="a name")]
 QueueUrl = Annotated[str, Meta(pattern=r"^https?://", description="URL of an SQS queue")]
 SecretText = Annotated[str, Meta(min_length=1, description="any text")]
-SECRETS: Final = ("CACHE_PASSWORD", "CURSOR_KEY", "KAFKA_CREDENTIALS")
+SECRETS: Final = ("CACHE_PASSWORD", "CURSOR_KEY", "PSEUDONYM_KEY", "KAFKA_CREDENTIALS")
 """Settings that may also be given by reference: `secretsmanager:<name or ARN>` or `ssm:<name>`."""
 LOCAL: Final = "local"
 LOCAL_CURSOR_KEY: Final = b"everybody may sign cursors here."
+LOCAL_PSEUDONYM_KEY: Final = b"everybody may tell who is who here."
 
 PURGE_DELAY_S_MIN: Final = 150
 """75 s until no ingest call is left that began before a purge was written, 60 s that the clocks of brokers and
@@ -111,13 +112,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     """Transactions that one ingest call has in flight at once."""
     purge_delay_s: Annotated[int, Meta(ge=1, le=3_600)] = 150
-    """How far ahead a purge takes effect, s; less than 150 is an error outside the local stage, since every ingest call
-    has to know of it by then, whatever the clocks of brokers say."""
+    """How far ahead a purge takes effect, and how long a user id is fenced off that has got a pseudonym, s; less than
+    150 is an error outside the local stage, since every ingest call has to know of it by then, whatever the clocks of
+    brokers say."""
     powertools_metrics_namespace: Name
     """Namespace of all metrics in CloudWatch; alarms and dashboard use `Leaderboards`."""
     cursor_key: Annotated[str, Meta(min_length=32, description="32 characters or more")] | None = None
     """Key that signs the API's cursors; changing it makes all earlier cursors void. The API needs it outside the
     local stage."""
+
+    pseudonym_key: Annotated[str, Meta(min_length=32, description="32 characters or more")] | None = None
+    """Key that pseudonyms of players are made with. It must never change: with another one, events of before count
+    again under another pseudonym. API and ingest need it outside the local stage."""
+
+    @property
+    def pseudonym_secret(self) -> bytes:
+        """The key of the setting; locally a public one.
+
+        Raises:
+            InvalidSettings: if it is missing outside the local stage.
+        """
+        if self.pseudonym_key is not None:
+            return self.pseudonym_key.encode()
+        if self.stage != LOCAL:
+            raise InvalidSettings("environment: set `PSEUDONYM_KEY`")
+        return LOCAL_PSEUDONYM_KEY
 
     @property
     def cursor_signing_key(self) -> bytes:

@@ -82,6 +82,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int], reads:
     administration.register_redrive(app, assembly, finder)
     administration.register_purge(app, assembly, finder)
     dead_letters.register(app, assembly, finder)
+    administration.register_pseudonyms(app, assembly, finder)
     exports.register(app, assembly, finder)
     results.register(app, assembly, finder)
     closing.register(app, assembly, finder)

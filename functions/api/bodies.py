@@ -225,6 +225,14 @@ class ReasonBody(Sent):
     ]
 
 
+class PseudonymiseBody(ReasonBody):
+    """Why a player's id is replaced."""
+
+    strict: Annotated[
+        StrictBool, Field(description="Refuse (404) a player without events, who may be a typing mistake")
+    ] = False
+
+
 class DaysBody(ReasonBody):
     """Why something is done about some days of a player, or about all."""
 

@@ -20,6 +20,7 @@ from shared.admin.amendments import (
     UnknownEvent,
 )
 from shared.admin.disqualifications import AuditLogFull
+from shared.admin.pseudonyms import HasPseudonym, IsPseudonym, TooMuchToMove
 from shared.cache.errors import CacheUnavailable
 from shared.cache.range_budget import FULL_RETRY_S, NoRoomForRanges, RangeBudgetSpent, RangeRefused
 from shared.domain.calendar import InvalidWindow
@@ -186,6 +187,9 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     UnknownExport: Kind("unknown-export", "There is no such export", 404),
     NotFinal: Kind("not-final", "The window has no result yet", 404),
     TooManyPeriods: Kind("too-many-periods", "The leaderboard has as many periods as it may have", 409),
+    HasPseudonym: Kind("has-pseudonym", "The player has a pseudonym", 409),
+    IsPseudonym: Kind("is-pseudonym", "The id is a pseudonym", 409),
+    TooMuchToMove: Kind("too-much-to-move", "The player has too much for a pseudonym to be begun", 409),
     TooManyPurges: Kind("too-many-purges", "The leaderboard was purged as often as it may be", 409),
     FinalResultExists: Kind("final-result-exists", "There is a final result", 409),
     NeverFinal: Kind("never-final", "The window never has a result", 422),

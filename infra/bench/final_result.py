@@ -86,7 +86,7 @@ def finish(cache_url: str, players: int) -> tuple[float, float, float]:
     board = replace(BOARD, has_events=True, sealed_through=WEEK.last)
     with mock.patch.dict(os.environ, variables), Week(players).in_place_of_http() as stub:
         assembly = Assembly(settings.load())
-        registry: Any = SimpleNamespace(periods=lambda _: [])
+        registry: Any = SimpleNamespace(periods=lambda _: [], leaderboard=lambda _: None)
         nobody: Any = SimpleNamespace(now=lambda _: Disqualified())
         builder = WindowBuilder(
             reads=assembly.reads, cache=assembly.cache, leases=assembly.builds, registry=registry,
@@ -94,9 +94,11 @@ def finish(cache_url: str, players: int) -> tuple[float, float, float]:
         )  # fmt: skip
         nobody_amended: Any = SimpleNamespace(as_of=lambda *_: {})
         final_results: Any = SimpleNamespace(final=lambda *_: None, write=lambda *_: None)
+        no_pseudonyms: Any = SimpleNamespace(issued=lambda *_: {})
         finalizer = Finalizer(
             reads=assembly.reads, cache=assembly.cache, builder=builder, final_results=final_results, registry=registry,
-            disqualified_players=nobody, amended_players=nobody_amended, s3=_sink(), bucket="bucket", now_ms=now_ms,
+            pseudonyms=no_pseudonyms, disqualified_players=nobody, amended_players=nobody_amended, s3=_sink(),
+            bucket="bucket", now_ms=now_ms,
         )  # fmt: skip
         start = time.perf_counter()
         if not builder.rebuild_window(board, WEEK):

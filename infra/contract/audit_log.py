@@ -47,6 +47,13 @@ PURGE: Final = ENTRY | {
     "userId": None,
     "subject": "from 2026-11-25T12:02:30.000Z",
 }
+PSEUDONYM: Final = "p-9f86d081884c7d659a2feaa0c55ad015"
+PSEUDONYMISE: Final = ENTRY | {
+    "number": 9,
+    "kind": "pseudonymise",
+    "reason": "asked to be forgotten, case 1237",
+    "userId": PSEUDONYM,
+}
 VOID: Final = ENTRY | {
     "number": 7,
     "kind": "void",

@@ -315,6 +315,14 @@ VIEWS: Final[dict[str, Any]] = {
     "ExcerptView": _LETTER["value"],
     "DeadLetterView": _LETTER,
     "DeadLettersView": {"deadLetters": [_LETTER], "nextCursor": None, "onlyInQueue": 0},
+    "PseudonymView": {
+        "auditEntry": audit_log.PSEUDONYMISE,
+        "leaderboardId": "autumn-cup",
+        "pseudonym": audit_log.PSEUDONYM,
+        "known": True,
+        "complete": True,
+        "stays": ["finals/autumn-cup/2026-W48/v1-rules-1-audit-0.csv", "logs, until they expire"],
+    },
     "PurgeView": {
         "auditEntry": audit_log.PURGE,
         "leaderboardId": "autumn-cup",

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.admin.disqualifications import Disqualifications
+from shared.admin.disqualifications import Disqualifications, half_moved
 from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.calendar import ALL_TIME_DAY, Day, day_of, format_day
 from shared.domain.events import ScoreEvent, format_instant
@@ -203,6 +203,10 @@ class Amendments:
         """
         found = self._reads.standings((leaderboard, user_id, one) for one in (day, ALL_TIME_DAY))
         current = {one: standing for (_, _, one), standing in found.items()}
+        if any(standing.moved for standing in current.values()):
+            raise Contended(f"{user_id!r} has just got a pseudonym")
+        if user_id in half_moved(self._registry, leaderboard):  # what is written now would stand in the way of the move
+            raise Contended(f"{user_id!r} is still being moved from an id")
         entries = list(self._reads.ledger(leaderboard.scores_id, user_id, limit=EVENTS_MAX + 1))
         if len(entries) > EVENTS_MAX:
             raise TooManyEvents(f"{user_id!r} has more than {EVENTS_MAX} events on {leaderboard.id}")

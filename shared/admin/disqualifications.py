@@ -1,6 +1,6 @@
 """Disqualifies and reinstates players, and records audit entries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Final
 
@@ -20,6 +20,8 @@ from shared.telemetry import logger
 from shared.truth.audit_log import AuditLog, AuditLogConflict
 from shared.truth.commits import Unavailable
 from shared.truth.reads import Reads
+from shared.truth.registry import Registry
+from shared.truth.work import WorkList
 
 AUDIT_ENTRIES_MAX: Final = 20_000
 """Entries of one audit log, some 300 bytes each. A function that starts reads all of them, in some six round trips."""
@@ -50,24 +52,59 @@ class DisqualifiedPlayers:
     Methods raise Unavailable if DynamoDB is out of reach.
     """
 
-    def __init__(self, audit_log: AuditLog) -> None:
+    def __init__(self, audit_log: AuditLog, work_list: WorkList) -> None:
         self._audit_log = audit_log
+        self._work_list = work_list
         self._kept: LRUCache[str, Disqualified] = LRUCache(LEADERBOARDS_KEPT_MAX)
 
     def now(self, leaderboard_id: str) -> Disqualified:
         """Who is disqualified as of the last entry; strongly consistent."""
         before = self._kept.get(leaderboard_id, Disqualified())
-        found = before.after(self._audit_log.read(leaderboard_id, before.audit_sequence))
+        entries = list(self._audit_log.read(leaderboard_id, before.audit_sequence))
+        newest, known = _last_pseudonym(entries), 0
+        while newest > known:  # earlier entries have another name since: read them again, as of this one at least
+            before, entries = Disqualified(), list(self._audit_log.read(leaderboard_id))
+            newest, known = _last_pseudonym(entries), newest
+        found = before.after(entries)
         self._kept[leaderboard_id] = found
         return found
 
+    def hidden(self, leaderboard_id: str) -> Disqualified:
+        """Who is to stand in no window now: they, and the ids that pseudonyms are taking the place of.
+
+        What an id has left is empty or goes on to its pseudonym, so none of it may be ranked: not by half of its days,
+        nor as if it were not disqualified, which only the pseudonym is. The work list is read after the log: a move is
+        recorded with its entry, and forgotten once nothing is left of the id.
+        """
+        out = self.now(leaderboard_id)
+        if not out.last_pseudonym:
+            return out
+        moves = self._work_list.of(leaderboard_id).moves
+        # the cache makes all time of days for who was ever out for some, and goes on so
+        days = {move.user_id: out.days[move.pseudonym] for move in moves if move.pseudonym in out.days}
+        return replace(out, user_ids=out.user_ids | {move.user_id for move in moves}, days={**out.days, **days})
+
     def as_of(self, leaderboard_id: str, audit_sequence: int) -> Disqualified:
         """Who is disqualified as of an entry."""
-        kept = self._kept.get(leaderboard_id)
-        if kept is not None and kept.audit_sequence == audit_sequence:
+        kept = self.now(leaderboard_id)
+        if kept.audit_sequence == audit_sequence:
             return kept
         log = self._audit_log.read(leaderboard_id)
         return Disqualified().after(takewhile(lambda entry: entry.number <= audit_sequence, log))
+
+
+def half_moved(registry: Registry, leaderboard: Leaderboard) -> set[str]:
+    """The pseudonym that a player is being moved to, after standings were read: some of them may be missing.
+
+    Nothing of it is shown until it is whole, and the move shows it then.
+    """
+    current = registry.leaderboard(leaderboard.id)
+    return set() if current is None or current.moving is None else {current.moving}
+
+
+def _last_pseudonym(entries: Iterable[AuditEntry]) -> int:
+    """Number of the last entry by which a player got a pseudonym; 0 if there is none."""
+    return max((one.number for one in entries if one.kind is AuditAction.PSEUDONYMISE), default=0)
 
 
 class Disqualifications:
@@ -84,12 +121,14 @@ class Disqualifications:
         *,
         audit_log: AuditLog,
         disqualified_players: DisqualifiedPlayers,
+        registry: Registry,
         reads: Reads,
         cache: WindowCache,
         now_ms: Callable[[], int],
     ) -> None:
         self._audit_log = audit_log
         self._disqualified_players = disqualified_players
+        self._registry = registry
         self._reads = reads
         self._cache = cache
         self._now_ms = now_ms
@@ -99,9 +138,18 @@ class Disqualifications:
         return any(True for _ in self._reads.ledger(leaderboard.scores_id, user_id, limit=1))
 
     def disqualify(
-        self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str, *, run: Run | None = None
+        self,
+        leaderboard: Leaderboard,
+        user_id: str,
+        actor: str,
+        reason: str,
+        *,
+        run: Run | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> tuple[AuditEntry, bool]:
         """Remove a player from every ranking, or with `run` the events of some days of theirs; idempotent.
+
+        `check` is called once it is known which entry is the last one; what it raises keeps this from being written.
 
         Returns:
             The entry by which the player is disqualified, and whether this call wrote it.
@@ -111,12 +159,21 @@ class Disqualifications:
             AuditLogFull: if the audit log is full.
             Unavailable: if DynamoDB is out of reach; the entry may be written, so call again.
         """
-        return self._decide(leaderboard, user_id, AuditAction.DISQUALIFY, actor, reason, run=run)
+        return self._decide(leaderboard, user_id, AuditAction.DISQUALIFY, actor, reason, run=run, check=check)
 
     def reinstate(
-        self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str, *, run: Run | None = None
+        self,
+        leaderboard: Leaderboard,
+        user_id: str,
+        actor: str,
+        reason: str,
+        *,
+        run: Run | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> tuple[AuditEntry | None, bool]:
         """Put a player back, or with `run` some days of theirs, with what was accepted meanwhile; idempotent.
+
+        `check`: as `disqualify` has it.
 
         Returns:
             The entry by which the player is back, None if the player never was disqualified; and whether this call
@@ -129,7 +186,7 @@ class Disqualifications:
         """
         if not self._entries_of(leaderboard.id, user_id):
             return None, False
-        return self._decide(leaderboard, user_id, AuditAction.REINSTATE, actor, reason, run=run)
+        return self._decide(leaderboard, user_id, AuditAction.REINSTATE, actor, reason, run=run, check=check)
 
     def record(
         self,
@@ -170,8 +227,10 @@ class Disqualifications:
             CacheUnavailable: if the cache fails.
         """
         # before the days are read: the cache leaves out the player of an event that is committed later
-        out = self._disqualified_players.now(leaderboard.id)
+        out = self._disqualified_players.hidden(leaderboard.id)
         self._cache.show_disqualified(leaderboard.scores_id, out)
+        if user_id in half_moved(self._registry, leaderboard):
+            return  # the move shows the player
         is_partly = user_id in out.days
         standings: dict[Day, Standing] = {}
         if amended is not None:  # first, so that other days give back the labels that it gave
@@ -203,15 +262,21 @@ class Disqualifications:
         reason: str,
         *,
         run: Run | None = None,
+        check: Callable[[], None],
     ) -> tuple[AuditEntry, bool]:
         for _ in range(TRIES_MAX):
             disqualified = self._disqualified_players.now(leaderboard.id)
             is_so = disqualified.is_out if kind is AuditAction.DISQUALIFY else disqualified.is_back
             done = is_so(user_id, run)
             if done:
-                entry = self._latest(leaderboard.id, user_id, kind, run)
+                latest = self._latest(leaderboard.id, user_id, kind, run)
+                if latest is None:  # the player has just got a pseudonym
+                    check()
+                    continue
+                entry = latest
             else:
                 entry = self.next_entry(leaderboard.id, kind, actor, reason, user_id=user_id, run=run)
+                check()
                 try:
                     self._audit_log.append(leaderboard.id, entry)
                 except AuditLogConflict:
@@ -225,12 +290,12 @@ class Disqualifications:
         log = self._audit_log.read(leaderboard_id)
         return [entry for entry in log if entry.user_id == user_id and entry.kind in kinds]
 
-    def _latest(self, leaderboard_id: str, user_id: str, kind: AuditAction, run: Run | None) -> AuditEntry:
-        """The last entry that did the same to one of these days; if none did, the player's last one."""
+    def _latest(self, leaderboard_id: str, user_id: str, kind: AuditAction, run: Run | None) -> AuditEntry | None:
+        """The last entry that did the same to one of these days; if none did, the last one of the player, if any."""
         start, stop = run or EVERY_DAY
         entries = self._entries_of(leaderboard_id, user_id)
         same = [one for one in entries if one.kind is kind and one.days[0] <= stop and start <= one.days[1]]
-        return max(same or entries, key=lambda one: one.number)
+        return max(same or entries, key=lambda one: one.number, default=None)
 
     def next_entry(
         self,

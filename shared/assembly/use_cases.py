@@ -7,6 +7,7 @@ from shared.admin.amendments import Amendments
 from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.admin.gauges import Gauges
+from shared.admin.pseudonyms import Pseudonymisation
 from shared.admin.purges import Purges
 from shared.assembly.parts import Parts
 from shared.cache.range_budget import RangeBudget, RangeLimits
@@ -20,6 +21,7 @@ from shared.ingest.committer import Committer
 from shared.ingest.letters import Letters
 from shared.ingest.projector import Projector
 from shared.ingest.service import Ingest
+from shared.lookups.pseudonyms import Pseudonyms
 from shared.lookups.results import Results
 from shared.reads.corrections import Corrections
 from shared.reads.cursors import Cursors
@@ -35,6 +37,7 @@ from shared.rebuild.requests import RebuildRequests
 from shared.rebuild.snapshots import WindowSnapshots
 from shared.truth.amendments import AmendmentWrites
 from shared.truth.commits import Commits
+from shared.truth.pseudonyms import PseudonymWrites
 from shared.truth.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -153,7 +156,7 @@ class Assembly(Parts):
     @cached_property
     def disqualified_players(self) -> DisqualifiedPlayers:
         """Who is disqualified."""
-        return DisqualifiedPlayers(self.audit_log)
+        return DisqualifiedPlayers(self.audit_log, self.work_list)
 
     @cached_property
     def disqualifications(self) -> Disqualifications:
@@ -161,6 +164,7 @@ class Assembly(Parts):
         return Disqualifications(
             audit_log=self.audit_log,
             disqualified_players=self.disqualified_players,
+            registry=self.registry,
             reads=self.reads,
             cache=self.cache,
             now_ms=self.now_ms,
@@ -176,6 +180,35 @@ class Assembly(Parts):
             disqualifications=self.disqualifications,
             audit_log=self.audit_log,
             delay_ms=self.settings.purge_delay_s * 1000,
+            now_ms=self.now_ms,
+        )
+
+    @cached_property
+    def pseudonym_writes(self) -> PseudonymWrites:
+        """Pseudonyms in the truth."""
+        return PseudonymWrites(self.dynamodb, self.tables, self.audit_log)
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        """By which pseudonyms players are known; the key is missed only where a leaderboard has one."""
+        return Pseudonyms(self.pseudonym_writes.all, lambda: self.settings.pseudonym_secret)
+
+    @cached_property
+    def pseudonymisation(self) -> Pseudonymisation:
+        """Moves players to pseudonyms."""
+        return Pseudonymisation(
+            writes=self.pseudonym_writes,
+            pseudonyms=self.pseudonyms,
+            registry=self.registry,
+            reads=self.reads,
+            audit_log=self.audit_log,
+            disqualifications=self.disqualifications,
+            disqualified_players=self.disqualified_players,
+            final_results=self.final_results,
+            snapshots=Snapshots(self.dynamodb, self.tables.registry),
+            work_list=self.work_list,
+            cache=self.cache,
+            fence_ms=self.settings.purge_delay_s * 1000,
             now_ms=self.now_ms,
         )
 
@@ -300,6 +333,7 @@ class Assembly(Parts):
             builder=self.window_builder,
             final_results=self.final_results,
             registry=self.registry,
+            pseudonyms=self.pseudonym_writes,
             disqualified_players=self.disqualified_players,
             amended_players=self.amended_players,
             s3=self.s3,
@@ -312,6 +346,7 @@ class Assembly(Parts):
             work=self.work_list,
             audit_log=self.audit_log,
             disqualifications=self.disqualifications,
+            pseudonymisation=self.pseudonymisation,
             finalizer=finalizer,
             notifications=self.notifications,
         )
@@ -393,6 +428,7 @@ class Assembly(Parts):
             dead_letters=self.dead_letters,
             letters=self.letters,
             receipts=self.receipts,
+            pseudonyms=self.pseudonyms,
             progress=self.progress,
             run_parallel=self.run_parallel,
             now_ms=self.now_ms,

@@ -209,6 +209,14 @@ class WindowCache(CacheConnection):
         windows = cached_windows(LATENESS_MAX_MS, now_ms)
         self.command("unlink", *keys.of_former_layout(leaderboard.scores_id, windows))
 
+    def forget_player(self, leaderboard: Leaderboard, user_id: str, now_ms: int) -> None:
+        """Forget what windows know of a player who stands in none of them."""
+        scores_id = leaderboard.scores_id
+        kept = {keys.parts(scores_id, window) for window in cached_windows(LATENESS_MAX_MS, now_ms)}
+        named = sorted(kept | {keys.store(scores_id, window_id) for window_id in self.ranges(scores_id, now_ms)})
+        with self.reaching(named[0]):
+            self._client.transaction([("hdel", (key, user_id)) for key in named])
+
     def is_complete(self, leaderboard: Leaderboard) -> bool:
         """Whether daily, weekly and all-time windows hold all of the truth."""
         scores_id = leaderboard.scores_id

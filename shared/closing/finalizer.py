@@ -43,6 +43,7 @@ from shared.rebuild.builder import WindowBuilder
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart
 from shared.truth.failures import passing_as_unavailable
 from shared.truth.final_results import AlreadyDone, FinalResult, FinalResults
+from shared.truth.pseudonyms import PseudonymWrites
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 from shared.version import code_version
@@ -74,6 +75,7 @@ class Finalizer:
         builder: WindowBuilder,
         final_results: FinalResults,
         registry: Registry,
+        pseudonyms: PseudonymWrites,
         disqualified_players: DisqualifiedPlayers,
         amended_players: AmendedPlayers,
         s3: "S3Client",
@@ -84,8 +86,10 @@ class Finalizer:
         self._cache = cache
         self._builder = builder
         self._final_results = final_results
+        self._registry = registry
         self._window_rules = WindowRules(registry)
         self._disqualified_players = disqualified_players
+        self._pseudonyms = pseudonyms
         self._amended_players = amended_players
         self._s3 = s3
         self._bucket = bucket
@@ -143,6 +147,7 @@ class Finalizer:
     ) -> FinalResult | None:
         """Steps 1 to 4; None if the result before says the same."""
         out = self._disqualified_players.now(rules.id)
+        self._check_unmoved(rules)  # who is moved from now on makes an audit entry that follows
         out_before = None if before is None else self._disqualified_players.as_of(rules.id, before.audit_sequence)
         apart = out.partly | (frozenset() if out_before is None else out_before.partly)
         with closing(self._reads.players(rules, window.days)) as players:
@@ -160,6 +165,11 @@ class Finalizer:
         final = self._store(rules, window, before.version + 1, ranking)
         final = replace(final, award_ids_stay=before.award_ids_stay)
         return self._add_changes(final, lambda: ranking.changes_since(ranking_before))
+
+    def _check_unmoved(self, leaderboard: Leaderboard) -> None:
+        current = self._registry.leaderboard(leaderboard.id)
+        if current is not None and current.moving is not None:
+            raise AlreadyDone(f"a player of {leaderboard.id} is on the way to a pseudonym")
 
     def _compare(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> None:
         """Step 2. A window of an archived leaderboard is built for this, and forgotten afterwards: nobody reads it."""
@@ -209,8 +219,9 @@ class Finalizer:
         name = f"finals/{leaderboard.id}/{window.id}/v{version}-rules-{leaderboard.version}-audit-{audit_sequence}"
         file = ranking_file(ranking.entries(), leaderboard.filters, ranking.values())
         lines = self._upload(f"{name}.csv", file)
+        issued = self._pseudonyms.issued(leaderboard.id, window.id)
         awarded = Counted(entry for entry in ranking.entries() if entry.tier is not None)
-        awards = self._upload(f"{name}.awards.csv", awards_file(leaderboard.id, window.id, awarded))
+        awards = self._upload(f"{name}.awards.csv", awards_file(leaderboard.id, window.id, awarded, issued))
         final = FinalResult(
             leaderboard_id=leaderboard.id,
             window_id=window.id,
@@ -238,9 +249,9 @@ class Finalizer:
         """Step 4 of a revision: the differences from the version before, and the awards that they revoke and grant."""
         name, of = final.object_key.removesuffix(".csv"), (final.leaderboard_id, final.window_id)
         difference_key, awards_key = f"{name}.difference.csv", f"{name}.award-changes.csv"
-        ids_stay = final.award_ids_stay
-        difference = self._upload(difference_key, difference_file(*of, changes(), ids_stay=ids_stay))
-        changed = Counted(award_changes(*of, changes(), ids_stay=ids_stay))
+        ids_stay, issued = final.award_ids_stay, self._pseudonyms.issued(*of)
+        difference = self._upload(difference_key, difference_file(*of, changes(), ids_stay=ids_stay, issued=issued))
+        changed = Counted(award_changes(*of, changes(), ids_stay=ids_stay, issued=issued))
         awards = self._upload(awards_key, award_changes_file(changed))
         return replace(
             final,

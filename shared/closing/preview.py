@@ -9,8 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from shared.closing.result_files import award_id
 from shared.closing.state import ClosingStates, DayRun, Item, Step, day_runs
+from shared.domain.awards import award_id
 from shared.domain.calendar import Window
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard

@@ -4,12 +4,11 @@ from the version before.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
-import msgspec
-
+from shared.domain.awards import award_id
 from shared.domain.events import format_instant
 from shared.domain.labels import columns_of
 from shared.domain.ranking import Entry
@@ -34,6 +33,10 @@ REVOKE: Final = "revoke"
 GRANT: Final = "grant"
 LINES_PER_CHUNK: Final = 2_000
 
+Issued = Mapping[str, Mapping[str, str]]
+"""Pseudonym → tier → id of the award that the player may have got by their id: it stays in every version."""
+NONE_ISSUED: Final[Issued] = {}
+
 Change = tuple[Entry | None, Entry | None]
 """A player's entry in the version before and in this one; None where the player has none."""
 
@@ -54,13 +57,15 @@ def ranking_file(
     return _csv((*COLUMNS, *columns_of(filters)), lines)
 
 
-def awards_file(leaderboard_id: str, window_id: str, entries: Iterable[Entry]) -> Iterator[bytes]:
+def awards_file(
+    leaderboard_id: str, window_id: str, entries: Iterable[Entry], issued: Issued = NONE_ISSUED
+) -> Iterator[bytes]:
     """CSV with a line for each player in a tier; other entries get none. Who books by award id pays none twice."""
     return _csv(
         AWARD_COLUMNS,
         (
             (
-                award_id(leaderboard_id, window_id, one.user_id, one.tier),
+                issued_or_new(issued, leaderboard_id, window_id, one.user_id, one.tier),
                 one.user_id,
                 one.tier,
                 one.rank,
@@ -74,7 +79,7 @@ def awards_file(leaderboard_id: str, window_id: str, entries: Iterable[Entry]) -
 
 
 def difference_file(
-    leaderboard_id: str, window_id: str, changes: Iterable[Change], *, ids_stay: bool
+    leaderboard_id: str, window_id: str, changes: Iterable[Change], *, ids_stay: bool, issued: Issued = NONE_ISSUED
 ) -> Iterator[bytes]:
     """CSV with a line for each player whose rank, score or tier is another than in the version before.
 
@@ -87,12 +92,13 @@ def difference_file(
         window_id: of which window.
         changes: entries before and now of all players who have one, in ranking order.
         ids_stay: whether the versions before name awards as this one does; if not, the id before stays empty.
+        issued: ids of before a pseudonym.
     """
 
     def award(entry: Entry | None) -> str | None:
         if entry is None or entry.tier is None:
             return None
-        return award_id(leaderboard_id, window_id, entry.user_id, entry.tier)
+        return issued_or_new(issued, leaderboard_id, window_id, entry.user_id, entry.tier)
 
     lines = (
         (_user(was, now), *_pairwise(was, now), award(was) if ids_stay else None, award(now))
@@ -103,7 +109,7 @@ def difference_file(
 
 
 def award_changes(
-    leaderboard_id: str, window_id: str, changes: Iterable[Change], *, ids_stay: bool
+    leaderboard_id: str, window_id: str, changes: Iterable[Change], *, ids_stay: bool, issued: Issued = NONE_ISSUED
 ) -> Iterator[tuple[str, str, str, str | None]]:
     """What happens to awards: for each player in another tier than before, the old award goes and the new one comes.
 
@@ -113,19 +119,21 @@ def award_changes(
         changes: entries before and now of all players who have one, in ranking order.
         ids_stay: whether the versions before name awards as this one does. If not, a revocation has no award id: the
             id that a payer has booked depends on the version that it began with.
+        issued: ids of before a pseudonym.
 
     Returns:
         Action, user id, tier and award id of each.
     """
+    name = partial(issued_or_new, issued, leaderboard_id, window_id)
     for was, now in leaving_last(changes):
         before, after = (None if one is None else one.tier for one in (was, now))
         if before == after:
             continue
         user_id = _user(was, now)
         if before is not None:
-            yield REVOKE, user_id, before, award_id(leaderboard_id, window_id, user_id, before) if ids_stay else None
+            yield REVOKE, user_id, before, name(user_id, before) if ids_stay else None
         if after is not None:
-            yield GRANT, user_id, after, award_id(leaderboard_id, window_id, user_id, after)
+            yield GRANT, user_id, after, name(user_id, after)
 
 
 def award_changes_file(lines: Iterable[tuple[str, str, str, str | None]]) -> Iterator[bytes]:
@@ -174,13 +182,10 @@ def _pairwise(was: Entry | None, now: Entry | None) -> Iterator[Any]:
     return (value for pair in zip(_shown(was), _shown(now), strict=True) for value in pair)
 
 
-def award_id(leaderboard_id: str, window_id: str, user_id: str, tier: str) -> str:
-    """The id of what a player gets for being in a tier of a window: the same in every version of the result.
-
-    32 hex digits of the SHA-256 of the four as a JSON array, so that others can compute it, too.
-    """
-    named = msgspec.json.encode([leaderboard_id, window_id, user_id, tier])
-    return sha256(named).hexdigest()[:32]
+def issued_or_new(issued: Issued, leaderboard_id: str, window_id: str, user_id: str, tier: str) -> str:
+    """The id of an award: the one that the player may have got before they had a pseudonym, or theirs."""
+    before = issued.get(user_id, {}).get(tier)
+    return award_id(leaderboard_id, window_id, user_id, tier) if before is None else before
 
 
 def _line(entry: Entry) -> Sequence[Any]:

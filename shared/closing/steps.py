@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from shared.admin.disqualifications import Disqualifications
+from shared.admin.pseudonyms import Pseudonymisation
 from shared.cache.errors import CacheUnavailable
 from shared.closing.finalizer import Drift, Finalizer, NotComparable
 from shared.closing.runs import Blocked, Cause, ClosingRun
@@ -10,6 +11,7 @@ from shared.closing.schedule import CLOCK_SKEW_MS
 from shared.domain.audit import AuditEntry
 from shared.domain.calendar import Window, WindowKind
 from shared.domain.periods import Period
+from shared.domain.pseudonyms import Move
 from shared.domain.rules import Leaderboard
 from shared.messaging.notifications import Notifications, NotificationUnavailable, WindowFinal
 from shared.rotation import Step
@@ -34,6 +36,7 @@ class ClosingSteps:
         work: WorkList,
         audit_log: AuditLog,
         disqualifications: Disqualifications,
+        pseudonymisation: Pseudonymisation,
         finalizer: Finalizer,
         notifications: Notifications | None,
     ) -> None:
@@ -42,6 +45,7 @@ class ClosingSteps:
         self._work = work
         self._audit_log = audit_log
         self._disqualifications = disqualifications
+        self._pseudonymisation = pseudonymisation
         self._finalizer = finalizer
         self._notifications = notifications
 
@@ -59,6 +63,10 @@ class ClosingSteps:
         if leaderboard.archived:
             run.archived_owing.add(leaderboard_id)
         due = work.due
+        for move in work.moves:
+            yield lambda move=move: self._move(leaderboard.id, move, run)  # type: ignore[misc]
+        if work.moves and (self._registry.leaderboard(leaderboard_id) or leaderboard).moving is not None:
+            return  # nothing is ranked from half of a player
         if work.audit_entries:
             yield lambda: self._apply_audit_entries(leaderboard, work.audit_entries, run)
             due = self._work.of(leaderboard.id).due
@@ -76,6 +84,18 @@ class ClosingSteps:
         due = self._work.of(leaderboard_id).due
         since_ms = (_since_ms(leaderboard, one.window) for one in due if leaderboard.is_sealed(one.window))
         return min((one for one in since_ms if one is not None), default=None)
+
+    def _move(self, leaderboard_id: str, move: Move, run: ClosingRun) -> None:
+        """Step 4, for players who get a pseudonym."""
+        leaderboard = self._registry.leaderboard(leaderboard_id)
+        assert leaderboard is not None  # noqa: S101 - it has work
+        what = f"audit entry {move.number}"
+        try:
+            self._pseudonymisation.go_on(leaderboard, move)
+        except CacheUnavailable as error:
+            run.blocked.append(Blocked(leaderboard_id, what, Cause.CACHE, str(error), move.at_ms))
+        except Unavailable as error:
+            run.blocked.append(Blocked(leaderboard_id, what, Cause.TRUTH, str(error), move.at_ms))
 
     def _apply_audit_entries(self, leaderboard: Leaderboard, entries: Iterable[AuditEntry], run: ClosingRun) -> None:
         """Step 4. A result that is written later is ranked as of these entries: `FinalResults.write` sees to that."""

@@ -35,6 +35,8 @@ class AuditAction(StrEnum):
     DELETE = "delete"
     DEFINE_PERIOD = "define-period"
     DELETE_PERIOD = "delete-period"
+    PSEUDONYMISE = "pseudonymise"
+    """A player's id was replaced by a pseudonym, which is what the entry names."""
     PURGE = "purge"
     """The leaderboard starts over; the entry's subject says from when on."""
 
@@ -93,6 +95,8 @@ class Disqualified(Struct, frozen=True):
 
     Of one who is in `user_ids`, what it says of the days doesn't matter.
     """
+    last_pseudonym: int = 0
+    """Number of the last entry by which a player got a pseudonym; 0 if nobody has."""
 
     @property
     def partly(self) -> frozenset[str]:
@@ -128,12 +132,15 @@ class Disqualified(Struct, frozen=True):
             ValueError: if an entry is missing.
         """
         number, user_ids, days = self.audit_sequence, set(self.user_ids), dict(self.days)
+        last_pseudonym = self.last_pseudonym
         for entry in entries:
             if entry.number != number + 1:
                 raise ValueError(f"audit entry {entry.number} does not follow entry {number}")
             number = entry.number
             if entry.user_id is None:
                 continue
+            if entry.kind is AuditAction.PSEUDONYMISE:
+                last_pseudonym = number
             if entry.kind is AuditAction.REINSTATE:
                 before = (EVERY_DAY,) if entry.user_id in user_ids else days.get(entry.user_id, ())
                 left = _without(before, entry.run or EVERY_DAY)
@@ -144,7 +151,7 @@ class Disqualified(Struct, frozen=True):
                 user_ids.add(entry.user_id)
             elif entry.kind is AuditAction.DISQUALIFY and entry.run is not None:
                 days[entry.user_id] = _joined([*days.get(entry.user_id, ()), entry.run])
-        return Disqualified(number, frozenset(user_ids), days)
+        return Disqualified(number, frozenset(user_ids), days, last_pseudonym)
 
     def _out(self, user_id: str) -> tuple[Run, ...]:
         return self.days.get(user_id, ())

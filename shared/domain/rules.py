@@ -41,6 +41,8 @@ CURRENT: Final = (
     "results_from",
     "starts_ms",
     "since_ms",
+    "pseudonyms",
+    "moving",
     "updated_at_ms",
 )
 """What is the same for all windows of a leaderboard, by whichever version of its rules they are ranked. Everything
@@ -117,6 +119,11 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     """When it starts over, ascending, one for each purge: events of before a start don't count after it."""
     since_ms: int = 0
     """Which of its scores this is about: those since one of `starts_ms`, 0 for those before the first."""
+    pseudonyms: int = 0
+    """Of how many players the ids were replaced by pseudonyms."""
+    moving: str | None = None
+    """The pseudonym to which a player is being moved; until that is done, who reads several days may find them there
+    and here."""
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
@@ -131,6 +138,11 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     def last_start_ms(self) -> int:
         """When its last purge takes effect, be it to come; 0 if it was never purged."""
         return self.starts_ms[-1] if self.starts_ms else 0
+
+    @property
+    def every_scores(self) -> "tuple[Leaderboard, ...]":
+        """The same with the scores of before each purge, and since each."""
+        return tuple(replace(self, since_ms=since_ms) for since_ms in (0, *self.starts_ms))
 
     @property
     def is_purging(self) -> bool:

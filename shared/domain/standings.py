@@ -76,6 +76,9 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     sums: DaySums | None = None
     """Of all time, once `absolute_sum` is past 2^53−1; elsewhere, and on standings from before it was kept, None."""
 
+    moved: bool = False
+    """Whether the player has a pseudonym now, under which the events are; it is empty then, and takes none any more."""
+
     @property
     def is_empty(self) -> bool:
         """Whether all of its events are void: it ranks nobody, and is kept for its version alone."""

@@ -66,6 +66,9 @@ CONTENT_TYPES: Final = {
 COMPRESSED_TYPES: Final = {Compression.GZIP: "application/gzip", Compression.ZSTD: "application/zstd"}
 
 
+_MOVED: Final = "a player was on the way to a pseudonym while the window was read"
+
+
 class StillRunning(JobTaken):
     """Another process runs the job; if that one has died, a later attempt takes over."""
 
@@ -206,6 +209,8 @@ class ExportRunner:
         leaderboard = self._leaderboards.read(job.leaderboard_id)
         if leaderboard is None:
             raise Outdated("the leaderboard is gone")
+        if leaderboard.moving is not None:
+            raise Unavailable(_MOVED)
         if not job.final:
             rules = self._results.rules_in_force(leaderboard, window)
             return _Source(window, rules, self._disqualified_players.now(leaderboard.id))
@@ -234,7 +239,9 @@ class ExportRunner:
 
     def _amended(self, source: _Source) -> dict[str, Mapping[Day, Standing]]:
         """Who was amended after the audit entry that the file is made as of: what they had then."""
-        out = source.out
+        out, current = source.out, self._leaderboards.read(source.board.id)
+        if current is None or current.moving is not None or current.pseudonyms != source.board.pseudonyms:
+            raise Unavailable(_MOVED)
         amended = self._amended_players.as_of(source.board, source.window, out.audit_sequence, out.partly)
         return {
             user_id: {day: one for day, one in standings.items() if out.counts(user_id, day)}

@@ -51,6 +51,15 @@ class _Player:
             if existing is not None:
                 candidate.outcome = outcome_of_known(candidate.event, existing)
 
+    def leave_moved(self, current: Mapping[StandingKey, Standing]) -> None:
+        """Let the events come again if the player has a pseudonym that this call doesn't know: their ledger is another
+        one.
+        """
+        all_time = current.get((self.leaderboard.scores_id, self.user_id, ALL_TIME_DAY))
+        if all_time is not None and all_time.moved:
+            self.retry("the player has just got a pseudonym")
+            self.standings = {}
+
     def retry(self, cause: str) -> None:
         """Also what is in the ledger comes again: the cache has not been shown it."""
         for candidate in self.candidates:
@@ -118,7 +127,11 @@ class Committer:
         unsettled = {event_key(one.scores_id, one.event) for one in candidates if one.kind is OutcomeKind.RETRY}
         try:
             held = self._reads.held(event_key(one.scores_id, one.event) for one in refused)
+            moved = self._moved(one for one in refused if event_key(one.scores_id, one.event) not in held)
             for candidate in refused:
+                if (candidate.scores_id, candidate.event.user_id) in moved:
+                    candidate.outcome = Retry("the player has just got a pseudonym")
+                    continue
                 _settle_refused(candidate, held.get(event_key(candidate.scores_id, candidate.event)), unsettled)
             players = _by_player(one for one in refused if one.kind is OutcomeKind.DUPLICATE)
             current = self._reads.standings(_touched_by(players.values()))
@@ -128,11 +141,23 @@ class Committer:
             return {}
         return {key: player.touched(current) for key, player in players.items()}
 
+    def _moved(self, unknown: Iterable[Candidate]) -> set[PlayerKey]:
+        """Who got a pseudonym before the ledger was read: it may be there that it holds these."""
+        boards = {
+            (one.definition.scores_id, one.event.user_id): one.definition
+            for one in unknown
+            if one.definition is not None
+        }
+        found = self._reads.standings((board, user_id, ALL_TIME_DAY) for (_, user_id), board in boards.items())
+        return {(scores_id, user_id) for (scores_id, user_id, _), standing in found.items() if standing.moved}
+
     def _round(self, players: Mapping[PlayerKey, _Player]) -> str | None:
         """One read and one write of all players. Returns what was in the way if nothing at all got further."""
         pending = _count_pending(players)
         try:
             current = self._reads.standings(_touched_by(players.values()))
+            for player in players.values():
+                player.leave_moved(current)
             plans = [one for player in players.values() if (one := self._plan(player, current)) is not None]
         except Unavailable as unavailable:
             return str(unavailable)
@@ -153,6 +178,8 @@ class Committer:
 
     def _plan(self, player: _Player, current: Mapping[StandingKey, Standing]) -> Plan | None:
         """What the player's pending events write. If none was left before the read, the standings are as read."""
+        if player.standings is not None:
+            return None
         player.settle_known()
         standings = player.touched(current)
         if not player.pending:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import ClassVar, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.events import ScoreEvent, decode
 from shared.domain.records import Record
@@ -59,13 +60,15 @@ Outcome = Applied | Duplicate | Rejected | Retry
 class Candidate:
     """A record on its way through a call, and its outcome once that is known."""
 
-    __slots__ = ("entry", "leaderboard", "outcome", "record", "refusal", "scores_id")
+    __slots__ = ("definition", "entry", "leaderboard", "outcome", "record", "refusal", "scores_id")
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.entry: LedgerEntry | None = None
         self.leaderboard: Leaderboard | None = None
         """With the scores that the event counts for; None if the cache is shown nothing of them."""
+        self.definition: Leaderboard | None = None
+        """The same, also of an archived one."""
         self.scores_id = ""
         """Their id, see `Leaderboard.scores_id`; as if it had not been purged, until the leaderboard is known."""
         self.refusal: Rejection | None = None
@@ -77,6 +80,11 @@ class Candidate:
         """The event of a record that could be decoded."""
         assert self.entry is not None  # noqa: S101 - asked only of what was decoded
         return self.entry.event
+
+    def name(self, user_id: str) -> None:
+        """Put a pseudonym in place of the id of the event's player."""
+        assert self.entry is not None  # noqa: S101 - asked only of what was decoded
+        self.entry = replace(self.entry, event=replace(self.entry.event, user_id=user_id))
 
     @property
     def kind(self) -> OutcomeKind | None:

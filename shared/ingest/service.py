@@ -14,6 +14,7 @@ from shared.ingest.letters import Letters
 from shared.ingest.outcomes import Candidate, OutcomeKind, Retry, read
 from shared.ingest.projector import Projector
 from shared.lookups.leaderboards import Leaderboards
+from shared.lookups.pseudonyms import Pseudonyms
 from shared.messaging.dead_letters import DeadLetterQueue, RejectedRecord
 from shared.messaging.queues import QueueUnavailable
 from shared.parallel import RunParallel
@@ -37,6 +38,7 @@ class Ingest:
         dead_letters: DeadLetterQueue,
         letters: Letters,
         receipts: Receipts,
+        pseudonyms: Pseudonyms,
         progress: Progress,
         run_parallel: RunParallel,
         now_ms: Callable[[], int],
@@ -47,6 +49,7 @@ class Ingest:
         self._dead_letters = dead_letters
         self._letters = letters
         self._receipts = receipts
+        self._pseudonyms = pseudonyms
         self._progress = progress
         self._run_parallel = run_parallel
         self._now_ms = now_ms
@@ -90,19 +93,40 @@ class Ingest:
         for leaderboard_id, members in by_leaderboard.items():
             try:
                 leaderboard = self._leaderboards.find(leaderboard_id)
+                if leaderboard is not None and leaderboard.pseudonyms:
+                    leaderboard = self._name(leaderboard, members)
                 refusals = _validate(leaderboard, members)
                 if any(refusals):  # nothing is refused by a remembered definition
                     leaderboard = self._leaderboards.read(leaderboard_id)
+                    if leaderboard is not None and leaderboard.pseudonyms:
+                        leaderboard = self._name(leaderboard, members)
                     refusals = self._readmit(leaderboard, members, _validate(leaderboard, members))
                 if leaderboard is not None and not all(refusals):
                     leaderboard = self._leaderboards.lock_rules(leaderboard)
                     if leaderboard is None:
                         raise Unavailable(f"the rules of {leaderboard_id} have just changed")
                 for candidate, refusal in zip(members, refusals, strict=True):
-                    _admitted(candidate, leaderboard, refusal)
+                    if candidate.outcome is None:
+                        _admitted(candidate, leaderboard, refusal)
             except Unavailable as unavailable:
                 for candidate in members:
                     candidate.outcome = Retry(str(unavailable))
+
+    def _name(self, leaderboard: Leaderboard, candidates: Sequence[Candidate]) -> Leaderboard:
+        """Put the pseudonyms of players in place of their ids; events of who is still being moved come again."""
+        users = {one.event.user_id for one in candidates}
+        names = self._pseudonyms.of_all(leaderboard, users)
+        moved = {leaderboard.moving} & {*names.values(), *users}
+        if moved:  # nothing waits by a remembered definition
+            leaderboard = self._leaderboards.read(leaderboard.id) or leaderboard
+            names = self._pseudonyms.of_all(leaderboard, users)
+        for candidate in candidates:
+            user_id = candidate.event.user_id
+            if user_id in names:
+                candidate.name(names[user_id])
+            if leaderboard.moving is not None and candidate.event.user_id == leaderboard.moving:
+                candidate.outcome = Retry("the player is on the way to a pseudonym")
+        return leaderboard
 
     def _readmit(
         self, leaderboard: Leaderboard | None, candidates: Sequence[Candidate], refusals: Sequence[Rejection | None]
@@ -205,6 +229,7 @@ def _admitted(candidate: Candidate, leaderboard: Leaderboard | None, refusal: Re
     if leaderboard.starts_ms:
         leaderboard = leaderboard.for_event(candidate.event, candidate.record.source.appended_at_ms)
         candidate.scores_id = leaderboard.scores_id
+    candidate.definition = leaderboard
     if refusal is None or not leaderboard.archived:  # the cache of an archived one is shown no more duplicates
         candidate.leaderboard = leaderboard
 

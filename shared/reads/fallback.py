@@ -140,7 +140,7 @@ class Fallback:
 
     def _scores(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]) -> dict[str, Score]:
         """The scores of now, without players who have none or are disqualified."""
-        out = self._disqualified_players.now(leaderboard.id)
+        out = self._disqualified_players.hidden(leaderboard.id)
         standings = eligible_of(
             user_ids,
             reads=self._reads,

@@ -175,7 +175,7 @@ class Players:
 
     def _explain(self, rules: Leaderboard, window: Window, found: PlayerRanking) -> Explanation:
         user_id = found.player.user_id
-        out = self._disqualified_players.now(rules.id)
+        out = self._disqualified_players.hidden(rules.id)
         counted = eligible_of(
             (user_id,), reads=self._reads, leaderboard=rules, window=window, disqualified=out, now_ms=self._now_ms()
         )

@@ -19,7 +19,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from shared.admin.disqualifications import DisqualifiedPlayers
+from shared.admin.disqualifications import DisqualifiedPlayers, half_moved
 from shared.admin.eligible import all_standings
 from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import LEASE_MS, Build, BuildLeases, BuildProgress, Grant, LeaseLost, RebuildState
@@ -109,6 +109,8 @@ class WindowBuilder:
                     self._cache.apply(rules, standings, self._now_ms(), build)
 
                 self._apply_days(rules, left, build, apply, position=rebuild_position)
+            if self._has_moved(leaderboard):
+                return RebuildOutcome.LOST
             return RebuildOutcome.DONE if self._leases.finish_rebuild(leaderboard, build) else RebuildOutcome.LOST  # 4
         except LeaseLost:
             return RebuildOutcome.LOST
@@ -140,7 +142,9 @@ class WindowBuilder:
         now_ms = self._now_ms()
         days = kept_days(rules.lateness_ms, now_ms) if everything else _due_days(rules, now_ms)
         out = self._show_disqualified(rules)
-        repaired = sum(self._cache.apply(rules, one, self._now_ms()) for one in self._all_days(rules, out))
+        repaired = sum(
+            self._cache.apply(rules, self._whole(rules, one), self._now_ms()) for one in self._all_days(rules, out)
+        )
         return repaired + self.reapply_days(rules, self._reads.recorded_days(rules, days))
 
     def reapply_days(self, leaderboard: Leaderboard, days: Sequence[Day]) -> int:
@@ -150,7 +154,10 @@ class WindowBuilder:
         """
         self._show_disqualified(leaderboard)
         with closing(self._reads.standings_on(leaderboard, days)) as lines:
-            return sum(self._cache.apply(leaderboard, standings, self._now_ms()) for standings in _chunks(lines))
+            return sum(
+                self._cache.apply(leaderboard, self._whole(leaderboard, standings), self._now_ms())
+                for standings in _chunks(lines)
+            )
 
     def begin_window(
         self,
@@ -224,7 +231,7 @@ class WindowBuilder:
                     return len(days) if day == left[-1] else day - days[0] + 1
 
                 self._apply_days(rules, left, build, apply, position=position, progressed=progressed)
-            return self._leases.finish_window(leaderboard, window, build)  # 4
+            return not self._has_moved(leaderboard) and self._leases.finish_window(leaderboard, window, build)  # 4
         except LeaseLost:
             return False
 
@@ -298,8 +305,17 @@ class WindowBuilder:
         current = self._registry.leaderboard(leaderboard.id)
         return current if current is not None and current.has_events else None
 
+    def _has_moved(self, leaderboard: Leaderboard) -> bool:
+        """Whether a player was moved to a pseudonym while standings were read: half of them may be missing."""
+        current = self._registry.leaderboard(leaderboard.id)
+        return current is not None and (current.moving is not None or current.pseudonyms != leaderboard.pseudonyms)
+
+    def _whole(self, leaderboard: Leaderboard, standings: Standings) -> Standings:
+        left_out = half_moved(self._registry, leaderboard) & standings.keys()
+        return {user_id: days for user_id, days in standings.items() if user_id not in left_out}
+
     def _show_disqualified(self, leaderboard: Leaderboard) -> Disqualified:
-        out = self._disqualified_players.now(leaderboard.id)
+        out = self._disqualified_players.hidden(leaderboard.id)
         self._cache.show_disqualified(leaderboard.scores_id, out)
         return out
 

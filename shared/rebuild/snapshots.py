@@ -82,7 +82,7 @@ class WindowSnapshots:
         return self._known.get(key, lambda: self._read(leaderboard, window), or_older=False)
 
     def _read(self, leaderboard: Leaderboard, window: Window) -> Snapshot | None:
-        disqualified = self._disqualified_players.now(leaderboard.id)
+        disqualified = self._disqualified_players.hidden(leaderboard.id)
         stored = self._store.read(leaderboard.scores_id, window.id)
         if stored is None:
             return self._fold(leaderboard, window, disqualified)

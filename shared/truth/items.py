@@ -57,6 +57,8 @@ def ledger_item(entry: LedgerEntry, scores_id: str) -> Item:
         "occurred_at": {"N": str(event.occurred_at_ms)},
         "attributes": {"M": {name: {"S": value} for name, value in event.attributes.items()}},
     }
+    if entry.voided_by is not None:
+        item["voided_by"] = {"N": str(entry.voided_by)}
     if source is None:
         item["added_by"] = {"N": str(entry.added_by)}
         return item
@@ -110,6 +112,8 @@ def standing_item(leaderboard: Leaderboard, user_id: str, day: Day, standing: St
         item["absolute_sum"] = {"N": str(standing.absolute_sum)}
     if standing.labels:
         item["labels"] = {"M": {label.filter: {"M": _label(label)} for label in standing.labels}}
+    if standing.moved:
+        item["moved"] = {"BOOL": True}
     if standing.sums is not None:
         item["sums"] = {"S": msgspec.json.encode(standing.sums).decode()}
     return item
@@ -128,6 +132,7 @@ def to_standing(item: Mapping[str, Any]) -> Standing:
         int(item["version"]["N"]),
         _to_labels(labels["M"]) if labels else (),
         _sums_decoder.decode(sums["S"]) if sums else None,
+        "moved" in item,
     )
 
 

@@ -130,6 +130,21 @@ def snapshot_sort(window_id: str) -> str:
     return f"snapshot#{window_id}"
 
 
+def pseudonym_sort(pseudonym: str) -> str:
+    """That a leaderboard has a pseudonym, e.g. `pseudonym#p-9f86d0…`; with "" what all of them begin with."""
+    return f"pseudonym#{pseudonym}"
+
+
+def move_sort(leaderboard_id: str, pseudonym: str) -> str:
+    """A player who is on the way to a pseudonym, e.g. `autumn-cup#move#p-9f86d0…`."""
+    return work_sort(leaderboard_id, f"move#{pseudonym}")
+
+
+def issued_sort(window_id: str, pseudonym: str) -> str:
+    """Ids of awards that a player may have got before they had a pseudonym, e.g. `issued#2026-W48#p-9f86d0…`."""
+    return f"issued#{window_id}#{pseudonym}"
+
+
 def receipt_partition(digest: str) -> str:
     """The receipt of a redriven record, by the SHA-256 of its value in hexadecimal, e.g. `receipt#9f86d0…`."""
     return f"receipt#{digest}"

@@ -6,7 +6,7 @@ from heapq import merge
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.domain.calendar import ALL_TIME_DAY, Day, format_day
+from shared.domain.calendar import ALL_TIME_DAY, Day, format_day, parse_day
 from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -109,6 +109,11 @@ class Reads:
         with passing_as_unavailable():
             found = {item["sk"]["S"] for page in pages for item in page["Items"]}
         return [day for day in days if day == ALL_TIME_DAY or format_day(day) in found]
+
+    def days(self, leaderboard: Leaderboard) -> list[Day]:
+        """Every day that may have standings, all time first."""
+        pages = self._pages(self._tables.standings, keys.days_partition(leaderboard.scores_id))
+        return [ALL_TIME_DAY, *(parse_day(item["sk"]["S"]) for page in pages for item in page)]
 
     def shard_standings(self, leaderboard: Leaderboard, day: Day, shard: int) -> Iterator[tuple[str, Standing]]:
         """Every standing of one write shard of a day, by user id."""

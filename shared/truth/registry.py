@@ -71,6 +71,8 @@ class _Record(Model):
     has_results = NumberAttribute(null=True)
     last_start = NumberAttribute(null=True)
     nothing_owed_version = NumberAttribute(null=True)
+    pseudonyms = NumberAttribute(null=True)
+    moving = UnicodeAttribute(null=True)
     stamp = NumberAttribute(null=True)
 
 
@@ -293,6 +295,8 @@ def _to_leaderboard(record: _Record) -> Leaderboard:
         seals_at_ms=None if record.seals_at is None else int(record.seals_at),
         sealed_through=sealed_through,
         results_from=_day(record.results_from),
+        pseudonyms=int(record.pseudonyms or 0),
+        moving=record.moving,
         nothing_owed=definition.archived and record.nothing_owed_version == definition.version,
     )
 

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from shared.domain.snapshots import Snapshot
 from shared.truth import keys
-from shared.truth.failures import passing_as_unavailable
+from shared.truth.failures import ConditionFailed, passing_as_unavailable
+from shared.truth.queries import items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -82,6 +83,37 @@ class Snapshots:
         if confirmed.revisions.get(window_id) != snapshot.revision or confirmed.as_of_ms <= snapshot.as_of_ms:
             return snapshot
         return replace(snapshot, as_of_ms=confirmed.as_of_ms)
+
+    def rename(self, scores_id: str, user_id: str, name: str) -> None:
+        """Put another name in place of a user id, in every snapshot that has it; where they stand stays."""
+        partition, prefix = keys.leaderboard_partition(scores_id), keys.snapshot_sort("")
+        found = items(self._client, self._table, partition, "begins_with(sk, :sk)", sk=prefix)
+        for sort in [item["sk"]["S"] for item in found]:
+            item = self._get(self._place(scores_id, sort))  # a query doesn't decode what is binary
+            if item is None:
+                continue
+            snapshot = _decoder.decode(zlib.decompress(item["snapshot"]["B"]))
+            users = {user for user, _ in snapshot.top} | {one.user_id for one in snapshot.samples}
+            if user_id in users:
+                top = [(name if user == user_id else user, score) for user, score in snapshot.top]
+                samples = [replace(one, user_id=name) if one.user_id == user_id else one for one in snapshot.samples]
+                renamed = replace(snapshot, top=top, samples=samples)
+                self._replace(item, zlib.compress(msgspec.msgpack.encode(renamed)))
+
+    def _replace(self, before: Mapping[str, Any], body: bytes) -> None:
+        """Write a snapshot over the one that was read, unless another one has come."""
+        change: Any = {"snapshot": {"B": body}}
+        try:
+            with passing_as_unavailable():
+                self._client.put_item(
+                    TableName=self._table,
+                    Item={**before, **change},
+                    ConditionExpression="#snapshot = :before",
+                    ExpressionAttributeNames={"#snapshot": "snapshot"},  # a word that DynamoDB reserves
+                    ExpressionAttributeValues={":before": before["snapshot"]},
+                )
+        except ConditionFailed:
+            return  # it is from the cache of now, or is renamed by the next call
 
     def _get(self, key: Any) -> Any:
         with passing_as_unavailable():

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from shared.domain.audit import AuditEntry
 from shared.domain.calendar import Window, parse_id
+from shared.domain.pseudonyms import Move
 from shared.truth import keys
 from shared.truth.conditions import delete_if
 from shared.truth.queries import items
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _decoder = msgspec.json.Decoder(AuditEntry)
+_moves = msgspec.json.Decoder(Move)
 
 
 class Due(Struct, frozen=True):
@@ -39,6 +41,8 @@ class Work(Struct, frozen=True):
     """The outbox: window ids and versions of results that are not published yet; a window's first version first."""
     audit_entries: list[AuditEntry] = field(default_factory=list)
     """Audit entries of players that are not applied to live windows and results yet, in their order."""
+    moves: list[Move] = field(default_factory=list)
+    """Players who are on the way to a pseudonym."""
 
 
 class WorkList:
@@ -99,6 +103,8 @@ def _by_leaderboard(found: Iterable[Mapping[str, Any]]) -> dict[str, Work]:
                 one.pending_notifications.append((window_id, int(version)))
             case "open-audit":
                 one.audit_entries.append(_decoder.decode(item["body"]["S"]))
+            case "move":
+                one.moves.append(_moves.decode(item["body"]["S"]))
             case _:
                 raise ValueError(f"{kind} is not a known kind of work")
     return work

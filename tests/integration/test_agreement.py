@@ -179,6 +179,7 @@ class Board:
             builder=parts.window_builder,
             final_results=parts.final_results,
             registry=parts.registry,
+            pseudonyms=parts.pseudonym_writes,
             disqualified_players=parts.disqualified_players,
             amended_players=parts.amended_players,
             s3=parts.s3,

@@ -619,7 +619,7 @@ def test_a_final_window_is_final_only_as_its_result_says(scene: Scene) -> None:
     results = Results(scene.final_results, scene.registry, scene.clock)
     rankings = Rankings(
         cache=scene.cache, searches=WindowSearches(scene.cache), on_demand=parts, repairs=parts, results=results,
-        corrections=Corrections(results, DisqualifiedPlayers(scene.audit_log), scene.work), fallback=parts,
+        corrections=Corrections(results, DisqualifiedPlayers(scene.audit_log, scene.work), scene.work), fallback=parts,
         now_ms=scene.clock,
     )  # fmt: skip
 
@@ -695,7 +695,7 @@ def test_an_export_of_a_result_is_as_of_it_while_a_correction_is_pending(
     boards: Any = SimpleNamespace(read=lambda _: board)
     links: Any = SimpleNamespace(url=lambda *_: "")
     queue: Any = SimpleNamespace(send=lambda _: None)
-    disqualified = DisqualifiedPlayers(scene.audit_log)
+    disqualified = DisqualifiedPlayers(scene.audit_log, scene.work)
     runner = ExportRunner(
         **parts, leaderboards=boards, disqualified_players=disqualified,
         amended_players=AmendedPlayers(scene.audit_log, scene.reads), reads=scene.reads, s3=scene.s3, bucket=BUCKET,

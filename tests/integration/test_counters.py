@@ -25,6 +25,7 @@ from shared.truth.reads import Reads
 from shared.truth.receipts import Receipts
 from shared.truth.registry import Registry
 from shared.truth.tables import Tables
+from tests.support.pseudonyms import NO_PSEUDONYMS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -60,6 +61,7 @@ class Service:
             dead_letters=parts,
             letters=parts,
             receipts=self._receipts,
+            pseudonyms=NO_PSEUDONYMS,
             progress=progress or self.progress,
             run_parallel=ThreadPool(2),
             now_ms=self.clock,

@@ -15,9 +15,9 @@ from shared.cache import keys
 from shared.cache.errors import CacheUnavailable
 from shared.cache.pages import Page
 from shared.cache.searches import WindowSearches
-from shared.closing.result_files import award_id
 from shared.closing.runs import Cause
 from shared.domain.audit import AuditAction, AuditEntry
+from shared.domain.awards import award_id
 from shared.domain.calendar import ALL_TIME, DAY_MS, RETENTION_MS, Day, Window, custom, daily, weekly
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
@@ -479,7 +479,7 @@ def bob_out() -> AuditEntry:
 def test_a_final_window_is_final_only_as_its_result_says(scene: Scene) -> None:
     window = daily(MONDAY)
     results = Results(scene.final_results, scene.registry, scene.clock)
-    corrections = Corrections(results, DisqualifiedPlayers(scene.audit_log), scene.work)
+    corrections = Corrections(results, DisqualifiedPlayers(scene.audit_log, scene.work), scene.work)
     parts: Any = None
     rankings = Rankings(
         cache=scene.cache, searches=WindowSearches(scene.cache), on_demand=parts, repairs=parts, results=results,

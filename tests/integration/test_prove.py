@@ -37,6 +37,7 @@ from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 from shared.truth.tables import Tables
+from shared.truth.work import WorkList
 from tests.support.closing import BUCKET
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def exported(
         s3=aws.s3,
         bucket=BUCKET,
         leaderboards=leaderboards,
-        disqualified_players=DisqualifiedPlayers(audit_log),
+        disqualified_players=DisqualifiedPlayers(audit_log, WorkList(dynamodb, tables.registry)),
         amended_players=AmendedPlayers(audit_log, reads),
         reads=reads,
         now_ms=lambda: next(now),

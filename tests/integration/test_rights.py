@@ -160,6 +160,7 @@ def live(system: System) -> None:
     finish(system)
     read_without_cache(system)
     redrive_too_late(system)
+    forget(system)
     system.ask("delete-leaderboard", 204)
 
 
@@ -318,6 +319,20 @@ def redrive_too_late(system: System) -> None:
     answer = system.ask("redrive", body=json.dumps({"reason": "a test", "rejectedAs": "too_late"}))
     assert json.loads(answer["body"])["tooLate"] == 1
     assert system.invoke("redrive", {"reason": "too_late"})["tooLate"] == 1
+
+
+def forget(system: System) -> None:
+    """Two players: the API moves one of them, and closing another, for whom there was no time."""
+    system.ask("pseudonymise")
+    with pytest.MonkeyPatch.context() as hurry:
+        hurry.setattr(system.modules["api"].assembly.pseudonymisation, "_move", lambda *_: False)
+        path = sample("api-pseudonymise")["rawPath"].replace("u-42", "ann")
+        answer = system.ask("pseudonymise", rawPath=path)
+        assert not json.loads(answer["body"])["complete"]
+    system.close()
+    system.play("ann", 1)
+    system.ahead_ms += DAY_MS
+    system.close()
 
 
 @pytest.mark.parametrize("name", NAMES)

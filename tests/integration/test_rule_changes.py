@@ -144,7 +144,7 @@ def test_while_a_day_is_closing_it_is_read_by_the_rules_that_will_pay_it(scene: 
     parts: Any = None
     rankings = Rankings(
         cache=scene.cache, searches=WindowSearches(scene.cache), on_demand=parts, repairs=parts, results=results,
-        corrections=Corrections(results, DisqualifiedPlayers(scene.audit_log), scene.work), fallback=parts,
+        corrections=Corrections(results, DisqualifiedPlayers(scene.audit_log, scene.work), scene.work), fallback=parts,
         now_ms=scene.clock,
     )  # fmt: skip
 
@@ -187,8 +187,8 @@ def test_an_export_of_a_closing_day_is_by_the_rules_that_will_pay_it_and_proved(
     )  # fmt: skip
     runs = ExportRunner(
         jobs=jobs, leaderboards=leaderboards, results=results, reads=scene.reads, s3=aws.s3, bucket=BUCKET,
-        disqualified_players=DisqualifiedPlayers(scene.audit_log), now_ms=scene.clock, new_token=lambda: "token",
-        amended_players=AmendedPlayers(scene.audit_log, scene.reads),
+        disqualified_players=DisqualifiedPlayers(scene.audit_log, scene.work),
+        now_ms=scene.clock, new_token=lambda: "token", amended_players=AmendedPlayers(scene.audit_log, scene.reads),
     )  # fmt: skip
 
     def export(part: ExportPart) -> tuple[Path, Path]:

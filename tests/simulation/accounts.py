@@ -70,9 +70,8 @@ def undecided_players(
     the retention took events, or events came after their leaderboard was archived, which may be restored by now; and
     those to whom an event was added by an id that producers use.
     """
-    found = {
-        player for player in ledger(world, with_corrections=True) if (board_of(player), player[1]) in world.of_one_id
-    }
+    of_one_id = {(name, world.named(name, user)) for name, user in world.of_one_id}
+    found = {player for player in ledger(world, with_corrections=True) if (board_of(player), player[1]) in of_one_id}
     lost = world.lost()
     contents: dict[tuple[Player, str], set[Fact]] = {}
     partitions: dict[tuple[Player, str], set[int]] = {}
@@ -198,7 +197,7 @@ def _read(value: bytes | None) -> tuple[str, str, Fact]:
 def read(world: World, record: Produced) -> tuple[Player, Fact]:
     """Whom an event that can be read is about, and what it says."""
     name, user, fact = _read(record.value)
-    return (world.counted_for(name, fact.at_ms, record.appended_at_ms), user), fact
+    return (world.counted_for(name, fact.at_ms, record.appended_at_ms), world.named(name, user)), fact
 
 
 def board_of(player: Player) -> str:

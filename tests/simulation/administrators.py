@@ -17,6 +17,7 @@ from shared.admin.amendments import (
     UnknownEvent,
 )
 from shared.admin.disqualifications import Disqualifications
+from shared.admin.pseudonyms import HasPseudonym, TooMuchToMove
 from shared.admin.purges import HasResult
 from shared.cache.errors import CacheUnavailable
 from shared.domain.calendar import DAY_MS, Day, day_of
@@ -58,7 +59,11 @@ def change_disqualification(world: "World", disqualifications: Disqualifications
     first = Day(day_of(world.scheduler.now_ms) - world.rng.randrange(3))
     run = (first, Day(first + world.rng.randrange(2))) if world.rng.random() < 0.5 else None
     act = disqualifications.reinstate if world.rng.random() < 0.4 else disqualifications.disqualify
-    act(board, world.user(), "somebody", "for a reason", run=run)
+    user = world.named(name, world.user())
+    process = Process(world)
+    with suppress(HasPseudonym):
+        check = process.pseudonymisation.check
+        act(board, user, "somebody", "for a reason", run=run, check=lambda: check(board, user))
 
 
 def amend(world: "World") -> None:
@@ -73,7 +78,8 @@ def amend(world: "World") -> None:
 
 def amend_something(world: "World", amendments: Amendments, over_ms: int = 0) -> None:
     """Take back any event of the ledger, or add one, of any day that has been over for so long."""
-    name, user = world.rng.choice(world.open), world.user()
+    name = world.rng.choice(world.open)
+    user = world.named(name, world.user())
     if name in world.registry.unknown:
         return
     board = world.registry.current(name)
@@ -188,6 +194,29 @@ def purge(world: "World") -> None:
                 if board is not None and not board.archived:
                     process.purges.purge(board, "somebody", "for a reason")
                     world.purges += 1
+
+
+def pseudonymise(world: "World") -> None:
+    """Administrators who have players forgotten, and ask again, sometimes before a move is done."""
+    while not world.is_consumed():
+        world.scheduler.sleep(1)
+        if world.scheduler.fails(Fault.PSEUDONYM):
+            with suppress(Unavailable, Conflict, AuditLogConflict, CacheUnavailable, TooMuchToMove):
+                have_forgotten(world, Process(world).api())
+
+
+def have_forgotten(world: "World", process: Process) -> None:
+    """Have any player forgotten, with some time for it or with none."""
+    name = world.rng.choice(world.open)
+    board = world.registry.leaderboard(name)
+    if board is None:
+        return
+    steps = iter(range(world.rng.choice((0, 1, 2, 5, 1_000))))
+    process.begin_request()
+    process.pseudonymisation.pseudonymise(
+        board, world.user(), "somebody", "for a reason", lambda: next(steps, None) is not None
+    )
+    world.pseudonymised += 1
 
 
 def operate(world: "World") -> None:

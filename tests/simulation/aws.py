@@ -105,7 +105,7 @@ class Dynamo(MemoryDynamoDB):
 
     def note_transaction(self, actions: Sequence[Mapping[str, Any]]) -> None:
         self._amends = any(
-            "voided_by" in action.get("UpdateExpression", "") or "added_by" in action.get("Item", {})
+            "voided_by" in action.get("UpdateExpression", "") or {"added_by", "moved"} & action.get("Item", {}).keys()
             for action in actions
         )
 

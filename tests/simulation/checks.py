@@ -81,6 +81,7 @@ def check(world: World) -> None:
     oracle.audit_log = audit_logs(world)
     oracle.starts_ms = {name: world.registry.starts_ms(name) for name in world.boards}
     oracle.voids, oracle.corrections = amendments(world)
+    oracle.pseudonyms = pseudonyms(world)
     assert not world.dynamo.changed_after_close
     assert not [of for of, _ in world.dynamo.tables["registry"] if of.startswith(("gaps#", "losses#"))]
     assert not world.accounts.missing
@@ -101,6 +102,24 @@ def audit_logs(world: World) -> dict[str, list[tuple[Any, ...]]]:
         name: [(entry.kind, entry.user_id or "", *(entry.run or ())) for entry in log]
         for name, log in audit_entries(world).items()
     }
+
+
+def pseudonyms(world: World) -> dict[str, dict[str, tuple[int, str]]]:
+    """Leaderboard id → pseudonym → number of its entry, and the id that it stands for, which nothing has any more."""
+    found: dict[str, dict[str, tuple[int, str]]] = {}
+    for name, log in audit_entries(world).items():
+        users = world.pseudonyms(name)
+        numbers = {one.user_id: one.number for one in log if one.kind is AuditAction.PSEUDONYMISE}
+        assert numbers.keys() == users.keys(), "each has one entry"
+        found[name] = {pseudonym: (numbers[pseudonym], user) for pseudonym, user in users.items()}
+        for table in world.dynamo.tables.values():
+            for (partition, sort), item in table.items():
+                if board_of((partition.removeprefix("leaderboard#").partition("#")[0], "")) != name:
+                    continue
+                texts = [partition.partition("#")[2], sort, *(str(part) for part in item.get("body", {}).values())]
+                left = [user for user in users.values() if any(user == one or f'"{user}"' in one for one in texts)]
+                assert not left or sort.startswith("period#"), (partition, sort, "names who is forgotten")
+    return found
 
 
 def amendments(world: World) -> tuple[dict[str, list[tuple[int, str, str]]], dict[str, list[tuple[int, str, Fact]]]]:
@@ -237,7 +256,9 @@ def expected_carriers(
     return {
         (filter_name, value): [(one.rank, one.user_id, one.score, one.reached_at_ms) for one in entries]
         for filter_name in oracle.leaderboards[name].get("filters", ())
-        for value, entries in oracle.carriers(name, filter_name, first, last, audit_sequence).items()
+        for value, entries in oracle.carriers(
+            name, filter_name, first, last, audit_sequence, named_as_of=audit_sequence
+        ).items()
     }
 
 
@@ -246,7 +267,8 @@ def assert_range(world: World, oracle: Oracle) -> None:
     if world.range_healed.complete and world.ranged.id in world.shown_boards():
         shown = [(user, one.points, one.reached_at_ms) for user, one in world.range_healed.lines]
         days = to_date(world.range.first), to_date(world.range.last)
-        ranking = oracle.ranking(world.ranged.id, *days, world.audit_sequence_by_then)
+        by_then = world.audit_sequence_by_then
+        ranking = oracle.ranking(world.ranged.id, *days, by_then, named_as_of=by_then)
         assert shown == [(one.user_id, one.score, one.reached_at_ms) for one in ranking]
         assert world.range_carriers == expected_carriers(oracle, world.ranged.id, *days, world.audit_sequence_by_then)
 
@@ -273,7 +295,10 @@ def assert_finals(world: World, oracle: Oracle) -> None:
         for before, after in pairwise(versions):
             assert before.audit_sequence < after.audit_sequence
             assert before.rules_version == after.rules_version
-            rankings = [oracle.ranking(name, *days, audit_sequence=one.audit_sequence) for one in (before, after)]
+            rankings = [
+                oracle.ranking(name, *days, audit_sequence=one.audit_sequence, named_as_of=after.audit_sequence)
+                for one in (before, after)
+            ]
             assert_difference(world, after, *rankings)
         assert oracle.ranking(name, *days) == oracle.ranking(name, *days, audit_sequence=versions[-1].audit_sequence), (
             "is up to date"
@@ -336,7 +361,8 @@ def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
     """A version is what the oracle ranks without those who were disqualified as of its audit sequence."""
     window = parse_id(final.window_id)
     days = to_date(window.first), to_date(window.last)
-    ranking = oracle.ranking(final.leaderboard_id, *days, audit_sequence=final.audit_sequence)
+    sequence = final.audit_sequence
+    ranking = oracle.ranking(final.leaderboard_id, *days, audit_sequence=sequence, named_as_of=sequence)
     lines = table(world, final.object_key, final.sha256)
     stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
     assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
@@ -346,7 +372,7 @@ def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
     tiers = tiers_in(board, ranking)
     assert [int(line["competition_rank"]) for line in lines] == [one.competition_rank for one in ranking]
     for filter_name in oracle.leaderboards[final.leaderboard_id].get("filters", ()):
-        found = oracle.carriers(final.leaderboard_id, filter_name, *days, audit_sequence=final.audit_sequence)
+        found = oracle.carriers(final.leaderboard_id, filter_name, *days, audit_sequence=sequence, named_as_of=sequence)
         carried = {one.user_id: value for value, entries in found.items() for one in entries}
         values = [line[f"attr.{filter_name}"] for line in lines]
         assert values == [carried.get(one.user_id, "") for one in ranking], (final.window_id, filter_name)

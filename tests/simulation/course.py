@@ -65,6 +65,8 @@ class Fault(StrEnum):
     """An operator sends dead letters back."""
     PURGE = "purge"
     """Administrators let a leaderboard start over."""
+    PSEUDONYM = "pseudonym"
+    """Administrators replace the ids of players by pseudonyms."""
     HURRY = "hurry"
     """A run of closing or repair has no time left."""
 
@@ -100,11 +102,12 @@ SHARES = {
     Fault.PERIODS: 0.2,
     Fault.REDRIVE: 0.1,
     Fault.PURGE: 0.03,
+    Fault.PSEUDONYM: 0.03,
     Fault.HURRY: 0.1,
 }
 """Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules, hanging, periods,
-purges and archiving of all seconds, producers and redrives of all events; the retention of all seconds and of all
-questions that the broker is asked."""
+purges, pseudonyms and archiving of all seconds, producers and redrives of all events; the retention of all seconds and
+of all questions that the broker is asked."""
 
 
 @dataclass(frozen=True)

@@ -133,12 +133,13 @@ def _check_versions(
 
 
 def _acted_upon(world: "World", name: str) -> set[str]:
-    return {entry.user_id or "" for entry in _log(world, name)}
+    return {entry.user_id or "" for entry in _log(world, name)} | {*world.pseudonyms(name).values()}
 
 
 def _out_for_days(world: "World", name: str) -> set[str]:
-    """Who was ever disqualified for some days: their scores of all time are checked at the end."""
-    return {entry.user_id or "" for entry in _log(world, name) if entry.run is not None}
+    """Who was ever disqualified for some days, by id and pseudonym: their scores of all time are checked at the end."""
+    out = {entry.user_id or "" for entry in _log(world, name) if entry.run is not None}
+    return out | {user_id for pseudonym, user_id in world.pseudonyms(name).items() if pseudonym in out}
 
 
 def _log(world: "World", name: str) -> list[AuditEntry]:
@@ -212,6 +213,10 @@ def _read_final(world: "World", rankings: Rankings, board: Leaderboard) -> None:
     lines = csv.DictReader(io.StringIO(world.s3.objects[final.object_key].decode()))
     expected = [(int(one["rank"]), one["user_id"], int(one["score"]), one["tier"] or None) for one in lines]
     shown = [(one.rank, one.user_id, one.score, one.tier) for one in page.entries]
+    if names := world.pseudonyms(board.id):  # who had the same score at the same time may change places
+        now = {user: name for name, user in names.items()}
+        expected = sorted((0, now.get(user, user), points, None) for _, user, points, _ in expected)
+        shown = sorted((0, user, points, None) for _, user, points, _ in shown)
     assert shown == expected, (board.id, window.id, version, "is not what the result says")
     world.results_served += 1
 

@@ -177,4 +177,6 @@ class Registry:
             seals_at_ms=at,
             sealed_through=None if closed is None else Day(closed),
             results_from=None if owed is None else Day(owed),
+            pseudonyms=int(item["pseudonyms"]["N"]) if "pseudonyms" in item else 0,
+            moving=item["moving"]["S"] if "moving" in item else None,
         ).at(self._scheduler.now_ms)

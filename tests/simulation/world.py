@@ -1,5 +1,6 @@
 """One simulated world: a topic with two owners, the truth, the cache, the queues, and whoever uses or breaks them."""
 
+import hmac
 from collections.abc import Callable
 from functools import partial
 
@@ -16,6 +17,7 @@ from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.reads.answers import RankingSource
 from shared.rebuild.requests import RebuildLeaderboard
+from shared.settings import LOCAL_PSEUDONYM_KEY
 from shared.truth.keys import WORK, leaderboard_partition
 from tests.simulation.administrators import (
     acknowledge_all,
@@ -24,7 +26,9 @@ from tests.simulation.administrators import (
     archive,
     change_disqualification,
     disqualify,
+    have_forgotten,
     operate,
+    pseudonymise,
     purge,
     redefine,
     reschedule,
@@ -123,6 +127,8 @@ class World:
         self.audit_sequence_by_then = 0
         self.ranges_served = 0
         self.purges = 0
+        self.pseudonymised = 0
+        """How often somebody asked for a pseudonym."""
         self.results_served = 0
         """Reads of final windows that were held to the files of their results."""
         self.closing_by_earlier_rules = 0
@@ -167,6 +173,17 @@ class World:
         """The leaderboard of the range, by its first rules, with the scores of now."""
         current = self.registry.current(self._ranged)
         return replace(leaderboard(self._ranged), starts_ms=current.starts_ms, since_ms=current.since_ms)
+
+    def named(self, name: str, user: str) -> str:
+        """By which name a player is known on a leaderboard in the end: the pseudonym, if they have one."""
+        pseudonym = hmac.new(LOCAL_PSEUDONYM_KEY, f"{name}#{user}".encode(), "sha256").hexdigest()
+        place = leaderboard_partition(name), f"pseudonym#p-{pseudonym[:32]}"
+        return f"p-{pseudonym[:32]}" if place in self.dynamo.tables["registry"] else user
+
+    def pseudonyms(self, name: str) -> dict[str, str]:
+        """Pseudonym → id of each player who has one."""
+        users = [f"u{number}" for number in range(self.players)]
+        return {named: user for user in users if (named := self.named(name, user)) != user}
 
     def counted_for(self, name: str, at_ms: int, appended_at_ms: int) -> str:
         """Under which id the ledger keeps an event, as the oracle says."""
@@ -217,7 +234,13 @@ class World:
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way any more."""
-        return self.scheduler.calm and self.is_consumed() and not any(map(self.sqs.messages.get, (REPAIRS, RANGES)))
+        is_idle = self.scheduler.calm and self.is_consumed()
+        return is_idle and not any(map(self.sqs.messages.get, (REPAIRS, RANGES))) and not self._is_moving()
+
+    def _is_moving(self) -> bool:
+        """Whether a player is on the way to a pseudonym, which nothing is built from until closing has done it."""
+        boards = map(self.registry.leaderboard, self.open)
+        return any(board is not None and board.moving is not None for board in boards)
 
     def run(self) -> None:
         """Let everybody live, with faults until all is produced and much of it consumed, then in peace."""
@@ -240,7 +263,7 @@ class World:
         for life in (produce, disturb, fail_scripts):
             self.scheduler.spawn(partial(life, self))
         self.scheduler.spawn(partial(restore, self), mortal=False)
-        for life in (repair, read, disqualify, amend, redefine, archive, reschedule, purge, operate):
+        for life in (repair, read, disqualify, amend, redefine, archive, reschedule, purge, pseudonymise, operate):
             self._ours(partial(life, self))
         for _ in range(CLOSERS):  # a run may take longer than its schedule
             self._ours(partial(close, self))
@@ -273,6 +296,8 @@ class World:
             change_disqualification(self, process.disqualifications)
         for _ in range(self.rng.randrange(4)):
             amend_something(self, process.amendments, AFTERWARDS_MS)
+        for _ in range(self.rng.randrange(2)):
+            have_forgotten(self, Process(self).api())
         self._close_all()
 
     def _work(self) -> list[str]:

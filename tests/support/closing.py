@@ -14,6 +14,7 @@ from redis import Redis
 from shared.admin.amendments import Amendments
 from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
+from shared.admin.pseudonyms import Pseudonymisation
 from shared.cache.leases import BuildLeases
 from shared.cache.windows import WindowCache
 from shared.closing.coverage import Coverage
@@ -32,6 +33,7 @@ from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate
 from shared.ingest.projector import Projector
 from shared.lookups.leaderboards import Leaderboards
+from shared.lookups.pseudonyms import Pseudonyms
 from shared.messaging.notifications import WindowFinal
 from shared.messaging.topic import Reach
 from shared.parallel import ParallelReader, ThreadPool
@@ -44,11 +46,14 @@ from shared.truth.final_results import FinalResults
 from shared.truth.items import LedgerEntry
 from shared.truth.losses import Losses
 from shared.truth.progress import APPLIED, Position, Progress
+from shared.truth.pseudonyms import PseudonymWrites
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 from shared.truth.rounds import Round
+from shared.truth.snapshots import Snapshots
 from shared.truth.tables import Tables
 from shared.truth.work import Work, WorkList
+from tests.support.pseudonyms import KEY
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -59,6 +64,7 @@ MONDAY = Day(47_121)
 """In 2099: Redis lets windows go by its own clock, so that one of today would be gone in some weeks."""
 SETTLED_MS = (MONDAY + 1) * DAY_MS + HOUR_MS + 2 * CLOCK_SKEW_MS + 1
 """The first instant at which Monday may be closed."""
+FENCE_MS = 150_000
 _topics = count()
 
 
@@ -105,22 +111,23 @@ class Scene:
             tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url, now_ms=self.clock
         )
         self.audit_log = AuditLog(dynamodb, tables.registry)
+        self.work = WorkList(dynamodb, tables.registry)
         tokens = (str(number) for number in count())
         self.builder = WindowBuilder(
             reads=self.reads,
             cache=self.cache,
             leases=BuildLeases(self.cache),
             registry=self.registry,
-            disqualified_players=DisqualifiedPlayers(self.audit_log),
+            disqualified_players=DisqualifiedPlayers(self.audit_log, self.work),
             now_ms=self.clock,
             new_token=lambda: next(tokens),
         )
         self.final_results = FinalResults(dynamodb, tables.registry)
-        self.work = WorkList(dynamodb, tables.registry)
         self.rounds: Any = KeptRounds()
         self.disqualifications = Disqualifications(
             audit_log=self.audit_log,
-            disqualified_players=DisqualifiedPlayers(self.audit_log),
+            disqualified_players=DisqualifiedPlayers(self.audit_log, self.work),
+            registry=self.registry,
             reads=self.reads,
             cache=self.cache,
             now_ms=self.clock,
@@ -133,6 +140,24 @@ class Scene:
             registry=self.registry,
             reads=self.reads,
             backoff=backoff,
+            now_ms=self.clock,
+        )
+        self.pseudonym_writes = PseudonymWrites(dynamodb, tables, self.audit_log)
+        self.pseudonyms = Pseudonyms(self.pseudonym_writes.all, lambda: KEY)
+        self.snapshots = Snapshots(dynamodb, tables.registry)
+        self.pseudonymisation = Pseudonymisation(
+            writes=self.pseudonym_writes,
+            pseudonyms=self.pseudonyms,
+            registry=self.registry,
+            reads=self.reads,
+            audit_log=self.audit_log,
+            disqualifications=self.disqualifications,
+            disqualified_players=DisqualifiedPlayers(self.audit_log, self.work),
+            final_results=self.final_results,
+            snapshots=self.snapshots,
+            work_list=self.work,
+            cache=self.cache,
+            fence_ms=FENCE_MS,
             now_ms=self.clock,
         )
         self.progress = Progress(dynamodb, tables.registry)
@@ -243,7 +268,8 @@ class Scene:
             builder=self.builder,
             final_results=self.final_results,
             registry=self.registry,
-            disqualified_players=DisqualifiedPlayers(self.audit_log),
+            pseudonyms=self.pseudonym_writes,
+            disqualified_players=DisqualifiedPlayers(self.audit_log, self.work),
             amended_players=AmendedPlayers(self.audit_log, self.reads),
             s3=self.s3,
             bucket=BUCKET,
@@ -258,6 +284,7 @@ class Scene:
             work=self.work,
             audit_log=self.audit_log,
             disqualifications=self.disqualifications,
+            pseudonymisation=self.pseudonymisation,
             finalizer=finalizer,
             notifications=self.notifications,
         )

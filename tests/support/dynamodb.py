@@ -256,6 +256,16 @@ _HOLDS: dict[str, Condition] = {
             number(item, "version") == values[":version"] and number(item, "sealing_through", -1) < values[":through"]
         )
     ),
+    "attribute_exists(pk) AND attribute_not_exists(pseudonyms)": lambda item, _: (
+        item is not None and "pseudonyms" not in item
+    ),
+    "pseudonyms = :count AND attribute_not_exists(moving)": lambda item, values: (
+        number(item, "pseudonyms", -1) == values[":count"] and "moving" not in (item or {})
+    ),
+    "moving = :pseudonym": lambda item, values: (
+        item is not None and "moving" in item and item["moving"]["S"] == values[":pseudonym"]
+    ),
+    "#snapshot = :before": lambda item, values: item is not None and item["snapshot"]["B"] == values[":before"],
     "attribute_exists(pk) AND attribute_not_exists(last_start)": lambda item, _: (
         item is not None and "last_start" not in item
     ),
@@ -307,7 +317,7 @@ def _updated(item: Mapping[str, Any] | None, update: Mapping[str, Any]) -> dict[
 
 def _values(action: Mapping[str, Any]) -> dict[str, Any]:
     values = action.get("ExpressionAttributeValues", {})
-    return {name: int(value["N"]) if "N" in value else value["S"] for name, value in values.items()}
+    return {name: int(value["N"]) if "N" in value else next(iter(value.values())) for name, value in values.items()}
 
 
 def _place(action: Mapping[str, Any]) -> Place:

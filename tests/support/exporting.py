@@ -33,6 +33,7 @@ from shared.truth.final_results import FinalResult
 from shared.truth.items import LedgerEntry
 from shared.truth.reads import Reads
 from shared.truth.tables import Tables
+from shared.truth.work import WorkList
 from tests.support.closing import BUCKET
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Bench:
             jobs=self.jobs,
             leaderboards=registry,
             results=results,
-            disqualified_players=DisqualifiedPlayers(self.audit_log),
+            disqualified_players=DisqualifiedPlayers(self.audit_log, WorkList(dynamodb, Tables().registry)),
             amended_players=AmendedPlayers(self.audit_log, reads),
             reads=reads,
             s3=aws.s3,

@@ -31,6 +31,7 @@ DISQUALIFICATION = ("tests/integration/test_disqualification.py",)
 EXPORTS = ("tests/integration/test_exports.py",)
 BUILDS = ("tests/integration/test_window_builds.py",)
 PURGE = ("tests/integration/test_purge.py",)
+PSEUDONYM = ("tests/integration/test_pseudonyms.py",)
 BUDGET = ("tests/integration/test_range_budget.py",)
 CLUSTER = ("tests/unit/test_cache_client.py", "tests/unit/local/test_cache.py", "tests/integration/test_cluster.py")
 FALLBACK = ("tests/integration/test_fallback.py",)
@@ -241,6 +242,118 @@ MUTATIONS = (
         "local qualified = ARGV[8] == '' and total or up_to(ARGV[8])",
         "local qualified = total",
         ("tests/integration/test_queries.py",),
+    ),
+    Mutation(
+        "a call that knows of no pseudonym writes under the id",
+        "shared/ingest/committer.py",
+        "        if all_time is not None and all_time.moved:\n",
+        "        if False:\n",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "what a pseudonym holds is refused by who knows of none",
+        "shared/ingest/committer.py",
+        "in found.items() if standing.moved}",
+        "in found.items() if False}",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "events count while their player is moved",
+        "shared/ingest/service.py",
+        "            if leaderboard.moving is not None and candidate.event.user_id == leaderboard.moving:\n",
+        "            if False:\n",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "an older definition leads to a pseudonym",
+        "shared/lookups/pseudonyms.py",
+        "0 < self._known(leaderboard).get(user_id, 0) <= leaderboard.pseudonyms",
+        "user_id in self._known(leaderboard)",
+        ("tests/unit/test_pseudonyms.py",),
+    ),
+    Mutation(
+        "a result is ranked from half of a player",
+        "shared/closing/finalizer.py",
+        "        if current is not None and current.moving is not None:\n",
+        "        if False:\n",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "a window is complete with half of a player",
+        "shared/rebuild/builder.py",
+        "return current is not None and (current.moving is not None or current.pseudonyms != leaderboard.pseudonyms)",
+        "return False",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "an award gets another id with a pseudonym",
+        "shared/closing/result_files.py",
+        "    before = issued.get(user_id, {}).get(tier)\n",
+        "    before = None\n",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "who was disqualified is not under a pseudonym",
+        "shared/admin/pseudonyms.py",
+        "self._writes.begin(leaderboard, move, entry, renamed, held)",
+        "self._writes.begin(leaderboard, move, entry, [], held)",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "earlier entries keep the names that were read",
+        "shared/admin/disqualifications.py",
+        "        while newest > known:",
+        "        while False:",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "amendments keep the id in the audit log",
+        "shared/admin/pseudonyms.py",
+        "        self._rename(move)\n        self._issue",
+        "        self._issue",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "what fences an id off goes at once",
+        "shared/admin/pseudonyms.py",
+        "        if self._now_ms() - move.at_ms >= self._fence_ms:\n",
+        "        if True:\n",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "a void event counts once it is moved",
+        "shared/truth/items.py",
+        '    if entry.voided_by is not None:\n        item["voided_by"]',
+        '    if False:\n        item["voided_by"]',
+        PSEUDONYM,
+    ),
+    Mutation(
+        "an id may be shown while its player is moved",
+        "shared/admin/disqualifications.py",
+        "user_ids=out.user_ids | {move.user_id for move in moves}",
+        "user_ids=out.user_ids",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "all time of an id is no longer made of days while its player is moved",
+        "shared/admin/disqualifications.py",
+        "days={**out.days, **days}",
+        "days=out.days",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "half of a pseudonym is applied again",
+        "shared/admin/disqualifications.py",
+        "    return set() if current is None or current.moving is None else {current.moving}\n",
+        "    return set()\n",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "the cache keeps the id",
+        "shared/admin/pseudonyms.py",
+        "        self._cache.forget_player(leaderboard, move.user_id, self._now_ms())\n",
+        "",
+        PSEUDONYM,
     ),
     Mutation(
         "an event sent again after a purge counts again",
@@ -587,7 +700,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an award id says nothing of the tier",
-        "shared/closing/result_files.py",
+        "shared/domain/awards.py",
         "msgspec.json.encode([leaderboard_id, window_id, user_id, tier])",
         "msgspec.json.encode([leaderboard_id, window_id, user_id])",
         CLOSING,

@@ -92,6 +92,8 @@ class Oracle:
         """Value of a record that was sent again → when the broker appended it at first, as it has been proven."""
         self.starts_ms: Mapping[str, Sequence[int]] = {}
         """Leaderboard id → when it started over, ascending: all of these times are over."""
+        self.pseudonyms: Mapping[str, Mapping[str, tuple[int, str]]] = {}
+        """Leaderboard id → pseudonym → number of the audit entry by which it replaced an id, and that id."""
         self.facts: dict[tuple[str, str], list[Fact]] = {}
         """(leaderboard id, user id) → his accepted events; since a start those under `<leaderboard id>.<start>`."""
         self.outcomes: dict[tuple[int, int], str] = {}
@@ -123,10 +125,12 @@ class Oracle:
         last: date | None = None,
         audit_sequence: int | None = None,
         kind: str | None = None,
+        named_as_of: int | None = None,
     ) -> list[Entry]:
         """The ranking of the days from `first` to `last`, both inclusive; of all time without them.
 
-        `kind` is that of the window; without it, every tier counts.
+        `kind` is that of the window; without it, every tier counts. Players are called what they were called after as
+        many entries as `named_as_of`, if that is given, and ties go by that.
 
         Those who are disqualified are not in it; with `audit_sequence` those who were after as many entries of the log.
         """
@@ -144,7 +148,7 @@ class Oracle:
                 and (last_day is None or fact.day <= last_day)
             ]
             if counting:
-                lines.append((*score(board, counting), user_id))
+                lines.append((*score(board, counting), self._called(leaderboard_id, user_id, named_as_of)))
         return ranked(board, lines)
 
     def carriers(
@@ -154,24 +158,36 @@ class Oracle:
         first: date | None = None,
         last: date | None = None,
         audit_sequence: int | None = None,
+        named_as_of: int | None = None,
     ) -> dict[str, list[Entry]]:
         """Value → the entries of the ranking whose players carry it: their latest fact with that attribute has it."""
         found: dict[str, list[Entry]] = {}
-        for entry in self.ranking(leaderboard_id, first, last, audit_sequence):
+        for entry in self.ranking(leaderboard_id, first, last, audit_sequence, named_as_of=named_as_of):
             newest: Fact | None = None
-            for fact in self.counting(self.shown(leaderboard_id), entry.user_id, audit_sequence):
+            user_id = self.known_as(leaderboard_id, entry.user_id)
+            for fact in self.counting(self.shown(leaderboard_id), user_id, audit_sequence):
                 in_window = (first is None or to_date(fact.day) >= first) and (
                     last is None or to_date(fact.day) <= last
                 )
                 if not in_window or name not in dict(fact.attributes):
                     continue
-                if self.is_out(leaderboard_id, entry.user_id, fact.day, audit_sequence):
+                if self.is_out(leaderboard_id, user_id, fact.day, audit_sequence):
                     continue
                 if newest is None or (fact.at_ms, fact.event_id) > (newest.at_ms, newest.event_id):
                     newest = fact
             if newest is not None:
                 found.setdefault(dict(newest.attributes)[name], []).append(entry)
         return found
+
+    def known_as(self, leaderboard_id: str, user_id: str) -> str:
+        """What a player is called now."""
+        names = self.pseudonyms.get(leaderboard_id, {})
+        return next((name for name, (_, before) in names.items() if before == user_id), user_id)
+
+    def _called(self, leaderboard_id: str, user_id: str, audit_sequence: int | None) -> str:
+        """What a player was called after as many entries of the log."""
+        number, before = self.pseudonyms.get(leaderboard_id, {}).get(user_id, (0, user_id))
+        return user_id if audit_sequence is None or number <= audit_sequence else before
 
     def is_out(self, leaderboard_id: str, user_id: str, day: int, audit_sequence: int | None = None) -> bool:
         """Whether what a player did on a day counts for nothing, by the first entries of the log."""
@@ -209,7 +225,8 @@ class Oracle:
 
     def _outcome_of(self, record: Produced) -> str:
         event = parse(record.value)
-        leaderboard_id, user_id = event["leaderboardId"], event["userId"]
+        leaderboard_id = event["leaderboardId"]
+        user_id = self.known_as(leaderboard_id, event["userId"])
         fact = to_fact(event)
         player = (self.counted_for(leaderboard_id, fact.at_ms, record.appended_at_ms), user_id)
         facts = self.facts.get(player, [])

@@ -30,6 +30,7 @@ from shared.truth.receipts import Receipts
 from shared.truth.tables import Tables
 from tests.property.memory import Database
 from tests.support import oracle
+from tests.support.pseudonyms import NO_PSEUDONYMS
 
 SAMPLES = Path("events")
 APPLIED, DUPLICATE = "applied", "duplicate"
@@ -121,6 +122,7 @@ class Service:
             dead_letters=letters,
             letters=parts,
             receipts=Receipts(client, Tables().registry, Backoff()),
+            pseudonyms=NO_PSEUDONYMS,
             progress=parts,
             run_parallel=in_a_row,
             now_ms=lambda: 0,

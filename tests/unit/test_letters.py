@@ -179,6 +179,7 @@ def ingest(send: Any, register: Any) -> tuple[Ingest, list[str]]:
         dead_letters=parts,
         letters=parts,
         receipts=parts,
+        pseudonyms=parts,
         progress=parts,
         run_parallel=lambda calls: [call() for call in calls],
         now_ms=lambda: 0,

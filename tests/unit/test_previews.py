@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from shared.closing.preview import READS_MAX, Previews
-from shared.closing.result_files import award_id
 from shared.closing.state import Item, Kind, Step
+from shared.domain.awards import award_id
 from shared.domain.calendar import DAY_MS, WindowKind, WindowStatus, daily, parse_day
 from shared.domain.ranking import Entry, rank
 from shared.domain.rules import Aggregation, Leaderboard

@@ -12,6 +12,7 @@ from shared.ingest.service import Ingest
 from shared.parallel import ThreadPool
 from shared.truth.commits import Unavailable
 from shared.truth.progress import Position
+from tests.support.pseudonyms import NO_PSEUDONYMS
 
 PARTITIONS = 3
 WAIT_S = 60
@@ -47,6 +48,7 @@ def ingest(progress: Any) -> Ingest:
         dead_letters=parts,
         letters=parts,
         receipts=parts,
+        pseudonyms=NO_PSEUDONYMS,
         progress=progress,
         run_parallel=ThreadPool(PARTITIONS),
         now_ms=lambda: 0,

@@ -29,6 +29,7 @@ OPTIONAL = {
     "SCOPE_PREFIX",
     "RESULT_TOPIC_ARN",
     "CURSOR_KEY",
+    "PSEUDONYM_KEY",
     "CACHE_PASSWORD",
     "KAFKA_SECURITY",
     "KAFKA_CREDENTIALS",
@@ -78,6 +79,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("RANGES_CACHE_PERCENT", "101"),
         ("RANGES_CALLER_READS", "999"),
         ("CURSOR_KEY", "k" * 31),
+        ("PSEUDONYM_KEY", "k" * 31),
         ("CACHE_PASSWORD", ""),
     ],
 )
@@ -102,6 +104,14 @@ def test_everybody_may_do_everything_only_locally() -> None:
 
     with pytest.raises(InvalidSettings, match="AUTHORIZATION"):
         load(COMPLETE | {"STAGE": "production"})
+
+
+def test_pseudonyms_are_made_with_a_known_key_only_locally() -> None:
+    assert load(COMPLETE | {"PSEUDONYM_KEY": "k" * 32}).pseudonym_secret == b"k" * 32
+    assert load(COMPLETE).pseudonym_secret
+
+    with pytest.raises(InvalidSettings, match=r"^environment: set `PSEUDONYM_KEY`$"):
+        _ = load(COMPLETE | {"STAGE": "production", "AUTHORIZATION": "jwt"}).pseudonym_secret
 
 
 def test_cursors_are_signed_with_a_known_key_only_locally() -> None:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from functions.api.bodies import (
     CorrectionBody,
     DisqualifyBody,
+    PseudonymiseBody,
     ReasonBody,
     RebuildBody,
     RedriveBody,
@@ -25,6 +26,7 @@ from functions.api.views.audit import (
     AuditLogView,
     DisqualificationView,
     DisqualifiedView,
+    PseudonymView,
     PurgeView,
     RebuildView,
     RedrivenView,
@@ -36,6 +38,7 @@ from functions.api.views.audit import (
 )
 from shared.admin.amendments import Amendments
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
+from shared.admin.pseudonyms import Pseudonymisation
 from shared.admin.purges import HasResult, Purges
 from shared.domain.audit import AuditAction
 from shared.domain.events import format_instant
@@ -58,7 +61,18 @@ _DISQUALIFIED: Final = "/leaderboards/{id}/disqualified"
 _AUDIT_LOG: Final = "/leaderboards/{id}/audit-log"
 _REBUILD: Final = "/leaderboards/{id}/rebuild"
 _REDRIVE: Final = "/leaderboards/{id}/redrive"
+_PSEUDONYMISE: Final = "/leaderboards/{id}/players/{userId:path}/pseudonymise"
 _PURGE: Final = "/leaderboards/{id}/purge"
+MOVE_TIME_MS: Final = 3_000
+"""How long one request moves what it has begun to; closing does the rest."""
+STAYS: Final = (
+    "exports that were made before, until they expire",
+    "records on the topic and dead letters, until they expire",
+    "backups of the tables, until they expire",
+    "logs, until they expire",
+    "reasons in the audit log that people wrote it into",
+)
+"""What keeps a user id beside the files of results."""
 _FRESH: Final = {"cache-control": "no-store"}
 _TAGS: Final[list[str | Enum]] = ["administration"]
 
@@ -74,6 +88,8 @@ class UseCases(Protocol):
     def disqualifications(self) -> Disqualifications: ...
     @property
     def disqualified_players(self) -> DisqualifiedPlayers: ...
+    @property
+    def pseudonymisation(self) -> Pseudonymisation: ...
     @property
     def purges(self) -> Purges: ...
     @property
@@ -104,11 +120,17 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True, or_deleted=True)
         run = body.to_run()
+        use_cases.pseudonymisation.check(leaderboard, user_id)
         known = use_cases.disqualifications.is_known(leaderboard, user_id)
         if body.strict and not known:
             raise UnknownPlayer(f"{user_id!r} has no events on {leaderboard.id}; nobody was disqualified")
         entry, _ = use_cases.disqualifications.disqualify(
-            leaderboard, user_id, caller(request).subject, body.reason, run=run
+            leaderboard,
+            user_id,
+            caller(request).subject,
+            body.reason,
+            run=run,
+            check=lambda: use_cases.pseudonymisation.check(leaderboard, user_id),
         )
         return answer(to_disqualification_view(entry, known=known), 200, _FRESH)
 
@@ -134,8 +156,14 @@ def _register_reinstatement(app: FastAPI, use_cases: UseCases, finder: Finder) -
         """
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True, or_deleted=True)
+        use_cases.pseudonymisation.check(leaderboard, user_id)
         entry, _ = use_cases.disqualifications.reinstate(
-            leaderboard, user_id, caller(request).subject, body.reason, run=body.to_run()
+            leaderboard,
+            user_id,
+            caller(request).subject,
+            body.reason,
+            run=body.to_run(),
+            check=lambda: use_cases.pseudonymisation.check(leaderboard, user_id),
         )
         if entry is None:
             raise NeverDisqualified(f"{user_id!r} was never disqualified in {leaderboard.id}")
@@ -156,6 +184,7 @@ def register_amendments(app: FastAPI, use_cases: UseCases, finder: Finder) -> No
         user_id = to_user_id(request.path_params["userId"])
         event_id = to_event_id(request.path_params["eventId"])
         leaderboard = finder.leaderboard(request, now=True)
+        use_cases.pseudonymisation.check(leaderboard, user_id)
         done = use_cases.amendments.void(leaderboard, user_id, event_id, caller(request).subject, body.reason)
         return answer(to_amendment_view(done.entry, already=done.already), 200, _FRESH)
 
@@ -181,6 +210,7 @@ def _register_corrections(app: FastAPI, use_cases: UseCases, finder: Finder) -> 
         """
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request, now=True)
+        use_cases.pseudonymisation.check(leaderboard, user_id)
         try:
             event = body.to_event(leaderboard.id, user_id)
         except Rejection as rejection:
@@ -296,3 +326,38 @@ def register_purge(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
             counts_from=format_instant(purged.last_start_ms),
         )
         return answer(view, 202, _FRESH)
+
+
+def register_pseudonyms(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+    """Forgetting who somebody is."""
+
+    @app.post(_PSEUDONYMISE, tags=_TAGS)
+    @operation(responses={200: described(PseudonymView, "The player is known by this pseudonym alone")})
+    async def pseudonymise_player(request: Request, body: PseudonymiseBody) -> Response:
+        """Replace a player's id by a pseudonym, in everything that can still change: scores and awards stay.
+
+        Events that come later under the id count for the pseudonym; reads by the id find nothing. Whoever asks again
+        gets the same answer; nothing else tells which id a pseudonym stands for. `stays` lists what still names it. A
+        player without events gets one, too; `known` is false then, and with `strict` it is a 404.
+        """
+        user_id = to_user_id(request.path_params["userId"])
+        leaderboard = finder.leaderboard(request, now=True, or_deleted=True)
+        moves, started_ms = use_cases.pseudonymisation, finder.now_ms()
+        if body.strict and not moves.is_known(leaderboard, user_id):
+            raise UnknownPlayer(f"{user_id!r} has no events on {leaderboard.id}; nobody got a pseudonym")
+        done = moves.pseudonymise(
+            leaderboard,
+            user_id,
+            caller(request).subject,
+            body.reason,
+            lambda: finder.now_ms() - started_ms < MOVE_TIME_MS,
+        )
+        view = PseudonymView(
+            audit_entry=to_audit_entry_view(done.entry),
+            leaderboard_id=leaderboard.id,
+            pseudonym=done.pseudonym,
+            known=done.known,
+            complete=done.is_done,
+            stays=[*moves.files(leaderboard, done.entry.number), *STAYS],
+        )
+        return answer(view, 200, _FRESH)

@@ -110,6 +110,22 @@ class PurgeView(Struct, rename="camel", kw_only=True):
     rankings are those of before."""
 
 
+class PseudonymView(Struct, rename="camel", kw_only=True):
+    """By which pseudonym a player is known."""
+
+    audit_entry: AuditEntryView
+    """Who asked for it first, and why."""
+    leaderboard_id: str
+    pseudonym: str
+    """Stands in place of the id from now on; the same whenever it is asked for."""
+    known: bool
+    """Whether the player has events on the leaderboard; if not, the id may be a typing mistake."""
+    complete: bool
+    """Whether everything is replaced; if not, it goes on within minutes, or ask again."""
+    stays: Sequence[str]
+    """What still names the id: files of results, by their keys, and what can't be looked for."""
+
+
 class RebuildView(Struct, rename="camel", kw_only=True):
     """How far the live windows of a leaderboard are rebuilt: `days` counts each day that is kept, and all time."""
 

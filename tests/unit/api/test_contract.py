@@ -68,6 +68,7 @@ def test_the_contract_describes_every_route() -> None:
         (f"{board}/scores", "post"),
         (f"{player}/disqualify", "post"),
         (f"{player}/reinstate", "post"),
+        (f"{player}/pseudonymise", "post"),
         (f"{player}/corrections", "post"),
         (f"{player}/events/{{eventId}}/void", "post"),
         (f"{board}/disqualified", "get"),
