@@ -101,6 +101,22 @@ def test_why_a_player_stands_where_they_do_is_told_to_the_single_event(system: S
     expect(story.get_by_text("Behind ann (30): the score decides.")).to_be_visible()
     expect(story.get_by_role("row", name="cem-15")).to_contain_text("counts")
     expect(story.get_by_text("score-events", exact=False).first).to_be_visible()
+    expect(story.get_by_text("6 points more: rank 1 or better.")).to_be_visible()
+    expect(story.get_by_text("ben is ahead with 6 points more.")).to_be_visible()
+
+
+def test_an_event_that_was_taken_back_is_shown_apart_from_those_in_the_score(system: System, tab: Tab) -> None:
+    score(system, ("cem", 1))
+    body = {"reason": "counted by mistake"}
+    voided = system.request("POST", f"/leaderboards/{BOARD}/players/cem/events/cem-1/void", json=body)
+    assert voided.ok, voided.text
+    page = show(tab, system, f"#/leaderboards/{BOARD}/players/cem?window=daily")
+    story = page.locator(".story")
+
+    expect(story.get_by_role("heading", name="Events that are not in the score")).to_be_visible(timeout=TIMEOUT_MS)
+    expect(story.locator("tr.void")).to_contain_text("void by audit entry")
+    expect(story.get_by_text("The events add up to this score.")).to_be_visible(timeout=TIMEOUT_MS)
+    expect(story.locator(".big").first).to_have_text("25")
 
 
 def test_a_bad_event_is_counted_among_the_rejected(system: System, tab: Tab) -> None:

@@ -203,6 +203,53 @@ def test_ids_of_any_signs_are_shown_and_asked_for_as_they_are(page: Page, api: A
     assert set(asked) <= {path for _, path in api.seen}
 
 
+def explanation() -> dict[str, Any]:
+    """Of a player with two days that count, of which the second decides, and one that is out."""
+
+    def event(name: str, day: int, voided: int | None = None) -> dict[str, Any]:
+        return {"eventId": name, "points": 7, "occurredAt": f"2026-01-{day:02}T01:00:00.000Z", "attributes": {},
+                "topic": "t", "partition": 0, "offset": day, "appendedAt": NOW, "addedByEntry": None,
+                "voidedByEntry": voided}  # fmt: skip
+
+    days = [{"day": "2026-01-01", "points": 8, "reachedAt": NOW, "events": 1},
+            {"day": "2026-01-02", "points": 10, "reachedAt": NOW, "events": 1}]  # fmt: skip
+    events = [("in", 2, None, True), ("beaten", 1, None, False), ("taken-back", 1, 4, False), ("out", 3, None, False)]
+    player = {**entry(2, "ben"), "pointsToNextRank": 3, "pointsToNextTier": None, "rankApproximate": False}
+    return {"aggregation": "best", "order": "desc", "player": player, "days": days, "agrees": True,
+            "disqualifiedDays": [{"from": "2026-01-03", "to": "2026-01-04"}], "eventsComplete": False,
+            "events": [{"event": event(name, day, gone), "counts": counts} for name, day, gone, counts in events],
+            "above": {"entry": entry(1, "ann", 12), "decidedBy": "score"},
+            "below": {"entry": entry(3, "cem", 10), "decidedBy": "reachedAt"},
+            "qualifies": True, "qualified": 3, "tiers": []}  # fmt: skip
+
+
+def test_why_tells_days_and_events_apart_and_what_would_move_the_rank(page: Page, api: Api) -> None:
+    api.instead = lambda path, _: (200, explanation(), {}) if path.endswith("/explain") else None
+    show(page, "#/leaderboards/cup/players/ben")
+    story = page.locator(".story")
+    expect(story.locator(".days > div")).to_contain_text(["01-01", "10", "out"])
+    expect(story.locator(".days > .idle")).to_have_count(1)
+    expect(story.get_by_text("Disqualified from 2026-01-03 to 2026-01-04")).to_be_visible()
+    for name, note in (("in", "counts"), ("beaten", "does not decide"), ("taken-back", "void by audit entry 4"),
+                       ("out", "its day is out")):  # fmt: skip
+        expect(story.locator("tr", has=page.get_by_text(name, exact=True))).to_contain_text(note)
+    expect(story.get_by_text("A score of 13: rank 1 or better.")).to_be_visible()
+    expect(story.get_by_text("cem is ahead with a score of 11.")).to_be_visible()
+    expect(story.get_by_text("A long ledger:")).to_be_visible()
+
+
+def test_a_player_who_left_the_ranking_has_no_old_ranks_on_screen(page: Page, api: Api) -> None:
+    page.clock.install()
+    gone: Made = (404, {"title": "The player is not in this ranking", "status": 404}, {})
+    api.instead = lambda path, _: (200, explanation(), {}) if path.endswith("/explain") else None
+    show(page, "#/leaderboards/cup/players/ben")
+    expect(page.locator(".story")).to_be_visible()
+    api.instead = lambda path, _: gone if path.endswith("/explain") else None
+    page.clock.run_for(5_500)
+    expect_sentence(page, "The player is not in this ranking")
+    expect(page.locator(".story")).to_have_count(0)
+
+
 def test_an_id_that_a_browser_takes_for_a_step_gets_a_sentence(page: Page, api: Api) -> None:
     api.users = ["..", "ann"]
     show(page, "#/leaderboards/cup")

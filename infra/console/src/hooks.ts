@@ -57,6 +57,11 @@ function pauseAfter(error: unknown, otherwiseMs: number): number {
   return error instanceof ApiError && error.waitMs !== null ? error.waitMs : otherwiseMs;
 }
 
+/** Whether the API says that there is no such thing (any more): what was known of it is not old, but over. */
+function isGone(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 404;
+}
+
 /** What is known by the keys it was asked for: another's is as good as nothing, also before an effect can clear it. */
 function ofKeys<T extends object>(state: T & { keys: string }, keys: string, empty: T): T {
   return state.keys === keys ? state : empty;
@@ -81,7 +86,7 @@ export function usePolled<T>(ask: (signal: AbortSignal) => Promise<T>, everyMs: 
         } catch (error) {
           if (control.signal.aborted) return;
           pauseMs = pauseAfter(error, everyMs);
-          setState((before) => ({ ...before, error: sentence(error) }));
+          setState((before) => ({ ...before, ...(isGone(error) ? { value: null } : {}), error: sentence(error) }));
         }
         await sleep(pauseMs, control.signal);
       }
@@ -121,7 +126,7 @@ export function useFollowed<T>(path: string): Asked<T> & { lastHeardMs: number }
         } catch (error) {
           if (signal.aborted) return;
           if (visible.signal.aborted) continue;
-          setState((before) => ({ ...before, error: sentence(error) }));
+          setState((before) => ({ ...before, ...(isGone(error) ? { value: null } : {}), error: sentence(error) }));
           await sleep(pauseAfter(error, RETRY_MS), signal);
         } finally {
           visible.done();

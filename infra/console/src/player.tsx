@@ -1,12 +1,14 @@
 // One player: where they stand in every window, why, and what an administrator may do about it.
 import { useState } from "preact/hooks";
 import {
-  ApiError, boardPath, get, type Entry, type Events, type Explanation, type LedgerEvent, type Neighbours, type PlayerWindows,
+  ApiError, boardPath, get, type Entry, type Events, type LedgerEvent, type Neighbours, type PlayerWindows,
 } from "./api";
 import { Administration } from "./administration";
 import { useBoard } from "./board";
+import { EventTable } from "./events";
+import { Why } from "./explain";
 import { link, useFollowed, usePolled } from "./hooks";
-import { Card, Freshness, Instant, Problem, tall, TierTag } from "./parts";
+import { Card, Freshness, Problem, TierTag } from "./parts";
 import { count, texts } from "./texts";
 import { choiceOf, parameters, toQuery, WindowChoice, type Choice } from "./windows";
 
@@ -102,66 +104,6 @@ function AllWindows({ board, user, names }: Shown) {
   );
 }
 
-function Why({ board, user, choice, names }: Shown) {
-  const path = `${boardPath(board, "players", user, "explain")}?${toQuery(parameters(choice))}`;
-  const { value, error } = usePolled((signal) => get<Explanation>(path, signal), 5_000, [path]);
-  if (value === null) {
-    return (
-      <Card title={texts.why} wide>
-        <Problem error={error} />
-      </Card>
-    );
-  }
-  const most = Math.max(1, ...value.days.map((day) => Math.abs(day.points)));
-  return (
-    <Card title={texts.why} wide>
-      <Problem error={error} />
-      <ol class="story">
-        <li>
-          <h3>{texts.events}</h3>
-          <div class="days">
-            {value.days.slice(-31).map((day) => (
-              <div key={day.day} title={texts.dayPart(day.day, day.events)}>
-                <span class="number">{count(day.points)}</span>
-                <i ref={tall((Math.abs(day.points) / most) * 60 + 2)} />
-                <span class="quiet">{day.day.slice(5)}</span>
-              </div>
-            ))}
-          </div>
-          {value.disqualifiedDays.map((out) => (
-            <p key={out.from} class="problem">{texts.daysOut(out.from, out.to)}</p>
-          ))}
-          <EventTable events={value.events.slice(-8).map(({ event, counts }) => ({ event, note: counts ? texts.counts : texts.countsNot }))} />
-        </li>
-        <li>
-          <h3>{texts.scoreIs}</h3>
-          <p class="big">{count(value.player.score)}</p>
-          <p>{texts.aggregation[value.aggregation]}; {texts.whenReached} <Instant at={value.player.reachedAt} /></p>
-          {value.agrees !== null && <p class={value.agrees ? "good" : "problem"}>{value.agrees ? texts.agrees : texts.agreesNot}</p>}
-        </li>
-        <li>
-          <h3>{texts.columns.rank}</h3>
-          <p class="big">{count(value.player.rank)}</p>
-          {value.above && <p>{texts.ahead(value.above.entry.userId)} ({count(value.above.entry.score)}): {texts.tie[value.above.decidedBy]}.</p>}
-          {value.below && <p>{texts.behind(value.below.entry.userId)} ({count(value.below.entry.score)}): {texts.tie[value.below.decidedBy]}.</p>}
-        </li>
-        <li>
-          <h3>{texts.columns.tier}</h3>
-          {!value.qualifies && <p class="problem">{texts.qualifiesNot}</p>}
-          {value.tiers.map(({ rule, met, cutoffRank, cutoffScore, pointsToReach }) => (
-            <p key={rule.name}>
-              <TierTag name={rule.name} names={names} /> {met ? texts.tierMet : texts.tierMissed(pointsToReach)}
-              {cutoffRank !== null && (
-                <span class="quiet"> {texts.columns.rank} {count(cutoffRank)}{cutoffScore !== null && `: ${count(cutoffScore)}`}</span>
-              )}
-            </p>
-          ))}
-        </li>
-      </ol>
-    </Card>
-  );
-}
-
 function History({ board, user, names }: Shown) {
   const days = Array.from({ length: HISTORY_DAYS }, (_, ago) => new Date(Date.now() - ago * DAY_MS).toISOString().slice(0, 10)).reverse();
   const { value, error } = usePolled(
@@ -215,36 +157,5 @@ function Ledger({ board, user }: Shown) {
       {value?.nextAfter != null && <button onClick={() => setAfter(value.nextAfter)}>{texts.more}</button>}
       {after !== null && <button onClick={() => setAfter(null)}>{texts.backToStart}</button>}
     </Card>
-  );
-}
-
-function EventTable({ events }: { events: { event: LedgerEvent; note: string }[] }) {
-  if (events.length === 0) return null;
-  const heads = texts.eventColumns;
-  return (
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">{heads.event}</th>
-          <th scope="col" class="number">{heads.points}</th>
-          <th scope="col">{heads.occurred}</th>
-          <th scope="col" class="wide-only">{heads.appended}</th>
-          <th scope="col" class="wide-only">{heads.place}</th>
-          <td>{heads.mark}</td>
-        </tr>
-      </thead>
-      <tbody>
-        {events.map(({ event, note }) => (
-          <tr key={event.eventId} class={event.voidedByEntry === null ? undefined : "void"}>
-            <td class="who"><bdi>{event.eventId}</bdi></td>
-            <td class="number">{count(event.points)}</td>
-            <td><Instant at={event.occurredAt} /></td>
-            <td class="wide-only"><Instant at={event.appendedAt} /></td>
-            <td class="wide-only">{event.topic && `${event.topic} ${event.partition}:${event.offset}`}</td>
-            <td class="quiet">{note}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
   );
 }
