@@ -1,5 +1,6 @@
 """The console in a real browser, with an API that is made up here: slow, down, behind a proxy, or with odd ids."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -359,3 +360,55 @@ def test_a_configuration_that_does_not_come_is_not_taken_for_no_sign_in(page: Pa
     page.get_by_role("button", name="Sign in").click()
     expect_sentence(page, "The sign-in did not work.")
     expect_sentence(page, "Sign in again")
+
+
+def sign_in(page: Page, api: Api, token: str) -> None:
+    """Open a player as a browser does that comes back from an issuer, which gives out this token."""
+    known = {"issuer": f"{ORIGIN}/issuer", "clientId": "console", "scope": "openid"}
+    answers: dict[str, Any] = {
+        "/console/configuration.json": known,
+        "/issuer/.well-known/openid-configuration": {"authorization_endpoint": "", "token_endpoint": f"{ORIGIN}/token"},
+        "/token": {"access_token": token},
+    }
+    api.instead = lambda path, _: (200, answers[path], {}) if path in answers else None
+    kept = json.dumps({"verifier": "v", "state": "s", "hash": "#/leaderboards/cup/players/ann"})
+    show(page, "")
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.evaluate("kept => sessionStorage.setItem('sign-in', kept)", kept)
+    show(page, "?code=c&state=s")
+    expect(page.locator("h1")).to_have_text("ann")
+
+
+def token(**claims: Any) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{payload}.c2lnbmF0dXJl"
+
+
+def test_the_form_is_for_who_may_administer(page: Page, api: Api) -> None:
+    form, sentence = page.locator("form.administration"), page.get_by_text("needs a sign-in with the scope")
+    sign_in(page, api, token(scope="openid leaderboards:read"))
+    expect(sentence).to_be_visible()
+    expect(form).to_have_count(0)
+    for known in (token(scope="openid api/leaderboards:admin"), token(scp=["leaderboards:admin"]), "opaque"):
+        sign_in(page, api, known)
+        expect(form).to_be_visible()
+        expect(sentence).to_have_count(0)
+    page.get_by_role("button", name="Sign out").click()
+    expect(form).to_have_count(0)
+
+
+def test_another_view_gets_the_focus_at_its_heading(page: Page) -> None:
+    show(page, "#/leaderboards/cup")
+    page.get_by_role("link", name="ann").click()
+    expect(page.get_by_role("heading", name="ann")).to_be_focused()
+    page.get_by_role("link", name="Leaderboards").press("Enter")
+    expect(page.get_by_role("heading", name="Leaderboards")).to_be_focused()
+
+
+def test_a_list_of_leaderboards_that_is_cut_says_so(page: Page, api: Api) -> None:
+    many = [{**board(), "id": f"cup-{at}"} for at in range(100)]
+    api.instead = lambda path, _: (
+        (200, {"leaderboards": many, "nextAfter": "x"}, {}) if path == "/leaderboards" else None
+    )
+    show(page, "")
+    expect(page.get_by_text("Only the first 1,000 are listed.")).to_be_visible()

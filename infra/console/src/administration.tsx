@@ -1,6 +1,6 @@
 // What an administrator may do about a player. Each says what it will change before it is sent.
 import { useRef, useState } from "preact/hooks";
-import { boardPath, post } from "./api";
+import { boardPath, mayAdminister, post } from "./api";
 import { sentence } from "./hooks";
 import { Card, Problem } from "./parts";
 import { texts } from "./texts";
@@ -66,8 +66,14 @@ function useDraft(name: string): [Draft, (draft: Draft) => void] {
   return [draft, keep];
 }
 
+/** The form, for who may; others get a sentence. */
+export function Administration(of: { board: string; user: string }) {
+  if (mayAdminister()) return <Form {...of} />;
+  return <Card title={texts.administration}><p>{texts.administrationNot}</p></Card>;
+}
+
 /** The form; what was typed stays until the API has taken it. */
-export function Administration({ board, user }: { board: string; user: string }) {
+function Form({ board, user }: { board: string; user: string }) {
   const [draft, setDraft] = useDraft(`${board}/${encodeURIComponent(user)}`);
   const [problem, setProblem] = useState<string | null>(null);
   const [done, setDone] = useState<string | null>(null);

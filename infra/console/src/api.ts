@@ -59,11 +59,31 @@ const TIMEOUT_MS = 30_000; // of a request without a wait
 const RETRY_MAX_S = 60;
 
 let token: string | null = null;
+let administers = true;
 let onRefused: () => void = () => undefined;
 
 /** Send a token with every request; it is kept in memory only. */
 export function useToken(value: string | null): void {
   token = value;
+}
+
+const ADMIN = "leaderboards:admin";
+
+/** Whether forms of administration are worth showing; the API decides all the same. */
+export function mayAdminister(): boolean {
+  return administers;
+}
+
+/** Note who has signed in; a token that only the API can read is not taken for one without the scope. */
+export function noteScopes(of: string | null): void {
+  try {
+    const [, payload] = of?.split(".") ?? [];
+    const claims = JSON.parse(atob(payload!.replaceAll("-", "+").replaceAll("_", "/"))) as Record<string, unknown>;
+    const scopes = [claims["scope"], claims["scp"]].flat().join(" ").split(" ");
+    administers = scopes.some((one) => one.endsWith(ADMIN)); // an issuer may put its prefix before it
+  } catch {
+    administers = of !== null;
+  }
 }
 
 /** Call something when the API refuses the token that was sent. */

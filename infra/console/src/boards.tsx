@@ -9,14 +9,16 @@ interface Page {
   nextAfter: string | null;
 }
 
-async function readAll(signal: AbortSignal): Promise<Board[]> {
+const BOARDS_MAX = 1_000;
+
+async function readAll(signal: AbortSignal): Promise<{ found: Board[]; isCut: boolean }> {
   const found: Board[] = [];
   for (let after: string | null = null; ; ) {
     const more: string = after === null ? "" : `&after=${encodeURIComponent(after)}`;
     const page: Page = await get<Page>(`/leaderboards?limit=100${more}`, signal);
     found.push(...page.leaderboards);
     after = page.nextAfter;
-    if (after === null || found.length >= 1_000) return found;
+    if (after === null || found.length >= BOARDS_MAX) return { found, isCut: after !== null };
   }
 }
 
@@ -27,9 +29,10 @@ export function BoardsPage() {
       <h1>{texts.boards}</h1>
       <Problem error={error} />
       {value === null && error === null && <p>{texts.loading}</p>}
-      {value?.length === 0 && <p>{texts.noBoards}</p>}
+      {value?.found.length === 0 && <p>{texts.noBoards}</p>}
+      {value?.isCut && <p role="status">{texts.boardsCut(value.found.length)}</p>}
       <ul class="boards">
-        {value?.map((one) => (
+        {value?.found.map((one) => (
           <li key={one.id}>
             <a href={link(["leaderboards", one.id])}>
               <strong>{one.name}</strong>

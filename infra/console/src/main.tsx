@@ -1,6 +1,6 @@
 // The frame of the console: header, navigation, and which view an address has.
 import { render } from "preact";
-import { useEffect, useErrorBoundary, useState } from "preact/hooks";
+import { useEffect, useErrorBoundary, useRef, useState } from "preact/hooks";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { ApiError } from "./api";
@@ -15,9 +15,23 @@ import { ResultsPage } from "./results";
 import { useSignIn } from "./signin";
 import { texts } from "./texts";
 
+/** Move the focus to the heading of another view, so that keys and screen readers go on there. */
+function useFocusOnHeading(view: string) {
+  const before = useRef(view);
+  useEffect(() => {
+    if (before.current === view) return;
+    before.current = view;
+    const heading = document.querySelector<HTMLElement>("main h1");
+    if (heading === null) return;
+    heading.tabIndex = -1;
+    heading.focus();
+  }, [view]);
+}
+
 function View() {
   const { parts, query } = usePlace();
   const [area, board, below, user] = parts;
+  useFocusOnHeading(parts.join("/"));
   if (area === "?") return <><p class="problem" role="status">{texts.oddLink}</p><BoardsPage /></>;
   if (area === "pipeline") return <PipelinePage />;
   if (area !== "leaderboards" || board === undefined) return <BoardsPage />;

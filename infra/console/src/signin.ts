@@ -1,7 +1,7 @@
 // Sign-in by OpenID Connect: authorization code with PKCE (RFC 7636). The token is kept in memory only.
 import { useEffect, useState } from "preact/hooks";
 import { texts } from "./texts";
-import { address, useToken, whenRefused } from "./api";
+import { address, noteScopes, useToken, whenRefused } from "./api";
 
 interface Configuration {
   issuer: string | null;
@@ -57,6 +57,7 @@ async function finish({ issuer, clientId }: Configuration): Promise<string | nul
   if (kept === null || (code === null && !query.has("error"))) return null;
   const before = JSON.parse(kept) as { verifier: string; state: string; hash: string };
   history.replaceState(null, "", `./${before.hash}`);
+  dispatchEvent(new HashChangeEvent("hashchange")); // which the line above does not
   if (code === null || before.state !== state) throw new Error(query.get("error") ?? "another sign-in's answer");
   const { token_endpoint } = await endpoints(issuer!);
   const body = new URLSearchParams({
@@ -97,10 +98,12 @@ export function useSignIn(): SignIn {
       const signIn = () => void begin(known).catch(failed(true));
       const out = () => {
         useToken(null);
+        noteScopes(null);
         setState(({ session }) => ({ isReady: true, isSignedIn: false, session: session + 1, start: signIn, problem: null }));
       };
       const token = await finish(known).catch(failed(true));
       useToken(token);
+      noteScopes(token);
       whenRefused(() => (useToken(null), setState((before) => ({ ...before, isSignedIn: false, start: signIn }))));
       const start = token === null ? signIn : out;
       const old = (problem: string | null) => problem === texts.notConfigured;

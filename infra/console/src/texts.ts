@@ -50,6 +50,7 @@ export const texts = {
   loading: "Loading …",
   retry: "Try again",
   noBoards: "There are no leaderboards yet. Create one with PUT /leaderboards/{id}; `make run` makes the leaderboard demo.",
+  boardsCut: (shown: number) => `Only the first ${count(shown)} are listed. Others open by their id: /console/#/leaderboards/ID.`,
   nobody: "Nobody has scored in this window yet.",
   more: "Show more",
   open: "Open",
@@ -168,6 +169,7 @@ export const texts = {
 
   administration: "Administration",
   administrationHint: "All of it is in the audit log, with your name and the reason.",
+  administrationNot: "Taking players out and correcting scores needs a sign-in with the scope leaderboards:admin.",
   reason: "Reason",
   fromDay: "From (empty: all days)",
   toDay: "To",
