@@ -160,5 +160,8 @@ def test_nothing_keeps_people_from_using_a_view(system: System, browser: Browser
         expect(page.locator("h1")).to_be_visible(timeout=TIMEOUT_MS)
         expect(page.get_by_text("Loading …")).to_have_count(0, timeout=TIMEOUT_MS)
         assert tab.barriers() == [], view
+        page.emulate_media(color_scheme="dark")
+        assert tab.barriers() == [], f"{view} in the dark"
+        page.emulate_media(color_scheme="light")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
     tab.close()
