@@ -343,6 +343,13 @@ def test_a_schedule_that_failed_is_not_tried_beside_the_next() -> None:
             assert function["EventInvokeConfig"]["MaximumRetryAttempts"] == 0, name
 
 
+def test_a_second_stack_of_the_account_has_schedules_of_its_own() -> None:
+    events = [event for function in FUNCTIONS.values() for event in function.get("Events", {}).values()]
+    schedules = [event["Properties"] for event in events if event["Type"] == "ScheduleV2"]
+    assert len(schedules) == 3
+    assert all(schedule["OmitName"] is True for schedule in schedules), "else SAM names them by their logical ids alone"
+
+
 def test_no_log_is_kept_for_ever() -> None:
     logs = [one["Properties"] for one in STACK["Resources"].values() if one["Type"] == "AWS::Logs::LogGroup"]
     assert logs
