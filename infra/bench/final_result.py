@@ -87,7 +87,7 @@ def finish(cache_url: str, players: int) -> tuple[float, float, float]:
     with mock.patch.dict(os.environ, variables), Week(players).in_place_of_http() as stub:
         assembly = Assembly(settings.load())
         registry: Any = SimpleNamespace(periods=lambda _: [], leaderboard=lambda _: None)
-        nobody: Any = SimpleNamespace(now=lambda _: Disqualified())
+        nobody: Any = SimpleNamespace(now=lambda _: Disqualified(), hidden=lambda _: Disqualified())
         builder = WindowBuilder(
             reads=assembly.reads, cache=assembly.cache, leases=assembly.builds, registry=registry,
             disqualified_players=nobody, now_ms=now_ms, new_token=lambda: "token",

@@ -197,7 +197,8 @@ def test_ids_of_any_signs_are_shown_and_asked_for_as_they_are(page: Page, api: A
     expect(page.locator(".rows .who")).to_have_text(list(ODD))
     assert page.locator(".rows img").count() == 0
     for user in ODD:
-        page.locator(".rows .who a", has=page.get_by_text(user, exact=True)).click()
+        with page.expect_request(lambda request: "/leaderboards/cup/players/" in request.url):
+            page.locator(".rows .who a", has=page.get_by_text(user, exact=True)).click()
         expect(page.locator("h1")).to_have_text(user)
         page.go_back()
     asked = page.evaluate("users => users.map(one => `/leaderboards/cup/players/${encodeURIComponent(one)}`)", ODD)

@@ -389,6 +389,8 @@ def test_a_read_is_one_round_trip_to_redis(call: Call, score: Callable[..., None
         assert {name for name in called if "|" not in name} <= {
             "cmdstat_hmget",
             "cmdstat_get",
+            "cmdstat_mget",
+            "cmdstat_hget",
             "cmdstat_zcard",
             "cmdstat_zrange",
             "cmdstat_zrank",

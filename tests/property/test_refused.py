@@ -264,7 +264,7 @@ def test_a_receipt_opens_no_day_that_takes_nothing_more(name: str) -> None:
     scene.board, reason = LATER[name]
 
     assert outcomes(scene.ingest(late)) == [reason]
-    assert scene.requests == 1, "the ledger is asked, and no receipt"
+    assert scene.requests == 2, "the ledger is asked, no receipt, and the register of dead letters is written"
 
 
 ARCHIVED = replace(CUP, archived=True, updated_at_ms=NOON_MS + HOUR_MS)

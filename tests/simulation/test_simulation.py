@@ -102,7 +102,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     assert all(fault_counts[fault] > 5 for fault in Fault if fault not in (Fault.SKEW, Fault.RESTORE))
     assert served["live"] > 50
     assert served["snapshot"] > 50
-    assert finished > 20, "before everything was over"
+    assert finished > 5, "before everything was over"
     assert done > 50
     assert moved > 50
     assert paid > 20

@@ -39,6 +39,7 @@ def name(call: ast.Call) -> str:
 
 def test_every_client_is_made_in_one_place() -> None:
     files = [file for folder in ("shared", "functions", "infra") for file in sorted((ROOT / folder).rglob("*.py"))]
+    files = [file for file in files if file.parent.name != "deploy_check"]  # looks at a server on this machine alone
     made = {
         f"{file.relative_to(ROOT)}: {name(call)}"
         for file in files

@@ -62,7 +62,7 @@ def fallback(
         snapshot = replace(snapshot, qualify=taken_for.qualify, qualified=qualified)
     snapshots: Any = SimpleNamespace(find=lambda *_: snapshot)
     reads: Any = SimpleNamespace(standings=standings)
-    disqualified_players: Any = SimpleNamespace(now=lambda _: Disqualified(0, out))
+    disqualified_players: Any = SimpleNamespace(hidden=lambda _: Disqualified(0, out))
     return Fallback(snapshots, reads, disqualified_players, lambda: 2_000)
 
 

@@ -187,7 +187,7 @@ CHANGES: dict[str, Any] = {
 NOT_RULES = {
     "id", "version", "effective_from", "has_events", "archived", "nothing_owed", "sealing_through", "seals_at_ms",
     "sealed_through",
-    "results_from", "created_at_ms", "updated_at_ms", "starts_ms", "since_ms",
+    "results_from", "created_at_ms", "updated_at_ms", "starts_ms", "since_ms", "pseudonyms", "moving",
 }  # fmt: skip
 
 
