@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shared.admin.eligible import all_standings
 from shared.cache.errors import CacheUnavailable
-from shared.cache.payloads import with_all_days
+from shared.cache.payloads import Standings, with_all_days
 from shared.cache.windows import WindowCache
 from shared.domain.audit import EVERY_DAY, AuditAction, AuditEntry, Disqualified, Run
 from shared.domain.calendar import ALL_TIME_DAY, Day, is_kept, windows_fed_by
@@ -100,6 +100,12 @@ def half_moved(registry: Registry, leaderboard: Leaderboard) -> set[str]:
     """
     current = registry.leaderboard(leaderboard.id)
     return set() if current is None or current.moving is None else {current.moving}
+
+
+def whole(registry: Registry, leaderboard: Leaderboard, standings: Standings) -> Standings:
+    """Standings that were read, by player, without those of who is half moved."""
+    left_out = half_moved(registry, leaderboard)
+    return {user_id: days for user_id, days in standings.items() if user_id not in left_out}
 
 
 def _last_pseudonym(entries: Iterable[AuditEntry]) -> int:

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shared.admin.disqualifications import half_moved
+from shared.admin.disqualifications import whole
 from shared.cache.errors import CacheRefused, CacheUnavailable
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import DAY_MS, Day, parse_id
@@ -166,9 +166,7 @@ class Repair:
         standings: dict[str, dict[Day, Standing]] = {}
         for (_, user_id, day), standing in self._reads.standings(requested).items():
             standings.setdefault(user_id, {})[day] = standing
-        for user_id in half_moved(self._registry, leaderboard):
-            standings.pop(user_id, None)
-        return self._cache.apply(leaderboard, standings, self._now_ms())
+        return self._cache.apply(leaderboard, whole(self._registry, leaderboard, standings), self._now_ms())
 
     def _rebuild_leaderboard(self, leaderboard: Leaderboard, *, force: bool) -> int:
         if self._cache.is_complete(leaderboard):

@@ -19,7 +19,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from shared.admin.disqualifications import DisqualifiedPlayers, half_moved
+from shared.admin.disqualifications import DisqualifiedPlayers, whole
 from shared.admin.eligible import all_standings
 from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import LEASE_MS, Build, BuildLeases, BuildProgress, Grant, LeaseLost, RebuildState
@@ -143,7 +143,8 @@ class WindowBuilder:
         days = kept_days(rules.lateness_ms, now_ms) if everything else _due_days(rules, now_ms)
         out = self._show_disqualified(rules)
         repaired = sum(
-            self._cache.apply(rules, self._whole(rules, one), self._now_ms()) for one in self._all_days(rules, out)
+            self._cache.apply(rules, whole(self._registry, rules, one), self._now_ms())
+            for one in self._all_days(rules, out)
         )
         return repaired + self.reapply_days(rules, self._reads.recorded_days(rules, days))
 
@@ -155,7 +156,7 @@ class WindowBuilder:
         self._show_disqualified(leaderboard)
         with closing(self._reads.standings_on(leaderboard, days)) as lines:
             return sum(
-                self._cache.apply(leaderboard, self._whole(leaderboard, standings), self._now_ms())
+                self._cache.apply(leaderboard, whole(self._registry, leaderboard, standings), self._now_ms())
                 for standings in _chunks(lines)
             )
 
@@ -309,10 +310,6 @@ class WindowBuilder:
         """Whether a player was moved to a pseudonym while standings were read: half of them may be missing."""
         current = self._registry.leaderboard(leaderboard.id)
         return current is not None and (current.moving is not None or current.pseudonyms != leaderboard.pseudonyms)
-
-    def _whole(self, leaderboard: Leaderboard, standings: Standings) -> Standings:
-        left_out = half_moved(self._registry, leaderboard) & standings.keys()
-        return {user_id: days for user_id, days in standings.items() if user_id not in left_out}
 
     def _show_disqualified(self, leaderboard: Leaderboard) -> Disqualified:
         out = self._disqualified_players.hidden(leaderboard.id)

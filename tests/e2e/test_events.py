@@ -1,9 +1,6 @@
 """What becomes of single events, on the real stack: Kafka in, HTTP out."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.local.stack import Stack
-from tests.support.stack import System
+from tests.support.stack import System, command
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -132,15 +129,4 @@ def test_a_refused_event_is_found_among_the_dead_letters(stack: Stack, system: S
     assert found["value"]["text"] == bad.decode()
     malformed = system.get("/dead-letters?reason=malformed")["deadLetters"]
     assert {"text": "/wA=", "encoding": "base64", "bytes": 2, "truncated": False} in [one["value"] for one in malformed]
-    assert f"invalid: {found['detail']}" in shown(stack, REASON="invalid", EVENT="found")[0]
-
-
-def shown(stack: Stack, **chosen: str) -> list[str]:
-    """What the command behind `make dead-letters` says."""
-    ports = {
-        f"{name.upper()}_PORT": str(getattr(stack.config.ports, name)) for name in stack.config.ports.__struct_fields__
-    }
-    environment = os.environ | ports | chosen | {"LOCAL_DIR": str(stack.config.directory)}
-    command = [sys.executable, "-m", "infra.local", "dead-letters"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip().splitlines()[-2:]
+    assert f"invalid: {found['detail']}" in command(stack, "dead-letters", REASON="invalid", EVENT="found")[-2]

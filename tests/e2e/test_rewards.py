@@ -27,7 +27,7 @@ from infra.local.stack import Stack
 from shared.closing.schedule import LAST_CALLS_MS
 from tests.support import oracle, rejections
 from tests.support.boards import Boards
-from tests.support.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, TopicRecord, until
+from tests.support.stack import HTTP_TIMEOUT_S, TIMEOUT_S, System, TopicRecord, command, until
 from tests.support.traffic import BOARDS, Traffic
 from tests.support.windows import Window, from_csv, read_window
 
@@ -139,13 +139,7 @@ def test_what_was_refused_for_want_of_its_leaderboard_counts_once_it_is_sent_bac
 
 def redrive(stack: Stack, **chosen: str) -> str:
     """What the command behind `make redrive` says."""
-    ports = {
-        f"{name.upper()}_PORT": str(getattr(stack.config.ports, name)) for name in stack.config.ports.__struct_fields__
-    }
-    environment = os.environ | ports | chosen | {"LOCAL_DIR": str(stack.config.directory)}
-    command = [sys.executable, "-m", "infra.local", "redrive"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip().splitlines()[-1]
+    return command(stack, "redrive", **chosen)[-1]
 
 
 def ranking(system: System, board: str) -> list[tuple[str, int]]:

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +65,17 @@ def until(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what}")
         time.sleep(POLL_S)
+
+
+def command(stack: Stack, name: str, **chosen: str) -> list[str]:
+    """The lines that a command says which the Makefile has for a running stack, such as `make redrive`."""
+    ports = {
+        f"{port.upper()}_PORT": str(getattr(stack.config.ports, port)) for port in stack.config.ports.__struct_fields__
+    }
+    environment = os.environ | ports | chosen | {"LOCAL_DIR": str(stack.config.directory)}
+    asked = [sys.executable, "-m", "infra.local", name]
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip().splitlines()
 
 
 class System:
