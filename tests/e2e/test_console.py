@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from infra.local.stack import Stack
 from tests.support.browser import TIMEOUT_MS, Tab, browsing
@@ -17,6 +17,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 BOARD: Final = "console"
 VIEWS: Final = ("", "#/pipeline", f"#/leaderboards/{BOARD}", f"#/leaderboards/{BOARD}/results",
                 f"#/leaderboards/{BOARD}/audit-log", f"#/leaderboards/{BOARD}/players/ann")  # fmt: skip
+
+NARROW_RULES: Final = ("color-contrast", "scrollable-region-focusable", "target-size")
+"""What a narrow window may break that a wide one does not."""
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +33,15 @@ def system(quick_stack: Stack) -> Iterator[System]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as found:
-        yield found
+def shared_tab() -> Iterator[Tab]:
+    with browsing() as browser:
+        yield Tab(browser)
 
 
 @pytest.fixture
-def tab(browser: Browser) -> Iterator[Tab]:
-    opened = Tab(browser)
-    yield opened
-    opened.close()
+def tab(shared_tab: Tab) -> Iterator[Tab]:
+    yield shared_tab
+    shared_tab.renew()
 
 
 def score(system: System, *scores: tuple[str, int]) -> None:
@@ -152,16 +154,14 @@ def test_a_player_is_taken_out_with_a_reason_and_what_was_typed_stays_until_then
     expect_ranking(page, "ann", "cem")
 
 
-@pytest.mark.parametrize("width", [1400, 360])
-def test_nothing_keeps_people_from_using_a_view(system: System, browser: Browser, width: int) -> None:
-    tab = Tab(browser, width=width)
+def test_nothing_keeps_people_from_using_a_view(system: System, tab: Tab) -> None:
     for view in VIEWS:
         page = show(tab, system, view)
         expect(page.locator("h1")).to_be_visible(timeout=TIMEOUT_MS)
         expect(page.get_by_text("Loading …")).to_have_count(0, timeout=TIMEOUT_MS)
         assert tab.barriers() == [], view
-        page.emulate_media(color_scheme="dark")
-        assert tab.barriers() == [], f"{view} in the dark"
-        page.emulate_media(color_scheme="light")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
-    tab.close()
+        with tab.dressed(scheme="dark"):
+            assert tab.barriers("color-contrast") == [], f"{view} in the dark"
+        with tab.dressed(width=360):
+            assert tab.barriers(*NARROW_RULES) == [], f"{view} on a phone"
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
