@@ -124,10 +124,11 @@ INTRODUCTIONS: Final[dict[str, str]] = {
 ## Score events
 
 Scores come in over Kafka, by any client: topic `score-events`, key `<leaderboardId>:<userId>`, value JSON by
-[`events/score-event.schema.json`](../events/score-event.schema.json). The broker taking the record is all there is to
-wait for; it shows within a second or so. Send again whatever you are not sure about, with the same `eventId`: it counts
-once. What can't count (malformed, too late, another content under the same id, …) is kept on a dead-letter queue with
-its reason ([runbook](runbook.md#dead-letters)).
+[`events/score-event.schema.json`](../events/score-event.schema.json). With another key an event counts,
+but the order of its player's events is lost, and an [alarm](runbook.md#key-mismatch) says so. The broker taking the
+record is all there is to wait for; it shows within a second or so. Send again whatever you are not sure about, with the
+same `eventId`: it counts once. What can't count (malformed, too late, another content under the same id, …) is kept on
+a dead-letter queue with its reason ([runbook](runbook.md#dead-letters)).
 """,
     "Scores": """\
 For games without servers of their own that produce to Kafka, one call per score; whoever has many uses
@@ -163,7 +164,7 @@ far it is settled, in the same write. They tell how things go; the ledger is the
 the call that records its partition as settled past it, as what it was in that call: an event that a call applied before
 it crashed is a duplicate in the next. Records that have to come again are not counted yet. Those of a call that could
 not record how far it came, because DynamoDB was out of reach, may never be. Repaired entries may count twice after a
-timeout. Counters never go back, not even with a new version.
+timeout. A key mismatch is counted beside what became of its record. No counter goes back, not even with a new version.
 
 *Lag* is looked at once a minute; `time() - leaderboards_partition_lag_timestamp_seconds` is its age. Not every offset
 holds a record (transactions take some), so where producers use them it may stay above 0 on an idle topic. *Ingest

@@ -31,6 +31,8 @@ class Metric(StrEnum):
     """Ingest: records sent to the dead-letter queue; also by reason."""
     UNREGISTERED = "Unregistered"
     """Ingest: records sent to the dead-letter queue that its register doesn't show."""
+    KEY_MISMATCH = "KeyMismatch"
+    """Ingest: records of events whose key is not `<leaderboardId>:<userId>`, whatever becomes of them."""
     RETRY = "Retry"
     """Ingest: records that come again."""
     CACHE_REFUSED = "CacheRefused"

@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from shared.admin.gauges import CacheGauges, TruthGauges
 from shared.domain.calendar import day_end_ms
 from shared.truth.counters import Noted
-from shared.truth.progress import APPLIED, DUPLICATE, REJECTED, Position
+from shared.truth.progress import APPLIED, DUPLICATE, KEY_MISMATCH, REJECTED, Position
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _PARTITION: Final = ("topic", "partition")
@@ -90,13 +90,19 @@ def _of_records(positions: Sequence[Position]) -> Iterator[Metric]:
     rejected = CounterMetricFamily(
         "leaderboards_events_rejected", "Records that went to the dead-letter queue", labels=[*_PARTITION, "reason"]
     )
+    mismatched = CounterMetricFamily(
+        "leaderboards_key_mismatches",
+        "Events whose record had another key than that of its leaderboard and player, whatever became of them",
+        labels=_PARTITION,
+    )
     for one in positions:
         labels = [one.topic, str(one.partition)]
+        mismatched.add_metric(labels, one.counts.get(KEY_MISMATCH, 0))
         for result in (APPLIED, DUPLICATE):
             settled.add_metric([*labels, result], one.counts.get(result, 0))
         for reason, counter in REJECTED.items():
             rejected.add_metric([*labels, reason], one.counts.get(counter, 0))
-    yield from (settled, rejected)
+    yield from (settled, rejected, mismatched)
 
 
 def _of_noted(noted: Noted) -> Iterator[Metric]:

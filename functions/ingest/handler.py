@@ -100,16 +100,20 @@ def _decode(encoded: str | None) -> bytes | None:
 
 
 def _measure(candidates: list[Candidate]) -> None:
-    """Metrics: Applied, Duplicate, Retry, Rejected (and by reason), Unregistered, CacheRefused, IngestDelay."""
+    """Metrics: Applied, Duplicate, Retry, Rejected (and by reason), Unregistered, KeyMismatch, CacheRefused,
+    IngestDelay.
+    """
     counts = dict.fromkeys(OutcomeKind, 0)
     rejected: dict[str, int] = {}
     failures: dict[str, int] = {}
     oldest_ms: int | None = None
+    mismatched = 0
     for candidate in candidates:
         outcome = candidate.outcome
         if outcome is None:
             raise RuntimeError(f"record {candidate.record.source} was left without outcome")
         counts[outcome.kind] += 1
+        mismatched += candidate.has_wrong_key and outcome.kind is not OutcomeKind.RETRY
         if isinstance(outcome, Retry):
             failures[outcome.cause] = failures.get(outcome.cause, 0) + 1
         elif isinstance(outcome, Rejected):
@@ -124,6 +128,7 @@ def _measure(candidates: list[Candidate]) -> None:
         measure(Metric.REJECTED, count, by=code)
     if rejected:
         measure(Metric.UNREGISTERED, assembly.letters.take_unregistered())
+    measure(Metric.KEY_MISMATCH, mismatched)
     measure(Metric.CACHE_REFUSED, assembly.projector.take_refusals())
     if oldest_ms is not None:
         measure(Metric.INGEST_DELAY, max(0, now_ms() - oldest_ms))

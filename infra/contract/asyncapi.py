@@ -25,7 +25,8 @@ _NAMES: Final = {"scoreEvent": "ScoreEvent", "deadLetter": "DeadLetter", "window
 _KEY: Final = {
     "type": "string",
     "pattern": LEADERBOARD_ID_PATTERN.removesuffix(r"\Z") + ":.+$",
-    "description": "`<leaderboardId>:<userId>`, so that one player's events stay in one partition, in order",
+    "description": "`<leaderboardId>:<userId>`, so that one player's events stay in one partition, in order. "
+    "An event with another key counts all the same; ingest counts its record as a key mismatch, and an alarm says so",
 }
 _CHANNELS: Final[dict[str, dict[str, Any]]] = {
     "scoreEvents": {

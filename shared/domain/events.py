@@ -54,6 +54,11 @@ class ScoreEvent(msgspec.Struct, frozen=True, gc=False):
         """Whether two events of one id say the same: then the second is a duplicate, else a conflict."""
         return self == other
 
+    @property
+    def key(self) -> bytes:
+        """What its record's key must be, so that all events of the player come in one partition, in order."""
+        return f"{self.leaderboard_id}:{self.user_id}".encode()
+
     def conflict(self) -> Rejection:
         """Why another content under the id of this event, which is in the ledger, does not count."""
         detail = f"event {self.event_id} of this player is in the ledger with other content"

@@ -60,11 +60,13 @@ Outcome = Applied | Duplicate | Rejected | Retry
 class Candidate:
     """A record on its way through a call, and its outcome once that is known."""
 
-    __slots__ = ("definition", "entry", "leaderboard", "outcome", "record", "refusal", "scores_id")
+    __slots__ = ("definition", "entry", "has_wrong_key", "leaderboard", "outcome", "record", "refusal", "scores_id")
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.entry: LedgerEntry | None = None
+        self.has_wrong_key = False
+        """Whether the record's key is another than its event's: the event counts, but maybe out of order."""
         self.leaderboard: Leaderboard | None = None
         """With the scores that the event counts for; None if the cache is shown nothing of them."""
         self.definition: Leaderboard | None = None
@@ -110,8 +112,10 @@ def read(records: Iterable[Record]) -> list[Candidate]:
     for record in records:
         candidate = Candidate(record)
         try:
-            candidate.entry = LedgerEntry(decode(record.value), record.source)
-            candidate.scores_id = candidate.entry.event.leaderboard_id
+            event = decode(record.value)
+            candidate.entry = LedgerEntry(event, record.source)
+            candidate.scores_id = event.leaderboard_id
+            candidate.has_wrong_key = record.key != event.key
             if not record.is_stamped:
                 candidate.refusal = Rejection(Reason.UNTRUSTED_TIMESTAMP, UNTRUSTED_DETAIL)
         except Rejection as rejection:

@@ -185,8 +185,9 @@ class Ingest:
         appended_at_ms = last.source.appended_at_ms if last.is_stamped else now_ms
         position = Position(last.source.topic, last.source.partition, last.source.offset + 1, appended_at_ms)
         outcomes = {one.record.source.offset: _outcome(one) for one in settled}
+        mismatched = [one.record.source.offset for one in settled if one.has_wrong_key]
         try:
-            self._progress.advance(position, now_ms, outcomes)
+            self._progress.advance(position, now_ms, outcomes, mismatched)
         except Unavailable as unavailable:
             settled[0].outcome = Retry(str(unavailable))  # what comes next has to follow on what is recorded
 

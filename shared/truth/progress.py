@@ -13,7 +13,7 @@ passed.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -32,6 +32,8 @@ REJECTED: Final = {reason: f"rejected_{reason}" for reason in Reason}
 """Reason → counter."""
 COUNTERS: Final = (APPLIED, DUPLICATE, *REJECTED.values())
 """Attributes of the item: what can become of a record."""
+KEY_MISMATCH: Final = "key_mismatch"
+"""Another: records of events whose key is not that of their player, whatever became of them."""
 
 _AT_THE_START = "attribute_not_exists(pk) OR next_offset = :from"
 _FROM_THERE = "next_offset = :from"
@@ -53,7 +55,7 @@ class Position(Struct, frozen=True):
     recorded_at_ms: int | None = None
     """When that was recorded; None where it is not recorded."""
     counts: Mapping[str, int] = {}
-    """How many records became what, by COUNTERS, since counting began."""
+    """How many records became what, by COUNTERS, and had which fault, by KEY_MISMATCH, since counting began."""
 
 
 class Gap(Struct, frozen=True):
@@ -74,7 +76,9 @@ class Progress:
         self._client = client
         self._table = table
 
-    def advance(self, position: Position, now_ms: int, outcomes: Mapping[int, str]) -> None:
+    def advance(
+        self, position: Position, now_ms: int, outcomes: Mapping[int, str], mismatched: Collection[int] = ()
+    ) -> None:
         """Record a position, unless a later one is recorded already, and count the records that it settles.
 
         What lies between the recorded position, 0 before the first, and the first of these records is noted as a gap.
@@ -84,26 +88,31 @@ class Progress:
             now_ms: the clock.
             outcomes: offset → which of COUNTERS, ascending, from the first record that the call was handed to the one
                 before `next_offset`; those that are counted already are left out.
+            mismatched: offsets of those that KEY_MISMATCH counts as well.
 
         Raises:
             Unavailable: if DynamoDB throttles or is out of reach; it may have recorded it.
         """
         handed = next(iter(outcomes))
-        recorded = self._record(position, now_ms, outcomes, handed)
+        recorded = self._record(position, now_ms, outcomes, handed, mismatched)
         while recorded < position.next_offset:  # another owner has come to there meanwhile, or nobody has
             if recorded < handed:
                 self._note(position.topic, Gap(position.partition, recorded, handed))
             left = {offset: outcome for offset, outcome in outcomes.items() if offset >= recorded}
-            recorded = self._record(position, now_ms, left, recorded)
+            recorded = self._record(position, now_ms, left, recorded, mismatched)
 
     def pass_over(self, position: Position, now_ms: int) -> None:
         """Record a position though ingest never got what lies before it, unless a later one is recorded already."""
         values = {":next": position.next_offset, ":appended": position.appended_at_ms, ":recorded": now_ms}
         update_if(self._client, self._table, _place(position), _RECORD, _NOT_SO_FAR, values=values)
 
-    def _record(self, position: Position, now_ms: int, outcomes: Mapping[int, str], start: int) -> int:
+    def _record(
+        self, position: Position, now_ms: int, outcomes: Mapping[int, str], start: int, mismatched: Collection[int]
+    ) -> int:
         """Record and count if a partition is committed to `start`; the next offset of what is recorded then."""
         counts = Counter(outcomes.values())
+        if faulty := sum(offset in outcomes for offset in mismatched):
+            counts[KEY_MISMATCH] = faulty
         values = {
             ":from": start,
             ":next": position.next_offset,
@@ -165,5 +174,5 @@ def _to_position(topic: str, item: Mapping[str, Any]) -> Position:
         int(item["next_offset"]["N"]),
         int(item["appended_at"]["N"]),
         int(item["recorded_at"]["N"]) if "recorded_at" in item else None,
-        {name: int(item[name]["N"]) if name in item else 0 for name in COUNTERS},
+        {name: int(item[name]["N"]) if name in item else 0 for name in (*COUNTERS, KEY_MISMATCH)},
     )

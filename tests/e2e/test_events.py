@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from infra.local.stack import Stack
 from tests.support.stack import System, command
@@ -109,6 +110,27 @@ def test_a_record_in_time_counts_though_it_was_redriven_after_the_cutoff(
     assert [(one["userId"], one["score"]) for one in entries] == [("ann", 15)]
     (letter,) = [one for one in system.letters().values() if one.value == late[1]]
     assert letter.reason == "too_late"
+
+
+def test_events_with_other_keys_count_and_the_scrape_says_how_many(system: System) -> None:
+    now = datetime.now(UTC)
+    system.put("/leaderboards/keys", {"name": "Keys", "aggregation": "sum"})
+    before = mismatches(system)
+    right, *others = (event("keys", "ann", f"e{number}", 5, now) for number in range(4))
+    system.produce([right, *zip([None, b"keys", b"keys:bob"], (value for _, value in others), strict=True)])
+    system.settle()
+
+    entries = system.get("/leaderboards/keys/rankings")["entries"]
+
+    assert [(one["userId"], one["score"]) for one in entries] == [("ann", 20)]
+    assert mismatches(system) - before == 3
+
+
+def mismatches(system: System) -> float:
+    """Of all partitions, as a Prometheus reads them."""
+    families = text_string_to_metric_families(system.request("GET", "/metrics").text)  # type: ignore[no-untyped-call]
+    (mismatched,) = (family for family in families if family.name == "leaderboards_key_mismatches")
+    return float(sum(one.value for one in mismatched.samples))
 
 
 def test_a_refused_event_is_found_among_the_dead_letters(stack: Stack, system: System) -> None:

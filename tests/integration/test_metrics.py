@@ -87,7 +87,7 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
     score(("ann", 5), ("bob", 7), ("ann", 1))
     offsets = {1_000_120: APPLIED, 1_000_121: DUPLICATE, 1_000_122: REJECTED[Reason.INVALID]}
     module.assembly.progress.advance(
-        Position("score-events", 77, 1_000_123, 1_795_430_000_123), 1_795_430_001_000, offsets
+        Position("score-events", 77, 1_000_123, 1_795_430_000_123), 1_795_430_001_000, offsets, [1_000_121]
     )
     module.assembly.telemetry.record_lag("score-events", TopicLag(1_795_430_002_500, {77: 5}))
     module.assembly.telemetry.count_repaired(3)
@@ -99,6 +99,7 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
     assert found["leaderboards_committed_timestamp_seconds"]["77", "score-events"] == 1_795_430_000.123
     assert found["leaderboards_commit_delay_seconds"]["77", "score-events"] == 0.877
     assert [found["leaderboards_events"]["77", one, "score-events"] for one in (APPLIED, DUPLICATE)] == [1, 1]
+    assert found["leaderboards_key_mismatches"]["77", "score-events"] == 1
     assert found["leaderboards_events_rejected"]["77", "invalid", "score-events"] == 1
     assert found["leaderboards_partition_lag_records"] == {("77", "score-events"): 5}
     assert found["leaderboards_partition_lag_timestamp_seconds"] == {("score-events",): 1_795_430_002.5}

@@ -1,6 +1,7 @@
 """What is counted of a partition's records, whoever delivers them, in whatever order, whatever fails meanwhile."""
 
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -9,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.truth.commits import Unavailable
-from shared.truth.progress import COUNTERS, Position, Progress
+from shared.truth.progress import COUNTERS, KEY_MISMATCH, Position, Progress
 from tests.property.memory import Database, Fault
 
 RECORDS = 12
 OUTCOMES = {offset: COUNTERS[offset % len(COUNTERS)] for offset in range(RECORDS)}
+MISMATCHED = range(0, RECORDS, 3)
+"""Offsets of records whose key is another than their event's."""
 batches = st.tuples(st.integers(0, RECORDS - 1), st.integers(1, RECORDS)).map(lambda one: (one[0], sum(one)))
 """The first offset of a delivery and the one after it."""
 faults = st.sampled_from([None, None, Fault.THROTTLED, Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER, Fault.UNREACHABLE])
@@ -35,12 +38,12 @@ class Partition:
         first, end = min(first, self.position().next_offset), min(end, RECORDS)
         if first < end:
             outcomes = {offset: OUTCOMES[offset] for offset in range(first, end)}
-            Progress(client, "registry").advance(Position("topic", 0, end, 0), 0, outcomes)
+            Progress(client, "registry").advance(Position("topic", 0, end, 0), 0, outcomes, MISMATCHED)
 
     def skip_to(self, client: Any, first: int, end: int) -> None:
         """Settle a batch that begins anywhere."""
         outcomes = {offset: OUTCOMES[offset] for offset in range(first, min(end, RECORDS))}
-        Progress(client, "registry").advance(Position("topic", 0, min(end, RECORDS), 0), 0, outcomes)
+        Progress(client, "registry").advance(Position("topic", 0, min(end, RECORDS), 0), 0, outcomes, MISMATCHED)
 
     def assert_each_once_or_in_a_gap(self) -> None:
         client: Any = self.database.client()
@@ -48,13 +51,17 @@ class Partition:
         gaps = Progress(client, "registry").gaps("topic")
         skipped = {offset for gap in gaps for offset in range(gap.first, gap.until)}
         passed = range(position.next_offset)
-        assert +Counter(position.counts) <= Counter(OUTCOMES[offset] for offset in passed)
-        assert +Counter(position.counts) >= Counter(OUTCOMES[offset] for offset in passed if offset not in skipped)
+        assert +Counter(position.counts) <= counts(passed)
+        assert +Counter(position.counts) >= counts(offset for offset in passed if offset not in skipped)
 
     def assert_each_once(self) -> None:
         position = self.position()
-        expected = Counter(OUTCOMES[offset] for offset in range(position.next_offset))
-        assert +Counter(position.counts) == expected
+        assert +Counter(position.counts) == counts(range(position.next_offset))
+
+
+def counts(offsets: Iterable[int]) -> Counter[str]:
+    found = [*offsets]
+    return Counter(OUTCOMES[one] for one in found) + Counter(KEY_MISMATCH for one in found if one in MISMATCHED)
 
 
 @given(st.lists(st.tuples(batches, faults), max_size=12))

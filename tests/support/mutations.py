@@ -748,6 +748,20 @@ MUTATIONS = (
         PROPERTY,
     ),
     Mutation(
+        "a record with another key than its player's is not noticed",
+        "shared/ingest/outcomes.py",
+        "candidate.has_wrong_key = record.key != event.key",
+        "candidate.has_wrong_key = record.key is None",
+        PROPERTY,
+    ),
+    Mutation(
+        "a key mismatch is counted once more by whoever is handed its record later",
+        "shared/truth/progress.py",
+        "sum(offset in outcomes for offset in mismatched)",
+        "len(mismatched)",
+        PROPERTY,
+    ),
+    Mutation(
         "a compacted topic is as good as any",
         "shared/messaging/topic.py",
         'if policy != "delete":',

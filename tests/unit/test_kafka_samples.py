@@ -41,6 +41,7 @@ OUTCOMES = {
     "invalid": ["invalid"] * 16,
     "unknown-leaderboard": ["unknown_leaderboard"],
     "conflicting-duplicate": [APPLIED, "conflicting_duplicate", "conflicting_duplicate", APPLIED],
+    "key-mismatch": [APPLIED] * 4,
     "too-late": [APPLIED, "too_late"],
     "from-the-future": [APPLIED, "from_the_future"],
     "leaderboard-archived": ["leaderboard_archived"],
@@ -106,6 +107,7 @@ class Service:
         self.shown: dict[PlayerKey, Mapping[Day, Any]] = {}
         self.positions: dict[int, int] = {}
         self.counted: list[str] = []
+        self.mismatched: list[int] = []
         self.candidates: list[Candidate] = []
         database = Database()
         client: Any = database.client()
@@ -149,7 +151,8 @@ class Service:
     def take_refusals(self) -> int:
         return 0
 
-    def advance(self, position: Position, _now_ms: int, outcomes: Mapping[int, str]) -> None:
+    def advance(self, position: Position, _now_ms: int, outcomes: Mapping[int, str], mismatched: Sequence[int]) -> None:
+        self.mismatched += mismatched
         self.positions[position.partition] = position.next_offset
         self.counted += outcomes.values()
 
@@ -174,6 +177,12 @@ def sample(name: str) -> Any:
 
 def records_of(event: Any) -> list[dict[str, Any]]:
     return [record for partition in event["records"].values() for record in partition]
+
+
+def written(capsys: pytest.CaptureFixture[str], metric: str) -> list[float]:
+    """The values of a metric that were written since the last look."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [sum(line[metric]) for line in lines if metric in line]
 
 
 def found(candidate: Candidate) -> str:
@@ -366,6 +375,70 @@ def test_a_rejected_record_of_any_size_makes_a_message_that_the_queue_takes(
     assert len(json.dumps(letter)) <= LARGEST_MESSAGE
     values = [base64.b64decode(letter["value"])] if letter["value"] else list(kept.values())
     assert content in values
+
+
+KEYS = {
+    "of another player": b"autumn-cup:u-43",
+    "of the leaderboard alone": b"autumn-cup",
+    "in another case": b"Autumn-cup:u-42",
+    "with more behind it": b"autumn-cup:u-42 ",
+    "in no UTF-8": b"\xff",
+    "empty": b"",
+}
+
+
+def test_events_whose_key_is_not_their_players_count_and_are_counted(
+    handle: Callable[[Any], Any], service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handle(sample("key-mismatch"))
+
+    assert service.mismatched == [401, 402, 403]
+    assert written(capsys, "KeyMismatch") == [3]
+    handle(sample("accepted"))
+
+    assert service.mismatched == [401, 402, 403]
+    assert written(capsys, "KeyMismatch") == [0]
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=list(KEYS))
+def test_a_key_is_compared_byte_by_byte(key: bytes, handle: Callable[[Any], Any], service: Service) -> None:
+    event = sample("accepted")
+    records_of(event)[0]["key"] = base64.b64encode(key).decode()
+
+    handle(event)
+
+    assert service.mismatched == [100]
+    assert {found(candidate) for candidate in service.candidates} == {APPLIED}
+
+
+def test_of_what_is_refused_or_comes_again_too_each_event_is_counted_once(
+    handle: Callable[[Any], Any],
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    event = sample("too-late")
+    for record in records_of(event):
+        del record["key"]
+    with monkeypatch.context() as away:
+        away.setattr(service.registry, "lock_rules", lambda _: None)
+        handle(event)
+        assert (service.mismatched, written(capsys, "KeyMismatch")) == ([], [0])
+
+    handle(event)
+
+    assert service.mismatched == [700, 701]
+    assert written(capsys, "KeyMismatch") == [2]
+
+
+def test_what_is_no_event_has_no_key_to_be_compared_with(
+    handle: Callable[[Any], Any], service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handle(sample("malformed"))
+    handle(sample("invalid"))
+
+    assert service.mismatched == []
+    assert written(capsys, "KeyMismatch") == [0, 0]
 
 
 class Followed:

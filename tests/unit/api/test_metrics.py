@@ -82,7 +82,7 @@ def samples(truth: TruthGauges) -> dict[str, dict[tuple[str, ...], float]]:
 
 def test_counters_are_shown_by_result_and_for_every_reason_from_the_start() -> None:
     assert EXAMPLE.truth is not None
-    counts = {"applied": 5, "duplicate": 2, "rejected_too_late": 3}
+    counts = {"applied": 5, "duplicate": 2, "rejected_too_late": 3, "key_mismatch": 4}
     positions = [Position("score-events", 0, 10, 1_000, 1_250, counts), Position("score-events", 1, 1, 0, 0)]
 
     found = samples(replace(EXAMPLE.truth, positions=positions))
@@ -93,6 +93,7 @@ def test_counters_are_shown_by_result_and_for_every_reason_from_the_start() -> N
         ("1", "applied"): 0,
         ("1", "duplicate"): 0,
     }
+    assert found["leaderboards_key_mismatches_total"] == {("0",): 4, ("1",): 0}
     rejected = found["leaderboards_events_rejected_total"]
     assert {reason: count for (partition, reason), count in rejected.items() if partition == "0"} == {
         reason.value: 3 if reason is Reason.TOO_LATE else 0 for reason in Reason
