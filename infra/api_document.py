@@ -218,11 +218,10 @@ def _field(document: Mapping[str, Any], declared: Mapping[str, Any]) -> str:
         schema = document["components"]["schemas"][name]
         return _takes(schema) if "enum" in schema else f"[{name}](#{name.lower()})"
     if declared["type"] == "object":
-        return f"object of up to {declared['maxProperties']} texts by their names"
+        most = declared.get("maxProperties")
+        return "object" if most is None else f"object of up to {most} texts by their names"
     if declared["type"] == "array":
         return f"up to {declared['maxItems']} of {_field(document, declared['items'])}"
-    if declared["type"] == "object":
-        return f"up to {declared['maxProperties']} names with texts"
     if "minLength" in declared and "maxLength" in declared:
         return f"text, {declared['minLength']} to {declared['maxLength']} characters"
     return _takes(declared)

@@ -93,6 +93,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Leaderboards": ("putLeaderboard", "getLeaderboard", "listLeaderboards"),
     "Rankings": ("getRankings", "getPlayer", "getPlayerById"),
     "Players": ("getPlayerWindows", "listPlayerEvents", "getPlayerEvent", "explainPlayer"),
+    "Profiles": ("putProfile", "getProfile"),
     "Scores": (
         "submitScore",
         "submitScores",
@@ -133,6 +134,12 @@ a dead-letter queue with its reason ([runbook](runbook.md#dead-letters)).
     "Scores": """\
 For games without servers of their own that produce to Kafka, one call per score; whoever has many uses
 [Kafka](#score-events). Scope `scores:write`, which a game server should have, never a player's own device.
+""",
+    "Profiles": """\
+What a client paints a player with, so that it need not look every id up elsewhere: a name, the key of a picture, and up
+to 512 bytes of JSON of its own. A profile is of one leaderboard. It is no part of scores, ranks, results, exports or
+proofs, and setting one is not in the audit log. What comes back is text, never markup: put it on a page as text. Scope
+`profiles:write`, which whoever keeps the players should have, never a player's own device: it sets anybody's profile.
 """,
     "Leaderboards": """\
 Every change is a version. A window is ranked and paid by the version that was in force when its last day ended (UTC, a
@@ -220,6 +227,11 @@ curl -i -H "If-None-Match: $TAG" "$BOARD/rankings"
     "getPlayerWindows": 'curl "$BOARD/players/u-42/windows"',
     "listPlayerEvents": 'curl "$BOARD/players/u-42/events?limit=50"',
     "getPlayerEvent": 'curl "$BOARD/players/u-42/events/run-77"',
+    "getProfile": "curl $BOARD/players/u-42/profile",
+    "putProfile": f"""
+curl -X PUT $BOARD/players/u-42/profile {_JSON} \\
+  -d '{{"name": "Ada", "avatar": "fox-3", "metadata": {{"level": 12}}}}'
+""",
     "explainPlayer": 'curl "$BOARD/players/u-42/explain?window=all-time"',
     "submitScore": f"""
 curl -X POST $BOARD/players/u-42/scores {_JSON} -d '{{"eventId": "run-77", "points": 25}}'
@@ -297,6 +309,7 @@ BODIES: Final = (
     "TierBody",
     "QualifyBody",
     "PeriodBody",
+    "ProfileBody",
     "ScoreBody",
     "ScoresBody",
     "BatchedScoreBody",

@@ -29,6 +29,7 @@ from functions.api.routes import (
     health,
     leaderboards,
     metrics,
+    profiles,
     results,
     scores,
 )
@@ -75,6 +76,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int], reads:
     reads.register(app)
     scores.register(app, assembly, finder)
     scores.register_batches(app, assembly, finder)
+    profiles.register_writes(app, assembly, finder)
     administration.register(app, assembly, finder)
     administration.register_amendments(app, assembly, finder)
     administration.register_audit_log(app, assembly, finder)

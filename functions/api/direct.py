@@ -21,7 +21,7 @@ from functions.api.edge import Admission
 from functions.api.gateway import HttpApi, to_answer
 from functions.api.params import Finder
 from functions.api.problems import problem_of
-from functions.api.routes import players, rankings
+from functions.api.routes import players, profiles, rankings
 from functions.api.security import Guard
 from shared.assembly import Assembly
 from shared.rebuild.on_demand import Building
@@ -49,6 +49,7 @@ class Reads:
         players.register(routes, self._assembly, self.finder)
         players.register_explanation(routes, self._assembly, self.finder)
         players.register_event(routes, self._assembly, self.finder)
+        profiles.register(routes, self._assembly, self.finder)
         rankings.register_player(routes, self._assembly, self.finder, self._conditional)
 
 

@@ -26,6 +26,7 @@ class Scope(StrEnum):
     ADMIN = "leaderboards:admin"
     EXPORTS = "exports:read"
     SCORES = "scores:write"
+    PROFILES = "profiles:write"
 
 
 class Unauthenticated(Exception):
@@ -82,6 +83,8 @@ def required_scope(method: str, template: str) -> Scope | None:
     if parts[1:2] and parts[1] in _OPEN:
         return None
     if method != "GET":
+        if method == "PUT" and parts[3:4] == ["players"] and parts[-1] == "profile":
+            return Scope.PROFILES
         is_of_scores = parts[3:] == ["scores"] or (parts[3:4] == ["players"] and parts[-1] == "scores")
         return Scope.SCORES if is_of_scores else Scope.ADMIN
     if parts[1:2] == ["dead-letters"]:

@@ -44,6 +44,7 @@ from functions.api.views.players import (
     ScoreView,
 )
 from functions.api.views.previews import ResultPreviewView
+from functions.api.views.profiles import PaintView, ProfileView
 from functions.api.views.rankings import NeighboursView, RankingView
 from functions.api.views.results import ResultFileView, ResultVersionsView, ResultVersionView, ResultView
 from infra.contract import examples
@@ -60,6 +61,8 @@ VIEWS: Final = (
     EventStatusView,
     EventsView,
     ExplanationView,
+    PaintView,
+    ProfileView,
     LeaderboardView,
     LeaderboardsView,
     PeriodView,

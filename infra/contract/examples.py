@@ -43,6 +43,7 @@ _EVENT: Final = {
     "addedByEntry": None,
     "voidedByEntry": None,
 }
+_PAINT: Final = {"name": "Ada", "avatar": "fox-3", "metadata": {"level": 12}}
 _LETTER: Final = {
     "reason": "invalid",
     "detail": "Expected `int`, got `str` - at `$.points`",
@@ -123,6 +124,7 @@ _LATE: Final = {
 BODIES: Final[dict[str, Any]] = {
     "LeaderboardBody": _LEADERBOARD,
     "PeriodBody": audit_log.PERIOD | {"reason": "a day was lost, case 1236"},
+    "ProfileBody": _PAINT,
     "ScoreBody": {
         "eventId": "run-77",
         "points": 25,
@@ -230,6 +232,13 @@ VIEWS: Final[dict[str, Any]] = {
         ],
     },
     "EventsView": {"leaderboardId": "autumn-cup", "userId": "u-42", "events": [_EVENT], "nextAfter": None},
+    "PaintView": _PAINT,
+    "ProfileView": {
+        "leaderboardId": "autumn-cup",
+        "userId": "u-42",
+        "profile": _PAINT,
+        "since": "2026-11-24T18:00:00.000Z",
+    },
     "EventStatusView": {
         "leaderboardId": "autumn-cup",
         "userId": "u-42",

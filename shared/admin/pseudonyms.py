@@ -29,6 +29,7 @@ from shared.lookups.pseudonyms import Pseudonyms
 from shared.truth.audit_log import AuditLog
 from shared.truth.failures import Unavailable
 from shared.truth.final_results import FinalResults
+from shared.truth.profiles import Profiles
 from shared.truth.pseudonyms import PAIRS_MAX, Held, Overtaken, PseudonymWrites
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -85,6 +86,7 @@ class Pseudonymisation:
         disqualified_players: DisqualifiedPlayers,
         final_results: FinalResults,
         snapshots: Snapshots,
+        profiles: Profiles,
         work_list: WorkList,
         cache: WindowCache,
         fence_ms: int,
@@ -100,6 +102,7 @@ class Pseudonymisation:
         self._disqualified_players = disqualified_players
         self._final_results = final_results
         self._snapshots = snapshots
+        self._profiles = profiles
         self._work_list = work_list
         self._cache = cache
         self._fence_ms = fence_ms
@@ -110,6 +113,12 @@ class Pseudonymisation:
         current = self._registry.leaderboard(leaderboard.id)
         if current is not None and self._pseudonyms.of(current, user_id) is not None:
             raise HasPseudonym(f"the player has a pseudonym on {leaderboard.id}, which `pseudonymise` answers with")
+
+    def check_named(self, leaderboard: Leaderboard, user_id: str) -> None:
+        """Raise HasPseudonym if an id was replaced, IsPseudonym if it is a pseudonym: nothing may say who that is."""
+        self.check(leaderboard, user_id)
+        if self._pseudonyms.is_one(leaderboard, user_id):
+            raise IsPseudonym(f"{user_id!r} is a pseudonym of {leaderboard.id}")
 
     def is_known(self, leaderboard: Leaderboard, user_id: str) -> bool:
         """Whether a player has events, by this id or by its pseudonym, before a purge or since."""
@@ -213,6 +222,8 @@ class Pseudonymisation:
 
     def _move(self, leaderboard: Leaderboard, move: Move, has_time: HasTime) -> bool:
         """Steps 2 to 5, and whether all of them are done; what another process has done meanwhile is read again."""
+        for scores in leaderboard.every_scores:  # an ingest call that began before may still bring a profile
+            self._profiles.fence(scores.scores_id, move.user_id)
         for scores in leaderboard.every_scores:
             if not self._until_none(lambda scores=scores: self._move_days(scores, move), has_time):  # type: ignore[misc]
                 return False
@@ -301,5 +312,6 @@ class Pseudonymisation:
         for scores in leaderboard.every_scores:
             held = self._standings(scores, move.user_id)
             self._writes.clear(move, [(scores, day) for day, one in held.items() if one.moved])
+            self._profiles.clear(scores.scores_id, move.user_id)
         self._cache.forget_player(leaderboard, move.user_id, self._now_ms())
         self._writes.forget(move)

@@ -28,6 +28,7 @@ from shared.truth.final_results import FinalResults
 from shared.truth.guard import SILENT, Guard
 from shared.truth.letters import LetterRegister
 from shared.truth.losses import Losses
+from shared.truth.profiles import Profiles
 from shared.truth.progress import Progress
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.receipts import Receipts
@@ -196,6 +197,11 @@ class Parts:
     def letter_register(self) -> LetterRegister:
         """The register of dead letters."""
         return LetterRegister(self.dynamodb, self.tables.registry)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """Profiles of players."""
+        return Profiles(self.dynamodb, self.tables.registry, self.backoff)
 
     @cached_property
     def losses(self) -> Losses:

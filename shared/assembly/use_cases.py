@@ -7,6 +7,7 @@ from shared.admin.amendments import Amendments
 from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.admin.gauges import Gauges
+from shared.admin.profiles import PlayerProfiles
 from shared.admin.pseudonyms import Pseudonymisation
 from shared.admin.purges import Purges
 from shared.assembly.parts import Parts
@@ -206,11 +207,17 @@ class Assembly(Parts):
             disqualified_players=self.disqualified_players,
             final_results=self.final_results,
             snapshots=Snapshots(self.dynamodb, self.tables.registry),
+            profiles=self.profiles,
             work_list=self.work_list,
             cache=self.cache,
             fence_ms=self.settings.purge_delay_s * 1000,
             now_ms=self.now_ms,
         )
+
+    @cached_property
+    def player_profiles(self) -> PlayerProfiles:
+        """Sets and shows profiles."""
+        return PlayerProfiles(self.profiles, self.pseudonymisation, self.now_ms)
 
     @cached_property
     def amended_players(self) -> AmendedPlayers:

@@ -150,6 +150,13 @@ def receipt_partition(digest: str) -> str:
     return f"receipt#{digest}"
 
 
+def profile_partition(scores_id: str, user_id: str) -> str:
+    """The profile of a player, e.g. `profile#autumn-cup#u-42`: one partition each, since any may change often."""
+    return f"profile#{scores_id}#{user_id}"
+
+
+PROFILE = "profile"
+"""Sort key of a profile, the only one of its partition."""
 RECEIPT = "receipt"
 """Sort key of a receipt, the only one of its partition."""
 CONFIRMED_SNAPSHOTS = "confirmed-snapshots"

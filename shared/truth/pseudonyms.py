@@ -4,7 +4,7 @@
    under the id, marked as moved. Since every write of a player's events is conditional on their standing of all time,
    none goes to the id any more.
 2. `move_days`: the standings of days.
-3. `move_events`: the ledger, page by page.
+3. `move_events`: the ledger, page by page. Profiles do not move: they are forgotten (shared/truth/profiles.py).
 4. `rename`: audit entries; `issue`: ids of awards that may have been paid.
 5. `finish`: the player is moved. `clear` takes away what is left of the id, once nothing can go by it.
 

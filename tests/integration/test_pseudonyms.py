@@ -15,6 +15,7 @@ from shared.domain.audit import AuditAction
 from shared.domain.awards import award_id
 from shared.domain.calendar import ALL_TIME, DAY_MS, Day, daily, expires_ms, weekly
 from shared.domain.events import ScoreEvent, format_instant
+from shared.domain.profiles import FENCE, KeptProfile
 from shared.domain.pseudonyms import pseudonym_of
 from shared.domain.records import Record, Source
 from shared.domain.rules import Leaderboard, purge
@@ -456,3 +457,25 @@ def test_too_many_disqualifications_can_t_be_renamed_at_once(noon: Scene) -> Non
     )
     with pytest.raises(TooMuchToMove, match="at most 90 items"):
         forget(noon)
+
+
+def test_a_profile_is_forgotten_and_a_late_one_finds_a_fence(noon: Scene, dynamodb: "DynamoDBClient") -> None:
+    noon.registry.save_purge(purge(noon.leaderboard, noon.now_ms - HOUR_MS))
+    every = [one.scores_id for one in noon.leaderboard.every_scores]
+    for scores_id in every:
+        noon.profiles.write(scores_id, "bob", KeptProfile(noon.now_ms, "{}"))
+    done = forget(noon)
+    assert done.is_done
+    for scores_id in every:
+        assert noon.profiles.write(scores_id, "bob", KeptProfile(noon.now_ms + DAY_MS, "{}")) == FENCE
+        assert noon.profiles.read(scores_id, [done.pseudonym]) == {}
+    noon.now_ms += FENCE_MS
+    for move in noon.work.of(noon.id).moves:
+        noon.pseudonymisation.go_on(noon.registry.leaderboard(noon.id) or noon.leaderboard, move)
+    pages = dynamodb.get_paginator("scan").paginate(TableName=Tables().registry)
+    kept = [item["pk"]["S"] for page in pages for item in page["Items"] if item["pk"]["S"].startswith("profile#")]
+    assert not [pk for pk in kept if noon.id in pk]
+    with pytest.raises(HasPseudonym):
+        noon.pseudonymisation.check_named(noon.leaderboard, "bob")
+    with pytest.raises(IsPseudonym):
+        noon.pseudonymisation.check_named(noon.registry.leaderboard(noon.id) or noon.leaderboard, done.pseudonym)

@@ -206,6 +206,8 @@ def read(system: System) -> None:
     for name in ("rankings-friends", "rankings-tier", "rankings-period", "player", "player-windows", "player-events"):
         system.ask(name)
     system.ask("player-explain")
+    for name in ("put-profile", "get-profile"):
+        system.ask(name)
     with pytest.MonkeyPatch.context() as slow:
         slow.setattr(on_demand, "BUILD_WAIT_MS", -1)
         system.redis.flushall()

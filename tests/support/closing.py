@@ -45,6 +45,7 @@ from shared.truth.commits import Commits
 from shared.truth.final_results import FinalResults
 from shared.truth.items import LedgerEntry
 from shared.truth.losses import Losses
+from shared.truth.profiles import Profiles
 from shared.truth.progress import APPLIED, Position, Progress
 from shared.truth.pseudonyms import PseudonymWrites
 from shared.truth.reads import Reads
@@ -145,6 +146,7 @@ class Scene:
         self.pseudonym_writes = PseudonymWrites(dynamodb, tables, self.audit_log)
         self.pseudonyms = Pseudonyms(self.pseudonym_writes.all, lambda: KEY)
         self.snapshots = Snapshots(dynamodb, tables.registry)
+        self.profiles = Profiles(dynamodb, tables.registry, backoff)
         self.pseudonymisation = Pseudonymisation(
             writes=self.pseudonym_writes,
             pseudonyms=self.pseudonyms,
@@ -155,6 +157,7 @@ class Scene:
             disqualified_players=DisqualifiedPlayers(self.audit_log, self.work),
             final_results=self.final_results,
             snapshots=self.snapshots,
+            profiles=self.profiles,
             work_list=self.work,
             cache=self.cache,
             fence_ms=FENCE_MS,

@@ -246,6 +246,9 @@ _HOLDS: dict[str, Condition] = {
     "attribute_not_exists(pk) OR lost_until < :until": lambda item, values: (
         number(item, "lost_until", -1) < values[":until"]
     ),
+    "attribute_not_exists(pk) OR kept < :kept": lambda item, values: (
+        item is None or item["kept"]["S"] < values[":kept"]
+    ),
     "attribute_not_exists(pk) OR appended_at > :appended": lambda item, values: (
         item is None or number(item, "appended_at") > values[":appended"]
     ),

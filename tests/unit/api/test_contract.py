@@ -59,6 +59,7 @@ def test_the_contract_describes_every_route() -> None:
         (f"{player}/events", "get"),
         (f"{player}/events/{{eventId}}", "get"),
         (f"{player}/explain", "get"),
+        *((f"{player}/profile", method) for method in ("get", "put")),
         (f"{board}/export", "get"),
         (f"{board}/result", "get"),
         (f"{board}/closing", "get"),

@@ -75,6 +75,10 @@ def test_a_token_without_the_scope_is_403_and_one_with_it_alone_is_not(
         ("POST", "/leaderboards/{id}/players/{userId:path}/scores", Scope.SCORES),
         ("POST", "/leaderboards/{id}/scores", Scope.SCORES),
         ("POST", "/leaderboards/scores", Scope.ADMIN),
+        ("GET", "/leaderboards/{id}/players/{userId:path}/profile", Scope.READ),
+        ("PUT", "/leaderboards/{id}/players/{userId:path}/profile", Scope.PROFILES),
+        ("PUT", "/leaderboards/{id}/periods/profile", Scope.ADMIN),
+        ("POST", "/leaderboards/{id}/players/{userId:path}/profile", Scope.ADMIN),
         ("PATCH", "/leaderboards/cup", Scope.ADMIN),
         ("DELETE", "/whatever", Scope.ADMIN),
         ("GET", "/health/live", None),
@@ -131,7 +135,16 @@ def test_scopes_are_read_from_either_claim_as_a_string_or_a_list(guarded: Api, c
 
 
 PUBLIC_READS = ["rankings", "rankings?userIds=u-1", "players?userId=u-1", "players/u-1", "players/a/b"]
-NOT_PUBLIC = ["players/u-1/windows", "players/u-1/events", "players/u-1/explain", "", "result", "closing", "audit-log"]
+NOT_PUBLIC = [
+    "players/u-1/windows",
+    "players/u-1/events",
+    "players/u-1/explain",
+    "players/u-1/profile",
+    "",
+    "result",
+    "closing",
+    "audit-log",
+]
 
 
 @pytest.fixture
