@@ -10,7 +10,7 @@ ADVISORIES := api.osv.dev
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status flush redrive dead-letters prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams console deploy-check
+.PHONY: help setup run up down status flush redrive dead-letters prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams console deploy-check zones
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ test-redis: setup ## Run the tests of the cache against Redis 7, its second engi
 
 simulate: setup ## Run the simulation over SEEDS seeds (10000) from FIRST_SEED (0) on, on all cores
 	@$(BIN)/python -m tests.simulation
+
+zones: $(STAMPS)/venv ## Check the days of every time zone against zoneinfo, at each change of its clocks
+	@EVERY_ZONE=1 $(BIN)/python -m pytest -q tests/property/test_zones.py
 
 chaos: setup ## Kill the processes of a real stack under load for SECONDS (600), KILLS (28) times, from a SEED
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))

@@ -8,7 +8,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.admin.gauges import CacheGauges, TruthGauges
-from shared.domain.calendar import day_end_ms
 from shared.truth.counters import Noted
 from shared.truth.progress import APPLIED, DUPLICATE, KEY_MISMATCH, REJECTED, Position
 
@@ -151,7 +150,7 @@ def _of_leaderboards(truth: TruthGauges) -> Iterator[Metric]:
     )
     for leaderboard in truth.leaderboards:
         if leaderboard.sealed_through is not None:
-            closed.add_metric([leaderboard.id], day_end_ms(leaderboard.sealed_through) / 1000)
+            closed.add_metric([leaderboard.id], leaderboard.calendar.day_end_ms(leaderboard.sealed_through) / 1000)
         due.add_metric([leaderboard.id], truth.due[leaderboard.id])
     truncated = GaugeMetricFamily(
         "leaderboards_truncated", "1 if there are leaderboards past those that are shown", truth.truncated

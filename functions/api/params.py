@@ -21,7 +21,6 @@ from shared.domain.calendar import (
     WindowKind,
     custom,
     daily,
-    day_of,
     parse_day,
     parse_week,
     weekly,
@@ -266,9 +265,11 @@ class Finder:
             case WindowKind.ALL_TIME:
                 return ALL_TIME
             case WindowKind.DAILY:
-                return daily(day_of(self.now_ms()) if query.date is None else parse_day(query.date))
+                return daily(
+                    leaderboard.calendar.day_of(self.now_ms()) if query.date is None else parse_day(query.date)
+                )
             case WindowKind.WEEKLY:
-                return self._weekly(query.date)
+                return self._weekly(leaderboard, query.date)
             case WindowKind.CUSTOM:
                 return self._custom(leaderboard.id, query)
 
@@ -307,9 +308,9 @@ class Finder:
         except InvalidCursor as error:
             raise InvalidRequest(str(error), "cursor") from None
 
-    def _weekly(self, date: str | None) -> Window:
+    def _weekly(self, leaderboard: Leaderboard, date: str | None) -> Window:
         if date is None:
-            return weekly(day_of(self.now_ms()))
+            return weekly(leaderboard.calendar.day_of(self.now_ms()))
         return weekly(_day_or_week(date))
 
     def _custom(self, leaderboard_id: str, query: WindowQuery) -> Window:

@@ -120,7 +120,7 @@ class Periods:
         window = period.window
         if self._use_cases.final_results.final(leaderboard.id, window.id) is not None:
             raise FinalResultExists(f"{period.id} has a final result of {window.id}: nothing but its name can change")
-        if reason is None and window.status(self._now_ms(), final=False) is not WindowStatus.OPEN:
+        if reason is None and leaderboard.calendar.status(window, self._now_ms()) is not WindowStatus.OPEN:
             raise InvalidRequest(f"must say why: {period.id} is over, and its players have played for it", "reason")
 
     def _record(

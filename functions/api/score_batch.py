@@ -86,7 +86,7 @@ class Batch:
             status=202 if found is None else 200,
             repeats=None,
             windows=[to_player_window_view(one, self._leaderboard) for one in windows],
-            pending=[to_pending_window_view(one, now_ms) for one in pending],
+            pending=[to_pending_window_view(one, self._leaderboard, now_ms) for one in pending],
             problem=None,
         )
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.admin.disqualifications import Disqualifications, half_moved
 from shared.domain.audit import AuditAction, AuditEntry
-from shared.domain.calendar import ALL_TIME_DAY, Day, day_of, format_day
+from shared.domain.calendar import ALL_TIME_DAY, Day, format_day
 from shared.domain.events import ScoreEvent, format_instant
 from shared.domain.refolding import refold
 from shared.domain.rejections import Rejection
@@ -132,7 +132,7 @@ class Amendments:
                 done = decide()
             except Contended:
                 continue
-            self._disqualifications.try_to_apply(leaderboard, user_id, done.entry.amended_day)
+            self._disqualifications.try_to_apply(leaderboard, user_id, done.entry.amended_day(leaderboard.calendar))
             return done
         raise Unavailable(f"events of {user_id!r} came at each of {TRIES_MAX} tries")
 
@@ -142,7 +142,7 @@ class Amendments:
             raise UnknownEvent(f"the ledger holds no event {event_id!r} of {user_id!r} on {leaderboard.id}")
         if held.voided_by is not None:
             return Amended(self._entry(leaderboard, held.voided_by), already=True)
-        day = day_of(held.event.occurred_at_ms)
+        day = leaderboard.calendar.day_of(held.event.occurred_at_ms)
         current, counting = self._read(leaderboard, user_id, day)
         left = [event for event in counting if event.event_id != event_id]
         standings = _following(leaderboard, day, current, left)
@@ -162,7 +162,7 @@ class Amendments:
         if event.occurred_at_ms < leaderboard.since_ms:
             start = format_instant(leaderboard.since_ms)
             raise InvalidCorrection(f"must be {start} or later: {leaderboard.id} started over then")
-        day = day_of(event.occurred_at_ms)
+        day = leaderboard.calendar.day_of(event.occurred_at_ms)
         self._check_day(leaderboard, day)
         current, counting = self._read(leaderboard, event.user_id, day)
         standings = _following(leaderboard, day, current, [*counting, event])
@@ -211,7 +211,7 @@ class Amendments:
         if len(entries) > EVENTS_MAX:
             raise TooManyEvents(f"{user_id!r} has more than {EVENTS_MAX} events on {leaderboard.id}")
         counting = [one.event for one in entries if one.counts()]
-        of_day = sum(day_of(event.occurred_at_ms) == day for event in counting)
+        of_day = sum(leaderboard.calendar.day_of(event.occurred_at_ms) == day for event in counting)
         said = tuple(current.get(one, _NO_EVENTS).events for one in (day, ALL_TIME_DAY))
         if (of_day, len(counting)) != said:
             raise Contended(f"the ledger of {user_id!r} has {of_day} and {len(counting)} events, standings say {said}")

@@ -38,7 +38,9 @@ class AmendedPlayers:
         user_ids = {
             entry.user_id
             for entry in self._audit_log.read(leaderboard.id, audit_sequence)
-            if entry.user_id is not None and entry.kind in AMENDING and _is_in(window, entry.amended_day)
+            if entry.user_id is not None
+            and entry.kind in AMENDING
+            and _is_in(window, entry.amended_day(leaderboard.calendar))
         }
         return {
             user_id: self._standings(leaderboard, window, user_id, audit_sequence, apart)

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Final
 
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import ALL_TIME_DAY, DAY_MIN, Day, Window, WindowKind, day_of
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MIN, Day, Window, WindowKind
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.truth.queries import BATCH_GET_KEYS_MAX
@@ -102,7 +102,7 @@ def all_standings(reads: Reads, leaderboard: Leaderboard, user_id: str, now_ms: 
         return {day: standing for (_, _, day), standing in found.items()}
 
     days: dict[Day, Standing] = {}
-    stop = day_of(now_ms) + 2  # tomorrow, by some producers' clocks
+    stop = leaderboard.calendar.day_of(now_ms) + 2  # tomorrow, by some producers' clocks
     while True:
         days |= read(Day(day) for day in range(max(DAY_MIN, stop - DAYS_AT_ONCE), stop))
         all_time = read([ALL_TIME_DAY])

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import WindowKind, current_windows, day_of
+from shared.domain.calendar import WindowKind, current_windows
 from shared.domain.rules import Leaderboard
 from shared.messaging.dead_letters import DeadLetterQueue
 from shared.truth.counters import FunctionCounters, Noted
@@ -77,11 +77,10 @@ class Gauges:
         """Raises CacheUnavailable if the cache fails, even if no leaderboard is asked about."""
         self._cache.ping()
         now_ms = self._now_ms()
-        today = day_of(now_ms)
         complete, players = {}, {}
         for one in leaderboards:
             complete[one.id] = self._cache.is_complete(one)
-            for window in current_windows(today):
+            for window in current_windows(one.calendar.day_of(now_ms)):
                 # one script call: a size and whether it is complete, as of the same instant
                 page = self._cache.page(one, window, 0, 1, now_ms)
                 if page.complete:

@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from shared.domain.calendar import day_of
 from shared.domain.events import ScoreEvent, decode
 from shared.domain.rejections import Reason, Rejection
 from shared.lookups.leaderboards import Leaderboards
@@ -151,7 +150,11 @@ class Redrive:
         for origin, one in records.items():
             event = one.event
             leaderboard = None if event is None else self._leaderboards.find(event.leaderboard_id)
-            if event is not None and leaderboard is not None and leaderboard.rejects(day_of(event.occurred_at_ms)):
+            if (
+                event is not None
+                and leaderboard is not None
+                and leaderboard.rejects(leaderboard.calendar.day_of(event.occurred_at_ms))
+            ):
                 late[origin] = event_key(leaderboard.for_event(event, self._now_ms()).scores_id, event)
         held = self._reads.held(late.values()) if late else {}
         return {origin for origin, key in late.items() if key not in held}

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.domain.calendar import DAY_MS, Day, Window, WindowKind, day_of
+from shared.domain.calendar import Day, Window, WindowKind
 from shared.domain.rules import Leaderboard
 from shared.lookups.first_days import BACKLOG_MS
 from shared.lookups.leaderboards import KEEP_MS
@@ -24,7 +24,8 @@ RUN_EVERY_MS: Final = 60_000
 
 def newest_past_cutoff(leaderboard: Leaderboard, now_ms: int) -> Day:
     """The last day for which no broker's clock can stamp a record in time any more."""
-    return Day((now_ms - leaderboard.lateness_ms - 2 * CLOCK_SKEW_MS - 1) // DAY_MS - 1)
+    past_ms = now_ms - leaderboard.lateness_ms - 2 * CLOCK_SKEW_MS - 1
+    return Day(leaderboard.calendar.day_of(past_ms) - 1)
 
 
 def checked_from_ms(leaderboard: Leaderboard, day: Day) -> int:
@@ -50,6 +51,6 @@ def expected_final_ms(leaderboard: Leaderboard, window: Window) -> int | None:
     if leaderboard.begins_after_archiving(window):
         return None
     oldest_ms = leaderboard.created_at_ms - leaderboard.lateness_ms - BACKLOG_MS
-    if window.kind is not WindowKind.CUSTOM and window.last < day_of(max(0, oldest_ms)):
+    if window.kind is not WindowKind.CUSTOM and window.last < leaderboard.calendar.day_of(max(0, oldest_ms)):
         return None
     return expected_sealed_ms(leaderboard, window.last)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from shared.closing.coverage import CachedCoverage
 from shared.closing.runs import Blocked, Cause, ClosingRun
 from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS, newest_past_cutoff
-from shared.domain.calendar import Day, day_of, format_day, windows_ending
+from shared.domain.calendar import Day, format_day, windows_ending
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.lookups.first_days import first_possible_day
@@ -141,7 +141,8 @@ class DaySealing:
         known, sealed = leaderboard.results_from, leaderboard.sealed_through
         if leaderboard.is_purging:
             return Day(through + 1)  # these days are over before it starts over
-        is_outdated = known is not None and known < day_of(leaderboard.last_start_ms)  # a purge came after it
+        restarted = leaderboard.calendar.day_of(leaderboard.last_start_ms)
+        is_outdated = known is not None and known < restarted  # a purge came after it
         if sealed is not None and (known is None or known <= sealed) and not is_outdated:
             return known  # its first days were sealed before this was recorded, or it has had events
         found = self._reads.first_day(leaderboard, (Day(day) for day in range(before + 1, through + 1)))

@@ -19,7 +19,7 @@ from shared.closing.schedule import (
     expected_sealed_ms,
     newest_past_cutoff,
 )
-from shared.domain.calendar import Day, Window, current_windows, day_end_ms, day_of, format_day, windows_ending
+from shared.domain.calendar import Day, Window, current_windows, format_day, windows_ending
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.lookups.first_days import first_possible_day
@@ -181,7 +181,7 @@ class ClosingStates:
         return _View(leaderboard, work, report, blocked, self._now_ms())
 
     def _items(self, view: "_View") -> Iterator[Item]:
-        board, work, today = view.leaderboard, view.work, day_of(view.now_ms)
+        board, work, today = view.leaderboard, view.work, view.leaderboard.calendar.day_of(view.now_ms)
         for entry in work.audit_entries:
             key, expected_ms = f"0.{entry.number:08d}", entry.at_ms + RUN_EVERY_MS
             yield Item(Kind.AUDIT_ENTRY, str(entry.number), Step.APPLYING, key, expected_ms=expected_ms)
@@ -243,7 +243,7 @@ class _View:
             return Step.SEALED
         if board.rejects(day):
             return Step.SEALING
-        if self.now_ms < day_end_ms(day):
+        if self.now_ms < board.calendar.day_end_ms(day):
             return Step.OPEN
         return Step.COMMITTING if self.now_ms >= checked_from_ms(board, day) else Step.LATE
 
@@ -338,7 +338,7 @@ def _unsealed_windows(
     if not days:
         return
     windows = [one for day in days for one in windows_ending(day)]
-    windows += [one for one in current_windows(today) if one.end_ms is not None]
+    windows += [one for one in current_windows(today) if not one.is_all_time]
     windows += [one.window for one in periods if one.first <= today and not board.is_sealed(one.window)]
     yield from (one for one in windows if not board.begins_after_archiving(one))
 

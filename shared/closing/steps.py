@@ -102,7 +102,7 @@ class ClosingSteps:
         for entry in entries:
             try:
                 assert entry.user_id is not None  # noqa: S101 - no other entry is recorded as not applied
-                amended = entry.amended_day
+                amended = entry.amended_day(leaderboard.calendar)
                 self._disqualifications.apply(leaderboard, entry.user_id, amended)
                 first, last = entry.days
                 played = {amended} if amended is not None else self._disqualifications.days(leaderboard, entry.user_id)

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from shared.domain.calendar import ALL_TIME_DAY, DAY_MAX, DAY_MIN, Day, day_of
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MAX, DAY_MIN, Calendar, Day
 from shared.domain.periods import Period
 
 Run = tuple[Day, Day]
@@ -77,10 +77,9 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
         """The same, EVERY_DAY if it names none."""
         return self.run or EVERY_DAY
 
-    @property
-    def amended_day(self) -> Day | None:
+    def amended_day(self, calendar: Calendar) -> Day | None:
         """The day whose standing was changed; None if none was."""
-        return None if self.occurred_at_ms is None else day_of(self.occurred_at_ms)
+        return None if self.occurred_at_ms is None else calendar.day_of(self.occurred_at_ms)
 
 
 class Disqualified(Struct, frozen=True):

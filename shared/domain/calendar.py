@@ -1,20 +1,23 @@
-"""Calendar: UTC days, the windows made of them, which windows a day feeds, and how long each is kept.
+"""Calendar: when a leaderboard's days begin, the windows made of them, which a day feeds, and how long each is kept.
 
 Standings are kept for each day, and for all time, which counts as a day of its own. Every instant and duration is in
-milliseconds.
+milliseconds. What a window is made of, and how long the cache keeps it, goes by dates alone; when its days begin and
+end is up to the leaderboard's `Calendar`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from enum import StrEnum
-from itertools import chain
+from functools import lru_cache
+from itertools import accumulate, chain
 from typing import Final, NewType, cast
 
 import msgspec
 
 Day = NewType("Day", int)
-"""Days since 1970-01-01 UTC, or ALL_TIME_DAY."""
+"""A date, as days since 1970-01-01, or ALL_TIME_DAY."""
 
 DAY_MS: Final = 86_400_000
 DAY_MIN: Final = Day(0)
@@ -31,6 +34,9 @@ RETENTION_MS: Final = 35 * DAY_MS
 """How long the cache keeps a daily or weekly window after its cutoff; a later read builds it from the truth."""
 EXPIRY_MARGIN_MS: Final = 3_600_000
 """How much longer the cache has a window than `is_kept` says: the clocks of functions differ from the cache's."""
+
+CALENDARS_MAX: Final = 1_000
+"""Tables of days that a function holds, some 20 KB each for a zone with summer time."""
 
 _ORDINAL_EPOCH: Final = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -84,40 +90,124 @@ class Window(msgspec.Struct, frozen=True, gc=False):
                 return f"{format_day(self.first)}..{format_day(self.last)}"
 
     @property
-    def start_ms(self) -> int | None:
-        """First instant of the window; None for all time."""
-        return None if self.kind is WindowKind.ALL_TIME else self.first * DAY_MS
-
-    @property
-    def end_ms(self) -> int | None:
-        """First instant after the window (half-open); None for all time."""
-        return None if self.kind is WindowKind.ALL_TIME else day_end_ms(self.last)
+    def is_all_time(self) -> bool:
+        """Whether it is the window without an end."""
+        return self.kind is WindowKind.ALL_TIME
 
     @property
     def days(self) -> Sequence[Day]:
         """The days it is made of, oldest first; for all time the one standing that is kept for it."""
         return cast("Sequence[Day]", range(max(self.first, DAY_MIN), self.last + 1))
 
-    def status(self, now_ms: int, *, final: bool = False) -> WindowStatus:
-        """Status at `now_ms`. Only the ranking that was written once makes a window `final`, never the clock."""
-        if final:
-            return WindowStatus.FINAL
-        if self.end_ms is None or now_ms < self.end_ms:
-            return WindowStatus.OPEN
-        return WindowStatus.CLOSING
-
 
 ALL_TIME: Final = Window(WindowKind.ALL_TIME, ALL_TIME_DAY, ALL_TIME_DAY)
 
 
-def day_of(milliseconds: int) -> Day:
-    """The day that an instant falls into."""
-    return Day(milliseconds // DAY_MS)
+DayRun = tuple[int, int]
+"""The first of some days in a row, and how much later than 00:00 UTC of its date each of them begins, in seconds."""
+_Table = tuple[Sequence[int], Sequence[int], Sequence[int]]
 
 
-def day_end_ms(day: Day) -> int:
-    """First instant after the day."""
-    return (day + 1) * DAY_MS
+class Calendar(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When the days of a leaderboard begin: at `starts_at_min` minutes past midnight by the clocks of a time zone.
+
+    A day begins at the first instant at which these clocks show its date and that time, or later. So one whose start
+    they skip begins when they jump; one whose start they show twice begins at the first; and a date that they skip
+    altogether begins and ends at that instant, and no event is in it.
+
+    All that decides this is written in `runs`, once, by whoever defines the leaderboard. So functions with different
+    rules of time zones agree, and no day moves when these change.
+    """
+
+    zone: str = "UTC"
+    """IANA name."""
+    starts_at_min: int = 0
+    tzdata: str = ""
+    """The version of the time zones' rules that `runs` are from, e.g. `2026.6`; empty for UTC."""
+    runs: str = ""
+    """Ascending runs of days (DayRun), as `write_runs` writes them; empty where every day begins at 00:00 UTC."""
+
+    def day_of(self, moment_ms: int) -> Day:
+        """The day that an instant falls into."""
+        if not self.runs:
+            return Day(moment_ms // DAY_MS)
+        begins_ms, firsts, offsets_ms = _table(self.runs)
+        number = max(0, bisect_right(begins_ms, moment_ms) - 1)
+        day = (moment_ms - offsets_ms[number]) // DAY_MS
+        if number + 1 < len(firsts):  # the next run begins later than the days of this one would go on
+            day = min(day, firsts[number + 1] - 1)
+        return Day(day)
+
+    def day_start_ms(self, day: Day) -> int:
+        """First instant of a day."""
+        if not self.runs:
+            return day * DAY_MS
+        _, firsts, offsets_ms = _table(self.runs)
+        return day * DAY_MS + offsets_ms[max(0, bisect_right(firsts, day) - 1)]
+
+    def day_end_ms(self, day: Day) -> int:
+        """First instant after a day."""
+        return self.day_start_ms(Day(day + 1))
+
+    def start_ms(self, window: Window) -> int | None:
+        """First instant of a window; None for all time."""
+        return None if window.kind is WindowKind.ALL_TIME else self.day_start_ms(window.first)
+
+    def end_ms(self, window: Window) -> int | None:
+        """First instant after a window (half-open); None for all time."""
+        return None if window.kind is WindowKind.ALL_TIME else self.day_end_ms(window.last)
+
+    def status(self, window: Window, now_ms: int, *, final: bool = False) -> WindowStatus:
+        """Status at `now_ms`. Only the ranking that was written once makes a window `final`, never the clock."""
+        if final:
+            return WindowStatus.FINAL
+        end_ms = self.end_ms(window)
+        if end_ms is None or now_ms < end_ms:
+            return WindowStatus.OPEN
+        return WindowStatus.CLOSING
+
+    def first_moved(self, other: "Calendar", after: Day) -> Day | None:
+        """The first day after `after` that begins at another time by another calendar; None if there is none."""
+        ours, theirs = (read_runs(one.runs) for one in (self, other))
+        firsts = sorted({Day(first) for first, _ in (*ours, *theirs) if first > after} | {Day(after + 1)})
+        return next((day for day in firsts if self.day_start_ms(day) != other.day_start_ms(day)), None)
+
+
+UTC: Final = Calendar()
+
+
+def write_runs(runs: Iterable[DayRun]) -> str:
+    """Runs of days as text, e.g. `-7:43200` of a calendar whose days begin at 12:00 UTC: each as how many days it
+    begins after the one before, and the offset. Runs that go on like the one before are left out.
+    """
+    parts: list[str] = []
+    day, offset_s = 0, None
+    for first, following_s in runs:
+        if following_s != offset_s:
+            parts.append(f"{first - day}:{following_s}")
+            day, offset_s = first, following_s
+    return " ".join(parts)
+
+
+def read_runs(text: str) -> list[DayRun]:
+    """Runs of days as `write_runs` wrote them."""
+    pairs = [tuple(map(int, part.split(":"))) for part in text.split()]
+    firsts = accumulate(days for days, _ in pairs)
+    return [(first, offset_s) for first, (_, offset_s) in zip(firsts, pairs, strict=True)]
+
+
+@lru_cache(CALENDARS_MAX)
+def _table(runs: str) -> _Table:
+    """Of each run when it begins, its first day, and its offset, for `bisect`."""
+    parsed = read_runs(runs)
+    offsets_ms = [offset_s * 1000 for _, offset_s in parsed]
+    begins_ms = [first * DAY_MS + offset_ms for (first, _), offset_ms in zip(parsed, offsets_ms, strict=True)]
+    return begins_ms, [first for first, _ in parsed], offsets_ms
+
+
+def day_of(moment_ms: int) -> Day:
+    """The UTC day that an instant falls into; a leaderboard's is told by its `Calendar`."""
+    return UTC.day_of(moment_ms)
 
 
 def to_date(day: Day) -> date:
@@ -153,12 +243,12 @@ def monday_of(day: Day) -> Day:
 
 
 def daily(day: Day) -> Window:
-    """The window of one UTC day."""
+    """The window of one day."""
     return Window(WindowKind.DAILY, day, day)
 
 
 def weekly(day: Day) -> Window:
-    """The ISO 8601 week (Monday 00:00Z to Monday 00:00Z) that a day falls into."""
+    """The ISO 8601 week (Monday to Sunday) that a day falls into."""
     monday = monday_of(day)
     return Window(WindowKind.WEEKLY, monday, Day(monday + 6))
 
@@ -238,8 +328,12 @@ def windows_ending(day: Day) -> list[Window]:
 
 
 def kept_until_ms(window: Window, lateness_ms: int) -> int | None:
-    """When ingest stops feeding a window that the cache keeps; None for never."""
-    return None if window.end_ms is None else window.end_ms + lateness_ms + RETENTION_MS
+    """When ingest stops feeding a window that the cache keeps; None for never.
+
+    By the UTC days of its dates, whatever the calendar: days of others end up to 14 hours earlier or 36 hours later, of
+    35 days.
+    """
+    return None if window.kind is WindowKind.ALL_TIME else (window.last + 1) * DAY_MS + lateness_ms + RETENTION_MS
 
 
 def expires_ms(window: Window, lateness_ms: int) -> int:
@@ -259,18 +353,18 @@ def is_kept(window: Window, lateness_ms: int, now_ms: int) -> bool:
 def kept_days(lateness_ms: int, now_ms: int) -> list[Day]:
     """All time, then every day that feeds a window which is kept, oldest first, tomorrow last.
 
-    Tomorrow is among them because the clocks of producers may run ahead.
+    Tomorrow, by UTC, is among them because the clocks of producers may run ahead, and those of a time zone do.
     """
-    return [ALL_TIME_DAY, *_days(now_ms - lateness_ms - RETENTION_MS, day_of(now_ms) + 2)]
+    return [ALL_TIME_DAY, *_days(now_ms - lateness_ms - RETENTION_MS, UTC.day_of(now_ms) + 2)]
 
 
 def cached_windows(lateness_ms: int, now_ms: int) -> set[Window]:
     """Every window that the cache may hold for everyone, by any lateness up to this one."""
-    days = _days(now_ms - lateness_ms - RETENTION_MS - EXPIRY_MARGIN_MS, day_of(now_ms) + LONGEST_DAYS)
+    days = _days(now_ms - lateness_ms - RETENTION_MS - EXPIRY_MARGIN_MS, UTC.day_of(now_ms) + LONGEST_DAYS)
     return {ALL_TIME, *(window for day in days for window in windows_fed_by(day))}
 
 
 def _days(oldest_end_ms: int, stop: int) -> Iterator[Day]:
     """Days, up to but without `stop`, of windows that end at `oldest_end_ms` or later."""
-    oldest = day_of(max(0, oldest_end_ms)) - LONGEST_DAYS
+    oldest = UTC.day_of(max(0, oldest_end_ms)) - LONGEST_DAYS
     return map(Day, range(max(DAY_MIN, oldest), stop))

@@ -5,7 +5,7 @@ from functools import reduce
 
 from msgspec.structs import replace
 
-from shared.domain.calendar import ALL_TIME_DAY, Day, day_of
+from shared.domain.calendar import ALL_TIME_DAY, Day
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.labels import Label, latest_labels
 from shared.domain.rules import Aggregation, Leaderboard
@@ -27,7 +27,7 @@ def refold(leaderboard: Leaderboard, events: Iterable[ScoreEvent]) -> dict[Day, 
     rules = leaderboard.aggregation, leaderboard.order
     for event in sorted(events, key=lambda one: (one.occurred_at_ms, one.event_id)):
         alone = add(*rules, None, event, leaderboard.filters)
-        by_day.setdefault(day_of(event.occurred_at_ms), []).append(alone)
+        by_day.setdefault(leaderboard.calendar.day_of(event.occurred_at_ms), []).append(alone)
     if not by_day:
         return {}
     standings = {day: _merge(leaderboard, own) for day, own in by_day.items()}

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from shared.domain.calendar import Day, Window, WindowKind, day_end_ms, day_of, format_day, weekly
+from shared.domain.calendar import UTC, Calendar, Day, Window, WindowKind, format_day, weekly
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
 from shared.domain.labels import FILTERS_MAX, FilterName
 from shared.domain.periods import Period
@@ -25,7 +25,7 @@ SHARDS_MAX: Final = 256
 """Write shards of one day: at 1,000 writes a second each, far past what one leaderboard takes."""
 SHARDS_DEFAULT: Final = 16
 
-LOCKED_RULES: Final = ("aggregation", "order", "shards", "filters")
+LOCKED_RULES: Final = ("aggregation", "order", "shards", "filters", "calendar")
 """Rules that cannot change once there are events: standings were written by them."""
 FREE_RULES: Final = ("name", "lateness_ms", "tiers", "qualify")
 """Rules that may change at any time. A window is ranked and paid by those in force when its last day ended; only the
@@ -87,6 +87,8 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     order: Order = Order.DESC
     lateness_ms: Annotated[int, Meta(ge=0, le=LATENESS_MAX_MS)] = LATENESS_DEFAULT_MS
     shards: Annotated[int, Meta(ge=1, le=SHARDS_MAX)] = SHARDS_DEFAULT
+    calendar: Calendar = UTC
+    """When its days begin; as it was computed when its time zone and start of the day were given."""
     tiers: tuple[Tier, ...] = ()
     qualify: int | None = None
     """The score that a player needs to qualify, or a better one; None if everybody does. Who doesn't is ranked, but
@@ -135,6 +137,16 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.id}.{self.since_ms}" if self.since_ms else self.id
 
     @property
+    def time_zone(self) -> str:
+        """IANA name of the time zone of its days."""
+        return self.calendar.zone
+
+    @property
+    def day_starts_at(self) -> str:
+        """When its days begin by the clocks of its time zone, e.g. `00:00`."""
+        return "{:02d}:{:02d}".format(*divmod(self.calendar.starts_at_min, 60))
+
+    @property
     def last_start_ms(self) -> int:
         """When its last purge takes effect, be it to come; 0 if it was never purged."""
         return self.starts_ms[-1] if self.starts_ms else 0
@@ -166,11 +178,12 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
 
     def cutoff_ms(self, day: Day) -> int:
         """Last instant at which the broker may append a record for a day."""
-        return day_end_ms(day) + self.lateness_ms
+        return self.calendar.day_end_ms(day) + self.lateness_ms
 
     def window_cutoff_ms(self, window: Window) -> int | None:
         """Last instant at which a record for the window may be appended; None for all time."""
-        return None if window.end_ms is None else window.end_ms + self.lateness_ms
+        end_ms = self.calendar.end_ms(window)
+        return None if end_ms is None else end_ms + self.lateness_ms
 
     def qualifies(self, points: int) -> bool:
         """Whether a score qualifies for tiers."""
@@ -182,7 +195,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         """Whether this version was in force when the window's last day ended, or is while the window is open. If so,
         it ranks the window, unless a later version does.
         """
-        return self.effective_from is None or window.end_ms is None or window.last >= self.effective_from
+        return self.effective_from is None or window.is_all_time or window.last >= self.effective_from
 
     def ranked_by(self, version: "Leaderboard") -> "Leaderboard":
         """The leaderboard as it is now, with the rules of one of its versions."""
@@ -207,7 +220,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_sealed(self, window: Window) -> bool:
         """Whether no event can change a window any more: all its days are sealed."""
-        return window.end_ms is not None and self.sealed_through is not None and window.last <= self.sealed_through
+        return not window.is_all_time and self.sealed_through is not None and window.last <= self.sealed_through
 
     def owes(self, window: Window) -> bool:
         """Whether a day or week gets a result, as far as is known: none that was over before the first event does, nor
@@ -220,7 +233,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def last_event_day(self) -> Day | None:
         """The last day that may have events once the leaderboard is archived; None while it takes events."""
-        return day_of(self.updated_at_ms + ARCHIVE_MARGIN_MS) if self.archived else None
+        return self.calendar.day_of(self.updated_at_ms + ARCHIVE_MARGIN_MS) if self.archived else None
 
     def begins_after_archiving(self, window: Window) -> bool:
         """Whether a window can have no events because the leaderboard was archived before it begins."""
@@ -240,7 +253,8 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
 
     def counts_in(self, window: Window) -> bool:
         """Whether an event can count in a window: it is not over before the last purge takes effect."""
-        return window.end_ms is None or window.end_ms > self.last_start_ms
+        end_ms = self.calendar.end_ms(window)
+        return end_ms is None or end_ms > self.last_start_ms
 
     def admit(self, event: ScoreEvent, appended_at_ms: int) -> None:
         """Judge an event by when the broker appended its record, so that a backlog or a replay judges alike.
@@ -261,7 +275,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
                 f"occurredAt is {event.occurred_at_ms - appended_at_ms} ms after the record was appended; "
                 f"{FUTURE_TOLERANCE_MS} ms are allowed",
             )
-        day = day_of(event.occurred_at_ms)
+        day = self.calendar.day_of(event.occurred_at_ms)
         cutoff_ms = self.cutoff_ms(day)
         if appended_at_ms > cutoff_ms:
             raise Rejection(
@@ -301,19 +315,28 @@ def revise(current: Leaderboard, wanted: Leaderboard) -> tuple[Leaderboard, bool
     Raises:
         LockedRule: if one of LOCKED_RULES would change though the leaderboard has events.
     """
+    if (current.time_zone, current.day_starts_at) == (wanted.time_zone, wanted.day_starts_at):
+        wanted = replace(wanted, calendar=current.calendar)  # as it was computed at first, by whichever rules of zones
     locked, free = (
         [name for name in names if getattr(current, name) != getattr(wanted, name)]
         for names in (LOCKED_RULES, FREE_RULES)
     )
     if locked and current.has_events:
-        value = getattr(current, locked[0])
-        shown = f"[{', '.join(value)}]" if isinstance(value, tuple) else value
-        raise LockedRule(f"stays {shown}: {current.id} has events", locked[0])
+        raise _locked(current, wanted, locked[0])
     if not (locked or free or current.archived):
         return current, False
     rules = {name: getattr(wanted, name) for name in LOCKED_RULES + FREE_RULES}
     following = replace(_next_version(current, wanted.updated_at_ms), **rules, archived=False, nothing_owed=False)
     return replace(following, effective_from=None) if locked else following, bool(locked)
+
+
+def _locked(current: Leaderboard, wanted: Leaderboard, rule: str) -> LockedRule:
+    field, value = rule, getattr(current, rule)
+    if rule == "calendar":
+        is_zone = current.time_zone != wanted.time_zone
+        field, value = ("timeZone", current.time_zone) if is_zone else ("dayStartsAt", current.day_starts_at)
+    shown = f"[{', '.join(value)}]" if isinstance(value, tuple) else value
+    return LockedRule(f"stays {shown}: {current.id} has events", field)
 
 
 def archive(current: Leaderboard, now_ms: int) -> Leaderboard:
@@ -337,6 +360,7 @@ def _next_version(current: Leaderboard, now_ms: int) -> Leaderboard:
     """The next version, of now. By a clock that is behind, it still is no earlier than the one before, nor of a day
     that is sealing.
     """
-    open_from_ms = 0 if current.sealing_through is None else day_end_ms(current.sealing_through)
+    open_from_ms = 0 if current.sealing_through is None else current.calendar.day_end_ms(current.sealing_through)
     at_ms = max(now_ms, current.updated_at_ms, open_from_ms)
-    return replace(current, version=current.version + 1, updated_at_ms=at_ms, effective_from=day_of(at_ms))
+    today = current.calendar.day_of(at_ms)
+    return replace(current, version=current.version + 1, updated_at_ms=at_ms, effective_from=today)

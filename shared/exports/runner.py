@@ -183,7 +183,7 @@ class ExportRunner:
         Manifest(  # step 6
             leaderboard_id=source.board.id,
             window=describe(window),
-            status=window.status(created_at_ms, final=source.result is not None),
+            status=source.board.calendar.status(window, created_at_ms, final=source.result is not None),
             counts_from=counts_from(source.board),
             rules_version=source.board.version,
             result_version=heartbeat.job.result_version,

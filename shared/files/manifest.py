@@ -63,7 +63,7 @@ def manifest_key(object_key: str) -> str:
 
 def describe(window: Window) -> dict[str, str | None]:
     """A window, as a manifest describes it."""
-    all_time = window.end_ms is None
+    all_time = window.is_all_time
     return {
         "kind": window.kind,
         "id": window.id,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from functools import partial
 from typing import Final
 
-from shared.domain.calendar import ALL_TIME_DAY, DAY_MIN, Day, day_of
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MIN, Day
 from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import DaySums, Standing
@@ -221,7 +221,7 @@ class _Lookups:
     def sums(self, all_time: Standing) -> DaySums | None:
         """Read from the standings of the days, from the last one back until they are all that all time holds."""
         days: dict[Day, Standing] = {}
-        past = day_of(all_time.reached_at_ms) + 1
+        past = self._leaderboard.calendar.day_of(all_time.reached_at_ms) + 1
         while past > DAY_MIN and sum(standing.absolute_sum for standing in days.values()) < all_time.absolute_sum:
             first = max(DAY_MIN, past - BATCH_GET_KEYS_MAX)
             days |= self._standings(Day(day) for day in range(first, past))
@@ -267,7 +267,7 @@ def _by_player(candidates: Iterable[Candidate]) -> dict[PlayerKey, _Player]:
         if player is None:
             player = players[key] = _Player(candidate.leaderboard, event.user_id)
         player.candidates.append(candidate)
-        player.days.add(day_of(event.occurred_at_ms))
+        player.days.add(candidate.leaderboard.calendar.day_of(event.occurred_at_ms))
     return players
 
 

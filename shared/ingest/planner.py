@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from shared.domain.calendar import ALL_TIME_DAY, Day, day_of
+from shared.domain.calendar import ALL_TIME_DAY, Day
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Leaderboard
@@ -67,7 +67,7 @@ def plan(
         event = candidate.event
         if event.event_id in ids:
             continue
-        day = day_of(event.occurred_at_ms)
+        day = leaderboard.calendar.day_of(event.occurred_at_ms)
         if len(planned) + 1 + len(folded.keys() | {day, ALL_TIME_DAY}) > TRANSACTION_ITEMS_MAX:
             break
         touched = {day: folded.get(day) or current.get(day) for day in (day, ALL_TIME_DAY)}
@@ -148,8 +148,8 @@ class _Enormous:
             if self._sums is None:
                 return None, None
             for one in planned:
-                self._sums = _plus(self._sums, one.event)
-        sums = _plus(self._sums, candidate.event)
+                self._sums = _plus(self._leaderboard, self._sums, one.event)
+        sums = _plus(self._leaderboard, self._sums, candidate.event)
         try:
             sums.check()
         except Rejection as rejection:
@@ -173,5 +173,5 @@ class _Enormous:
         return Rejected(rejection) if existing is None else outcome_of_known(candidate.event, existing)
 
 
-def _plus(sums: DaySums, event: ScoreEvent) -> DaySums:
-    return sums.plus(day_of(event.occurred_at_ms), event.points)
+def _plus(leaderboard: Leaderboard, sums: DaySums, event: ScoreEvent) -> DaySums:
+    return sums.plus(leaderboard.calendar.day_of(event.occurred_at_ms), event.points)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
-from shared.domain.calendar import day_of
 from shared.domain.records import Record
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Leaderboard
@@ -206,7 +205,7 @@ def _validate(leaderboard: Leaderboard | None, candidates: Iterable[Candidate]) 
 
 def _rejects(leaderboard: Leaderboard | None, candidate: Candidate) -> bool:
     """Whether the day of an event takes none any more, however early its record was appended."""
-    return leaderboard is None or leaderboard.rejects(day_of(candidate.event.occurred_at_ms))
+    return leaderboard is None or leaderboard.rejects(leaderboard.calendar.day_of(candidate.event.occurred_at_ms))
 
 
 def _refusal(leaderboard: Leaderboard | None, candidate: Candidate, appended_at_ms: int) -> Rejection | None:

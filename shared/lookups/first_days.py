@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.domain.calendar import DAY_MS, Day, day_of
+from shared.domain.calendar import DAY_MS, Day
 from shared.domain.rules import Leaderboard
 from shared.truth.registry import Registry
 
@@ -19,4 +19,4 @@ def first_possible_day(registry: Registry, leaderboard: Leaderboard) -> Day:
     versions = (registry.rules(leaderboard.id, number) for number in range(1, leaderboard.version))
     earlier_ms = [one.lateness_ms for one in versions if one is not None]
     oldest_ms = leaderboard.created_at_ms - max([leaderboard.lateness_ms, *earlier_ms]) - BACKLOG_MS
-    return day_of(max(0, oldest_ms))
+    return leaderboard.calendar.day_of(max(0, oldest_ms))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import Day, Window, WindowKind, day_of
+from shared.domain.calendar import Day, Window, WindowKind
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Score, Standing, add, combine
 from shared.domain.tiers import TierRule, points_to_tiers
@@ -37,10 +37,10 @@ def explain(
         all_read: whether `entries` are all of it.
     """
     user_id = found.player.user_id
-    events = [one for one in entries if _is_in(window, one)]
+    events = [one for one in entries if _is_in(rules, window, one)]
 
     def is_eligible(one: LedgerEntry) -> bool:
-        return out.counts(user_id, _day(one))
+        return out.counts(user_id, _day(rules, one))
 
     score = Score(found.player.score, found.player.reached_at_ms)
     agrees: bool | None = _fold_days(rules, days) == score
@@ -53,12 +53,12 @@ def explain(
     return Explanation(found, rules, days, runs, shown, complete, agrees, _tiers(rules, found))
 
 
-def _is_in(window: Window, entry: LedgerEntry) -> bool:
-    return window.kind is WindowKind.ALL_TIME or window.first <= _day(entry) <= window.last
+def _is_in(rules: Leaderboard, window: Window, entry: LedgerEntry) -> bool:
+    return window.kind is WindowKind.ALL_TIME or window.first <= _day(rules, entry) <= window.last
 
 
-def _day(entry: LedgerEntry) -> Day:
-    return day_of(entry.event.occurred_at_ms)
+def _day(rules: Leaderboard, entry: LedgerEntry) -> Day:
+    return rules.calendar.day_of(entry.event.occurred_at_ms)
 
 
 def _fold_days(rules: Leaderboard, days: Sequence[tuple[Day, Standing]]) -> Score | None:

@@ -157,7 +157,7 @@ class Fallback:
     ) -> Ranking:
         return Ranking(
             window,
-            window.status(self._now_ms(), final=final),
+            rules.calendar.status(window, self._now_ms(), final=final),
             snapshot.revision,
             snapshot.total,
             snapshot.as_of_ms,

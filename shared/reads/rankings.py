@@ -290,7 +290,7 @@ class Rankings:
         entries = list(
             to_entries(leaderboard.tiers, page.total, page.first, players_ahead, page.lines, qualified=page.qualified)
         )
-        status = window.status(as_of_ms, final=final)
+        status = leaderboard.calendar.status(window, as_of_ms, final=final)
         source = RankingSource.FINAL if final else RankingSource.LIVE
         return Ranking(
             window,

@@ -38,8 +38,6 @@ IDLE_MS: Final = 2 * 3_600_000
 """How long a window that was built on demand stays in the cache after its last read."""
 REAPPLY_EVERY_MS: Final = 5 * 60_000
 """How often anti-entropy is scheduled (template.yaml). Each run applies the next one of the older days."""
-RECENT_DAYS: Final = 3
-"""Days, tomorrow included, that every run of anti-entropy applies: nearly all events are of these days."""
 
 
 class RebuildOutcome(StrEnum):
@@ -332,7 +330,9 @@ def rebuild_position(day: Day) -> int:
 def _due_days(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
     """All time, the recent days, and one of the older days: the next one every REAPPLY_EVERY_MS."""
     all_time, *days = kept_days(leaderboard.lateness_ms, now_ms)
-    older, recent = days[:-RECENT_DAYS], days[-RECENT_DAYS:]
+    # yesterday, today and tomorrow: nearly all events are of these days
+    recent_from = leaderboard.calendar.day_of(now_ms) - 1
+    older, recent = [day for day in days if day < recent_from], [day for day in days if day >= recent_from]
     return [all_time, *recent, older[now_ms // REAPPLY_EVERY_MS % len(older)]]
 
 

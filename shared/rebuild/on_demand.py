@@ -13,7 +13,7 @@ from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import Build, BuildLeases, BuildProgress, Grant, LeaseLost, NoReaders
 from shared.cache.range_budget import EVICTIONS_MAX, FULL_RETRY_S, NoRoomForRanges, RangeBudget
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import Window, is_kept, parse_id
+from shared.domain.calendar import UTC, Calendar, Window, is_kept, parse_id
 from shared.domain.rules import Leaderboard
 from shared.messaging.queues import Queue
 from shared.rebuild.builder import IDLE_MS, WindowBuilder
@@ -39,11 +39,12 @@ RANGE_READS: Final = 500
 class Building(Exception):
     """The window is being built; `progress` is how far it is."""
 
-    def __init__(self, leaderboard_id: str, window: Window, progress: BuildProgress) -> None:
+    def __init__(self, leaderboard_id: str, window: Window, progress: BuildProgress, calendar: Calendar = UTC) -> None:
         super().__init__(f"{window.id} of {leaderboard_id} is being built")
         self.leaderboard_id = leaderboard_id
         self.window = window
         self.progress = progress
+        self.calendar = calendar
 
 
 class TooManyRanges(Exception):
@@ -102,7 +103,7 @@ class OnDemandBuilds:
         deadline_ms = self._now_ms() + (BUILD_WAIT_MS if wait_ms is None else wait_ms)
         grant, build = self._builder.begin_window(leaderboard, window, self._new_token(), for_reader=True)
         if grant is Grant.HELD:
-            raise Building(leaderboard.id, window, build.progress)
+            raise Building(leaderboard.id, window, build.progress, leaderboard.calendar)
         if grant is Grant.BUILT:
             self._leases.extend(leaderboard, window, build.expires_ms)
             return
@@ -118,7 +119,7 @@ class OnDemandBuilds:
                 self._settle_budget(leaderboard, window)
         except _TooSlow:
             handed_over = self._hand_over(leaderboard, window, build)
-            raise Building(leaderboard.id, window, build.progress) from None
+            raise Building(leaderboard.id, window, build.progress, leaderboard.calendar) from None
         finally:
             if not handed_over:
                 self._builder.release(build)

@@ -8,7 +8,7 @@ from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.admin.eligible import eligible, eligible_of, eligible_of_all_time
 from shared.cache.windows import WindowCache
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import LONGEST_DAYS, Window, WindowKind, day_of, kept_until_ms, recent_windows
+from shared.domain.calendar import LONGEST_DAYS, Window, WindowKind, kept_until_ms, recent_windows
 from shared.domain.rules import Leaderboard
 from shared.domain.snapshots import Snapshot, snapshot_of
 from shared.lookups.remembered import Remembered
@@ -122,7 +122,7 @@ class WindowSnapshots:
         return stored.placed_again(leaderboard.order, moved, scores)
 
     def _changeable(self, leaderboard: Leaderboard) -> Iterator[Window]:
-        today = day_of(self._now_ms())
+        today = leaderboard.calendar.day_of(self._now_ms())
         periods = [period.window for period in self._registry.periods(leaderboard.id) if period.first <= today]
         for window in dict.fromkeys(recent_windows(today) + periods):
             if not leaderboard.is_sealed(window) or self._is_outdated(leaderboard, window):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.audit import AuditEntry
-from shared.domain.calendar import Day, day_of
+from shared.domain.calendar import Day
 from shared.domain.events import ScoreEvent
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -90,7 +90,7 @@ class AmendmentWrites:
             "ConditionExpression": _ABSENT,
         }
         actions: list[dict[str, Any]] = [{"Put": put}]
-        day = day_of(event.occurred_at_ms)
+        day = leaderboard.calendar.day_of(event.occurred_at_ms)
         if not leaderboard.rejects(day):
             check = {
                 "TableName": self._tables.registry,

@@ -96,7 +96,7 @@ def test_a_void_event_stays_marked_and_counts_nowhere(scene: Scene) -> None:
     assert (held.event.points, held.voided_by, held.counts()) == (200, done.entry.number, False)
     (entry,) = scene.audit_log.read(scene.id)
     assert (entry.kind, entry.user_id, entry.subject, entry.points) == (AuditAction.VOID, "bob", "gift", 200)
-    assert (entry.actor, entry.reason, entry.amended_day) == ("referee", "a foul", MONDAY)
+    assert (entry.actor, entry.reason, entry.amended_day(scene.leaderboard.calendar)) == ("referee", "a foul", MONDAY)
 
 
 def test_a_void_that_is_asked_for_twice_is_done_once(scene: Scene) -> None:

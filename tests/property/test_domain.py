@@ -24,6 +24,7 @@ from shared.domain.calendar import (
     to_date,
     weekly,
 )
+from shared.domain.calendar import UTC as UTC_DAYS
 from shared.domain.events import POINTS_MAX, ScoreEvent, decode, format_instant, parse_instant
 from shared.domain.labels import Label, latest_labels
 from shared.domain.ranking import order_key, rank
@@ -227,9 +228,10 @@ def test_an_instant_falls_into_one_day_and_one_week_that_hold_it(at_ms: int) -> 
     year, week, _ = moment.isocalendar()
     assert weekly(day).id == f"{year}-W{week:02d}"
     for window in (daily(day), weekly(day)):
-        assert window.start_ms is not None
-        assert window.end_ms is not None
-        assert window.start_ms <= at_ms < window.end_ms
+        start_ms, end_ms = UTC_DAYS.start_ms(window), UTC_DAYS.end_ms(window)
+        assert start_ms is not None
+        assert end_ms is not None
+        assert start_ms <= at_ms < end_ms
         assert day in window.days
         assert parse_id(window.id) == window
 
@@ -253,10 +255,10 @@ def test_an_instant_reads_as_the_calendar_has_it(at_ms: int) -> None:
 
 @given(days)
 def test_days_follow_one_another_without_gap_or_overlap(day: Day) -> None:
-    assert daily(day).end_ms == daily(Day(day + 1)).start_ms
+    assert UTC_DAYS.end_ms(daily(day)) == UTC_DAYS.start_ms(daily(Day(day + 1)))
     assert parse_day(format_day(day)) == day
     week, following = weekly(day), weekly(Day(day + 7))
-    assert week.end_ms == following.start_ms
+    assert UTC_DAYS.end_ms(week) == UTC_DAYS.start_ms(following)
     assert to_date(week.first).isoweekday() == 1
     assert week.last - week.first == 6
 

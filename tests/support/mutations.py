@@ -162,8 +162,8 @@ MUTATIONS = (
     Mutation(
         "a period that is over is moved for no reason",
         "functions/api/periods.py",
-        "if reason is None and window.status",
-        "if False and window.status",
+        "if reason is None and leaderboard.calendar.status",
+        "if False and leaderboard.calendar.status",
         API_PERIODS,
     ),
     Mutation(
@@ -610,7 +610,7 @@ MUTATIONS = (
     Mutation(
         "prizes that change today pay yesterday",
         "shared/domain/rules.py",
-        "return self.effective_from is None or window.end_ms is None or window.last >= self.effective_from",
+        "return self.effective_from is None or window.is_all_time or window.last >= self.effective_from",
         "return True",
         SIMULATION,
     ),

@@ -58,7 +58,7 @@ def register(app: Routes, use_cases: UseCases, finder: Finder) -> None:
         leaderboard = finder.leaderboard(request)
         found = use_cases.players.windows(leaderboard, user_id)
         told = [to_player_window_view(one, leaderboard) for one in found.windows]
-        pending = [to_pending_window_view(one, finder.now_ms()) for one in found.pending]
+        pending = [to_pending_window_view(one, leaderboard, finder.now_ms()) for one in found.pending]
         headers = _FRESH | ({"retry-after": str(ASK_AGAIN_S)} if pending else {})
         return answer(
             PlayerWindowsView(leaderboard_id=leaderboard.id, user_id=user_id, windows=told, pending=pending),

@@ -81,7 +81,7 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
                 f"{window.id} of {leaderboard.id} is not final; a notification says when it is",
                 None if expected_ms is None else format_instant(expected_ms),
             )
-        return answer(to_result_view(leaderboard.id, window, found), headers=_HEADERS)
+        return answer(to_result_view(leaderboard, window, found), headers=_HEADERS)
 
     _register_versions(app, use_cases, finder)
 

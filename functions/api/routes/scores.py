@@ -139,7 +139,7 @@ def _to_view(leaderboard: Leaderboard, event: ScoreEvent, found: PlayerWindows, 
         event_id=event.event_id,
         occurred_at=format_instant(event.occurred_at_ms),
         windows=[to_player_window_view(one, leaderboard) for one in found.windows],
-        pending=[to_pending_window_view(one, now_ms) for one in found.pending],
+        pending=[to_pending_window_view(one, leaderboard, now_ms) for one in found.pending],
     )
 
 

@@ -153,18 +153,16 @@ def to_entry_views(entries: Sequence[Entry], total: int) -> list[EntryView]:
     return [to_entry_view(entry, total) for entry in entries]
 
 
-def to_window_view(
-    ranking: Ranking, leaderboard: Leaderboard | None = None, *, is_registered: bool = False
-) -> WindowView:
+def to_window_view(ranking: Ranking, leaderboard: Leaderboard, *, is_registered: bool = False) -> WindowView:
     """The window of a ranking with its status.
 
     Args:
         ranking: whose window.
-        leaderboard: by whose rules the time of its result is told; None if that is not to be told.
+        leaderboard: by whose rules the time of its result is told.
         is_registered: whether a custom window is known to be a registered period; no other gets a result.
     """
     window, expected_ms = ranking.window, None
-    if leaderboard is not None and (is_registered or window.kind is not WindowKind.CUSTOM):
+    if is_registered or window.kind is not WindowKind.CUSTOM:
         expected_ms = expected_final_ms(leaderboard, window)
     return window_view(window, ranking.status, expected_ms)
 

@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from functions.api.views.rankings import WindowView, window_view
 from shared.domain.calendar import Window, WindowStatus
 from shared.domain.events import format_instant
+from shared.domain.rules import Leaderboard
 from shared.reads.result_versions import ResultVersion
 
 
@@ -67,10 +68,10 @@ def to_result_version_view(found: ResultVersion) -> ResultVersionView:
     return ResultVersionView(**_version(found))
 
 
-def to_result_view(leaderboard_id: str, window: Window, found: ResultVersion) -> ResultView:
+def to_result_view(leaderboard: Leaderboard, window: Window, found: ResultVersion) -> ResultView:
     """The latest version of a result, as it is sent."""
     shown = window_view(window, WindowStatus.FINAL)
-    return ResultView(leaderboard_id=leaderboard_id, window=shown, **_version(found))
+    return ResultView(leaderboard_id=leaderboard.id, window=shown, **_version(found))
 
 
 def _version(found: ResultVersion) -> dict[str, Any]:

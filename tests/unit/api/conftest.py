@@ -14,6 +14,7 @@ from functions.api.app import create_app
 from functions.api.direct import DirectReads, Reads
 from functions.api.gateway import HttpApi
 from shared.domain.calendar import DAY_MS, Window, parse_day
+from shared.domain.calendar import UTC as UTC_DAYS
 from shared.domain.periods import Period
 from shared.domain.ranking import Entry, rank
 from shared.domain.rules import Aggregation, Leaderboard
@@ -101,7 +102,7 @@ class Rankings:
         return list(rank(leaderboard.order, leaderboard.tiers, self.scores.items()))
 
     def _ranking(self, window: Window, entries: Sequence[Entry], total: int) -> Ranking:
-        status = window.status(NOW_MS, final=self.final)
+        status = UTC_DAYS.status(window, NOW_MS, final=self.final)
         source = RankingSource.FINAL if self.final and self.source is RankingSource.LIVE else self.source
         return Ranking(
             window, status, self.revision, total, NOW_MS, entries, source=source, matched=len(entries), rules_version=1

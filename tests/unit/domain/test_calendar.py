@@ -15,6 +15,7 @@ from shared.domain.calendar import (
     EXPIRY_MARGIN_MS,
     LONGEST_DAYS,
     RETENTION_MS,
+    Calendar,
     Day,
     InvalidWindow,
     Window,
@@ -23,7 +24,6 @@ from shared.domain.calendar import (
     current_windows,
     custom,
     daily,
-    day_end_ms,
     day_of,
     expires_ms,
     format_day,
@@ -41,6 +41,8 @@ from shared.domain.calendar import (
     windows_fed_by,
 )
 from shared.domain.periods import Period
+
+CALENDAR = Calendar()
 
 
 def ms(text: str) -> int:
@@ -112,10 +114,11 @@ def test_a_leap_day_is_a_day(text: str) -> None:
 def test_a_day_is_half_open_at_midnight(at: str, day: str) -> None:
     assert format_day(day_of(ms(at))) == day
     window = daily(parse_day(day))
-    assert window.start_ms is not None
-    assert window.end_ms is not None
-    assert window.start_ms <= ms(at) < window.end_ms
-    assert window.end_ms - window.start_ms == DAY_MS
+    start_ms, end_ms = CALENDAR.start_ms(window), CALENDAR.end_ms(window)
+    assert start_ms is not None
+    assert end_ms is not None
+    assert start_ms <= ms(at) < end_ms
+    assert end_ms - start_ms == DAY_MS
 
 
 WEEKS = {
@@ -139,8 +142,8 @@ def test_a_week_runs_from_monday_to_sunday_across_years(bounds: str, member: tup
     first, last = (date.fromisoformat(part) for part in bounds.split(".."))
     assert (to_date(week.first), to_date(week.last)) == (first, last)
     assert week.id == week_id
-    assert week.start_ms == ms(first.isoformat())
-    assert week.end_ms == ms((last + timedelta(days=1)).isoformat())
+    assert CALENDAR.start_ms(week) == ms(first.isoformat())
+    assert CALENDAR.end_ms(week) == ms((last + timedelta(days=1)).isoformat())
     assert parse_week(week_id) == week.first
     assert parse_id(week_id) == week
 
@@ -150,7 +153,7 @@ def test_sunday_midnight_divides_two_weeks() -> None:
     monday = day_of(ms("2026-11-30T00:00:00"))
 
     assert (weekly(sunday).id, weekly(monday).id) == ("2026-W48", "2026-W49")
-    assert weekly(sunday).end_ms == weekly(monday).start_ms
+    assert CALENDAR.end_ms(weekly(sunday)) == CALENDAR.start_ms(weekly(monday))
 
 
 def test_the_week_that_began_before_1970_has_only_days_since() -> None:
@@ -196,12 +199,12 @@ def test_a_range_takes_a_single_day_and_none_that_ends_before_it_starts() -> Non
 def test_both_days_of_a_range_are_in_it() -> None:
     window = custom(parse_day("2026-11-01"), parse_day("2026-11-15"))
 
-    assert (window.start_ms, window.end_ms) == (ms("2026-11-01"), ms("2026-11-16"))
+    assert (CALENDAR.start_ms(window), CALENDAR.end_ms(window)) == (ms("2026-11-01"), ms("2026-11-16"))
     assert len(window.days) == 15
 
 
 def test_all_time_has_no_bounds_and_one_standing() -> None:
-    assert (ALL_TIME.start_ms, ALL_TIME.end_ms, list(ALL_TIME.days)) == (None, None, [ALL_TIME_DAY])
+    assert (CALENDAR.start_ms(ALL_TIME), CALENDAR.end_ms(ALL_TIME), list(ALL_TIME.days)) == (None, None, [ALL_TIME_DAY])
     assert format_day(ALL_TIME_DAY) == ALL_TIME.id == "all-time"
 
 
@@ -247,16 +250,16 @@ def test_an_id_that_no_window_has_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("window", [daily(MONDAY), weekly(MONDAY), custom(MONDAY, Day(MONDAY + 3))], ids=lambda w: w.id)
 def test_a_window_is_open_until_its_end_then_closing_and_final_once_that_is_written(window: Window) -> None:
-    end_ms = day_end_ms(window.last)
+    end_ms = CALENDAR.day_end_ms(window.last)
 
-    assert window.status(end_ms - 1) is WindowStatus.OPEN
-    assert window.status(end_ms) is WindowStatus.CLOSING
-    assert window.status(end_ms + 10**12) is WindowStatus.CLOSING
-    assert window.status(end_ms, final=True) is WindowStatus.FINAL
+    assert CALENDAR.status(window, end_ms - 1) is WindowStatus.OPEN
+    assert CALENDAR.status(window, end_ms) is WindowStatus.CLOSING
+    assert CALENDAR.status(window, end_ms + 10**12) is WindowStatus.CLOSING
+    assert CALENDAR.status(window, end_ms, final=True) is WindowStatus.FINAL
 
 
 def test_all_time_stays_open() -> None:
-    assert ALL_TIME.status(10**15) is WindowStatus.OPEN
+    assert CALENDAR.status(ALL_TIME, 10**15) is WindowStatus.OPEN
 
 
 def test_two_periods_of_the_same_days_share_a_window() -> None:
@@ -302,8 +305,10 @@ def test_a_week_ends_with_its_sunday_only() -> None:
 
 @pytest.mark.parametrize("window", [daily(MONDAY), weekly(MONDAY)], ids=lambda window: window.id)
 def test_a_window_is_kept_35_days_past_its_cutoff_and_stays_in_redis_an_hour_longer(window: Window) -> None:
-    assert window.end_ms is not None
-    until_ms = window.end_ms + HOUR_MS + 35 * DAY_MS
+    assert CALENDAR.end_ms(window) is not None
+    end_ms = CALENDAR.end_ms(window)
+    assert end_ms is not None
+    until_ms = end_ms + HOUR_MS + 35 * DAY_MS
 
     assert kept_until_ms(window, HOUR_MS) == until_ms
     assert is_kept(window, HOUR_MS, until_ms - 1)

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS
-from shared.domain.calendar import ALL_TIME, DAY_MS, Day, WindowKind, custom, daily, day_end_ms, parse_day, weekly
+from shared.domain.calendar import ALL_TIME, DAY_MS, UTC, Calendar, Day, WindowKind, custom, daily, parse_day, weekly
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason, Rejection
@@ -35,7 +35,7 @@ from tests.support import traffic
 
 MONDAY = parse_day("2026-11-23")
 START_MS = MONDAY * 86_400_000
-END_MS = day_end_ms(MONDAY)
+END_MS = UTC.day_end_ms(MONDAY)
 
 
 def board(lateness_ms: int = LATENESS_DEFAULT_MS, *, archived: bool = False) -> Leaderboard:
@@ -174,11 +174,14 @@ def test_every_aggregation_is_played(boards: dict[str, dict[str, Any]]) -> None:
     assert {board["aggregation"] for board in boards.values()} == set(Aggregation)
 
 
+KATHMANDU = Calendar("Asia/Kathmandu", tzdata="2026.6", runs="-8:-20700")
+
 CHANGES: dict[str, Any] = {
     "aggregation": Aggregation.BEST,
     "order": Order.ASC,
     "shards": 4,
     "filters": ("country",),
+    "calendar": KATHMANDU,
     "name": "Winter Cup",
     "lateness_ms": 0,
     "tiers": (Tier("gold", TierRule.TOP_N, 1),),
@@ -211,7 +214,23 @@ def test_a_locked_rule_stays_once_there_are_events(rule: str) -> None:
 
     with pytest.raises(LockedRule, match=r"^stays .+: cup has events$") as caught:
         revise(current, replace(board(), **{rule: CHANGES[rule]}))
-    assert caught.value.field == rule
+    assert caught.value.field == {"calendar": "timeZone"}.get(rule, rule)
+
+
+def test_the_start_of_its_days_stays_once_there_are_events() -> None:
+    current = replace(board(), has_events=True, calendar=KATHMANDU)
+
+    with pytest.raises(LockedRule, match=r"^stays 00:00: cup has events$") as caught:
+        revise(current, replace(board(), calendar=replace(KATHMANDU, starts_at_min=720, runs="-8:22500")))
+    assert caught.value.field == "dayStartsAt"
+
+
+def test_days_stay_as_they_were_computed_when_the_same_zone_is_given_by_other_rules() -> None:
+    current = replace(board(), has_events=True, calendar=KATHMANDU)
+    wanted = replace(board(), calendar=replace(KATHMANDU, tzdata="2027.1", runs="-8:-20701"), updated_at_ms=5)
+
+    assert revise(current, wanted) == (current, False)
+    assert revise(current, replace(wanted, name="Another"))[0].calendar == KATHMANDU
 
 
 @pytest.mark.parametrize("rule", FREE_RULES)
@@ -256,7 +275,7 @@ def test_a_change_counts_for_a_window_if_it_was_made_before_its_last_day_ended(a
     after = tiered(board(), GOLD, at_ms)
 
     for window in (daily(MONDAY), custom(Day(MONDAY - 3), MONDAY), weekly(Day(MONDAY - 1)), ALL_TIME, weekly(MONDAY)):
-        is_over = window.end_ms is not None and window.last <= MONDAY
+        is_over = not window.is_all_time and window.last <= MONDAY
         assert after.counts_for(window) is (window.last == MONDAY and counts if is_over else True), window.id
     assert after.counts_for(daily(Day(MONDAY - 1))) is False
     assert after.counts_for(daily(Day(MONDAY + 1)))
