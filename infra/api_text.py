@@ -158,6 +158,26 @@ counted. All time never is, nor a custom range, unless it is a registered period
 What to pay from it, and how to pay once: [exports and results](exports.md#who-pays). What is going to come before that:
 its [preview](#get-leaderboardsidresult), and what [closing](#get-leaderboardsidclosing) waits for.
 """,
+    "Health and metrics": """\
+`GET /health` asks every dependency at once, each for 1.5 s at most, and needs no token: it shows numbers and kinds of
+errors, never names. One that still hangs is `down` and is not asked again; `latencyMs` is then how long it has been
+waited for. `since` is when this process first found the dependency in its present state, without another one in
+between: it is kept in the process's memory, because what would store it may be what is down. So a new instance begins
+with its first check, and instances may differ; the [metrics](#get-metrics) and alarms are the same from all.
+
+- `cache`: `memoryUsedBytes` and `memoryLimitBytes` (null without a limit) of the primary that is fullest;
+  `completeLeaderboards` of the first 100 `leaderboards` by id, counted every 5 s, the others being read from
+  snapshots.
+- `queues`: `waiting`, `inFlight` (somebody is at work on them) of each, approximately. SQS doesn't tell how old the
+  oldest message is (CloudWatch's `ApproximateAgeOfOldestMessage` does); `notEmptySince` is since when this process
+  has never found the queue empty, null if it is. `deadLetters` stay until somebody redrives them.
+- `topic`: `lastCommitAt`, `lastCommitAgeMs`: when ingest last recorded how far a partition is settled, as DynamoDB
+  has it. It grows while nothing comes in, too. What is wrong with the topic's settings is as of the close function's
+  last check.
+
+An orchestrator restarts a process by `/health/live`, which asks nothing: no restart repairs a dependency. It sends
+requests by `/health/ready`.
+""",
     "Administration": """\
 Everything here, and every change of a leaderboard or period, is noted with the `reason` and the `sub` of the token.
 What to do about points that should not be, or should be another player's: [corrections](corrections.md).

@@ -88,7 +88,7 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int], reads:
     exports.register(app, assembly, finder)
     results.register(app, assembly, finder)
     closing.register(app, assembly, finder)
-    health.register(app, assembly)
+    health.register(app, assembly, clock)
     metrics.register(app, assembly)
     console.register(app, assembly)
     leaderboards.register(app, assembly, finder, definitions, clock)

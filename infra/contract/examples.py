@@ -83,7 +83,8 @@ _STORED: Final = {
     "createdAt": "2026-11-01T09:00:00.000Z",
     "updatedAt": "2026-11-01T09:00:00.000Z",
 }
-_HEALTHY: Final = {"status": "up", "latencyMs": 1.4}
+_HEALTHY: Final = {"status": "up", "latencyMs": 1.4, "since": "2026-11-23T06:00:00.000Z"}
+_EMPTY: Final = _HEALTHY | {"waiting": 0, "inFlight": 0, "notEmptySince": None}
 
 _FILE: Final = {
     "url": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-audit-3.csv?X-Amz-Signature=0123",
@@ -418,12 +419,37 @@ VIEWS: Final[dict[str, Any]] = {
     "ResultVersionsView": {"leaderboardId": "autumn-cup", "windowId": "2026-W48", "versions": [_VERSION]},
     "HealthView": {
         "status": "up",
-        "dependencies": dict.fromkeys(("dynamodb", "cache", "queues", "s3", "topic"), _HEALTHY),
+        "dependencies": {
+            "dynamodb": _HEALTHY,
+            "cache": _HEALTHY
+            | {
+                "memoryUsedBytes": 412_316_860,
+                "memoryLimitBytes": 1_073_741_824,
+                "leaderboards": 2,
+                "completeLeaderboards": 2,
+            },
+            "s3": _HEALTHY,
+            "topic": _HEALTHY | {"lastCommitAt": "2026-11-23T10:15:31.250Z", "lastCommitAgeMs": 840},
+            "queues": _HEALTHY
+            | {
+                "queues": {
+                    "repairs": _EMPTY,
+                    "ranges": _EMPTY,
+                    "exports": _EMPTY | {"waiting": 2, "inFlight": 1, "notEmptySince": "2026-11-23T10:14:00.000Z"},
+                    "deadLetters": _EMPTY,
+                }
+            },
+        },
     },
     "HealthView of a failure": {
         "status": "down",
         "dependencies": {
-            "dynamodb": {"status": "down", "latencyMs": 1500.0, "detail": "no answer in time"},
+            "dynamodb": {
+                "status": "down",
+                "latencyMs": 1500.0,
+                "since": "2026-11-23T10:15:02.000Z",
+                "detail": "no answer in time",
+            },
             "cache": _HEALTHY,
         },
     },

@@ -141,6 +141,14 @@ class CacheClient:
                 break
         return found
 
+    def memory(self) -> list[tuple[int, int]]:
+        """Bytes that each primary uses, and those that it may use; 0 where nothing limits them."""
+        cluster = self._cluster
+        with self._discovering():
+            primaries = [self._redis] if cluster is None else [*map(_connected(cluster), cluster.get_primaries())]
+            found = [one.info("memory") for one in primaries]
+        return [(one["used_memory"], one["maxmemory"]) for one in found]
+
     def _at_cluster(self, send: Callable[[Any], T]) -> T:
         with self._discovering():
             cluster = self._cluster or self._discover()
@@ -161,6 +169,11 @@ class CacheClient:
         except RedisClusterException as error:  # no RedisError
             self._cluster = None
             raise RedisConnectionError(str(error)) from error
+
+
+def _connected(cluster: Any) -> Callable[[Any], Any]:
+    connected: Callable[[Any], Any] = cluster.get_redis_connection
+    return connected
 
 
 def _of_cluster(redis: "Redis") -> RedisCluster:

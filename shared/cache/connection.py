@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from circuitbreaker import CircuitBreaker
+from msgspec import Struct
 
 from shared.cache.errors import CacheFull, CacheUnavailable, raising
 
@@ -34,6 +35,19 @@ def _script(name: str) -> bytes:
     first = text.partition(b"\n")[0]
     used = first.removeprefix(_USES).decode().split() if first.startswith(_USES) else []
     return b"".join((*((SCRIPTS / one).read_bytes() for one in used), text))
+
+
+class Memory(Struct, frozen=True):
+    """Of one primary, in bytes."""
+
+    used: int
+    limit: int | None
+    """None if it has none."""
+
+    @property
+    def share(self) -> float:
+        """The part of its limit that is used."""
+        return self.used / self.limit if self.limit else 0.0
 
 
 class CacheConnection:
@@ -68,6 +82,18 @@ class CacheConnection:
             self._probe(PROBE_KEY)  # by its answer the cluster is known, if there is one
             for key in self._client.primaries(_probe_key):
                 self._probe(key)
+
+    def memory(self) -> Memory | None:
+        """That of the primary that is fullest by its limit; None where the cache doesn't say.
+
+        Call it after `ping`, by which a cluster is known.
+        """
+        try:
+            with raising():
+                found = [Memory(used, limit or None) for used, limit in self._client.memory()]
+        except CacheUnavailable:  # e.g. a user who may not ask for it
+            return None
+        return max(found, key=lambda one: (one.share, one.used), default=None)
 
     def _check_writable(self, key: str) -> None:
         """Raise CacheUnavailable if the key's server takes no write, so that no worker could take back what it marks.

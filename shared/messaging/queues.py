@@ -33,6 +33,15 @@ class Received(Struct, frozen=True):
     """When the queue took it."""
 
 
+class Depth(Struct, frozen=True):
+    """About how many messages a queue holds."""
+
+    waiting: int
+    """Visible ones, and those that are held back for a while."""
+    in_flight: int
+    """Those that somebody is at work on."""
+
+
 class Queue:
     """One queue.
 
@@ -106,10 +115,13 @@ class Queue:
             )
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
-    def ping(self) -> None:
-        """Raises QueueUnavailable unless the queue answers."""
+    def depth(self) -> Depth:
+        """How many there are; what SQS doesn't tell, such as the age of the oldest, only CloudWatch knows."""
+        waiting, in_flight, delayed = (f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed"))
+        names: Any = [waiting, in_flight, delayed]
         with reaching_queue():
-            self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+            found: Any = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
+        return Depth(int(found[waiting]) + int(found.get(delayed, 0)), int(found.get(in_flight, 0)))
 
 
 @contextmanager

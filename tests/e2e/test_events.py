@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from infra.local.stack import Stack
-from tests.support.stack import System, command
+from tests.support.stack import System, command, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -124,6 +124,30 @@ def test_events_with_other_keys_count_and_the_scrape_says_how_many(system: Syste
 
     assert [(one["userId"], one["score"]) for one in entries] == [("ann", 20)]
     assert mismatches(system) - before == 3
+
+
+def test_health_tells_of_each_dependency_what_an_operator_asks_next(system: System) -> None:
+    begun = datetime.now(UTC)
+    system.put("/leaderboards/healthy", {"name": "Healthy", "aggregation": "sum"})
+    system.produce([event("healthy", "ann", "a", 1, begun)])
+    system.settle()
+    until(lambda: instant(asked(system, "topic")["lastCommitAt"]) > begun, "the commit is told")
+
+    cache, queues = asked(system, "cache"), asked(system, "queues")["queues"]
+
+    assert 0 < cache["completeLeaderboards"] <= cache["leaderboards"]
+    assert cache["memoryUsedBytes"] > 0
+    assert {*queues} == {"repairs", "ranges", "exports", "deadLetters"}
+    assert queues["exports"]["waiting"] == 0
+    assert asked(system, "topic")["lastCommitAgeMs"] < 60_000
+    assert instant(asked(system, "dynamodb")["since"]) <= datetime.now(UTC)
+
+
+def asked(system: System, name: str) -> Any:
+    """What health tells of one dependency."""
+    answer = system.request("GET", "/health")
+    assert answer.status_code == 200, answer.text
+    return answer.json()["dependencies"][name]
 
 
 def mismatches(system: System) -> float:

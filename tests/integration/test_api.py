@@ -672,7 +672,11 @@ def test_without_queues_and_s3_rankings_are_ready_but_not_all_is_well(call: Call
     assert (health.status, ready.status, live.status) == (503, 200, 200)
     states = {name: one["status"] for name, one in health.json["dependencies"].items()}
     assert states == {"dynamodb": "up", "cache": "up", "queues": "down", "s3": "down", "topic": "up"}
-    assert all(one["latencyMs"] >= 0 for one in health.json["dependencies"].values())
+    assert all(one["latencyMs"] >= 0 and one["since"] for one in health.json["dependencies"].values())
+    cache, queues = health.json["dependencies"]["cache"], health.json["dependencies"]["queues"]["queues"]
+    assert cache["memoryUsedBytes"] > 0
+    assert 0 <= cache["completeLeaderboards"] <= cache["leaderboards"]
+    assert {one["status"] for one in queues.values()} == {"down"}
 
 
 def test_a_leaderboard_is_created_while_redis_is_down(call: Call, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:

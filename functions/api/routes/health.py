@@ -1,40 +1,41 @@
 """Health: of every dependency, of the process, of what reads need."""
 
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from fastapi import FastAPI, Response
+from fastapi.concurrency import run_in_threadpool
 from msgspec import UNSET
 
 from functions.api.contract import described, operation
+from functions.api.probes import DOWN, UP, Facts, Found, Probe, Probes, Wrong
 from functions.api.views import answer
-from functions.api.views.health import DependencyView, HealthView
+from functions.api.views.health import DependencyView, HealthView, QueueView
+from shared.admin.gauges import LEADERBOARDS_MAX
 from shared.cache.windows import WindowCache
+from shared.domain.events import format_instant
 from shared.files.links import Downloads
 from shared.messaging.dead_letters import DeadLetterQueue
 from shared.messaging.queues import Queue
 from shared.settings import Settings
-from shared.telemetry import logger
 from shared.truth.counters import FunctionCounters
+from shared.truth.progress import Progress
 from shared.truth.registry import Registry
 
-PROBE_TIMEOUT_MS: Final = 1_500
-"""How long a dependency may take to answer; past what any healthy one takes, within what a load balancer waits."""
 PROBED_ID: Final = "health"
 """A leaderboard that need not be there: reading it shows that the registry answers."""
-UP: Final = "up"
-DOWN: Final = "down"
+COUNTED_EVERY_MS: Final = 5_000
+"""How often one function counts complete leaderboards: whoever has no token may ask, and each costs a command."""
+_QUEUE: Final = "queues."
+"""What the name of a probe of one queue begins with."""
+_COUNTS: Final = "leaderboards"
 
 _STATES: Final = {
     200: described(HealthView, "Up"),
     503: described(HealthView, "Something that is needed is down", example="HealthView of a failure"),
 }
-
-Probe = Callable[[], object]
 
 
 class UseCases(Protocol):
@@ -49,6 +50,10 @@ class UseCases(Protocol):
     @property
     def export_queue(self) -> Queue: ...
     @property
+    def progress(self) -> Progress: ...
+    @property
+    def range_builds(self) -> Queue: ...
+    @property
     def registry(self) -> Registry: ...
     @property
     def repairs(self) -> Queue: ...
@@ -58,91 +63,81 @@ class UseCases(Protocol):
     def telemetry(self) -> FunctionCounters: ...
 
 
-class Probes:
-    """Asks dependencies side by side. One that still hangs from last time is down and is not asked again."""
+class Questions:
+    """What each dependency is asked."""
 
-    def __init__(self, probes: Mapping[str, Probe], timeout_ms: int = PROBE_TIMEOUT_MS) -> None:
-        self._probes = probes
-        self._timeout_ms = timeout_ms
-        self._executor = ThreadPoolExecutor(len(probes), "health")
-        self._hanging: dict[str, Future[DependencyView]] = {}
+    def __init__(self, use_cases: UseCases, now_ms: Callable[[], int]) -> None:
+        self._use_cases = use_cases
+        self._now_ms = now_ms
+        self._counted: tuple[int, Facts] | None = None
+        """When complete leaderboards were last counted, and how many there were."""
+        self._not_empty_since: dict[str, str] = {}
 
-    def ask(self, names: tuple[str, ...]) -> dict[str, DependencyView]:
-        """The state of the named dependencies, within the timeout."""
-        started = {
-            name: self._hanging.get(name) or self._executor.submit(_run, name, self._probes[name]) for name in names
+    def probes(self) -> dict[str, Probe]:
+        """By name; the queues are asked each for itself."""
+        parts = self._use_cases
+        queues: dict[str, Callable[[], Queue]] = {
+            "repairs": lambda: parts.repairs,
+            "ranges": lambda: parts.range_builds,
+            "exports": lambda: parts.export_queue,
+            "deadLetters": lambda: parts.dead_letters.queue,
         }
-        deadline = time.monotonic() + self._timeout_ms / 1000
-        return {name: self._wait(name, future, deadline) for name, future in started.items()}
+        asked: dict[str, Callable[[], Facts | None]] = {
+            "dynamodb": self._registry,
+            "cache": self._cache,
+            _COUNTS: self._complete,
+            "s3": lambda: parts.downloads.ping(),  # noqa: PLW0108 - nothing is made before it is asked
+            "topic": self._topic,
+        }
+        asked |= {f"{_QUEUE}{name}": partial(self._queue, name, queue) for name, queue in queues.items()}
+        return {name: Probe(ask) for name, ask in asked.items()}
 
-    def _wait(self, name: str, future: "Future[DependencyView]", deadline: float) -> DependencyView:
-        try:
-            view = future.result(max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
-            self._hanging[name] = future
-            return DependencyView(status=DOWN, latency_ms=float(self._timeout_ms), detail="no answer in time")
-        self._hanging.pop(name, None)
-        return view
+    def _registry(self) -> None:
+        self._use_cases.registry.leaderboard(PROBED_ID)
 
+    def _cache(self) -> Facts:
+        self._use_cases.cache.ping()
+        memory = self._use_cases.cache.memory()
+        return {} if memory is None else {"memory_used_bytes": memory.used, "memory_limit_bytes": memory.limit}
 
-def _run(name: str, probe: Probe) -> DependencyView:
-    start = time.perf_counter()
-    try:
-        probe()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the dependency can't be used
-        logger.warning("dependency down", extra={"dependency": name, "error": str(error)})
-        detail = str(error) if isinstance(error, WrongSettings) else type(error).__name__
-        return DependencyView(status=DOWN, latency_ms=_since_ms(start), detail=detail)
-    return DependencyView(status=UP, latency_ms=_since_ms(start), detail=UNSET)
+    def _complete(self) -> Facts:
+        now_ms = self._now_ms()
+        if self._counted is None or not 0 <= now_ms - self._counted[0] < COUNTED_EVERY_MS:
+            found = [*self._use_cases.registry.leaderboards(LEADERBOARDS_MAX)]
+            complete = sum(self._use_cases.cache.is_complete(one) for one in found)
+            self._counted = (now_ms, {"leaderboards": len(found), "complete_leaderboards": complete})
+        return self._counted[1]
 
+    def _queue(self, name: str, queue: Callable[[], Queue]) -> Facts:
+        depth = queue().depth()
+        since = self._not_empty_since.pop(name, format_instant(self._now_ms()))
+        if not depth.waiting + depth.in_flight:
+            return {"waiting": 0, "in_flight": 0, "not_empty_since": None}
+        self._not_empty_since[name] = since
+        return {"waiting": depth.waiting, "in_flight": depth.in_flight, "not_empty_since": since}
 
-def _since_ms(start: float) -> float:
-    return round((time.perf_counter() - start) * 1000, 1)
-
-
-def _read_registry(use_cases: UseCases) -> None:
-    use_cases.registry.leaderboard(PROBED_ID)
-
-
-def _ping_cache(use_cases: UseCases) -> None:
-    use_cases.cache.ping()
-
-
-def _ping_queues(use_cases: UseCases) -> None:
-    for queue in (use_cases.repairs, use_cases.export_queue, use_cases.dead_letters.queue):
-        queue.ping()
-
-
-def _ping_s3(use_cases: UseCases) -> None:
-    use_cases.downloads.ping()
-
-
-class WrongSettings(Exception):
-    """The topic has settings under which events may be lost or rejected; the message says which."""
-
-
-def _look_at_topic(use_cases: UseCases) -> None:
-    """As of the close function's last check: this function may have no way to the broker."""
-    settings = use_cases.telemetry.noted(use_cases.settings.kafka_topic).settings
-    if settings is not None and settings.wrong:
-        raise WrongSettings("; ".join(settings.wrong))
+    def _topic(self) -> Facts:
+        """As of the close function's last check: this function may have no way to the broker."""
+        topic = self._use_cases.settings.kafka_topic
+        positions = self._use_cases.progress.positions(topic)
+        last_ms = max((one.recorded_at_ms for one in positions if one.recorded_at_ms is not None), default=None)
+        facts = {
+            "last_commit_at": None if last_ms is None else format_instant(last_ms),
+            "last_commit_age_ms": None if last_ms is None else max(0, self._now_ms() - last_ms),
+        }
+        settings = self._use_cases.telemetry.noted(topic).settings
+        if settings is not None and settings.wrong:
+            raise Wrong("; ".join(settings.wrong), facts)
+        return facts
 
 
-def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) -> None:
+def register(app: FastAPI, use_cases: UseCases, now_ms: Callable[[], int], probes: Probes | None = None) -> None:
     """The three questions that are asked of a service."""
     tags: list[str | Enum] = ["health"]
-    asked = probes or Probes(
-        {
-            "dynamodb": partial(_read_registry, use_cases),
-            "cache": partial(_ping_cache, use_cases),
-            "queues": partial(_ping_queues, use_cases),
-            "s3": partial(_ping_s3, use_cases),
-            "topic": partial(_look_at_topic, use_cases),
-        }
-    )
+    asked = probes or Probes(Questions(use_cases, now_ms).probes(), now_ms)
 
     def respond(*names: str, not_needed: str | None = None) -> Response:
-        dependencies = asked.ask(names)
+        dependencies = _views(asked.ask(names))
         healthy = all(one.status == UP for name, one in dependencies.items() if name != not_needed)
         view = HealthView(status=UP if healthy else DOWN, dependencies=dependencies)
         return answer(view, 200 if healthy else 503, {"cache-control": "no-store"})
@@ -151,7 +146,7 @@ def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) ->
     @operation(responses=_STATES)
     async def get_health() -> Response:
         """Every dependency; `topic` is down while its settings are wrong, as of the close function's last check."""
-        return respond("dynamodb", "cache", "queues", "s3", "topic")
+        return await run_in_threadpool(respond, *asked.names)
 
     @app.get("/health/live", tags=tags)
     @operation(responses={200: _STATES[200]})
@@ -163,4 +158,37 @@ def register(app: FastAPI, use_cases: UseCases, probes: Probes | None = None) ->
     @operation(responses=_STATES)
     async def get_readiness() -> Response:
         """Whether rankings can be read: without the cache from snapshots, and they say so."""
-        return respond("dynamodb", "cache", not_needed="cache")
+        return await run_in_threadpool(partial(respond, "dynamodb", "cache", not_needed="cache"))
+
+
+def _views(found: Mapping[str, Found]) -> dict[str, DependencyView]:
+    """By dependency: the queues are one, and how many leaderboards are complete is told of the cache."""
+    views: dict[str, DependencyView] = {}
+    queues: dict[str, QueueView] = {}
+    for name, one in found.items():
+        if name.startswith(_QUEUE):
+            queues[name.removeprefix(_QUEUE)] = QueueView(**_told(one))
+            views["queues"] = _of_all(queues)
+        elif name != _COUNTS:
+            counts = dict(found[_COUNTS].facts) if name == "cache" and _COUNTS in found else {}
+            views[name] = DependencyView(**_told(one) | counts)
+    return views
+
+
+def _told(one: Found) -> dict[str, Any]:
+    detail = UNSET if one.detail is None else one.detail
+    own = {"status": one.status, "latency_ms": one.latency_ms, "since": format_instant(one.since_ms), "detail": detail}
+    return own | dict(one.facts)
+
+
+def _of_all(queues: Mapping[str, QueueView]) -> DependencyView:
+    """Down since the first of those that are, up since the last of all is."""
+    down = {name: one for name, one in queues.items() if one.status == DOWN}
+    since = min(one.since for one in down.values()) if down else max(one.since for one in queues.values())
+    return DependencyView(
+        status=DOWN if down else UP,
+        latency_ms=max(one.latency_ms for one in queues.values()),
+        since=since,
+        detail="; ".join(f"{name}: {one.detail}" for name, one in down.items()) or UNSET,
+        queues=dict(queues),
+    )

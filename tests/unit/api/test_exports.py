@@ -1,7 +1,5 @@
-"""Exports and health."""
+"""Exports, and the contract as it is served."""
 
-import time
-from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,14 +7,12 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from functions.api.routes.health import Probes
 from shared.domain.calendar import Window
 from shared.domain.events import ATTRIBUTE_CHARACTERS_MAX
 from shared.domain.rules import Leaderboard
 from shared.domain.tiers import Tier, TierRule
 from shared.exports.jobs import Exports
 from shared.reads.rankings import UnknownTier
-from shared.truth.counters import Noted, TopicSettings
 from shared.truth.export_jobs import Compression, ExportFormat, ExportPart, ExportRequest
 from tests.unit.api.conftest import NOW_MS, Api
 
@@ -178,48 +174,6 @@ def test_an_export_by_an_attribute_that_is_no_filter_is_422(api: Api) -> None:
     answer = api.get("/leaderboards/cup/export", **{"attr.guild": "x"})
 
     assert (answer.status, list(answer.errors)) == (422, ["attr.guild"])
-
-
-def test_a_process_that_answers_is_alive_whatever_is_down(api: Api) -> None:
-    answer = api.get("/health/live")
-    assert (answer.status, answer.json) == (200, {"status": "up", "dependencies": {}})
-
-
-def test_a_dependency_that_fails_is_down_and_the_others_are_asked_all_the_same() -> None:
-    def fail() -> None:
-        raise ConnectionError
-
-    found = Probes({"a": fail, "b": lambda: None}).ask(("a", "b"))
-    assert (found["a"].status, found["a"].detail, found["b"].status) == ("down", "ConnectionError", "up")
-
-
-def test_health_says_which_setting_of_the_topic_is_wrong(api: Api) -> None:
-    wrong = ["cleanup.policy must be delete, not compact", "retention.ms must be 86400000 or more, not 5"]
-    api.parts.settings.kafka_topic = "events"
-    api.parts.telemetry = SimpleNamespace(noted=lambda _: Noted("events", 0, None, TopicSettings(1, wrong)))
-    answer = api.get("/health")
-    found = answer.json["dependencies"]["topic"]
-    assert (found["status"], found["detail"]) == ("down", "; ".join(wrong))
-    api.parts.telemetry = SimpleNamespace(noted=lambda _: Noted("events", 0, None, TopicSettings(1, [])))
-    assert api.get("/health").json["dependencies"]["topic"]["status"] == "up"
-
-
-def test_a_dependency_that_hangs_is_down_in_time_and_not_asked_again_meanwhile() -> None:
-    release, calls = Event(), []
-
-    def hang() -> None:
-        calls.append(1)
-        release.wait(10)
-
-    probes = Probes({"a": hang, "b": lambda: None}, timeout_ms=50)
-    start = time.monotonic()
-    found = [probes.ask(("a", "b")) for _ in range(3)]
-    took_s = time.monotonic() - start
-    release.set()
-
-    assert [(one["a"].status, one["b"].status) for one in found] == [("down", "up")] * 3
-    assert took_s < 2
-    assert len(calls) == 1
 
 
 def test_the_contract_is_served(api: Api) -> None:
