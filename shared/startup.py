@@ -4,12 +4,16 @@
   thresholds looks at all of them again and again: a tenth of the time that the API takes to start.
 - redis-py imports its asyncio client itself, which nothing here uses. Its place is taken by a module that loads the
   client when something of it is asked for.
+- Libraries write what they are about to do into the log of every start, where the level is INFO as Lambda has it by
+  default: which settings they found none of, and where. Their warnings are left.
 - redis-py also imports OpenTelemetry's metrics where they are installed, as they are for traces: 30 % more than it
   takes by itself. It does without where they are missing, so they are missing here.
 """
 
 import gc
+import logging
 import sys
+import warnings
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
@@ -20,6 +24,10 @@ GC_THRESHOLD: Final = 50_000
 of the CPU of ingest looking at them."""
 _DEFERRED: Final = "redis.asyncio"
 _MISSING: Final = "opentelemetry.sdk.metrics"
+_TALKATIVE: Final = ("boto3", "botocore", "pynamodb", "urllib3")
+"""Libraries whose loggers say more than anybody needs, whatever the level of our own."""
+_NO_METRICS: Final = "No application metrics to publish"
+"""How Powertools' warning begins where a call measured nothing, as after an error."""
 
 
 def settle() -> None:
@@ -58,10 +66,17 @@ def _defer_asyncio_client() -> None:
     sys.modules[_DEFERRED] = module
 
 
+def _quiet_libraries() -> None:
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=_NO_METRICS)
+
+
 def _miss_metrics() -> None:
     sys.modules.setdefault(_MISSING, None)  # type: ignore[arg-type] # whoever imports it gets an ImportError
 
 
 gc.disable()
+_quiet_libraries()
 _miss_metrics()
 _defer_asyncio_client()

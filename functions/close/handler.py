@@ -94,7 +94,12 @@ def _measure(run: ClosingRun) -> None:
     for final in run.final_results:
         logger.info(
             "window final",
-            extra={"leaderboard": final.leaderboard_id, "window": final.window_id, "players": final.players},
+            extra={
+                "leaderboard": final.leaderboard_id,
+                "window": final.window_id,
+                "version": final.version,
+                "players": final.players,
+            },
         )
     for one in run.blocked:
         logger.warning(

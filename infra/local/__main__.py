@@ -128,13 +128,17 @@ def _flush_own(stack: Stack) -> None:
         raise InvalidConfiguration(f"the cache of this stack does not answer: {error}") from None
 
 
+_IN_PROCESS: Final = {"POWERTOOLS_LOG_LEVEL": "WARNING", "POWERTOOLS_METRICS_DISABLED": "true"}
+"""Of a function that a command runs itself: its metrics would be lines between the command's own."""
+
+
 def redrive() -> None:
     """Send dead letters back to the topic: those of REASON and LEADERBOARD, or all.
 
     Raises:
         InvalidConfiguration: if one of them is none.
     """
-    os.environ |= _prepared().environment() | {"POWERTOOLS_LOG_LEVEL": "WARNING"}
+    os.environ |= _prepared().environment() | _IN_PROCESS
     chosen = {"reason": os.environ.get("REASON"), "leaderboardId": os.environ.get("LEADERBOARD")}
     try:
         outcome = Function("functions.redrive.handler.handler", REDRIVE_TIMEOUT_MS)(
@@ -152,7 +156,7 @@ def dead_letters() -> None:
     Raises:
         InvalidConfiguration: if one of them is none.
     """
-    os.environ |= _prepared().environment() | {"POWERTOOLS_LOG_LEVEL": "WARNING"}
+    os.environ |= _prepared().environment() | _IN_PROCESS
     letters.show(letters.chosen(os.environ), console.print)
 
 

@@ -205,16 +205,20 @@ def main() -> int:
         signal.signal(ignored, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     asyncio.set_event_loop(asyncio.new_event_loop())  # Mangum runs the application on the loop of its thread
-    with socket.socket(fileno=int(number)) as connection, connection.makefile("rwb") as stream:
+    # a parent that is gone breaks also the flush at the end
+    with (
+        suppress(ConnectionError),
+        socket.socket(fileno=int(number)) as connection,
+        connection.makefile("rwb") as stream,
+    ):
         try:
             function = Function(handler, int(timeout_ms))
         except Exception as error:
             log.exception("%s can't be loaded", handler)
             _write(stream, msgspec.json.encode(Outcome(error=_told(error))))
             return 1
-        with suppress(ConnectionError):
-            _write(stream, msgspec.json.encode(Outcome()))
-            _serve(function, stream)
+        _write(stream, msgspec.json.encode(Outcome()))
+        _serve(function, stream)
     return 0
 
 

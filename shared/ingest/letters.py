@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from shared.domain.events import EVENT_ID_CHARACTERS_MAX
 from shared.domain.records import Record
+from shared.ingest.rejection_log import RejectionLog
 from shared.messaging.dead_letters import INLINE_BYTES_MAX, RejectedRecord
 from shared.telemetry import logger
 from shared.truth.letters import BATCH_WRITE_ITEMS_MAX, Excerpt, LetterRegister, RegisteredLetter
@@ -33,21 +34,23 @@ _names = msgspec.json.Decoder(_Names)
 
 
 class Letters:
-    """Registers what was sent to the dead-letter queue, and counts what it couldn't."""
+    """Registers and logs what was sent to the dead-letter queue, and counts what it couldn't register."""
 
     def __init__(self, register: LetterRegister, now_ms: Callable[[], int]) -> None:
         self._register = register
         self._now_ms = now_ms
+        self._log = RejectionLog(now_ms)
         self._unregistered = 0
 
     def register(self, rejected: Sequence[RejectedRecord]) -> None:
         """Register the first REGISTERED_MAX of some letters; never raises. The queue has them all."""
         now_ms = self._now_ms()
-        chosen = rejected[:REGISTERED_MAX]
         missing = len(rejected)
         try:
+            chosen = [to_letter(one, now_ms) for one in rejected[:REGISTERED_MAX]]
+            self._log.write(chosen, len(rejected))
             for start in range(0, len(chosen), BATCH_WRITE_ITEMS_MAX):
-                batch = [to_letter(one, now_ms) for one in chosen[start : start + BATCH_WRITE_ITEMS_MAX]]
+                batch = chosen[start : start + BATCH_WRITE_ITEMS_MAX]
                 missing -= len(batch) - self._register.write(batch)
         except Exception:  # noqa: BLE001 - not even a fault of ours may keep ingest from going on
             logger.warning("dead letters not registered", exc_info=True)

@@ -173,6 +173,18 @@ def test_a_refused_event_is_found_among_the_dead_letters(stack: Stack, system: S
     assert found["topic"] == "score-events"
     assert found["key"] == {"text": key.decode(), "encoding": "utf-8", "bytes": len(key), "truncated": False}
     assert found["value"]["text"] == bad.decode()
+    line = rejected_line(stack, "found")
+    assert [line[name] for name in ("service", "reason", "leaderboard")] == ["ingest", "invalid", "refusing"]
+    place = ("topic", "partition", "offset", "detail")
+    assert [line[name] for name in place] == [found[name] for name in place]
     malformed = system.get("/dead-letters?reason=malformed")["deadLetters"]
     assert {"text": "/wA=", "encoding": "base64", "bytes": 2, "truncated": False} in [one["value"] for one in malformed]
     assert f"invalid: {found['detail']}" in command(stack, "dead-letters", REASON="invalid", EVENT="found")[-2]
+
+
+def rejected_line(stack: Stack, event_id: str) -> dict[str, Any]:
+    """What the log of ingest says of a rejected event."""
+    lines = (stack.config.directory / "logs" / "trigger.log").read_text().splitlines()
+    found = [json.loads(line) for line in lines if '"record rejected"' in line]
+    (one,) = (line for line in found if line["event"] == event_id)
+    return dict(one)

@@ -11,6 +11,7 @@ from infra.local.config import InvalidConfiguration
 from infra.local.letters import chosen, line
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason, Rejection
+from shared.ingest import rejection_log
 from shared.ingest.letters import KEY_BYTES_MAX, REGISTERED_MAX, VALUE_BYTES_MAX, Letters, to_letter
 from shared.ingest.outcomes import OutcomeKind
 from shared.ingest.service import Ingest
@@ -139,6 +140,68 @@ def test_what_dynamodb_leaves_over_is_counted_and_not_tried_again() -> None:
     letters(register).register([rejected()] * 5)
 
     assert (register.requests, register.counted) == ([5], 2)
+
+
+class Lines:
+    """The log of what is rejected; the clock stands where a test puts it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_ms = NOW_MS
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        logger = SimpleNamespace(warning=lambda message, extra: self.told.append((message, extra)))
+        monkeypatch.setattr(rejection_log, "logger", logger)
+        self._letters = Letters(Register(), lambda: self.now_ms)  # type: ignore[arg-type]
+
+    def of(self, *records: RejectedRecord) -> list[tuple[str, dict[str, Any]]]:
+        self.told.clear()
+        self._letters.register(records)
+        return [*self.told]
+
+    def counts(self, records: int) -> tuple[int, int]:
+        """How many of so many records have a line, and how many the last line says were left out."""
+        told = self.of(*[rejected(offset=number) for number in range(records)])
+        left_out = told.pop()[1]["leftOut"] if told and "leftOut" in told[-1][1] else 0
+        return len(told), left_out
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
+    return Lines(monkeypatch)
+
+
+def test_a_rejected_record_has_a_line_with_event_reason_and_place(lines: Lines) -> None:
+    (line,) = lines.of(rejected())
+
+    assert line == (
+        "record rejected",
+        {
+            "reason": "invalid",
+            "detail": "points",
+            "topic": "scores",
+            "partition": 3,
+            "offset": 7,
+            "leaderboard": "cup",
+            "event": "e-1",
+        },
+    )
+
+
+def test_a_record_without_ids_has_a_line_by_its_place_and_no_content(lines: Lines) -> None:
+    ((_, extra),) = lines.of(rejected(b"\xff secret", b"cup:secret"))
+
+    assert (extra["leaderboard"], extra["event"], extra["offset"]) == (None, None, 7)
+    assert "secret" not in str(extra)
+
+
+def test_lines_are_limited_by_call_and_minute_and_the_rest_is_counted(lines: Lines) -> None:
+    assert [lines.counts(one) for one in (1, 20, 21, 200, 1)] == [(1, 0), (20, 0), (20, 1), (19, 181), (0, 1)]
+
+    lines.now_ms += 60_000
+    assert lines.counts(25) == (20, 5)
+
+
+def test_nothing_rejected_has_no_line(lines: Lines) -> None:
+    assert lines.counts(0) == (0, 0)
 
 
 @pytest.mark.parametrize("failure", [Unavailable("throttled"), ValueError("a fault of ours")])

@@ -53,6 +53,26 @@ def test_a_function_loads_nothing_that_it_does_not_use(function: str) -> None:
     assert settled == [True, 50_000, True]
 
 
+QUIET = """
+import logging, warnings
+logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")  # as Lambda has it
+import functions.{name}.handler
+from botocore.session import get_session
+get_session().get_credentials()
+warnings.warn("No application metrics to publish. The cold-start metric may be published if enabled.", stacklevel=1)
+logging.getLogger("botocore").warning("is told")
+"""
+
+
+@pytest.mark.parametrize("function", ["api", "ingest", "redrive"])
+def test_a_start_says_nothing_and_libraries_only_warn(function: str) -> None:
+    environment = os.environ | Config(Path("state"), Path("packages"), Ports()).environment()
+    command = [sys.executable, "-W", "default", "-c", QUIET.format(name=function)]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr.splitlines()) == ("", ["botocore is told"])
+
+
 DEFERRED = """
 from shared import startup
 import sys
