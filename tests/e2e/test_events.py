@@ -186,5 +186,5 @@ def rejected_line(stack: Stack, event_id: str) -> dict[str, Any]:
     """What the log of ingest says of a rejected event."""
     lines = (stack.config.directory / "logs" / "trigger.log").read_text().splitlines()
     found = [json.loads(line) for line in lines if '"record rejected"' in line]
-    (one,) = (line for line in found if line["event"] == event_id)
+    (one,) = (line for line in found if line.get("event") == event_id)  # what is not known is left out
     return dict(one)
