@@ -15,9 +15,12 @@ from tests.support.stack import System, until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 BOARD: Final = "console"
-VIEWS: Final = ("", "#/pipeline", f"#/leaderboards/{BOARD}", f"#/leaderboards/{BOARD}/results",
-                f"#/leaderboards/{BOARD}/audit-log", f"#/leaderboards/{BOARD}/players/ann")  # fmt: skip
-
+VIEWS: Final = (
+    "",
+    "#/pipeline",
+    "#/pipeline/dead-letters",
+    *(f"#/leaderboards/{BOARD}{view}" for view in ("", "/results", "/audit-log", "/players/ann")),
+)
 NARROW_RULES: Final = ("color-contrast", "scrollable-region-focusable", "target-size")
 """What a narrow window may break that a wide one does not."""
 
@@ -121,15 +124,35 @@ def test_an_event_that_was_taken_back_is_shown_apart_from_those_in_the_score(sys
     expect(story.locator(".big").first).to_have_text("25")
 
 
-def test_a_bad_event_is_counted_among_the_rejected(system: System, tab: Tab) -> None:
+def test_a_bad_event_is_found_among_the_dead_letters_and_sent_again(system: System, tab: Tab) -> None:
     before = set(system.letters())
     page = show(tab, system, "#/pipeline")
     expect(page.get_by_role("heading", name="Partitions")).to_be_visible(timeout=TIMEOUT_MS)
 
-    system.produce([(b"console:ann", b"{")])
+    bad = {"eventId": "bad-1", "leaderboardId": BOARD, "userId": "ann", "points": "many"}
+    system.produce([(b"console:ann", json.dumps(bad).encode())])
     system.settle()
+    page.get_by_role("row", name="invalid").get_by_role("link").click(timeout=TIMEOUT_MS)
+    letter = page.locator(".letters > li", has_text="bad-1")
+    expect(letter).to_contain_text("points", timeout=TIMEOUT_MS)
+    expect(letter).to_contain_text(json.dumps(bad))
+    expect(letter).to_contain_text("score-events")
 
-    expect(page.get_by_role("row", name="malformed")).to_be_visible(timeout=TIMEOUT_MS)
+    look = page.get_by_role("search")
+    look.get_by_role("textbox", name="Event id").fill("bad-0")
+    look.get_by_role("button", name="Search").click()
+    expect(page.get_by_text("No dead letter matches.")).to_be_visible(timeout=TIMEOUT_MS)
+    look.get_by_role("textbox", name="Event id").fill("bad-1")
+    look.get_by_role("textbox", name="Leaderboard").fill(BOARD)
+    look.get_by_role("button", name="Search").click()
+    expect(letter).to_have_count(1, timeout=TIMEOUT_MS)
+
+    form = page.locator("form.redrive")
+    expect(form).to_contain_text("Of this page: 1 record, unless sent again since.")
+    form.get_by_role("textbox", name="Reason").fill("to see it come back")
+    form.get_by_role("button", name="Send to Kafka again").click()
+    expect(form.get_by_text("1 record sent again.")).to_be_visible(timeout=TIMEOUT_MS)
+    system.settle()
     until(lambda: set(system.letters()) - before, "the dead letter, which no other test is to find")
 
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Route, expect
 
 from functions.api.routes.console import FILES
 from tests.support.browser import Tab, browsing
+from tests.support.runnable import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -372,6 +373,72 @@ def test_a_configuration_that_does_not_come_is_not_taken_for_no_sign_in(page: Pa
     expect_sentence(page, "Sign in again")
 
 
+def letter(text: str, board: str | None = None, key: str | None = None) -> dict[str, Any]:
+    def excerpt(content: str) -> dict[str, Any]:
+        return {"text": content, "encoding": "utf-8", "bytes": len(content), "truncated": False}
+
+    return {"reason": "malformed", "detail": "no JSON", "topic": "t", "partition": 0, "offset": len(text),
+            "appendedAt": None, "rejectedAt": NOW, "leaderboardId": board, "eventId": None,
+            "key": None if key is None else excerpt(key), "value": excerpt(text)}  # fmt: skip
+
+
+def letters(*found: dict[str, Any], cursor: str | None = None, more: int = 0) -> Made:
+    return 200, {"deadLetters": list(found), "nextCursor": cursor, "onlyInQueue": more}, {}
+
+
+def test_a_dead_letter_is_shown_as_text_and_what_a_redrive_takes_is_said(page: Page, api: Api) -> None:
+    odd = ["<img src=x onerror=alert(1)>", "\u202eabc", "x" * 4_096]
+    found = [letter(odd[0], key="cup:ann"), letter(odd[1], key="other:ann"), letter(odd[2], board="cup")]
+    taken = {"auditEntry": {"number": 7}, "sent": 2, "failed": 1, "left": 3, "tooLate": 4, "complete": False}
+    made = {"/dead-letters": letters(*found, more=5), "/leaderboards/cup/redrive": (200, taken, {})}
+    api.instead = lambda path, _: made.get(path)
+    show(page, "#/pipeline/dead-letters?leaderboardId=cup&reason=malformed")
+    expect(page.locator(".letters pre:visible")).to_have_text(["cup:ann", odd[0], "other:ann", odd[1]])
+    assert page.locator(".letters img").count() == 0
+    expect(page.get_by_text("5 more were rejected")).to_be_visible()
+    form = page.locator("form.redrive")
+    expect(form).to_contain_text("Of this page: 2 records")
+    expect(form).to_contain_text("Those that name no leaderboard go too, unless their key names another one.")
+    form.get_by_role("textbox", name="Reason").fill("corrected")
+    form.evaluate("form => { form.requestSubmit(); form.requestSubmit(); }")
+    for text in ("Audit entry 7: 2 records sent again.", "did not take 1:", "3 had been rejected once more", "4 can't",
+                 "send again"):  # fmt: skip
+        expect(form.locator(".good")).to_contain_text(text)
+    assert api.bodies == [{"reason": "corrected", "rejectedAs": "malformed"}]
+
+
+def test_dead_letters_are_paged_and_a_page_without_a_match_is_not_the_end(page: Page, api: Api) -> None:
+    first, last = letters(cursor="next"), letters(letter("{"))
+    api.instead = lambda path, query: (last if query.get("cursor") else first) if path == "/dead-letters" else None
+    show(page, "#/pipeline/dead-letters?eventId=e")
+    expect(page.get_by_text("None on this page matches; older ones may.")).to_be_visible()
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".letters > li")).to_have_count(1)
+    page.get_by_role("button", name="Back to the start").click()
+    expect(page.get_by_text("None on this page matches")).to_be_visible()
+
+
+def test_what_fails_among_dead_letters_is_one_sentence_and_the_search_stays(page: Page, api: Api) -> None:
+    wrong: Made = (422, {"title": "Invalid", "errors": [{"field": "leaderboardId", "message": "must be an id"}]}, {})
+    api.instead = lambda path, _: wrong if path == "/dead-letters" else None
+    show(page, "#/pipeline/dead-letters")
+    page.get_by_role("search").get_by_role("textbox", name="Leaderboard").fill("a b")
+    page.get_by_role("button", name="Search").click()
+    expect_sentence(page, "Invalid: leaderboardId must be an id")
+    expect(page.get_by_role("search").get_by_role("textbox", name="Leaderboard")).to_have_value("a b")
+
+
+def test_without_dead_letters_a_bad_event_can_be_copied(page: Page, api: Api) -> None:
+    api.instead = lambda path, _: letters() if path == "/dead-letters" else None
+    show(page, "#/pipeline/dead-letters")
+    shown = page.locator(".bad-event").inner_text()
+    assert shown in (ROOT / "README.md").read_text()
+    page.evaluate("navigator.clipboard.writeText = async text => { window.copied = text }")
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("copied") == shown
+
+
 def sign_in(page: Page, api: Api, token: str) -> None:
     """Open a player as a browser does that comes back from an issuer, which gives out this token."""
     known = {"issuer": f"{ORIGIN}/issuer", "clientId": "console", "scope": "openid"}
@@ -400,6 +467,9 @@ def test_the_form_is_for_who_may_administer(page: Page, api: Api) -> None:
     sign_in(page, api, token(scope="openid leaderboards:read"))
     expect(sentence).to_be_visible()
     expect(form).to_have_count(0)
+    page.evaluate("location.hash = '#/pipeline/dead-letters'")
+    expect(page.get_by_text("Seeing dead letters and sending them again needs a sign-in")).to_be_visible()
+    assert not api.count("/dead-letters")
     for known in (token(scope="openid api/leaderboards:admin"), token(scp=["leaderboards:admin"]), "opaque"):
         sign_in(page, api, known)
         expect(form).to_be_visible()

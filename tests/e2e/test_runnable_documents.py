@@ -11,7 +11,7 @@ import pytest
 from infra.local.producer import DEMO, DEMO_LEADERBOARD
 from infra.local.stack import Stack
 from tests.support.runnable import DOCUMENTS, ROOT, script
-from tests.support.stack import System
+from tests.support.stack import System, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
@@ -63,6 +63,7 @@ def directory(tmp_path: Path) -> Path:
 def test_every_command_of_a_document_succeeds(
     quick_stack: Stack, system: System, document: Path, directory: Path
 ) -> None:
+    before = set(system.letters())
     done = subprocess.run(
         ["bash", "-euxo", "pipefail", "-c", PRELUDE + here(script(document), quick_stack)],
         cwd=directory,
@@ -73,3 +74,5 @@ def test_every_command_of_a_document_succeeds(
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-2_000:]}\n{done.stderr[-2_000:]}"
+    if document.name == "README.md":
+        until(lambda: set(system.letters()) - before, "the bad event of README among the dead letters")

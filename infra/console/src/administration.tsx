@@ -1,7 +1,6 @@
 // What an administrator may do about a player. Each says what it will change before it is sent.
-import { useRef, useState } from "preact/hooks";
 import { boardPath, mayAdminister, post } from "./api";
-import { sentence } from "./hooks";
+import { useDraft, useSending } from "./forms";
 import { Card, Problem } from "./parts";
 import { texts } from "./texts";
 
@@ -35,7 +34,7 @@ function consequence(user: string, draft: Draft): string {
   }
 }
 
-async function send(board: string, user: string, draft: Draft): Promise<Entry> {
+async function act(board: string, user: string, draft: Draft): Promise<Entry> {
   const { kind, reason, from, to, eventId, points, occurredAt } = draft;
   if (to && !from) throw new Error(texts.fromMissing);
   if (kind === "correct" && !Number.isSafeInteger(Number(points))) throw new Error(texts.pointsInexact);
@@ -49,23 +48,6 @@ async function send(board: string, user: string, draft: Draft): Promise<Entry> {
   }
 }
 
-/** What was typed, kept for the tab: signing in again leaves the page and comes back. */
-function useDraft(name: string): [Draft, (draft: Draft) => void] {
-  const key = `draft ${name}`;
-  const [draft, setDraft] = useState<Draft>(() => {
-    try {
-      return { ...EMPTY, ...(JSON.parse(sessionStorage.getItem(key) ?? "{}") as Partial<Draft>) };
-    } catch {
-      return EMPTY;
-    }
-  });
-  const keep = (next: Draft) => {
-    sessionStorage.setItem(key, JSON.stringify(next));
-    setDraft(next);
-  };
-  return [draft, keep];
-}
-
 /** The form, for who may; others get a sentence. */
 export function Administration(of: { board: string; user: string }) {
   if (mayAdminister()) return <Form {...of} />;
@@ -74,10 +56,8 @@ export function Administration(of: { board: string; user: string }) {
 
 /** The form; what was typed stays until the API has taken it. */
 function Form({ board, user }: { board: string; user: string }) {
-  const [draft, setDraft] = useDraft(`${board}/${encodeURIComponent(user)}`);
-  const [problem, setProblem] = useState<string | null>(null);
-  const [done, setDone] = useState<string | null>(null);
-  const [isSending, setSending] = useState(false);
+  const [draft, setDraft] = useDraft(`${board}/${encodeURIComponent(user)}`, EMPTY);
+  const { isSending, problem, done, send } = useSending();
 
   const field = (name: keyof Draft, label: string, type: "text" | "date" | "number" = "text", required = true) => (
     <label>
@@ -88,24 +68,11 @@ function Form({ board, user }: { board: string; user: string }) {
       />
     </label>
   );
-  const isBusy = useRef(false); // the button may be pressed again before it is drawn disabled
-  const submit = async () => {
-    if (isBusy.current) return;
-    isBusy.current = true;
-    setSending(true);
-    setProblem(null);
-    setDone(null);
-    try {
-      const entry = await send(board, user, draft);
-      setDone(texts.done(entry.number) + (entry.known === false ? ` ${texts.unknownPlayer}` : ""));
-      setDraft({ ...EMPTY, kind: draft.kind });
-    } catch (error) {
-      setProblem(sentence(error));
-    } finally {
-      isBusy.current = false;
-      setSending(false);
-    }
-  };
+  const submit = () => send(async () => {
+    const entry = await act(board, user, draft);
+    setDraft({ ...EMPTY, kind: draft.kind });
+    return texts.done(entry.number) + (entry.known === false ? ` ${texts.unknownPlayer}` : "");
+  });
   return (
     <Card title={texts.administration}>
       <form class="administration" onSubmit={(event) => (event.preventDefault(), void submit())}>

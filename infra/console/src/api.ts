@@ -20,6 +20,11 @@ export type Preview = Schemas["ResultPreviewView"];
 export type Versions = Schemas["ResultVersionsView"];
 export type Version = Schemas["ResultVersionView"];
 export type ResultFile = Schemas["ResultFileView"];
+export type DeadLetters = Schemas["DeadLettersView"];
+export type DeadLetter = Schemas["DeadLetterView"];
+export type Excerpt = Schemas["ExcerptView"];
+export type Reason = Schemas["Reason"];
+export type Redriven = Schemas["RedrivenView"];
 type Problem = Schemas["Problem"];
 type Building = Schemas["BuildingView"];
 

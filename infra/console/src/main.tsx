@@ -8,6 +8,7 @@ import { AuditPage } from "./audit";
 import { BoardPage } from "./board";
 import { BoardsPage } from "./boards";
 import { link, usePlace } from "./hooks";
+import { LettersPage } from "./letters";
 import { Problem } from "./parts";
 import { PipelinePage } from "./pipeline";
 import { PlayerPage } from "./player";
@@ -33,7 +34,7 @@ function View() {
   const [area, board, below, user] = parts;
   useFocusOnHeading(parts.join("/"));
   if (area === "?") return <><p class="problem" role="status">{texts.oddLink}</p><BoardsPage /></>;
-  if (area === "pipeline") return <PipelinePage />;
+  if (area === "pipeline") return board === "dead-letters" ? <LettersPage query={query} /> : <PipelinePage />;
   if (area !== "leaderboards" || board === undefined) return <BoardsPage />;
   if (below === "players" && user !== undefined) return <PlayerPage key={JSON.stringify([board, user])} board={board} user={user} query={query} />;
   if (below === "results") return <ResultsPage key={board} board={board} query={query} />;

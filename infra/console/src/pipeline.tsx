@@ -1,7 +1,7 @@
 // How events go from Kafka to the rankings, now: rates, lag, what was rejected, and the health of each dependency.
 import { useRef } from "preact/hooks";
 import { getHealth, getText } from "./api";
-import { usePolled } from "./hooks";
+import { link, usePolled } from "./hooks";
 import { parse, rate, series, total, type Scrape } from "./metrics";
 import { Card, Problem } from "./parts";
 import { count, decimal, duration, texts } from "./texts";
@@ -114,14 +114,14 @@ function Rejected({ now }: { now: Scrape }) {
         <tbody>
           {[...reasons].sort((a, b) => b[1] - a[1]).map(([reason, records]) => (
             <tr key={reason}>
-              <th scope="row">{reason}</th>
+              <th scope="row"><a href={link(["pipeline", "dead-letters"], { reason })}>{reason}</a></th>
               <td class="number">{count(records)}</td>
             </tr>
           ))}
         </tbody>
       </table>
       <p>{texts.deadLetters(total(now, "leaderboards_dead_letters"))}.</p>
-      <p class="quiet">{texts.deadLettersHint}</p>
+      <p><a href={link(["pipeline", "dead-letters"])}>{texts.lettersOpen}</a></p>
     </Card>
   );
 }

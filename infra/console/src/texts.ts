@@ -1,5 +1,7 @@
 // Every English text of the console, so that it can be read, corrected and translated in one place.
 
+import type { Reason } from "./api";
+
 const number = new Intl.NumberFormat("en");
 const fine = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 
@@ -23,6 +25,14 @@ export function duration(ms: number): string {
   if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
   return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
 }
+
+/** For this machine's Kafka; README has it, too. */
+const BAD_EVENT = `.venv/bin/python -c '
+import json, confluent_kafka
+event = {"eventId": "bad-1", "leaderboardId": "demo", "userId": "ann", "points": "many"}
+producer = confluent_kafka.Producer({"bootstrap.servers": "127.0.0.1:9092"})
+producer.produce("score-events", json.dumps(event), "demo:ann")
+exit("Kafka did not answer" if producer.flush(10) else 0)'`;
 
 export const texts = {
   title: "Leaderboards",
@@ -231,7 +241,55 @@ export const texts = {
   rejectedBy: "Rejected, by reason",
   noneRejected: "No record was rejected.",
   deadLetters: (n: number) => spell(n, "record waits", "records wait") + " on the dead-letter queue",
-  deadLettersHint: "Each is kept with its reason. The runbook says what to do; `make redrive` sends them again once the cause is mended.",
+  lettersOpen: "Look at them one by one",
+  letters: "Dead letters",
+  lettersNot: "Seeing dead letters and sending them again needs a sign-in with the scope leaderboards:admin.",
+  noLetters: "No record was rejected in the last 14 days.",
+  lettersNone: "No dead letter matches.",
+  lettersFurther: "None on this page matches; older ones may.",
+  onlyInQueue: (n: number) => `${spell(n, "more was", "more were")} rejected in the last 14 days that only the dead-letter queue has.`,
+  badEventHint: "To see what becomes of a bad event, send one from the project's folder; it appears here some seconds later:",
+  badEvent: BAD_EVENT,
+  copy: "Copy",
+  copied: "Copied",
+  search: "Search",
+  rejectedBecause: "Rejected as",
+  anyReason: "any reason",
+  leaderboardId: "Leaderboard",
+  rejectedAs: {
+    malformed: "The value is not a JSON object.",
+    invalid: "A field is missing, or is not what it must be.",
+    unknown_leaderboard: "There is no such leaderboard.",
+    leaderboard_archived: "The leaderboard was deleted before.",
+    too_late: "It came after the end of its day and the leaderboard's lateness.",
+    from_the_future: "It claims to have occurred after it came.",
+    conflicting_duplicate: "Another event of the player has this id.",
+    untrusted_timestamp: "It carries its producer's time, so nobody knows when it came.",
+    score_overflow: "The player's score would grow beyond ±(2^53 - 1).",
+  } satisfies Record<Reason, string>,
+  appended: "at the broker",
+  rejectedAt: "rejected",
+  key: "Key",
+  value: "Value",
+  excerpt: (bytes: number, isTruncated: boolean, isBase64: boolean) =>
+    [spell(bytes, "byte", "bytes"), isTruncated && "of which this is the beginning", isBase64 && "no UTF-8: shown in base64"].filter(Boolean).join(", "),
+  redrive: "Send them again",
+  redriveSend: "Send to Kafka again",
+  sending: "Sending …",
+  willRedrive: (board: string, reason: string) =>
+    `Every dead letter of ${isolated(board)} on the queue${reason ? ` that was rejected as ${reason}` : ""} goes to Kafka again, also what is not listed above.`,
+  chosenHere: (n: number) => `Of this page: ${spell(n, "record", "records")}, unless sent again since.`,
+  willRedriveUnread: "Those that name no leaderboard go too, unless their key names another one.",
+  willRedriveOnce: "What has counted already is recognised and counts no second time. What is still wrong is rejected again.",
+  willRedriveNot: "Events of a day that is sealed, or being sealed, can't count any more: they stay on the queue.",
+  redriven: (entry: number, done: { sent: number; failed: number; left: number; tooLate: number; complete: boolean }) =>
+    [
+      `Audit entry ${entry}: ${spell(done.sent, "record", "records")} sent again.`,
+      done.failed > 0 && `The broker did not take ${count(done.failed)}: they stay on the queue.`,
+      done.left > 0 && `${count(done.left)} had been rejected once more: they stay on the queue.`,
+      done.tooLate > 0 && `${count(done.tooLate)} can't count any more: they stay on the queue.`,
+      !done.complete && "There are more than one request reads: send again.",
+    ].filter(Boolean).join(" "),
   completeBoards: (complete: number, all: number) => `${count(complete)} of ${spell(all, "leaderboard", "leaderboards")} complete in the cache`,
   repaired: (n: number) => `${spell(n, "entry was", "entries were")} repaired since the cache was checked first`,
   dependencies: "Dependencies",
