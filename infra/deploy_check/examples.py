@@ -31,6 +31,7 @@ def everything(kafka_secret_arn: str) -> dict[str, str]:
         "PublicReads": "on",
         "Console": "on",
         "ConsoleClientId": "console",
+        "ConsoleOrigin": "https://scores.example.com",
         "AllowedOrigins": "https://play.example.com",
         "CacheShards": "3",  # ministack 1.5.33 takes no cluster of two, unlike AWS
         "OtlpEndpoint": "http://collector.internal:4318",

@@ -285,6 +285,21 @@ def test_browsers_of_named_origins_may_send_and_read_all_that_a_ranking_takes() 
     assert cors["MaxAge"] == gateway.CORS_MAX_AGE_S
 
 
+def test_only_pages_of_the_console_may_read_files_of_results_and_only_by_get() -> None:
+    condition, cors, otherwise = STACK["Resources"]["ExportBucket"]["Properties"]["CorsConfiguration"]["If"]
+    assert STACK["Conditions"][condition] == {"Not": [{"Equals": [{"Ref": "ConsoleOrigin"}, ""]}]}
+    assert PARAMETERS["ConsoleOrigin"]["Default"] == ""
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    assert cors == {
+        "CorsRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": [{"Ref": "ConsoleOrigin"}], "MaxAge": 7_200}]
+    }
+    pattern = PARAMETERS["ConsoleOrigin"]["AllowedPattern"]
+    for origin in ("https://scores.example.com", "https://abc123.execute-api.eu-central-1.amazonaws.com", ""):
+        assert re.match(pattern, origin)
+    for wrong in ("*", "https://scores.example.com/", "http://scores.example.com", "scores.example.com"):
+        assert not re.match(pattern, wrong)
+
+
 def test_reads_are_open_only_where_somebody_chose_it_and_then_behind_a_cache() -> None:
     assert PARAMETERS["PublicReads"]["Default"] == "off"
     assert STACK["Conditions"]["PublicReads"] == {"Equals": [{"Ref": "PublicReads"}, "on"]}
