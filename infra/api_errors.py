@@ -18,7 +18,7 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "listPlayerEvents": (*_BOARD, "unknown-player"),
     "getPlayerEvent": _BOARD,
     "explainPlayer": (*_WINDOW, "unknown-player", *_LIVE),
-    "putProfile": (*_BOARD, "has-pseudonym", "is-pseudonym"),
+    "putProfile": (*_BOARD, "has-pseudonym", "is-pseudonym", "cache-unavailable"),
     "getProfile": _BOARD,
     "putPeriod": ("too-many-periods", "final-result-exists", *_ACT),
     "submitScores": _BOARD,

@@ -140,6 +140,10 @@ What a client paints a player with, so that it need not look every id up elsewhe
 to 512 bytes of JSON of its own. A profile is of one leaderboard. It is no part of scores, ranks, results, exports or
 proofs, and setting one is not in the audit log. What comes back is text, never markup: put it on a page as text. Scope
 `profiles:write`, which whoever keeps the players should have, never a player's own device: it sets anybody's profile.
+
+[Rankings](#get-leaderboardsidrankings) and players bring profiles with `include=profile`. An answer with profiles has
+another `ETag` once one of them changes; who waits (`Prefer: wait`) waits for ranks alone. After an outage of the cache
+a profile of before may be shown for ten minutes.
 """,
     "Leaderboards": """\
 Every change is a version. A window is ranked and paid by the version that was in force when its last day ended (UTC, a

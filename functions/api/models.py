@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -114,8 +114,16 @@ class WindowQuery(Query):
     ] = None
 
 
+Include = Annotated[
+    Literal["profile"] | None,
+    Field(description="`profile`: what to paint each player with, beside their entry"),
+]
+
+
 class RankingQuery(WindowQuery):
     """A page of a window."""
+
+    include: Include = None
 
     limit: Annotated[QueryInt, Field(ge=1, le=LIMIT_MAX, description="Entries of a page")] = LIMIT_DEFAULT
     offset: Annotated[QueryInt, Field(ge=0, le=OFFSET_MAX, description="Entries to pass over")] = 0
@@ -144,6 +152,8 @@ class RankingQuery(WindowQuery):
 
 class PlayerQuery(WindowQuery):
     """How many entries around a player."""
+
+    include: Include = None
 
     context: Annotated[QueryInt, Field(ge=0, le=CONTEXT_MAX, description="Entries above and below to show")] = (
         CONTEXT_DEFAULT

@@ -289,6 +289,7 @@ class Finder:
             max_score=query.max_score,
             tier=query.tier,
             label=label,
+            profiles=query.include is not None,
         )
         if query.cursor is None:
             return window, selection

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.admin.pseudonyms import HasPseudonym, Pseudonymisation
+from shared.cache.profiles import ProfileCache
 from shared.domain.profiles import KeptProfile
 from shared.domain.rules import Leaderboard
 from shared.truth.failures import Unavailable
@@ -19,8 +20,15 @@ class PlayerProfiles:
     Methods raise Unavailable if DynamoDB throttles or is out of reach.
     """
 
-    def __init__(self, profiles: Profiles, pseudonymisation: Pseudonymisation, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        profiles: Profiles,
+        pseudonymisation: Pseudonymisation,
+        cache: Callable[[], ProfileCache],
+        now_ms: Callable[[], int],
+    ) -> None:
         self._profiles = profiles
+        self._cache = cache
         self._pseudonymisation = pseudonymisation
         self._now_ms = now_ms
 
@@ -41,6 +49,7 @@ class PlayerProfiles:
         Raises:
             HasPseudonym: if the id was replaced.
             IsPseudonym: if it is a pseudonym.
+            CacheUnavailable: if pages may go on showing another one for some minutes; it is set all the same.
         """
         self._pseudonymisation.check_named(leaderboard, user_id)
         scores_id, at_ms = leaderboard.at(self._now_ms()).scores_id, self._now_ms()
@@ -48,6 +57,7 @@ class PlayerProfiles:
             wanted = KeptProfile(at_ms, text)
             kept = self._profiles.write(scores_id, user_id, wanted)
             if kept.text == text and not kept.is_fence:
+                self._cache().keep(scores_id, {user_id: kept.value})
                 return kept
             if kept.is_fence:
                 raise HasPseudonym(f"the player has a pseudonym on {leaderboard.id}")

@@ -11,6 +11,7 @@ from shared.admin.profiles import PlayerProfiles
 from shared.admin.pseudonyms import Pseudonymisation
 from shared.admin.purges import Purges
 from shared.assembly.parts import Parts
+from shared.cache.profiles import ProfileCache
 from shared.cache.range_budget import RangeBudget, RangeLimits
 from shared.cache.searches import WindowSearches
 from shared.cache.waits import Waits
@@ -29,6 +30,7 @@ from shared.reads.cursors import Cursors
 from shared.reads.event_status import EventLookup
 from shared.reads.fallback import Fallback
 from shared.reads.players import Players
+from shared.reads.profiles import PageProfiles
 from shared.reads.rankings import Rankings
 from shared.reads.result_versions import ResultVersions
 from shared.rebuild.anti_entropy import Repair
@@ -217,7 +219,17 @@ class Assembly(Parts):
     @cached_property
     def player_profiles(self) -> PlayerProfiles:
         """Sets and shows profiles."""
-        return PlayerProfiles(self.profiles, self.pseudonymisation, self.now_ms)
+        return PlayerProfiles(self.profiles, self.pseudonymisation, lambda: self.profile_cache, self.now_ms)
+
+    @cached_property
+    def profile_cache(self) -> ProfileCache:
+        """Profiles in the cache."""
+        return ProfileCache(self.cache)
+
+    @cached_property
+    def page_profiles(self) -> PageProfiles:
+        """Profiles of the players on a page."""
+        return PageProfiles(self.profiles, lambda: self.profile_cache, self.now_ms)
 
     @cached_property
     def amended_players(self) -> AmendedPlayers:

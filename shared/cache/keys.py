@@ -106,6 +106,11 @@ def disqualified(scores_id: str) -> str:
     return f"{prefix(scores_id)}disqualified"
 
 
+def profiles(scores_id: str) -> str:
+    """Hash of the profiles of players whom pages show, e.g. `lb:{autumn-cup}:2:profiles`; see paint.lua."""
+    return f"{prefix(scores_id)}profiles"
+
+
 def complete(scores_id: str) -> str:
     """Marker that daily, weekly and all-time windows hold all of the truth, e.g. `lb:{autumn-cup}:2:complete`.
 

@@ -1,9 +1,10 @@
 """What reads of windows have seen, and whether the cache holds it completely."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar import Window, is_kept
 from shared.domain.rules import Leaderboard, Order
@@ -27,6 +28,8 @@ class Page(Struct, frozen=True):
     """User id and score, in ranking order."""
     qualified: int | None = None
     """How many players count for tiers; None where it was not asked for."""
+    profiles: Mapping[str, bytes] = {}
+    """User id → profile as the cache keeps it, of those on the page whose profile it has; if that was asked for."""
 
 
 class Labels(Struct, frozen=True):
@@ -66,6 +69,12 @@ def to_page(
     marker, built, revision, total, flat = answer[:5]
     complete = _is_complete(leaderboard, window, now_ms, marker, built)
     return Page(complete, int(revision or 0), total, first, to_lines(leaderboard, flat[::2], flat[1::2]), qualified)
+
+
+def with_profiles(page: Page, user_ids: Iterable[str], values: Sequence[bytes | None]) -> Page:
+    """A page with what a script said of its players' profiles, in their order."""
+    pairs = zip(user_ids, values, strict=True)
+    return replace(page, profiles={user_id: value for user_id, value in pairs if value is not None})
 
 
 def _is_complete(

@@ -9,8 +9,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from shared.cache import keys, labels
-from shared.cache.pages import HEAD_BYTES, Page, qualifying, to_lines, to_page
-from shared.cache.windows import WindowCache
+from shared.cache.pages import HEAD_BYTES, Page, qualifying, to_lines, to_page, with_profiles
+from shared.cache.windows import PROFILES, WindowCache
 from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import RankingKey, Selection
@@ -74,15 +74,34 @@ class WindowSearches:
         if selection.label is not None:
             read = (*read, keys.labels(leaderboard.scores_id, window.id))
             label = [labels.prefix(leaderboard.filters, *selection.label)]
-        answer = self._cache.read(self._select, read, (*args, qualifying(leaderboard), *tiers, *label))
+        asked: tuple[Any, ...] = (*args, qualifying(leaderboard), *tiers, *label)
+        if selection.profiles:
+            read, asked = (*read, keys.profiles(leaderboard.scores_id)), (*asked, PROFILES)
+        answer = self._cache.read(self._select, read, asked)
         page = to_page(leaderboard, window, now_ms, answer, answer[5], qualified=answer[9])
-        return Slice(page, answer[6], answer[7], answer[8], _to_found(leaderboard, answer[10]) if label else ())
+        found = _to_found(leaderboard, answer[10]) if label else ()
+        if selection.profiles:
+            page = with_profiles(page, (line[0] for line in page.lines) if not label else _ids(found), answer[-1])
+        return Slice(page, answer[6], answer[7], answer[8], found)
 
-    def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], now_ms: int) -> Players:
-        """The entries of some players, best first, without those who have no points."""
+    def players(
+        self,
+        leaderboard: Leaderboard,
+        window: Window,
+        user_ids: Sequence[str],
+        now_ms: int,
+        *,
+        profiles: bool = False,
+    ) -> Players:
+        """The entries of some players, best first, without those who have no points; with their `profiles`."""
         read, place = self._cache.player_keys(leaderboard, window)
-        answer = self._cache.read(self._players, read, (*place, qualifying(leaderboard), *user_ids))
-        return _to_players(leaderboard, window, answer, now_ms)
+        asked: tuple[Any, ...] = (*place, qualifying(leaderboard), *user_ids)
+        if not profiles:
+            return _to_players(leaderboard, window, self._cache.read(self._players, read, asked), now_ms)
+        answer = self._cache.read(self._players, (*read, keys.profiles(leaderboard.scores_id)), (*asked, PROFILES))
+        found = _to_players(leaderboard, window, answer, now_ms)
+        in_order = (member[HEAD_BYTES:].decode() for member in answer[4][2::4])
+        return Players(with_profiles(found.page, in_order, answer[-1]), found.found)
 
     def player_windows(
         self, leaderboard: Leaderboard, windows: Sequence[Window], user_id: str, now_ms: int
@@ -109,6 +128,10 @@ def _to_found(leaderboard: Leaderboard, flat: Sequence[Any]) -> list[Found]:
         Found(index, ahead, user_id, score)
         for index, ahead, (user_id, score) in zip(flat[::4], flat[1::4], lines, strict=True)
     ]
+
+
+def _ids(found: Sequence[Found]) -> Sequence[str]:
+    return [one.user_id for one in found]
 
 
 def _set_score(leaderboard: Leaderboard, points: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from circuitbreaker import CircuitBreaker
@@ -19,6 +19,7 @@ from shared.cache.pages import (
     to_lines,
     to_page,
     to_points,
+    with_profiles,
 )
 from shared.cache.payloads import (
     OUT,
@@ -38,6 +39,9 @@ from shared.domain.tiers import TierRule
 
 if TYPE_CHECKING:
     from redis import Redis
+
+PROFILES: Final = "\0profiles"
+"""What a script's last argument is if it is to return profiles, and its last key their hash; see profiles.lua."""
 
 
 class WindowCache(CacheConnection):
@@ -131,13 +135,27 @@ class WindowCache(CacheConnection):
         page = to_page(leaderboard, window, now_ms, (*answer[:4], ()), offset)
         return Labels(page.complete, page.total, answer[4][::2])
 
-    def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, now_ms: int) -> PlayerPage:
-        """Where a player stands, with up to `context` entries above and below."""
+    def player(
+        self,
+        leaderboard: Leaderboard,
+        window: Window,
+        user_id: str,
+        context: int,
+        now_ms: int,
+        *,
+        profiles: bool = False,
+    ) -> PlayerPage:
+        """Where a player stands, with up to `context` entries above and below; with the `profiles` of all of them."""
         by_rank = [tier for tier in leaderboard.tiers if tier.rule in (TierRule.TOP_N, TierRule.TOP_PERCENT)]
         rules = [part for tier in by_rank for part in (tier.rule, tier.value)]
         read, place = self.player_keys(leaderboard, window)
-        answer = self.read(self._player, read, (*place, user_id, context, qualifying(leaderboard), *rules))
+        asked: tuple[Any, ...] = (*place, user_id, context, qualifying(leaderboard), *rules)
+        if profiles:
+            read, asked = (*read, keys.profiles(leaderboard.scores_id)), (*asked, PROFILES)
+        answer = self.read(self._player, read, asked)
         page = to_page(leaderboard, window, now_ms, answer, answer[6], qualified=answer[9])
+        if profiles:
+            page = with_profiles(page, (line[0] for line in page.lines), answer[-1])
         cutoffs, targets = (
             # none are looked up for a player who is not there
             {tier.name: to_points(leaderboard, score) for tier, score in zip(by_rank, scores, strict=False) if score}
@@ -202,7 +220,8 @@ class WindowCache(CacheConnection):
         windows = cached_windows(LATENESS_MAX_MS, now_ms)
         scores_id = leaderboard.scores_id
         former = keys.of_former_layout(scores_id, windows)
-        self._forget(scores_id, [keys.disqualified(scores_id), *keys.of_stores(scores_id, windows), *former])
+        gone = [keys.disqualified(scores_id), keys.profiles(scores_id)]
+        self._forget(scores_id, [*gone, *keys.of_stores(scores_id, windows), *former])
 
     def forget_former_layout(self, leaderboard: Leaderboard, now_ms: int) -> None:
         """Free what functions before this layout kept for everybody."""
@@ -213,7 +232,11 @@ class WindowCache(CacheConnection):
         """Forget what windows know of a player who stands in none of them."""
         scores_id = leaderboard.scores_id
         kept = {keys.parts(scores_id, window) for window in cached_windows(LATENESS_MAX_MS, now_ms)}
-        named = sorted(kept | {keys.store(scores_id, window_id) for window_id in self.ranges(scores_id, now_ms)})
+        named = sorted(
+            kept
+            | {keys.profiles(scores_id)}
+            | {keys.store(scores_id, window_id) for window_id in self.ranges(scores_id, now_ms)}
+        )
         with self.reaching(named[0]):
             self._client.transaction([("hdel", (key, user_id)) for key in named])
 

@@ -18,7 +18,8 @@ METADATA_BYTES_MAX: Final = 512
 """Of the object as JSON without spaces, in UTF-8."""
 EVENT_BYTES_MAX: Final = 8_192
 """Longest profile in an event that is looked into: twice what a valid one takes where each character is escaped."""
-_DIGITS: Final = 16
+TIME_DIGITS: Final = 16
+"""Of a stored value: what it begins with."""
 _AVATAR: Final = re.compile(AVATAR_PATTERN.replace("$", r"\Z"))
 _UNSHOWN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, breaks of lines, what turns the direction of the text around, halves of a character."""
@@ -52,7 +53,7 @@ class KeptProfile(Struct, frozen=True, gc=False):
     @property
     def value(self) -> str:
         """As stores keep it: of several the greatest is the newest."""
-        return f"{self.at_ms:0{_DIGITS}d}{self.text}"
+        return f"{self.at_ms:0{TIME_DIGITS}d}{self.text}"
 
     @property
     def is_fence(self) -> bool:
@@ -65,13 +66,15 @@ class KeptProfile(Struct, frozen=True, gc=False):
         return msgspec.json.decode(self.text, type=Profile) if self.text else None
 
 
-FENCE: Final = KeptProfile(10**_DIGITS - 1, "")
+NO_PROFILE: Final = KeptProfile(0, "")
+"""Of a player who never had one: older than every other."""
+FENCE: Final = KeptProfile(10**TIME_DIGITS - 1, "")
 """Newer than every other: what stands under an id that was replaced."""
 
 
 def kept_of(value: str) -> KeptProfile:
     """The profile of a stored value."""
-    return KeptProfile(int(value[:_DIGITS]), value[_DIGITS:])
+    return KeptProfile(int(value[:TIME_DIGITS]), value[TIME_DIGITS:])
 
 
 def profile_text(profile: Profile) -> str:

@@ -32,3 +32,5 @@ class Selection(Struct, frozen=True, kw_only=True):
     """Only the entries of this tier."""
     label: tuple[str, str] | None = None
     """A filter of the leaderboard and a value: only the entries of players who carry it."""
+    profiles: bool = False
+    """Whether to read the profiles that the cache has of the players on the page, too."""

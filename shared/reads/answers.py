@@ -55,6 +55,9 @@ class Ranking(Struct, frozen=True):
     pending_version: int | None = None
     """The version that may follow, since an audit entry is not settled yet. The source is not `final` then."""
 
+    profiles: Mapping[str, bytes] = {}
+    """User id → profile as the cache keeps it, of those whom the cache knows; if that was asked for."""
+
     @property
     def qualified_or_all(self) -> int:
         """How many players count for tiers."""

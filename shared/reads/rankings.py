@@ -136,7 +136,13 @@ class Rankings:
         )
 
     def players(
-        self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], *, wait_ms: int | None = None
+        self,
+        leaderboard: Leaderboard,
+        window: Window,
+        user_ids: Sequence[str],
+        *,
+        wait_ms: int | None = None,
+        profiles: bool = False,
     ) -> Ranking:
         """The entries of some players, best first, without those who have no points in the window.
 
@@ -145,6 +151,7 @@ class Rankings:
             window: which one.
             user_ids: of the players.
             wait_ms: how long to wait for the window if it has to be built; BUILD_WAIT_MS by default.
+            profiles: whether to read the profiles that the cache has of them.
 
         Raises:
             Rebuilding: if the window is incomplete in the cache, and there is no snapshot or too much to read.
@@ -152,15 +159,22 @@ class Rankings:
             Building: if the window is built on demand, and that takes a while.
             Unavailable: if DynamoDB is needed and out of reach.
         """
-        return self._by_result(leaderboard, window, partial(self._players, window, user_ids, wait_ms))
+        return self._by_result(leaderboard, window, partial(self._players, window, user_ids, wait_ms, profiles))
 
     def _players(
-        self, window: Window, user_ids: Sequence[str], wait_ms: int | None, rules: Leaderboard, *, final: bool
+        self,
+        window: Window,
+        user_ids: Sequence[str],
+        wait_ms: int | None,
+        profiles: bool,
+        rules: Leaderboard,
+        *,
+        final: bool,
     ) -> Ranking:
         now_ms = self._now_ms()
 
         def read() -> Players:
-            return self._searches.players(rules, window, user_ids, now_ms)
+            return self._searches.players(rules, window, user_ids, now_ms, profiles=profiles)
 
         try:
             players = self._read_if_complete(rules, window, now_ms, read, lambda players: players.page, wait_ms=wait_ms)
@@ -202,8 +216,12 @@ class Rankings:
         ranking = self._ranking(rules, window, as_of_ms, players.page, 0, final=final)
         return replace(ranking, entries=entries, matched=len(entries))
 
-    def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int) -> PlayerRanking | None:
+    def player(
+        self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, *, profiles: bool = False
+    ) -> PlayerRanking | None:
         """A player's entry with up to `context` entries above and below; None if the player is not in the window.
+
+        With `profiles`, the ranking has those that the cache knows of all of them.
 
         Raises:
             Rebuilding: if the window is incomplete in the cache, and there is no snapshot of it.
@@ -211,16 +229,23 @@ class Rankings:
             Building: if the window is built on demand, and that takes a while.
             Unavailable: if DynamoDB is needed and out of reach.
         """
-        return self._by_result(leaderboard, window, partial(self._player, window, user_id, context))
+        return self._by_result(leaderboard, window, partial(self._player, window, user_id, context, profiles))
 
     def _player(
-        self, window: Window, user_id: str, context: int, rules: Leaderboard, *, final: bool
+        self,
+        window: Window,
+        user_id: str,
+        context: int,
+        profiles: bool,
+        rules: Leaderboard,
+        *,
+        final: bool,
     ) -> PlayerRanking | None:
         now_ms = self._now_ms()
 
         def read() -> PlayerPage:
             at_least_one = max(context, 1)  # the points to the next rank need the entry above
-            return self._cache.player(rules, window, user_id, at_least_one, now_ms)
+            return self._cache.player(rules, window, user_id, at_least_one, now_ms, profiles=profiles)
 
         try:
             found = self._read_if_complete(rules, window, now_ms, read, lambda found: found.page)
@@ -302,6 +327,7 @@ class Rankings:
             source,
             qualified=page.qualified,
             rules_version=leaderboard.version,
+            profiles=page.profiles,
         )
 
 

@@ -1,5 +1,6 @@
 """Who may have a profile set, and from when on it holds."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,7 +35,9 @@ class Scene(PlayerProfiles):
         self.stored = Profiles(self.database, Tables().registry, None)  # type: ignore[arg-type]
         self.names = Names()
         names: Any = self.names
-        super().__init__(self.stored, names, lambda: NOW_MS)
+        self.cached: list[tuple[str, dict[str, str]]] = []
+        cache: Any = SimpleNamespace(keep=lambda *kept: self.cached.append(kept))
+        super().__init__(self.stored, names, lambda: cache, lambda: NOW_MS)
 
 
 @pytest.fixture
@@ -46,6 +49,7 @@ def test_a_profile_is_of_now_and_is_found(scene: Scene) -> None:
     assert scene.find(CUP, "ann") is None
     assert scene.put(CUP, "ann", "a") == KeptProfile(NOW_MS, "a") == scene.find(CUP, "ann")
     assert scene.find(CUP, "bob") is None
+    assert scene.cached == [("cup", {"ann": KeptProfile(NOW_MS, "a").value})]
 
 
 def test_setting_wins_over_what_a_clock_ahead_has_left(scene: Scene) -> None:

@@ -36,10 +36,10 @@ class Cache:
     def select(self, *_: Any) -> Slice:
         return Slice(self.page(), 0, 1, 0)
 
-    def player(self, *_: Any) -> PlayerPage:
+    def player(self, *_: Any, **__: Any) -> PlayerPage:
         return PlayerPage(self.page(), 0, {})
 
-    def players(self, *_: Any) -> Players:
+    def players(self, *_: Any, **__: Any) -> Players:
         return Players(self.page(), [Found(0, 0, *LINE)])
 
     def player_windows(self, _: Any, windows: Any, *__: Any) -> list[Players]:

@@ -27,6 +27,7 @@ from shared.domain.rules import Leaderboard
 from shared.domain.selections import Selection
 from shared.reads.answers import PlayerRanking, Ranking
 from shared.reads.cursors import Cursor, Cursors, filters_of
+from shared.reads.profiles import PageProfiles, Painted
 from shared.reads.rankings import Rankings
 
 _RANKINGS: Final = "/leaderboards/{id}/rankings"
@@ -42,6 +43,8 @@ class UseCases(Protocol):
     def cursors(self) -> Cursors: ...
     @property
     def rankings(self) -> Rankings: ...
+    @property
+    def page_profiles(self) -> PageProfiles: ...
 
 
 # `async def` around blocking calls, here and in every route: a function serves one request at a time, so nobody else
@@ -64,7 +67,10 @@ def register(app: Routes, use_cases: UseCases, finder: Finder, conditional: Cond
         leaderboard, named = finder.leaderboard(request), query.period is not None
         if query.user_ids is not None:
             window = finder.window(leaderboard, query)
-            read = partial(_read_players, use_cases, leaderboard, window, query.user_ids, named=named)
+            profiles = query.include is not None
+            read = partial(
+                _read_players, use_cases, leaderboard, window, query.user_ids, named=named, profiles=profiles
+            )
         else:
             selected = finder.selection(leaderboard, query, label)
             read = partial(_read_page, use_cases, leaderboard, *selected, named=named)
@@ -83,7 +89,10 @@ def register_player(app: Routes, use_cases: UseCases, finder: Finder, conditiona
         leaderboard = finder.leaderboard(request)
         window = finder.window(leaderboard, query)
         named = query.period is not None
-        read = partial(_read_player, use_cases, leaderboard, window, user_id, query.context, named=named)
+        profiles = query.include is not None
+        read = partial(
+            _read_player, use_cases, leaderboard, window, user_id, query.context, named=named, profiles=profiles
+        )
         return await conditional.respond(request, leaderboard, read)
 
     @app.get(_PLAYER_OF, tags=_TAGS)
@@ -106,13 +115,24 @@ def _read_page(
 ) -> ConditionalAnswer:
     """`named`: whether the window was asked for by the id of a period, here and below."""
     ranking = use_cases.rankings.select(leaderboard, window, selection)
-    return ConditionalAnswer(
-        ranking, partial(_to_page, use_cases.cursors, leaderboard, ranking, selection, named=named)
-    )
+    painted = use_cases.page_profiles.of(leaderboard, ranking, ranking.entries) if selection.profiles else None
+    view = partial(_to_page, use_cases.cursors, leaderboard, ranking, selection, painted, named=named)
+    return ConditionalAnswer(ranking, view, _state(painted))
+
+
+def _state(painted: Painted | None) -> tuple[int, ...]:
+    """What profiles add to what an answer is known by: a change of one is no change of the window."""
+    return () if painted is None else (painted.state,)
 
 
 def _to_page(
-    cursors: Cursors, leaderboard: Leaderboard, ranking: Ranking, selection: Selection, *, named: bool
+    cursors: Cursors,
+    leaderboard: Leaderboard,
+    ranking: Ranking,
+    selection: Selection,
+    painted: Painted | None,
+    *,
+    named: bool,
 ) -> RankingView:
     filters = filters_of(selection)
 
@@ -123,34 +143,55 @@ def _to_page(
     entries = ranking.entries
     following = cursor(entries[-1], backward=False) if ranking.has_next else None
     previous = cursor(entries[0], backward=True) if ranking.has_previous else None
-    return _to_view(leaderboard, ranking, following, previous, named=named)
+    return _to_view(leaderboard, ranking, painted, following, previous, named=named)
 
 
 def _read_players(
-    use_cases: UseCases, leaderboard: Leaderboard, window: Window, user_ids: tuple[str, ...], *, named: bool
+    use_cases: UseCases,
+    leaderboard: Leaderboard,
+    window: Window,
+    user_ids: tuple[str, ...],
+    *,
+    named: bool,
+    profiles: bool,
 ) -> ConditionalAnswer:
-    ranking = use_cases.rankings.players(leaderboard, window, user_ids)
-    return ConditionalAnswer(ranking, partial(_to_players, leaderboard, ranking, user_ids, named=named))
+    ranking = use_cases.rankings.players(leaderboard, window, user_ids, profiles=profiles)
+    painted = use_cases.page_profiles.of(leaderboard, ranking, ranking.entries) if profiles else None
+    view = partial(_to_players, leaderboard, ranking, user_ids, painted, named=named)
+    return ConditionalAnswer(ranking, view, _state(painted))
 
 
-def _to_players(leaderboard: Leaderboard, ranking: Ranking, user_ids: tuple[str, ...], *, named: bool) -> RankingView:
+def _to_players(
+    leaderboard: Leaderboard, ranking: Ranking, user_ids: tuple[str, ...], painted: Painted | None, *, named: bool
+) -> RankingView:
     present = {entry.user_id for entry in ranking.entries}
-    view = _to_view(leaderboard, ranking, None, None, named=named)
+    view = _to_view(leaderboard, ranking, painted, None, None, named=named)
     view.missing = [user_id for user_id in user_ids if user_id not in present]
     return view
 
 
 def _read_player(
-    use_cases: UseCases, leaderboard: Leaderboard, window: Window, user_id: str, context: int, *, named: bool
+    use_cases: UseCases,
+    leaderboard: Leaderboard,
+    window: Window,
+    user_id: str,
+    context: int,
+    *,
+    named: bool,
+    profiles: bool,
 ) -> ConditionalAnswer:
-    found = use_cases.rankings.player(leaderboard, window, user_id, context)
+    found = use_cases.rankings.player(leaderboard, window, user_id, context, profiles=profiles)
     if found is None:
         raise UnknownPlayer(f"{user_id!r} has no points in {window.id} of {leaderboard.id}")
-    state = found.player.score, found.player.reached_at_ms
-    return ConditionalAnswer(found.ranking, partial(_to_neighbours, leaderboard, found, named=named), state)
+    entries = (*found.above, found.player, *found.below)
+    painted = use_cases.page_profiles.of(leaderboard, found.ranking, entries) if profiles else None
+    state = found.player.score, found.player.reached_at_ms, *_state(painted)
+    return ConditionalAnswer(found.ranking, partial(_to_neighbours, leaderboard, found, painted, named=named), state)
 
 
-def _to_neighbours(leaderboard: Leaderboard, found: PlayerRanking, *, named: bool) -> NeighboursView:
+def _to_neighbours(
+    leaderboard: Leaderboard, found: PlayerRanking, painted: Painted | None, *, named: bool
+) -> NeighboursView:
     ranking = found.ranking
     return NeighboursView(
         leaderboard_id=leaderboard.id,
@@ -159,9 +200,9 @@ def _to_neighbours(leaderboard: Leaderboard, found: PlayerRanking, *, named: boo
         total=ranking.total,
         as_of=format_instant(ranking.as_of_ms),
         source=ranking.source,
-        player=to_player_view(found),
-        above=to_entry_views(found.above, ranking.total),
-        below=to_entry_views(found.below, ranking.total),
+        player=to_player_view(found, painted),
+        above=to_entry_views(found.above, ranking.total, painted),
+        below=to_entry_views(found.below, ranking.total, painted),
         rules_version=ranking.rules_version,
         result_version=_if_given(ranking.result_version),
         pending_version=_if_given(ranking.pending_version),
@@ -169,7 +210,13 @@ def _to_neighbours(leaderboard: Leaderboard, found: PlayerRanking, *, named: boo
 
 
 def _to_view(
-    leaderboard: Leaderboard, ranking: Ranking, following: str | None, previous: str | None, *, named: bool
+    leaderboard: Leaderboard,
+    ranking: Ranking,
+    painted: Painted | None,
+    following: str | None,
+    previous: str | None,
+    *,
+    named: bool,
 ) -> RankingView:
     return RankingView(
         leaderboard_id=leaderboard.id,
@@ -179,7 +226,7 @@ def _to_view(
         as_of=format_instant(ranking.as_of_ms),
         source=ranking.source,
         matched=ranking.matched,
-        entries=to_entry_views(ranking.entries, ranking.total),
+        entries=to_entry_views(ranking.entries, ranking.total, painted),
         next_cursor=following,
         prev_cursor=previous,
         truncated=ranking.truncated,

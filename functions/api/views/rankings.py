@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
+from functions.api.views.profiles import PaintView
 from shared.closing.schedule import expected_final_ms
 from shared.domain.calendar import Window, WindowKind, WindowStatus, format_day
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
 from shared.reads.answers import PlayerRanking, Ranking
+from shared.reads.profiles import Painted
 
 
 class WindowView(Struct, rename={"first": "from", "last": "to", "expected_final_at": "expectedFinalAt"}, gc=False):
@@ -50,6 +52,9 @@ class EntryView(Struct, rename="camel", gc=False, kw_only=True):
     divided by `total`: 100 for the last one, and so for the only one. Of all players, whether they qualify or not."""
     tier: str | None
     """Name of the first reward tier whose rule takes the entry; null if none does."""
+    profile: PaintView | UnsetType | None = UNSET
+    """With `include=profile`: what to paint the player with, as text; null for who has none. It is left out where it is
+    not known, since the cache has lost it and the database is out of reach: ask again."""
 
 
 class PlayerView(Struct, rename="camel", gc=False, kw_only=True):
@@ -69,6 +74,7 @@ class PlayerView(Struct, rename="camel", gc=False, kw_only=True):
     """Likewise to a better tier, as things stand; null if there is none."""
     rank_approximate: bool
     """With source `snapshot`: the score is the player's of now, the rank an estimate among the others of `asOf`."""
+    profile: PaintView | UnsetType | None = UNSET
 
 
 class RankingView(Struct, rename="camel", gc=False, kw_only=True):
@@ -148,9 +154,16 @@ def _top_percent(rank: int, total: int) -> float:
     return -(-rank * 10_000 // max(rank, total)) / 100
 
 
-def to_entry_views(entries: Sequence[Entry], total: int) -> list[EntryView]:
-    """Lines of a ranking of `total` players, as they are sent."""
-    return [to_entry_view(entry, total) for entry in entries]
+def to_entry_views(entries: Sequence[Entry], total: int, profiles: Painted | None = None) -> list[EntryView]:
+    """Lines of a ranking of `total` players, as they are sent; with their profiles, if there are any to show."""
+    views = [to_entry_view(entry, total) for entry in entries]
+    if profiles is not None:
+        texts = profiles.texts
+        for view in views:
+            text = texts.get(view.user_id)
+            if text is not None:
+                view.profile = Raw(text) if text else None  # type: ignore[assignment]
+    return views
 
 
 def to_window_view(ranking: Ranking, leaderboard: Leaderboard, *, is_registered: bool = False) -> WindowView:
@@ -182,10 +195,10 @@ def _dates(window: Window) -> tuple[str | None, str | None]:
     return format_day(window.first), format_day(window.last)
 
 
-def to_player_view(found: PlayerRanking) -> PlayerView:
-    """A player, as they are sent."""
+def to_player_view(found: PlayerRanking, profiles: Painted | None = None) -> PlayerView:
+    """A player, as they are sent; with their profile, if there are any to show."""
     player = found.player
-    return PlayerView(
+    view = PlayerView(
         rank=player.rank,
         competition_rank=player.competition_rank,
         user_id=player.user_id,
@@ -198,3 +211,7 @@ def to_player_view(found: PlayerRanking) -> PlayerView:
         points_to_next_tier=found.points_to_next_tier,
         rank_approximate=found.rank_is_approximate,
     )
+    text = None if profiles is None else profiles.texts.get(player.user_id)
+    if text is not None:  # as it is stored, so it need not be encoded again
+        view.profile = Raw(text) if text else None  # type: ignore[assignment]
+    return view

@@ -1,4 +1,4 @@
--- uses layout.lua
+-- uses layout.lua profiles.lua
 -- A player's position in a window, the entries around it, and the scores that tiers begin at.
 -- KEYS: the marker, what keeps the former layout out, the window's state, its sorted set, its store.
 -- ARGV: the store's first day, which of its days the window is of (empty if all), user id, how many entries above and
@@ -36,7 +36,7 @@ if position then
   cutoffs = last_scores(qualified)
   if position >= qualified then targets = last_scores(qualified + 1) end
 end
-return {
+return with_profiles({
   is_ours and marker,
   is_ours and known[1],
   known[2],
@@ -48,4 +48,4 @@ return {
   ahead,
   qualified,
   targets,
-}
+}, entries, 1, 2)

@@ -1,4 +1,4 @@
--- uses layout.lua
+-- uses layout.lua profiles.lua
 -- Where some players stand in a window.
 -- KEYS: the marker, what keeps the former layout out, the window's state, its sorted set, its store. ARGV: the store's
 -- first day, which of its days the window is of (empty if all), the worst score that qualifies for tiers (empty if all do);
@@ -24,4 +24,4 @@ for i = 4, #ARGV do
 end
 local total = redis.call('ZCARD', KEYS[4])
 local qualified = ARGV[3] == '' and total or redis.call('ZCOUNT', KEYS[4], '-inf', ARGV[3])
-return {is_ours and marker, is_ours and known[1], known[2], total, found, qualified}
+return with_profiles({is_ours and marker, is_ours and known[1], known[2], total, found, qualified}, found, 3, 4)

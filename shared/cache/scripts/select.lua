@@ -1,4 +1,4 @@
--- uses layout.lua
+-- uses layout.lua profiles.lua
 -- A page of a slice of a window's entries: those between two scores, or of a tier, from an offset or from a cursor.
 -- The ranking is the sorted set's own order, so every filter is a slice of positions, found by counting.
 -- With a label, of such a slice those who carry it: they are a slice of the label set, found in the same way.
@@ -116,10 +116,12 @@ end
 local entries, ahead = {}, 0
 if label then
   local found = from < to and carriers(from, to) or {}
-  return {is_ours and marker, is_ours and known[1], known[2], total, entries, from, first, stop, ahead, qualified, found}
+  local answer = {is_ours and marker, is_ours and known[1], known[2], total, entries, from, first, stop, ahead, qualified, found}
+  return with_profiles(answer, found, 3, 4)
 end
 if from < to then
   entries = redis.call('ZRANGE', set, from, to - 1, 'WITHSCORES')
   ahead = up_to('(' .. entries[2])
 end
-return {is_ours and marker, is_ours and known[1], known[2], total, entries, from, first, stop, ahead, qualified}
+local answer = {is_ours and marker, is_ours and known[1], known[2], total, entries, from, first, stop, ahead, qualified}
+return with_profiles(answer, entries, 1, 2)

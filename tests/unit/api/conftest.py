@@ -117,11 +117,13 @@ class Rankings:
             ranking, matched=len(entries), has_previous=0 < first < len(entries), has_next=past < len(entries)
         )
 
-    def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str]) -> Ranking:
+    def players(self, leaderboard: Leaderboard, window: Window, user_ids: Sequence[str], **_: Any) -> Ranking:
         entries = self._entries(leaderboard)
         return self._ranking(window, [one for one in entries if one.user_id in user_ids], len(entries))
 
-    def player(self, leaderboard: Leaderboard, window: Window, user_id: str, context: int) -> PlayerRanking | None:
+    def player(
+        self, leaderboard: Leaderboard, window: Window, user_id: str, context: int, **_: Any
+    ) -> PlayerRanking | None:
         entries = self._entries(leaderboard)
         at = next((at for at, entry in enumerate(entries) if entry.user_id == user_id), None)
         if at is None:

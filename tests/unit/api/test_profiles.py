@@ -1,13 +1,17 @@
 """The routes of profiles: shape, refused fields, and who may set one."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from shared.admin.pseudonyms import HasPseudonym, IsPseudonym
 from shared.domain.profiles import KeptProfile
+from shared.domain.ranking import Entry
 from shared.domain.rules import Aggregation, Leaderboard
-from tests.unit.api.conftest import NOW_MS, Api
+from shared.reads.answers import Ranking
+from shared.reads.profiles import Painted
+from tests.unit.api.conftest import NOW_MS, Answer, Api
 from tests.unit.api.test_security import GOOD
 
 PATH = "/leaderboards/cup/players/u-1/profile"
@@ -104,3 +108,71 @@ def test_setting_takes_its_own_scope_and_reading_that_of_reads() -> None:
     for scope in ("leaderboards:admin", "scores:write", "exports:read"):
         api.claims = GOOD | {"scope": scope}
         assert api.call("PUT", PATH, body=ADA).status == 403
+
+
+class Pages:
+    """Profiles of pages."""
+
+    def __init__(self) -> None:
+        self.painted = Painted({"u-0": b'{"name":"<b>","avatar":null,"metadata":{"a":[1]}}', "u-1": b""}, 1)
+        self.asked: list[list[str]] = []
+
+    def of(self, _: Leaderboard, __: Ranking, entries: Iterable[Entry]) -> Painted:
+        self.asked.append([entry.user_id for entry in entries])
+        return self.painted
+
+
+@pytest.fixture
+def pages(api: Api) -> Pages:
+    api.registry.boards["cup"] = CUP
+    pages = api.parts.page_profiles = Pages()
+    return pages
+
+
+def asked(api: Api, path: str) -> Answer:
+    target, _, query = path.partition("?")
+    return api.call("GET", target, query)
+
+
+BOB = {"name": "<b>", "avatar": None, "metadata": {"a": [1]}}
+
+
+def test_a_page_shows_profiles_where_they_are_asked_for(api: Api, pages: Pages) -> None:
+    plain = asked(api, "/leaderboards/cup/rankings?limit=3")
+    assert all("profile" not in entry for entry in plain.json["entries"])
+    assert not pages.asked
+    answer = asked(api, "/leaderboards/cup/rankings?limit=3&include=profile")
+    assert pages.asked == [["u-0", "u-1", "u-2"]]
+    assert api.rankings.asked[-1][1].profiles
+    shown = [(entry["userId"], entry.get("profile", "unknown")) for entry in answer.json["entries"]]
+    assert shown == [("u-0", BOB), ("u-1", None), ("u-2", "unknown")]
+    bare = [{name: entry[name] for name in entry if name != "profile"} for entry in answer.json["entries"]]
+    assert bare == plain.json["entries"]
+
+
+def test_players_and_neighbours_show_them_too(api: Api, pages: Pages) -> None:
+    some = asked(api, "/leaderboards/cup/rankings?userIds=u-0,u-4&include=profile").json
+    assert [entry.get("profile", "unknown") for entry in some["entries"]] == [BOB, "unknown"]
+    for path in ("players/u-1?", "players?userId=u-1&"):
+        one = asked(api, f"/leaderboards/cup/{path}context=1&include=profile").json
+        assert (one["above"][0]["profile"], one["player"]["profile"]) == (BOB, None)
+        assert "profile" not in one["below"][0]
+        assert pages.asked[-1] == ["u-0", "u-1", "u-2"]
+        assert "profile" not in asked(api, f"/leaderboards/cup/{path}context=1").json["player"]
+
+
+@pytest.mark.parametrize("path", ["rankings?", "rankings?userIds=u-0&", "players/u-0?"])
+def test_a_changed_profile_is_another_answer(api: Api, pages: Pages, path: str) -> None:
+    target, query = f"/leaderboards/cup/{path}".split("?")
+    tag = api.call("GET", target, f"{query}include=profile").headers["etag"]
+    headers = {"if-none-match": tag}
+    assert api.call("GET", target, f"{query}include=profile", headers=headers).status == 304
+    pages.painted = Painted(pages.painted.texts, 2)
+    assert api.call("GET", target, f"{query}include=profile", headers=headers).status == 200
+
+
+@pytest.mark.parametrize("path", ["rankings?", "players/u-0?", "players?userId=u-0&"])
+def test_nothing_else_can_be_included(api: Api, pages: Pages, path: str) -> None:
+    answer = asked(api, f"/leaderboards/cup/{path}include=events")
+    assert (answer.status, list(answer.errors)) == (422, ["include"])
+    assert not pages.asked
