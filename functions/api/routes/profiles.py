@@ -1,9 +1,8 @@
 """The profile of a player: what a page paints them with, beside rankings and never part of one."""
 
 from enum import Enum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,6 +15,9 @@ from functions.api.views import answer
 from functions.api.views.profiles import ProfileView, to_profile_view
 from shared.admin.profiles import PlayerProfiles
 from shared.domain.profiles import InvalidProfile
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI  # loads the framework, which who only reads does without
 
 _PROFILE: Final = "/leaderboards/{id}/players/{userId:path}/profile"
 _TAGS: Final[list[str | Enum]] = ["players"]
@@ -44,7 +46,7 @@ def register(app: Routes, use_cases: UseCases, finder: Finder) -> None:
         )
 
 
-def register_writes(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
+def register_writes(app: "FastAPI", use_cases: UseCases, finder: Finder) -> None:
     """Setting."""
 
     @app.put(_PROFILE, tags=_TAGS)
