@@ -9,11 +9,14 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 """
 
 import os
+import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, wraps
+from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from circuitbreaker import CircuitBreaker, CircuitBreakerError
 from msgspec import Struct
 from opentelemetry.context import Context
@@ -33,14 +36,13 @@ EXPORT_AGAIN_S: Final = 30
 """When a collector that failed is asked again; what ends meanwhile is not exported."""
 RECORDS_MAX: Final = 128
 """Records of one call that get a span: as many as a span has links by default."""
-_WORDS: Final = frozenset(
-    (
-        *("leaderboards", "players", "rankings", "scores", "events", "periods", "result", "closing", "exports"),
-        *("disqualifications", "disqualified", "audit-log", "corrections", "void", "purge", "explain", "health"),
-        *("metrics", "console", "docs", "openapi.json", "dead-letters"),
-    )
-)
-"""What a path is named by; all else in it may be somebody's id, which no trace has to know."""
+CONTRACT: Final = Path(__file__).parents[1] / "functions" / "api" / "openapi.json"
+"""The API's contract, which is beside this in whatever has the API: its paths are what requests are named by."""
+_BESIDE_IT: Final = frozenset({"", "console", "docs", "openapi.json"})
+"""What paths that the contract doesn't know are named by; all else in them may be somebody's id, which no trace has to
+know."""
+_PARAMETER: Final = "{}"
+_NAMED: Final = re.compile(r"{\w+}")
 
 
 class TracedRecord(Struct, frozen=True):
@@ -177,7 +179,32 @@ class Traces:
 
 def route_of(path: str) -> str:
     """A path without anybody's ids, e.g. `/leaderboards/{}/players/{}`: traces are grouped by it, and know nobody."""
-    return "/".join(part if part in _WORDS or not part else "{}" for part in path.split("/"))
+    for pattern, route in _routes():
+        if pattern.fullmatch(path):
+            return route
+    return "/".join(part if part in _BESIDE_IT else _PARAMETER for part in path.split("/"))
+
+
+class _Contract(Struct):
+    paths: dict[str, msgspec.Raw] = {}
+
+
+@cache
+def _routes() -> Sequence[tuple[re.Pattern[str], str]]:
+    """What paths look like, and their routes, in the order to be tried; none where the contract is missing.
+
+    A user id may have slashes, so a path may look like another route's; the one that needs none for it is meant.
+    """
+    try:
+        paths = [*msgspec.json.decode(CONTRACT.read_bytes(), type=_Contract).paths]
+    except (OSError, msgspec.DecodeError):
+        return []
+    paths.sort(key=lambda path: path.count("{") - path.count("/"))
+    return [
+        (re.compile(_NAMED.sub("[^/]+", path.replace("{userId}", user_id)), re.DOTALL), _NAMED.sub(_PARAMETER, path))
+        for user_id in ("{userId}", ".+")
+        for path in paths
+    ]
 
 
 def _http(event: Any) -> Any:

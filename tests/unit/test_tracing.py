@@ -1,5 +1,7 @@
 """Traces by OpenTelemetry: what they tell, what they don't, and that they never cost an event."""
 
+import json
+import re
 import subprocess
 import sys
 import time
@@ -12,8 +14,8 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from shared import telemetry
-from shared.tracing import EXPORT_AGAIN_S, RECORDS_MAX, TracedRecord, Traces, route_of
+from shared import telemetry, tracing
+from shared.tracing import CONTRACT, EXPORT_AGAIN_S, RECORDS_MAX, TracedRecord, Traces, _routes, route_of
 from tests.support.collector import attributes, collecting
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -161,13 +163,34 @@ def test_a_collector_that_fails_is_left_alone_for_a_while(
     [
         ("/leaderboards", "/leaderboards"),
         ("/leaderboards/autumn-cup/rankings", "/leaderboards/{}/rankings"),
-        ("/leaderboards/a/players/b/c/scores", "/leaderboards/{}/players/{}/{}/scores"),
+        ("/leaderboards/a/players/b/c/scores", "/leaderboards/{}/players/{}/scores"),
         ("/wp-admin.php", "/{}"),
         ("/", "/"),
     ],
 )
 def test_a_route_has_nobodys_id(path: str, route: str) -> None:
     assert route_of(path) == route
+
+
+def test_every_path_of_the_contract_is_named_by_itself_whatever_the_ids() -> None:
+    for path in json.loads(CONTRACT.read_bytes())["paths"]:
+        for name in ("ann", "scores", "players", "%2F", "{id}"):
+            asked = re.sub(r"\{\w+\}", name, path)
+            assert route_of(asked) == re.sub(r"\{\w+\}", "{}", path), asked
+
+
+def test_an_id_that_is_a_word_of_another_path_is_still_an_id() -> None:
+    assert route_of("/leaderboards/closing/players/scores") == "/leaderboards/{}/players/{}"
+    assert route_of("/leaderboards/cup/players/health/scores") == "/leaderboards/{}/players/{}/scores"
+
+
+def test_without_the_contract_a_route_says_less_and_nobodys_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tracing, "CONTRACT", tmp_path / "none.json")
+    _routes.cache_clear()
+    try:
+        assert route_of("/leaderboards/cup/rankings") == "/{}/{}/{}"
+    finally:
+        _routes.cache_clear()
 
 
 def test_without_a_collector_there_is_no_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> None:
