@@ -10,7 +10,7 @@ ADVISORIES := api.osv.dev
 # A uv that answers: a shim of pyenv may be there without one behind it
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(CURDIR)/.local/uv/bin/uv)
 
-.PHONY: help setup run up down status flush redrive dead-letters prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams console deploy-check zones
+.PHONY: help setup run up down status flush redrive dead-letters prove image clean distclean test test-redis simulate chaos mutate bench check format lock walk agree openapi configuration fuzz diagrams console pictures deploy-check zones
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ configuration: $(STAMPS)/venv ## Write docs/configuration.md anew
 
 console: ## Build the console's files into the API function (with Node.js)
 	@cd infra/console && npm ci --silent && npm run build --silent
+
+pictures: setup ## Take the pictures of the console in docs/console anew (with Chromium)
+	@$(BIN)/python -m infra.console_pictures
 
 diagrams: $(STAMPS)/venv ## Draw the diagrams of the documents whose text has changed (with Chromium)
 	@$(BIN)/python -m infra.diagrams

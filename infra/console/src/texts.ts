@@ -230,7 +230,7 @@ export const texts = {
   applied: "applied",
   duplicate: "duplicates",
   rejected: "rejected",
-  perSecond: (rate: number) => `${decimal(rate)}/s`,
+  perSecond: (rate: number) => `${rate < 10 ? decimal(rate) : count(Math.round(rate))}/s`,
   lag: (records: number) => `${spell(records, "record", "records")} behind`,
   delay: (ms: number) => `${duration(ms)} from the broker to the database`,
   partitions: "Partitions",
