@@ -41,6 +41,7 @@ from shared.domain.standings import Score, Standing
 
 MONDAY = parse_day("2099-01-05")
 NOW_MS = MONDAY * DAY_MS + 3_600_000
+HOUR_MS = 3_600_000
 FAR_MS = parse_day("2099-12-31") * DAY_MS
 """An expiry that Redis, whose clock is the real one, does not reach."""
 
@@ -337,6 +338,7 @@ update = st.tuples(
     aggregation=st.sampled_from(Aggregation),
     order=st.sampled_from(Order),
     updates=st.lists(update, min_size=1, max_size=25),
+    begins_ms=st.sampled_from([0, -14 * HOUR_MS, 36 * HOUR_MS]),
     random_module=st.randoms(use_true_random=False),
 )
 def test_any_order_repetition_and_batching_of_versions_ends_in_the_newest_of_each(
@@ -344,6 +346,7 @@ def test_any_order_repetition_and_batching_of_versions_ends_in_the_newest_of_eac
     aggregation: Aggregation,
     order: Order,
     updates: list[tuple[str, int, int, int, int]],
+    begins_ms: int,
     random_module: random.Random,
 ) -> None:
     redis.flushall()
@@ -354,7 +357,7 @@ def test_any_order_repetition_and_batching_of_versions_ends_in_the_newest_of_eac
     for user, day_index, points, later, cancelled in updates:
         day = DAYS[day_index]
         version = newest[user, day].version + 1 if (user, day) in newest else 1
-        newest[user, day] = standing(points, day * DAY_MS + later, version, cancelled)
+        newest[user, day] = standing(points, day * DAY_MS + begins_ms + later, version, cancelled)
         history.append((user, day, newest[user, day]))
     deliveries = history + random_module.sample(history, len(history) // 2)
     random_module.shuffle(deliveries)

@@ -8,13 +8,14 @@ from typing import Final
 
 import msgspec
 
-from shared.domain.calendar import DAY_MS
 from shared.messaging.dead_letters import DeadLetter
 from shared.truth.items import to_ledger_entry
 from tests.simulation.course import Fault
 from tests.simulation.progress import DLQ
 from tests.simulation.world import World
+from tests.support import oracle_days
 from tests.support.oracle import APPLIED, DUPLICATE, Fact, Oracle, Produced, Rejected, overflows, parse, to_fact
+from tests.support.oracle_days import clocks_of
 
 Player = tuple[str, str]
 """What their events count for, as the oracle names it, and user."""
@@ -184,14 +185,15 @@ def assert_untrusted(
 def cutoffs_ms(world: World, player: Player, fact: Fact) -> tuple[int, int]:
     """Until when a fact's day took records, by the least and by the most lateness that its leaderboard ever had."""
     lateness_ms = world.registry.lateness_ms[board_of(player)]
-    end_ms = (fact.day + 1) * DAY_MS
+    clocks = clocks_of(world.boards[board_of(player)])
+    end_ms = oracle_days.end_ms(clocks, oracle_days.day_of(clocks, fact.at_ms))
     return end_ms + min(lateness_ms), end_ms + max(lateness_ms)
 
 
 @lru_cache
 def _read(value: bytes | None) -> tuple[str, str, Fact]:
     event = parse(value)
-    return event["leaderboardId"], event["userId"], to_fact(event)
+    return event["leaderboardId"], event["userId"], to_fact(event, {})
 
 
 def read(world: World, record: Produced) -> tuple[Player, Fact]:
@@ -223,6 +225,8 @@ def ledger(world: World, *, with_corrections: bool = False) -> dict[Player, list
             continue
         event = to_ledger_entry(item).event
         attributes = tuple(sorted(event.attributes.items()))
-        fact = Fact(event.event_id, event.points, event.occurred_at_ms, attributes)
-        facts.setdefault((item["pk"]["S"].partition("#")[0], event.user_id), []).append(fact)
+        player = item["pk"]["S"].partition("#")[0], event.user_id
+        clocks = clocks_of(world.boards[board_of(player)])
+        fact = Fact(event.event_id, event.points, event.occurred_at_ms, attributes, clocks)
+        facts.setdefault(player, []).append(fact)
     return facts

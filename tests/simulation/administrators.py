@@ -20,7 +20,7 @@ from shared.admin.disqualifications import Disqualifications
 from shared.admin.pseudonyms import HasPseudonym, TooMuchToMove
 from shared.admin.purges import HasResult
 from shared.cache.errors import CacheUnavailable
-from shared.domain.calendar import DAY_MS, Day, day_of
+from shared.domain.calendar import DAY_MS, Day
 from shared.domain.events import POINTS_MAX, ScoreEvent
 from shared.domain.periods import Period
 from shared.domain.rules import revise
@@ -56,7 +56,7 @@ def change_disqualification(world: "World", disqualifications: Disqualifications
     if name in world.registry.unknown:  # the API finds no such leaderboard, nor does who empties the cache
         return
     board = world.registry.history[name][-1]
-    first = Day(day_of(world.scheduler.now_ms) - world.rng.randrange(3))
+    first = Day(board.calendar.day_of(world.scheduler.now_ms) - world.rng.randrange(3))
     run = (first, Day(first + world.rng.randrange(2))) if world.rng.random() < 0.5 else None
     act = disqualifications.reinstate if world.rng.random() < 0.4 else disqualifications.disqualify
     user = world.named(name, world.user())
@@ -174,7 +174,7 @@ def _reschedule(world: "World", process: Process, name: str, period_id: str) -> 
     if what < 0.3:
         periods.delete(board, period_id, reason, "somebody")
         return
-    first = day_of(world.scheduler.now_ms) - world.rng.randrange(5)
+    first = board.calendar.day_of(world.scheduler.now_ms) - world.rng.randrange(5)
     last = first + world.rng.randrange(4)
     wanted = Period(id=period_id, name=f"until {last}", first=Day(first), last=Day(last))
     if what < 0.4 and current is not None:

@@ -1,10 +1,13 @@
 """The leaderboards of the simulation: each aggregation, order and kind of lateness, with filters and without."""
 
+import random
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from shared.domain.calendar import DAY_MS, WindowKind
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule, Ties
+from shared.lookups.zones import calendar_of
 
 HOUR_MS: Final = 3_600_000
 ARCHIVED: Final = "archived"
@@ -28,12 +31,32 @@ TIERS: Final[tuple[tuple[Tier, ...], ...]] = (
     (Tier("daily", TierRule.TOP_N, 1, windows=(WindowKind.DAILY,)), Tier("rest", TierRule.TOP_N, 4)),
     (Tier("gold", TierRule.TOP_N, 2, Ties.SHARED), Tier("half", TierRule.TOP_PERCENT, 5_000, Ties.SHARED)),
 )
+CLOCKS: Final = (
+    ("Europe/Berlin", "00:00"),
+    ("Europe/Berlin", "02:30"),
+    ("America/Sao_Paulo", "00:00"),
+    ("Asia/Kathmandu", "00:00"),
+    ("Australia/Lord_Howe", "01:45"),
+    ("Pacific/Kiritimati", "00:00"),
+    ("UTC", "12:00"),
+)
+"""Time zones and when days begin by their clocks: among them times that these skip, and show twice."""
 LATENESS_MS: Final = {"P3D": 3 * DAY_MS, "PT1H": HOUR_MS, "PT0S": 0}
 
 
-def leaderboard(board_id: str) -> Leaderboard:
+def draw(seed: int, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Boards with the days that they go by: half of them by those of UTC."""
+    rng = random.Random(f"calendars {seed}")
+    drawn: dict[str, dict[str, Any]] = {}
+    for name in names:
+        zone, starts_at = rng.choice(CLOCKS) if rng.random() < 0.5 else ("UTC", "00:00")
+        drawn[name] = {**BOARDS[name], "timeZone": zone, "dayStartsAt": starts_at}
+    return drawn
+
+
+def leaderboard(board_id: str, board: Mapping[str, Any]) -> Leaderboard:
     """The product's definition of a board."""
-    board = BOARDS[board_id]
+    hours, minutes = map(int, board["dayStartsAt"].split(":"))
     return Leaderboard(
         id=board_id,
         name=board_id,
@@ -41,6 +64,7 @@ def leaderboard(board_id: str) -> Leaderboard:
         order=Order(board.get("order", "desc")),
         lateness_ms=LATENESS_MS[board["lateness"]],
         shards=2,
+        calendar=calendar_of(board["timeZone"], 60 * hours + minutes),
         filters=board.get("filters", ()),
         has_events=board_id != ARCHIVED,
         archived=board_id == ARCHIVED,

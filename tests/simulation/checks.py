@@ -43,9 +43,11 @@ from tests.simulation.outside import TOPIC
 from tests.simulation.readers import Carriers, carriers
 from tests.simulation.world import World
 from tests.support.oracle import Entry, Fact, Oracle, in_force, instant, qualifies, score, tier
+from tests.support.oracle_days import clocks_of, day_of, end_ms, start_ms
 
-START_MS: Final = parse_day("2099-01-03") * DAY_MS + 20 * 3_600_000
-"""A Saturday evening of a year in which Redis, by its own clock, lets no window go."""
+START_MS: Final = parse_day("2099-03-28") * DAY_MS + 20 * 3_600_000
+"""A Saturday evening of a year in which Redis, by its own clock, lets no window go: some hours before Europe's clocks
+are put forward, and a week before those of Lord Howe Island are put back."""
 
 
 def take(course: Course, redis: Redis) -> World:
@@ -145,7 +147,8 @@ def amendments(world: World) -> tuple[dict[str, list[tuple[int, str, str]]], dic
             if entry.kind is AuditAction.VOID:
                 voids.setdefault(scores_id, []).append((entry.number, user_id, event_id))
             else:
-                fact = Fact(event_id, entry.points, entry.occurred_at_ms, attributes_of(event_id))
+                clocks = clocks_of(world.boards[name])
+                fact = Fact(event_id, entry.points, entry.occurred_at_ms, attributes_of(event_id), clocks)
                 corrections.setdefault(scores_id, []).append((entry.number, user_id, fact))
     assert not held
     return voids, corrections
@@ -206,8 +209,9 @@ def assert_standings(world: World, oracle: Oracle) -> None:
     for board, user in {*oracle.facts, *corrected(oracle)}:
         facts = oracle.counting(board, user)
         rules = world.boards[board_of((board, user))]
-        for day in {fact.day for fact in facts}:
-            members = [fact for fact in facts if fact.day == day]
+        clocks = clocks_of(rules)
+        for day in {day_of(clocks, fact.at_ms) for fact in facts}:
+            members = [fact for fact in facts if day_of(clocks, fact.at_ms) == day]
             expected[board, to_date(Day(day)).isoformat(), user] = summed_up(rules, members)
         if facts:
             expected[board, "all-time", user] = summed_up(rules, facts)
@@ -309,7 +313,9 @@ def assert_finals(world: World, oracle: Oracle) -> None:
         played = {daily(day).id for day in days_played} | {weekly(day).id for day in days_played}
         last_start_ms = max(world.registry.starts_ms(name), default=0)
         periods = [period.window for period in world.registry.registered(name)]
-        played |= {window.id for window in periods if (window.last + 1) * DAY_MS > last_start_ms}
+        played |= {
+            window.id for window in periods if end_ms(clocks_of(world.boards[name]), window.last) > last_start_ms
+        }
         owed = {window_id for window_id in played if not passed_while_archived(world, name, parse_id(window_id))}
         assert owed <= results.get(name, set())
         board = world.registry.current(name)
@@ -332,14 +338,16 @@ def passed_while_archived(world: World, name: str, window: Window) -> bool:
     days may pass between the moment that a call decides by and its write.
     """
     since_ms: int | None = None
+    clocks = clocks_of(world.boards[name])
+    starts_ms = start_ms(clocks, window.first)
     for one in world.registry.history[name]:
         if one.archived:
             since_ms = one.updated_at_ms if since_ms is None else since_ms
         elif since_ms is not None:
-            if since_ms <= window.first * DAY_MS and (window.last + 1) * DAY_MS <= one.updated_at_ms:
+            if since_ms <= starts_ms and end_ms(clocks, window.last) <= one.updated_at_ms:
                 return True
             since_ms = None
-    return since_ms is not None and since_ms <= window.first * DAY_MS
+    return since_ms is not None and since_ms <= starts_ms
 
 
 def assert_counters(world: World, letters: Mapping[tuple[int, int], Set[str]]) -> None:
@@ -367,7 +375,9 @@ def assert_version(world: World, oracle: Oracle, final: FinalResult) -> None:
     stored = [(line["user_id"], int(line["score"]), instant(line["reached_at"])) for line in lines]
     assert stored == [(one.user_id, one.score, one.reached_at_ms) for one in ranking], final.window_id
     board = tiers_of(world, final)
-    assert final.rules_version == in_force(world.registry.written(final.leaderboard_id), days[1]), final.window_id
+    assert final.rules_version == in_force(
+        world.boards[final.leaderboard_id], world.registry.written(final.leaderboard_id), days[1]
+    ), final.window_id
     assert final.tiers == tuple(one["name"] for one in board["tiers"])
     tiers = tiers_in(board, ranking)
     assert [int(line["competition_rank"]) for line in lines] == [one.competition_rank for one in ranking]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.local.mapping import EventSourceMapping, Message, Policy
 from shared.closing.schedule import INGEST_CALL_MS
-from shared.domain.calendar import DAY_MS, day_of
+from shared.domain.calendar import Day
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rejections import Reason
@@ -17,7 +17,9 @@ from shared.ingest.service import Ingest
 from shared.truth.keys import RECEIPT, ledger_partition, receipt_partition
 from tests.simulation.outside import PARTITIONS, TOPIC
 from tests.simulation.process import Process
+from tests.support import oracle_days
 from tests.support.oracle import Produced
+from tests.support.oracle_days import clocks_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -111,13 +113,18 @@ def _note_refused_though_proven(world: "World", candidates: Iterable[Candidate],
             continue
         is_ahead = event.occurred_at_ms > first_ms + FUTURE_TOLERANCE_MS
         is_in_time = not is_ahead and first_ms <= cutoff_ms(world, event, min)
-        if is_in_time and not world.registry.current(event.leaderboard_id).rejects(day_of(event.occurred_at_ms)):
+        if is_in_time and not world.registry.current(event.leaderboard_id).rejects(_day(world, event)):
             world.refused_though_proven.append((source.partition, source.offset))
 
 
 def cutoff_ms(world: "World", event: ScoreEvent, choose: Callable[[set[int]], int]) -> int:
     """Until when an event's day takes records, by one of all latenesses that its leaderboard ever had."""
-    return (day_of(event.occurred_at_ms) + 1) * DAY_MS + choose(world.registry.lateness_ms[event.leaderboard_id])
+    end_ms = oracle_days.end_ms(clocks_of(world.boards[event.leaderboard_id]), _day(world, event))
+    return end_ms + choose(world.registry.lateness_ms[event.leaderboard_id])
+
+
+def _day(world: "World", event: ScoreEvent) -> Day:
+    return Day(oracle_days.day_of(clocks_of(world.boards[event.leaderboard_id]), event.occurred_at_ms))
 
 
 def _to_message(record: Produced) -> Message:

@@ -16,7 +16,7 @@ from shared.cache.range_budget import RangeRefused
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditEntry
-from shared.domain.calendar import ALL_TIME, Day, Window, daily, day_of, parse_id, to_date, weekly
+from shared.domain.calendar import ALL_TIME, Day, Window, daily, parse_id, to_date, weekly
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.messaging.queues import QueueUnavailable
@@ -175,7 +175,7 @@ def _read_range(world: "World", rankings: Rankings) -> None:
 
 def _read_closing(world: "World", rankings: Rankings, board: Leaderboard) -> None:
     """A window that is over shows the rules that were in force at its end, whatever has changed since."""
-    day = Day(day_of(world.scheduler.now_ms) - world.rng.randrange(1, 4))
+    day = Day(board.calendar.day_of(world.scheduler.now_ms) - world.rng.randrange(1, 4))
     window = world.rng.choice([daily, weekly])(day)
     try:
         page = rankings.page(board, window, 0, 1_000)
@@ -184,7 +184,7 @@ def _read_closing(world: "World", rankings: Rankings, board: Leaderboard) -> Non
     if page.result_version is not None or world.scheduler.fault_counts[Fault.RESTORE]:
         return  # a restore takes versions back that a reader knows
     known = [one for one in world.registry.written(board.id) if one[1] <= board.version]
-    number = in_force(known, to_date(window.last))
+    number = in_force(world.boards[board.id], known, to_date(window.last))
     assert page.rules_version == number, (board.id, window.id, known)
     world.closing_by_earlier_rules += number < board.version
 

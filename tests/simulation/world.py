@@ -34,7 +34,7 @@ from tests.simulation.administrators import (
     reschedule,
 )
 from tests.simulation.aws import S3, Dynamo, Sqs
-from tests.simulation.boards import ARCHIVED, BOARDS, LATENESS_MS, leaderboard
+from tests.simulation.boards import ARCHIVED, BOARDS, LATENESS_MS, draw, leaderboard
 from tests.simulation.cache import Shown
 from tests.simulation.consumers import consume
 from tests.simulation.course import Course, Fault
@@ -68,13 +68,14 @@ class World:
         self.events = course.events
         self.players = course.players
         self.rng = self.scheduler.rng
-        self.boards = {name: BOARDS[name] for name in BOARDS if name in course.boards}
+        self.boards = draw(course.seed, (name for name in BOARDS if name in course.boards))
         self.open = [name for name in self.boards if name != ARCHIVED]
         self.redis = redis
         self.dynamo = Dynamo(self.scheduler)
         self.sqs = Sqs(self.scheduler)
         today = day_of(start_ms)
-        boards = [replace(leaderboard(name), created_at_ms=start_ms + LATER_MS) for name in self.boards]
+        boards = [leaderboard(name, board) for name, board in self.boards.items()]
+        boards = [replace(board, created_at_ms=start_ms + LATER_MS) for board in boards]
         self.registry = Registry(self.scheduler, self.dynamo, boards)
         self.periods: dict[str, set[Window]] = {}
         """Every range that was ever registered."""
@@ -172,7 +173,8 @@ class World:
     def ranged(self) -> Leaderboard:
         """The leaderboard of the range, by its first rules, with the scores of now."""
         current = self.registry.current(self._ranged)
-        return replace(leaderboard(self._ranged), starts_ms=current.starts_ms, since_ms=current.since_ms)
+        first = leaderboard(self._ranged, self.boards[self._ranged])
+        return replace(first, starts_ms=current.starts_ms, since_ms=current.since_ms)
 
     def named(self, name: str, user: str) -> str:
         """By which name a player is known on a leaderboard in the end: the pseudonym, if they have one."""

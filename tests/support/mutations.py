@@ -62,6 +62,48 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "days of a time zone begin as those of UTC",
+        "shared/domain/calendar.py",
+        "return day * DAY_MS + offsets_ms[max(0, bisect_right(firsts, day) - 1)]",
+        "return day * DAY_MS",
+        ("tests/unit/test_oracle_days.py",),
+    ),
+    Mutation(
+        "a day goes on once the clocks have jumped over its end",
+        "shared/domain/calendar.py",
+        "day = min(day, firsts[number + 1] - 1)",
+        "pass",
+        ("tests/property/test_zones.py",),
+    ),
+    Mutation(
+        "an event counts for the day of UTC",
+        "shared/ingest/planner.py",
+        "day = leaderboard.calendar.day_of(event.occurred_at_ms)",
+        "day = type(leaderboard.calendar)().day_of(event.occurred_at_ms)",
+        SIMULATION,
+    ),
+    Mutation(
+        "a day takes events until it ends by UTC",
+        "shared/domain/rules.py",
+        "return self.calendar.day_end_ms(day) + self.lateness_ms",
+        "return UTC.day_end_ms(day) + self.lateness_ms",
+        SIMULATION,
+    ),
+    Mutation(
+        "the cache holds no instant before the day of UTC",
+        "shared/cache/scripts/apply.lua",
+        "updates[i + 1], updates[i + 2], updates[i + 3] - starts_ms",
+        "updates[i + 1], updates[i + 2], math.max(0, updates[i + 3] - starts_ms)",
+        LIVE,
+    ),
+    Mutation(
+        "the days of a leaderboard are computed anew by other rules of zones",
+        "shared/domain/rules.py",
+        "wanted = replace(wanted, calendar=current.calendar)",
+        "pass",
+        ("tests/unit/domain/test_rules.py",),
+    ),
+    Mutation(
         "an entry is said to be in a smaller top than it is",
         "functions/api/views/rankings.py",
         "return -(-rank * 10_000 // max(rank, total)) / 100",

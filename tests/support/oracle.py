@@ -7,12 +7,14 @@ objects that the API takes, records as the bytes that were produced and the time
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 from typing import Any
+
+from tests.support.oracle_days import UTC_CLOCKS, Clocks, clocks_of, day_of, end_ms
 
 LARGEST = 2**53 - 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,11 +62,13 @@ class Fact:
     points: int
     at_ms: int
     attributes: tuple[tuple[str, str], ...]
+    clocks: Clocks = field(default=UTC_CLOCKS, compare=False)
+    """Whose days its leaderboard goes by."""
 
     @property
     def day(self) -> int:
-        """Whole days since 1970."""
-        return self.at_ms // 86_400_000
+        """The day it belongs to, since 1970."""
+        return day_of(self.clocks, self.at_ms)
 
 
 class Rejected(Exception):
@@ -227,7 +231,7 @@ class Oracle:
         event = parse(record.value)
         leaderboard_id = event["leaderboardId"]
         user_id = self.known_as(leaderboard_id, event["userId"])
-        fact = to_fact(event)
+        fact = to_fact(event, self.leaderboards.get(leaderboard_id, {}))
         player = (self.counted_for(leaderboard_id, fact.at_ms, record.appended_at_ms), user_id)
         facts = self.facts.get(player, [])
         for known in facts:  # whatever the rules say now of what was accepted
@@ -258,7 +262,7 @@ class Oracle:
         if fact.at_ms - appended_at_ms > 5 * 60 * 1000:
             return "from_the_future"
         lateness_ms = duration_ms(self.leaderboards[leaderboard_id].get("lateness", "PT1H"))
-        return "too_late" if appended_at_ms > (fact.day + 1) * 86_400_000 + lateness_ms else None
+        return "too_late" if appended_at_ms > end_ms(fact.clocks, fact.day) + lateness_ms else None
 
 
 def parse(value: bytes | None) -> dict[str, Any]:
@@ -296,10 +300,10 @@ def parse(value: bytes | None) -> dict[str, Any]:
     return event
 
 
-def to_fact(event: Mapping[str, Any]) -> Fact:
-    """What an event that was read says."""
+def to_fact(event: Mapping[str, Any], board: Mapping[str, Any]) -> Fact:
+    """What an event of a leaderboard says."""
     attributes = tuple(sorted(event.get("attributes", {}).items()))
-    return Fact(event["eventId"], event["points"], instant(event["occurredAt"]), attributes)
+    return Fact(event["eventId"], event["points"], instant(event["occurredAt"]), attributes, clocks_of(board))
 
 
 def instant(text: str) -> int:
@@ -366,16 +370,17 @@ def for_kind(board: Mapping[str, Any], kind: str | None) -> Mapping[str, Any]:
     return {**board, "tiers": tiers}
 
 
-def in_force(versions: Sequence[tuple[int, int]], last: date | None) -> int:
+def in_force(board: Mapping[str, Any], versions: Sequence[tuple[int, int]], last: date | None) -> int:
     """The version of its rules that a window is ranked and paid by.
 
     Args:
+        board: whose days the window has.
         versions: when each was written, in ms, and its number; the oldest first.
         last: the last day of the window, None for all time.
     """
     found = versions[0][1]
     for written_ms, number in versions[1:]:
-        if last is None or written_ms < ((last - EPOCH.date()).days + 1) * 86_400_000:
+        if last is None or written_ms < end_ms(clocks_of(board), (last - EPOCH.date()).days):
             found = number
     return found
 
