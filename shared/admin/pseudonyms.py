@@ -6,9 +6,10 @@ before. The steps are those of shared/truth/pseudonyms.py. What holds meanwhile:
 - Ingest lets events of the player come again. Whatever it has read, it can't write under the id any more.
 - Nothing is ranked from half of it: closing writes no result, exports wait, and nothing is marked as complete in the
   cache that was read across it.
+- Nobody stands in a window twice: the id leaves the cache before anything under the pseudonym may come into it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -232,6 +233,8 @@ class Pseudonymisation:
         self._rename(move)
         self._issue(leaderboard, move)
         self._rename_in_snapshots(leaderboard, move)
+        with suppress(CacheUnavailable):  # the player's next events don't wait for it; `show` tells it later
+            self._show(leaderboard, (move.user_id,))
         self._writes.finish(move)
         return True
 
@@ -295,10 +298,14 @@ class Pseudonymisation:
         Raises:
             CacheUnavailable: if Redis fails.
         """
+        self._show(leaderboard, (move.user_id, move.pseudonym))
+
+    def _show(self, leaderboard: Leaderboard, names: Iterable[str]) -> None:
+        """Bring every window in the cache up to the standings under some names: none under an id that is moved."""
         out = self._disqualified_players.hidden(leaderboard.id)
         self._cache.show_disqualified(leaderboard.scores_id, out)
         now_ms = self._now_ms()
-        standings = {name: self._standings(leaderboard, name) for name in (move.user_id, move.pseudonym)}
+        standings = {name: self._standings(leaderboard, name) for name in names}
         shown = {name: with_all_days(days) if name in out.days else days for name, days in standings.items() if days}
         self._cache.apply(leaderboard, shown, now_ms)
         days = sorted({day for one in standings.values() for day in one} - {ALL_TIME_DAY})

@@ -164,11 +164,15 @@ class PseudonymWrites:
         }
 
     def finish(self, move: Move) -> None:
-        """Say that the player is moved; harmless twice."""
-        names = {":pseudonym": {"S": move.pseudonym}}
+        """Say that the player is moved; harmless twice.
+
+        No transaction: one that is cancelled by another's conflict has not said it, though nobody else has either.
+        """
+        update: Any = self._definition(move, "REMOVE moving", _MOVES, {":pseudonym": {"S": move.pseudonym}})["Update"]
         try:
-            self._write([self._definition(move, "REMOVE moving", _MOVES, names)])
-        except Overtaken:
+            with passing_as_unavailable():
+                self._client.update_item(**update)
+        except ConditionFailed:
             return
 
     def clear(self, move: Move, places: Iterable[tuple[Leaderboard, Day]]) -> None:

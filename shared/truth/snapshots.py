@@ -85,7 +85,10 @@ class Snapshots:
         return replace(snapshot, as_of_ms=confirmed.as_of_ms)
 
     def rename(self, scores_id: str, user_id: str, name: str) -> None:
-        """Put another name in place of a user id, in every snapshot that has it; where they stand stays."""
+        """Put another name in place of a user id, in every snapshot that has it; where they stand stays.
+
+        One that has both was taken of a cache that could not be told in time: the player stays under the other name.
+        """
         partition, prefix = keys.leaderboard_partition(scores_id), keys.snapshot_sort("")
         found = items(self._client, self._table, partition, "begins_with(sk, :sk)", sk=prefix)
         for sort in [item["sk"]["S"] for item in found]:
@@ -94,7 +97,9 @@ class Snapshots:
                 continue
             snapshot = _decoder.decode(zlib.decompress(item["snapshot"]["B"]))
             users = {user for user, _ in snapshot.top} | {one.user_id for one in snapshot.samples}
-            if user_id in users:
+            if {user_id, name} <= users:
+                self._replace(item, zlib.compress(msgspec.msgpack.encode(snapshot.without({user_id}))))
+            elif user_id in users:
                 top = [(name if user == user_id else user, score) for user, score in snapshot.top]
                 samples = [replace(one, user_id=name) if one.user_id == user_id else one for one in snapshot.samples]
                 renamed = replace(snapshot, top=top, samples=samples)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.admin.pseudonyms import HasPseudonym, IsPseudonym, Pseudonymised, TooMuchToMove
 from shared.cache import keys
+from shared.cache.errors import CacheUnavailable
 from shared.domain.audit import AuditAction
 from shared.domain.awards import award_id
 from shared.domain.calendar import ALL_TIME, DAY_MS, Day, daily, expires_ms, weekly
@@ -237,6 +239,87 @@ def test_whatever_a_move_dies_of_closing_ends_it(scene: Scene, dynamodb: "Dynamo
     scene.now_ms += FENCE_MS
     scene.run()
     assert named_anywhere(dynamodb, scene, "bob") == []
+
+
+class Conflicting:
+    """A client for which another transaction is under way when a move wants to say that it is done, once."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.conflicts = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def update_item(self, **request: Any) -> Any:
+        if "REMOVE moving" in request["UpdateExpression"] and not self.conflicts:
+            self.conflicts += 1
+            error: Any = {"Error": {"Code": "TransactionConflictException", "Message": "Transaction is ongoing"}}
+            raise ClientError(error, "UpdateItem")
+        return self._client.update_item(**request)
+
+    def transact_write_items(self, TransactItems: list[Any]) -> Any:
+        if "REMOVE moving" in str(TransactItems) and not self.conflicts:
+            self.conflicts += 1
+            error: Any = {"Error": {"Code": "TransactionCanceledException", "Message": "cancelled"}}
+            error["CancellationReasons"] = [{"Code": "TransactionConflict"}]
+            raise ClientError(error, "TransactWriteItems")
+        return self._client.transact_write_items(TransactItems=TransactItems)
+
+
+def test_a_conflict_at_the_end_of_a_move_does_not_leave_it_for_ever(noon: Scene) -> None:
+    """Were it taken for done, nothing of the leaderboard would be ranked any more, and nobody would end it."""
+    writes: Any = noon.pseudonym_writes
+    writes._client = client = Conflicting(writes._client)
+    with pytest.raises(Unavailable):
+        forget(noon)
+    assert client.conflicts == 1
+    assert noon.leaderboard.moving == named(noon)
+    noon.now_ms += FENCE_MS
+    noon.run()
+    assert not noon.leaderboard.moving
+    assert (named(noon), 7) in shown(noon)
+
+
+def test_nobody_stands_in_a_window_under_both_names(noon: Scene, dynamodb: "DynamoDBClient") -> None:
+    writes: Any = noon.pseudonym_writes
+    finish = writes.finish
+
+    def go_on(move: Any) -> None:
+        finish(move)
+        later = ScoreEvent("e-2", noon.id, "bob", 4, NOON_MS, {})  # comes before the move shows what it has moved
+        assert ingest(noon, dynamodb, later).kind is OutcomeKind.APPLIED
+        for window in (ALL_TIME, daily(MONDAY)):
+            assert {named(noon), "bob"} & {user for user, _ in shown(noon, window)} == {named(noon)}
+
+    writes.finish = go_on
+    assert forget(noon).is_done
+    assert shown(noon)[0] == (named(noon), 11)
+
+
+def test_a_move_is_done_without_a_cache(noon: Scene) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(noon.cache, "show_disqualified", _cache_is_away)
+        assert forget(noon).is_done, "the player's next events don't wait"
+    noon.run()
+    assert (named(noon), 7) in shown(noon)
+    assert "bob" not in dict(shown(noon))
+
+
+def _cache_is_away(*_: Any) -> None:
+    raise CacheUnavailable("away")
+
+
+def test_a_snapshot_under_both_names_keeps_one(noon: Scene) -> None:
+    _, snapshot = noon.cache.snapshot(noon.leaderboard, ALL_TIME, noon.now_ms)
+    (first, score), *others = snapshot.top
+    both = replace(snapshot, top=[(first, score), (named(noon), score), *others], total=snapshot.total + 1)
+    noon.snapshots.write(noon.id, ALL_TIME.id, both, expires_ms(ALL_TIME, 0))
+    noon.snapshots.rename(noon.id, first, named(noon))
+    stored = noon.snapshots.read(noon.id, ALL_TIME.id)
+    assert stored is not None
+    assert stored.top == [(named(noon), score), *others]
+    assert stored.total == snapshot.total
 
 
 def test_nothing_is_final_or_complete_while_a_player_is_half_moved(scene: Scene) -> None:

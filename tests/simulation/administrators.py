@@ -34,6 +34,8 @@ from tests.simulation.outside import TOPIC
 from tests.simulation.process import Process
 from tests.support.dynamodb import LAST
 
+REQUEST_MS: Final = 29_000
+"""After which Lambda ends a request: what takes effect at a time of its own (`PURGE_DELAY_S`) counts on that."""
 WRITE_STEPS: Final = (1, 1, 20)
 """Seconds, more or less, from the decision of a change until it is written: its day may end and be sealed meanwhile."""
 
@@ -189,7 +191,10 @@ def purge(world: "World") -> None:
     while not world.is_consumed():
         world.scheduler.sleep(1)
         if world.scheduler.fails(Fault.PURGE):
-            with suppress(Unavailable, Conflict, AuditLogConflict, HasResult):
+            with (
+                suppress(Unavailable, Conflict, AuditLogConflict, HasResult),
+                world.scheduler.time_limit(REQUEST_MS),
+            ):
                 board = world.registry.leaderboard(world.rng.choice(world.open))
                 if board is not None and not board.archived:
                     process.purges.purge(board, "somebody", "for a reason")
@@ -201,7 +206,10 @@ def pseudonymise(world: "World") -> None:
     while not world.is_consumed():
         world.scheduler.sleep(1)
         if world.scheduler.fails(Fault.PSEUDONYM):
-            with suppress(Unavailable, Conflict, AuditLogConflict, CacheUnavailable, TooMuchToMove):
+            with (
+                suppress(Unavailable, Conflict, AuditLogConflict, CacheUnavailable, TooMuchToMove),
+                world.scheduler.time_limit(REQUEST_MS),
+            ):
                 have_forgotten(world, Process(world).api())
 
 

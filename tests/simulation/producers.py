@@ -15,6 +15,8 @@ from tests.support.oracle import Produced
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+BEGINNINGS_MAX = 4
+"""How often a producer sends everything from its beginning."""
 DAYS = 2
 """Over which a course's events come, about, however many they are."""
 LULL_S = 25
@@ -23,8 +25,13 @@ events, then for these to be closed and windows to become final, while things go
 
 
 def produce(world: "World") -> None:
-    """Events over some days: sent twice, in conflict, malformed, late, ahead of their time, enormous."""
-    for number in range(world.events):
+    """Events over some days: sent twice, in conflict, malformed, late, ahead of their time, enormous.
+
+    A producer that dies begins again, but not for ever: then it goes on where it was.
+    """
+    world.productions += 1
+    for number in range(0 if world.productions <= BEGINNINGS_MAX else world.sent, world.events):
+        world.sent = number
         user = world.user()
         value = json.dumps(_event(world, number, user)).encode()
         if world.rng.random() < 0.04:

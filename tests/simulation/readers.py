@@ -38,6 +38,18 @@ Carriers = dict[tuple[str, str], list[tuple[int, str, int, int]]]
 """(filter, value) → rank in the window, user, score and instant of those who carry it."""
 
 
+OF_THE_CACHE = (
+    Fault.CACHE_AWAY,
+    Fault.CACHE_LOSES,
+    Fault.SLOW,
+    Fault.FLUSH,
+    Fault.FAILOVER,
+    Fault.FULL,
+    Fault.SCRIPT_ERROR,
+)
+"""By which it doesn't follow what it is told."""
+
+
 def every_label(board: Leaderboard) -> list[tuple[str, str]]:
     """Every value of every filter, of those that events have."""
     return [(name, value) for name in board.filters for value in VALUES]
@@ -109,6 +121,9 @@ def _check_page(world: "World", board: Leaderboard, page: Ranking, versions: dic
     assert page.total == len(keys)
     if page.source is RankingSource.LIVE:
         shown = {one.user_id: (one.score, one.reached_at_ms) for one in page.entries}
+        if not any(map(world.scheduler.has, OF_THE_CACHE)):
+            both = [name for name, user in world.pseudonyms(board.id).items() if {name, user} <= shown.keys()]
+            assert both == [], "nobody stands under two names, unless the cache could not be told"
         for user in shown.keys() - _out_for_days(world, board.id):
             standing = shown[user]
             assert standing in world.dynamo.all_time[board.scores_id, user].values(), "the truth knows it"

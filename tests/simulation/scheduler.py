@@ -122,8 +122,10 @@ class Scheduler:
         """A call of a function, which Lambda kills when its time is up: closing counts on that."""
         if not self._is_faultless:
             self._limits_ms[getcurrent()] = self.now_ms + ms
-        yield
-        self._limits_ms.pop(getcurrent(), None)
+        try:
+            yield
+        finally:
+            self._limits_ms.pop(getcurrent(), None)
 
     def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""

@@ -19,6 +19,7 @@ from tests.simulation.boards import ARCHIVED, BOARDS
 from tests.simulation.checks import START_MS, audit_logs, failure, take
 from tests.simulation.course import Course, Fault, draw, shrink
 from tests.simulation.progress import DLQ
+from tests.simulation.readers import OF_THE_CACHE
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.world import World
 
@@ -54,6 +55,13 @@ def test_no_read_takes_for_live_what_the_cache_refused_or_what_a_restore_took_ba
             failure(replace(drawn, without=left_out | {Fault.CACHE_LOSES, Fault.FAILOVER, Fault.RETENTION}), redis)
             is None
         )
+
+
+def test_nobody_stands_under_two_names_while_the_cache_follows(redis: Redis) -> None:
+    for seed in range(30):
+        drawn = draw(seed)
+        left_out = (drawn.without | {*OF_THE_CACHE}) - {Fault.PSEUDONYM}
+        assert failure(replace(drawn, without=left_out), redis) is None
 
 
 def test_the_same_seed_takes_the_same_course_in_every_process(cache_url: str) -> None:

@@ -116,6 +116,10 @@ class World:
         """Leaderboard and user of those to whom events may have been added by ids that producers use."""
         self.amended = 0
         """How often an event was taken back or added."""
+        self.productions = 0
+        """How often the producer has begun."""
+        self.sent = 0
+        """The number of the event that it sends."""
         self.produced = False
         self.served = dict.fromkeys(RankingSource, 0)
         self._ranged = self.rng.choice(self.open)

@@ -307,6 +307,20 @@ MUTATIONS = (
         PSEUDONYM,
     ),
     Mutation(
+        "a player stands in a window under both names",
+        "shared/admin/pseudonyms.py",
+        "            self._show(leaderboard, (move.user_id,))\n",
+        "            pass\n",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "a snapshot keeps a player under both names",
+        "shared/truth/snapshots.py",
+        "            if {user_id, name} <= users:\n",
+        "            if False:\n",
+        PSEUDONYM,
+    ),
+    Mutation(
         "an older definition leads to a pseudonym",
         "shared/lookups/pseudonyms.py",
         "0 < self._known(leaderboard).get(user_id, 0) <= leaderboard.pseudonyms",
