@@ -1,6 +1,6 @@
 """The stacks that the end-to-end tests share."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -29,3 +29,19 @@ def quick_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         patch.setenv("PURGE_DELAY_S", "7")  # more than a definition is remembered
         with Stack.for_test(tmp_path_factory.mktemp("quick-stack")) as stack:
             yield stack
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say with a failure how the processes of its stack are: one that has died explains what nothing else does."""
+    report = yield
+    if report.failed and call.when == "call":
+        for stack in (one for one in item.funcargs.values() if isinstance(one, Stack)):
+            lines = [
+                f"{process.name}: " + (f"runs as {process.pid}" if process.is_alive() else process.cause_of_death())
+                for process in stack.processes
+            ]
+            report.sections.append(("processes of the stack", "\n".join(lines)))
+    return report
