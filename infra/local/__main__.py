@@ -18,6 +18,7 @@ from infra.local.dashboard import Dashboard
 from infra.local.function import Function
 from infra.local.servers import Server
 from infra.local.stack import Stack
+from shared.telemetry import logger
 
 REDRIVE_TIMEOUT_MS: Final = 900_000
 REDRIVEN: Final = {"sent": "sent", "failed": "failed", "left": "left", "tooLate": "too late"}
@@ -139,6 +140,7 @@ def redrive() -> None:
         InvalidConfiguration: if one of them is none.
     """
     os.environ |= _prepared().environment() | _IN_PROCESS
+    logger.setLevel(_IN_PROCESS["POWERTOOLS_LOG_LEVEL"])  # it was made before, with the level that there was
     chosen = {"reason": os.environ.get("REASON"), "leaderboardId": os.environ.get("LEADERBOARD")}
     try:
         outcome = Function("functions.redrive.handler.handler", REDRIVE_TIMEOUT_MS)(
@@ -157,6 +159,7 @@ def dead_letters() -> None:
         InvalidConfiguration: if one of them is none.
     """
     os.environ |= _prepared().environment() | _IN_PROCESS
+    logger.setLevel(_IN_PROCESS["POWERTOOLS_LOG_LEVEL"])  # it was made before, with the level that there was
     letters.show(letters.chosen(os.environ), console.print)
 
 
