@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from functions.api.exposition import Scrape
-from shared.admin.gauges import CacheGauges, TruthGauges
+from shared.admin.gauges import DEAD_LETTERS, CacheGauges, TruthGauges
+from shared.cache.connection import ServerLoad
 from shared.domain.calendar import Day, WindowKind
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.truth.counters import Noted, TopicLag
+from shared.messaging.queues import Depth
+from shared.truth.counters import Noted, Run, RunNote, TopicLag, TopicSettings
 from shared.truth.progress import Position
 
 _BOARD: Final = Leaderboard(id="autumn-cup", name="Cup", aggregation=Aggregation.SUM, sealed_through=Day(20_780))
@@ -15,13 +17,24 @@ EXAMPLE: Final = Scrape(
     up={"dynamodb": True},
     truth=TruthGauges(
         positions=[Position("score-events", 0, 10, 1_000, 2_000)],
-        noted=Noted("score-events", 0, TopicLag(3_000, {0: 4}), archived_owing=0),
+        noted=Noted(
+            "score-events",
+            0,
+            TopicLag(3_000, {0: 4}),
+            TopicSettings(3_000, []),
+            archived_owing=0,
+            runs={Run.CLOSE: RunNote(4_000, blocked={"drift": 0})},
+        ),
         leaderboards=[_BOARD],
         truncated=False,
         due={_BOARD.id: 0},
     ),
-    cache=CacheGauges({_BOARD.id: True}, {(_BOARD.id, WindowKind.DAILY): 120}),
-    dead_letters=0,
+    cache=CacheGauges(
+        {_BOARD.id: True},
+        {(_BOARD.id, WindowKind.DAILY): 120},
+        {"": ServerLoad(1_000_000, 2_000_000, 3.5)},
+    ),
+    queues={DEAD_LETTERS: Depth(0, 0, None)},
 )
 """A scrape with something in every family."""
 

@@ -200,6 +200,11 @@ timeout. A key mismatch is counted beside what became of its record. No counter 
 *Lag* is looked at once a minute; `time() - leaderboards_partition_lag_timestamp_seconds` is its age. Not every offset
 holds a record (transactions take some), so where producers use them it may stay above 0 on an idle topic. *Ingest
 delay* is the commit delay while events come in; on an idle topic it stays as it was, and the lag says if it counts.
+
+*Bounded*: the first 100 partitions have series of their own; all others together are `partition="others"`, with sums of
+counts and lags, the oldest append and the longest delay. *Functions* tell what they did at the end of a call or run, so
+a call that was killed or ran out of time tells nothing: its queue grows or its run gets old. *Cache*: a server has its
+address as name where there are several; the replica of a single one is not seen.
 """
 """What the counters and gauges of partitions mean, below their table."""
 

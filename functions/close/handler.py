@@ -17,6 +17,7 @@ from shared import settings
 from shared.assembly import Assembly, now_ms
 from shared.closing.runs import Cause, ClosingRun
 from shared.telemetry import Metric, logger, measure, metrics, tracer
+from shared.truth.counters import Function, Run, RunNote
 from shared.truth.failures import Unavailable
 
 WINDOW_TIME_MS: Final = 120_000
@@ -56,6 +57,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     Raises:
         ExceptionGroup: at the end of the run, with the unexpected error of each leaderboard that had one.
     """
+    with assembly.telemetry.counting_errors(Function.CLOSE):
+        return _close(event, context)
+
+
+def _close(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     if "acknowledge" in event:
         lost = msgspec.convert(event["acknowledge"], Acknowledgement)
         assembly.coverage.acknowledge(lost.partition, lost.until, lost.topic)
@@ -87,7 +93,12 @@ def _measure(run: ClosingRun) -> None:
         measure(Metric.BLOCKED, causes[cause], by=cause)
     measure(Metric.BOARDS_UNCHECKED, run.unchecked)
     measure(Metric.LOST, int(run.lost is not None))
-    measure(Metric.CLOSING_DELAY, run.delay_ms(now_ms()))
+    ended_ms = now_ms()
+    delay_ms = run.delay_ms(ended_ms)
+    measure(Metric.CLOSING_DELAY, delay_ms)
+    blocked = {str(cause): causes[cause] for cause in Cause}
+    note = RunNote(ended_ms, run.unchecked, delay_ms, blocked, run.lost is not None)
+    assembly.telemetry.record_run(Run.CLOSE, note)
     _tell_archived(run)
     if run.lost is not None:
         logger.error("records lost", extra={"detail": run.lost.detail})

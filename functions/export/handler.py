@@ -16,6 +16,7 @@ from shared import settings
 from shared.assembly import Assembly
 from shared.exports.jobs import ExportMessage
 from shared.telemetry import Metric, logger, measure, metrics, tracer
+from shared.truth.counters import ERRORS, Function
 from shared.truth.export_jobs import JobTaken
 
 assembly = Assembly(settings.load())
@@ -43,6 +44,7 @@ def _export(record: SQSRecord) -> None:
         raise
     except Exception:
         logger.exception("export failed", extra={"export": message.export_id})
+        assembly.telemetry.count({ERRORS[Function.EXPORT]: 1})
         raise
     if job is None:
         logger.warning("no such export", extra={"export": message.export_id})

@@ -22,6 +22,7 @@ from shared.assembly import Assembly, now_ms
 from shared.domain.records import Record, Source
 from shared.ingest.outcomes import Candidate, OutcomeKind, Rejected, Retry
 from shared.telemetry import Metric, logger, measure, metrics, tracer, traces
+from shared.truth.counters import REFUSED, THROTTLED, Function
 
 if TYPE_CHECKING:
     from shared.tracing import TracedRecord  # loads OpenTelemetry, for who asks for it
@@ -48,6 +49,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     that is not recorded, and what is handed over next has to follow on what is recorded. A trigger may repeat a
     partition from the first of them, or just those that are named.
     """
+    with assembly.telemetry.counting_errors(Function.INGEST):
+        return _ingest(event, context)
+
+
+def _ingest(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     start_ns = time.time_ns()
     candidates = assembly.ingest.ingest(_records(event), lambda: context.get_remaining_time_in_millis() > RESERVE_MS)
     _measure(candidates)
@@ -129,7 +135,10 @@ def _measure(candidates: list[Candidate]) -> None:
     if rejected:
         measure(Metric.UNREGISTERED, assembly.letters.take_unregistered())
     measure(Metric.KEY_MISMATCH, mismatched)
-    measure(Metric.CACHE_REFUSED, assembly.projector.take_refusals())
+    refusals = assembly.projector.take_refusals()
+    measure(Metric.CACHE_REFUSED, refusals)
+    throttled = {THROTTLED[table]: count for table, count in assembly.commits.take_throttled().items()}
+    assembly.telemetry.count({REFUSED[Function.INGEST]: refusals, **throttled})
     if oldest_ms is not None:
         measure(Metric.INGEST_DELAY, max(0, now_ms() - oldest_ms))
     if rejected or failures:

@@ -15,12 +15,13 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import settings
-from shared.assembly import Assembly
+from shared.assembly import Assembly, now_ms
 from shared.cache.errors import CacheRefused
 from shared.rebuild.requests import RepairPlayers, decode_request
 from shared.rotation import Failed, HasTime
 from shared.telemetry import Metric, logger, measure, metrics, tracer
 from shared.truth.commits import Unavailable
+from shared.truth.counters import REFUSED, Function, Run, RunNote
 
 LEADERBOARD_TIME_MS: Final = 60_000
 """Time that one leaderboard may take; with less left, the others are left to the next run."""
@@ -47,11 +48,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     Raises:
         ExceptionGroup: if a task failed for some leaderboards; all others are done.
     """
-    if "Records" not in event:
-        _run(event.get("task"), lambda: context.get_remaining_time_in_millis() > LEADERBOARD_TIME_MS)
-        return {"batchItemFailures": []}
-    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    return process_partial_response(event, _repair, processor, context)
+    with assembly.telemetry.counting_errors(Function.REPAIR):
+        if "Records" not in event:
+            _run(event.get("task"), lambda: context.get_remaining_time_in_millis() > LEADERBOARD_TIME_MS)
+            return {"batchItemFailures": []}
+        processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+        return process_partial_response(event, _repair, processor, context)
 
 
 def _run(task: str | None, has_time: HasTime) -> None:
@@ -70,6 +72,8 @@ def _run(task: str | None, has_time: HasTime) -> None:
         case _:
             left = _anti_entropy(failed, has_time)
     measure(Metric.BOARDS_UNCHECKED, left)
+    run = Run.SNAPSHOTS if task == "snapshots" else Run.ANTI_ENTROPY
+    assembly.telemetry.record_run(run, RunNote(now_ms(), unchecked=left))
     _count_refused(sum(isinstance(error, CacheRefused) for error in errors))
     if errors:
         raise ExceptionGroup(f"{len(errors)} leaderboards failed", errors)
@@ -107,6 +111,7 @@ def _anti_entropy(failed: Failed, has_time: HasTime) -> int:
 
 def _count_refused(refused: int) -> None:
     measure(Metric.CACHE_REFUSED, refused)
+    assembly.telemetry.count({REFUSED[Function.REPAIR]: refused})
 
 
 def _count_repaired(repaired: int) -> None:

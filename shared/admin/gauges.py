@@ -5,15 +5,24 @@ from typing import Final
 
 from msgspec import Struct
 
+from shared.cache.connection import ServerLoad
+from shared.cache.waits import Waits
 from shared.cache.windows import WindowCache
 from shared.domain.calendar import WindowKind, current_windows
 from shared.domain.rules import Leaderboard
 from shared.messaging.dead_letters import DeadLetterQueue
+from shared.messaging.queues import Depth, Queue
 from shared.truth.counters import FunctionCounters, Noted
 from shared.truth.progress import Position, Progress
 from shared.truth.registry import Registry
 from shared.truth.work import WorkList
 
+DEAD_LETTERS: Final = "dead-letters"
+"""Name of the queue of rejected records."""
+SERVERS_MAX: Final = 32
+"""Servers of the cache in one scrape, the first ones by name."""
+GIVEN_UP: Final = "-given-up"
+"""What the name of a queue ends with that takes what another one has handed out too often."""
 LEADERBOARDS_MAX: Final = 100
 """Leaderboards in one scrape, the first ones by id: each costs four commands of the cache."""
 
@@ -37,6 +46,12 @@ class CacheGauges(Struct, frozen=True):
     complete: Mapping[str, bool]
     players: Mapping[tuple[str, WindowKind], int]
     """Of the windows that are open now; those that the cache does not hold completely are left out."""
+    loads: Mapping[str, ServerLoad] = {}
+    """By server, at most SERVERS_MAX."""
+    waits: int = 0
+    """Clients that wait for a change now."""
+    waits_max: int = 0
+    """How many may."""
 
 
 class Gauges:
@@ -51,7 +66,9 @@ class Gauges:
         registry: Registry,
         work: WorkList,
         cache: WindowCache,
+        waits: Waits,
         dead_letters: DeadLetterQueue,
+        queues: Mapping[str, Queue],
         now_ms: Callable[[], int],
     ) -> None:
         self._topic = topic
@@ -60,7 +77,9 @@ class Gauges:
         self._registry = registry
         self._work = work
         self._cache = cache
+        self._waits = waits
         self._dead_letters = dead_letters
+        self._queues = queues
         self._now_ms = now_ms
 
     def truth(self) -> TruthGauges:
@@ -85,8 +104,19 @@ class Gauges:
                 page = self._cache.page(one, window, 0, 1, now_ms)
                 if page.complete:
                     players[one.id, window.kind] = page.total
-        return CacheGauges(complete, players)
+        loads = dict(sorted(self._cache.loads().items())[:SERVERS_MAX])
+        return CacheGauges(complete, players, loads, self._waits.count(now_ms), self._waits.most)
 
-    def dead_letters_waiting(self) -> int:
-        """Approximate number of messages on the dead-letter queue. Raises QueueUnavailable if it does not answer."""
-        return self._dead_letters.queue.waiting()
+    def queues(self) -> dict[str, Depth]:
+        """Of the dead letters and each queue of work, and of where those put what is given up, by name; a queue that
+        several give up to stands there once. Raises QueueUnavailable if one does not answer.
+        """
+        found = {DEAD_LETTERS: self._dead_letters.queue.depth()}
+        asked = set()
+        for name, queue in self._queues.items():
+            depth = found[name] = queue.depth()
+            url = depth.dead_letter_url
+            if url is not None and url not in asked:
+                asked.add(url)
+                found[f"{name}{GIVEN_UP}"] = queue.beside(url).depth()
+        return found

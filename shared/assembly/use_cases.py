@@ -116,7 +116,9 @@ class Assembly(Parts):
             registry=self.registry,
             work=self.work_list,
             cache=self.cache,
+            waits=self.waits,
             dead_letters=self.dead_letters,
+            queues={"repairs": self.repairs, "ranges": self.range_builds, "exports": self.export_queue},
             now_ms=self.now_ms,
         )
 
@@ -428,6 +430,11 @@ class Assembly(Parts):
         )
 
     @cached_property
+    def commits(self) -> Commits:
+        """Writes of events."""
+        return Commits(self.dynamodb, self.tables)
+
+    @cached_property
     def projector(self) -> Projector:
         """From the truth to the live windows."""
         return Projector(self.cache, self.repairs, self.run_parallel, self.now_ms)
@@ -442,7 +449,7 @@ class Assembly(Parts):
         """The use case of functions/ingest."""
         return Ingest(
             leaderboards=self.leaderboards,
-            committer=Committer(Commits(self.dynamodb, self.tables), self.reads, self.run_parallel, self.backoff),
+            committer=Committer(self.commits, self.reads, self.run_parallel, self.backoff),
             projector=self.projector,
             dead_letters=self.dead_letters,
             letters=self.letters,

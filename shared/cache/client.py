@@ -149,6 +149,18 @@ class CacheClient:
             found = [one.info("memory") for one in primaries]
         return [(one["used_memory"], one["maxmemory"]) for one in found]
 
+    def sections(self, *names: str) -> dict[str, dict[str, Any]]:
+        """What each server says of itself, by its name: sections of INFO; of the only server the name is empty."""
+
+        def ask(server: Any) -> dict[str, Any]:
+            return {field: value for name in names for field, value in server.info(name).items()}
+
+        if self._cluster is None:
+            return {"": ask(self._redis)}
+        return self._at_cluster(
+            lambda cluster: {str(node.name): ask(cluster.get_redis_connection(node)) for node in cluster.get_nodes()}
+        )
+
     def _at_cluster(self, send: Callable[[Any], T]) -> T:
         with self._discovering():
             cluster = self._cluster or self._discover()

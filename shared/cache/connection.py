@@ -1,6 +1,6 @@
 """The cache's scripts, and what keeps callers from trusting or waiting for a server that fails."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from functools import cache
@@ -50,6 +50,17 @@ class Memory(Struct, frozen=True):
         return self.used / self.limit if self.limit else 0.0
 
 
+class ServerLoad(Struct, frozen=True):
+    """How full and how busy one server is."""
+
+    used_bytes: int
+    """Memory that counts against the limit."""
+    limit_bytes: int
+    """0 if it has no limit."""
+    cpu_seconds: float
+    """What its main thread has worked since it started."""
+
+
 class CacheConnection:
     """Sends commands and scripts. Methods raise CacheUnavailable if the cache fails."""
 
@@ -94,6 +105,11 @@ class CacheConnection:
         except CacheUnavailable:  # e.g. a user who may not ask for it
             return None
         return max(found, key=lambda one: (one.share, one.used), default=None)
+
+    def loads(self) -> dict[str, ServerLoad]:
+        """By the server's name, which is empty of the only one; each is asked however often it failed before."""
+        with raising():
+            return {name: _load(found) for name, found in self._client.sections("memory", "cpu").items()}
 
     def _check_writable(self, key: str) -> None:
         """Raise CacheUnavailable if the key's server takes no write, so that no worker could take back what it marks.
@@ -167,6 +183,15 @@ class CacheConnection:
         """Send one command of redis-py's client on a key."""
         with self.reaching(key):
             return self._client.command(name, key, *args)
+
+
+def _load(found: Mapping[str, Any]) -> ServerLoad:
+    """The thread's own CPU where the server tells it, as both engines do; else that of the whole process."""
+    cpu_s = sum(
+        float(found.get(f"used_cpu_{kind}_main_thread", found.get(f"used_cpu_{kind}", 0))) for kind in ("user", "sys")
+    )
+    used = int(found["used_memory"]) - int(found.get("mem_not_counted_for_evict", 0))
+    return ServerLoad(used, int(found.get("maxmemory", 0)), cpu_s)
 
 
 def _tag(key: str) -> str:

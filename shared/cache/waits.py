@@ -40,3 +40,12 @@ class Waits:
             if is_granted:
                 with suppress(CacheUnavailable):  # it ends by itself
                     self._cache.call(self._end, (KEY,), (token,))
+
+    def count(self, now_ms: int) -> int:
+        """How many clients wait now. Raises CacheUnavailable if the cache fails."""
+        return int(self._cache.command("zcount", KEY, now_ms, "+inf"))
+
+    @property
+    def most(self) -> int:
+        """How many may wait at a time."""
+        return self._most

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ BATCH_BYTES_MAX: Final = 256 * 1024
 of 1 MiB is not had everywhere."""
 VISIBILITY_TIMEOUT_S: Final = 900
 """How long a message that was received is kept from others: as long as a function may run."""
+_POLICY: Final = "RedrivePolicy"
 _REFUSED: Final = {"\ufffe".encode(): rb"\ufffe", "\uffff".encode(): rb"\uffff"}
 """In UTF-8, and as JSON escapes them."""
 
@@ -40,6 +42,8 @@ class Depth(Struct, frozen=True):
     """Visible ones, and those that are held back for a while."""
     in_flight: int
     """Those that somebody is at work on."""
+    dead_letter_url: str | None = None
+    """The queue that takes what was handed out too often; None without one."""
 
 
 class Queue:
@@ -107,21 +111,27 @@ class Queue:
             with reaching_queue():
                 self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
-    def waiting(self) -> int:
-        """About how many messages are visible."""
-        with reaching_queue():
-            answer = self._client.get_queue_attributes(
-                QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"]
-            )
-        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+    def _dead_letter_url(self, policy: str | None) -> str | None:
+        """Of a queue beside this one, in the same account and region: nothing else takes what it gives up."""
+        if not policy:
+            return None
+        arn = msgspec.json.decode(policy)["deadLetterTargetArn"]
+        return f"{self._url.rpartition('/')[0]}/{arn.rpartition(':')[2]}"
+
+    def beside(self, url: str) -> "Queue":
+        """Another queue of the same account."""
+        return Queue(self._client, url)
 
     def depth(self) -> Depth:
-        """How many there are; what SQS doesn't tell, such as the age of the oldest, only CloudWatch knows."""
+        """How many there are, and where what is given up goes. What SQS doesn't tell, such as an age, only
+        CloudWatch knows.
+        """
         waiting, in_flight, delayed = (f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed"))
-        names: Any = [waiting, in_flight, delayed]
+        names: Any = [waiting, in_flight, delayed, _POLICY]
         with reaching_queue():
             found: Any = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
-        return Depth(int(found[waiting]) + int(found.get(delayed, 0)), int(found.get(in_flight, 0)))
+        messages = int(found[waiting]) + int(found.get(delayed, 0)), int(found.get(in_flight, 0))
+        return Depth(*messages, self._dead_letter_url(found.get(_POLICY)))
 
 
 @contextmanager

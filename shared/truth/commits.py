@@ -1,5 +1,6 @@
 """One transaction for a group of players: their ledger puts and the standings those events touch."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -86,6 +87,7 @@ class Commits:
         self._client = client
         self._tables = tables
         self._noted: set[tuple[str, Day]] = set()
+        self._throttled: Counter[str] = Counter()
 
     def commit(self, players: Sequence[PlayerCommit]) -> list[Failed]:
         """Write all of it or nothing. An empty answer means that it is written.
@@ -115,8 +117,18 @@ class Commits:
             with passing_as_unavailable():
                 self._client.transact_write_items(TransactItems=actions)  # type: ignore[arg-type]
         except (ConditionFailed, Cancelled) as failed:
+            self._throttled.update(
+                "standings" if entry is None else "ledger"
+                for one, (_, entry) in zip(failed.causes, owners, strict=True)
+                if one.cause is Cause.THROTTLED
+            )
             return _failures(failed.causes, owners)
         return []
+
+    def take_throttled(self) -> Mapping[str, int]:
+        """How many items of which table were throttled since this was asked last."""
+        throttled, self._throttled = self._throttled, Counter()
+        return throttled
 
     def _note_days(self, players: Sequence[PlayerCommit]) -> None:
         """Note which days have standings before the first of them is written: no other day is read (`Reads.days`).

@@ -75,6 +75,17 @@ def standings(points: int, players: int = PLAYERS) -> dict[str, dict[Day, Standi
     }
 
 
+def test_every_server_says_how_full_and_busy_it_is(cluster: Cluster) -> None:
+    cache = cluster.cache()
+    for number in range(PRIMARIES):  # by an answer from elsewhere it knows that there are several
+        cache.apply(cluster.board_at(number), standings(1, 1), NOW_MS)
+
+    loads = cache.loads()
+
+    assert len(loads) == len(cluster.ports)
+    assert all(one.used_bytes > 100_000 and one.cpu_seconds > 0 for one in loads.values())
+
+
 def soon(check: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SOON_S
     while not check():

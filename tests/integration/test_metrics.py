@@ -112,6 +112,9 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
         if labels[0] == leaderboard_id
     }
     assert sizes == {"daily": 2, "weekly": 2, "all-time": 2}
+    assert found["leaderboards_cache_used_bytes"]["",] > 100_000
+    assert found["leaderboards_cache_cpu_seconds"]["",] > 0
+    assert found["leaderboards_waiting_clients"] == {(): 0}
     assert found["leaderboards_windows_due"][leaderboard_id,] == 0
     assert (leaderboard_id,) not in found["leaderboards_sealed_timestamp_seconds"], "nothing is closed yet"
     assert found["leaderboards_up"] == {("dynamodb",): 1, ("cache",): 1, ("queues",): 0}
@@ -177,9 +180,20 @@ def test_dead_letters_are_counted_by_their_queue(scrape: Any, replace_part: Any,
     )
     queue = Queue(sqs, sqs.create_queue(QueueName="metrics-dlq")["QueueUrl"])
     queue.send([b"one", b"two"])
-    replace_part(dead_letters=DeadLetterQueue(queue, s3, "none"))
+    given_up = Queue(sqs, sqs.create_queue(QueueName="metrics-given-up")["QueueUrl"])
+    given_up.send([b"three"])
+    policy = '{"deadLetterTargetArn":"arn:aws:sqs:eu-central-1:000000000000:metrics-given-up","maxReceiveCount":5}'
+    url = sqs.create_queue(QueueName="metrics-exports", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+    exports = Queue(sqs, url)
+    replace_part(
+        dead_letters=DeadLetterQueue(queue, s3, "none"), repairs=queue, range_builds=queue, export_queue=exports
+    )
 
     found = scrape()
 
     assert found["leaderboards_dead_letters"] == {(): 2}
+    waiting = {
+        name: found["leaderboards_queue_messages"][name, "waiting"] for name in ("dead-letters", "exports-given-up")
+    }
+    assert waiting == {"dead-letters": 2, "exports-given-up": 1}
     assert found["leaderboards_up"]["queues",] == 1

@@ -123,6 +123,8 @@ def calls(cache_url: str, dynamodb_url: str, tmp_path_factory: pytest.TempPathFa
     environment = config.environment() | tables
     named = {environment[f"{name}_TABLE"]: f"{name.capitalize()}Table" for name in ("LEDGER", "STANDINGS", "REGISTRY")}
     queues = {DLQ: "DeadLetterQueue", REPAIRS: "RepairQueue", RANGES: "RangeQueue", EXPORTS: "ExportQueue"}
+    dead = {f"{REPAIRS}-dlq": "RepairDeadLetterQueue", f"{RANGES}-dlq": "RepairDeadLetterQueue"}
+    queues |= dead | {f"{EXPORTS}-dlq": "ExportDeadLetterQueue"}
     named |= {config.queue_url(queue): name for queue, name in queues.items()}
     named |= {environment["EXPORT_BUCKET"]: "ExportBucket", environment["RESULT_TOPIC_ARN"]: "ResultTopic"}
     calls = Calls(named)

@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,7 +59,11 @@ def module() -> Iterator[Any]:
             patch.setenv(name, value)
         sys.modules.pop("functions.close.handler", None)
         loaded = importlib.import_module("functions.close.handler")
-        loaded.assembly.telemetry = SimpleNamespace(record_archived_owing=lambda count: None)
+        loaded.assembly.telemetry = SimpleNamespace(
+            record_archived_owing=lambda count: None,
+            counting_errors=lambda _: nullcontext(),
+            record_run=lambda *_: None,
+        )
         loaded.assembly.report_recorder = Recorder()
         yield loaded
         sys.modules.pop("functions.close.handler", None)
@@ -97,7 +102,7 @@ def test_archived_leaderboards_that_owe_something_are_counted_and_named(
         if fails:
             raise Unavailable("throttled")
 
-    module.assembly.telemetry = SimpleNamespace(record_archived_owing=record)
+    module.assembly.telemetry.record_archived_owing = record
     module.assembly.lag = SimpleNamespace(record=lambda: None, check_settings=list)
     module.assembly.closing = SimpleNamespace(run=lambda _: run)
 

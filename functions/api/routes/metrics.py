@@ -80,7 +80,7 @@ def register(app: FastAPI, use_cases: UseCases, bounded: Bounded | None = None) 
         from functions.api.exposition import CONTENT_TYPE, Scrape, to_text  # noqa: PLC0415 - cold starts don't pay
 
         gauges: Gauges = use_cases.gauges
-        answers = runs.run({"dynamodb": gauges.truth, "queues": gauges.dead_letters_waiting})
+        answers = runs.run({"dynamodb": gauges.truth, "queues": gauges.queues})
         truth = answers.get("dynamodb")
         shown = () if truth is None else truth.leaderboards
         answers |= runs.run({"cache": partial(gauges.cache, shown)})

@@ -14,7 +14,8 @@ from infra.api_series import EXAMPLE
 from shared.admin.gauges import LEADERBOARDS_MAX, Gauges, TruthGauges
 from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard
-from shared.truth.counters import Noted, TopicLag
+from shared.messaging.queues import Depth
+from shared.truth.counters import Noted, Run, RunNote, TopicLag
 from shared.truth.progress import Position
 
 
@@ -33,7 +34,9 @@ def gauges(leaderboards: int) -> Gauges:
         registry=parts,
         work=parts,
         cache=parts,
+        waits=parts,
         dead_letters=parts,
+        queues={},
         now_ms=lambda: 0,
     )
 
@@ -138,12 +141,68 @@ def test_archived_leaderboards_that_owe_something_are_counted_once_closing_has_r
     assert "leaderboards_archived_owing" not in before
 
 
+def test_partitions_past_the_first_100_are_shown_together_so_that_series_are_bounded() -> None:
+    assert EXAMPLE.truth is not None
+    positions = [
+        Position("score-events", number, 10, number + 1, number + 11, {"applied": 1, "rejected_invalid": 2})
+        for number in reversed(range(1_000))
+    ]
+    noted = Noted("score-events", 0, TopicLag(0, dict.fromkeys(range(1_000), 3)))
+
+    found = samples(replace(EXAMPLE.truth, positions=positions, noted=noted))
+
+    by_partition = {name: values for name, values in found.items() if ("others",) in values or ("0",) in values}
+    assert {name: len(values) for name, values in by_partition.items()} == dict.fromkeys(by_partition, 101)
+    assert found["leaderboards_committed_offset"]["others",] == 9_000
+    assert found["leaderboards_committed_timestamp_seconds"]["others",] == 0.101, "the oldest"
+    assert found["leaderboards_commit_delay_seconds"]["others",] == 0.01
+    assert found["leaderboards_partition_lag_records"]["others",] == 2_700
+    assert found["leaderboards_events_total"]["others", "applied"] == 900
+    assert sum(found["leaderboards_events_rejected_total"].values()) == 2_000, "none is lost"
+    assert sum(map(len, found.values())) < 2_000
+
+
+def test_what_is_given_up_is_counted_once_however_many_queues_give_up_to_it() -> None:
+    def queue(waiting: int, url: str | None = None) -> Any:
+        return SimpleNamespace(depth=lambda: Depth(waiting, 1, url), beside=lambda _: queue(9))
+
+    scraped = gauges(0)
+    scraped._queues = {"repairs": queue(1, "d"), "ranges": queue(2, "d"), "exports": queue(3, "e")}
+    scraped._dead_letters = SimpleNamespace(queue=queue(4))  # type: ignore[assignment]
+    assert {name: depth.waiting for name, depth in scraped.queues().items()} == {
+        "dead-letters": 4,
+        "repairs": 1,
+        "repairs-given-up": 9,
+        "ranges": 2,
+        "exports": 3,
+        "exports-given-up": 9,
+    }
+
+
+def test_runs_and_failures_of_functions_are_shown_from_the_start() -> None:
+    assert EXAMPLE.truth is not None
+    note = RunNote(5_000, 2, 60_000, {"drift": 1}, True)
+    noted = Noted("score-events", 0, None, counts={"errors_close": 3}, runs={Run.CLOSE: note})
+
+    found = samples(replace(EXAMPLE.truth, noted=noted))
+
+    assert found["leaderboards_run_timestamp_seconds"] == {("close",): 5}
+    assert found["leaderboards_run_unchecked"] == {("close",): 2}
+    assert found["leaderboards_closing_delay_seconds"] == {(): 60}
+    assert found["leaderboards_closing_blocked"] == {("drift",): 1}
+    assert found["leaderboards_records_lost"] == {(): 1}
+    errors = {("ingest",): 0, ("export",): 0, ("repair",): 0, ("close",): 3}
+    assert found["leaderboards_function_errors_total"] == errors
+    assert found["leaderboards_cache_refused_total"] == {("ingest",): 0, ("repair",): 0}
+
+
 def test_units_are_base_units_at_the_end_of_the_name_and_the_text_has_an_end() -> None:
     text = to_text(EXAMPLE).decode()
 
     families = families_of(text)
     for family in families:
-        assert family.unit == ("seconds" if "seconds" in family.name else "records" if "records" in family.name else "")
+        units = [unit for unit in ("seconds", "bytes", "records") if family.name.endswith(f"_{unit}")]
+        assert family.unit == "".join(units)
         assert family.name.endswith(family.unit)
         assert {one.name.endswith("_total") for one in family.samples} == {family.type == "counter"}
     assert "# UNIT leaderboards_commit_delay_seconds seconds\n" in text
