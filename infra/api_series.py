@@ -5,6 +5,7 @@ from typing import Final
 
 from functions.api.exposition import Scrape
 from shared.admin.gauges import DEAD_LETTERS, CacheGauges, TruthGauges
+from shared.cache.answer_counts import BOUNDS_S, Answered, Answers
 from shared.cache.connection import ServerLoad
 from shared.domain.calendar import Day, WindowKind
 from shared.domain.rules import Aggregation, Leaderboard
@@ -33,6 +34,7 @@ EXAMPLE: Final = Scrape(
         {_BOARD.id: True},
         {(_BOARD.id, WindowKind.DAILY): 120},
         {"": ServerLoad(1_000_000, 2_000_000, 3.5)},
+        answers=Answers({("GET /metrics", "2xx"): Answered((1,) * (len(BOUNDS_S) + 1), 0, 1.5)}, {}),
     ),
     queues={DEAD_LETTERS: Depth(0, 0, None)},
 )

@@ -201,6 +201,9 @@ timeout. A key mismatch is counted beside what became of its record. No counter 
 holds a record (transactions take some), so where producers use them it may stay above 0 on an idle topic. *Ingest
 delay* is the commit delay while events come in; on an idle topic it stays as it was, and the lag says if it counts.
 
+*Requests* are added up over all instances in the cache: each adds its own at most every 10 s, with its next answer; an
+empty cache starts at 0 again. A `route` is one of this document's, or `other`.
+
 *Bounded*: the first 100 partitions have series of their own; all others together are `partition="others"`, with sums of
 counts and lags, the oldest append and the longest delay. *Functions* tell what they did at the end of a call or run, so
 a call that was killed or ran out of time tells nothing: its queue grows or its run gets old. *Cache*: a server has its

@@ -67,11 +67,15 @@ class ConditionalReads:
         is_public: bool,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         monotonic_s: Callable[[], float] = time.monotonic,
+        *,
+        read_from: Callable[[RankingSource], object] = lambda _: None,
     ) -> None:
-        """`is_public`: whether anybody may ask; else no cache that is shared may keep what is answered to a token."""
+        """`is_public`: whether anybody may ask; else no cache that is shared may keep what is answered to a token.
+        `read_from` is told of each answer where it was read from."""
         self._cache = cache
         self._waits = waits
         self._is_public = is_public
+        self._read_from = read_from
         self._sleep = sleep
         self._monotonic_s = monotonic_s
 
@@ -95,6 +99,7 @@ class ConditionalReads:
                         fresh = await self._changed(request, leaderboard, read, fresh, affordable_ms(request, wait_ms))
                 tag = _tag(request, leaderboard, fresh)
                 has = _has(request, tag)
+        self._read_from(fresh.ranking.source)
         headers |= {"etag": tag, "cache-control": f"{may_keep}, {_kept(request, fresh.ranking)}", "vary": VARY}
         return Response(status_code=304, headers=headers) if has else answer(fresh.view(), 200, headers)
 

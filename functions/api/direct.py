@@ -41,7 +41,10 @@ class Reads:
         self.finder = Finder(assembly, now_ms)
         settings = assembly.settings
         is_public = settings.authorization == "off" or settings.public_reads == "on"
-        self._conditional = ConditionalReads(lambda: assembly.cache, lambda: assembly.waits, is_public)
+        read_from = assembly.answer_counts.count_source
+        self._conditional = ConditionalReads(
+            lambda: assembly.cache, lambda: assembly.waits, is_public, read_from=read_from
+        )
 
     def register(self, routes: Routes) -> None:
         """All of them, in the order in which paths are matched; ahead of every other route."""
@@ -59,6 +62,8 @@ class DirectReads:
     def __init__(self, reads: Reads, assembly: Assembly, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._routes: list[Route] = []
+        self.route = ""
+        """Of what was served last, by its template."""
         reads.register(self)
         guard = Guard(self._routes, public_reads=assembly.settings.public_reads == "on")
         self._admission = Admission(guard, assembly, now_ms)
@@ -97,6 +102,7 @@ class DirectReads:
             if match is not None:
                 if not is_direct(route):
                     return None
+                self.route = f"GET {route.path}"
                 scope["path_params"] = {
                     name: route.param_convertors[name].convert(value) for name, value in match.groupdict().items()
                 }

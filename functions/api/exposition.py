@@ -2,14 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
 from msgspec import Struct
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.admin.gauges import DEAD_LETTERS, CacheGauges, TruthGauges
+from shared.cache.answer_counts import BOUNDS_S, Answers
 from shared.messaging.queues import Depth
+from shared.reads.answers import RankingSource
 from shared.truth.counters import ERRORS, REFUSED, THROTTLED, Noted, Run
 from shared.truth.progress import APPLIED, DUPLICATE, KEY_MISMATCH, REJECTED, Position
 
@@ -285,10 +288,38 @@ def _of_cache(cache: CacheGauges) -> Iterator[Metric]:
         players.add_metric([leaderboard_id, kind], total)
     yield from (complete, players)
     yield from _of_servers(cache)
+    yield from _of_answers(cache.answers)
     yield GaugeMetricFamily("leaderboards_waiting_clients", "Clients that wait for a change now", cache.waits)
     yield GaugeMetricFamily(
         "leaderboards_waiting_clients_limit", "How many clients may wait for a change at a time", cache.waits_max
     )
+
+
+def _of_answers(answers: Answers) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "leaderboards_requests",
+        "Requests that the API answered, by the class of the status",
+        labels=["route", "status"],
+    )
+    durations = HistogramMetricFamily(
+        "leaderboards_request_duration_seconds",
+        "What requests took in the function, long polls aside",
+        labels=["route", "status"],
+        unit="seconds",
+    )
+    for labels, found in answers.by_route.items():
+        at_most = [*accumulate(found.buckets)]
+        requests.add_metric(labels, at_most[-1] + found.waited)
+        bounds = [*map(str, BOUNDS_S), "+Inf"]
+        durations.add_metric(labels, [*zip(bounds, at_most, strict=True)], found.seconds)
+    sources = CounterMetricFamily(
+        "leaderboards_rankings_read",
+        "Rankings and places of players that were answered, by their source",
+        labels=["source"],
+    )
+    for source in RankingSource:
+        sources.add_metric([source], answers.by_source.get(source, 0))
+    yield from (requests, durations, sources)
 
 
 def _of_servers(cache: CacheGauges) -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.api.direct import DirectReads, Reads
+from functions.api.security import Guard
 from shared import settings
 from shared.assembly import Assembly
 from shared.telemetry import Measured, Metric, logger, tracer, write
@@ -27,7 +28,7 @@ _ = assembly.rankings  # what makes the clients that a first read would wait for
 
 
 @cache
-def _application() -> Callable[[Any, Any], dict[str, Any]]:
+def _application() -> tuple[Callable[[Any, Any], dict[str, Any]], Guard]:
     """All other routes, with the framework: loaded for the first request that needs it, as most processes only read."""
     from mangum import Mangum  # noqa: PLC0415 - see above
 
@@ -37,11 +38,17 @@ def _application() -> Callable[[Any, Any], dict[str, Any]]:
     app = create_app(assembly, assembly.now_ms, _reads)
     served = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
     startup.settle()
-    return served
+    return served, Guard(app.routes)
 
 
 def _serve(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return _application()(event, context)
+    return _application()[0](event, context)
+
+
+def _route(event: dict[str, Any]) -> str:
+    """Of a request that the application has served."""
+    http = event["requestContext"]["http"] if event.get("version") == "2.0" else {"method": "", "path": ""}
+    return _application()[1].route(http["method"], event.get("rawPath") or "/")
 
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency":
@@ -55,6 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request. Metrics: Answered_2xx to Answered_5xx; in ms Latency, or Waited where the client asked to."""
     start = time.perf_counter()
     answer = _direct.serve(event, context)
+    is_direct = answer is not None
     if answer is None:
         answer = _serve(event, context)
     duration_ms = (time.perf_counter() - start) * 1000
@@ -63,5 +71,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         write(answered, Measured(Metric.WAITED, duration_ms))
     else:
         write(answered, Measured(Metric.LATENCY, duration_ms))
+    route = _direct.route if is_direct else _route(event)
+    assembly.answer_counts.count(route, answer["statusCode"], duration_ms / 1000, waited=WAITED in answer["headers"])
     startup.settle_after_first_call()
     return answer

@@ -95,6 +95,10 @@ def required_scope(method: str, template: str) -> Scope | None:
     return Scope.ADMIN if below in _ADMINISTRATION else Scope.READ
 
 
+OTHER: Final = "other"
+"""In the place of a route where there is none."""
+
+
 class Guard:
     """The scope that a request takes: that of the route which will serve it."""
 
@@ -106,7 +110,7 @@ class Guard:
             return None if is_open else required_scope(method, template)
 
         self._routes = [
-            (route.path_regex, method, scope(method, route.path), _takes_parameters(route))
+            (route.path_regex, method, scope(method, route.path), _takes_parameters(route), route.path)
             for route in routes
             if isinstance(route, Route)
             for method in sorted((route.methods or set()) - {"HEAD"})
@@ -114,17 +118,24 @@ class Guard:
 
     def required(self, method: str, path: str) -> Scope | None:
         """The scope; None where anybody may ask. What no route serves takes the most."""
-        for pattern, served, scope, _ in self._routes:
+        for pattern, served, scope, *_ in self._routes:
             if served == method and pattern.match(path):
                 return scope
         return Scope.ADMIN
 
     def takes_parameters(self, method: str, path: str) -> bool:
         """Whether the route has any parameter in its query, by the contract. What no route serves may have some."""
-        for pattern, served, _, takes in self._routes:
+        for pattern, served, _, takes, _ in self._routes:
             if served == method and pattern.match(path):
                 return takes
         return True
+
+    def route(self, method: str, path: str) -> str:
+        """The route by its template, e.g. `GET /leaderboards/{id}`; `other` for what no route serves."""
+        for pattern, served, *_, template in self._routes:
+            if served == ("GET" if method == "HEAD" else method) and pattern.match(path):
+                return f"{served} {template}"
+        return OTHER
 
 
 def _takes_parameters(route: Route) -> bool:

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from shared.cache.answer_counts import AnswerCounts, Answers
 from shared.cache.connection import ServerLoad
 from shared.cache.waits import Waits
 from shared.cache.windows import WindowCache
@@ -52,6 +53,7 @@ class CacheGauges(Struct, frozen=True):
     """Clients that wait for a change now."""
     waits_max: int = 0
     """How many may."""
+    answers: Answers = Answers({}, {})
 
 
 class Gauges:
@@ -67,6 +69,7 @@ class Gauges:
         work: WorkList,
         cache: WindowCache,
         waits: Waits,
+        answers: AnswerCounts,
         dead_letters: DeadLetterQueue,
         queues: Mapping[str, Queue],
         now_ms: Callable[[], int],
@@ -78,6 +81,7 @@ class Gauges:
         self._work = work
         self._cache = cache
         self._waits = waits
+        self._answers = answers
         self._dead_letters = dead_letters
         self._queues = queues
         self._now_ms = now_ms
@@ -105,7 +109,7 @@ class Gauges:
                 if page.complete:
                     players[one.id, window.kind] = page.total
         loads = dict(sorted(self._cache.loads().items())[:SERVERS_MAX])
-        return CacheGauges(complete, players, loads, self._waits.count(now_ms), self._waits.most)
+        return CacheGauges(complete, players, loads, self._waits.count(now_ms), self._waits.most, self._answers.read())
 
     def queues(self) -> dict[str, Depth]:
         """Of the dead letters and each queue of work, and of where those put what is given up, by name; a queue that

@@ -11,6 +11,7 @@ from shared.admin.profiles import PlayerProfiles
 from shared.admin.pseudonyms import Pseudonymisation
 from shared.admin.purges import Purges
 from shared.assembly.parts import Parts
+from shared.cache.answer_counts import AnswerCounts
 from shared.cache.profiles import ProfileCache
 from shared.cache.range_budget import RangeBudget, RangeLimits
 from shared.cache.searches import WindowSearches
@@ -107,6 +108,11 @@ class Assembly(Parts):
         return RebuildRequests(self.cache, self.repairs, self.now_ms)
 
     @cached_property
+    def answer_counts(self) -> AnswerCounts:
+        """What the API answers."""
+        return AnswerCounts(lambda: self.cache)
+
+    @cached_property
     def gauges(self) -> Gauges:
         """What a scrape shows."""
         return Gauges(
@@ -117,6 +123,7 @@ class Assembly(Parts):
             work=self.work_list,
             cache=self.cache,
             waits=self.waits,
+            answers=self.answer_counts,
             dead_letters=self.dead_letters,
             queues={"repairs": self.repairs, "ranges": self.range_builds, "exports": self.export_queue},
             now_ms=self.now_ms,

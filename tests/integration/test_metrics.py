@@ -115,6 +115,9 @@ def test_a_scrape_shows_what_is_committed_and_what_the_windows_hold(
     assert found["leaderboards_cache_used_bytes"]["",] > 100_000
     assert found["leaderboards_cache_cpu_seconds"]["",] > 0
     assert found["leaderboards_waiting_clients"] == {(): 0}
+    puts = found["leaderboards_requests"]["PUT /leaderboards/{id}", "2xx"]
+    assert puts >= 1
+    assert found["leaderboards_rankings_read"].keys() == {("live",), ("snapshot",), ("final",)}
     assert found["leaderboards_windows_due"][leaderboard_id,] == 0
     assert (leaderboard_id,) not in found["leaderboards_sealed_timestamp_seconds"], "nothing is closed yet"
     assert found["leaderboards_up"] == {("dynamodb",): 1, ("cache",): 1, ("queues",): 0}

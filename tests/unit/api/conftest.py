@@ -172,6 +172,8 @@ class Api:
         self.noted: list[tuple[Any, ...]] = []
         self.claims: dict[str, Any] | None = None
         """What the authorizer hands over; None where there is none."""
+        self.sources: list[str] = []
+        """Where rankings and places of players were read from."""
         self.parts: Any = SimpleNamespace(
             settings=SimpleNamespace(
                 stage=stage,
@@ -193,6 +195,7 @@ class Api:
             ),
             cursors=Cursors(b"key"),
             waits=SimpleNamespace(granted=self._granted),
+            answer_counts=SimpleNamespace(count_source=self.sources.append),
             final_results=SimpleNamespace(final=lambda leaderboard_id, window_id: self.results.get(window_id)),
             result_versions=SimpleNamespace(latest=lambda leaderboard, window: self.results.get(window.id)),
             disqualifications=SimpleNamespace(record=lambda *noted, **more: self.noted.append((*noted, more))),

@@ -26,8 +26,8 @@ class Waiting:
         self.at_s: dict[float, Any] = {}
         original = ConditionalReads.__init__
 
-        def patched(one: ConditionalReads, cache: Any, waits: Any, is_public: bool) -> None:
-            original(one, cache, waits, is_public, self.sleep, lambda: self.now_s)
+        def patched(one: ConditionalReads, cache: Any, waits: Any, is_public: bool, **told: Any) -> None:
+            original(one, cache, waits, is_public, self.sleep, lambda: self.now_s, **told)
 
         monkeypatch.setattr(ConditionalReads, "__init__", patched)
         api.start()

@@ -35,6 +35,7 @@ def gauges(leaderboards: int) -> Gauges:
         work=parts,
         cache=parts,
         waits=parts,
+        answers=parts,
         dead_letters=parts,
         queues={},
         now_ms=lambda: 0,

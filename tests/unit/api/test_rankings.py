@@ -213,3 +213,9 @@ def test_a_range_that_is_being_built_says_how_far_it_is_and_when_to_ask_again(ap
         "days": 86,
         "standingsRead": 410_332,
     }
+
+
+def test_each_answer_tells_where_it_was_read_from(api: Api) -> None:
+    for path in ("/leaderboards/cup/rankings", "/leaderboards/cup/players/u-2"):
+        assert api.get(path).status == 200
+    assert api.sources == ["live", "live"]

@@ -309,3 +309,11 @@ def test_an_error_of_ours_tells_nothing_of_itself(api: Api) -> None:
     answer = api.get("/leaderboards/cup/rankings")
     assert answer.status == 500
     assert not re.search(r"secret|Traceback|shared|password", answer.text)
+
+
+def test_requests_are_counted_by_a_route_of_the_api_and_by_other_where_there_is_none(api: Any) -> None:
+    guard = Guard(create_app(api.parts).routes)
+
+    assert guard.route("GET", "/leaderboards/cup/rankings") == "GET /leaderboards/{id}/rankings"
+    assert guard.route("HEAD", "/metrics") == "GET /metrics"
+    assert guard.route("PATCH", "/metrics") == guard.route("GET", "/wp-login.php") == "other"
