@@ -31,6 +31,8 @@ MERMAID: Final = "mermaid@12.3.0"
 SAM: Final = "aws-sam-cli==1.170.0"
 """Checks templates, and brings AWS's runtime interface emulator. In a directory of its own, since it pins much."""
 EMULATOR: Final = "samcli/local/rapid/aws-lambda-rie"
+PROMETHEUS: Final = "prometheus"
+"""Debian's package, whichever version the system's release has; nothing of it is installed."""
 POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
 JAVA_LEAST: Final = 17
 """What Apache Kafka 4 and DynamoDB Local 3 run on."""
@@ -158,6 +160,23 @@ def prepare_sam(packages: Path) -> Path:
     return packages / "sam"
 
 
+def prepare_prometheus(packages: Path) -> Path:
+    """Fetch Prometheus and promtool out of Debian's package, unless the system has them; only tests need them.
+
+    Returns:
+        The directory that they are in.
+
+    Raises:
+        InvalidConfiguration: if they can't be had.
+    """
+    there = shutil.which("promtool")
+    if there is not None:
+        return Path(there).parent
+    packages.mkdir(parents=True, exist_ok=True)
+    _once(packages / "prometheus", "Prometheus", PROMETHEUS, _fetch_prometheus)
+    return packages / "prometheus" / "usr" / "bin"
+
+
 def _once(target: Path, name: str, version: str, fetch: Callable[[Path], None]) -> None:
     """Fetch into a directory beside the target and rename it, so that a half-fetched one is never taken for whole."""
     if _version(target) == version:
@@ -231,6 +250,21 @@ def _fetch_sam(directory: Path) -> None:
     _install("AWS SAM CLI from PyPI", directory, SAM)
     for emulator in directory.glob(f"{EMULATOR}-*"):
         emulator.chmod(0o755)
+
+
+def _fetch_prometheus(directory: Path) -> None:
+    """Out of its package: installed, it would start a server."""
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise InvalidConfiguration(
+            "could not get Prometheus: it comes from Debian's packages, or put promtool on the PATH"
+        )
+    if os.geteuid() == 0:
+        _run("Debian's list of packages", "apt-get", "update", "-qq")
+    # apt saves what it downloads where it is called
+    _run("Prometheus from Debian", "sh", "-c", f'cd "$0" && apt-get download -qq {PROMETHEUS}', str(directory))
+    (archive,) = directory.glob("*.deb")
+    _run("Prometheus out of its package", "dpkg-deb", "-x", str(archive), str(directory))
+    archive.unlink()
 
 
 def _install(what: str, directory: Path, package: str, *options: str) -> None:

