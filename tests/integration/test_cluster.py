@@ -77,12 +77,11 @@ def standings(points: int, players: int = PLAYERS) -> dict[str, dict[Day, Standi
 
 def test_every_server_says_how_full_and_busy_it_is(cluster: Cluster) -> None:
     cache = cluster.cache()
-    for number in range(PRIMARIES):  # by an answer from elsewhere it knows that there are several
-        cache.apply(cluster.board_at(number), standings(1, 1), NOW_MS)
+    cache.ping()  # by an answer from elsewhere it knows that there are several
 
     loads = cache.loads()
 
-    assert len(loads) == len(cluster.ports)
+    assert PRIMARIES <= len(loads) <= len(cluster.ports), "a replica is seen once its primary names it"
     assert all(one.used_bytes > 100_000 and one.cpu_seconds > 0 for one in loads.values())
 
 
