@@ -57,6 +57,8 @@ class Metric(StrEnum):
     """Close: days and windows that are due and cannot be closed; also by cause."""
     CLOSING_DELAY = "ClosingDelay"
     """Close: ms that the longest of what is due has waited."""
+    PROFILES_DROPPED = "ProfilesDropped"
+    """Ingest: profiles of events that were invalid; the events count."""
     ARCHIVED_OWING = "ArchivedOwing"
     """Close: archived leaderboards with days to seal or work to do."""
     LOST = "Lost"

@@ -106,8 +106,8 @@ def _decode(encoded: str | None) -> bytes | None:
 
 
 def _measure(candidates: list[Candidate]) -> None:
-    """Metrics: Applied, Duplicate, Retry, Rejected (and by reason), Unregistered, KeyMismatch, CacheRefused,
-    IngestDelay.
+    """Metrics: Applied, Duplicate, Retry, Rejected (and by reason), Unregistered, KeyMismatch, ProfilesDropped,
+    CacheRefused, IngestDelay.
     """
     counts = dict.fromkeys(OutcomeKind, 0)
     rejected: dict[str, int] = {}
@@ -135,6 +135,8 @@ def _measure(candidates: list[Candidate]) -> None:
     if rejected:
         measure(Metric.UNREGISTERED, assembly.letters.take_unregistered())
     measure(Metric.KEY_MISMATCH, mismatched)
+    if dropped := assembly.event_profiles.take_dropped():
+        measure(Metric.PROFILES_DROPPED, dropped)
     refusals = assembly.projector.take_refusals()
     measure(Metric.CACHE_REFUSED, refusals)
     throttled = {THROTTLED[table]: count for table, count in assembly.commits.take_throttled().items()}

@@ -22,6 +22,7 @@ from shared.closing.state import ClosingStates
 from shared.exports.jobs import Exports
 from shared.ingest.committer import Committer
 from shared.ingest.letters import Letters
+from shared.ingest.profiles import EventProfiles
 from shared.ingest.projector import Projector
 from shared.ingest.service import Ingest
 from shared.lookups.pseudonyms import Pseudonyms
@@ -452,6 +453,11 @@ class Assembly(Parts):
         return Letters(self.letter_register, self.now_ms)
 
     @cached_property
+    def event_profiles(self) -> EventProfiles:
+        """Keeps the profiles that events bring."""
+        return EventProfiles(self.profiles, lambda: self.profile_cache, self.run_parallel)
+
+    @cached_property
     def ingest(self) -> Ingest:
         """The use case of functions/ingest."""
         return Ingest(
@@ -460,6 +466,7 @@ class Assembly(Parts):
             projector=self.projector,
             dead_letters=self.dead_letters,
             letters=self.letters,
+            profiles=self.event_profiles,
             receipts=self.receipts,
             pseudonyms=self.pseudonyms,
             progress=self.progress,

@@ -65,6 +65,10 @@ class ScoreEvent(msgspec.Struct, frozen=True, gc=False):
         return Rejection(Reason.CONFLICTING_DUPLICATE, detail)
 
 
+_NOTHING: Final = msgspec.Raw(b"")
+_NULL: Final = b"null"
+
+
 class _Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
     event_id: Annotated[str, Meta(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX)]
     leaderboard_id: LeaderboardId
@@ -72,6 +76,8 @@ class _Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
     points: Annotated[int, Meta(ge=-POINTS_MAX, le=POINTS_MAX)]
     occurred_at: str
     attributes: Annotated[dict[AttributeName, AttributeValue], Meta(max_length=ATTRIBUTES_MAX)] = {}
+    profile: msgspec.Raw = _NOTHING
+    """Not looked into: whatever is wrong with it, the event counts."""
 
 
 _decoder = msgspec.json.Decoder(_Wire)
@@ -81,7 +87,15 @@ _QUOTES: Final = 18
 
 
 def decode(value: bytes | None) -> ScoreEvent:
+    """Read the event in the value of one record of the topic; raises what `decode_record` raises."""
+    return decode_record(value)[0]
+
+
+def decode_record(value: bytes | None) -> tuple[ScoreEvent, bytes | None]:
     """Read the value of one record of the topic.
+
+    Returns:
+        The event, and the profile that it brings: JSON, whatever it says. It is no part of the event's content.
 
     Raises:
         Rejection: `malformed` if it is not a JSON object in UTF-8 whose names are unique (RFC 7493), `invalid` with the
@@ -99,7 +113,7 @@ def decode(value: bytes | None) -> ScoreEvent:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Rejection(Reason.MALFORMED, str(error)) from None
     check_user_id(wire.user_id)
-    return ScoreEvent(
+    event = ScoreEvent(
         wire.event_id,
         wire.leaderboard_id,
         wire.user_id,
@@ -107,6 +121,15 @@ def decode(value: bytes | None) -> ScoreEvent:
         parse_instant(wire.occurred_at),
         wire.attributes,
     )
+    return event, _profile(wire)
+
+
+def _profile(wire: _Wire) -> bytes | None:
+    """The profile of an event as it was sent; None without one."""
+    if wire.profile is _NOTHING:
+        return None
+    raw = bytes(wire.profile)
+    return None if raw == _NULL else raw
 
 
 def _rejection(value: bytes, error: msgspec.ValidationError) -> Rejection:

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain.events import ScoreEvent, decode
+from shared.domain.events import ScoreEvent, decode_record
 from shared.domain.records import Record
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Leaderboard
@@ -60,7 +60,17 @@ Outcome = Applied | Duplicate | Rejected | Retry
 class Candidate:
     """A record on its way through a call, and its outcome once that is known."""
 
-    __slots__ = ("definition", "entry", "has_wrong_key", "leaderboard", "outcome", "record", "refusal", "scores_id")
+    __slots__ = (
+        "definition",
+        "entry",
+        "has_wrong_key",
+        "leaderboard",
+        "outcome",
+        "profile",
+        "record",
+        "refusal",
+        "scores_id",
+    )
 
     def __init__(self, record: Record) -> None:
         self.record = record
@@ -76,6 +86,8 @@ class Candidate:
         self.refusal: Rejection | None = None
         """Why the rules don't admit the event: what it is rejected for unless the ledger holds it."""
         self.outcome: Outcome | None = None
+        self.profile: bytes | None = None
+        """What the event brings to paint its player with, as it was sent; None if that is nothing."""
 
     @property
     def event(self) -> ScoreEvent:
@@ -84,9 +96,10 @@ class Candidate:
         return self.entry.event
 
     def name(self, user_id: str) -> None:
-        """Put a pseudonym in place of the id of the event's player."""
+        """Put a pseudonym in place of the id of the event's player, who is painted with nothing any more."""
         assert self.entry is not None  # noqa: S101 - asked only of what was decoded
         self.entry = replace(self.entry, event=replace(self.entry.event, user_id=user_id))
+        self.profile = None
 
     @property
     def kind(self) -> OutcomeKind | None:
@@ -112,7 +125,7 @@ def read(records: Iterable[Record]) -> list[Candidate]:
     for record in records:
         candidate = Candidate(record)
         try:
-            event = decode(record.value)
+            event, candidate.profile = decode_record(record.value)
             candidate.entry = LedgerEntry(event, record.source)
             candidate.scores_id = event.leaderboard_id
             candidate.has_wrong_key = record.key != event.key

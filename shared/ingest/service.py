@@ -11,6 +11,7 @@ from shared.ingest import outcomes
 from shared.ingest.committer import Committer
 from shared.ingest.letters import Letters
 from shared.ingest.outcomes import Candidate, OutcomeKind, Retry, read
+from shared.ingest.profiles import EventProfiles
 from shared.ingest.projector import Projector
 from shared.lookups.leaderboards import Leaderboards
 from shared.lookups.pseudonyms import Pseudonyms
@@ -36,6 +37,7 @@ class Ingest:
         projector: Projector,
         dead_letters: DeadLetterQueue,
         letters: Letters,
+        profiles: EventProfiles,
         receipts: Receipts,
         pseudonyms: Pseudonyms,
         progress: Progress,
@@ -47,6 +49,7 @@ class Ingest:
         self._projector = projector
         self._dead_letters = dead_letters
         self._letters = letters
+        self._profiles = profiles
         self._receipts = receipts
         self._pseudonyms = pseudonyms
         self._progress = progress
@@ -62,8 +65,9 @@ class Ingest:
         3. Commit to ledger and standings, in rounds of one read and one write.
         4. Settle what the rules refuse: a duplicate if the ledger holds it, else rejected.
         5. Project the standings to the cache, or queue their players for repair.
-        6. Send what is rejected to the dead-letter queue, and register it.
-        7. Record how far each partition is done.
+        6. Keep the profiles that events brought which count, the newest of each player.
+        7. Send what is rejected to the dead-letter queue, and register it.
+        8. Record how far each partition is done.
 
         Args:
             records: of any partitions.
@@ -80,8 +84,9 @@ class Ingest:
         leaderboards = {one.scores_id: one.leaderboard for one in candidates if one.leaderboard is not None}
         for scores_id in self._projector.project(leaderboards, standings):  # 5
             _fail_unprojected(candidates, scores_id)
-        self._dead_letter(candidates)  # 6
-        self._record_progress(candidates)  # 7
+        self._profiles.keep(candidates)  # 6
+        self._dead_letter(candidates)  # 7
+        self._record_progress(candidates)  # 8
         return candidates
 
     def _admit(self, candidates: Sequence[Candidate]) -> None:
@@ -123,6 +128,8 @@ class Ingest:
             user_id = candidate.event.user_id
             if user_id in names:
                 candidate.name(names[user_id])
+            elif candidate.profile is not None and self._pseudonyms.is_one(leaderboard, user_id):
+                candidate.profile = None
             if leaderboard.moving is not None and candidate.event.user_id == leaderboard.moving:
                 candidate.outcome = Retry("the player is on the way to a pseudonym")
         return leaderboard

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -30,6 +30,10 @@ def play(system: System, user_id: str, points: int, **more: Any) -> None:
     system.produce([(f"{BOARD}:{user_id}".encode(), json.dumps(event | more).encode())])
 
 
+def at(seconds: int) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
 def names(system: System) -> list[tuple[str, str | None]]:
     shown = [(entry["userId"], entry["profile"]) for entry in system.get(PAGE)["entries"]]
     return [(user_id, profile and profile["name"]) for user_id, profile in shown]
@@ -55,3 +59,17 @@ def test_a_page_shows_names_whatever_becomes_of_the_cache(system: System, quick_
     assert all(name is None for _, name in names(system))
     again = system.request("PUT", f"/leaderboards/{BOARD}/players/ann/profile", json=ada)
     assert (answer.status_code, again.status_code) == (200, 409)
+
+
+def test_an_event_brings_a_profile_and_the_newest_stays(system: System) -> None:
+    play(system, "dan", 10, profile={"name": "Dan"}, occurredAt=at(-60))
+    play(system, "dan", 11, profile={"name": "Older"}, occurredAt=at(-120))
+    play(system, "dan", 12, profile={"name": "x" * 65})
+    play(system, "dan", 13)
+    system.settle()
+    assert dict(names(system))["dan"] == "Dan"
+    (dan,) = system.get(f"{PAGE}&userIds=dan")["entries"]
+    assert dan["score"] == 46, "an invalid profile costs no points"
+    play(system, "dan", 14, profile={})
+    system.settle()
+    assert dict(names(system))["dan"] is None

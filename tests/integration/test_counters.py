@@ -25,7 +25,7 @@ from shared.truth.reads import Reads
 from shared.truth.receipts import Receipts
 from shared.truth.registry import Registry
 from shared.truth.tables import Tables
-from tests.support.pseudonyms import NO_PSEUDONYMS
+from tests.support.pseudonyms import NO_PROFILES, NO_PSEUDONYMS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -60,6 +60,7 @@ class Service:
             projector=parts,
             dead_letters=parts,
             letters=parts,
+            profiles=NO_PROFILES,
             receipts=self._receipts,
             pseudonyms=NO_PSEUDONYMS,
             progress=progress or self.progress,

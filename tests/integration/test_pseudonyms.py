@@ -34,7 +34,7 @@ from shared.truth.pseudonyms import Overtaken
 from shared.truth.receipts import Receipts
 from shared.truth.tables import Tables
 from tests.support.closing import BUCKET, FENCE_MS, HOUR_MS, MONDAY, Scene, to_lines
-from tests.support.pseudonyms import KEY
+from tests.support.pseudonyms import KEY, NO_PROFILES
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -88,6 +88,7 @@ def ingest(
         projector=scene.projector,
         dead_letters=none,
         letters=none,
+        profiles=NO_PROFILES,
         receipts=Receipts(dynamodb, Tables().registry, Backoff(base_ms=1)),
         pseudonyms=scene.pseudonyms,
         progress=none,

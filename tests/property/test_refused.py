@@ -27,7 +27,7 @@ from shared.truth.receipts import Receipts
 from shared.truth.tables import Tables
 from tests.property.memory import Database, Fault
 from tests.support import oracle
-from tests.support.pseudonyms import NO_PSEUDONYMS
+from tests.support.pseudonyms import NO_PROFILES, NO_PSEUDONYMS
 
 DAY = Day(20_780)
 NOON_MS = DAY * DAY_MS + 12 * 3_600_000
@@ -92,6 +92,7 @@ class Scene:
             projector=parts,
             dead_letters=parts,
             letters=parts,
+            profiles=NO_PROFILES,
             receipts=Receipts(client, Tables().registry, NO_WAIT),
             pseudonyms=NO_PSEUDONYMS,
             progress=parts,

@@ -35,14 +35,15 @@ from shared.truth.final_results import FinalResult, FinalResults
 from shared.truth.items import to_standing
 from shared.truth.keys import WORK
 from shared.truth.progress import KEY_MISMATCH, Progress
-from tests.simulation.accounts import assert_accounts, board_of, dead_letters
+from tests.simulation.accounts import assert_accounts, board_of, dead_letters, ledger
+from tests.simulation.accounts import read as read_record
 from tests.simulation.administrators import attributes_of
 from tests.simulation.boards import ARCHIVED
 from tests.simulation.course import Course, shrink
 from tests.simulation.outside import TOPIC
 from tests.simulation.readers import Carriers, carriers
 from tests.simulation.world import World
-from tests.support.oracle import Entry, Fact, Oracle, in_force, instant, qualifies, score, tier
+from tests.support.oracle import APPLIED, DUPLICATE, Entry, Fact, Oracle, in_force, instant, qualifies, score, tier
 from tests.support.oracle_days import clocks_of, day_of, end_ms, start_ms
 
 START_MS: Final = parse_day("2099-03-28") * DAY_MS + 20 * 3_600_000
@@ -90,12 +91,50 @@ def check(world: World) -> None:
     assert not world.refused_though_held
     assert not world.refused_though_proven
     assert_accounts(world, oracle)
+    assert_profiles(world, oracle)
     assert_standings(world, oracle)
     assert_windows(world, oracle)
     assert_finals(world, oracle)
     assert_periods(world)
     assert_range(world, oracle)
     assert_counters(world, dead_letters(world))
+
+
+def assert_profiles(world: World, oracle: Oracle) -> None:
+    """Each player has the newest profile of their events that count, and nobody with a pseudonym has one.
+
+    Of a record that the retention took, or that a redelivery judged otherwise, the ledger says whether it counts.
+    """
+    expected: dict[tuple[str, str], str] = {}
+    allowed: dict[tuple[str, str], set[str]] = {}
+    held = ledger(world)
+    lost = world.lost()
+    for record in (record for log in world.topic for record in log):
+        profile = oracle.profile_of(record)
+        if profile is None:
+            continue
+        if msgspec.json.decode(record.value or b"")["leaderboardId"] not in world.boards:
+            continue
+        at_ms, text = profile
+        player, fact = read_record(world, record)
+        value = f"{at_ms:016d}{text}"
+        allowed.setdefault(player, set()).add(value)
+        if fact in held.get(player, []) and (record.partition, record.offset) not in lost:
+            letters = oracle.outcomes[record.partition, record.offset]
+            if letters in (APPLIED, DUPLICATE):
+                expected[player] = max(expected.get(player, ""), value)
+    stored = {}
+    for (partition, _), item in world.dynamo.tables["registry"].items():
+        if partition.startswith("profile#"):
+            _, scores_id, user = partition.split("#", 2)
+            stored[scores_id, user] = item["kept"]["S"]
+    forgotten = {(name, one) for name in world.boards for pair in world.pseudonyms(name).items() for one in pair}
+    assert not [player for player in stored if (board_of(player), player[1]) in forgotten]
+    for player, value in expected.items():
+        if (board_of(player), player[1]) not in forgotten:
+            assert stored.get(player, "") >= value, (player, stored.get(player), value)
+    for player, value in stored.items():
+        assert value in allowed.get(player, ()), (player, value)
 
 
 def audit_logs(world: World) -> dict[str, list[tuple[Any, ...]]]:

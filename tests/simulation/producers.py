@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 BEGINNINGS_MAX = 4
 """How often a producer sends everything from its beginning."""
+PROFILES: tuple[Any, ...] = (
+    {"name": "Ada"},
+    {"name": "Bo <b>", "avatar": "fox-3"},
+    {},
+    {"name": "x" * 65},
+    7,
+    {"metadata": {"a": [1]}},
+    None,
+)
+"""What some events bring; two of these are none, and one takes back what was before."""
 DAYS = 2
 """Over which a course's events come, about, however many they are."""
 LULL_S = 25
@@ -78,7 +88,9 @@ def _event(world: "World", number: int, user: str) -> dict[str, Any]:
     board = world.rng.choice([*world.boards]) if world.rng.random() < 0.93 else "unknown"
     moment = datetime.fromtimestamp(at_ms // 1000, UTC)
     names = [name for name in ("country", "platform", "guild") if world.rng.random() < 0.5]
+    profile = {} if number % 3 else {"profile": PROFILES[number // 3 % len(PROFILES)]}  # without a draw of its own
     return {
+        **profile,
         "eventId": event_id,
         "leaderboardId": board,
         "userId": user,

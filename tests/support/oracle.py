@@ -255,6 +255,28 @@ class Oracle:
         self.facts[player] = [*facts, fact]
         return APPLIED
 
+    def profile_of(self, record: Produced) -> tuple[int, str] | None:
+        """When a record's profile is of, and the profile as it is stored; None if it brings none that is valid."""
+        try:
+            event = parse(record.value)
+        except Rejected:
+            return None
+        profile = event.get("profile")
+        if not isinstance(profile, dict):
+            return None
+        name, avatar, metadata = (profile.get(part) for part in ("name", "avatar", "metadata"))
+        checks = [
+            name is None or (type(name) is str and 1 <= len(name) <= 64 and name.strip() and name.isprintable()),
+            avatar is None or (type(avatar) is str and re.fullmatch("[A-Za-z0-9][A-Za-z0-9._/-]{0,63}", avatar)),
+            metadata is None or (type(metadata) is dict and len(json.dumps(metadata, separators=(",", ":"))) <= 512),
+        ]
+        if not all(checks):
+            return None
+        shown = {"name": name, "avatar": avatar, "metadata": metadata}
+        is_empty = name is None and avatar is None and metadata is None
+        text = "" if is_empty else json.dumps(shown, separators=(",", ":"), ensure_ascii=False)
+        return instant(event["occurredAt"]), text
+
     def _untimely(self, leaderboard_id: str, fact: Fact, appended_at_ms: int) -> str | None:
         """Why a record that was appended then does not count; None if it does."""
         if leaderboard_id in self.archived and appended_at_ms > self.archived[leaderboard_id]:

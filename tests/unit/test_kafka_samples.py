@@ -30,7 +30,7 @@ from shared.truth.receipts import Receipts
 from shared.truth.tables import Tables
 from tests.property.memory import Database
 from tests.support import oracle
-from tests.support.pseudonyms import NO_PSEUDONYMS
+from tests.support.pseudonyms import NO_PROFILES, NO_PSEUDONYMS
 
 SAMPLES = Path("events")
 APPLIED, DUPLICATE = "applied", "duplicate"
@@ -123,6 +123,7 @@ class Service:
             projector=parts,
             dead_letters=letters,
             letters=parts,
+            profiles=NO_PROFILES,
             receipts=Receipts(client, Tables().registry, Backoff()),
             pseudonyms=NO_PSEUDONYMS,
             progress=parts,
@@ -292,7 +293,11 @@ def test_a_producers_time_is_trusted_only_where_the_setting_says_so(
     module = importlib.import_module("functions.ingest.handler")
     settings = replace(module.assembly.settings, kafka_timestamp_type=trusted)
     monkeypatch.setattr(
-        module, "assembly", SimpleNamespace(ingest=service, letters=service, settings=settings, projector=service)
+        module,
+        "assembly",
+        SimpleNamespace(
+            ingest=service, letters=service, settings=settings, projector=service, event_profiles=NO_PROFILES
+        ),
     )
 
     module.handler(sample("untrusted-timestamp"), CONTEXT)

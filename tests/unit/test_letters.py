@@ -19,6 +19,7 @@ from shared.messaging.dead_letters import INLINE_BYTES_MAX, RejectedRecord
 from shared.messaging.queues import QueueUnavailable
 from shared.truth.failures import Unavailable
 from shared.truth.letters import Choice, InvalidPlace, RegisteredLetter, parse_place
+from tests.support.pseudonyms import NO_PROFILES
 
 NOW_MS = 1_795_430_000_000
 EVENT = b'{"eventId": "e-1", "leaderboardId": "cup", "points": "x"}'
@@ -241,6 +242,7 @@ def ingest(send: Any, register: Any) -> tuple[Ingest, list[str]]:
         projector=parts,
         dead_letters=parts,
         letters=parts,
+        profiles=NO_PROFILES,
         receipts=parts,
         pseudonyms=parts,
         progress=parts,

@@ -12,7 +12,7 @@ from shared.ingest.service import Ingest
 from shared.parallel import ThreadPool
 from shared.truth.commits import Unavailable
 from shared.truth.progress import Position
-from tests.support.pseudonyms import NO_PSEUDONYMS
+from tests.support.pseudonyms import NO_PROFILES, NO_PSEUDONYMS
 
 PARTITIONS = 3
 WAIT_S = 60
@@ -47,6 +47,7 @@ def ingest(progress: Any) -> Ingest:
         projector=parts,
         dead_letters=parts,
         letters=parts,
+        profiles=NO_PROFILES,
         receipts=parts,
         pseudonyms=NO_PSEUDONYMS,
         progress=progress,
