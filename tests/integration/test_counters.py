@@ -77,7 +77,8 @@ class Service:
             "points": points,
             "occurredAt": format_instant(NOW_MS - 1_000),
         }
-        return Record(Source(self.topic, partition, offset, NOW_MS - 250), None, msgspec.json.encode(event))
+        key = f"{self.id}:ann".encode()
+        return Record(Source(self.topic, partition, offset, NOW_MS - 250), key, msgspec.json.encode(event))
 
     def malformed(self, offset: int) -> Record:
         return Record(Source(self.topic, 0, offset, NOW_MS - 250), None, b"[]")

@@ -102,6 +102,8 @@ MUTATIONS = (
         "wanted = replace(wanted, calendar=current.calendar)",
         "pass",
         ("tests/unit/domain/test_rules.py",),
+    ),
+    Mutation(
         "an older profile replaces a newer one",
         "shared/truth/profiles.py",
         "attribute_not_exists(pk) OR kept < :kept",
