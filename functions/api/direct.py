@@ -51,8 +51,8 @@ class Reads:
         rankings.register(routes, self._assembly, self.finder, self._conditional)
         players.register(routes, self._assembly, self.finder)
         players.register_explanation(routes, self._assembly, self.finder)
-        players.register_event(routes, self._assembly, self.finder)
         profiles.register(routes, self._assembly, self.finder)
+        players.register_event(routes, self._assembly, self.finder)
         rankings.register_player(routes, self._assembly, self.finder, self._conditional)
 
 

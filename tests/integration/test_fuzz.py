@@ -199,6 +199,8 @@ def direct(case: Any, known: int, export_id: str) -> None:
         case.query["userId"] = ids["userId"]
     if isinstance(case.body, dict) and "from" in case.body:
         case.body |= {"from": format_day(period().first), "to": format_day(Day(period().last + known))}
+    if isinstance(case.body, dict) and "occurredAt" in case.body and known > 3:
+        case.body["occurredAt"] = format_instant(now_ms() - 1_000)
     if "attributes" in case.query and known % 2:
         case.query["attributes"] = {"attr.country": "DE"}
     if known > 2:

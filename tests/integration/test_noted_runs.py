@@ -34,7 +34,7 @@ def test_runs_are_replaced_counts_add_up_and_a_failed_call_is_one(dynamodb: "Dyn
     assert added == {REFUSED[Function.INGEST]: 2, THROTTLED["ledger"]: 3, ERRORS[Function.EXPORT]: 1}
 
 
-def test_without_dynamodb_neither_a_run_nor_a_call_fails_for_what_is_left_for_a_scrape() -> None:
+def test_without_dynamodb_no_run_and_no_call_fails_for_a_scrape() -> None:
     nobody = boto3.client(
         "dynamodb",
         region_name="eu-central-1",

@@ -296,7 +296,13 @@ def test_a_producers_time_is_trusted_only_where_the_setting_says_so(
         module,
         "assembly",
         SimpleNamespace(
-            ingest=service, letters=service, settings=settings, projector=service, event_profiles=NO_PROFILES
+            ingest=service,
+            letters=service,
+            settings=settings,
+            projector=service,
+            event_profiles=NO_PROFILES,
+            commits=module.assembly.commits,
+            telemetry=module.assembly.telemetry,
         ),
     )
 

@@ -195,6 +195,7 @@ def test_the_contract_is_served(api: Api) -> None:
         "maxScore",
         "tier",
         "attributes",
+        "include",
         "If-None-Match",
         "Prefer",
     }
