@@ -102,7 +102,7 @@ class DirectReads:
             if match is not None:
                 if not is_direct(route):
                     return None
-                self.route = f"GET {route.path}"
+                self.route = f"GET {route.path_format}"
                 scope["path_params"] = {
                     name: route.param_convertors[name].convert(value) for name, value in match.groupdict().items()
                 }

@@ -110,7 +110,7 @@ class Guard:
             return None if is_open else required_scope(method, template)
 
         self._routes = [
-            (route.path_regex, method, scope(method, route.path), _takes_parameters(route), route.path)
+            (route.path_regex, method, scope(method, route.path), _takes_parameters(route), route.path_format)
             for route in routes
             if isinstance(route, Route)
             for method in sorted((route.methods or set()) - {"HEAD"})

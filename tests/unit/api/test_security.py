@@ -315,5 +315,6 @@ def test_requests_are_counted_by_a_route_of_the_api_and_by_other_where_there_is_
     guard = Guard(create_app(api.parts).routes)
 
     assert guard.route("GET", "/leaderboards/cup/rankings") == "GET /leaderboards/{id}/rankings"
+    assert guard.route("GET", "/leaderboards/cup/players/a/b") == "GET /leaderboards/{id}/players/{userId}"
     assert guard.route("HEAD", "/metrics") == "GET /metrics"
     assert guard.route("PATCH", "/metrics") == guard.route("GET", "/wp-login.php") == "other"
