@@ -315,6 +315,7 @@ class Pseudonymisation:
 
     def _clear(self, leaderboard: Leaderboard, move: Move) -> None:
         """Take away what is left of the id, and the move from the work list."""
+        leaderboard = self._registry.leaderboard(leaderboard.id) or leaderboard  # it may have been purged meanwhile
         self._rename_in_snapshots(leaderboard, move)
         for scores in leaderboard.every_scores:
             held = self._standings(scores, move.user_id)

@@ -30,6 +30,7 @@ from shared.rebuild.builder import RebuildOutcome
 from shared.retries import Backoff
 from shared.truth.failures import Unavailable
 from shared.truth.final_results import AlreadyDone
+from shared.truth.keys import profile_partition
 from shared.truth.pseudonyms import Overtaken
 from shared.truth.receipts import Receipts
 from shared.truth.tables import Tables
@@ -563,3 +564,22 @@ def test_a_profile_is_forgotten_and_a_late_one_finds_a_fence(noon: Scene, dynamo
         noon.pseudonymisation.check_named(noon.leaderboard, "bob")
     with pytest.raises(IsPseudonym):
         noon.pseudonymisation.check_named(noon.registry.leaderboard(noon.id) or noon.leaderboard, done.pseudonym)
+
+
+def test_an_id_goes_from_the_scores_of_a_purge_that_closing_had_not_read(
+    noon: Scene, dynamodb: "DynamoDBClient"
+) -> None:
+    read = noon.leaderboard
+    noon.registry.save_purge(purge(read, noon.now_ms + FENCE_MS))
+    forget(noon)
+    (move,) = noon.pseudonymisation._work_list.of(noon.id).moves
+    noon.now_ms += FENCE_MS
+
+    noon.pseudonymisation.go_on(read, move)
+
+    assert named_anywhere(dynamodb, noon, "bob") == []
+    table = Tables().registry
+    items = [one for page in dynamodb.get_paginator("scan").paginate(TableName=table) for one in page["Items"]]
+    every_scores = [one.scores_id for one in noon.leaderboard.every_scores]
+    assert len(every_scores) == 2
+    assert {profile_partition(one, "bob") for one in every_scores}.isdisjoint(item["pk"]["S"] for item in items)
