@@ -1,6 +1,7 @@
 """README and docs as a reader follows them: every command block marked `sh` is run, top to bottom, on a real stack."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,6 +58,11 @@ def directory(tmp_path: Path) -> Path:
     for name, path in parts.items():
         (tmp_path / name).symlink_to(path)
     return tmp_path
+
+
+def test_no_document_starts_a_stack_on_top_of_the_one_that_it_is_tried_on() -> None:
+    """It would go on after the test, and start again whatever a later test stops."""
+    assert [one.name for one in RUNNABLE if re.search(r"\bmake (up|run)\b", script(one))] == []
 
 
 @pytest.mark.parametrize("document", RUNNABLE, ids=lambda one: one.name)
