@@ -143,9 +143,13 @@ class CacheClient:
 
     def memory(self) -> list[tuple[int, int]]:
         """Bytes that each primary uses, and those that it may use; 0 where nothing limits them."""
-        cluster = self._cluster
+        cluster: Any = self._cluster
         with self._discovering():
-            primaries = [self._redis] if cluster is None else [*map(_connected(cluster), cluster.get_primaries())]
+            primaries = (
+                [self._redis]
+                if cluster is None
+                else [cluster.get_redis_connection(node) for node in cluster.get_primaries()]
+            )
             found = [one.info("memory") for one in primaries]
         return [(one["used_memory"], one["maxmemory"]) for one in found]
 
@@ -181,11 +185,6 @@ class CacheClient:
         except RedisClusterException as error:  # no RedisError
             self._cluster = None
             raise RedisConnectionError(str(error)) from error
-
-
-def _connected(cluster: Any) -> Callable[[Any], Any]:
-    connected: Callable[[Any], Any] = cluster.get_redis_connection
-    return connected
 
 
 def _of_cluster(redis: "Redis") -> RedisCluster:

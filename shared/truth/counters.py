@@ -103,19 +103,11 @@ class FunctionCounters:
 
     def record_lag(self, topic: str, lag: TopicLag) -> None:
         """Replace what is known of a topic's lag."""
-        body = msgspec.json.encode(lag).decode()
-        with passing_as_unavailable():
-            self._client.put_item(
-                TableName=self._table, Item={**_key(keys.telemetry_lag_sort(topic)), "body": {"S": body}}
-            )
+        self._put(keys.telemetry_lag_sort(topic), lag)
 
     def record_settings(self, topic: str, settings: TopicSettings) -> None:
         """Replace what is known of a topic's settings."""
-        body = msgspec.json.encode(settings).decode()
-        with passing_as_unavailable():
-            self._client.put_item(
-                TableName=self._table, Item={**_key(keys.telemetry_settings_sort(topic)), "body": {"S": body}}
-            )
+        self._put(keys.telemetry_settings_sort(topic), settings)
 
     def record_archived_owing(self, count: int) -> None:
         """Replace how many archived leaderboards owe something."""
@@ -137,10 +129,8 @@ class FunctionCounters:
 
     def record_run(self, run: Run, note: RunNote) -> None:
         """Replace what is known of a schedule's last run; without DynamoDB the one before stays."""
-        item = {**_key(f"{keys.TELEMETRY_RUN}{run}"), "body": {"S": msgspec.json.encode(note).decode()}}
         try:
-            with passing_as_unavailable():
-                self._client.put_item(TableName=self._table, Item=item)
+            self._put(f"{keys.TELEMETRY_RUN}{run}", note)
         except Unavailable as unavailable:  # the run is done: a missing note is no reason to do it again
             logger.warning("run not recorded for a scrape", extra={"run": run, "error": str(unavailable)})
 
@@ -168,6 +158,11 @@ class FunctionCounters:
         except Exception:
             self.count({ERRORS[function]: 1})
             raise
+
+    def _put(self, sort: str, what: Struct) -> None:
+        item = {**_key(sort), "body": {"S": msgspec.json.encode(what).decode()}}
+        with passing_as_unavailable():
+            self._client.put_item(TableName=self._table, Item=item)
 
     def noted(self, topic: str) -> Noted:
         """What was left, of this topic."""

@@ -97,13 +97,15 @@ class Snapshots:
                 continue
             snapshot = _decoder.decode(zlib.decompress(item["snapshot"]["B"]))
             users = {user for user, _ in snapshot.top} | {one.user_id for one in snapshot.samples}
-            if {user_id, name} <= users:
-                self._replace(item, zlib.compress(msgspec.msgpack.encode(snapshot.without({user_id}))))
-            elif user_id in users:
+            if user_id not in users:
+                continue
+            if name in users:
+                renamed = snapshot.without({user_id})
+            else:
                 top = [(name if user == user_id else user, score) for user, score in snapshot.top]
                 samples = [replace(one, user_id=name) if one.user_id == user_id else one for one in snapshot.samples]
                 renamed = replace(snapshot, top=top, samples=samples)
-                self._replace(item, zlib.compress(msgspec.msgpack.encode(renamed)))
+            self._replace(item, zlib.compress(msgspec.msgpack.encode(renamed)))
 
     def _replace(self, before: Mapping[str, Any], body: bytes) -> None:
         """Write a snapshot over the one that was read, unless another one has come."""
