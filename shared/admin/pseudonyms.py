@@ -223,8 +223,8 @@ class Pseudonymisation:
 
     def _move(self, leaderboard: Leaderboard, move: Move, has_time: HasTime) -> bool:
         """Steps 2 to 5, and whether all of them are done; what another process has done meanwhile is read again."""
-        for scores in leaderboard.every_scores:  # an ingest call that began before may still bring a profile
-            self._profiles.fence(scores.scores_id, move.user_id)
+        every = [scores.scores_id for scores in leaderboard.every_scores]
+        self._writes.fence_profiles(move, every)  # an ingest call that began before may still bring a profile
         for scores in leaderboard.every_scores:
             if not self._until_none(lambda scores=scores: self._move_days(scores, move), has_time):  # type: ignore[misc]
                 return False

@@ -1,14 +1,15 @@
 """Profiles of players in the registry table, one item for each player who has one; of several the newest stays.
 
 A player's item is under the scores id, so a purge begins without any. Under an id that was replaced by a pseudonym a
-fence stands until nothing goes by the id any more: it is newer than whatever an ingest call may still bring.
+fence (shared/truth/pseudonyms.py) stands until nothing goes by the id any more: it is newer than whatever an ingest
+call may still bring.
 """
 
 from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.domain.profiles import FENCE, KeptProfile, kept_of
+from shared.domain.profiles import KeptProfile, kept_of
 from shared.truth import keys
 from shared.truth.failures import ConditionFailed, passing_as_unavailable
 from shared.truth.queries import BATCH_GET_KEYS_MAX, batch_get
@@ -64,16 +65,15 @@ class Profiles:
             return kept_of(failed.item["kept"]["S"])
         return profile
 
-    def fence(self, scores_id: str, user_id: str) -> None:
-        """Forget a player's profile, and let none be written under the id; harmless twice."""
-        item: Any = _key(scores_id, user_id) | {"kept": {"S": FENCE.value}}
-        with passing_as_unavailable():
-            self._client.put_item(TableName=self._table, Item=item)
-
     def clear(self, scores_id: str, user_id: str) -> None:
         """Take the fence away, and with it the last of the id; harmless twice."""
         with passing_as_unavailable():
             self._client.delete_item(TableName=self._table, Key=_key(scores_id, user_id))
+
+
+def profile_item(scores_id: str, user_id: str, profile: KeptProfile) -> dict[str, Any]:
+    """The item of a player's profile."""
+    return _key(scores_id, user_id) | {"kept": {"S": profile.value}}
 
 
 def _key(scores_id: str, user_id: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@
    under the id, marked as moved. Since every write of a player's events is conditional on their standing of all time,
    none goes to the id any more.
 2. `move_days`: the standings of days.
-3. `move_events`: the ledger, page by page. Profiles do not move: they are forgotten (shared/truth/profiles.py).
+3. `move_events`: the ledger, page by page. Profiles do not move: `fence_profiles` forgets them.
 4. `rename`: audit entries; `issue`: ids of awards that may have been paid.
 5. `finish`: the player is moved. `clear` takes away what is left of the id, once nothing can go by it.
 
@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from shared.domain.audit import AuditEntry
 from shared.domain.calendar import Day
+from shared.domain.profiles import FENCE
 from shared.domain.pseudonyms import Move
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -28,6 +29,7 @@ from shared.truth.audit_log import AuditLog
 from shared.truth.commits import TRANSACTION_ITEMS_MAX
 from shared.truth.failures import Cancelled, ConditionFailed, passing_as_unavailable
 from shared.truth.items import Item, LedgerEntry, ledger_item, standing_item, standing_key
+from shared.truth.profiles import profile_item
 from shared.truth.queries import items
 from shared.truth.tables import Tables
 from shared.truth.work import work_key
@@ -105,6 +107,26 @@ class PseudonymWrites:
         if len(wanted) > TRANSACTION_ITEMS_MAX:
             raise ValueError(f"{len(wanted)} items at once")
         self._write(wanted)
+
+    def fence_profiles(self, move: Move, scores_ids: Iterable[str]) -> None:
+        """Forget the player's profiles, and let none be written under the id until `clear`; harmless twice.
+
+        Nothing is written once the move has ended: a process that was held up would bring back an id that is gone.
+        """
+        check = {
+            "TableName": self._tables.registry,
+            "Key": _definition_key(move),
+            "ConditionExpression": _MOVES,
+            "ExpressionAttributeValues": {":pseudonym": {"S": move.pseudonym}},
+        }
+        for scores_id in scores_ids:
+            put = {"TableName": self._tables.registry, "Item": profile_item(scores_id, move.user_id, FENCE)}
+            wanted: Any = [{"ConditionCheck": check}, {"Put": put}]
+            try:
+                with passing_as_unavailable():
+                    self._client.transact_write_items(TransactItems=wanted)
+            except ConditionFailed:
+                return
 
     def move_days(self, move: Move, standings: Sequence[Held]) -> None:
         """Move at most PAIRS_MAX standings of days.
@@ -219,7 +241,7 @@ class PseudonymWrites:
     def _definition(self, move: Move, change: str, condition: str, values: Mapping[str, Any]) -> dict[str, Any]:
         update = {
             "TableName": self._tables.registry,
-            "Key": {"pk": {"S": keys.LEADERBOARDS}, "sk": {"S": move.leaderboard_id}},
+            "Key": _definition_key(move),
             "UpdateExpression": change,
             "ConditionExpression": condition,
             "ExpressionAttributeValues": values,
@@ -244,3 +266,7 @@ class PseudonymWrites:
             if cancelled.is_in_conflict:
                 raise Overtaken(str(cancelled)) from cancelled
             raise
+
+
+def _definition_key(move: Move) -> Item:
+    return {"pk": {"S": keys.LEADERBOARDS}, "sk": {"S": move.leaderboard_id}}

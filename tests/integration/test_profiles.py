@@ -65,7 +65,7 @@ def test_players_and_scores_are_kept_apart_and_more_than_a_batch_is_read(profile
 def test_a_fence_forgets_and_refuses_until_it_is_cleared(profiles: Profiles) -> None:
     profiles.write("cup", "bob", KeptProfile(5, "x"))
     for _ in range(2):
-        profiles.fence("cup", "bob")
+        profiles.write("cup", "bob", FENCE)
         assert profiles.write("cup", "bob", KeptProfile(2**53, "late")) == FENCE
     for _ in range(2):
         profiles.clear("cup", "bob")

@@ -583,3 +583,17 @@ def test_an_id_goes_from_the_scores_of_a_purge_that_closing_had_not_read(
     every_scores = [one.scores_id for one in noon.leaderboard.every_scores]
     assert len(every_scores) == 2
     assert {profile_partition(one, "bob") for one in every_scores}.isdisjoint(item["pk"]["S"] for item in items)
+
+
+def test_a_mover_that_was_held_up_past_the_end_brings_no_id_back(noon: Scene, dynamodb: "DynamoDBClient") -> None:
+    done = forget(noon)
+    (move,) = noon.pseudonymisation._work_list.of(noon.id).moves
+    moving = replace(noon.registry.leaderboard(noon.id) or noon.leaderboard, moving=done.pseudonym)
+    noon.now_ms += FENCE_MS
+    noon.run()
+    assert noon.pseudonymisation._work_list.of(noon.id).moves == []
+
+    noon.pseudonymisation._move(moving, move, lambda: True)
+
+    assert named_anywhere(dynamodb, noon, "bob") == []
+    assert noon.profiles.read(noon.leaderboard.scores_id, ["bob"]) == {}

@@ -134,8 +134,15 @@ MUTATIONS = (
     Mutation(
         "a move leaves the profile under the id",
         "shared/admin/pseudonyms.py",
-        "            self._profiles.fence(scores.scores_id, move.user_id)\n",
-        "            pass\n",
+        "        self._writes.fence_profiles(move, every)  #",
+        "        #",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "a move that has ended fences the id off again",
+        "shared/truth/pseudonyms.py",
+        '[{"ConditionCheck": check}, {"Put": put}]',
+        '[{"Put": put}]',
         PSEUDONYM,
     ),
     Mutation(

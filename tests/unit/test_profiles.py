@@ -7,7 +7,7 @@ import pytest
 
 from shared.admin.profiles import TRIES_MAX, PlayerProfiles
 from shared.admin.pseudonyms import HasPseudonym, IsPseudonym
-from shared.domain.profiles import KeptProfile
+from shared.domain.profiles import FENCE, KeptProfile
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.truth.failures import Unavailable
 from shared.truth.profiles import Profiles
@@ -82,7 +82,7 @@ def test_nobody_with_a_pseudonym_gets_a_profile(scene: Scene, failure: Exception
 
 def test_a_fence_that_comes_meanwhile_refuses_too(scene: Scene) -> None:
     scene.stored.write("cup", "ann", KeptProfile(1, "a"))
-    scene.stored.fence("cup", "ann")
+    scene.stored.write("cup", "ann", FENCE)
     for text in ("a", ""):
         with pytest.raises(HasPseudonym):
             scene.put(CUP, "ann", text)
