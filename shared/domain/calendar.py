@@ -37,6 +37,8 @@ EXPIRY_MARGIN_MS: Final = 3_600_000
 
 CALENDARS_MAX: Final = 1_000
 """Tables of days that a function holds, some 20 KB each for a zone with summer time."""
+DAYS_KEPT_MAX: Final = 4_096
+"""Days whose text is remembered, some 60 bytes each."""
 
 _ORDINAL_EPOCH: Final = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -215,6 +217,7 @@ def to_date(day: Day) -> date:
     return date.fromordinal(_ORDINAL_EPOCH + day)
 
 
+@lru_cache(DAYS_KEPT_MAX)
 def format_day(day: Day) -> str:
     """ISO 8601 date of a day, or `all-time` for the standing over all days."""
     return "all-time" if day == ALL_TIME_DAY else to_date(day).isoformat()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Final
 
 import msgspec
@@ -78,7 +79,7 @@ class Order(StrEnum):
     ASC = "asc"
 
 
-class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
+class Leaderboard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The definition of a leaderboard, as the registry keeps it."""
 
     id: str
@@ -129,7 +130,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
-    @property
+    @cached_property  # ingest asks for it ten times an event
     def scores_id(self) -> str:
         """Under which truth and cache keep its events and windows, e.g. `autumn-cup`, or `autumn-cup.1795824000000`
         since a purge.

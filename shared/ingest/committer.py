@@ -42,10 +42,13 @@ class _Player:
         return [candidate for candidate in self.candidates if candidate.outcome is None]
 
     def touched(self, current: Mapping[StandingKey, Standing]) -> dict[Day, Standing]:
-        found = {day: current.get((self.leaderboard.scores_id, self.user_id, day)) for day in self.days}
-        return {day: standing for day, standing in found.items() if standing is not None}
+        scores_id, user_id = self.leaderboard.scores_id, self.user_id
+        places = ((day, (scores_id, user_id, day)) for day in self.days)
+        return {day: current[place] for day, place in places if place in current}
 
     def settle_known(self) -> None:
+        if not self.ledger:
+            return
         for candidate in self.pending:
             existing = self.ledger.get(candidate.event.event_id)
             if existing is not None:

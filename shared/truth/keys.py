@@ -30,6 +30,8 @@ ROUNDS = "rounds"
 """Partition of how far runs over all leaderboards have come, e.g. `rounds` / `snapshots`."""
 UNREGISTERED_LETTERS = "unregistered-letters"
 """Partition of how many dead letters of a day are only in the queue, e.g. `unregistered-letters` / `2026-11-23`."""
+PARTITIONS_KEPT_MAX = 4_096
+"""Keys of partitions that are remembered, some 130 bytes each: those of a day are few."""
 AUDIT_NUMBER_MAX = 99_999_999
 """What the digits of a key hold."""
 
@@ -46,6 +48,7 @@ def parse_scores_id(scores_id: str) -> tuple[str, int]:
 
 
 @lru_cache(4_096)
+@lru_cache(PARTITIONS_KEPT_MAX)
 def standings_partition(scores_id: str, day: Day, shard: int) -> str:
     """One write shard of a day, e.g. `autumn-cup#2026-11-23#7` or `autumn-cup#all-time#0`; sorted by user id."""
     return f"{scores_id}#{format_day(day)}#{shard}"

@@ -103,12 +103,12 @@ def check(world: World) -> None:
 def assert_profiles(world: World, oracle: Oracle) -> None:
     """Each player has the newest profile of their events that count, and nobody with a pseudonym has one.
 
-    Of a record that the retention took, or that a redelivery judged otherwise, the ledger says whether it counts.
+    Of a record that the retention took, or that a redelivery judged otherwise, the ledger says whether it counts. What
+    was refused at first and counts since brings its profile when redrive sends it again, if not before.
     """
     expected: dict[tuple[str, str], str] = {}
     allowed: dict[tuple[str, str], set[str]] = {}
-    held = ledger(world)
-    lost = world.lost()
+    held, letters, lost = ledger(world), dead_letters(world), world.lost()
     for record in (record for log in world.topic for record in log):
         profile = oracle.profile_of(record)
         if profile is None:
@@ -119,10 +119,10 @@ def assert_profiles(world: World, oracle: Oracle) -> None:
         player, fact = read_record(world, record)
         value = f"{at_ms:016d}{text}"
         allowed.setdefault(player, set()).add(value)
-        if fact in held.get(player, []) and (record.partition, record.offset) not in lost:
-            letters = oracle.outcomes[record.partition, record.offset]
-            if letters in (APPLIED, DUPLICATE):
-                expected[player] = max(expected.get(player, ""), value)
+        place = record.partition, record.offset
+        counts = fact in held.get(player, []) and oracle.outcomes[place] in (APPLIED, DUPLICATE)
+        if counts and place not in lost and place not in letters:
+            expected[player] = max(expected.get(player, ""), value)
     stored = {}
     for (partition, _), item in world.dynamo.tables["registry"].items():
         if partition.startswith("profile#"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -328,6 +329,7 @@ def to_fact(event: Mapping[str, Any], board: Mapping[str, Any]) -> Fact:
     return Fact(event["eventId"], event["points"], instant(event["occurredAt"]), attributes, clocks_of(board))
 
 
+@lru_cache(100_000)
 def instant(text: str) -> int:
     """Milliseconds since 1970 of an RFC 3339 timestamp; finer fractions are cut off."""
     match = INSTANT.fullmatch(text)
