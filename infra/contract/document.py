@@ -30,7 +30,7 @@ from functions.api.views.audit import (
     RedrivenView,
 )
 from functions.api.views.closing import ClosingView
-from functions.api.views.dead_letters import DeadLettersView, DeadLetterView, ExcerptView
+from functions.api.views.dead_letters import DeadLettersView, DeadLetterView, ExcerptView, RejectionView
 from functions.api.views.exports import ExportView
 from functions.api.views.health import HealthView
 from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, PeriodsView, PeriodView
@@ -58,6 +58,7 @@ VIEWS: Final = (
     ScoreView,
     ScoreAcceptedView,
     BatchedScoresView,
+    RejectionView,
     EventStatusView,
     EventsView,
     ExplanationView,

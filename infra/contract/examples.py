@@ -62,6 +62,7 @@ _LETTER: Final = {
         "truncated": False,
     },
 }
+_OF_REJECTION: Final = ("reason", "detail", "topic", "partition", "offset", "appendedAt", "rejectedAt")
 _TIER: Final = {"name": "gold", "topN": 100}
 _LEADERBOARD: Final = {
     "name": "Autumn cup",
@@ -246,6 +247,7 @@ VIEWS: Final[dict[str, Any]] = {
         "eventId": _EVENT["eventId"],
         "status": "applied",
         "event": _EVENT,
+        "rejection": None,
         "committed": [],
     },
     "ExplanationView": {
@@ -324,6 +326,7 @@ VIEWS: Final[dict[str, Any]] = {
     },
     "ExcerptView": _LETTER["value"],
     "DeadLetterView": _LETTER,
+    "RejectionView": {name: _LETTER[name] for name in _OF_REJECTION},
     "DeadLettersView": {"deadLetters": [_LETTER], "nextCursor": None, "onlyInQueue": 0},
     "PseudonymView": {
         "auditEntry": audit_log.PSEUDONYMISE,

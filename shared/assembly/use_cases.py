@@ -292,7 +292,7 @@ class Assembly(Parts):
     @cached_property
     def event_lookup(self) -> EventLookup:
         """What became of one event."""
-        return EventLookup(self.reads, self.progress, self.settings.kafka_topic)
+        return EventLookup(self.reads, self.progress, self.letter_register, self.settings.kafka_topic, self.now_ms)
 
     @cached_property
     def results(self) -> Results:

@@ -13,10 +13,10 @@ from shared.domain.records import Record
 from shared.ingest.rejection_log import RejectionLog
 from shared.messaging.dead_letters import INLINE_BYTES_MAX, RejectedRecord
 from shared.telemetry import logger
-from shared.truth.letters import BATCH_WRITE_ITEMS_MAX, Excerpt, LetterRegister, RegisteredLetter
+from shared.truth.letters import REQUEST_LETTERS_MAX, Excerpt, LetterRegister, RegisteredLetter
 
 REGISTERED_MAX: Final = 100
-"""Letters of one call that are registered, in four requests; the others are only in the queue."""
+"""Letters of one call that are registered, in nine requests; the others are only in the queue."""
 VALUE_BYTES_MAX: Final = 4_096
 """How much of a value is registered."""
 KEY_BYTES_MAX: Final = 1_024
@@ -28,6 +28,7 @@ class _Names(Struct, rename="camel"):
 
     event_id: msgspec.Raw = msgspec.Raw()
     leaderboard_id: msgspec.Raw = msgspec.Raw()
+    user_id: msgspec.Raw = msgspec.Raw()
 
 
 _names = msgspec.json.Decoder(_Names)
@@ -49,8 +50,8 @@ class Letters:
         try:
             chosen = [to_letter(one, now_ms) for one in rejected[:REGISTERED_MAX]]
             self._log.write(chosen, len(rejected))
-            for start in range(0, len(chosen), BATCH_WRITE_ITEMS_MAX):
-                batch = chosen[start : start + BATCH_WRITE_ITEMS_MAX]
+            for start in range(0, len(chosen), REQUEST_LETTERS_MAX):
+                batch = chosen[start : start + REQUEST_LETTERS_MAX]
                 missing -= len(batch) - self._register.write(batch)
         except Exception:  # noqa: BLE001 - not even a fault of ours may keep ingest from going on
             logger.warning("dead letters not registered", exc_info=True)
@@ -73,7 +74,7 @@ class Letters:
 def to_letter(rejected: RejectedRecord, now_ms: int) -> RegisteredLetter:
     """What is registered of a record, whatever its producer sent."""
     record, source = rejected.record, rejected.record.source
-    event_id, leaderboard_id = _named(record)
+    event_id, leaderboard_id, user_id = _named(record)
     return RegisteredLetter(
         reason=rejected.rejection.reason,
         detail=_clean(rejected.rejection.detail),
@@ -83,21 +84,22 @@ def to_letter(rejected: RejectedRecord, now_ms: int) -> RegisteredLetter:
         appended_at_ms=source.appended_at_ms,
         rejected_at_ms=now_ms,
         leaderboard_id=rejected.leaderboard_id or leaderboard_id,
+        user_id=user_id,
         event_id=event_id,
         key=_excerpt(record.key, KEY_BYTES_MAX),
         value=_excerpt(record.value, VALUE_BYTES_MAX),
     )
 
 
-def _named(record: Record) -> tuple[str | None, str | None]:
-    """Ids of event and leaderboard, where the value is JSON so far; of one that is larger than any event, neither."""
+def _named(record: Record) -> tuple[str | None, str | None, str | None]:
+    """Ids of event, leaderboard and player, where the value is JSON so far; none of one larger than any event."""
     if record.value is None or len(record.value) > INLINE_BYTES_MAX:
-        return None, None
+        return None, None, None
     try:
         names = _names.decode(record.value)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return None, None
-    return _id(names.event_id), _id(names.leaderboard_id)
+        return None, None, None
+    return _id(names.event_id), _id(names.leaderboard_id), _id(names.user_id)
 
 
 def _id(raw: msgspec.Raw) -> str | None:

@@ -210,6 +210,11 @@ def letters_partition(reason: str) -> str:
     return f"letters#{reason}"
 
 
+def refusals_partition(leaderboard_id: str, user_id: str) -> str:
+    """Why events of a player were rejected, e.g. `refusals#autumn-cup#u-42`; the sort key is the event id."""
+    return f"refusals#{leaderboard_id}#{user_id}"
+
+
 def letter_sort(appended_at_ms: int, topic: str, partition: int, offset: int) -> str:
     """A dead letter by the time and the place of its record's append, which no redelivery changes."""
     return f"{max(0, appended_at_ms):020d}#{topic}#{partition:08d}#{offset:020d}"

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.calendar import DAY_MS, day_of, format_day
+from shared.domain.events import LEADERBOARD_ID_PATTERN
 from shared.domain.rejections import Reason
 from shared.truth import keys
 from shared.truth.failures import passing_as_unavailable
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 
 KEPT_MS: Final = 14 * DAY_MS
 """As long as the queue keeps its messages."""
-BATCH_WRITE_ITEMS_MAX: Final = 25
-"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html"""
+REQUEST_LETTERS_MAX: Final = 12
+"""Letters of one request, with two items each; it may have 25,
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html."""
 FILTERED_MAX: Final = 1_000
 """Letters of each reason that one page with a filter reads; DynamoDB stops at 1 MB of them, too."""
+_BOARD: Final = re.compile(LEADERBOARD_ID_PATTERN)
 _PLACE: Final = re.compile(r"(?P<sort>[0-9]{20}#[A-Za-z0-9._-]{1,249}#[0-9]{8,10}#[0-9]{20})#(?P<reason>[a-z_]{1,40})")
 
 
@@ -47,6 +50,18 @@ class Excerpt(Struct, frozen=True):
     is_truncated: bool
 
 
+class Refusal(Struct, frozen=True, kw_only=True):
+    """Why a record of an event was rejected, and which."""
+
+    reason: Reason
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    appended_at_ms: int
+    rejected_at_ms: int
+
+
 class RegisteredLetter(Struct, frozen=True, kw_only=True):
     """What is kept of a dead letter. `topic`, `partition` and `offset` are those of the record that was rejected."""
 
@@ -59,10 +74,19 @@ class RegisteredLetter(Struct, frozen=True, kw_only=True):
     """As the record came; any number where it carries its producer's time."""
     rejected_at_ms: int
     leaderboard_id: str | None
-    """As far as the value could be read; likewise `event_id`."""
+    """As far as the value could be read; likewise `user_id` and `event_id`."""
+    user_id: str | None = None
     event_id: str | None
     key: Excerpt | None
     value: Excerpt | None
+
+    @property
+    def event(self) -> tuple[str, str, str] | None:
+        """Leaderboard, player and event, where the value names all three as somebody could ask for them."""
+        board, user_id, event_id = self.leaderboard_id, self.user_id, self.event_id
+        if board is None or user_id is None or event_id is None or _BOARD.fullmatch(board) is None:
+            return None
+        return board, user_id, event_id
 
     @property
     def place(self) -> "Place":
@@ -110,17 +134,31 @@ class LetterRegister:
         self._table = table
 
     def write(self, letters: Sequence[RegisteredLetter]) -> int:
-        """Write up to BATCH_WRITE_ITEMS_MAX letters in one request; one that is written again replaces itself.
+        """Write up to REQUEST_LETTERS_MAX letters in one request; one that is written again replaces itself.
 
         Returns:
             How many DynamoDB left over; they are not tried again.
         """
-        by_place = {letter.place: letter for letter in letters}  # a request may not name an item twice
-        requests = [{"PutRequest": {"Item": _item(letter)}} for letter in by_place.values()]
-        request: Any = {self._table: requests}
+        written = [*map(_item, letters), *(_refusal_item(letter) for letter in letters if letter.event is not None)]
+        by_place = {(item["pk"]["S"], item["sk"]["S"]): item for item in written}  # a request may not name one twice
+        request: Any = {self._table: [{"PutRequest": {"Item": item}} for item in by_place.values()]}
         with passing_as_unavailable():
             answer = self._client.batch_write_item(RequestItems=request)
-        return len(answer.get("UnprocessedItems", {}).get(self._table, ()))
+        left: Any = answer.get("UnprocessedItems", {}).get(self._table, ())
+        partitions = {keys.letters_partition(reason) for reason in Reason}
+        return sum(one["PutRequest"]["Item"]["pk"]["S"] in partitions for one in left)
+
+    def refusal(self, leaderboard_id: str, user_id: str, event_id: str, now_ms: int) -> Refusal | None:
+        """Why the last record of an event that was registered was rejected; one request, of one item.
+
+        None if no such letter is known: it may have been left out, have expired, or not have said whose event it is.
+        """
+        key: Any = _refusal_key(leaderboard_id, user_id, event_id)
+        with passing_as_unavailable():
+            item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+        if item is None or int(item[EXPIRY]["N"]) <= now_ms // 1000:
+            return None
+        return msgspec.json.decode(item["body"]["S"], type=Refusal)
 
     def count_unregistered(self, count: int, now_ms: int) -> None:
         """Count letters of today that are only in the queue. A request that is repeated may count twice."""
@@ -210,6 +248,17 @@ def _item(letter: RegisteredLetter) -> dict[str, Any]:
         "body": {"S": msgspec.json.encode(letter).decode()},
         EXPIRY: {"N": _expiry(letter.rejected_at_ms)},
     } | {name: {"S": value} for name, value in named.items() if value is not None}
+
+
+def _refusal_key(leaderboard_id: str, user_id: str, event_id: str) -> dict[str, Any]:
+    return {"pk": {"S": keys.refusals_partition(leaderboard_id, user_id)}, "sk": {"S": event_id}}
+
+
+def _refusal_item(letter: RegisteredLetter) -> dict[str, Any]:
+    """What is kept beside a letter that names its event, so that one read finds it."""
+    assert letter.event is not None  # noqa: S101 - it is asked for these
+    body = msgspec.json.encode(msgspec.convert(letter, Refusal, from_attributes=True)).decode()
+    return _refusal_key(*letter.event) | {"body": {"S": body}, EXPIRY: {"N": _expiry(letter.rejected_at_ms)}}
 
 
 def _letter(item: Mapping[str, Any]) -> RegisteredLetter:

@@ -165,6 +165,10 @@ def test_a_refused_event_is_found_among_the_dead_letters(stack: Stack, system: S
     system.produce([(key, bad), (key, b"\xff\x00"), event("refusing", "ann", "future", 1, now + timedelta(days=1))])
     system.settle()
 
+    status = system.get("/leaderboards/refusing/players/ann/events/found")
+    assert (status["status"], status["event"], status["rejection"]["reason"]) == ("rejected", None, "invalid")
+    committed = {one["partition"]: one["nextOffset"] for one in status["committed"]}
+    assert status["rejection"]["offset"] < committed[status["rejection"]["partition"]]
     letters = system.get("/dead-letters?leaderboardId=refusing")["deadLetters"]
 
     assert {(one["eventId"], one["reason"]) for one in letters} == {("found", "invalid"), ("future", "from_the_future")}

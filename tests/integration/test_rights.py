@@ -208,6 +208,7 @@ def read(system: System) -> None:
     for name in ("rankings-friends", "rankings-tier", "rankings-period", "player", "player-windows", "player-events"):
         system.ask(name)
     system.ask("player-explain")
+    system.ask("player-events", rawPath="/leaderboards/autumn-cup/players/late/events/e-0", rawQueryString="")
     for name in ("put-profile", "get-profile"):
         system.ask(name)
     with pytest.MonkeyPatch.context() as slow:

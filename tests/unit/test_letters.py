@@ -22,7 +22,7 @@ from shared.truth.letters import Choice, InvalidPlace, RegisteredLetter, parse_p
 from tests.support.pseudonyms import NO_PROFILES
 
 NOW_MS = 1_795_430_000_000
-EVENT = b'{"eventId": "e-1", "leaderboardId": "cup", "points": "x"}'
+EVENT = b'{"eventId": "e-1", "leaderboardId": "cup", "userId": "ann", "points": "x"}'
 
 
 class Register:
@@ -65,7 +65,7 @@ def test_a_letter_names_place_reason_and_what_its_value_says_of_itself() -> None
 
     assert (letter.topic, letter.partition, letter.offset) == ("scores", 3, 7)
     assert (letter.reason, letter.detail) == (Reason.INVALID, "points")
-    assert (letter.leaderboard_id, letter.event_id) == ("cup", "e-1")
+    assert letter.event == ("cup", "ann", "e-1")
     assert letter.key is not None
     assert (letter.key.text, letter.key.is_base64, letter.key.is_truncated) == ("cup:ann", False, False)
     assert letter.value is not None
@@ -123,13 +123,27 @@ def test_a_value_without_ids_that_a_filter_takes_is_registered_without(value: by
     assert (letter.value is None) is (value is None)
 
 
-def test_a_call_registers_a_hundred_letters_in_four_requests_and_counts_the_others() -> None:
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"eventId": "e-1", "leaderboardId": "cup"}',
+        b'{"eventId": "e-1", "userId": "ann"}',
+        b'{"leaderboardId": "cup", "userId": "ann"}',
+        b'{"eventId": "e-1", "leaderboardId": "cup", "userId": 7}',
+        b'{"eventId": "e-1", "leaderboardId": "cup#ann", "userId": "ann"}',
+    ],
+)
+def test_a_letter_has_an_event_only_if_somebody_could_ask_for_it(value: bytes) -> None:
+    assert registered(value).event is None
+
+
+def test_a_call_registers_a_hundred_letters_in_nine_requests_and_counts_the_others() -> None:
     register = Register()
     one = letters(register)
 
     one.register([rejected(offset=number) for number in range(REGISTERED_MAX + 3)])
 
-    assert register.requests == [25, 25, 25, 25]
+    assert register.requests == [12] * 8 + [4]
     assert register.counted == 3
     assert [one.take_unregistered(), one.take_unregistered()] == [3, 0]
 
@@ -213,8 +227,8 @@ def test_no_failure_of_the_register_is_raised_or_followed_by_another_request(fai
 
     one.register([rejected(offset=number) for number in range(60)])
 
-    assert register.requests == [25]
-    assert one.take_unregistered() == 35
+    assert register.requests == [12]
+    assert one.take_unregistered() == 48
 
 
 def ingest(send: Any, register: Any) -> tuple[Ingest, list[str]]:

@@ -106,7 +106,8 @@ def register_event(app: Routes, use_cases: UseCases, finder: Finder) -> None:
     @app.get(_EVENT, tags=_TAGS)
     @operation(responses={200: described(EventStatusView, "What became of the event so far")})
     async def get_player_event(request: Request) -> Response:
-        """Whether an event is in: `applied` with the event as it counts, or `unknown` so far."""
+        """Whether an event is in: `applied` with the event as it counts, `rejected` with the reason, or `unknown` so
+        far."""
         read_query(request, NoQuery)
         user_id = to_user_id(request.path_params["userId"])
         event_id = to_event_id(request.path_params["eventId"])

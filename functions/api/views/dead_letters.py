@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from shared.domain.events import INSTANT_END_MS, format_instant
 from shared.domain.rejections import Reason
-from shared.truth.letters import Excerpt, LetterPage, RegisteredLetter
+from shared.truth.letters import Excerpt, LetterPage, Refusal, RegisteredLetter
 
 
 class ExcerptView(Struct, rename="camel", kw_only=True):
@@ -39,6 +39,19 @@ class DeadLetterView(Struct, rename="camel", kw_only=True):
     value: ExcerptView | None
 
 
+class RejectionView(Struct, rename="camel", kw_only=True):
+    """Why a record of the event was rejected, and which record it was."""
+
+    reason: Reason
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    appended_at: str | None
+    """Null where the record's time is outside 1970 to 2100, as a producer's may be."""
+    rejected_at: str
+
+
 class DeadLettersView(Struct, rename="camel", kw_only=True):
     """A page of dead letters, the last append first. One with a filter may be short, even empty, and have another."""
 
@@ -58,15 +71,31 @@ def to_dead_letters_view(page: LetterPage, only_in_queue: int) -> DeadLettersVie
     )
 
 
+def to_rejection_view(refusal: Refusal) -> RejectionView:
+    """The view of why an event was rejected."""
+    return RejectionView(
+        reason=refusal.reason,
+        detail=refusal.detail,
+        topic=refusal.topic,
+        partition=refusal.partition,
+        offset=refusal.offset,
+        appended_at=_append(refusal.appended_at_ms),
+        rejected_at=format_instant(refusal.rejected_at_ms),
+    )
+
+
+def _append(at_ms: int) -> str | None:
+    return format_instant(at_ms) if 0 <= at_ms < INSTANT_END_MS else None
+
+
 def _letter(letter: RegisteredLetter) -> DeadLetterView:
-    at_ms = letter.appended_at_ms
     return DeadLetterView(
         reason=letter.reason,
         detail=letter.detail,
         topic=letter.topic,
         partition=letter.partition,
         offset=letter.offset,
-        appended_at=format_instant(at_ms) if 0 <= at_ms < INSTANT_END_MS else None,
+        appended_at=_append(letter.appended_at_ms),
         rejected_at=format_instant(letter.rejected_at_ms),
         leaderboard_id=letter.leaderboard_id,
         event_id=letter.event_id,

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from functions.api.problems import Problem
 from functions.api.views.audit import DisqualifiedDaysView
+from functions.api.views.dead_letters import RejectionView, to_rejection_view
 from functions.api.views.leaderboards import TierView, to_tier_view
 from functions.api.views.rankings import (
     EntryView,
@@ -157,14 +158,20 @@ class EventStatusView(Struct, rename="camel", kw_only=True):
     leaderboard_id: str
     user_id: str
     event_id: str
-    status: Literal["applied", "unknown"]
-    """`applied`: the ledger holds it, and it counts unless it is void. `unknown`: no record that is committed so far
-    brought it in; it is still to come, was rejected, or was never sent."""
+    status: Literal["applied", "rejected", "unknown"]
+    """`applied`: the ledger holds it, and it counts unless it is void. `rejected`: it is not in, and a dead letter of
+    the last 14 days says why. `unknown`: no record that is committed so far brought it in; it is still to come, was
+    never sent, or was rejected and can't be found by its id: of many rejections at once some are left out, and a value
+    may be too broken to say whose event it is."""
     event: EventView | None
     """With `applied`: the event as it counts, also where you sent other content under the same id."""
+    rejection: RejectionView | None
+    """With `rejected`: the record of the event that was rejected last. Another record of it, or the same once it is
+    sent again from the dead-letter queue, may still bring it in."""
     committed: list[CommittedView]
-    """With `unknown`: by partition. A record whose offset, as its acknowledgement names it, is before its partition's
-    `nextOffset` did not bring the event in, and won't by itself: it is a dead letter, lost, or was purged."""
+    """With `rejected` and `unknown`: by partition. A record whose offset, as its acknowledgement names it, is before
+    its partition's `nextOffset` did not bring the event in, and won't by itself: it is a dead letter, lost, or was
+    purged."""
 
 
 class DayView(Struct, rename="camel", kw_only=True):
@@ -272,14 +279,15 @@ def to_committed_view(position: Position) -> CommittedView:
 
 def to_event_status_view(leaderboard: Leaderboard, user_id: str, event_id: str, found: EventStatus) -> EventStatusView:
     """The view of what became of an event."""
-    committed = [to_committed_view(one) for one in found.positions]
+    missing: Literal["rejected", "unknown"] = "unknown" if found.refusal is None else "rejected"
     return EventStatusView(
         leaderboard_id=leaderboard.id,
         user_id=user_id,
         event_id=event_id,
-        status="unknown" if found.entry is None else "applied",
+        status=missing if found.entry is None else "applied",
         event=None if found.entry is None else to_event_view(found.entry),
-        committed=committed,
+        rejection=None if found.refusal is None else to_rejection_view(found.refusal),
+        committed=[to_committed_view(one) for one in found.positions],
     )
 
 
