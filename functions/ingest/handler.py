@@ -7,8 +7,8 @@ from shared import startup
 
 # isort: split
 
-import base64
 import time
+from binascii import a2b_base64
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,7 +102,7 @@ def _traced(event: dict[str, Any], candidates: list[Candidate]) -> Iterator["Tra
 
 
 def _decode(encoded: str | None) -> bytes | None:
-    return None if encoded is None else base64.b64decode(encoded)
+    return None if encoded is None else a2b_base64(encoded)  # what `base64` calls, at three times the CPU
 
 
 def _measure(candidates: list[Candidate]) -> None:

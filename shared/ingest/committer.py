@@ -164,7 +164,7 @@ class Committer:
             plans = [one for player in players.values() if (one := self._plan(player, current)) is not None]
         except Unavailable as unavailable:
             return str(unavailable)
-        progress = _count_pending(players) < pending or any(player.standings is not None for player in players.values())
+        progress = any(player.standings is not None for player in players.values())
         groups = pack(plans, {key for key, player in players.items() if player.contended})
         failure = "the standings were changed by others at every try"
         for group, result in self._write_in_waves(groups):
@@ -177,19 +177,19 @@ class Committer:
                 progress = True
                 for one in group:
                     _committed(players[one.commit.key], one, current)
-        return None if progress else failure
+        return None if progress or _count_pending(players) < pending else failure
 
     def _plan(self, player: _Player, current: Mapping[StandingKey, Standing]) -> Plan | None:
         """What the player's pending events write. If none was left before the read, the standings are as read."""
         if player.standings is not None:
             return None
         player.settle_known()
-        standings = player.touched(current)
-        if not player.pending:
+        standings, pending = player.touched(current), player.pending
+        if not pending:
             player.standings = standings
             return None
         lookups = _Lookups(self._reads, player.leaderboard, player.user_id)
-        decisions = plan(player.leaderboard, player.pending, standings, lookups)
+        decisions = plan(player.leaderboard, pending, standings, lookups)
         for candidate, outcome in decisions.settled:
             candidate.outcome = outcome
         return decisions.plan
@@ -282,8 +282,10 @@ def _committed(player: _Player, written: Plan, current: Mapping[StandingKey, Sta
     for candidate in written.candidates:
         candidate.outcome = Applied()
         player.ledger[candidate.event.event_id] = candidate.event
-    player.settle_known()
-    if not player.pending:
+    is_settled = len(written.candidates) == len(player.candidates)
+    if not is_settled:
+        player.settle_known()
+    if is_settled or not player.pending:
         player.standings = dict(written.commit.standings)
         if len(player.standings) < len(player.days):
             player.standings = player.touched(current) | player.standings

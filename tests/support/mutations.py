@@ -993,7 +993,7 @@ MUTATIONS = (
     Mutation(
         "duplicates show the standings read before they were found",
         "shared/ingest/committer.py",
-        "    if not player.pending:\n        player.standings = dict(",
+        "    if is_settled or not player.pending:\n        player.standings = dict(",
         "    if True:\n        player.standings = dict(",
         PROPERTY,
     ),
@@ -1021,8 +1021,8 @@ MUTATIONS = (
     Mutation(
         "only duplicates that are new are shown to the cache",
         "shared/ingest/committer.py",
-        "        if not player.pending:\n            player.standings = standings\n",
-        "        if not player.pending:\n            player.standings = {}\n",
+        "        if not pending:\n            player.standings = standings\n",
+        "        if not pending:\n            player.standings = {}\n",
         COMMIT,
     ),
     Mutation(
