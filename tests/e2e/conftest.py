@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from infra.local.stack import Stack
+from tests.e2e.given_up import give_up
 from tests.support.stack import System
 
 
@@ -29,6 +30,17 @@ def quick_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         patch.setenv("PURGE_DELAY_S", "7")  # more than a definition is remembered
         with Stack.for_test(tmp_path_factory.mktemp("quick-stack")) as stack:
             yield stack
+
+
+@pytest.fixture(scope="package")
+def given_up(quick_stack: Stack) -> Iterator[System]:
+    """A leaderboard that was deleted before its day could be closed. Closing takes more than a minute: this is begun
+    with the first module that waits for another day of that stack.
+    """
+    running = System(quick_stack)
+    give_up(running)
+    yield running
+    running.close()
 
 
 @pytest.hookimpl(wrapper=True)

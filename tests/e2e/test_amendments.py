@@ -44,6 +44,11 @@ def system(quick_stack: Stack) -> Iterator[System]:
     running.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _begun(system: System, given_up: System) -> None:
+    """Begin, at the same time, what tests/e2e/test_archived.py waits for."""
+
+
 def produce(system: System, board: str, *events: Event, **attributes: str) -> None:
     records = []
     for event_id, user_id, points, second in events:

@@ -2,15 +2,11 @@
 
 import csv
 import io
-import json
 import os
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,36 +15,13 @@ import pytest
 from infra.local.config import RESULTS
 from infra.local.stack import Stack
 from shared.closing.schedule import LAST_CALLS_MS
-from shared.lookups.leaderboards import KEEP_MS
+from tests.e2e.given_up import BOARD, YESTERDAY
 from tests.support.stack import TIMEOUT_S, System, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ROOT: Final = Path(__file__).parents[2]
-BOARD: Final = "given-up"
-YESTERDAY: Final = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
 WINDOW: Final = {"window": "daily", "date": YESTERDAY.date().isoformat()}
-DEFINITION: Final[dict[str, Any]] = {
-    "name": "Given up",
-    "aggregation": "sum",
-    "tiers": [{"name": "gold", "topN": 1}, {"name": "silver", "topN": 2}],
-}
-
-
-@pytest.fixture(scope="module")
-def system(quick_stack: Stack) -> Iterator[System]:
-    running = System(quick_stack)
-    yield running
-    running.close()
-
-
-def produce(system: System, *events: tuple[str, int]) -> None:
-    def record(user_id: str, points: int) -> tuple[bytes, bytes]:
-        event = {"eventId": f"{user_id}-1", "leaderboardId": BOARD, "userId": user_id, "points": points}
-        return f"{BOARD}:{user_id}".encode(), json.dumps(event | {"occurredAt": YESTERDAY.isoformat()}).encode()
-
-    system.produce(record(*one) for one in events)
-    system.settle()
 
 
 def result(system: System) -> dict[str, Any] | None:
@@ -75,17 +48,10 @@ def paid(stack: Stack, book: Path) -> set[tuple[str, ...]]:
 
 
 def test_what_was_won_before_the_leaderboard_was_deleted_is_paid_and_corrected(
-    quick_stack: Stack, system: System, tmp_path: Path
+    quick_stack: Stack, given_up: System, tmp_path: Path
 ) -> None:
-    system.put(f"/leaderboards/{BOARD}", DEFINITION | {"lateness": "P7D"})
-    produce(system, ("ann", 100), ("bob", 90), ("cat", 80))
-    system.put(f"/leaderboards/{BOARD}", DEFINITION | {"lateness": "PT0S"})  # yesterday may be closed from now on
-    assert system.request("DELETE", f"/leaderboards/{BOARD}").status_code == 204
-
+    system = given_up
     assert system.request("GET", f"/leaderboards/{BOARD}/rankings").status_code == 404
-    assert result(system) is None
-    time.sleep(KEEP_MS / 1000 + 1)  # until ingest has forgotten the definition of before
-    produce(system, ("dan", 1_000), ("ann", 100))
     assert [one.reason for one in system.letters().values() if BOARD.encode() in (one.key or b"")] == [
         "leaderboard_archived"
     ], "what is new; what has counted is a duplicate"
