@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +17,9 @@ import pytest
 from redis import Redis
 
 from infra.local.config import RESULTS
-from infra.local.resources import client
 from infra.local.stack import Stack
 from shared.cache import keys
-from shared.truth.keys import LEADERBOARDS
-from tests.support.stack import System, until
+from tests.support.stack import System, pass_the_last_calls, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -112,7 +110,7 @@ def test_closing_names_what_blocks_and_the_result_is_what_the_preview_was(
         item = due(system).get(f"window {DAY}")
         if item is not None:
             if item["step"] == "sealing":
-                pass_the_last_calls(quick_stack)
+                pass_the_last_calls(quick_stack, BOARD)
             seen["steps"].add(item["step"])
             seen["codes"] |= {one["code"] for one in item["blockers"]}
             assert all(one["since"] and one["reason"] for one in item["blockers"])
@@ -139,19 +137,6 @@ def test_closing_names_what_blocks_and_the_result_is_what_the_preview_was(
     assert after["days"] == [{"from": DAY, "to": DAY, "step": "sealed"}]
     assert "expectedFinalAt" not in after["window"]
     assert_the_payer_can_be_tried_first(quick_stack, lines, tmp_path / "book")
-
-
-def pass_the_last_calls(stack: Stack) -> None:
-    """As if the time were over in which ingest calls of before may still commit: here are none."""
-    dynamodb = client(stack.environment, "dynamodb")
-    with suppress(dynamodb.exceptions.ConditionalCheckFailedException):  # a run has not noted it yet
-        dynamodb.update_item(
-            TableName=stack.environment["REGISTRY_TABLE"],
-            Key={"pk": {"S": LEADERBOARDS}, "sk": {"S": BOARD}},
-            UpdateExpression="SET seals_at = :now",
-            ConditionExpression="attribute_exists(seals_at)",
-            ExpressionAttributeValues={":now": {"N": "0"}},
-        )
 
 
 def assert_the_payer_can_be_tried_first(stack: Stack, lines: list[dict[str, str]], book: Path) -> None:

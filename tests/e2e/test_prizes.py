@@ -11,9 +11,8 @@ import openpyxl
 import pytest
 
 from infra.local.stack import Stack
-from shared.closing.schedule import LAST_CALLS_MS
 from shared.domain.events import POINTS_MAX
-from tests.support.stack import TIMEOUT_S, System, until
+from tests.support.stack import System, pass_the_last_calls, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -78,12 +77,14 @@ def changed(system: System) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def closed(system: System, changed: dict[str, Any]) -> System:
+def closed(quick_stack: Stack, system: System, changed: dict[str, Any]) -> System:
     """The same, once that day and its week are final for all of them."""
     for board, definition in (DEFINITIONS | CHANGED).items():
         system.put(f"/leaderboards/{board}", {"name": board, "aggregation": "sum", "lateness": "PT0S"} | definition)
 
     def all_final() -> bool:
+        for board in DEFINITIONS:
+            pass_the_last_calls(quick_stack, board)
         pages = [
             system.get(f"/leaderboards/{board}/rankings", **window)
             for board in DEFINITIONS
@@ -91,7 +92,7 @@ def closed(system: System, changed: dict[str, Any]) -> System:
         ]
         return all(page["window"]["status"] == "final" for page in pages)
 
-    until(all_final, "day and week are final", LAST_CALLS_MS / 1000 + TIMEOUT_S)
+    until(all_final, "day and week are final")
     return system
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -17,6 +18,7 @@ from infra.local.config import PARTITIONS, TOPIC
 from infra.local.resources import client
 from infra.local.stack import Stack
 from infra.local.trigger import GROUP
+from shared.truth.keys import LEADERBOARDS
 
 T = TypeVar("T")
 POLL_S = 0.1
@@ -65,6 +67,22 @@ def until(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what}")
         time.sleep(POLL_S)
+
+
+def pass_the_last_calls(stack: Stack, board: str) -> None:
+    """As if the time were over in which ingest calls of before may still commit to a leaderboard's day: here are none.
+
+    tests/e2e/test_amendments.py and test_archived.py wait until it is over.
+    """
+    dynamodb = client(stack.environment, "dynamodb")
+    with suppress(dynamodb.exceptions.ConditionalCheckFailedException):  # a run has not noted it yet
+        dynamodb.update_item(
+            TableName=stack.environment["REGISTRY_TABLE"],
+            Key={"pk": {"S": LEADERBOARDS}, "sk": {"S": board}},
+            UpdateExpression="SET seals_at = :now",
+            ConditionExpression="attribute_exists(seals_at)",
+            ExpressionAttributeValues={":now": {"N": "0"}},
+        )
 
 
 def command(stack: Stack, name: str, **chosen: str) -> list[str]:
