@@ -169,7 +169,7 @@ waited for. `since` is when this process first found the dependency in its prese
 between: it is kept in the process's memory, because what would store it may be what is down. So a new instance begins
 with its first check, and instances may differ; the [metrics](#get-metrics) and alarms are the same from all.
 
-- `cache`: `memoryUsedBytes` and `memoryLimitBytes` (null without a limit) of the primary that is fullest;
+- `cache`: `memoryUsedBytes` and `memoryLimitBytes` (null without a limit) of the server that is fullest;
   `completeLeaderboards` of the first 100 `leaderboards` by id, counted every 5 s, the others being read from
   snapshots.
 - `queues`: `waiting`, `inFlight` (somebody is at work on them) of each, approximately. SQS doesn't tell how old the

@@ -141,18 +141,6 @@ class CacheClient:
                 break
         return found
 
-    def memory(self) -> list[tuple[int, int]]:
-        """Bytes that each primary uses, and those that it may use; 0 where nothing limits them."""
-        cluster: Any = self._cluster
-        with self._discovering():
-            primaries = (
-                [self._redis]
-                if cluster is None
-                else [cluster.get_redis_connection(node) for node in cluster.get_primaries()]
-            )
-            found = [one.info("memory") for one in primaries]
-        return [(one["used_memory"], one["maxmemory"]) for one in found]
-
     def sections(self, *names: str) -> dict[str, dict[str, Any]]:
         """What each server says of itself, by its name: sections of INFO; of the only server the name is empty."""
 

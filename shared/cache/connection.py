@@ -37,19 +37,6 @@ def _script(name: str) -> bytes:
     return b"".join((*((SCRIPTS / one).read_bytes() for one in used), text))
 
 
-class Memory(Struct, frozen=True):
-    """Of one primary, in bytes."""
-
-    used: int
-    limit: int | None
-    """None if it has none."""
-
-    @property
-    def share(self) -> float:
-        """The part of its limit that is used."""
-        return self.used / self.limit if self.limit else 0.0
-
-
 class ServerLoad(Struct, frozen=True):
     """How full and how busy one server is."""
 
@@ -59,6 +46,11 @@ class ServerLoad(Struct, frozen=True):
     """0 if it has no limit."""
     cpu_seconds: float
     """What its main thread has worked since it started."""
+
+    @property
+    def share(self) -> float:
+        """The part of its limit that is used; 0 without one."""
+        return self.used_bytes / self.limit_bytes if self.limit_bytes else 0.0
 
 
 class CacheConnection:
@@ -93,18 +85,6 @@ class CacheConnection:
             self._probe(PROBE_KEY)  # by its answer the cluster is known, if there is one
             for key in self._client.primaries(_probe_key):
                 self._probe(key)
-
-    def memory(self) -> Memory | None:
-        """That of the primary that is fullest by its limit; None where the cache doesn't say.
-
-        Call it after `ping`, by which a cluster is known.
-        """
-        try:
-            with raising():
-                found = [Memory(used, limit or None) for used, limit in self._client.memory()]
-        except CacheUnavailable:  # e.g. a user who may not ask for it
-            return None
-        return max(found, key=lambda one: (one.share, one.used), default=None)
 
     def loads(self) -> dict[str, ServerLoad]:
         """By the server's name, which is empty of the only one; each is asked however often it failed before."""

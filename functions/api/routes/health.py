@@ -14,6 +14,7 @@ from functions.api.probes import DOWN, UP, Facts, Found, Probe, Probes, Wrong
 from functions.api.views import answer
 from functions.api.views.health import DependencyView, HealthView, QueueView
 from shared.admin.gauges import LEADERBOARDS_MAX
+from shared.cache.errors import CacheUnavailable
 from shared.cache.windows import WindowCache
 from shared.domain.events import format_instant
 from shared.files.links import Downloads
@@ -97,8 +98,12 @@ class Questions:
 
     def _cache(self) -> Facts:
         self._use_cases.cache.ping()
-        memory = self._use_cases.cache.memory()
-        return {} if memory is None else {"memory_used_bytes": memory.used, "memory_limit_bytes": memory.limit}
+        try:
+            loads = self._use_cases.cache.loads()
+        except CacheUnavailable:  # of a user who may not ask for it
+            return {}
+        fullest = max(loads.values(), key=lambda one: (one.share, one.used_bytes))
+        return {"memory_used_bytes": fullest.used_bytes, "memory_limit_bytes": fullest.limit_bytes or None}
 
     def _complete(self) -> Facts:
         now_ms = self._now_ms()

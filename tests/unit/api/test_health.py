@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from functions.api.probes import Probe, Probes, Wrong
-from shared.cache.connection import Memory
+from shared.cache.connection import ServerLoad
 from shared.cache.errors import CacheFull, CacheUnavailable
 from shared.domain.rules import Leaderboard
 from shared.messaging.queues import Depth, QueueUnavailable
@@ -30,7 +30,7 @@ class World:
         self.api = api
         self.failures: dict[str, Exception] = {}
         self.depths = dict.fromkeys(QUEUES, Depth(0, 0))
-        self.memory: Memory | None = Memory(300, 400)
+        self.loads = {"one": ServerLoad(300, 400, 1), "other": ServerLoad(390, 600, 2)}
         self.complete = {"cup"}
         self.counted = 0
         self.wrong: Sequence[str] = []
@@ -40,7 +40,7 @@ class World:
         parts = api.parts
         parts.settings.kafka_topic = "events"
         parts.cache.ping = self._answer("cache")
-        parts.cache.memory = lambda: self.memory
+        parts.cache.loads = self.cache_loads
         parts.cache.is_complete = self._is_complete
         parts.downloads = SimpleNamespace(ping=self._answer("s3"))
         parts.telemetry = SimpleNamespace(noted=lambda _: Noted("events", 0, None, TopicSettings(1, self.wrong)))
@@ -65,6 +65,11 @@ class World:
     def _is_complete(self, leaderboard: Leaderboard) -> bool:
         self.counted += 1
         return leaderboard.id in self.complete
+
+    def cache_loads(self) -> dict[str, ServerLoad]:
+        if not self.loads:
+            raise CacheUnavailable("this user may not ask for it")
+        return self.loads
 
     def health(self) -> tuple[int, dict[str, Any]]:
         answer = self.api.get("/health")
@@ -179,9 +184,9 @@ def test_before_the_first_commit_there_is_none(world: World) -> None:
 
 
 def test_what_the_cache_does_not_say_of_itself_is_left_out(world: World) -> None:
-    world.memory = None
+    world.loads = {}
     assert "memoryUsedBytes" not in world.health()[1]["cache"]
-    world.memory = Memory(5, None)
+    world.loads = {"": ServerLoad(5, 0, 1)}
     assert world.health()[1]["cache"]["memoryLimitBytes"] is None
 
 
