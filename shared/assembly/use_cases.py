@@ -161,7 +161,7 @@ class Assembly(Parts):
             registry=self.registry,
             reads=self.reads,
             budget=self.range_budget,
-            queue=self.range_builds,
+            queue=lambda: self.range_builds,  # whose client few reads need
             now_ms=self.now_ms,
             new_token=self.new_token,
         )

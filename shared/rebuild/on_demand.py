@@ -70,7 +70,7 @@ class OnDemandBuilds:
         registry: Registry,
         reads: Reads,
         budget: RangeBudget,
-        queue: Queue,
+        queue: Callable[[], Queue],
         now_ms: Callable[[], int],
         new_token: Callable[[], str],
     ) -> None:
@@ -230,5 +230,5 @@ class OnDemandBuilds:
         except LeaseLost:
             return False
         request = BuildWindow(leaderboard_id=leaderboard.id, window=window.id, token=build.token)
-        self._queue.send([msgspec.json.encode(request)])
+        self._queue().send([msgspec.json.encode(request)])
         return True

@@ -49,7 +49,7 @@ class Builders:
             registry=scene.registry,
             reads=scene.reads,
             budget=RangeBudget(scene.cache, limits, IDLE_MS),
-            queue=repairs,
+            queue=lambda: repairs,
             now_ms=self._clock,
             new_token=lambda: next(tokens),
         )

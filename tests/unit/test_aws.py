@@ -11,6 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import DataNotFoundError
+from botocore.session import Session
 
 from shared import clients as aws
 from shared.assembly import Assembly
@@ -54,6 +56,15 @@ def test_every_client_is_made_in_one_place() -> None:
         "infra/deploy_check/engine.py: self.client",
     }
     assert made == {"shared/clients.py: maker.create_client", *on_this_machine}
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "sqs", "sns", "s3", "secretsmanager", "ssm"])
+def test_a_service_is_what_botocore_reads_of_it(service: str) -> None:
+    ours, botocores = (made.get_component("data_loader") for made in (aws.new_session(), Session()))
+    assert ours.load_service_model(service, "service-2") == botocores.load_service_model(service, "service-2")
+    assert ours.load_data("endpoints") == botocores.load_data("endpoints")
+    with pytest.raises(DataNotFoundError):
+        ours.load_data("no-such-file")
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "docs" / "examples").glob("*.py")), ids=lambda file: file.name)
