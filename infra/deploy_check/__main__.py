@@ -101,6 +101,8 @@ class Check:
         environments = {key: self._engine.variables(function) for key, function in functions.items()}
         faults = [line for key, one in environments.items() for line in compare.settings(key, one, self._engine.secret)]
         self._note(name, "functions whose settings load", len(functions), faults)
+        roles = compare.wanted(made, compare.values(made, self._engine.parameters(name)))
+        self._note(name, "roles with the boundary", _count(roles, "AWS::IAM::Role"), compare.unbounded(roles))
         body, contract = made["Resources"]["HttpApi"]["Properties"]["Body"], json.loads(CONTRACT.read_text())
         self._note(name, "routes of the contract", len(contract["paths"]), compare.routes(body, contract))
 

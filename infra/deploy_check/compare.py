@@ -149,6 +149,16 @@ def schedules(
     return differences
 
 
+def unbounded(wanted: Mapping[str, Any]) -> list[str]:
+    """Roles without the boundary of the parameter, as the transform wrote them, which makes most of them."""
+    bounded = {"Fn::If": ["Bounded", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]}
+    return [
+        f"{name}: has no boundary"
+        for name, one in _of(wanted, "AWS::IAM::Role")
+        if one["Properties"].get("PermissionsBoundary") != bounded
+    ]
+
+
 def routes(body: Mapping[str, Any], contract: Mapping[str, Any]) -> list[str]:
     """Operations of the API's contract that its gateway would refuse, or let in without the token they take.
 

@@ -6,6 +6,7 @@ from infra.local.config import ACCOUNT, REGION
 
 KAFKA_USER_NAMED: Final = "kafka-credentials"
 KAFKA_CREDENTIALS: Final = '{"username": "leaderboards", "password": "of-nothing"}'
+BOUNDARY: Final = f"arn:aws:iam::{ACCOUNT}:policy/bounds"
 _BOTH: Final = {
     "ImageUri": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/leaderboards@sha256:{'0' * 64}",
     "SubnetIds": "subnet-00000001,subnet-00000002",
@@ -35,4 +36,5 @@ def everything(kafka_secret_arn: str) -> dict[str, str]:
         "AllowedOrigins": "https://play.example.com",
         "CacheShards": "3",  # ministack 1.5.33 takes no cluster of two, unlike AWS
         "OtlpEndpoint": "http://collector.internal:4318",
+        "PermissionsBoundary": BOUNDARY,
     }

@@ -208,6 +208,13 @@ def test_an_operation_without_a_route_is_named() -> None:
     assert compare.routes(body, {"paths": {"/boards": {"get": {}}}}) == ["GET /boards: no route"]
 
 
+def test_a_role_without_the_boundary_is_named() -> None:
+    boundary = {"Fn::If": ["Bounded", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]}
+    bounded = {"Type": "AWS::IAM::Role", "Properties": {"PermissionsBoundary": boundary}}
+    roles = {"Bounded": bounded, "Free": {"Type": "AWS::IAM::Role", "Properties": {}}}
+    assert compare.unbounded(roles) == ["Free: has no boundary"]
+
+
 def test_a_deleted_stack_leaves_what_is_retained_and_nothing_else() -> None:
     wanted = compare.wanted(TEMPLATE, compare.values(TEMPLATE, {}))
     assert compare.left(wanted, FOUND, {"Queue"}) == []

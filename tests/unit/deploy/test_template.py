@@ -352,6 +352,19 @@ def test_a_setting_that_an_operator_tunes_has_a_range() -> None:
     )
 
 
+def test_every_role_has_the_boundary_where_one_is_given() -> None:
+    bounded = {"If": ["Bounded", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]}
+    events = [one for function in FUNCTIONS.values() for one in function.get("Events", {}).values()]
+    schedules = [one for one in events if one["Type"] == "ScheduleV2"]
+    roles = [one for one in STACK["Resources"].values() if one["Type"] == "AWS::IAM::Role"]
+    own = [STACK["Globals"]["Function"], *(one["Properties"] for one in [*schedules, *roles])]
+    assert [one["PermissionsBoundary"] for one in own] == [bounded] * 5
+    deployments = [one["DeploymentPreference"] for one in FUNCTIONS.values() if "DeploymentPreference" in one]
+    assert [one["Role"] for one in deployments] == [{"GetAtt": "DeploymentRole.Arn"}] * 2, "SAM's has no boundary"
+    nested = [one["Type"] for path in NESTED for one in read(path)["Resources"].values()]
+    assert "AWS::IAM::Role" not in nested
+
+
 def test_a_schedule_that_failed_is_not_tried_beside_the_next() -> None:
     for name, function in FUNCTIONS.items():
         if any(one["Type"] == "ScheduleV2" for one in function.get("Events", {}).values()):
