@@ -14,6 +14,13 @@ using UnityEngine.Networking;
 namespace ExactLeaderboards
 {
     [Serializable]
+    public sealed class RankingProfile
+    {
+        public string name;
+        public string avatar;
+    }
+
+    [Serializable]
     public sealed class RankingEntry
     {
         public int rank;
@@ -22,6 +29,10 @@ namespace ExactLeaderboards
         public long score;
         public double topPercent;
         public string tier;
+        public RankingProfile profile;
+
+        /// <summary>What to show: the name, or the id of who has none. Text: show it without rich text.</summary>
+        public string Shown => string.IsNullOrEmpty(profile?.name) ? userId : profile.name;
     }
 
     [Serializable]
@@ -63,7 +74,7 @@ namespace ExactLeaderboards
         /// <summary>A bearer token, if the API asks for one. Never build one into a game: have your server give it.</summary>
         public Func<string> Token { get; set; }
 
-        /// <summary>The ranking, when it has changed. User ids are text: show them without rich text.</summary>
+        /// <summary>The ranking, when it has changed. Names and user ids are text: show them without rich text.</summary>
         public event Action<RankingPage> Changed;
 
         /// <summary>Why a read failed. It is tried again, unless the request itself is wrong.</summary>
@@ -111,7 +122,7 @@ namespace ExactLeaderboards
         private string Url()
         {
             return board.TrimEnd('/') + "/rankings?window=" + UnityWebRequest.EscapeURL(window)
-                + "&limit=" + limit.ToString(CultureInfo.InvariantCulture);
+                + "&include=profile&limit=" + limit.ToString(CultureInfo.InvariantCulture);
         }
 
         /// <summary>Whether asking again makes sense.</summary>

@@ -3,7 +3,7 @@
     python docs/examples/client.py BOARD [--window WINDOW] [--player USER_ID]
 
 BOARD is the URL of a leaderboard. It prints a ranking from top to bottom, or where a player stands: rank, "top N %",
-user id and score, separated by tabs.
+user id, score and the name of their profile, separated by tabs.
 
 Environment: TOKEN with the scope leaderboards:read (and scores:write to send any), unless the API checks no tokens.
 """
@@ -14,7 +14,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 from urllib.parse import quote
 
 import requests
@@ -22,7 +22,16 @@ import requests
 TIMEOUT_S = 30
 TRIES = 6
 PAUSE_MAX_S = 60
+NAMES = {"include": "profile"}
 ASK_AGAIN = (202, 429, 503)  # being built; too much at once; out of reach
+
+
+class Profile(TypedDict):
+    """What to paint a player with: text, whatever it looks like, never markup."""
+
+    name: str | None
+    avatar: str | None
+    metadata: dict[str, Any] | None
 
 
 class Entry(TypedDict):
@@ -34,6 +43,8 @@ class Entry(TypedDict):
     score: int
     topPercent: float
     tier: str | None
+    profile: NotRequired[Profile | None]
+    """None for who has none; missing where it can't be had at the moment."""
 
 
 class Page(TypedDict):
@@ -69,14 +80,15 @@ class Board:
 
     def page(self, window: str = "all-time", limit: int = 100, **query: Any) -> Page:
         """A page: docs/api.md has the other parameters. Asked again, it is only sent if something has changed."""
-        page: Page = self._get("/rankings", {"window": window, "limit": limit, **query})
+        page: Page = self._get("/rankings", {"window": window, "limit": limit, **NAMES, **query})
         return page
 
     def entries(self, window: str = "all-time", page_size: int = 1_000) -> Iterator[Entry]:
         """A whole ranking, best first. Who moves meanwhile may be missed or come twice; exports are of one instant."""
         cursor: dict[str, str] = {}
         while True:
-            page: Page = self._get("/rankings", {"window": window, "limit": page_size, **cursor}, remember=False)
+            query = {"window": window, "limit": page_size, **NAMES, **cursor}
+            page: Page = self._get("/rankings", query, remember=False)
             yield from page["entries"]
             if page["nextCursor"] is None:
                 return
@@ -85,7 +97,8 @@ class Board:
     def player(self, user_id: str, window: str = "all-time") -> Entry | None:
         """Where a player stands; None without points."""
         try:
-            found: Entry = self._get("/players", {"userId": user_id, "window": window, "context": 0})["player"]
+            query = {"userId": user_id, "window": window, "context": 0, **NAMES}
+            found: Entry = self._get("/players", query)["player"]
         except Problem as problem:
             if problem.kind == "unknown-player":
                 return None
@@ -149,7 +162,8 @@ def main(arguments: list[str]) -> int:
         found = board.player(given.player, given.window)
         shown = iter(() if found is None else (found,))
     for one in shown:
-        print(one["rank"], f"top {one['topPercent']} %", one["userId"], one["score"], sep="\t")
+        name = (one.get("profile") or {}).get("name") or ""
+        print(one["rank"], f"top {one['topPercent']} %", one["userId"], one["score"], name, sep="\t")
     return 0
 
 

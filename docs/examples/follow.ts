@@ -4,7 +4,15 @@
 //     follow("https://api.example.com/leaderboards/autumn-cup", (page) => paint(list, page), { signal: stop.signal });
 //
 // One request at a time waits at the server until the ranking changes (`Prefer: wait`), so a change shows within a
-// second, and a board that stands still costs three requests a minute. A tab that is hidden asks nothing.
+// second, and a board that stands still costs three requests a minute; a new name comes with the next of them. A tab that
+// is hidden asks nothing.
+
+/** What to paint a player with. */
+export interface Profile {
+  name: string | null;
+  avatar: string | null;
+  metadata: Record<string, unknown> | null;
+}
 
 export interface Entry {
   rank: number;
@@ -13,6 +21,8 @@ export interface Entry {
   score: number;
   topPercent: number;
   tier: string | null;
+  /** `null` for who has none; missing where it can't be had at the moment. */
+  profile?: Profile | null;
 }
 
 export interface Page {
@@ -39,7 +49,7 @@ const PAUSE_MAX_S = 60;
 /** Calls `onPage` with the ranking now and after every change, until the signal is aborted or asking is in vain. */
 export async function follow(board: string, onPage: (page: Page) => void, options: Options = {}): Promise<void> {
   const { window = "all-time", limit = 10, token, signal, onError } = options;
-  const url = `${board}/rankings?${new URLSearchParams({ window, limit: String(limit) })}`;
+  const url = `${board}/rankings?${new URLSearchParams({ window, limit: String(limit), include: "profile" })}`;
   let tag: string | null = null;
   let failures = 0;
   while (!signal?.aborted) {
@@ -79,13 +89,13 @@ export async function follow(board: string, onPage: (page: Page) => void, option
   }
 }
 
-/** Paints a page. User ids are text, whatever they look like: never markup. */
+/** Paints a page. Names and user ids are text, whatever they look like: never markup. */
 export function paint(list: HTMLOListElement, page: Page): void {
   list.replaceChildren(
     ...page.entries.map((entry) => {
       const line = document.createElement("li");
       line.value = entry.rank;
-      line.textContent = `${entry.userId}: ${entry.score} (top ${entry.topPercent} %)`;
+      line.textContent = `${entry.profile?.name ?? entry.userId}: ${entry.score} (top ${entry.topPercent} %)`;
       return line;
     }),
   );

@@ -128,10 +128,11 @@ def test_the_python_example_walks_a_ranking_and_finds_a_player(system: System) -
         ROOT / "docs" / "examples" / "client.py",
         f"{system.url}/leaderboards/{BOARD}",
     ]
+    system.put(f"/leaderboards/{BOARD}/players/p0/profile", {"name": "Ada"})
     lines = [line.split("\t") for line in run(*command).splitlines()]
-    assert [user_id for _, _, user_id, _ in lines] == list(USERS)
-    assert lines[1] == ["2", "top 8.0 %", "p0", "98"]
-    assert run(*command, "--player", "p,2") == "1\ttop 4.0 %\tp,2\t99\n"
+    assert [user_id for _, _, user_id, _, _ in lines] == list(USERS)
+    assert lines[1] == ["2", "top 8.0 %", "p0", "98", "Ada"]
+    assert run(*command, "--player", "p,2") == "1\ttop 4.0 %\tp,2\t99\t\n"
     assert run(*command, "--player", "nobody") == ""
 
 
@@ -145,13 +146,14 @@ def test_the_browser_example_shows_a_change_as_it_comes(system: System, node: Pa
         assert answer.status_code == 200, answer.text
 
     score("one")
+    system.put("/leaderboards/followed/players/ann/profile", {"name": "Ann <3"})
     (tmp_path / "follow.ts").write_text((ROOT / "docs" / "examples" / "follow.ts").read_text())
     script = compiled(node, tmp_path, CLIENTS / "use_follow.ts", "--module", "nodenext", "--lib", "es2022,dom")
     with subprocess.Popen(
         ["node", script, f"{system.url}/leaderboards/followed"], stdout=subprocess.PIPE, text=True
     ) as following:
         assert following.stdout is not None
-        assert json.loads(following.stdout.readline()) == ["ann", 5]
+        assert json.loads(following.stdout.readline()) == ["Ann <3", 5]
         score("two")
-        assert json.loads(following.stdout.readline()) == ["ann", 10]
+        assert json.loads(following.stdout.readline()) == ["Ann <3", 10]
         assert following.wait(60) == 0

@@ -109,6 +109,15 @@ def test_a_ranking_is_walked_to_its_end(api: Api, board: Any) -> None:
     api.answers = [(200, {}, page("ann", "ben", following="c")), (200, {}, page("cem"))]
     assert [one["userId"] for one in board.entries(page_size=2)] == ["ann", "ben", "cem"]
     assert "cursor=c" in api.asked[1][1]
+    assert all("include=profile" in path for _, path, _ in api.asked)
+
+
+def test_a_line_shows_the_name_of_who_has_one(client: Any, api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    profiles: list[Any] = [{"profile": {"name": "Ada"}}, {"profile": {"name": None}}, {"profile": None}, {}]
+    entries = [{"rank": 1, "topPercent": 5.0, "userId": "u", "score": 9, **one} for one in profiles]
+    api.answers = [(200, {}, {"entries": entries, "nextCursor": None})]
+    assert client.main([api.url]) == 0
+    assert [line.split("\t")[4] for line in capsys.readouterr().out.splitlines()] == ["Ada", "", "", ""]
 
 
 @pytest.mark.parametrize("status", [202, 429, 503])
@@ -185,7 +194,13 @@ def test_a_file_that_is_no_c_sharp_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "view"), [("RankingEntry", "EntryView"), ("RankingPage", "RankingView"), ("ApiProblem", "Problem")]
+    ("name", "view"),
+    [
+        ("RankingEntry", "EntryView"),
+        ("RankingProfile", "PaintView"),
+        ("RankingPage", "RankingView"),
+        ("ApiProblem", "Problem"),
+    ],
 )
 def test_what_the_client_for_unity_reads_is_what_the_api_sends(unity: Node, name: str, view: str) -> None:
     (declared,) = (

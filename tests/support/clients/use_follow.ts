@@ -8,7 +8,7 @@ let shown = 0;
 await follow(
   process.argv[2]!,
   (page) => {
-    console.log(JSON.stringify([page.entries[0]!.userId, page.entries[0]!.score]));
+    console.log(JSON.stringify([page.entries[0]!.profile!.name, page.entries[0]!.score]));
     if (++shown === 2) stop.abort();
   },
   { signal: stop.signal, limit: 1 },
