@@ -282,10 +282,10 @@ def _committed(player: _Player, written: Plan, current: Mapping[StandingKey, Sta
     for candidate in written.candidates:
         candidate.outcome = Applied()
         player.ledger[candidate.event.event_id] = candidate.event
-    is_settled = len(written.candidates) == len(player.candidates)
-    if not is_settled:
+    all_written = len(written.candidates) == len(player.candidates)
+    if not all_written:
         player.settle_known()
-    if is_settled or not player.pending:
+    if all_written or not player.pending:
         player.standings = dict(written.commit.standings)
         if len(player.standings) < len(player.days):
             player.standings = player.touched(current) | player.standings

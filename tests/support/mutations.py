@@ -993,7 +993,7 @@ MUTATIONS = (
     Mutation(
         "duplicates show the standings read before they were found",
         "shared/ingest/committer.py",
-        "    if is_settled or not player.pending:\n        player.standings = dict(",
+        "    if all_written or not player.pending:\n        player.standings = dict(",
         "    if True:\n        player.standings = dict(",
         PROPERTY,
     ),
