@@ -1,12 +1,14 @@
 """`make deploy-check` sees each way in which a created stack may differ from what it has to be."""
 
 import subprocess
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
-from infra.deploy_check import compare
+from infra.deploy_check import calls, compare
 from infra.deploy_check.compare import Resource
 from infra.deploy_check.templates import check_out, commit_before, without_unknown
 
@@ -206,6 +208,29 @@ def test_a_route_asks_for_a_token_where_the_contract_does(
 def test_an_operation_without_a_route_is_named() -> None:
     body = {"paths": {"/health": {"get": OPEN}}}
     assert compare.routes(body, {"paths": {"/boards": {"get": {}}}}) == ["GET /boards: no route"]
+
+
+def test_an_archive_has_the_handler_of_every_function_and_no_bytecode() -> None:
+    with ZipFile(BytesIO(calls.archive())) as made:
+        names = made.namelist()
+    assert {f"functions/{name}/handler.py" for name in ("api", "close", "export", "ingest", "redrive", "repair")} <= {
+        *names
+    }
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_a_function_that_runs_here_has_the_handler_of_its_image_and_a_cache_of_this_machine() -> None:
+    properties: dict[str, Any] = {
+        "PackageType": "Image",
+        "ImageConfig": {"Command": ["functions.api.handler.handler"]},
+        "Code": {"ImageUri": "x"},
+        "Environment": {"Variables": {"CACHE_URL": "rediss://far", "STAGE": "production"}},
+    }
+    calls.from_archive({"Resources": {"Api": {"Type": "AWS::Lambda::Function", "Properties": properties}}}, 7)
+    assert "PackageType" not in properties
+    assert properties["Handler"] == "functions.api.handler.handler"
+    variables = properties["Environment"]["Variables"]
+    assert (variables["CACHE_URL"], variables["STAGE"]) == ("redis://127.0.0.1:7", "production")
 
 
 def test_a_role_without_the_boundary_is_named() -> None:
