@@ -36,7 +36,7 @@ is over, pay from its [result](#get-leaderboardsidresult).
 |---|---|
 | leaderboard | a contest with its rules: how events add up, which score is better, tiers |
 | event | one scoring fact about one player, sent once or often: it counts once |
-| window | the run of whole UTC days that is ranked: a day, an ISO 8601 week, all time, or `custom`: up to 366 days |
+| window | whole days (of UTC or `timeZone`) that are ranked: a day, an ISO week, all time, or `custom`: to 366 days |
 | period | dates of a custom window that were given a name |
 | entry | one line of a ranking: a player with rank, score and tier. Two entries never tie, see below |
 | reachedAt | when the player's score was reached, by the `occurredAt` of the events behind it in the window |
@@ -146,12 +146,13 @@ another `ETag` once one of them changes; who waits (`Prefer: wait`) waits for ra
 a profile of before may be shown for ten minutes.
 """,
     "Leaderboards": """\
-Every change is a version. A window is ranked and paid by the version that was in force when its last day ended (UTC, a
-change at midnight belongs to the new day), whatever changes before it is final or after. So new tiers show at once in
-every window that is open, and never in one that is over: `effectiveFrom` in the answer of PUT is the first day whose
-windows follow the change. Rankings say by which version they are (`rulesVersion`); `GET ?version=` shows it, and the
-[audit log](#get-leaderboardsidaudit-log) says who made it. Windows that had ended when the leaderboard was created go
-by its first version. Only the `lateness` is that of now, for every day that still takes events.
+Every change is a version. A window is ranked and paid by the version that was in force when its last day ended (a
+change at the instant at which a day begins belongs to the new day), whatever changes before it is final or after. So
+new tiers show at once in every window that is open, and never in one that is over: `effectiveFrom` in the answer of
+PUT is the first day whose windows follow the change. Rankings say by which version they are (`rulesVersion`); `GET
+?version=` shows it, and the [audit log](#get-leaderboardsidaudit-log) says who made it. Windows that had ended when
+the leaderboard was created go by its first version. Only the `lateness` is that of now, for every day that still
+takes events.
 """,
     "Exports": """\
 Files of whole rankings, made from the database, not from the cache: [exports](exports.md) has their columns.

@@ -24,7 +24,7 @@ from functions.api.models import (
     hundredths,
 )
 from shared.domain.audit import Run
-from shared.domain.calendar import InvalidWindow, Window, WindowKind, parse_day, parse_id
+from shared.domain.calendar import UTC, InvalidWindow, Window, WindowKind, parse_day, parse_id
 from shared.domain.events import (
     ATTRIBUTE_CHARACTERS_MAX,
     ATTRIBUTE_NAME_CHARACTERS_MAX,
@@ -39,6 +39,7 @@ from shared.domain.periods import Period
 from shared.domain.rejections import Reason
 from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule, Ties
+from shared.lookups.zones import calendar_of, names
 
 TIERS_MAX: Final = 20
 
@@ -155,6 +156,17 @@ class LeaderboardBody(Sent):
     shards: Annotated[
         StrictInt, Field(ge=1, le=SHARDS_MAX, description="Partitions that its writes are spread over")
     ] = SHARDS_DEFAULT
+    time_zone: Annotated[
+        Annotated[str, Field(strict=True, min_length=1, max_length=64)],
+        Field(description="IANA name of the time zone whose dates its days are, e.g. `Europe/Berlin`"),
+    ] = UTC.zone
+    day_starts_at: Annotated[
+        Annotated[str, Field(strict=True, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")],
+        Field(
+            description="`HH:MM`: at what time by the clocks of `timeZone` a day begins. Where they skip it, the day "
+            "begins when they jump; where they show it twice, at the first"
+        ),
+    ] = "00:00"
     tiers: Annotated[
         tuple[TierBody, ...], Field(max_length=TIERS_MAX, description="Rewards, best first: the first that fits counts")
     ] = ()
@@ -193,6 +205,13 @@ class LeaderboardBody(Sent):
             raise ValueError("must have minScore with order desc, maxScore where the lowest ranks first")
         return qualify
 
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        if zone not in names():
+            raise ValueError("must be the IANA name of a time zone, e.g. Europe/Berlin")
+        return zone
+
     @field_validator("filters")
     @classmethod
     def _once(cls, filters: tuple[str, ...]) -> tuple[str, ...]:
@@ -209,6 +228,7 @@ class LeaderboardBody(Sent):
             order=self.order,
             lateness_ms=self.lateness,
             shards=self.shards,
+            calendar=calendar_of(self.time_zone, 60 * int(self.day_starts_at[:2]) + int(self.day_starts_at[3:])),
             tiers=tuple(tier.to_tier() for tier in self.tiers),
             qualify=None if self.qualify is None else self.qualify.value,
             filters=self.filters,
@@ -292,7 +312,7 @@ class CorrectionBody(ReasonBody):
         Parameter,
         Field(
             strict=True,
-            description="RFC 3339 with an offset, in the past: its UTC day is the one that is corrected",
+            description="RFC 3339 with an offset, in the past: its day by the leaderboard's calendar is corrected",
         ),
     ]
 

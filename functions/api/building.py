@@ -29,7 +29,7 @@ def respond(now_ms: int, building: Building) -> Response:
     window, progress = building.window, building.progress
     view = BuildingView(
         leaderboard_id=building.leaderboard_id,
-        window=window_view(window, building.calendar.status(window, now_ms)),
+        window=window_view(building.calendar, window, building.calendar.status(window, now_ms)),
         state="building",
         days_read=progress.position,
         days=len(window.days),

@@ -5,7 +5,15 @@ from typing import Any, Final
 from infra.contract import audit_log
 from infra.contract.parameters import CURSOR
 
-_WINDOW: Final = {"kind": "weekly", "id": "2026-W48", "from": "2026-11-23", "to": "2026-11-29", "status": "open"}
+_WINDOW: Final = {
+    "kind": "weekly",
+    "id": "2026-W48",
+    "from": "2026-11-23",
+    "to": "2026-11-29",
+    "startsAt": "2026-11-23T00:00:00.000Z",
+    "endsAt": "2026-11-30T00:00:00.000Z",
+    "status": "open",
+}
 _AS_READ: Final = {
     "revision": 1795430526698372,
     "total": 200,
@@ -70,11 +78,15 @@ _LEADERBOARD: Final = {
     "order": "desc",
     "lateness": "PT1H",
     "shards": 16,
+    "timeZone": "Europe/Berlin",
+    "dayStartsAt": "00:00",
     "tiers": [_TIER, {"name": "silver", "topPercent": 10}, {"name": "bronze", "minScore": 500}],
     "qualify": {"minScore": 1},
     "filters": ["country", "platform"],
 }
 _STORED: Final = {
+    "tzdata": "2026.6",
+    "tzdataDiffersFrom": None,
     "id": "autumn-cup",
     **_LEADERBOARD,
     "version": 1,
@@ -160,6 +172,8 @@ VIEWS: Final[dict[str, Any]] = {
             "id": "2026-09-01..2026-11-25",
             "from": "2026-09-01",
             "to": "2026-11-25",
+            "startsAt": "2026-09-01T00:00:00.000Z",
+            "endsAt": "2026-11-26T00:00:00.000Z",
             "status": "open",
         },
         "state": "building",

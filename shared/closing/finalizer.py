@@ -294,7 +294,7 @@ def _manifest(final: FinalResult, leaderboard: Leaderboard, window: Window) -> M
     """The manifest that an export of the whole window has, too: its file is the result's."""
     return Manifest(
         leaderboard_id=final.leaderboard_id,
-        window=describe(window),
+        window=describe(leaderboard, window),
         status=WindowStatus.FINAL,
         counts_from=counts_from(leaderboard),
         rules_version=final.rules_version,

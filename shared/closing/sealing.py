@@ -12,6 +12,8 @@ from shared.domain.calendar import Day, format_day, windows_ending
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.lookups.first_days import first_possible_day
+from shared.lookups.zones import first_moved
+from shared.telemetry import logger
 from shared.truth.final_results import DUE_MAX, FinalResults
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
@@ -44,6 +46,7 @@ class DaySealing:
             TopicUnavailable: if the broker does not answer.
             Unavailable: if DynamoDB throttles or is out of reach.
         """
+        tell_moved(leaderboard)
         if leaderboard.is_sealing:
             leaderboard = self._finish_sealing(leaderboard)
         before = leaderboard.sealing_through
@@ -153,3 +156,12 @@ def _covers(sealed: Day, leaderboard: Leaderboard, periods: Iterable[Period]) ->
     """Whether all days that an archived leaderboard owes are sealed."""
     through = leaderboard.owed_through(periods)
     return through is not None and sealed >= through
+
+
+def tell_moved(leaderboard: Leaderboard) -> None:
+    """Log from when on its days would begin at other times by the rules of time zones of now; they don't."""
+    through = leaderboard.sealing_through
+    moved = first_moved(leaderboard.calendar, Day(-1) if through is None else through)
+    if moved is not None:
+        differs = {"leaderboard": leaderboard.id, "zone": leaderboard.time_zone, "from": format_day(moved)}
+        logger.warning("days begin by former rules of time zones", extra=differs)

@@ -182,7 +182,7 @@ class ExportRunner:
             upload = self._upload(heartbeat, file, written.rows)
         Manifest(  # step 6
             leaderboard_id=source.board.id,
-            window=describe(window),
+            window=describe(source.board, window),
             status=source.board.calendar.status(window, created_at_ms, final=source.result is not None),
             counts_from=counts_from(source.board),
             rules_version=source.board.version,

@@ -61,12 +61,18 @@ def manifest_key(object_key: str) -> str:
     return f"{object_key}.manifest.json"
 
 
-def describe(window: Window) -> dict[str, str | None]:
-    """A window, as a manifest describes it."""
-    all_time = window.is_all_time
+def describe(leaderboard: Leaderboard, window: Window) -> dict[str, str | None]:
+    """A window of a leaderboard, as a manifest describes it: with its dates, and the instants that they stand for."""
+    calendar, all_time = leaderboard.calendar, window.is_all_time
+    start_ms, end_ms = calendar.start_ms(window), calendar.end_ms(window)
     return {
         "kind": window.kind,
         "id": window.id,
         "from": None if all_time else format_day(window.first),
         "to": None if all_time else format_day(window.last),
+        "startsAt": None if start_ms is None else format_instant(start_ms),
+        "endsAt": None if end_ms is None else format_instant(end_ms),
+        "timeZone": leaderboard.time_zone,
+        "dayStartsAt": leaderboard.day_starts_at,
+        "tzdata": calendar.tzdata or None,
     }

@@ -23,6 +23,7 @@ class UnknownZone(ValueError):
     """No time zone has this name."""
 
 
+@lru_cache(1)
 def version() -> str:
     """The version of the rules, e.g. `2026.6`."""
     return metadata.version("tzdata")

@@ -16,7 +16,7 @@ from infra.prove_files import CannotProve
 from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import DisqualifiedPlayers
 from shared.domain.audit import AuditAction, AuditEntry
-from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, WindowKind, custom, daily
+from shared.domain.calendar import ALL_TIME, Day, Window, WindowKind, custom, daily
 from shared.domain.events import ScoreEvent
 from shared.domain.records import Record, Source
 from shared.domain.rules import Aggregation, Leaderboard, Order
@@ -27,6 +27,7 @@ from shared.files.links import Downloads
 from shared.files.manifest import manifest_key
 from shared.ingest.committer import Committer
 from shared.ingest.outcomes import Candidate
+from shared.lookups.zones import calendar_of
 from shared.messaging.queues import Queue
 from shared.parallel import ParallelReader, ThreadPool
 from shared.retries import Backoff
@@ -50,17 +51,17 @@ TIERS = (
     Tier("daily", TierRule.TOP_N, 7, windows=(WindowKind.DAILY,)),
 )
 VALUES = ("DE", "", 'two\nlines, "quoted"', "\x00é\r")
-NOW_MS = 1_795_500_000_000
+NOW_MS = 1_795_700_000_000
 
 
 Exported = Callable[..., tuple[Path, Path]]
 
 
 RULES = [
-    (Aggregation.SUM, Order.DESC, None),
-    (Aggregation.SUM, Order.DESC, 5),
-    (Aggregation.BEST, Order.ASC, -1),
-    (Aggregation.LATEST, Order.DESC, 1),
+    (Aggregation.SUM, Order.DESC, None, ("UTC", 0)),
+    (Aggregation.SUM, Order.DESC, 5, ("Pacific/Kiritimati", 0)),
+    (Aggregation.BEST, Order.ASC, -1, ("UTC", 0)),
+    (Aggregation.LATEST, Order.DESC, 1, ("America/Sao_Paulo", 720)),
 ]
 
 
@@ -76,13 +77,15 @@ def exported(
     """Exports a leaderboard on which nine players have played on three days; the file and its manifest."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
-    aggregation, order, qualify = request.param
+    aggregation, order, qualify, clocks = request.param
+    calendar = calendar_of(*clocks)
     board = Leaderboard(
         id=leaderboard_id,
         name="Cup",
         aggregation=aggregation,
         order=order,
         shards=2,
+        calendar=calendar,
         tiers=TIERS,
         qualify=qualify,
         filters=("country", "Country"),
@@ -94,7 +97,7 @@ def exported(
     reads = Reads(dynamodb, tables, ParallelReader(4), backoff)
     candidates = []
     for number in range(60):
-        at_ms = (MONDAY + number // 9 % 3) * DAY_MS + number * 7 % 11
+        at_ms = calendar.day_start_ms(Day(MONDAY + number // 9 % 3)) + number * 7 % 11
         attributes = {"country": VALUES[number % 4]} if number % 5 else {"Country": VALUES[number % 3]}
         event = ScoreEvent(f"e{number}", board.id, f'u"{number * 5 % 9},', number * 3 % 7 - 2, at_ms, attributes)
         source = Source("score-events", 0, number, at_ms)

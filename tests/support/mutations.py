@@ -62,6 +62,20 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "a proof goes by the days of UTC",
+        "infra/prove.py",
+        "if starts_at is not None and ends_at is not None:",
+        "if False:",
+        ("tests/integration/test_prove.py",),
+    ),
+    Mutation(
+        "any name is one of a time zone",
+        "functions/api/bodies.py",
+        "if zone not in names():",
+        "if False:",
+        ("tests/unit/api/test_leaderboards.py",),
+    ),
+    Mutation(
         "days of a time zone begin as those of UTC",
         "shared/domain/calendar.py",
         "return day * DAY_MS + offsets_ms[max(0, bisect_right(firsts, day) - 1)]",

@@ -3,11 +3,12 @@
 from msgspec import UNSET, Struct, UnsetType
 
 from functions.api.durations import format_duration
-from shared.domain.calendar import format_day
+from shared.domain.calendar import DAY_MIN, Day, format_day
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule, Ties
+from shared.lookups.zones import first_moved
 
 
 class TierView(
@@ -45,6 +46,15 @@ class LeaderboardView(Struct, rename="camel", kw_only=True):
     order: str
     lateness: str
     shards: int
+    time_zone: str
+    """Whose dates its days are."""
+    day_starts_at: str
+    """When a day begins, by the clocks of `timeZone`."""
+    tzdata: str | None
+    """The version of the time zones' rules by which its days begin, for good; null for days of UTC."""
+    tzdata_differs_from: str | None
+    """The first day to come that would begin at another time by the rules of time zones of now; null if none would. It
+    begins as before all the same."""
     tiers: list[TierView]
     qualify: QualifyView | None
     """The score that counts for tiers, or better; null if every one does."""
@@ -57,7 +67,7 @@ class LeaderboardView(Struct, rename="camel", kw_only=True):
     ends with it or later. Windows that ended before keep the version that was in force then. Null: it is in force for
     all windows, as the first version is."""
     has_events: bool
-    """Whether it has events: then aggregation, order, shards and filters cannot change."""
+    """Whether it has events: then aggregation, order, shards, filters, time zone and start of the day cannot change."""
     counts_from: str | None
     """From when on events count, since the last purge; null if there was none."""
     created_at: str
@@ -88,6 +98,8 @@ class PeriodsView(Struct, kw_only=True):
 
 def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
     """A definition, as it is sent."""
+    sealing = leaderboard.sealing_through
+    moved = first_moved(leaderboard.calendar, Day(DAY_MIN - 1) if sealing is None else sealing)
     return LeaderboardView(
         id=leaderboard.id,
         name=leaderboard.name,
@@ -95,6 +107,10 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
         order=leaderboard.order,
         lateness=format_duration(leaderboard.lateness_ms),
         shards=leaderboard.shards,
+        time_zone=leaderboard.time_zone,
+        day_starts_at=leaderboard.day_starts_at,
+        tzdata=leaderboard.calendar.tzdata or None,
+        tzdata_differs_from=None if moved is None else format_day(moved),
         tiers=[to_tier_view(tier) for tier in leaderboard.tiers],
         qualify=_to_qualify_view(leaderboard),
         filters=list(leaderboard.filters),

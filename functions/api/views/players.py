@@ -262,7 +262,7 @@ def to_player_window_view(found: PlayerWindow, leaderboard: Leaderboard) -> Play
 def to_pending_window_view(found: PendingWindow, leaderboard: Leaderboard, now_ms: int) -> PendingWindowView:
     window = found.window
     return PendingWindowView(
-        window=window_view(window, leaderboard.calendar.status(window, now_ms)),
+        window=window_view(leaderboard.calendar, window, leaderboard.calendar.status(window, now_ms)),
         periods=list(found.period_ids),
         days_read=found.progress.position,
         days=len(window.days),

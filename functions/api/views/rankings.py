@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from functions.api.views.profiles import PaintView
 from shared.closing.schedule import expected_final_ms
-from shared.domain.calendar import Window, WindowKind, WindowStatus, format_day
+from shared.domain.calendar import Calendar, Window, WindowKind, WindowStatus, format_day
 from shared.domain.events import format_instant
 from shared.domain.ranking import Entry
 from shared.domain.rules import Leaderboard
@@ -16,13 +16,27 @@ from shared.reads.answers import PlayerRanking, Ranking
 from shared.reads.profiles import Painted
 
 
-class WindowView(Struct, rename={"first": "from", "last": "to", "expected_final_at": "expectedFinalAt"}, gc=False):
+class WindowView(
+    Struct,
+    rename={
+        "first": "from",
+        "last": "to",
+        "starts_at": "startsAt",
+        "ends_at": "endsAt",
+        "expected_final_at": "expectedFinalAt",
+    },
+    gc=False,
+):
     """Both dates are inclusive; null for all time."""
 
     kind: str
     id: str
     first: str | None
     last: str | None
+    starts_at: str | None
+    """The first instant of its first day, by the leaderboard's `timeZone` and `dayStartsAt`; null for all time."""
+    ends_at: str | None
+    """The first instant after its last day."""
     status: str
     """`open`: going on; `closing`: over, late events may still count; `final`: it will never change again. A custom
     range that is no registered period stays `closing`, and so does a day or week before the first event."""
@@ -131,7 +145,7 @@ class NeighboursView(Struct, rename="camel", gc=False, kw_only=True):
     pending_version: int | UnsetType = UNSET
 
 
-_format_expected: Final = lru_cache(1_024)(format_instant)
+_format: Final = lru_cache(1_024)(format_instant)
 """Leaderboards with one lateness share the times of their windows, which every read tells."""
 
 
@@ -171,21 +185,30 @@ def to_window_view(ranking: Ranking, leaderboard: Leaderboard, *, is_registered:
 
     Args:
         ranking: whose window.
-        leaderboard: by whose rules the time of its result is told.
+        leaderboard: by whose calendar and rules its times are told.
         is_registered: whether a custom window is known to be a registered period; no other gets a result.
     """
     window, expected_ms = ranking.window, None
     if is_registered or window.kind is not WindowKind.CUSTOM:
         expected_ms = expected_final_ms(leaderboard, window)
-    return window_view(window, ranking.status, expected_ms)
+    return window_view(leaderboard.calendar, window, ranking.status, expected_ms)
 
 
-def window_view(window: Window, status: WindowStatus, expected_ms: int | None = None) -> WindowView:
+def window_view(calendar: Calendar, window: Window, status: WindowStatus, expected_ms: int | None = None) -> WindowView:
     """A window, as it is sent; when its result is expected is left out of one that has it."""
     first, last = _dates(window)
-    view = WindowView(kind=window.kind, id=window.id, first=first, last=last, status=status)
+    start_ms, end_ms = calendar.start_ms(window), calendar.end_ms(window)
+    view = WindowView(
+        kind=window.kind,
+        id=window.id,
+        first=first,
+        last=last,
+        starts_at=None if start_ms is None else _format(start_ms),
+        ends_at=None if end_ms is None else _format(end_ms),
+        status=status,
+    )
     if expected_ms is not None and status is not WindowStatus.FINAL:
-        view.expected_final_at = _format_expected(expected_ms)
+        view.expected_final_at = _format(expected_ms)
     return view
 
 

@@ -70,7 +70,7 @@ def to_result_version_view(found: ResultVersion) -> ResultVersionView:
 
 def to_result_view(leaderboard: Leaderboard, window: Window, found: ResultVersion) -> ResultView:
     """The latest version of a result, as it is sent."""
-    shown = window_view(window, WindowStatus.FINAL)
+    shown = window_view(leaderboard.calendar, window, WindowStatus.FINAL)
     return ResultView(leaderboard_id=leaderboard.id, window=shown, **_version(found))
 
 

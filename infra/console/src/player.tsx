@@ -10,7 +10,7 @@ import { Why } from "./explain";
 import { link, useFollowed, usePolled } from "./hooks";
 import { Card, Freshness, Problem, TierTag } from "./parts";
 import { count, texts } from "./texts";
-import { choiceOf, parameters, toQuery, WindowChoice, type Choice } from "./windows";
+import { choiceOf, parameters, toQuery, useToday, WindowChoice, type Choice } from "./windows";
 
 const HISTORY_DAYS = 7;
 const DAY_MS = 86_400_000;
@@ -105,9 +105,10 @@ function AllWindows({ board, user, names }: Shown) {
 }
 
 function History({ board, user, names }: Shown) {
-  const days = Array.from({ length: HISTORY_DAYS }, (_, ago) => new Date(Date.now() - ago * DAY_MS).toISOString().slice(0, 10)).reverse();
+  const today = useToday(board);
+  const days = Array.from({ length: HISTORY_DAYS }, (_, ago) => new Date(Date.parse(today) - ago * DAY_MS).toISOString().slice(0, 10)).reverse();
   const { value, error } = usePolled(
-    (signal) => Promise.all(days.map(async (date) => ({ date, entry: await rankOn(board, user, date, signal) }))), 60_000, [board, user],
+    (signal) => Promise.all(days.map(async (date) => ({ date, entry: await rankOn(board, user, date, signal) }))), 60_000, [board, user, today],
   );
   const found = value?.filter((day) => day.entry !== null) ?? [];
   return (

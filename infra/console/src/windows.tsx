@@ -1,6 +1,6 @@
 // Which window of a leaderboard is shown: its choice, and how the API and addresses name it.
-import type { Period } from "./api";
-import { link } from "./hooks";
+import { boardPath, get, type Period } from "./api";
+import { link, usePolled } from "./hooks";
 import { texts } from "./texts";
 
 /** A window as the query of an address names it. */
@@ -32,9 +32,19 @@ export function toQuery(parameters: Record<string, string | number | undefined>)
   return new URLSearchParams(pairs.map(([name, value]) => [name, String(value)])).toString();
 }
 
+/** The date by a leaderboard's calendar; that of UTC until the API has said it. */
+export function useToday(board: string): string {
+  const { value } = usePolled(
+    (signal) => get<{ window: { from: string } }>(`${boardPath(board, "rankings")}?${toQuery({ window: "daily", limit: 1 })}`, signal),
+    60_000, [board],
+  );
+  return value?.window.from ?? new Date().toISOString().slice(0, 10);
+}
+
 /** Tabs of the windows, a date, and the registered periods. */
 export function WindowChoice(props: { at: string[]; choice: Choice; periods: Period[] }) {
   const { at, choice, periods } = props;
+  const today = useToday(at[1] ?? "");
   const go = (query: Record<string, string | undefined>) => {
     location.hash = link(at, query);
   };
@@ -51,8 +61,8 @@ export function WindowChoice(props: { at: string[]; choice: Choice; periods: Per
         <label>
           {texts.day}{" "}
           <input
-            type="date" key={JSON.stringify(choice)}
-            defaultValue={choice.date ?? new Date().toISOString().slice(0, 10)}
+            type="date" key={JSON.stringify([choice, today])}
+            defaultValue={choice.date ?? today}
             onChange={(event) => go({ window: choice.kind, date: event.currentTarget.value })}
           />
         </label>

@@ -135,6 +135,8 @@ def test_a_preview_shows_awards_and_the_state_of_the_days(api: Api, states: Stat
             "id": "2026-W48",
             "from": "2026-11-23",
             "to": "2026-11-29",
+            "startsAt": "2026-11-23T00:00:00.000Z",
+            "endsAt": "2026-11-30T00:00:00.000Z",
             "status": "open",
             "expectedFinalAt": "2026-11-30T01:05:15.001Z",
         },

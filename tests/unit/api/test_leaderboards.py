@@ -30,6 +30,10 @@ def test_a_new_leaderboard_is_201_with_its_place_and_its_defaults(api: Api) -> N
         "order": "desc",
         "lateness": "PT1H",
         "shards": 16,
+        "timeZone": "UTC",
+        "dayStartsAt": "00:00",
+        "tzdata": None,
+        "tzdataDiffersFrom": None,
         "tiers": [],
         "qualify": None,
         "filters": [],
@@ -109,7 +113,17 @@ def test_a_put_that_changes_nothing_makes_no_version(api: Api) -> None:
     assert (answer.status, answer.json["version"], api.registry.saves) == (200, 1, 1)
 
 
-@pytest.mark.parametrize("change", [{"aggregation": "best"}, {"order": "asc"}, {"shards": 4}, {"filters": ["country"]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"aggregation": "best"},
+        {"order": "asc"},
+        {"shards": 4},
+        {"filters": ["country"]},
+        {"timeZone": "Asia/Kathmandu"},
+        {"dayStartsAt": "12:00"},
+    ],
+)
 def test_before_its_first_event_every_rule_may_change_afterwards_not_these(api: Api, change: dict[str, Any]) -> None:
     api.put(NEW, BODY)
     assert api.put(NEW, BODY | change).json["version"] == 2
@@ -194,6 +208,10 @@ def test_without_the_cache_a_leaderboard_is_created_all_the_same(api: Api) -> No
         (BODY | {"name": 5}, "name"),
         (BODY | {"aggregation": "avg"}, "aggregation"),
         (BODY | {"order": "up"}, "order"),
+        (BODY | {"timeZone": "Europe/Bonn"}, "timeZone"),
+        (BODY | {"timeZone": "../UTC"}, "timeZone"),
+        (BODY | {"dayStartsAt": "24:00"}, "dayStartsAt"),
+        (BODY | {"dayStartsAt": "7:00"}, "dayStartsAt"),
         (BODY | {"shards": 0}, "shards"),
         (BODY | {"shards": 257}, "shards"),
         (BODY | {"shards": "16"}, "shards"),

@@ -31,6 +31,8 @@ def test_a_page_has_the_shape_of_the_contract(api: Api) -> None:
             "id": "2026-W48",
             "from": "2026-11-23",
             "to": "2026-11-29",
+            "startsAt": "2026-11-23T00:00:00.000Z",
+            "endsAt": "2026-11-30T00:00:00.000Z",
             "status": "open",
             "expectedFinalAt": "2026-11-30T01:05:15.001Z",
         },
@@ -66,6 +68,8 @@ def test_all_time_has_no_dates(api: Api) -> None:
         "id": "all-time",
         "from": None,
         "to": None,
+        "startsAt": None,
+        "endsAt": None,
         "status": "open",
     }
 
@@ -206,6 +210,8 @@ def test_a_range_that_is_being_built_says_how_far_it_is_and_when_to_ask_again(ap
             "id": "2026-09-01..2026-11-25",
             "from": "2026-09-01",
             "to": "2026-11-25",
+            "startsAt": "2026-09-01T00:00:00.000Z",
+            "endsAt": "2026-11-26T00:00:00.000Z",
             "status": "open",
         },
         "state": "building",

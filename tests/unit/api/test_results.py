@@ -50,7 +50,15 @@ def test_a_result_says_what_it_adds_up_to_and_where_its_files_are(api: Api) -> N
     assert answer.status == 200
     assert answer.json == {
         "leaderboardId": "cup",
-        "window": {"kind": "weekly", "id": "2026-W46", "from": "2026-11-09", "to": "2026-11-15", "status": "final"},
+        "window": {
+            "kind": "weekly",
+            "id": "2026-W46",
+            "from": "2026-11-09",
+            "to": "2026-11-15",
+            "startsAt": "2026-11-09T00:00:00.000Z",
+            "endsAt": "2026-11-16T00:00:00.000Z",
+            "status": "final",
+        },
         "version": 2,
         "auditSequence": 4,
         "rulesVersion": 3,
