@@ -8,17 +8,15 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
-from functools import lru_cache, partial
-from importlib import metadata, resources
+from functools import partial
 from itertools import pairwise, zip_longest
 from math import ceil
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import duckdb
 from botocore.exceptions import BotoCoreError, ClientError
@@ -26,15 +24,12 @@ from rich.console import Console
 
 from infra.local import config as configuration
 from infra.local.resources import client
+from infra.prove_days import bounds, clocks, misdated
 from infra.prove_files import CannotProve, Line, lines, told
 
 SEGMENTS: Final = 4
 """Parts of the ledger that are scanned side by side."""
 SHOWN_MAX: Final = 20
-DAY_MS: Final = 86_400_000
-EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
-CLOCKS_BACK_MAX: Final = 180
-"""Minutes that no clocks are put back by more than at once."""
 Word = tuple[int, int, bool]
 """First and last day that an audit entry is about, and whether the player is out on them."""
 Event = tuple[int, str, int, Mapping[str, str]]
@@ -100,8 +95,8 @@ def prove(export: Path, manifest_file: Path, environment: Mapping[str, str]) -> 
     if left_out := sum(map(len, held.values())) - sum(map(len, events.values())):
         console.print(f"{left_out} of them void or not yet added as of audit entry {manifest['auditSequence']}")
     out = disqualified(dynamodb, environment["REGISTRY_TABLE"], manifest["leaderboardId"], manifest["auditSequence"])
-    day_of = partial(_day, manifest["window"].get("timeZone", "UTC"), manifest["window"].get("dayStartsAt", "00:00"))
-    differences += misdated(manifest["window"], day_of)
+    day_of = clocks(board)
+    differences += misdated(manifest["window"], board, day_of)
     events = {
         user_id: [one for one in own if user_id not in out or not _is_out(out[user_id], day_of(one[0]))]
         for user_id, own in events.items()
@@ -155,7 +150,7 @@ def misruled(history: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) 
     Versions without `effective_from` say nothing: the first, and those of before definitions were dated. Nor do
     those of purges, which change no rule.
     """
-    _, end = _bounds(manifest["window"])
+    _, end = bounds(manifest["window"])
     named, created = manifest["rulesVersion"], datetime.fromisoformat(manifest["createdAt"])
     if end > created.timestamp() * 1000:
         return []
@@ -262,7 +257,7 @@ def _attributes(item: Mapping[str, Any]) -> dict[str, str]:
 
 def values(events: Mapping[str, Sequence[Event]], window: Mapping[str, str | None]) -> dict[str, dict[str, str]]:
     """User id → attribute → its value in the latest event of the window that has it, by time, then by event id."""
-    start, end = _bounds(window)
+    start, end = bounds(window)
     found: dict[str, dict[str, str]] = {}
     for user_id, own in events.items():
         counting = sorted(event[:2] + event[3:] for event in own if start <= event[0] < end)  # ids are told apart
@@ -274,7 +269,7 @@ def ranking(
     board: Mapping[str, Any], events: Mapping[str, Sequence[Event]], window: Mapping[str, str | None]
 ) -> list[tuple[int, int, int, str]]:
     """Rank, score, when it was reached, and user id, best first; the window's days decide which events count."""
-    start, end = _bounds(window)
+    start, end = bounds(window)
     highest_first = board["order"] == "desc"
     scores = []
     for user_id, own in events.items():
@@ -283,52 +278,6 @@ def ranking(
             scores.append((*_score(board["aggregation"], counting, highest_first=highest_first), user_id))
     scores.sort(key=lambda one: (-one[0] if highest_first else one[0], one[1], one[2].encode()))
     return [(rank, *score) for rank, score in enumerate(scores, start=1)]
-
-
-def _day(zone: str, starts_at: str, at_ms: int) -> int:
-    """The day of an instant by the clocks of a zone: the last one whose start they have shown by then."""
-    hours, minutes = map(int, starts_at.split(":"))
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
-    clocks = _zone(zone)
-    shown = [
-        (moment - timedelta(minutes=before)).astimezone(clocks).replace(tzinfo=None)
-        for before in range(CLOCKS_BACK_MAX)
-    ]
-    return max((one - timedelta(hours=hours, minutes=minutes)).date().toordinal() for one in shown) - EPOCH_ORDINAL
-
-
-@lru_cache
-def _zone(name: str) -> ZoneInfo:
-    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
-        return ZoneInfo.from_file(file, name)
-
-
-def misdated(window: Mapping[str, str | None], day_of: Callable[[int], int]) -> list[str]:
-    """What is wrong with the instants that a manifest gives for a window's dates; nothing by other rules of zones."""
-    first, last = window["from"], window["to"]
-    other_rules = window.get("tzdata") not in (None, metadata.version("tzdata"))
-    if first is None or last is None or window.get("startsAt") is None or other_rules:
-        return []
-    start, end = map(int, _bounds(window))
-    days = day_of(start - 1), day_of(start), day_of(end - 1), day_of(end)
-    numbers = [date.fromisoformat(one).toordinal() - EPOCH_ORDINAL for one in (first, last)]
-    if start == end:  # a date that the zone skips
-        return []
-    if days[0] < numbers[0] <= days[1] and days[2] <= numbers[1] < days[3]:
-        return []
-    return [f"manifest: {window['startsAt']} and {window['endsAt']} are not when {first} begins and {last} ends"]
-
-
-def _bounds(window: Mapping[str, str | None]) -> tuple[float, float]:
-    if window["from"] is None or window["to"] is None:
-        return 0, float("inf")
-    starts_at, ends_at = window.get("startsAt"), window.get("endsAt")
-    if starts_at is not None and ends_at is not None:
-        start, end = (datetime.fromisoformat(one) - datetime(1970, 1, 1, tzinfo=UTC) for one in (starts_at, ends_at))
-        return start // timedelta(milliseconds=1), end // timedelta(milliseconds=1)
-    epoch = date(1970, 1, 1)
-    first, last = date.fromisoformat(window["from"]), date.fromisoformat(window["to"])
-    return (first - epoch).days * DAY_MS, (last - epoch + timedelta(days=1)).days * DAY_MS
 
 
 def _score(aggregation: str, events: Sequence[Event], *, highest_first: bool) -> tuple[int, int]:

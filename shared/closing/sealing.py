@@ -34,6 +34,7 @@ class DaySealing:
         self._final_results = final_results
         self._reads = reads
         self._now_ms = now_ms
+        self._told: set[str] = set()
 
     def seal(self, leaderboard: Leaderboard, coverage: CachedCoverage, run: ClosingRun) -> Leaderboard:
         """Seal every day that can be sealed, and start sealing the days whose records are all committed.
@@ -46,7 +47,7 @@ class DaySealing:
             TopicUnavailable: if the broker does not answer.
             Unavailable: if DynamoDB throttles or is out of reach.
         """
-        tell_moved(leaderboard)
+        self._tell_moved(leaderboard)
         if leaderboard.is_sealing:
             leaderboard = self._finish_sealing(leaderboard)
         before = leaderboard.sealing_through
@@ -92,6 +93,15 @@ class DaySealing:
             return newest
         through = leaderboard.owed_through(self._registry.periods(leaderboard.id))
         return newest if through is None else min(newest, through)
+
+    def _tell_moved(self, leaderboard: Leaderboard) -> None:
+        """Log, once of each leaderboard, from when on its days would begin otherwise by the zones' rules of now."""
+        through = leaderboard.sealing_through
+        moved = first_moved(leaderboard.calendar, Day(-1) if through is None else through)
+        if moved is not None and leaderboard.id not in self._told:
+            self._told.add(leaderboard.id)
+            differs = {"leaderboard": leaderboard.id, "zone": leaderboard.time_zone, "from": format_day(moved)}
+            logger.warning("days begin by former rules of time zones", extra=differs)
 
     def _start_sealing(self, leaderboard: Leaderboard, through: Day) -> Leaderboard:
         """Step 2: let the days up to `through` reject every event that is not in the ledger."""
@@ -156,12 +166,3 @@ def _covers(sealed: Day, leaderboard: Leaderboard, periods: Iterable[Period]) ->
     """Whether all days that an archived leaderboard owes are sealed."""
     through = leaderboard.owed_through(periods)
     return through is not None and sealed >= through
-
-
-def tell_moved(leaderboard: Leaderboard) -> None:
-    """Log from when on its days would begin at other times by the rules of time zones of now; they don't."""
-    through = leaderboard.sealing_through
-    moved = first_moved(leaderboard.calendar, Day(-1) if through is None else through)
-    if moved is not None:
-        differs = {"leaderboard": leaderboard.id, "zone": leaderboard.time_zone, "from": format_day(moved)}
-        logger.warning("days begin by former rules of time zones", extra=differs)

@@ -53,6 +53,7 @@ def calendar_of(zone: str, starts_at_min: int) -> Calendar:
     return Calendar(zone=zone, starts_at_min=starts_at_min, tzdata=version(), runs=runs)
 
 
+@lru_cache(1_000)
 def first_moved(calendar: Calendar, after: Day) -> Day | None:
     """The first day after `after` that would begin at another time by the rules of now; None if there is none, or
     these don't know the zone any more.

@@ -92,7 +92,7 @@ class Broker:
 
 
 class Scene:
-    """One leaderboard with events on Monday, and a clock that the test holds."""
+    """One leaderboard with events on Monday, or another day, and a clock that the test holds."""
 
     def __init__(
         self,
@@ -101,9 +101,11 @@ class Scene:
         s3: Any,
         leaderboard_id: str,
         filters: tuple[str, ...] = (),
+        first_day: Day = MONDAY,
         **rules: Any,
     ) -> None:
-        self.now_ms = SETTLED_MS
+        self.now_ms = SETTLED_MS + (first_day - MONDAY) * DAY_MS
+        self.first_day = first_day
         self.redis, self.s3 = redis, s3
         tables, threads, backoff = Tables(), ThreadPool(4), Backoff(base_ms=1)
         self.reads = Reads(dynamodb, tables, ParallelReader(4), backoff)
@@ -172,7 +174,7 @@ class Scene:
         self.notifications: Any = SimpleNamespace(send=self.told.append)
         self.committer = Committer(Commits(dynamodb, tables), self.reads, threads, backoff)
         self.projector = Projector(self.cache, None, threads, self.clock)  # type: ignore[arg-type]
-        created = (MONDAY - 1) * DAY_MS
+        created = (first_day - 1) * DAY_MS
         self.id = leaderboard_id
         self.registry.save(
             Leaderboard(
@@ -215,13 +217,14 @@ class Scene:
         self,
         user: str,
         points: int,
-        day: Day = MONDAY,
+        day: Day | None = None,
         event_id: str | None = None,
         leaderboard: Leaderboard | None = None,
         **attributes: str,
     ) -> Candidate:
         """Commit one event, as ingest does, and show it; by a definition that was kept, if one is given."""
-        at_ms = day * DAY_MS + next(self.offsets)
+        start_ms = self.leaderboard.calendar.day_start_ms(self.first_day if day is None else day)
+        at_ms = start_ms + next(self.offsets)
         event = ScoreEvent(event_id or f"{user}-{at_ms}", self.id, user, points, at_ms, attributes)
         return self.replay(event, leaderboard)
 

@@ -63,7 +63,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "a proof goes by the days of UTC",
-        "infra/prove.py",
+        "infra/prove_days.py",
         "if starts_at is not None and ends_at is not None:",
         "if False:",
         ("tests/integration/test_prove.py",),

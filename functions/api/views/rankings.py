@@ -145,7 +145,7 @@ class NeighboursView(Struct, rename="camel", gc=False, kw_only=True):
     pending_version: int | UnsetType = UNSET
 
 
-_format: Final = lru_cache(1_024)(format_instant)
+_format_expected: Final = lru_cache(1_024)(format_instant)
 """Leaderboards with one lateness share the times of their windows, which every read tells."""
 
 
@@ -196,26 +196,23 @@ def to_window_view(ranking: Ranking, leaderboard: Leaderboard, *, is_registered:
 
 def window_view(calendar: Calendar, window: Window, status: WindowStatus, expected_ms: int | None = None) -> WindowView:
     """A window, as it is sent; when its result is expected is left out of one that has it."""
-    first, last = _dates(window)
-    start_ms, end_ms = calendar.start_ms(window), calendar.end_ms(window)
+    window_id, first, last, starts_at, ends_at = _names(calendar, window)
     view = WindowView(
-        kind=window.kind,
-        id=window.id,
-        first=first,
-        last=last,
-        starts_at=None if start_ms is None else _format(start_ms),
-        ends_at=None if end_ms is None else _format(end_ms),
-        status=status,
+        kind=window.kind, id=window_id, first=first, last=last, starts_at=starts_at, ends_at=ends_at, status=status
     )
     if expected_ms is not None and status is not WindowStatus.FINAL:
-        view.expected_final_at = _format(expected_ms)
+        view.expected_final_at = _format_expected(expected_ms)
     return view
 
 
-def _dates(window: Window) -> tuple[str | None, str | None]:
-    if window.kind is WindowKind.ALL_TIME:
-        return None, None
-    return format_day(window.first), format_day(window.last)
+@lru_cache(1_024)
+def _names(calendar: Calendar, window: Window) -> tuple[str, str | None, str | None, str | None, str | None]:
+    """Id, dates and instants of a window: leaderboards of one calendar share them, and every read tells them."""
+    start_ms, end_ms = calendar.start_ms(window), calendar.end_ms(window)
+    if start_ms is None or end_ms is None:
+        return window.id, None, None, None, None
+    dates = format_day(window.first), format_day(window.last)
+    return window.id, *dates, format_instant(start_ms), format_instant(end_ms)
 
 
 def to_player_view(found: PlayerRanking, profiles: Painted | None = None) -> PlayerView:
