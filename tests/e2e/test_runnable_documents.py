@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +10,11 @@ import pytest
 
 from infra.local.producer import DEMO, DEMO_LEADERBOARD
 from infra.local.stack import Stack
-from tests.support.runnable import DOCUMENTS, ROOT, script
+from tests.support.runnable import DOCUMENTS, script
 from tests.support.stack import System, until
+from tests.support.try_it import PRELUDE, at_ports, linked
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
-
-PRELUDE = """
-curl() { command curl --silent --show-error --fail --max-time 30 --retry 20 --retry-delay 1 --retry-all-errors "$@"; }
-"""
-"""A request that is answered with an error ends the script, which it would not for a reader; but not at once, as he
-would ask again, too, if something takes longer than a document says."""
 
 RUNNABLE = [one for one in DOCUMENTS if script(one)]
 
@@ -34,30 +28,11 @@ def system(quick_stack: Stack) -> Iterator[System]:
     running.close()
 
 
-def here(commands: str, stack: Stack) -> str:
-    """Commands with the ports of a stack in place of the usual ones."""
-    ports = stack.config.ports
-    usual = {8080: ports.api, 9092: ports.kafka, 6379: ports.cache, 8000: ports.dynamodb, 4566: ports.aws}
-    for port, ours in usual.items():
-        for host in ("localhost", "127.0.0.1"):
-            commands = commands.replace(f"{host}:{port}", f"127.0.0.1:{ours}")
-    return commands
-
-
 def addresses(stack: Stack) -> dict[str, str]:
     """What tells commands of the Makefile which stack is meant."""
     config = stack.config
     ports = {f"{name.upper()}_PORT": str(getattr(config.ports, name)) for name in config.ports.__struct_fields__}
     return ports | {"LOCAL_DIR": str(config.directory)}
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """The project as it stands, but what commands write to it goes elsewhere."""
-    parts = {path.name: path for path in ROOT.iterdir()} | {".venv": Path(sys.prefix)}
-    for name, path in parts.items():
-        (tmp_path / name).symlink_to(path)
-    return tmp_path
 
 
 def test_no_document_starts_a_stack_on_top_of_the_one_that_it_is_tried_on() -> None:
@@ -67,12 +42,12 @@ def test_no_document_starts_a_stack_on_top_of_the_one_that_it_is_tried_on() -> N
 
 @pytest.mark.parametrize("document", RUNNABLE, ids=lambda one: one.name)
 def test_every_command_of_a_document_succeeds(
-    quick_stack: Stack, system: System, document: Path, directory: Path
+    quick_stack: Stack, system: System, document: Path, tmp_path: Path
 ) -> None:
     before = set(system.letters())
     done = subprocess.run(
-        ["bash", "-euxo", "pipefail", "-c", PRELUDE + here(script(document), quick_stack)],
-        cwd=directory,
+        ["bash", "-euxo", "pipefail", "-c", PRELUDE + at_ports(script(document), quick_stack.config.ports)],
+        cwd=linked(tmp_path),
         env=os.environ | addresses(quick_stack) | {"no_proxy": "*", "NO_PROXY": "*"},
         capture_output=True,
         text=True,
