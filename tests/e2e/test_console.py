@@ -148,7 +148,7 @@ def test_a_bad_event_is_found_among_the_dead_letters_and_sent_again(system: Syst
     expect(letter).to_have_count(1, timeout=TIMEOUT_MS)
 
     form = page.locator("form.redrive")
-    expect(form).to_contain_text("Of this page: 1 record, unless sent again since.")
+    expect(form).to_contain_text("1 record, all of them shown above.", timeout=TIMEOUT_MS)
     form.get_by_role("textbox", name="Reason").fill("to see it come back")
     form.get_by_role("button", name="Send to Kafka again").click()
     expect(form.get_by_text("1 record sent again.")).to_be_visible(timeout=TIMEOUT_MS)
@@ -170,6 +170,7 @@ def test_a_player_is_taken_out_with_a_reason_and_what_was_typed_stays_until_then
     page.unroute("**/disqualify")
     form.get_by_role("button", name="Disqualify").click()
     expect(form.get_by_text("Done: audit entry")).to_be_visible(timeout=TIMEOUT_MS)
+    expect(page.get_by_text("Disqualified: the player is in no ranking of this leaderboard")).to_be_visible()
 
     show(tab, system, f"#/leaderboards/{BOARD}/audit-log")
     expect(page.get_by_role("row", name="two accounts")).to_contain_text("ben", timeout=TIMEOUT_MS)

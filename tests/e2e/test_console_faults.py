@@ -59,7 +59,7 @@ class Api:
 
     def _usual(self, path: str, query: dict[str, str]) -> Made:
         if path == "/console/configuration.json":
-            return 200, {"issuer": None, "clientId": None, "scope": ""}, {}
+            return 200, {"issuer": None, "clientId": None, "scope": "", "broker": "127.0.0.1:9092"}, {}
         if path == "/leaderboards":
             return 200, {"leaderboards": [board()], "nextAfter": None}, {}
         if path.endswith("/periods"):
@@ -249,6 +249,34 @@ def test_why_tells_days_and_events_apart_and_what_would_move_the_rank(page: Page
     expect(story.get_by_text("A long ledger:")).to_be_visible()
 
 
+def test_who_is_taken_out_is_said_to_be_and_their_form_stays_while_the_board_can_not_be_read(
+    page: Page, api: Api
+) -> None:
+    def instead(path: str, _: dict[str, str]) -> Made | str | None:
+        if path.endswith("/disqualified"):
+            days = [{"userId": "ben", "from": "2026-01-01", "to": "2026-01-02"}]
+            return 200, {"userIds": ["ann"], "days": days}, {}
+        return "abort" if path == "/leaderboards/cup" else None
+
+    api.instead = instead
+    show(page, "#/leaderboards/cup/players/ann")
+    expect(page.get_by_text("Disqualified: the player is in no ranking of this leaderboard")).to_be_visible()
+    expect(page.get_by_role("heading", name="Why this rank")).to_have_count(0)
+    expect_sentence(page, "The API can't be reached.")
+    expect(page.locator("form.administration")).to_be_visible()
+    page.evaluate("location.hash = '#/leaderboards/cup/players/ben'")
+    expect(page.get_by_text("Disqualified for the days from 2026-01-01 to 2026-01-02.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Why this rank")).to_be_visible()
+
+
+def test_a_result_of_which_another_version_is_coming_says_so(page: Page, api: Api) -> None:
+    final = {**api.ranking({}), "source": "final", "resultVersion": 1, "pendingVersion": 2}
+    api.instead = lambda path, _: (200, final, {"etag": '"1"'}) if path.endswith("/rankings") else None
+    show(page, "#/leaderboards/cup")
+    for text in ("final result", "result version 1", "version 2 is being made"):
+        expect(page.locator(".freshness").get_by_text(text, exact=True)).to_be_visible()
+
+
 def test_a_player_who_left_the_ranking_has_no_old_ranks_on_screen(page: Page, api: Api) -> None:
     gone: Made = (404, {"title": "The player is not in this ranking", "status": 404}, {})
     api.instead = lambda path, _: (200, explanation(), {}) if path.endswith("/explain") else None
@@ -365,12 +393,12 @@ def test_a_configuration_that_does_not_come_is_not_taken_for_no_sign_in(page: Pa
     api.instead = lambda path, _: (503, "", {}) if path.endswith("configuration.json") else None
     show(page, "")
     expect_sentence(page, "The API does not say yet how to sign in.")
-    known = {"issuer": f"{ORIGIN}/issuer", "clientId": "console", "scope": "openid"}
+    known = {"issuer": f"{ORIGIN}/issuer", "clientId": "console", "scope": "openid", "broker": None}
     api.instead = lambda path, _: (200, known, {}) if path.endswith("configuration.json") else (401, {}, {})
     page.clock.run_for(3_000)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect_sentence(page, "The sign-in did not work.")
-    expect_sentence(page, "Sign in again")
+    expect_sentence(page, "You see this once you have signed in.")
 
 
 def letter(text: str, board: str | None = None, key: str | None = None) -> dict[str, Any]:
@@ -397,7 +425,7 @@ def test_a_dead_letter_is_shown_as_text_and_what_a_redrive_takes_is_said(page: P
     assert page.locator(".letters img").count() == 0
     expect(page.get_by_text("5 more were rejected")).to_be_visible()
     form = page.locator("form.redrive")
-    expect(form).to_contain_text("Of this page: 2 records")
+    expect(form).to_contain_text("Rejected so in the last 14 days: 2 records, all of them shown above.")
     expect(form).to_contain_text("Those that name no leaderboard go too, unless their key names another one.")
     form.get_by_role("textbox", name="Reason").fill("corrected")
     form.evaluate("form => { form.requestSubmit(); form.requestSubmit(); }")
@@ -405,6 +433,28 @@ def test_a_dead_letter_is_shown_as_text_and_what_a_redrive_takes_is_said(page: P
                  "send again"):  # fmt: skip
         expect(form.locator(".good")).to_contain_text(text)
     assert api.bodies == [{"reason": "corrected", "rejectedAs": "malformed"}]
+
+
+def test_a_redrive_says_before_how_much_it_takes_beyond_the_page(page: Page, api: Api) -> None:
+    shown = [letter("a", board="cup"), letter("aa", board="other")]
+    more = [letter("a" * size, board="cup") for size in range(3, 103)]
+    pages = iter([letters(*shown, cursor="1"), letters(*more, cursor="2"), letters()] + 6 * [letters(cursor="more")])
+
+    def instead(path: str, query: dict[str, str]) -> Made | None:
+        if path != "/dead-letters":
+            return None
+        return next(pages) if query.get("limit") == "100" else letters(*shown, cursor="next")
+
+    api.instead = instead
+    show(page, "#/pipeline/dead-letters?eventId=e")
+    form = page.locator("form.redrive")
+    form.get_by_role("textbox", name="Leaderboard").fill("cup")
+    expect(form).to_contain_text("Every dead letter of cup on the queue goes to Kafka again, also what is not shown")
+    page.clock.run_for(600)
+    expect(form).to_contain_text("101 records, of which 1 is shown above and 100 not.")
+    expect(form).to_contain_text("The event id of the search does not narrow it: all others go, too.")
+    form.get_by_label("Rejected as").select_option("too_late")
+    expect(form).to_contain_text("more than 0 records, of which 0 are shown above and all others not.")
 
 
 def test_dead_letters_are_paged_and_a_page_without_a_match_is_not_the_end(page: Page, api: Api) -> None:
@@ -434,14 +484,108 @@ def test_without_dead_letters_a_bad_event_can_be_copied(page: Page, api: Api) ->
     shown = page.locator(".bad-event").inner_text()
     assert shown in (ROOT / "README.md").read_text()
     page.evaluate("navigator.clipboard.writeText = async text => { window.copied = text }")
+    shown_again = letters(letter("{"))
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("copied") == shown
+    api.instead = lambda path, _: shown_again if path == "/dead-letters" else None
+    page.clock.run_for(5_500)
+    expect(page.locator(".letters > li")).to_have_count(1)
+    expect(page.locator(".bad-event")).to_be_hidden()
+    page.get_by_text("Send a bad event, to see what becomes of it").click()
+    expect(page.locator(".bad-event")).to_be_visible()
+
+
+def test_the_command_of_a_bad_event_goes_to_the_broker_of_the_api(page: Page, api: Api) -> None:
+    known: dict[str, Any] = {"issuer": None, "clientId": None, "scope": "", "broker": "127.0.0.1:19092"}
+    made = {"/dead-letters": letters(), "/console/configuration.json": (200, known, {})}
+    api.instead = lambda path, _: made.get(path)
+    show(page, "#/pipeline/dead-letters")
+    expect(page.locator(".bad-event")).to_contain_text('{"bootstrap.servers": "127.0.0.1:19092"}')
+    known["broker"] = None
+    page.reload()
+    expect(page.get_by_text("No record was rejected in the last 14 days.")).to_be_visible()
+    expect(page.locator(".bad-event")).to_have_count(0)
+
+
+NAMES: Final = ("<b>x</b>", "\u202eyda", "<img src=x onerror=alert(1)>", "x" * 64)
+
+
+def test_names_of_profiles_are_text_beside_the_id(page: Page, api: Api) -> None:
+    def named(rank: int, name: str | None) -> dict[str, Any]:
+        profile = None if name is None else {"name": name, "avatar": "<b>", "metadata": {}}
+        return {**entry(rank, f"u-{rank}"), "profile": profile}
+
+    entries = [named(at + 1, name) for at, name in enumerate(NAMES)] + [named(5, None)]
+    around = {**api.ranking({}), "player": {**entries[0], "pointsToNextRank": None, "pointsToNextTier": None,
+              "rankApproximate": False}, "above": [], "below": entries[1:]}  # fmt: skip
+
+    def instead(path: str, query: dict[str, str]) -> Made | None:
+        if path.endswith("/rankings") and query.get("include") == "profile":
+            return 200, {**api.ranking(query), "total": 5, "matched": 5, "entries": entries}, {"etag": '"1"'}
+        if path.endswith("/players/u-1") and query.get("include") == "profile":
+            return 200, around, {"etag": '"1"'}
+        return (200, {"profile": entries[0]["profile"]}, {}) if path.endswith("/profile") else None
+
+    api.instead = instead
+    shown = [*(f"u-{at + 1} {name}" for at, name in enumerate(NAMES)), "u-5"]
+    show(page, "#/leaderboards/cup")
+    expect(page.locator(".rows .who")).to_have_text(shown)
+    page.get_by_role("link", name="u-1").click()
+    expect(page.locator("h1")).to_have_text(f"u-1 {NAMES[0]}")
+    expect(page.locator("section[aria-label=Neighbours] .who")).to_have_text(shown)
+    assert page.locator("main b, main img").count() == 0
+
+
+def test_what_several_parts_have_to_say_is_said_once_at_the_top(page: Page, api: Api) -> None:
+    with page.expect_response("**/periods"):
+        show(page, "#/leaderboards/cup/players/ann")
+    wait(page, 100)
+    api.instead = lambda path, _: "abort" if path.startswith("/leaderboards") else None
+    page.clock.run_for(6_000)
+    expect(page.locator(".notices .problem")).to_have_text("The API can't be reached. The page tries again by itself; "
+                                                           "nothing that you typed is lost.")  # fmt: skip
+    expect(page.locator(".problem:visible")).to_have_count(1)
+    api.instead = lambda path, _: (401, {}, {}) if path.startswith("/leaderboards") else None
+    page.clock.run_for(4_000)
+    expect(page.locator(".problem:visible")).to_have_count(1)
+    expect_sentence(page, "You see this once you have signed in.")
+    api.instead = lambda _path, _query: None
+    page.clock.run_for(6_000)
+    expect(page.get_by_text("once you have signed in")).to_have_count(0)
+    expect(page.get_by_text("The API can't be reached.")).to_have_count(0)
+
+
+def test_the_scores_by_rank_are_drawn_anew_when_the_page_turns_dark(page: Page, api: Api) -> None:
+    api.total = 500
+    api.instead = lambda path, _: (200, explanation(), {}) if path.endswith("/explain") else None
+    show(page, "#/leaderboards/cup")
+    canvas = page.locator("figure canvas")
+    expect(canvas).to_be_visible()
+    light = canvas.evaluate("canvas => canvas.toDataURL()")
+    page.get_by_role("button", name="Dark or light").click()
+    page.wait_for_function("light => document.querySelector('figure canvas').toDataURL() !== light", arg=light)
+
+
+def test_a_form_and_a_ranking_with_long_names_fit_a_phone(page: Page, shared_tab: Tab, api: Api) -> None:
+    api.users = ["x" * 128, "ann"]
+    api.instead = lambda path, query: (
+        (200, {**api.ranking(query), "entries": [{**entry(1, "x" * 128), "tier": "bronze"}, entry(2, "ann")]}, {})
+        if path.endswith("/rankings") else None
+    )  # fmt: skip
+    show(page, "#/leaderboards/cup/players/ann")
+    with shared_tab.dressed(width=360):
+        form = page.locator("form.administration")
+        expect(form).to_be_visible()
+        assert form.evaluate("form => form.parentElement.scrollWidth <= form.parentElement.clientWidth")
+        page.get_by_role("link", name="cup", exact=True).click()
+        expect(page.locator(".rows .tag")).to_be_in_viewport(ratio=1)
+        assert page.locator(".rows").evaluate("rows => rows.scrollWidth <= rows.clientWidth")
 
 
 def sign_in(page: Page, api: Api, token: str) -> None:
     """Open a player as a browser does that comes back from an issuer, which gives out this token."""
-    known = {"issuer": f"{ORIGIN}/issuer", "clientId": "console", "scope": "openid"}
+    known = {"issuer": f"{ORIGIN}/issuer", "clientId": "console", "scope": "openid", "broker": None}
     answers: dict[str, Any] = {
         "/console/configuration.json": known,
         "/issuer/.well-known/openid-configuration": {"authorization_endpoint": "", "token_endpoint": f"{ORIGIN}/token"},

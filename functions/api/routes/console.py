@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from functions.api.views import JSON
-from shared.settings import Settings
+from shared.settings import LOCAL, Settings
 
 FILES: Final = Path(__file__).parents[1] / "console"
 _TYPES: Final = {
@@ -22,6 +22,8 @@ _TYPES: Final = {
 }
 SCOPES: Final = ("leaderboards:read", "leaderboards:admin", "exports:read")
 """What the console asks a token for; the issuer grants what the person may have."""
+COMPOSED_BROKER: Final = "127.0.0.1:9092"
+"""Where docker-compose.yml publishes its broker, which functions know by another name."""
 
 
 class UseCases(Protocol):
@@ -69,12 +71,22 @@ def _content(name: str) -> bytes:
 
 
 def _configuration(settings: Settings) -> bytes:
-    """How to sign in: by which issuer, as which client, for which scopes; nothing where no token is checked."""
-    if settings.authorization == "off" or not settings.console_client_id:
-        return msgspec.json.encode({"issuer": None, "clientId": None, "scope": ""})
-    scope = " ".join(["openid", *(f"{settings.scope_prefix}{one}" for one in SCOPES)])
-    found = {"issuer": settings.console_issuer, "clientId": settings.console_client_id, "scope": scope}
+    """How to sign in: by which issuer, as which client, for which scopes; nothing where no token is checked.
+
+    On a machine that runs the whole system, also where its Kafka is: the page shows how to send an event there.
+    """
+    found: dict[str, str | None] = {"issuer": None, "clientId": None, "scope": "", "broker": _broker(settings)}
+    if settings.authorization == "jwt" and settings.console_client_id:
+        scope = " ".join(["openid", *(f"{settings.scope_prefix}{one}" for one in SCOPES)])
+        found |= {"issuer": settings.console_issuer, "clientId": settings.console_client_id, "scope": scope}
     return msgspec.json.encode(found)
+
+
+def _broker(settings: Settings) -> str | None:
+    if settings.stage != LOCAL:
+        return None
+    broker = settings.kafka_bootstrap_servers
+    return broker if broker.startswith("127.0.0.1:") else COMPOSED_BROKER
 
 
 def _headers(settings: Settings) -> dict[str, str]:

@@ -1,7 +1,7 @@
 // What an administrator may do about a player. Each says what it will change before it is sent.
 import { boardPath, mayAdminister, post } from "./api";
 import { useDraft, useSending } from "./forms";
-import { Card, Problem } from "./parts";
+import { Card, Sentence } from "./parts";
 import { texts } from "./texts";
 
 type Kind = "disqualify" | "reinstate" | "void" | "correct";
@@ -48,14 +48,21 @@ async function act(board: string, user: string, draft: Draft): Promise<Entry> {
   }
 }
 
+interface Of {
+  board: string;
+  user: string;
+  /** Called once something was done. */
+  onDone: () => void;
+}
+
 /** The form, for who may; others get a sentence. */
-export function Administration(of: { board: string; user: string }) {
+export function Administration(of: Of) {
   if (mayAdminister()) return <Form {...of} />;
   return <Card title={texts.administration}><p>{texts.administrationNot}</p></Card>;
 }
 
 /** The form; what was typed stays until the API has taken it. */
-function Form({ board, user }: { board: string; user: string }) {
+function Form({ board, user, onDone }: Of) {
   const [draft, setDraft] = useDraft(`${board}/${encodeURIComponent(user)}`, EMPTY);
   const { isSending, problem, done, send } = useSending();
 
@@ -71,6 +78,7 @@ function Form({ board, user }: { board: string; user: string }) {
   const submit = () => send(async () => {
     const entry = await act(board, user, draft);
     setDraft({ ...EMPTY, kind: draft.kind });
+    onDone();
     return texts.done(entry.number) + (entry.known === false ? ` ${texts.unknownPlayer}` : "");
   });
   return (
@@ -95,7 +103,7 @@ function Form({ board, user }: { board: string; user: string }) {
         <p>{consequence(user, draft)}</p>
         <p class="quiet">{texts.administrationHint}</p>
         <button disabled={isSending}>{texts[draft.kind]}</button>
-        <Problem error={problem} />
+        <Sentence text={problem} />
         <p class="good" role="status" hidden={done === null}>{done}</p>
       </form>
     </Card>

@@ -9,11 +9,14 @@ export type Period = Schemas["PeriodView"];
 export type Ranking = Schemas["RankingView"];
 export type Entry = Schemas["EntryView"];
 export type Neighbours = Schemas["NeighboursView"];
+export type Profile = Schemas["ProfileView"];
 export type PlayerWindows = Schemas["PlayerWindowsView"];
 export type Explanation = Schemas["ExplanationView"];
 export type Events = Schemas["EventsView"];
 export type LedgerEvent = Schemas["EventView"];
 export type Health = Schemas["HealthView"];
+export type Dependency = Schemas["DependencyView"];
+export type Disqualified = Schemas["DisqualifiedView"];
 export type AuditLog = Schemas["AuditLogView"];
 export type Closing = Schemas["ClosingView"];
 export type Preview = Schemas["ResultPreviewView"];
@@ -64,12 +67,14 @@ const TIMEOUT_MS = 30_000; // of a request without a wait
 const RETRY_MAX_S = 60;
 
 let token: string | null = null;
+let hadToken = false;
 let administers = true;
 let onRefused: () => void = () => undefined;
 
 /** Send a token with every request; it is kept in memory only. */
 export function useToken(value: string | null): void {
   token = value;
+  hadToken ||= value !== null;
 }
 
 const ADMIN = "leaderboards:admin";
@@ -155,7 +160,7 @@ function failure(received: Received, unclear = texts.failed): ApiError {
   const { response } = received;
   if (response.status === 401) {
     onRefused();
-    return new ApiError(texts.signInAgain, 401);
+    return new ApiError(hadToken ? texts.signInAgain : texts.signInFirst, 401);
   }
   const waitMs = retryMs(response);
   let problem: Partial<Problem> = {};

@@ -17,23 +17,25 @@ export function AuditPage({ board }: { board: string }) {
       <Problem error={error} />
       {value?.entries.length === 0 && <p>{texts.noAudit}</p>}
       {value && value.entries.length > 0 && (
-        <table>
-          <thead>
-            <tr>{heads.map((head) => <th scope="col" key={head}>{head}</th>)}</tr>
-          </thead>
-          <tbody>
-            {value.entries.map((one) => (
-              <tr key={one.number}>
-                <td class="number">{count(one.number)}</td>
-                <td>{one.kind}</td>
-                <td>{one.actor}</td>
-                <td><Instant at={one.at} /></td>
-                <td class="who">{[one.userId, one.subject, one.from && `${one.from} – ${one.to}`].filter(Boolean).join(" · ")}</td>
-                <td class="who">{one.reason}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+        <div class="scrolled" tabIndex={0} role="region" aria-label={texts.auditLog}>
+          <table>
+            <thead>
+              <tr>{heads.map((head) => <th scope="col" key={head}>{head}</th>)}</tr>
+            </thead>
+            <tbody>
+              {value.entries.map((one) => (
+                <tr key={one.number}>
+                  <td class="number">{count(one.number)}</td>
+                  <td>{one.kind}</td>
+                  <td>{one.actor}</td>
+                  <td><Instant at={one.at} /></td>
+                  <td class="who">{[one.userId, one.subject, one.from && `${one.from} – ${one.to}`].filter(Boolean).join(" · ")}</td>
+                  <td class="who">{one.reason}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
       {value?.nextAfter != null && <button onClick={() => setAfter(value.nextAfter!)}>{texts.more}</button>}
       {after > 0 && <button onClick={() => setAfter(0)}>{texts.backToStart}</button>}

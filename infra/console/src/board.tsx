@@ -1,8 +1,8 @@
 // A leaderboard's window: its ranking at any depth, tiers, and how fresh it is.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { boardPath, get, type Board, type Entry, type Period, type Ranking } from "./api";
-import { link, useFollowed, usePolled } from "./hooks";
-import { Card, Freshness, Instant, Problem, tall, TierTag } from "./parts";
+import { link, useFollowed, usePolled, useSettled } from "./hooks";
+import { Card, Freshness, Instant, Problem, tall, TierTag, Who } from "./parts";
 import { count, decimal, texts } from "./texts";
 import { TiersCard } from "./tiers";
 import { choiceOf, parameters, toQuery, WindowChoice, type Choice } from "./windows";
@@ -11,6 +11,7 @@ const ROW_PX = 34;
 const HEIGHT_MAX_PX = 12_000_000; // browsers lay out no taller elements alike
 const PAGE = 150;
 const STEP = 50;
+const SCROLL_SETTLED_MS = 80; // a fast scroll asks for no page that it passes
 const REMEMBERED = 5_000; // players whose first rank is kept
 
 /** The definition and the registered periods. */
@@ -46,15 +47,15 @@ function Window({ board, choice, attr }: { board: Board; choice: Choice; attr: [
   const [top, setTop] = useState(0);
   const [jumpTo, setJumpTo] = useState<{ rank: number } | null>(null);
   const offset = Math.max(0, Math.floor(top / STEP) * STEP - STEP / 2);
-  const asked = useSettled(offset);
+  const asked = useSettled(offset, SCROLL_SETTLED_MS);
   const filter: Record<string, string> = attr === null ? {} : { [attr[0]]: attr[1] };
-  const path = `${boardPath(board.id, "rankings")}?${toQuery({ ...parameters(choice), ...filter, limit: PAGE, offset: asked })}`;
+  const path = `${boardPath(board.id, "rankings")}?${toQuery({ ...parameters(choice), ...filter, include: "profile", limit: PAGE, offset: asked })}`;
   const { value, error } = useFollowed<Ranking>(path);
   const last = useLast(value);
   const names = board.tiers.map((tier) => tier.name);
   return (
     <div class="columns">
-      <Card title={texts.ranking} wide>
+      <Card title={texts.ranking} size="wide">
         <Problem error={error} />
         {last && (
           <div class="bar">
@@ -78,16 +79,6 @@ function Window({ board, choice, attr }: { board: Board; choice: Choice; attr: [
       <TiersCard board={board} choice={choice} total={last?.total ?? 0} />
     </div>
   );
-}
-
-/** A value once it has not changed for a moment, so that a fast scroll asks for no page that it passes. */
-function useSettled(value: number): number {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), 80);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
 }
 
 /** The last value that was there: totals and freshness stay while another page comes. */
@@ -265,7 +256,7 @@ function Row({ at, entry, board, choice, names, moved, marked }: RowProps) {
         {up > 0 ? `▲${up}` : up < 0 ? `▼${-up}` : ""}
       </td>
       <td class="who">
-        <a href={link(["leaderboards", board, "players", entry.userId], parameters(choice))}><bdi>{entry.userId}</bdi></a>
+        <Who of={entry} at={link(["leaderboards", board, "players", entry.userId], parameters(choice))} />
       </td>
       <td class="number">{count(entry.score)}</td>
       <td class="wide-only"><Instant at={entry.reachedAt} /></td>

@@ -14,7 +14,7 @@ export function EventTable({ events }: { events: NotedEvent[] }) {
   if (events.length === 0) return null;
   const heads = texts.eventColumns;
   return (
-    <table>
+    <table class="events">
       <thead>
         <tr>
           <th scope="col">{heads.event}</th>
@@ -28,7 +28,7 @@ export function EventTable({ events }: { events: NotedEvent[] }) {
       <tbody>
         {events.map(({ event, note, isOut }) => (
           <tr key={event.eventId} class={event.voidedByEntry !== null || isOut ? "void" : undefined}>
-            <td class="who"><bdi>{event.eventId}</bdi></td>
+            <td class="who" title={event.eventId}><bdi>{event.eventId}</bdi></td>
             <td class="number">{count(event.points)}</td>
             <td><Instant at={event.occurredAt} /></td>
             <td class="wide-only"><Instant at={event.appendedAt} /></td>

@@ -21,7 +21,7 @@ export function Why({ board, user, choice, names }: Asked) {
   const path = `${boardPath(board, "players", user, "explain")}?${toQuery(parameters(choice))}`;
   const { value, error } = usePolled((signal) => get<Explanation>(path, signal), 5_000, [path]);
   return (
-    <Card title={texts.why} wide>
+    <Card title={texts.why} size="wide">
       <Problem error={error} />
       {value && (
         <ol class="story">

@@ -9,7 +9,11 @@ const FRESH_MS = 250;
 export interface Asked<T> {
   value: T | null;
   error: string | null;
+  /** Whether there is no such thing. */
+  isGone: boolean;
 }
+
+const NOTHING = { value: null, error: null, isGone: false };
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -57,6 +61,11 @@ function pauseAfter(error: unknown, otherwiseMs: number): number {
   return error instanceof ApiError && error.waitMs !== null ? error.waitMs : otherwiseMs;
 }
 
+/** Whether asking again soon may help: the API was not there, or failed. */
+function isPassing(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 0 || error.status === 401 || error.status >= 500);
+}
+
 /** Whether the API says that there is no such thing (any more): what was known of it is not old, but over. */
 function isGone(error: unknown): boolean {
   return error instanceof ApiError && error.status === 404;
@@ -70,36 +79,36 @@ function ofKeys<T extends object>(state: T & { keys: string }, keys: string, emp
 /** Ask for something again every `everyMs` while the tab is shown; what was there stays while it fails. */
 export function usePolled<T>(ask: (signal: AbortSignal) => Promise<T>, everyMs: number, keys: unknown[]): Asked<T> {
   const named = JSON.stringify(keys);
-  const [state, setState] = useState<Asked<T> & { keys: string }>({ value: null, error: null, keys: named });
+  const [state, setState] = useState<Asked<T> & { keys: string }>({ ...NOTHING, keys: named });
   const latest = useRef(ask);
   latest.current = ask;
   useEffect(() => {
     const control = new AbortController();
-    setState({ value: null, error: null, keys: named });
+    setState({ ...NOTHING, keys: named });
     void (async () => {
       while (!control.signal.aborted) {
         await shown(control.signal);
         let pauseMs = everyMs;
         try {
           const value = await latest.current(control.signal);
-          if (!control.signal.aborted) setState({ value, error: null, keys: named });
+          if (!control.signal.aborted) setState({ value, error: null, isGone: false, keys: named });
         } catch (error) {
           if (control.signal.aborted) return;
-          pauseMs = pauseAfter(error, everyMs);
-          setState((before) => ({ ...before, ...(isGone(error) ? { value: null } : {}), error: sentence(error) }));
+          pauseMs = pauseAfter(error, isPassing(error) ? Math.min(everyMs, RETRY_MS) : everyMs);
+          setState((before) => ({ ...before, ...(isGone(error) ? { value: null } : {}), isGone: isGone(error), error: sentence(error) }));
         }
         await sleep(pauseMs, control.signal);
       }
     })();
     return () => control.abort();
   }, [named]);
-  return ofKeys<Asked<T>>(state, named, { value: null, error: null });
+  return ofKeys<Asked<T>>(state, named, NOTHING);
 }
 
 /** Follow a read that has an ETag: each change is shown as soon as the API knows it. One wait at a time, none while the
  * tab is hidden. */
 export function useFollowed<T>(path: string): Asked<T> & { lastHeardMs: number } {
-  const empty = { value: null, error: null, lastHeardMs: 0 };
+  const empty = { ...NOTHING, lastHeardMs: 0 };
   const [state, setState] = useState<Asked<T> & { lastHeardMs: number; keys: string }>({ ...empty, keys: path });
   useEffect(() => {
     const control = new AbortController();
@@ -116,7 +125,7 @@ export function useFollowed<T>(path: string): Asked<T> & { lastHeardMs: number }
           if (signal.aborted) return;
           if (found !== null) {
             etag = found.etag;
-            setState({ value: found.body, error: null, lastHeardMs: Date.now(), keys: path });
+            setState({ value: found.body, error: null, isGone: false, lastHeardMs: Date.now(), keys: path });
           } else {
             setState((before) => ({ ...before, error: null, lastHeardMs: Date.now() }));
           }
@@ -126,7 +135,7 @@ export function useFollowed<T>(path: string): Asked<T> & { lastHeardMs: number }
         } catch (error) {
           if (signal.aborted) return;
           if (visible.signal.aborted) continue;
-          setState((before) => ({ ...before, ...(isGone(error) ? { value: null } : {}), error: sentence(error) }));
+          setState((before) => ({ ...before, ...(isGone(error) ? { value: null } : {}), isGone: isGone(error), error: sentence(error) }));
           await sleep(pauseAfter(error, RETRY_MS), signal);
         } finally {
           visible.done();
@@ -173,6 +182,16 @@ export function link(parts: string[], query: Record<string, string | undefined> 
   const pairs = Object.entries(query).filter((pair): pair is [string, string] => !!pair[1]);
   const search = new URLSearchParams(pairs).toString();
   return `#/${parts.map(encodeURIComponent).join("/")}${search ? `?${search}` : ""}`;
+}
+
+/** A value once it has not changed for a moment. */
+export function useSettled<T>(value: T, ms: number): T {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), ms);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
 }
 
 /** The time in ms, again every second. */

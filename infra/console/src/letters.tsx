@@ -2,14 +2,17 @@
 import { useState } from "preact/hooks";
 import { boardPath, get, mayAdminister, post, type DeadLetter, type DeadLetters, type Excerpt, type Reason, type Redriven } from "./api";
 import { useDraft, useSending } from "./forms";
-import { link, usePolled } from "./hooks";
-import { Card, Instant, Problem } from "./parts";
+import { link, usePolled, useSettled } from "./hooks";
+import { Card, Instant, Problem, Sentence } from "./parts";
+import { broker } from "./signin";
 import { texts } from "./texts";
 
 const EVERY_MS = 5_000;
 const SEARCH_EVERY_MS = 30_000; // a search may read a thousand letters of each reason
 const SHORT = 400;
-const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
+const COUNTED_PAGES = 5;
+const COUNT_EVERY_MS = 30_000;
+const SETTLED_MS = 500; // of an id that is being typed
 const REASONS = Object.keys(texts.rejectedAs) as Reason[];
 /** Of these, a redrive also takes letters that name no leaderboard. */
 const UNREAD: readonly Reason[] = ["malformed", "invalid"];
@@ -47,10 +50,11 @@ function Letters({ search }: { search: Search }) {
       <Problem error={error} />
       {value === null && error === null && <p>{texts.loading}</p>}
       {isEmpty && next !== null && <p>{texts.lettersFurther}</p>}
-      {isEmpty && next === null && (asked || cursor ? <p>{texts.lettersNone}</p> : <Nothing />)}
+      {isEmpty && next === null && <p>{asked || cursor ? texts.lettersNone : texts.noLetters}</p>}
+      {value && broker() !== null && <BadEvent broker={broker()!} isOpen={isEmpty && !asked} />}
       {value && (
         <ul class="letters" aria-label={texts.letters}>
-          {value.deadLetters.map((one) => <Letter key={`${one.topic} ${one.partition} ${one.offset}`} of={one} />)}
+          {value.deadLetters.map((one) => <Letter key={keyOf(one)} of={one} />)}
         </ul>
       )}
       {value && value.onlyInQueue > 0 && <p class="quiet">{texts.onlyInQueue(value.onlyInQueue)}</p>}
@@ -62,6 +66,8 @@ function Letters({ search }: { search: Search }) {
     </>
   );
 }
+
+const keyOf = ({ topic, partition, offset }: DeadLetter): string => `${topic} ${partition} ${offset}`;
 
 function ReasonChoice({ value, onChange, disabled = false }: { value: string; onChange: (value: string) => void; disabled?: boolean }) {
   return (
@@ -91,17 +97,18 @@ function SearchForm({ search }: { search: Search }) {
   );
 }
 
-/** All is well; on this machine, how to see what a bad event comes to. */
-function Nothing() {
+/** On the machine of the whole system, how to see what a bad event comes to. */
+function BadEvent({ broker, isOpen }: { broker: string; isOpen: boolean }) {
   const [isCopied, setCopied] = useState(false);
-  const copy = () => void navigator.clipboard.writeText(texts.badEvent).then(() => setCopied(true), () => setCopied(false));
-  if (!LOCAL.includes(location.hostname)) return <p>{texts.noLetters}</p>;
+  const command = texts.badEvent(broker);
+  const copy = () => void navigator.clipboard.writeText(command).then(() => setCopied(true), () => setCopied(false));
   return (
-    <>
-      <p>{texts.noLetters} {texts.badEventHint}</p>
-      <pre class="bad-event" tabIndex={0}>{texts.badEvent}</pre>
+    <details open={isOpen}>
+      <summary>{texts.badEventHint}</summary>
+      <p>{texts.badEventHow}</p>
+      <pre class="bad-event" tabIndex={0}>{command}</pre>
       {isSecureContext && <p><button onClick={copy}>{isCopied ? texts.copied : texts.copy}</button></p>}
-    </>
+    </details>
   );
 }
 
@@ -149,6 +156,31 @@ function isChosen(letter: DeadLetter, { leaderboardId, rejectedAs }: Draft): boo
   return user === undefined || named === leaderboardId;
 }
 
+/** How many of the register a redrive would take, of those on the page and of all; `isMore` where there are too many to count. */
+async function countOf(draft: Draft, signal: AbortSignal): Promise<{ keys: string[]; isMore: boolean }> {
+  const { leaderboardId, rejectedAs } = draft;
+  const query: Record<string, string> = { limit: "100" };
+  if (rejectedAs) query["reason"] = rejectedAs;
+  if (!UNREAD.includes(rejectedAs as Reason)) query["leaderboardId"] = leaderboardId;
+  const keys: string[] = [];
+  for (let pages = 0; pages < COUNTED_PAGES; pages++) {
+    const found: DeadLetters = await get<DeadLetters>(`/dead-letters?${new URLSearchParams(query)}`, signal);
+    keys.push(...found.deadLetters.filter((one) => isChosen(one, draft)).map(keyOf));
+    if (found.nextCursor === null) return { keys, isMore: false };
+    query["cursor"] = found.nextCursor;
+  }
+  return { keys, isMore: true };
+}
+
+/** What a redrive would take, also beyond the page. */
+function Counted({ draft, shown }: { draft: Draft; shown: DeadLetter[] }) {
+  const { value, error } = usePolled((signal) => countOf(draft, signal), COUNT_EVERY_MS, [draft.leaderboardId, draft.rejectedAs]);
+  if (error !== null) return <li><Problem error={error} /></li>;
+  if (value === null) return <li class="quiet">{texts.redriveCounting}</li>;
+  const here = new Set(shown.map(keyOf));
+  return <li>{texts.redriveCount(value.keys.length, value.keys.filter((one) => here.has(one)).length, value.isMore)}</li>;
+}
+
 async function redrive({ leaderboardId, rejectedAs, reason }: Draft): Promise<string> {
   const body = { reason, ...(rejectedAs ? { rejectedAs } : {}) };
   const done = await post<Redriven>(boardPath(leaderboardId, "redrive"), body);
@@ -171,7 +203,7 @@ function Redrive({ search, shown }: { search: Search; shown: DeadLetter[] }) {
       <input required disabled={isSending} value={draft[name]} onInput={(event) => setDraft({ ...draft, [name]: event.currentTarget.value })} />
     </label>
   );
-  const chosen = shown.filter((one) => isChosen(one, draft)).length;
+  const settled = useSettled(draft.leaderboardId, SETTLED_MS);
   return (
     <Card title={texts.redrive}>
       <form class="administration redrive" onSubmit={(event) => (event.preventDefault(), void submit())}>
@@ -182,7 +214,9 @@ function Redrive({ search, shown }: { search: Search; shown: DeadLetter[] }) {
         {text("reason", texts.reason)}
         {draft.leaderboardId && (
           <ul>
-            <li>{texts.willRedrive(draft.leaderboardId, draft.rejectedAs)} {texts.chosenHere(chosen)}</li>
+            <li>{texts.willRedrive(draft.leaderboardId, draft.rejectedAs)}</li>
+            {settled && <Counted draft={{ ...draft, leaderboardId: settled }} shown={shown} />}
+            {search.eventId && <li>{texts.redriveWhole}</li>}
             {UNREAD.includes(draft.rejectedAs as Reason) && <li>{texts.willRedriveUnread}</li>}
             <li>{texts.willRedriveOnce}</li>
             <li>{texts.willRedriveNot}</li>
@@ -190,7 +224,7 @@ function Redrive({ search, shown }: { search: Search; shown: DeadLetter[] }) {
         )}
         <p class="quiet">{texts.administrationHint}</p>
         <button disabled={isSending}>{isSending ? texts.sending : texts.redriveSend}</button>
-        <Problem error={problem} />
+        <Sentence text={problem} />
         <p class="good" role="status" hidden={done === null}>{done}</p>
       </form>
     </Card>

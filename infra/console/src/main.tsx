@@ -9,7 +9,7 @@ import { BoardPage } from "./board";
 import { BoardsPage } from "./boards";
 import { link, usePlace } from "./hooks";
 import { LettersPage } from "./letters";
-import { Problem } from "./parts";
+import { Notices, Problem } from "./parts";
 import { PipelinePage } from "./pipeline";
 import { PlayerPage } from "./player";
 import { ResultsPage } from "./results";
@@ -101,6 +101,7 @@ function App() {
         </div>
       </header>
       <main>
+        <Notices signIn={signIn.isSignedIn ? null : signIn.start} />
         <Problem error={signIn.problem} />
         {signIn.isReady && <Guarded key={signIn.session} />}
       </main>

@@ -1,14 +1,65 @@
 // Small pieces that several views show.
 import type { ComponentChildren } from "preact";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { useClock } from "./hooks";
 import { duration, texts } from "./texts";
 
-/** What went wrong; nothing while all is well. */
+const SIGN_IN: readonly string[] = [texts.signInFirst, texts.signInAgain];
+
+/** Sentence → how many parts of the page have it to say. */
+const said = new Map<string, number>();
+const listeners = new Set<() => void>();
+
+function say(sentence: string, by: 1 | -1): void {
+  const now = (said.get(sentence) ?? 0) + by;
+  if (now > 0) said.set(sentence, now);
+  else said.delete(sentence);
+  listeners.forEach((tell) => tell());
+}
+
+/** What concerns the whole page: a missing sign-in, and whatever several parts have to say. */
+function concernsAll(sentence: string): boolean {
+  return SIGN_IN.includes(sentence) || (said.get(sentence) ?? 0) > 1;
+}
+
+function useSaid(): void {
+  const [, again] = useState({});
+  useLayoutEffect(() => {
+    const tell = () => again({});
+    listeners.add(tell);
+    tell();
+    return () => void listeners.delete(tell);
+  }, []);
+}
+
+/** What went wrong; nothing while all is well, or where the top of the page says it for several parts. */
 export function Problem({ error }: { error: string | null }) {
+  useSaid();
+  useLayoutEffect(() => {
+    if (error === null) return;
+    say(error, 1);
+    return () => say(error, -1);
+  }, [error]);
+  return <Sentence text={error !== null && concernsAll(error) ? null : error} />;
+}
+
+/** What went wrong with something that was asked for here, whatever else is wrong. */
+export function Sentence({ text }: { text: string | null }) {
+  return <p class="problem" role="status" hidden={text === null}>{text}</p>;
+}
+
+/** At the top of the page, each sentence that concerns all of it, once. */
+export function Notices({ signIn }: { signIn: (() => void) | null }) {
+  useSaid();
   return (
-    <p class="problem" role="status" hidden={error === null}>
-      {error}
-    </p>
+    <div class="notices">
+      {[...said.keys()].filter(concernsAll).map((sentence) => (
+        <div key={sentence} class="bar">
+          <Sentence text={sentence} />
+          {SIGN_IN.includes(sentence) && signIn !== null && <button onClick={signIn}>{texts.signInNow}</button>}
+        </div>
+      ))}
+    </div>
   );
 }
 
@@ -64,10 +115,26 @@ export function tall(px: number): (element: HTMLElement | null) => void {
   };
 }
 
-/** A titled section; it can have the focus, so that keys scroll what is wider than it. */
-export function Card({ title, children, wide = false }: { title: string; children: ComponentChildren; wide?: boolean }) {
+/** A player: the id, which everything goes by, and the name of their profile, as text whatever it holds. */
+export function Who({ of, at }: { of: Named; at: string }) {
+  const name = of.profile?.name ?? null;
   return (
-    <section class={wide ? "card wide" : "card"} tabIndex={0} aria-label={title}>
+    <>
+      <a href={at}><bdi>{of.userId}</bdi></a>
+      {name !== null && <>{" "}<bdi class="quiet" title={name}>{name}</bdi></>}
+    </>
+  );
+}
+
+interface Named {
+  userId: string;
+  profile?: { name: string | null } | null | undefined;
+}
+
+/** A titled section; it can have the focus, so that keys scroll what is wider than it. */
+export function Card({ title, children, size = "" }: { title: string; children: ComponentChildren; size?: "" | "wide" | "full" }) {
+  return (
+    <section class={`card ${size}`} tabIndex={0} aria-label={title}>
       <h2>{title}</h2>
       {children}
     </section>

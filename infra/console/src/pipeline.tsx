@@ -1,6 +1,6 @@
 // How events go from Kafka to the rankings, now: rates, lag, what was rejected, and the health of each dependency.
 import { useRef } from "preact/hooks";
-import { getHealth, getText } from "./api";
+import { getHealth, getText, type Dependency } from "./api";
 import { link, usePolled } from "./hooks";
 import { parse, rate, series, total, type Scrape } from "./metrics";
 import { Card, Problem } from "./parts";
@@ -53,7 +53,7 @@ function Flow({ now, before }: { now: Scrape; before: Scrape | null }) {
     [texts.flow.ingest, delays.length ? texts.delay(Math.max(...delays)) : "", records - (rejected ?? 0)],
     [texts.flow.truth, applied === null ? "" : `${texts.perSecond(applied)} ${texts.applied}`, applied ?? 0],
     [texts.flow.cache, texts.completeBoards(complete.filter((one) => one.value === 1).length, complete.length), applied ?? 0],
-    [texts.flow.api, "", 0],
+    [texts.flow.api, apiNote(of("leaderboards_requests_total"), of("leaderboards_rankings_read_total", { source: "snapshot" })), 0],
   ];
   return (
     <ol class="flow">
@@ -68,6 +68,11 @@ function Flow({ now, before }: { now: Scrape; before: Scrape | null }) {
       ))}
     </ol>
   );
+}
+
+function apiNote(requests: number | null, snapshots: number | null): string {
+  if (requests === null) return "";
+  return [texts.requests(requests), snapshots ? texts.fromSnapshots(snapshots) : null].filter(Boolean).join(", ");
 }
 
 function Partitions({ now }: { now: Scrape }) {
@@ -153,8 +158,23 @@ function Caches({ now }: { now: Scrape }) {
         </tbody>
       </table>
       <p>{texts.repaired(total(now, "leaderboards_entries_repaired_total"))}.</p>
+      <Memory now={now} />
     </Card>
   );
+}
+
+function Memory({ now }: { now: Scrape }) {
+  const [used] = series(now, "leaderboards_cache_used_bytes");
+  if (used === undefined) return null;
+  const limits = series(now, "leaderboards_cache_limit_bytes");
+  const limit = limits.length > 0 ? total(now, "leaderboards_cache_limit_bytes") : null;
+  return <p>{texts.memory(total(now, "leaderboards_cache_used_bytes"), limit)}</p>;
+}
+
+/** What waits on each queue, where anything does. */
+function waiting({ queues }: Dependency): string {
+  const found = Object.entries(queues ?? {}).filter(([, { waiting: n }]) => (n ?? 0) > 0);
+  return found.map(([name, { waiting: n }]) => texts.waiting(name, n!)).join(", ");
 }
 
 function Dependencies() {
@@ -164,14 +184,15 @@ function Dependencies() {
       <Problem error={error} />
       <table>
         <tbody>
-          {Object.entries(value?.dependencies ?? {}).map(([name, { status, latencyMs, detail }]) => (
-            <tr key={name}>
+          {Object.entries(value?.dependencies ?? {}).map(([name, dependency]) => {
+            const { status, latencyMs, detail, since } = dependency;
+            return <tr key={name}>
               <th scope="row"><span class={status === "up" ? "good" : "problem"}>●</span> {name}</th>
-              <td>{status === "up" ? texts.up : texts.down}</td>
+              <td title={texts.statusSince(since)}>{status === "up" ? texts.up : texts.down}</td>
               <td class="number">{decimal(latencyMs)} ms</td>
-              <td class="who">{detail}</td>
-            </tr>
-          ))}
+              <td class="who">{detail ?? waiting(dependency)}</td>
+            </tr>;
+          })}
         </tbody>
       </table>
     </Card>

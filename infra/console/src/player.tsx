@@ -1,14 +1,14 @@
 // One player: where they stand in every window, why, and what an administrator may do about it.
 import { useState } from "preact/hooks";
 import {
-  ApiError, boardPath, get, type Entry, type Events, type LedgerEvent, type Neighbours, type PlayerWindows,
+  ApiError, boardPath, get, mayAdminister, type Disqualified, type Entry, type Events, type LedgerEvent, type Neighbours, type PlayerWindows, type Profile,
 } from "./api";
 import { Administration } from "./administration";
 import { useBoard } from "./board";
 import { EventTable } from "./events";
 import { Why } from "./explain";
 import { link, useFollowed, usePolled } from "./hooks";
-import { Card, Freshness, Problem, TierTag } from "./parts";
+import { Card, Freshness, Problem, TierTag, Who } from "./parts";
 import { count, texts } from "./texts";
 import { choiceOf, parameters, toQuery, useToday, WindowChoice, type Choice } from "./windows";
 
@@ -23,34 +23,56 @@ interface Shown {
 }
 
 export function PlayerPage({ board, user, query }: { board: string; user: string; query: URLSearchParams }) {
-  const { value, error } = useBoard(board);
+  const { value, error, isGone } = useBoard(board);
   const choice = choiceOf(query);
+  const [acts, setActs] = useState(0);
+  const out = useOut(board, user, acts);
+  const isOut = out.includes(texts.isOut);
   const shown = { board, user, choice, names: value?.board.tiers.map((tier) => tier.name) ?? [] };
   return (
     <>
-      <h1 dir="auto">{texts.playerTitle(user)}</h1>
+      <h1 dir="auto"><bdi>{user}</bdi><Name board={board} user={user} /></h1>
       <Problem error={error} />
+      {out.length > 0 && (
+        <p class="out" role="status">{out.join(" ")} <a href={link(["leaderboards", board, "audit-log"])}>{texts.outWhy}</a></p>
+      )}
       <WindowChoice at={["leaderboards", board, "players", user]} choice={choice} periods={value?.periods ?? []} />
-      {(value !== null || error === null) && <div class="columns">
-        <Around key={JSON.stringify(choice)} {...shown} />
+      {!isGone && <div class="columns">
+        {!isOut && <Around key={JSON.stringify(choice)} {...shown} />}
         <AllWindows {...shown} />
-        <Why {...shown} />
-        <History {...shown} />
+        {!isOut && <Why {...shown} />}
+        <Administration board={board} user={user} onDone={() => setActs(acts + 1)} />
+        <History key={acts} {...shown} />
         <Ledger {...shown} />
-        <Administration board={board} user={user} />
       </div>}
     </>
   );
 }
 
+/** What the player's profile calls them, as text; nothing where they have none, or it can't be had. */
+function Name({ board, user }: { board: string; user: string }) {
+  const { value } = usePolled((signal) => get<Profile>(boardPath(board, "players", user, "profile"), signal), 15_000, [board, user]);
+  const name = value?.profile?.name;
+  return name ? <>{" "}<bdi class="quiet name">{name}</bdi></> : null;
+}
+
+/** From what the player is taken out, as sentences, for whoever may know it: no ranking says why somebody is not in it. */
+function useOut(board: string, user: string, acts: number): string[] {
+  const ask = async (signal: AbortSignal) => (mayAdminister() ? get<Disqualified>(boardPath(board, "disqualified"), signal) : null);
+  const { value } = usePolled(ask, 15_000, [board, user, acts]);
+  if (!value) return [];
+  if (value.userIds.includes(user)) return [texts.isOut];
+  return value.days.filter((one) => one.userId === user).map(({ from, to }) => texts.isOutFor(from, to));
+}
+
 function Around({ board, user, choice, names }: Shown) {
-  const path = `${boardPath(board, "players", user)}?${toQuery({ ...parameters(choice), context: 5 })}`;
+  const path = `${boardPath(board, "players", user)}?${toQuery({ ...parameters(choice), context: 5, include: "profile" })}`;
   const { value, error } = useFollowed<Neighbours>(path);
   const line = (entry: Entry, isPlayer: boolean) => (
     <tr key={entry.userId} class={isPlayer ? "marked" : undefined}>
       <td class="number">{count(entry.rank)}</td>
       <td class="who">
-        <a href={link(["leaderboards", board, "players", entry.userId], parameters(choice))}><bdi>{entry.userId}</bdi></a>
+        <Who of={entry} at={link(["leaderboards", board, "players", entry.userId], parameters(choice))} />
       </td>
       <td class="number">{count(entry.score)}</td>
       <td><TierTag name={entry.tier} names={names} /></td>
@@ -90,8 +112,10 @@ function AllWindows({ board, user, names }: Shown) {
         <tbody>
           {value?.windows.map(({ window, entry, total, source, periods }) => (
             <tr key={window.id + periods.join()}>
-              <th scope="row">{periods.length > 0 ? periods.join(", ") : texts.kind[window.kind]}</th>
-              <td class="quiet">{window.id === "all-time" ? "" : window.id}</td>
+              <th scope="row">
+                {periods.length > 0 ? periods.join(", ") : texts.kind[window.kind]}
+                {window.id !== "all-time" && <><br /><span class="quiet">{window.id}</span></>}
+              </th>
               <td class="number">{entry ? `${count(entry.rank)} / ${count(total)}` : texts.notRanked}</td>
               <td class="number">{entry && count(entry.score)}</td>
               <td><TierTag name={entry?.tier ?? null} names={names} /></td>
@@ -144,14 +168,24 @@ async function rankOn(board: string, user: string, date: string, signal: AbortSi
   }
 }
 
+/** A page of the ledger; an empty one where the player has no events at all. */
+async function eventsOf(path: string, signal: AbortSignal): Promise<Pick<Events, "events" | "nextAfter">> {
+  try {
+    return await get<Events>(path, signal);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return { events: [], nextAfter: null };
+    throw error;
+  }
+}
+
 function Ledger({ board, user }: Shown) {
   const [after, setAfter] = useState<string | null>(null);
   const path = `${boardPath(board, "players", user, "events")}?${toQuery({ limit: 50, after: after ?? undefined })}`;
-  const { value, error } = usePolled((signal) => get<Events>(path, signal), 5_000, [path]);
+  const { value, error } = usePolled((signal) => eventsOf(path, signal), 5_000, [path]);
   const note = (event: LedgerEvent) =>
     event.voidedByEntry !== null ? texts.voided(event.voidedByEntry) : event.addedByEntry !== null ? texts.added(event.addedByEntry) : "";
   return (
-    <Card title={texts.events} wide>
+    <Card title={texts.events} size="full">
       <Problem error={error} />
       {value?.events.length === 0 && <p>{texts.noEvents}</p>}
       <EventTable events={value?.events.map((event) => ({ event, note: note(event) })) ?? []} />

@@ -11,7 +11,7 @@ import { check } from "./verify";
 const PREVIEWED = 20;
 
 export function ResultsPage({ board, query }: { board: string; query: URLSearchParams }) {
-  const { value, error } = useBoard(board);
+  const { value, error, isGone } = useBoard(board);
   const choice = choiceOf(query);
   const names = value?.board.tiers.map((tier) => tier.name) ?? [];
   return (
@@ -19,7 +19,7 @@ export function ResultsPage({ board, query }: { board: string; query: URLSearchP
       <h1>{texts.results}</h1>
       <Problem error={error} />
       <WindowChoice at={["leaderboards", board, "results"]} choice={choice} periods={value?.periods ?? []} />
-      {(value !== null || error === null) && <div class="columns">
+      {!isGone && <div class="columns">
         <VersionsCard key={JSON.stringify(choice)} board={board} choice={choice} />
         {choice.kind !== "all-time" && <PreviewCard board={board} choice={choice} names={names} />}
         <ClosingCard board={board} />
@@ -32,7 +32,7 @@ function ClosingCard({ board }: { board: string }) {
   const { value, error } = usePolled((signal) => get<Closing>(`${boardPath(board, "closing")}?limit=100`, signal), 5_000, [board]);
   const now = useClock();
   return (
-    <Card title={texts.closing} wide>
+    <Card title={texts.closing} size="wide">
       <Problem error={error} />
       {value?.sealedThrough && <p>{texts.sealedThrough(value.sealedThrough)}</p>}
       {value?.items.length === 0 && <p>{texts.closingNothing}</p>}

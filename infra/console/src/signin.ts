@@ -7,6 +7,14 @@ interface Configuration {
   issuer: string | null;
   clientId: string | null;
   scope: string;
+  broker: string | null;
+}
+
+let known: string | null = null;
+
+/** `host:port` of the Kafka broker of a whole system on one machine; null of any other. */
+export function broker(): string | null {
+  return known;
 }
 
 interface SignIn {
@@ -87,21 +95,22 @@ export function useSignIn(): SignIn {
         setState((before) => ({ ...before, problem: texts.notConfigured }));
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
+      known = configuration.broker;
       if (!configuration.issuer) return setState({ isReady: true, isSignedIn: false, session: 0, start: null, problem: null });
-      const known = configuration;
+      const at = configuration;
       const failed = (isReady: boolean) => (error: unknown) => {
         console.warn(error);
         const problem = isSecureContext ? texts.signInFailed : texts.signInNeedsHttps;
         setState((before) => ({ ...before, isReady: before.isReady || isReady, problem }));
         return null;
       };
-      const signIn = () => void begin(known).catch(failed(true));
+      const signIn = () => void begin(at).catch(failed(true));
       const out = () => {
         useToken(null);
         noteScopes(null);
         setState(({ session }) => ({ isReady: true, isSignedIn: false, session: session + 1, start: signIn, problem: null }));
       };
-      const token = await finish(known).catch(failed(true));
+      const token = await finish(at).catch(failed(true));
       useToken(token);
       noteScopes(token);
       whenRefused(() => (useToken(null), setState((before) => ({ ...before, isSignedIn: false, start: signIn }))));

@@ -12,6 +12,9 @@ function spell(value: number, one: string, many: string): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
+const mebibytes = (bytes: number): string => decimal(bytes / 2 ** 20);
+const perSecond = (rate: number): string => `${rate < 10 ? decimal(rate) : count(Math.round(rate))}/s`;
+
 /** An id in a sentence: one that is written from right to left may not turn the words around it. */
 function isolated(id: string): string {
   return /^[\x20-\x7e]*$/.test(id) ? id : `\u2068${id}\u2069`;
@@ -26,11 +29,17 @@ export function duration(ms: number): string {
   return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
 }
 
+/** How many of the letters that a redrive would take are on the page. */
+function redriveShown(all: number, here: number, isMore: boolean): string {
+  if (!isMore && all === here) return all === 0 ? "so nothing would be sent" : "all of them shown above";
+  return `of which ${count(here)} ${here === 1 ? "is" : "are"} shown above and ${isMore ? "all others" : count(all - here)} not`;
+}
+
 /** For this machine's Kafka; README has it, too. */
-const BAD_EVENT = `.venv/bin/python -c '
+const badEvent = (broker: string): string => `.venv/bin/python -c '
 import json, confluent_kafka
 event = {"eventId": "bad-1", "leaderboardId": "demo", "userId": "ann", "points": "many"}
-producer = confluent_kafka.Producer({"bootstrap.servers": "127.0.0.1:9092"})
+producer = confluent_kafka.Producer({"bootstrap.servers": "${broker}"})
 producer.produce("score-events", json.dumps(event), "demo:ann")
 exit("Kafka did not answer" if producer.flush(10) else 0)'`;
 
@@ -42,9 +51,11 @@ export const texts = {
   ranking: "Ranking",
   auditLog: "Audit log",
   signIn: "Sign in",
+  signInNow: "Go to the sign-in",
   signOut: "Sign out",
   unreachable: "The API can't be reached. The page tries again by itself; nothing that you typed is lost.",
-  signInAgain: "Your sign-in is over or missing. Sign in again; nothing that you typed is lost.",
+  signInFirst: "You see this once you have signed in.",
+  signInAgain: "Your sign-in is over. Sign in again; nothing that you typed is lost.",
   oddAnswer: (status: number) => `The API gave an answer that this page can't read (HTTP ${status}).`,
   failed: (status: number) => `The API failed (HTTP ${status}). The page tries again by itself; nothing that you typed is lost.`,
   notSent: "The API can't be reached. Nothing that you typed is lost; whether it arrived, the audit log says.",
@@ -124,7 +135,6 @@ export const texts = {
   order: { desc: "the highest score ranks first", asc: "the lowest score ranks first" } as Record<string, string>,
   version: (version: number) => `version ${version} of the rules`,
 
-  playerTitle: (user: string) => user,
   allWindows: "Where the player stands",
   notRanked: "not ranked",
   aroundPlayer: "Neighbours",
@@ -176,6 +186,10 @@ export const texts = {
   voided: (entry: number) => `void by audit entry ${entry}`,
   added: (entry: number) => `added by audit entry ${entry}`,
   noEvents: "The ledger has no events of this player.",
+
+  isOut: "Disqualified: the player is in no ranking of this leaderboard; the ledger keeps their events.",
+  isOutFor: (from: string, to: string) => `Disqualified for the days from ${from} to ${to}.`,
+  outWhy: "Who did it, and why",
 
   administration: "Administration",
   administrationHint: "All of it is in the audit log, with your name and the reason.",
@@ -230,7 +244,7 @@ export const texts = {
   applied: "applied",
   duplicate: "duplicates",
   rejected: "rejected",
-  perSecond: (rate: number) => `${rate < 10 ? decimal(rate) : count(Math.round(rate))}/s`,
+  perSecond,
   lag: (records: number) => `${spell(records, "record", "records")} behind`,
   delay: (ms: number) => `${duration(ms)} from the broker to the database`,
   partitions: "Partitions",
@@ -248,8 +262,9 @@ export const texts = {
   lettersNone: "No dead letter matches.",
   lettersFurther: "None on this page matches; older ones may.",
   onlyInQueue: (n: number) => `${spell(n, "more was", "more were")} rejected in the last 14 days that only the dead-letter queue has.`,
-  badEventHint: "To see what becomes of a bad event, send one from the project's folder; it appears here some seconds later:",
-  badEvent: BAD_EVENT,
+  badEventHint: "Send a bad event, to see what becomes of it",
+  badEventHow: "From the project's folder; it appears here some seconds later:",
+  badEvent,
   copy: "Copy",
   copied: "Copied",
   search: "Search",
@@ -277,8 +292,11 @@ export const texts = {
   redriveSend: "Send to Kafka again",
   sending: "Sending …",
   willRedrive: (board: string, reason: string) =>
-    `Every dead letter of ${isolated(board)} on the queue${reason ? ` that was rejected as ${reason}` : ""} goes to Kafka again, also what is not listed above.`,
-  chosenHere: (n: number) => `Of this page: ${spell(n, "record", "records")}, unless sent again since.`,
+    `Every dead letter of ${isolated(board)} on the queue${reason ? ` that was rejected as ${reason}` : ""} goes to Kafka again, also what is not shown above.`,
+  redriveCounting: "Counting them …",
+  redriveCount: (all: number, here: number, isMore: boolean) =>
+    `Rejected so in the last 14 days: ${isMore ? "more than " : ""}${spell(all, "record", "records")}, ${redriveShown(all, here, isMore)}. What was sent again since is not on the queue any more.`,
+  redriveWhole: "The event id of the search does not narrow it: all others go, too.",
   willRedriveUnread: "Those that name no leaderboard go too, unless their key names another one.",
   willRedriveOnce: "What has counted already is recognised and counts no second time. What is still wrong is rejected again.",
   willRedriveNot: "Events of a day that is sealed, or being sealed, can't count any more: they stay on the queue.",
@@ -292,6 +310,12 @@ export const texts = {
     ].filter(Boolean).join(" "),
   completeBoards: (complete: number, all: number) => `${count(complete)} of ${spell(all, "leaderboard", "leaderboards")} complete in the cache`,
   repaired: (n: number) => `${spell(n, "entry was", "entries were")} repaired since the cache was checked first`,
+  memory: (used: number, limit: number | null) =>
+    `Memory: ${mebibytes(used)} MiB${limit === null ? ", without a limit" : ` of ${mebibytes(limit)} (${decimal((100 * used) / limit)} %)`}.`,
+  requests: (rate: number) => `${perSecond(rate)} requests`,
+  fromSnapshots: (rate: number) => `${perSecond(rate)} rankings from snapshots`,
+  waiting: (queue: string, n: number) => `${queue}: ${count(n)} waiting`,
+  statusSince: (since: string) => `so since ${since}`,
   dependencies: "Dependencies",
   up: "up",
   down: "down",

@@ -97,23 +97,25 @@ function Curve({ found }: { found: Found }) {
   const box = useRef<HTMLElement>(null);
   useEffect(() => {
     const element = box.current!;
-    const style = getComputedStyle(element);
-    const [ink, line] = [style.getPropertyValue("--quiet"), style.getPropertyValue("--accent")];
-    const marks: uPlot.Plugin = { hooks: { draw: [(plot) => drawCutoffs(plot, found.cutoffs, ink)] } };
-    const axis: uPlot.Axis = { stroke: ink, grid: { stroke: style.getPropertyValue("--line"), width: 1 } };
+    const colour = (name: string) => () => getComputedStyle(element).getPropertyValue(name);
+    const ink = colour("--quiet");
+    const marks: uPlot.Plugin = { hooks: { draw: [(plot) => drawCutoffs(plot, found.cutoffs, ink())] } };
+    const axis: uPlot.Axis = { stroke: ink, grid: { stroke: colour("--line"), width: 1 } };
+    const last = found.points.at(-1)![0];
     const plot = new uPlot(
       {
         width: element.clientWidth, height: 220, plugins: [marks], legend: { show: false }, cursor: { show: false },
-        scales: { x: { time: false, distr: 3 } },
+        scales: { x: { time: false, distr: 3, range: [1, last] } },
         axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : count(tick))) }, { ...axis, size: 64 }],
-        series: [{}, { stroke: line, width: 2, points: { show: false } }],
+        series: [{}, { stroke: colour("--accent"), width: 2, points: { show: false } }],
       },
       [found.points.map(([rank]) => rank), found.points.map(([, score]) => score)],
       element,
     );
     const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: 220 }));
     observer.observe(element);
-    return () => (observer.disconnect(), plot.destroy());
+    const forget = onTheme(() => plot.redraw(false, true));
+    return () => (observer.disconnect(), forget(), plot.destroy());
   }, [found]);
   return (
     <figure ref={box} role="img" aria-label={texts.scoreByRank}>
@@ -122,18 +124,30 @@ function Curve({ found }: { found: Found }) {
   );
 }
 
+/** Call something when the page turns dark or light; returns what ends that. */
+function onTheme(call: () => void): () => void {
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  const button = new MutationObserver(call);
+  scheme.addEventListener("change", call);
+  button.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  return () => (scheme.removeEventListener("change", call), button.disconnect());
+}
+
 function drawCutoffs(plot: uPlot, cutoffs: Cutoff[], ink: string): void {
   const { ctx, bbox } = plot;
   ctx.save();
   ctx.strokeStyle = ctx.fillStyle = ink;
   ctx.setLineDash([4, 4]);
+  ctx.textBaseline = "alphabetic";
   cutoffs.forEach(({ rank, tier }, number) => {
     const x = Math.round(plot.valToPos(rank, "x", true));
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
-    ctx.fillText(tier.name, x + 4, bbox.top + 12 * devicePixelRatio * (1 + (number % 4)));
+    const isRight = x + 4 + ctx.measureText(tier.name).width > bbox.left + bbox.width;
+    ctx.textAlign = isRight ? "right" : "left";
+    ctx.fillText(tier.name, isRight ? x - 4 : x + 4, bbox.top + 12 * devicePixelRatio * (1 + (number % 4)));
   });
   ctx.restore();
 }

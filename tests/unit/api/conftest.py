@@ -156,7 +156,12 @@ class Api:
     """The function, and the parts it stands on."""
 
     def __init__(
-        self, stage: str = "local", authorization: str = "off", scope_prefix: str = "", public_reads: str = "off"
+        self,
+        stage: str = "local",
+        authorization: str = "off",
+        scope_prefix: str = "",
+        public_reads: str = "off",
+        broker: str = "127.0.0.1:9092",
     ) -> None:
         self.now_ms = NOW_MS
         self.registry = Registry()
@@ -184,6 +189,7 @@ class Api:
                 console="on",
                 console_issuer="https://login.example.com/pool",
                 console_client_id="console",
+                kafka_bootstrap_servers=broker,
             ),
             registry=self.registry,
             truth_guard=None,

@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from functions.api.routes.console import FILES
 from tests.unit.api.conftest import Api
 
@@ -45,7 +47,21 @@ def test_no_page_is_served_that_loads_scripts_from_elsewhere(api: Api) -> None:
 
 
 def test_nobody_signs_in_where_no_token_is_checked(api: Api) -> None:
-    assert api.get("/console/configuration.json").json == {"issuer": None, "clientId": None, "scope": ""}
+    found = api.get("/console/configuration.json").json
+    assert (found["issuer"], found["clientId"], found["scope"]) == (None, None, "")
+
+
+@pytest.mark.parametrize(
+    ("stage", "broker", "shown"),
+    [
+        ("local", "127.0.0.1:19092", "127.0.0.1:19092"),
+        ("local", "redpanda:29092", "127.0.0.1:9092"),
+        ("prod", "127.0.0.1:9092", None),
+    ],
+)
+def test_only_a_system_on_one_machine_says_where_its_broker_is(stage: str, broker: str, shown: str | None) -> None:
+    api = Api(stage=stage, authorization="jwt", broker=broker)
+    assert api.get("/console/configuration.json").json["broker"] == shown
 
 
 def test_without_a_token_the_page_is_served_and_says_where_to_get_one() -> None:
@@ -58,4 +74,5 @@ def test_without_a_token_the_page_is_served_and_says_where_to_get_one() -> None:
         "issuer": "https://login.example.com/pool",
         "clientId": "console",
         "scope": "openid cup/leaderboards:read cup/leaderboards:admin cup/exports:read",
+        "broker": "127.0.0.1:9092",
     }
