@@ -1,4 +1,5 @@
-"""Tools of Node.js for the contract: linters, and a generator of TypeScript clients. They are pinned by a lock file.
+"""Tools of Node.js: linters of the contract, a generator of TypeScript clients, an issuer for tests of sign-in. A lock
+file pins them.
 
 `python -m infra.contract.tools` lints both documents, as `make check` does.
 """
