@@ -182,6 +182,7 @@ def test_an_expired_token_gets_one_sentence_and_nothing_typed_is_lost(
     late.touch()
     form.get_by_role("button", name="Disqualify").click()
     expect(form.get_by_text(IS_OVER)).to_be_visible(timeout=TIMEOUT_MS)
+    expect(page.locator(".problem:visible", has_text=IS_OVER)).to_have_count(2)  # by the button, and at the top
     expect(form.get_by_label("Reason")).to_have_value("two accounts", timeout=TIMEOUT_MS)
 
     late.unlink()

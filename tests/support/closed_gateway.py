@@ -59,7 +59,8 @@ class Authorizer:
 
 def main() -> None:
     """Serve until SIGTERM, tokens of CONSOLE_ISSUER; the file LATE makes it late."""
-    pool = Pool("functions.api.handler.handler", WORKERS, TIMEOUT_S, environment={"API_WORKERS": str(WORKERS)})
+    environment = {"API_WORKERS": str(WORKERS), "WAITS_MAX": "1"}  # one of them serves who does not wait
+    pool = Pool("functions.api.handler.handler", WORKERS, TIMEOUT_S, environment=environment)
     gateway = Gateway(Authorizer(pool, os.environ["CONSOLE_ISSUER"], Path(os.environ["LATE"])))
     uvicorn.run(
         Served(gateway, pool),

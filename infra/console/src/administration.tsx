@@ -1,7 +1,7 @@
 // What an administrator may do about a player. Each says what it will change before it is sent.
 import { boardPath, mayAdminister, post } from "./api";
 import { useDraft, useSending } from "./forms";
-import { Card, Sentence } from "./parts";
+import { Card, Problem } from "./parts";
 import { texts } from "./texts";
 
 type Kind = "disqualify" | "reinstate" | "void" | "correct";
@@ -103,7 +103,7 @@ function Form({ board, user, onDone }: Of) {
         <p>{consequence(user, draft)}</p>
         <p class="quiet">{texts.administrationHint}</p>
         <button disabled={isSending}>{texts[draft.kind]}</button>
-        <Sentence text={problem} />
+        <Problem error={problem} isHere />
         <p class="good" role="status" hidden={done === null}>{done}</p>
       </form>
     </Card>

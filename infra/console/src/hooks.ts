@@ -63,7 +63,7 @@ function pauseAfter(error: unknown, otherwiseMs: number): number {
 
 /** Whether asking again soon may help: the API was not there, or failed. */
 function isPassing(error: unknown): boolean {
-  return error instanceof ApiError && (error.status === 0 || error.status === 401 || error.status >= 500);
+  return error instanceof ApiError && (error.status === 0 || error.status >= 500);
 }
 
 /** Whether the API says that there is no such thing (any more): what was known of it is not old, but over. */

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { boardPath, get, mayAdminister, post, type DeadLetter, type DeadLetters, type Excerpt, type Reason, type Redriven } from "./api";
 import { useDraft, useSending } from "./forms";
 import { link, usePolled, useSettled } from "./hooks";
-import { Card, Instant, Problem, Sentence } from "./parts";
+import { Card, Instant, Problem } from "./parts";
 import { broker } from "./signin";
 import { texts } from "./texts";
 
@@ -224,7 +224,7 @@ function Redrive({ search, shown }: { search: Search; shown: DeadLetter[] }) {
         )}
         <p class="quiet">{texts.administrationHint}</p>
         <button disabled={isSending}>{isSending ? texts.sending : texts.redriveSend}</button>
-        <Sentence text={problem} />
+        <Problem error={problem} isHere />
         <p class="good" role="status" hidden={done === null}>{done}</p>
       </form>
     </Card>

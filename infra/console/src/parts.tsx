@@ -32,19 +32,19 @@ function useSaid(): void {
   }, []);
 }
 
-/** What went wrong; nothing while all is well, or where the top of the page says it for several parts. */
-export function Problem({ error }: { error: string | null }) {
+/** What went wrong; nothing while all is well, or where the top of the page says it for several parts. What was asked for
+ * here is answered here (`isHere`), whatever else is wrong. */
+export function Problem({ error, isHere = false }: { error: string | null; isHere?: boolean }) {
   useSaid();
   useLayoutEffect(() => {
     if (error === null) return;
     say(error, 1);
     return () => say(error, -1);
   }, [error]);
-  return <Sentence text={error !== null && concernsAll(error) ? null : error} />;
+  return <Sentence text={error !== null && concernsAll(error) && !isHere ? null : error} />;
 }
 
-/** What went wrong with something that was asked for here, whatever else is wrong. */
-export function Sentence({ text }: { text: string | null }) {
+function Sentence({ text }: { text: string | null }) {
   return <p class="problem" role="status" hidden={text === null}>{text}</p>;
 }
 
