@@ -1,6 +1,6 @@
 """Bodies that clients send, checked at the edge; camelCase on the wire."""
 
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -8,7 +8,6 @@ from pydantic import (
     StrictBool,
     StrictInt,
     field_validator,
-    model_validator,
 )
 from pydantic_core.core_schema import ValidationInfo
 
@@ -21,8 +20,8 @@ from functions.api.models import (
     Parameter,
     Points,
     Sent,
-    hundredths,
 )
+from functions.api.tier_bodies import QualifyBody, TierBody
 from shared.domain.audit import Run
 from shared.domain.calendar import UTC, InvalidWindow, Window, WindowKind, parse_day, parse_id
 from shared.domain.events import (
@@ -30,99 +29,16 @@ from shared.domain.events import (
     ATTRIBUTE_NAME_CHARACTERS_MAX,
     ATTRIBUTES_MAX,
     EVENT_ID_CHARACTERS_MAX,
-    POINTS_MAX,
     ScoreEvent,
     parse_instant,
 )
 from shared.domain.labels import FILTERS_MAX
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason
-from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, Aggregation, Leaderboard, Order
-from shared.domain.tiers import Tier, TierRule, Ties
+from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, WINDOWS, Aggregation, Leaderboard, Order
 from shared.lookups.zones import calendar_of, names
 
 TIERS_MAX: Final = 20
-
-
-class TierBody(Sent):
-    """A reward tier: a name and exactly one rule."""
-
-    name: Annotated[Name, Field(description="What entries and awards call it; each once")]
-    top_n: Annotated[StrictInt | None, Field(alias="topN", ge=1, le=POINTS_MAX, description="Ranks 1 to this one")] = (
-        None
-    )
-    top_percent: Annotated[
-        int | None,
-        BeforeValidator(hundredths, json_schema_input_type=float),
-        Field(
-            description="The first so many percent of those who qualify, rounded up to whole players; two decimals at "
-            "the most"
-        ),
-    ] = None
-    min_score: Annotated[Points | None, Field(description="This score or more; with order `desc`")] = None
-    max_score: Annotated[Points | None, Field(description="This score or less; with order `asc`")] = None
-    ties: Annotated[
-        Ties,
-        Field(
-            description="With topN and topPercent: of those who share the score of the last place, `first` takes those "
-            "who reached it first, `shared` takes all (it goes by `competitionRank`)"
-        ),
-    ] = Ties.FIRST
-    windows: Annotated[
-        tuple[WindowKind, ...],
-        Field(
-            min_length=1,
-            max_length=len(WindowKind),
-            description="The kinds of windows that have this tier, each once; absent: all. Other windows are ranked "
-            "and paid as if it weren't there; a registered period is `custom`",
-        ),
-    ] = tuple(WindowKind)
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> Self:
-        if len(self.model_fields_set - {"name", "ties", "windows"}) != 1 or self.rule is None:
-            raise ValueError("must have exactly one of topN, topPercent, minScore and maxScore")
-        if "ties" in self.model_fields_set and self.rule[0] in (TierRule.MIN_SCORE, TierRule.MAX_SCORE):
-            raise ValueError("must have ties only with topN or topPercent: equal scores meet a rule on the score alike")
-        if len(set(self.windows)) < len(self.windows):
-            raise ValueError("must name each of its windows once")
-        return self
-
-    @property
-    def rule(self) -> tuple[TierRule, int] | None:
-        """Its rule and the rule's value."""
-        values = {
-            TierRule.TOP_N: self.top_n,
-            TierRule.TOP_PERCENT: self.top_percent,
-            TierRule.MIN_SCORE: self.min_score,
-            TierRule.MAX_SCORE: self.max_score,
-        }
-        return next(((rule, value) for rule, value in values.items() if value is not None), None)
-
-    def to_tier(self) -> Tier:
-        """The domain's tier."""
-        if self.rule is None:
-            raise AssertionError("a tier without a rule passed validation")
-        windows = self.windows if "windows" in self.model_fields_set else ()
-        return Tier(self.name, *self.rule, self.ties, windows)
-
-
-class QualifyBody(Sent):
-    """The score that a player needs to count for tiers: exactly one of the two."""
-
-    min_score: Annotated[Points | None, Field(description="This score or more; with order `desc`")] = None
-    max_score: Annotated[Points | None, Field(description="This score or less; with order `asc`")] = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if len(self.model_fields_set) != 1 or self.value is None:
-            raise ValueError("must have exactly one of minScore and maxScore")
-        return self
-
-    @property
-    def value(self) -> int | None:
-        """The score."""
-        return self.max_score if self.min_score is None else self.min_score
 
 
 def _lateness(value: object) -> int:
@@ -167,6 +83,16 @@ class LeaderboardBody(Sent):
             "begins when they jump; where they show it twice, at the first"
         ),
     ] = "00:00"
+    windows: Annotated[
+        tuple[Literal["daily", "weekly", "all-time"], ...],
+        Field(
+            min_length=1,
+            max_length=len(WINDOWS),
+            description="The kinds of windows that the cache keeps, each once, `all-time` among them; each costs "
+            "memory, and an update with every event. Days and weeks of another kind have results all the same, and are "
+            "answered as a range is: built when they are read",
+        ),
+    ] = ("daily", "weekly", "all-time")
     tiers: Annotated[
         tuple[TierBody, ...], Field(max_length=TIERS_MAX, description="Rewards, best first: the first that fits counts")
     ] = ()
@@ -212,12 +138,19 @@ class LeaderboardBody(Sent):
             raise ValueError("must be the IANA name of a time zone, e.g. Europe/Berlin")
         return zone
 
-    @field_validator("filters")
+    @field_validator("windows")
     @classmethod
-    def _once(cls, filters: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(filters)) < len(filters):
+    def _with_all_time(cls, windows: tuple[str, ...]) -> tuple[str, ...]:
+        if WindowKind.ALL_TIME not in windows:
+            raise ValueError("must have all-time: the others are compared with the database by it")
+        return windows
+
+    @field_validator("windows", "filters")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
             raise ValueError("must name each one once")
-        return filters
+        return names
 
     def to_leaderboard(self, leaderboard_id: str, now_ms: int) -> Leaderboard:
         """Version 1 of the domain's definition."""
@@ -229,6 +162,7 @@ class LeaderboardBody(Sent):
             lateness_ms=self.lateness,
             shards=self.shards,
             calendar=calendar_of(self.time_zone, 60 * int(self.day_starts_at[:2]) + int(self.day_starts_at[3:])),
+            windows=tuple(kind for kind in WINDOWS if kind in self.windows),
             tiers=tuple(tier.to_tier() for tier in self.tiers),
             qualify=None if self.qualify is None else self.qualify.value,
             filters=self.filters,

@@ -80,6 +80,7 @@ _LEADERBOARD: Final = {
     "shards": 16,
     "timeZone": "Europe/Berlin",
     "dayStartsAt": "00:00",
+    "windows": ["daily", "weekly", "all-time"],
     "tiers": [_TIER, {"name": "silver", "topPercent": 10}, {"name": "bronze", "minScore": 500}],
     "qualify": {"minScore": 1},
     "filters": ["country", "platform"],

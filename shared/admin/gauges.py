@@ -9,7 +9,7 @@ from shared.cache.answer_counts import AnswerCounts, Answers
 from shared.cache.connection import ServerLoad
 from shared.cache.waits import Waits
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import WindowKind, current_windows
+from shared.domain.calendar import WindowKind
 from shared.domain.rules import Leaderboard
 from shared.messaging.dead_letters import DeadLetterQueue
 from shared.messaging.queues import Depth, Queue
@@ -103,7 +103,7 @@ class Gauges:
         complete, players = {}, {}
         for one in leaderboards:
             complete[one.id] = self._cache.is_complete(one)
-            for window in current_windows(one.calendar.day_of(now_ms)):
+            for window in one.current_windows(one.calendar.day_of(now_ms)):
                 # one script call: a size and whether it is complete, as of the same instant
                 page = self._cache.page(one, window, 0, 1, now_ms)
                 if page.complete:

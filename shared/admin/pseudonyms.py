@@ -22,7 +22,7 @@ from shared.cache.payloads import with_all_days
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.awards import award_id
-from shared.domain.calendar import ALL_TIME_DAY, Day, is_kept, windows_fed_by
+from shared.domain.calendar import ALL_TIME_DAY, Day, windows_fed_by
 from shared.domain.pseudonyms import Move
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -310,7 +310,7 @@ class Pseudonymisation:
         self._cache.apply(leaderboard, shown, now_ms)
         days = sorted({day for one in standings.values() for day in one} - {ALL_TIME_DAY})
         for window in dict.fromkeys(window for day in days for window in windows_fed_by(day)):
-            if not is_kept(window, leaderboard.lateness_ms, now_ms):  # not fed any more: the next read builds it
+            if not leaderboard.keeps(window, now_ms):  # not fed any more: the next read builds it
                 self._cache.withdraw(leaderboard, window, now_ms)
 
     def _clear(self, leaderboard: Leaderboard, move: Move) -> None:

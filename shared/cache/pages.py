@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain.calendar import Window, is_kept
+from shared.domain.calendar import Window
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.standings import Score
 
@@ -85,9 +85,9 @@ def _is_complete(
     The leaderboard's marker stands for what is retained by the lateness that it names. What a longer lateness retains
     besides may be gone. For an archived leaderboard it stands for nothing: its windows are no longer kept up to date.
     """
-    if leaderboard.archived or not is_kept(window, leaderboard.lateness_ms, now_ms):
+    if leaderboard.archived or not leaderboard.keeps(window, now_ms):
         return bool(built)
-    return marker is not None and is_kept(window, int(marker), now_ms)
+    return marker is not None and leaderboard.keeps_by(int(marker), window, now_ms)
 
 
 def to_lines(leaderboard: Leaderboard, members: Sequence[bytes], scores: Sequence[bytes]) -> list[tuple[str, Score]]:

@@ -32,7 +32,7 @@ from shared.cache.payloads import (
     to_payload,
 )
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import ALL_TIME, Day, Window, cached_windows, expires_ms, is_kept, windows_fed_by
+from shared.domain.calendar import ALL_TIME, Day, Window, cached_windows, expires_ms, windows_fed_by
 from shared.domain.rules import LATENESS_MAX_MS, Leaderboard
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
 from shared.domain.tiers import TierRule
@@ -81,9 +81,12 @@ class WindowCache(CacheConnection):
             CacheUnavailable: if Redis fails; some windows may have been brought up.
         """
 
+        def expires(window: Window) -> int:
+            return expires_ms(window, leaderboard.lateness_ms) if window.kind in leaderboard.windows else WHERE_THERE
+
         def stores_of(day: Day) -> Sequence[FedStore]:
             fed, *_ = windows_fed_by(day)
-            return [fed_store(fed, day, lambda window: expires_ms(window, leaderboard.lateness_ms))]
+            return [fed_store(fed, day, expires)]
 
         chunks = in_chunks(standings)
         calls = [to_payload(leaderboard, chunk, now_ms, stores_of, feed_ranges=True) for chunk in chunks]
@@ -196,7 +199,7 @@ class WindowCache(CacheConnection):
     def withdraw(self, leaderboard: Leaderboard, window: Window, now_ms: int) -> None:
         """Forget a window that holds what it should not; it is not complete until it is built again."""
         sharing = keys.store_of(window).windows
-        kept = [one for one in sharing if is_kept(one, leaderboard.lateness_ms, now_ms)]
+        kept = [one for one in sharing if leaderboard.keeps(one, now_ms)]
         if kept and window not in kept:  # what the others go by stays: a build of this one goes by it, too
             gone, forgotten = [window], keys.own(leaderboard.scores_id, window)
         else:

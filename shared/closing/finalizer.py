@@ -31,7 +31,7 @@ from shared.closing.result_files import (
     difference_file,
     ranking_file,
 )
-from shared.domain.calendar import Window, WindowStatus, is_kept
+from shared.domain.calendar import Window, WindowStatus
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
@@ -173,7 +173,7 @@ class Finalizer:
 
     def _compare(self, leaderboard: Leaderboard, window: Window, ranking: WindowRanking) -> None:
         """Step 2. A window of an archived leaderboard is built for this, and forgotten afterwards: nobody reads it."""
-        kept = is_kept(window, leaderboard.lateness_ms, self._now_ms()) and not leaderboard.archived
+        kept = leaderboard.keeps(window, self._now_ms()) and not leaderboard.archived
         if not kept and not self._is_complete(leaderboard, window):
             self._builder.rebuild_window(leaderboard, window)
         drift = self._drift(leaderboard, window, ranking)

@@ -9,7 +9,17 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from shared.domain.calendar import UTC, Calendar, Day, Window, WindowKind, format_day, weekly
+from shared.domain.calendar import (
+    UTC,
+    Calendar,
+    Day,
+    Window,
+    WindowKind,
+    current_windows,
+    format_day,
+    is_kept,
+    weekly,
+)
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
 from shared.domain.labels import FILTERS_MAX, FilterName
 from shared.domain.periods import Period
@@ -26,8 +36,10 @@ SHARDS_MAX: Final = 256
 """Write shards of one day: at 1,000 writes a second each, far past what one leaderboard takes."""
 SHARDS_DEFAULT: Final = 16
 
-LOCKED_RULES: Final = ("aggregation", "order", "shards", "filters", "calendar")
-"""Rules that cannot change once there are events: standings were written by them."""
+WINDOWS: Final = (WindowKind.DAILY, WindowKind.WEEKLY, WindowKind.ALL_TIME)
+"""The kinds of windows that the cache can keep for everyone."""
+LOCKED_RULES: Final = ("aggregation", "order", "shards", "filters", "calendar", "windows")
+"""Rules that cannot change once there are events: standings, and what the cache holds, were written by them."""
 FREE_RULES: Final = ("name", "lateness_ms", "tiers", "qualify")
 """Rules that may change at any time. A window is ranked and paid by those in force when its last day ended; only the
 lateness is that of now for every day that still takes events."""
@@ -90,6 +102,9 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     shards: Annotated[int, Meta(ge=1, le=SHARDS_MAX)] = SHARDS_DEFAULT
     calendar: Calendar = UTC
     """When its days begin; as it was computed when its time zone and start of the day were given."""
+    windows: tuple[WindowKind, ...] = WINDOWS
+    """The kinds of windows that the cache keeps, some of WINDOWS in their order, all time among them. Days and weeks of
+    another kind are built from the truth when they are read, as a range is."""
     tiers: tuple[Tier, ...] = ()
     qualify: int | None = None
     """The score that a player needs to qualify, or a better one; None if everybody does. Who doesn't is ranked, but
@@ -185,6 +200,18 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Last instant at which a record for the window may be appended; None for all time."""
         end_ms = self.calendar.end_ms(window)
         return None if end_ms is None else end_ms + self.lateness_ms
+
+    def keeps(self, window: Window, now_ms: int) -> bool:
+        """Whether the cache keeps a window for everyone; it builds any other from the truth on demand."""
+        return self.keeps_by(self.lateness_ms, window, now_ms)
+
+    def keeps_by(self, lateness_ms: int, window: Window, now_ms: int) -> bool:
+        """`keeps`, by a lateness of before."""
+        return window.kind in self.windows and is_kept(window, lateness_ms, now_ms)
+
+    def current_windows(self, today: Day) -> list[Window]:
+        """The windows of the kinds that the cache keeps which are going on today."""
+        return [window for window in current_windows(today) if window.kind in self.windows]
 
     def qualifies(self, points: int) -> bool:
         """Whether a score qualifies for tiers."""

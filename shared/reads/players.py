@@ -12,7 +12,7 @@ from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import BuildProgress
 from shared.cache.searches import Players as FoundPlayers
 from shared.cache.searches import WindowSearches
-from shared.domain.calendar import Window, current_windows
+from shared.domain.calendar import Window
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.lookups.remembered import Lookup, Remembered, at_once
@@ -112,7 +112,7 @@ class Players:
     def _open_windows(self, leaderboard: Leaderboard, now_ms: int) -> dict[Window, list[str]]:
         """The windows that are going on, with the ids of the registered periods that each is."""
         today = leaderboard.calendar.day_of(now_ms)
-        period_ids: dict[Window, list[str]] = {window: [] for window in current_windows(today)}
+        period_ids: dict[Window, list[str]] = {window: [] for window in leaderboard.current_windows(today)}
         periods = self._periods.get(leaderboard.id, lambda: self._registry.periods(leaderboard.id))
         open_periods = [one for one in periods if one.first <= today <= one.last]
         for period in sorted(open_periods, key=lambda one: (one.first, one.last, one.id)):

@@ -21,7 +21,7 @@ from shared.cache.errors import CacheUnavailable
 from shared.cache.pages import Page, PlayerPage
 from shared.cache.searches import Players, Slice, WindowSearches
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import Window, is_kept
+from shared.domain.calendar import Window
 from shared.domain.ranking import points_to_pass, to_entries, to_entry
 from shared.domain.rules import Leaderboard, Order, qualifying
 from shared.domain.selections import Selection
@@ -285,7 +285,7 @@ class Rankings:
         wait_ms: int | None = None,
     ) -> T:
         answer = read()  # 2
-        kept = is_kept(window, leaderboard.lateness_ms, now_ms)
+        kept = leaderboard.keeps(window, now_ms)
         if page_of(answer).complete:
             if not kept:
                 self._on_demand.extend(leaderboard, window)

@@ -13,7 +13,7 @@ from shared.cache.errors import CacheUnavailable
 from shared.cache.leases import Build, BuildLeases, BuildProgress, Grant, LeaseLost, NoReaders
 from shared.cache.range_budget import EVICTIONS_MAX, FULL_RETRY_S, NoRoomForRanges, RangeBudget
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import UTC, Calendar, Window, is_kept, parse_id
+from shared.domain.calendar import UTC, Calendar, Window, parse_id
 from shared.domain.rules import Leaderboard
 from shared.messaging.queues import Queue
 from shared.rebuild.builder import IDLE_MS, WindowBuilder
@@ -209,7 +209,7 @@ class OnDemandBuilds:
         kept = (
             leaderboard is not None
             and leaderboard.scores_id == scores_id
-            and (is_kept(window, leaderboard.lateness_ms, self._now_ms()) or self._is_registered(leaderboard, window))
+            and (leaderboard.keeps(window, self._now_ms()) or self._is_registered(leaderboard, window))
         )
         if kept:
             self._budget.release(scores_id, window_id)

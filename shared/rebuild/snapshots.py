@@ -124,7 +124,8 @@ class WindowSnapshots:
     def _changeable(self, leaderboard: Leaderboard) -> Iterator[Window]:
         today = leaderboard.calendar.day_of(self._now_ms())
         periods = [period.window for period in self._registry.periods(leaderboard.id) if period.first <= today]
-        for window in dict.fromkeys(recent_windows(today) + periods):
+        recent = [window for window in recent_windows(today) if window.kind in leaderboard.windows]
+        for window in dict.fromkeys(recent + periods):
             if not leaderboard.is_sealed(window) or self._is_outdated(leaderboard, window):
                 yield window
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from shared.domain.calendar import DAY_MS, WindowKind
-from shared.domain.rules import Aggregation, Leaderboard, Order
+from shared.domain.rules import WINDOWS, Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule, Ties
 from shared.lookups.zones import calendar_of
 
@@ -41,16 +41,25 @@ CLOCKS: Final = (
     ("UTC", "12:00"),
 )
 """Time zones and when days begin by their clocks: among them times that these skip, and show twice."""
+KEPT: Final = (
+    (WindowKind.ALL_TIME,),
+    (WindowKind.DAILY, WindowKind.ALL_TIME),
+    (WindowKind.WEEKLY, WindowKind.ALL_TIME),
+)
+"""Kinds of windows, fewer than all of them: the cache keeps those alone."""
 LATENESS_MS: Final = {"P3D": 3 * DAY_MS, "PT1H": HOUR_MS, "PT0S": 0}
 
 
 def draw(seed: int, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Boards with the days that they go by: half of them by those of UTC."""
+    """Boards with the days that they go by, half of them by those of UTC, and the windows that the cache keeps."""
     rng = random.Random(f"calendars {seed}")
     drawn: dict[str, dict[str, Any]] = {}
     for name in names:
         zone, starts_at = rng.choice(CLOCKS) if rng.random() < 0.5 else ("UTC", "00:00")
         drawn[name] = {**BOARDS[name], "timeZone": zone, "dayStartsAt": starts_at}
+    kept = random.Random(f"windows {seed}")
+    for board in drawn.values():
+        board["windows"] = kept.choice(KEPT) if kept.random() < 0.4 else WINDOWS
     return drawn
 
 
@@ -65,6 +74,7 @@ def leaderboard(board_id: str, board: Mapping[str, Any]) -> Leaderboard:
         lateness_ms=LATENESS_MS[board["lateness"]],
         shards=2,
         calendar=calendar_of(board["timeZone"], 60 * hours + minutes),
+        windows=board["windows"],
         filters=board.get("filters", ()),
         has_events=board_id != ARCHIVED,
         archived=board_id == ARCHIVED,

@@ -62,6 +62,20 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "the cache keeps windows of every kind",
+        "shared/cache/windows.py",
+        "if window.kind in leaderboard.windows else WHERE_THERE",
+        "if True else WHERE_THERE",
+        ("tests/integration/test_kept_windows.py",),
+    ),
+    Mutation(
+        "windows of a kind that the cache doesn't keep are taken for complete",
+        "shared/domain/rules.py",
+        "return window.kind in self.windows and is_kept(window, lateness_ms, now_ms)",
+        "return is_kept(window, lateness_ms, now_ms)",
+        ("tests/integration/test_kept_windows.py",),
+    ),
+    Mutation(
         "a proof goes by the days of UTC",
         "infra/prove_days.py",
         "if starts_at is not None and ends_at is not None:",
@@ -1098,7 +1112,7 @@ MUTATIONS = (
     Mutation(
         "a marker stands for windows that a shorter lateness has let go",
         "shared/cache/pages.py",
-        "return marker is not None and is_kept(window, int(marker), now_ms)",
+        "return marker is not None and leaderboard.keeps_by(int(marker), window, now_ms)",
         "return marker is not None",
         LIVE,
     ),
@@ -2380,8 +2394,8 @@ MUTATIONS = (
     Mutation(
         "an archived leaderboard's marker stands for its windows",
         "shared/cache/pages.py",
-        "if leaderboard.archived or not is_kept(",
-        "if not is_kept(",
+        "if leaderboard.archived or not leaderboard.keeps(",
+        "if not leaderboard.keeps(",
         ARCHIVED,
     ),
     Mutation(

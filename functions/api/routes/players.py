@@ -49,10 +49,13 @@ def register(app: Routes, use_cases: UseCases, finder: Finder) -> None:
 
     @app.get(_WINDOWS, tags=_TAGS)
     @operation(
-        responses={200: described(PlayerWindowsView, "The player in every window that is going on"), 202: BUILDING}
+        responses={
+            200: described(PlayerWindowsView, "The player in every kept window that goes on"),
+            202: BUILDING,
+        }
     )
     async def get_player_windows(request: Request) -> Response:
-        """A player today, this week, in all time and in every registered period that is going on."""
+        """A player today and this week (if `windows` has them), in all time and in every period that is going on."""
         read_query(request, NoQuery)
         user_id = to_user_id(request.path_params["userId"])
         leaderboard = finder.leaderboard(request)

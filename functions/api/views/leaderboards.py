@@ -55,6 +55,8 @@ class LeaderboardView(Struct, rename="camel", kw_only=True):
     tzdata_differs_from: str | None
     """The first day to come that would begin at another time by the rules of time zones of now; null if none would. It
     begins as before all the same."""
+    windows: list[str]
+    """The kinds of windows that the cache keeps. Days and weeks of another kind are built when they are read."""
     tiers: list[TierView]
     qualify: QualifyView | None
     """The score that counts for tiers, or better; null if every one does."""
@@ -67,7 +69,8 @@ class LeaderboardView(Struct, rename="camel", kw_only=True):
     ends with it or later. Windows that ended before keep the version that was in force then. Null: it is in force for
     all windows, as the first version is."""
     has_events: bool
-    """Whether it has events: then aggregation, order, shards, filters, time zone and start of the day cannot change."""
+    """Whether it has events: then aggregation, order, shards, filters, time zone, start of the day and
+    windows cannot change."""
     counts_from: str | None
     """From when on events count, since the last purge; null if there was none."""
     created_at: str
@@ -111,6 +114,7 @@ def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
         day_starts_at=leaderboard.day_starts_at,
         tzdata=leaderboard.calendar.tzdata or None,
         tzdata_differs_from=None if moved is None else format_day(moved),
+        windows=[*leaderboard.windows],
         tiers=[to_tier_view(tier) for tier in leaderboard.tiers],
         qualify=_to_qualify_view(leaderboard),
         filters=list(leaderboard.filters),

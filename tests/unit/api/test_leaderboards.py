@@ -34,6 +34,7 @@ def test_a_new_leaderboard_is_201_with_its_place_and_its_defaults(api: Api) -> N
         "dayStartsAt": "00:00",
         "tzdata": None,
         "tzdataDiffersFrom": None,
+        "windows": ["daily", "weekly", "all-time"],
         "tiers": [],
         "qualify": None,
         "filters": [],
@@ -122,6 +123,7 @@ def test_a_put_that_changes_nothing_makes_no_version(api: Api) -> None:
         {"filters": ["country"]},
         {"timeZone": "Asia/Kathmandu"},
         {"dayStartsAt": "12:00"},
+        {"windows": ["all-time"]},
     ],
 )
 def test_before_its_first_event_every_rule_may_change_afterwards_not_these(api: Api, change: dict[str, Any]) -> None:
@@ -212,6 +214,10 @@ def test_without_the_cache_a_leaderboard_is_created_all_the_same(api: Api) -> No
         (BODY | {"timeZone": "../UTC"}, "timeZone"),
         (BODY | {"dayStartsAt": "24:00"}, "dayStartsAt"),
         (BODY | {"dayStartsAt": "7:00"}, "dayStartsAt"),
+        (BODY | {"windows": []}, "windows"),
+        (BODY | {"windows": ["daily", "weekly"]}, "windows"),
+        (BODY | {"windows": ["all-time", "custom"]}, "windows[1]"),
+        (BODY | {"windows": ["all-time", "all-time"]}, "windows"),
         (BODY | {"shards": 0}, "shards"),
         (BODY | {"shards": 257}, "shards"),
         (BODY | {"shards": "16"}, "shards"),

@@ -182,6 +182,7 @@ CHANGES: dict[str, Any] = {
     "shards": 4,
     "filters": ("country",),
     "calendar": KATHMANDU,
+    "windows": (WindowKind.DAILY, WindowKind.ALL_TIME),
     "name": "Winter Cup",
     "lateness_ms": 0,
     "tiers": (Tier("gold", TierRule.TOP_N, 1),),

@@ -1,0 +1,122 @@
+"""Leaderboards of which the cache keeps some kinds of windows: others are built when they are read, and then follow."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis import Redis
+
+from shared.cache import keys
+from shared.domain.calendar import ALL_TIME, Day, Window, WindowKind, daily, weekly
+from tests.support.building import Builders
+from tests.support.closing import MONDAY, RANKING, Scene
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEPT = [
+    (WindowKind.ALL_TIME,),
+    (WindowKind.DAILY, WindowKind.ALL_TIME),
+    (WindowKind.WEEKLY, WindowKind.ALL_TIME),
+]
+TUESDAY = Day(MONDAY + 1)
+WINDOWS = (daily(MONDAY), daily(TUESDAY), weekly(MONDAY), ALL_TIME)
+
+
+@pytest.fixture(params=KEPT, ids=["all-time", "daily", "weekly"])
+def builders(
+    dynamodb: "DynamoDBClient",
+    redis: Redis,
+    s3: Any,
+    leaderboard_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Builders:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    return Builders(Scene(dynamodb, redis, s3, leaderboard_id, windows=request.param))
+
+
+class Player:
+    """Plays, and knows by hand what each window is to show."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.played = [("ann", 5, MONDAY), ("bob", 7, MONDAY), ("cat", 7, MONDAY)]
+
+    def play(self, user: str, points: int, day: Day) -> None:
+        self.scene.play(user, points, day)
+        self.played.append((user, points, day))
+
+    def expected(self, window: Window) -> dict[str, int]:
+        days = {day for _, _, day in self.played} if window.is_all_time else set(window.days)
+        sums: Counter[str] = Counter()
+        for user, points, day in self.played:
+            if day in days:
+                sums[user] += points
+        return dict(sums)
+
+
+def shown(scene: Scene, window: Window) -> dict[str, int] | None:
+    page = scene.cache.page(scene.leaderboard, window, 0, 100, scene.now_ms)
+    return {user: score.points for user, score in page.lines} if page.complete else None
+
+
+def test_each_window_shows_the_same_whichever_are_kept(builders: Builders) -> None:
+    scene = builders.scene
+    player = Player(scene)
+    player.play("ann", 4, TUESDAY)
+
+    kinds = scene.leaderboard.windows
+    sets = {window for window in WINDOWS if scene.redis.exists(keys.ranking(scene.id, window.id))}
+    assert sets == {window for window in WINDOWS if window.kind in kinds}, "no other window costs anything"
+    for window in WINDOWS:
+        assert shown(scene, window) == (player.expected(window) if window.kind in kinds else None), window.id
+        if window.kind not in kinds:
+            builders.build(window)
+            assert shown(scene, window) == player.expected(window), window.id
+        player.play("bob", 2, MONDAY)
+        player.play("dan", 3, TUESDAY)
+    for window in WINDOWS:
+        assert shown(scene, window) == player.expected(window), window.id
+
+
+def test_a_window_that_is_not_kept_is_gone_with_the_cache_and_built_again(builders: Builders) -> None:
+    scene = builders.scene
+    player = Player(scene)
+    others = [window for window in WINDOWS if window.kind not in scene.leaderboard.windows]
+    for window in others:
+        builders.build(window)
+    scene.redis.flushdb()
+    player.play("cat", 1, MONDAY)
+    scene.builder.rebuild_leaderboard(scene.leaderboard)
+
+    assert [shown(scene, window) for window in others] == [None] * len(others)
+    for window in others:
+        builders.build(window)
+    assert {window.id: shown(scene, window) for window in WINDOWS} == {
+        window.id: player.expected(window) for window in WINDOWS
+    }
+
+
+def test_who_is_disqualified_for_a_day_leaves_windows_of_every_kind(builders: Builders) -> None:
+    scene = builders.scene
+    player = Player(scene)
+    player.play("bob", 3, TUESDAY)
+    for window in WINDOWS:
+        if window.kind not in scene.leaderboard.windows:
+            builders.build(window)
+
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "referee", "a bot", run=(MONDAY, MONDAY))
+    scene.disqualifications.apply(scene.leaderboard, "bob")
+
+    player.played.remove(("bob", 7, MONDAY))
+    for window in WINDOWS:
+        if shown(scene, window) is None:
+            builders.build(window)
+        assert shown(scene, window) == player.expected(window), window.id
+
+
+def test_days_and_weeks_have_results_whichever_are_kept(builders: Builders) -> None:
+    builders.scene.run()
+    assert builders.scene.stored(daily(MONDAY)) == RANKING
