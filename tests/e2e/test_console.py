@@ -178,6 +178,18 @@ def test_a_player_is_taken_out_with_a_reason_and_what_was_typed_stays_until_then
     expect_ranking(page, "ann", "cem")
 
 
+def test_a_name_stands_beside_the_id_as_text(system: System, tab: Tab) -> None:
+    name = "<b>x</b>"
+    named = system.request("PUT", f"/leaderboards/{BOARD}/players/ann/profile", json={"name": name})
+    assert named.ok, named.text
+    page = show(tab, system, f"#/leaderboards/{BOARD}")
+    expect_ranking(page, f"ann {name}", "cem")
+
+    page.get_by_role("link", name="ann").click()
+    expect(page.locator("h1")).to_have_text(f"ann {name}", timeout=TIMEOUT_MS)
+    expect(page.locator("main b")).to_have_count(0)
+
+
 def test_nothing_keeps_people_from_using_a_view(system: System, tab: Tab) -> None:
     for view in VIEWS:
         page = show(tab, system, view)
