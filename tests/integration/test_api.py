@@ -174,7 +174,8 @@ def test_a_window_that_is_being_built_hides_none_of_the_others(
     score(("ann", 20), ("u-42", 7))
     assert len(call("player-windows").json["windows"]) == 4
     ordered: list[bytes] = []
-    monkeypatch.setattr(module.assembly.on_demand_builds, "_queue", SimpleNamespace(send=ordered.extend))
+    queue = SimpleNamespace(send=ordered.extend)
+    monkeypatch.setattr(module.assembly.on_demand_builds, "_queue", lambda: queue)
     for reader in ("reads.players", "rebuild.on_demand"):
         monkeypatch.setattr(f"shared.{reader}.BUILD_WAIT_MS", 0)
     path = call("put-period", body={"name": "Long", "from": first, "to": last}, path=period_path(call, "long"))
