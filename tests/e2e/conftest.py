@@ -3,9 +3,12 @@
 from collections.abc import Generator, Iterator
 
 import pytest
+from playwright.sync_api import Page
 
 from infra.local.stack import Stack
 from tests.e2e.given_up import give_up
+from tests.support.browser import Tab, browsing
+from tests.support.made_up_api import ORIGIN, WAIT_MS, Api
 from tests.support.stack import System
 
 
@@ -41,6 +44,29 @@ def given_up(quick_stack: Stack) -> Iterator[System]:
     give_up(running)
     yield running
     running.close()
+
+
+@pytest.fixture(scope="module")
+def shared_tab() -> Iterator[Tab]:
+    """Its clock can be put forward, so that no test waits for the page to wait."""
+    with browsing() as browser:
+        tab = Tab(browser)
+        tab.page.set_default_timeout(WAIT_MS)
+        tab.page.clock.install()
+        yield tab
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def page(shared_tab: Tab, api: Api) -> Iterator[Page]:
+    shared_tab.page.route(f"{ORIGIN}/**", api.serve)
+    yield shared_tab.page
+    shared_tab.renew()
+    shared_tab.page.unroute(f"{ORIGIN}/**")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,129 +1,15 @@
 """The console in a real browser, with an API that is made up here: slow, down, behind a proxy, or with odd ids."""
 
-import base64
-import json
-import re
-from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
-from functions.api.routes.console import FILES
-from tests.support.browser import Tab, browsing
-from tests.support.runnable import ROOT
+from tests.support.made_up_api import NOW, ODD, ORIGIN, Api, Made, board, entry, expect_sentence, show
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
-
-ORIGIN: Final = "http://localhost:9"  # nothing listens there: every answer is made up
-WAIT_MS: Final = 15_000
-NOW: Final = "2026-01-02T03:04:05.678Z"
-ODD: Final = ("a/b", "100%", "a b#c?d", "%2e%2e", "<img src=x onerror=alert(1)>", "\u05d0\u05d1\u05d2 12", "\u202eabc",
-              "\U0001f600", "x" * 128)  # fmt: skip
-Made = tuple[int, Any, dict[str, str]]
-
-
-def entry(rank: int, user: str, score: int = 10) -> dict[str, Any]:
-    return {"rank": rank, "competitionRank": rank, "userId": user, "score": score, "reachedAt": NOW,
-            "percentile": 0, "topPercent": 100, "tier": None}  # fmt: skip
-
-
-class Api:
-    """Answers by path; a test puts others in their place."""
-
-    def __init__(self) -> None:
-        self.users: list[str] = ["ann", "ben"]
-        self.total = 0
-        self.revision = 1
-        self.seen: list[tuple[str, str]] = []
-        self.bodies: list[Any] = []
-        self.instead: Callable[[str, dict[str, str]], Made | str | None] = lambda _path, _query: None
-
-    def serve(self, route: Route) -> None:
-        asked = urlsplit(route.request.url)
-        path, query = asked.path, {name: values[0] for name, values in parse_qs(asked.query).items()}
-        if path.startswith("/console/") and path != "/console/configuration.json":
-            route.fulfill(path=FILES / (path.removeprefix("/console/") or "index.html"))
-            return
-        self.seen.append((route.request.method, path))
-        if route.request.method == "POST":
-            self.bodies.append(route.request.post_data_json)
-        made = self.instead(path, query)
-        if made == "abort":
-            route.abort()
-        elif made != "hold":
-            status, body, headers = made if isinstance(made, tuple) else self._usual(path, query)
-            text = body if isinstance(body, str) else json.dumps(body)
-            route.fulfill(status=status, body=text, headers={"content-type": "application/json", **headers})
-
-    def _usual(self, path: str, query: dict[str, str]) -> Made:
-        if path == "/console/configuration.json":
-            return 200, {"issuer": None, "clientId": None, "scope": "", "broker": "127.0.0.1:9092"}, {}
-        if path == "/leaderboards":
-            return 200, {"leaderboards": [board()], "nextAfter": None}, {}
-        if path.endswith("/periods"):
-            return 200, {"periods": []}, {}
-        if path.endswith("/rankings"):
-            return 200, self.ranking(query), {"etag": f'"{self.revision}"'}
-        if path.endswith("/closing"):
-            return 200, {"items": [], "sealedThrough": None, "nextAfter": None}, {}
-        if path.count("/") == 2:
-            return 200, board(), {}
-        return 404, {"title": "Not found", "detail": "nothing of the kind", "status": 404}, {}
-
-    def ranking(self, query: dict[str, str]) -> dict[str, Any]:
-        first, limit = int(query.get("offset", 0)), int(query.get("limit", 100))
-        total = self.total or len(self.users)
-        users = self.users if not self.total else [f"p{at}" for at in range(first, min(total, first + limit))]
-        return {"leaderboardId": "cup", "window": {"id": "daily"}, "revision": self.revision, "total": total,
-                "matched": total, "asOf": NOW, "source": "live", "rankApproximate": False, "missing": [],
-                "nextCursor": None, "prevCursor": None, "truncated": False, "rulesVersion": 1,
-                "entries": [entry(first + at + 1, user) for at, user in enumerate(users)]}  # fmt: skip
-
-    def fail(self, made: Made | str) -> None:
-        """Answer every question for a ranking so."""
-        self.instead = lambda path, _: made if path.endswith("/rankings") else None
-
-    def count(self, end: str) -> int:
-        return sum(path.endswith(end) for _, path in self.seen)
-
-
-def board() -> dict[str, Any]:
-    return {"id": "cup", "name": "Cup", "aggregation": "sum", "order": "desc", "tiers": [], "filters": ["country"],
-            "version": 1}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shared_tab() -> Iterator[Tab]:
-    """Its clock can be put forward, so that no test waits for the page to wait."""
-    with browsing() as browser:
-        tab = Tab(browser)
-        tab.page.set_default_timeout(WAIT_MS)
-        tab.page.clock.install()
-        yield tab
-
-
-@pytest.fixture
-def api() -> Api:
-    return Api()
-
-
-@pytest.fixture
-def page(shared_tab: Tab, api: Api) -> Iterator[Page]:
-    shared_tab.page.route(f"{ORIGIN}/**", api.serve)
-    yield shared_tab.page
-    shared_tab.renew()
-    shared_tab.page.unroute(f"{ORIGIN}/**")
-
-
-def show(page: Page, view: str) -> Page:
-    page.goto(f"{ORIGIN}/console/{view}")
-    return page
-
-
-def expect_sentence(page: Page, text: str) -> None:
-    expect(page.locator(".problem:visible", has_text=text).first).to_be_visible(timeout=WAIT_MS)
 
 
 def hide(page: Page, hidden: bool) -> None:
@@ -251,26 +137,6 @@ def test_why_tells_days_and_events_apart_and_what_would_move_the_rank(page: Page
     expect(story.get_by_text("A long ledger:")).to_be_visible()
 
 
-def test_who_is_taken_out_is_said_to_be_and_their_form_stays_while_the_board_can_not_be_read(
-    page: Page, api: Api
-) -> None:
-    def instead(path: str, _: dict[str, str]) -> Made | str | None:
-        if path.endswith("/disqualified"):
-            days = [{"userId": "ben", "from": "2026-01-01", "to": "2026-01-02"}]
-            return 200, {"userIds": ["ann"], "days": days}, {}
-        return "abort" if path == "/leaderboards/cup" else None
-
-    api.instead = instead
-    show(page, "#/leaderboards/cup/players/ann")
-    expect(page.get_by_text("Disqualified: the player is in no ranking of this leaderboard")).to_be_visible()
-    expect(page.get_by_role("heading", name="Why this rank")).to_have_count(0)
-    expect_sentence(page, "The API can't be reached.")
-    expect(page.locator("form.administration")).to_be_visible()
-    page.evaluate("location.hash = '#/leaderboards/cup/players/ben'")
-    expect(page.get_by_text("Disqualified for the days from 2026-01-01 to 2026-01-02.")).to_be_visible()
-    expect(page.get_by_role("heading", name="Why this rank")).to_be_visible()
-
-
 def test_a_result_of_which_another_version_is_coming_says_so(page: Page, api: Api) -> None:
     final = {**api.ranking({}), "source": "final", "resultVersion": 1, "pendingVersion": 2}
     api.instead = lambda path, _: (200, final, {"etag": '"1"'}) if path.endswith("/rankings") else None
@@ -348,30 +214,6 @@ def test_the_last_of_a_million_is_reached_again_and_again(page: Page, api: Api) 
     expect(page.locator("h1")).to_have_text("2000000")
 
 
-def test_a_form_is_sent_once_and_keeps_what_was_typed(page: Page, api: Api) -> None:
-    api.instead = lambda path, _: "hold" if path.endswith("/disqualify") else None
-    show(page, "#/leaderboards/cup/players/ann")
-    form = page.locator("form.administration")
-    form.get_by_label("To", exact=True).fill("2026-01-02")
-    form.get_by_label("Reason").fill("two accounts")
-    form.get_by_role("button", name="Disqualify").click()
-    expect_sentence(page, "From must be given")
-    assert api.bodies == []
-    form.get_by_label("From").fill("2026-01-01")
-    form.evaluate("form => { form.requestSubmit(); form.requestSubmit(); }")
-    expect(form.get_by_label("Reason")).to_be_disabled()
-    assert api.bodies == [{"reason": "two accounts", "from": "2026-01-01", "to": "2026-01-02"}]
-    page.reload()
-    expect(form.get_by_label("Reason")).to_have_value("two accounts")
-    form.get_by_label("Add a correction").check()
-    form.get_by_label("Event id").fill("e")
-    form.get_by_label("Occurred at").fill(NOW)
-    form.get_by_label("Points").fill("9007199254740993")
-    form.get_by_role("button", name="Add a correction").click()
-    expect(form.locator(".problem")).to_be_visible()
-    assert len(api.bodies) == 1
-
-
 def test_a_file_that_can_not_be_read_is_not_called_false(page: Page, api: Api) -> None:
     file = {"url": f"{ORIGIN}/file.ndjson.gz", "sha256": "0" * 64, "rows": 1}
     version = {"version": 1, "finalisedAt": NOW, "players": 1, "awardCount": 1, "ranking": file, "awards": None,
@@ -389,125 +231,6 @@ def test_a_file_that_can_not_be_read_is_not_called_false(page: Page, api: Api) -
     page.get_by_role("link", name="Week").click()
     expect(page.get_by_role("button", name="Check the file")).to_be_visible()
     expect(page.get_by_text("nothing is known of it")).to_have_count(0)
-
-
-def test_a_configuration_that_does_not_come_is_not_taken_for_no_sign_in(page: Page, api: Api) -> None:
-    api.instead = lambda path, _: (503, "", {}) if path.endswith("configuration.json") else None
-    show(page, "")
-    expect_sentence(page, "The API does not say yet how to sign in.")
-    known = {"issuer": f"{ORIGIN}/issuer", "clientId": "console", "scope": "openid", "broker": None}
-    api.instead = lambda path, _: (200, known, {}) if path.endswith("configuration.json") else (401, {}, {})
-    page.clock.run_for(3_000)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    expect_sentence(page, "The sign-in did not work.")
-    expect_sentence(page, "You see this once you have signed in.")
-
-
-def letter(text: str, board: str | None = None, key: str | None = None) -> dict[str, Any]:
-    def excerpt(content: str) -> dict[str, Any]:
-        return {"text": content, "encoding": "utf-8", "bytes": len(content), "truncated": False}
-
-    return {"reason": "malformed", "detail": "no JSON", "topic": "t", "partition": 0, "offset": len(text),
-            "appendedAt": None, "rejectedAt": NOW, "leaderboardId": board, "eventId": None,
-            "key": None if key is None else excerpt(key), "value": excerpt(text)}  # fmt: skip
-
-
-def letters(*found: dict[str, Any], cursor: str | None = None, more: int = 0) -> Made:
-    return 200, {"deadLetters": list(found), "nextCursor": cursor, "onlyInQueue": more}, {}
-
-
-def test_a_dead_letter_is_shown_as_text_and_what_a_redrive_takes_is_said(page: Page, api: Api) -> None:
-    odd = ["<img src=x onerror=alert(1)>", "\u202eabc", "x" * 4_096]
-    found = [letter(odd[0], key="cup:ann"), letter(odd[1], key="other:ann"), letter(odd[2], board="cup")]
-    taken = {"auditEntry": {"number": 7}, "sent": 2, "failed": 1, "left": 3, "tooLate": 4, "complete": False}
-    made = {"/dead-letters": letters(*found, more=5), "/leaderboards/cup/redrive": (200, taken, {})}
-    api.instead = lambda path, _: made.get(path)
-    show(page, "#/pipeline/dead-letters?leaderboardId=cup&reason=malformed")
-    expect(page.locator(".letters pre:visible")).to_have_text(["cup:ann", odd[0], "other:ann", odd[1]])
-    assert page.locator(".letters img").count() == 0
-    expect(page.get_by_text("5 more were rejected")).to_be_visible()
-    form = page.locator("form.redrive")
-    expect(form).to_contain_text("Rejected so in the last 14 days: 2 records, all of them shown above.")
-    expect(form).to_contain_text("Those that name no leaderboard go too, unless their key names another one.")
-    form.get_by_role("textbox", name="Reason").fill("corrected")
-    form.evaluate("form => { form.requestSubmit(); form.requestSubmit(); }")
-    for text in ("Audit entry 7: 2 records sent again.", "did not take 1:", "3 had been rejected once more", "4 can't",
-                 "send again"):  # fmt: skip
-        expect(form.locator(".good")).to_contain_text(text)
-    assert api.bodies == [{"reason": "corrected", "rejectedAs": "malformed"}]
-
-
-def test_a_redrive_says_before_how_much_it_takes_beyond_the_page(page: Page, api: Api) -> None:
-    shown = [letter("a", board="cup"), letter("aa", board="other")]
-    more = [letter("a" * size, board="cup") for size in range(3, 103)]
-    pages = iter([letters(*shown, cursor="1"), letters(*more, cursor="2"), letters()] + 6 * [letters(cursor="more")])
-
-    def instead(path: str, query: dict[str, str]) -> Made | None:
-        if path != "/dead-letters":
-            return None
-        return next(pages) if query.get("limit") == "100" else letters(*shown, cursor="next")
-
-    api.instead = instead
-    show(page, "#/pipeline/dead-letters?eventId=e")
-    form = page.locator("form.redrive")
-    form.get_by_role("textbox", name="Leaderboard").fill("cup")
-    expect(form).to_contain_text("Every dead letter of cup on the queue goes to Kafka again, also what is not shown")
-    page.clock.run_for(600)
-    expect(form).to_contain_text("101 records, of which 1 is shown above and 100 not.")
-    expect(form).to_contain_text("The event id of the search does not narrow it: all others go, too.")
-    form.get_by_label("Rejected as").select_option("too_late")
-    expect(form).to_contain_text("more than 0 records, of which 0 are shown above and all others not.")
-
-
-def test_dead_letters_are_paged_and_a_page_without_a_match_is_not_the_end(page: Page, api: Api) -> None:
-    first, last = letters(cursor="next"), letters(letter("{"))
-    api.instead = lambda path, query: (last if query.get("cursor") else first) if path == "/dead-letters" else None
-    show(page, "#/pipeline/dead-letters?eventId=e")
-    expect(page.get_by_text("None on this page matches; older ones may.")).to_be_visible()
-    page.get_by_role("button", name="Show more").click()
-    expect(page.locator(".letters > li")).to_have_count(1)
-    page.get_by_role("button", name="Back to the start").click()
-    expect(page.get_by_text("None on this page matches")).to_be_visible()
-
-
-def test_what_fails_among_dead_letters_is_one_sentence_and_the_search_stays(page: Page, api: Api) -> None:
-    wrong: Made = (422, {"title": "Invalid", "errors": [{"field": "leaderboardId", "message": "must be an id"}]}, {})
-    api.instead = lambda path, _: wrong if path == "/dead-letters" else None
-    show(page, "#/pipeline/dead-letters")
-    page.get_by_role("search").get_by_role("textbox", name="Leaderboard").fill("a b")
-    page.get_by_role("button", name="Search").click()
-    expect_sentence(page, "Invalid: leaderboardId must be an id")
-    expect(page.get_by_role("search").get_by_role("textbox", name="Leaderboard")).to_have_value("a b")
-
-
-def test_without_dead_letters_a_bad_event_can_be_copied(page: Page, api: Api) -> None:
-    api.instead = lambda path, _: letters() if path == "/dead-letters" else None
-    show(page, "#/pipeline/dead-letters")
-    shown = page.locator(".bad-event").inner_text()
-    assert shown in (ROOT / "README.md").read_text()
-    page.evaluate("navigator.clipboard.writeText = async text => { window.copied = text }")
-    shown_again = letters(letter("{"))
-    page.get_by_role("button", name="Copy").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("copied") == shown
-    api.instead = lambda path, _: shown_again if path == "/dead-letters" else None
-    page.clock.run_for(5_500)
-    expect(page.locator(".letters > li")).to_have_count(1)
-    expect(page.locator(".bad-event")).to_be_hidden()
-    page.get_by_text("Send a bad event, to see what becomes of it").click()
-    expect(page.locator(".bad-event")).to_be_visible()
-
-
-def test_the_command_of_a_bad_event_goes_to_the_broker_of_the_api(page: Page, api: Api) -> None:
-    known: dict[str, Any] = {"issuer": None, "clientId": None, "scope": "", "broker": "127.0.0.1:19092"}
-    made = {"/dead-letters": letters(), "/console/configuration.json": (200, known, {})}
-    api.instead = lambda path, _: made.get(path)
-    show(page, "#/pipeline/dead-letters")
-    expect(page.locator(".bad-event")).to_contain_text('{"bootstrap.servers": "127.0.0.1:19092"}')
-    known["broker"] = None
-    page.reload()
-    expect(page.get_by_text("No record was rejected in the last 14 days.")).to_be_visible()
-    expect(page.locator(".bad-event")).to_have_count(0)
 
 
 NAMES: Final = ("<b>x</b>", "\u202eyda", "<img src=x onerror=alert(1)>", "x" * 64)
@@ -568,61 +291,6 @@ def test_the_scores_by_rank_are_drawn_anew_when_the_page_turns_dark(page: Page, 
     page.wait_for_function("light => document.querySelector('figure canvas').toDataURL() !== light", arg=light)
 
 
-def test_a_form_and_a_ranking_with_long_names_fit_a_phone(page: Page, shared_tab: Tab, api: Api) -> None:
-    api.users = ["x" * 128, "ann"]
-    api.instead = lambda path, query: (
-        (200, {**api.ranking(query), "entries": [{**entry(1, "x" * 128), "tier": "bronze"}, entry(2, "ann")]}, {})
-        if path.endswith("/rankings") else None
-    )  # fmt: skip
-    show(page, "#/leaderboards/cup/players/ann")
-    with shared_tab.dressed(width=360):
-        form = page.locator("form.administration")
-        expect(form).to_be_visible()
-        assert form.evaluate("form => form.parentElement.scrollWidth <= form.parentElement.clientWidth")
-        page.get_by_role("link", name="cup", exact=True).click()
-        expect(page.locator(".rows .tag")).to_be_in_viewport(ratio=1)
-        assert page.locator(".rows").evaluate("rows => rows.scrollWidth <= rows.clientWidth")
-
-
-def sign_in(page: Page, api: Api, token: str) -> None:
-    """Open a player as a browser does that comes back from an issuer, which gives out this token."""
-    known = {"issuer": f"{ORIGIN}/issuer", "clientId": "console", "scope": "openid", "broker": None}
-    answers: dict[str, Any] = {
-        "/console/configuration.json": known,
-        "/issuer/.well-known/openid-configuration": {"authorization_endpoint": "", "token_endpoint": f"{ORIGIN}/token"},
-        "/token": {"access_token": token},
-    }
-    api.instead = lambda path, _: (200, answers[path], {}) if path in answers else None
-    kept = json.dumps({"verifier": "v", "state": "s", "hash": "#/leaderboards/cup/players/ann"})
-    if not page.url.startswith(ORIGIN):
-        show(page, "")
-    expect(page.get_by_role("button", name=re.compile("Sign (in|out)"))).to_be_visible()  # it has looked for a code
-    page.evaluate("kept => sessionStorage.setItem('sign-in', kept)", kept)
-    show(page, "?code=c&state=s")
-    expect(page.locator("h1")).to_have_text("ann")
-
-
-def token(**claims: Any) -> str:
-    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
-    return f"e30.{payload}.c2lnbmF0dXJl"
-
-
-def test_the_form_is_for_who_may_administer(page: Page, api: Api) -> None:
-    form, sentence = page.locator("form.administration"), page.get_by_text("needs a sign-in with the scope")
-    sign_in(page, api, token(scope="openid leaderboards:read"))
-    expect(sentence).to_be_visible()
-    expect(form).to_have_count(0)
-    page.evaluate("location.hash = '#/pipeline/dead-letters'")
-    expect(page.get_by_text("Seeing dead letters and sending them again needs a sign-in")).to_be_visible()
-    assert not api.count("/dead-letters")
-    for known in (token(scope="openid api/leaderboards:admin"), token(scp=["leaderboards:admin"]), "opaque"):
-        sign_in(page, api, known)
-        expect(form).to_be_visible()
-        expect(sentence).to_have_count(0)
-    page.get_by_role("button", name="Sign out").click()
-    expect(form).to_have_count(0)
-
-
 def test_another_view_gets_the_focus_at_its_heading(page: Page) -> None:
     show(page, "#/leaderboards/cup")
     page.get_by_role("link", name="ann").click()
@@ -638,3 +306,38 @@ def test_a_list_of_leaderboards_that_is_cut_says_so(page: Page, api: Api) -> Non
     )
     show(page, "")
     expect(page.get_by_text("Only the first 1,000 are listed.")).to_be_visible()
+
+
+def test_how_far_a_rebuild_is_is_told_while_it_lasts(page: Page, api: Api) -> None:
+    state = {"leaderboardId": "cup", "state": "waiting", "daysRead": 0, "days": 14, "standingsRead": 0}
+    made: dict[str, Made] = {
+        "/metrics": (200, 'leaderboards_cache_complete{leaderboard="cup"} 0\n', {}),
+        "/leaderboards/cup/rebuild": (200, state, {}),
+    }
+    api.instead = lambda path, _: made.get(path)
+    show(page, "#/pipeline")
+    row = page.get_by_role("row", name="cup")
+    expect(row).to_contain_text("about to be rebuilt from the database")
+    state |= {"state": "running", "daysRead": 3, "standingsRead": 12_000}
+    page.clock.run_for(2_500)
+    expect(row).to_contain_text("rebuilt from the database: 3 of 14 days, 12,000 standings read")
+    state["state"] = "complete"
+    page.clock.run_for(2_500)
+    expect(row).not_to_contain_text("rebuilt")
+
+
+def test_a_leaderboard_of_other_days_shows_its_date_and_a_window_that_it_keeps(page: Page, api: Api) -> None:
+    asked: set[str | None] = set()
+    days = {"timeZone": "Pacific/Kiritimati", "dayStartsAt": "12:00", "windows": ["weekly", "all-time"]}
+
+    def instead(path: str, query: dict[str, str]) -> Made | None:
+        asked.add(query.get("window"))
+        return (200, board() | days, {}) if path == "/leaderboards/cup" else None
+
+    api.instead = instead
+    show(page, "#/leaderboards/cup")
+    expect(page.get_by_text("Pacific/Kiritimati, from 12:00")).to_be_visible()
+    expect(page.get_by_role("link", name="Week")).to_have_attribute("aria-current", "page")
+    now = datetime.fromtimestamp(page.evaluate("Date.now()") / 1000, ZoneInfo("Pacific/Kiritimati"))
+    expect(page.get_by_label("Date")).to_have_value((now - timedelta(hours=12)).date().isoformat())
+    assert asked == {None, "weekly"}

@@ -27,6 +27,7 @@ export type DeadLetters = Schemas["DeadLettersView"];
 export type DeadLetter = Schemas["DeadLetterView"];
 export type Excerpt = Schemas["ExcerptView"];
 export type Reason = Schemas["Reason"];
+export type Rebuild = Schemas["RebuildView"];
 export type Redriven = Schemas["RedrivenView"];
 type Problem = Schemas["Problem"];
 type Building = Schemas["BuildingView"];

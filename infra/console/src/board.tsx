@@ -31,13 +31,13 @@ export function useBoard(id: string) {
 
 export function BoardPage({ board: id, query }: { board: string; query: URLSearchParams }) {
   const { value, error } = useBoard(id);
-  const choice = choiceOf(query);
+  const choice = choiceOf(query, value?.board ?? null);
   const attr = [...query].find(([name]) => name.startsWith("attr."));
   return (
     <>
       <h1 dir="auto">{value?.board.name ?? id}</h1>
       <Problem error={error} />
-      <WindowChoice at={["leaderboards", id]} choice={choice} periods={value?.periods ?? []} />
+      <WindowChoice at={["leaderboards", id]} choice={choice} board={value?.board ?? null} periods={value?.periods ?? []} />
       {value && <Window key={JSON.stringify([choice, attr])} board={value.board} choice={choice} attr={attr ?? null} />}
     </>
   );

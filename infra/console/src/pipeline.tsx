@@ -1,6 +1,6 @@
 // How events go from Kafka to the rankings, now: rates, lag, what was rejected, and the health of each dependency.
 import { useRef } from "preact/hooks";
-import { getHealth, getText, type Dependency } from "./api";
+import { boardPath, get, getHealth, getText, type Dependency, type Rebuild } from "./api";
 import { link, usePolled } from "./hooks";
 import { parse, rate, series, total, type Scrape } from "./metrics";
 import { Card, Problem } from "./parts";
@@ -9,6 +9,7 @@ import { count, decimal, duration, texts } from "./texts";
 const EVERY_MS = 2_000;
 const HEALTH_EVERY_MS = 10_000;
 const OVER = 5;
+const REBUILDS_MAX = 10;
 
 export function PipelinePage() {
   const scrapes = useRef<Scrape[]>([]);
@@ -133,6 +134,8 @@ function Rejected({ now }: { now: Scrape }) {
 
 function Caches({ now }: { now: Scrape }) {
   const players = series(now, "leaderboards_window_players");
+  const complete = series(now, "leaderboards_cache_complete");
+  const asked = new Set(complete.filter((one) => one.value !== 1).slice(0, REBUILDS_MAX).map((one) => one.labels["leaderboard"]));
   const due = new Map(series(now, "leaderboards_windows_due").map((one) => [one.labels["leaderboard"], one.value]));
   return (
     <Card title={texts.flow.cache}>
@@ -145,9 +148,12 @@ function Caches({ now }: { now: Scrape }) {
           </tr>
         </thead>
         <tbody>
-          {series(now, "leaderboards_cache_complete").map(({ labels: { leaderboard }, value }) => (
+          {complete.map(({ labels: { leaderboard }, value }) => (
             <tr key={leaderboard}>
-              <th scope="row"><span class={value === 1 ? "good" : "problem"}>●</span> {leaderboard}</th>
+              <th scope="row">
+                <span class={value === 1 ? "good" : "problem"}>●</span> {leaderboard}
+                {asked.has(leaderboard) && <Rebuilding board={leaderboard!} />}
+              </th>
               {["daily", "weekly", "all-time"].map((kind) => {
                 const found = players.find((one) => one.labels["leaderboard"] === leaderboard && one.labels["window"] === kind);
                 return <td class="number" key={kind}>{found && count(found.value)}</td>;
@@ -161,6 +167,14 @@ function Caches({ now }: { now: Scrape }) {
       <Memory now={now} />
     </Card>
   );
+}
+
+/** How far the rebuild of a leaderboard's windows is, while it lasts. */
+function Rebuilding({ board }: { board: string }) {
+  const { value } = usePolled((signal) => get<Rebuild>(boardPath(board, "rebuild"), signal), EVERY_MS, [board]);
+  if (value === null || value.state === "complete") return null;
+  const { state, daysRead, days, standingsRead } = value;
+  return <div class="quiet">{state === "running" ? texts.rebuilding(daysRead, days, standingsRead) : texts.rebuildWaits}</div>;
 }
 
 function Memory({ now }: { now: Scrape }) {

@@ -10,7 +10,7 @@ import { Why } from "./explain";
 import { link, useFollowed, usePolled } from "./hooks";
 import { Card, Freshness, Problem, TierTag, Who } from "./parts";
 import { count, texts } from "./texts";
-import { choiceOf, parameters, toQuery, useToday, WindowChoice, type Choice } from "./windows";
+import { choiceOf, dateNow, parameters, toQuery, WindowChoice, type Choice } from "./windows";
 
 const HISTORY_DAYS = 7;
 const DAY_MS = 86_400_000;
@@ -24,7 +24,7 @@ interface Shown {
 
 export function PlayerPage({ board, user, query }: { board: string; user: string; query: URLSearchParams }) {
   const { value, error, isGone } = useBoard(board);
-  const choice = choiceOf(query);
+  const choice = choiceOf(query, value?.board ?? null);
   const [acts, setActs] = useState(0);
   const out = useOut(board, user, acts);
   const isOut = out.includes(texts.isOut);
@@ -36,13 +36,15 @@ export function PlayerPage({ board, user, query }: { board: string; user: string
       {out.length > 0 && (
         <p class="out" role="status">{out.join(" ")} <a href={link(["leaderboards", board, "audit-log"])}>{texts.outWhy}</a></p>
       )}
-      <WindowChoice at={["leaderboards", board, "players", user]} choice={choice} periods={value?.periods ?? []} />
+      <WindowChoice
+        at={["leaderboards", board, "players", user]} choice={choice} board={value?.board ?? null} periods={value?.periods ?? []}
+      />
       {!isGone && <div class="columns">
         {!isOut && <Around key={JSON.stringify(choice)} {...shown} />}
         <AllWindows {...shown} />
         {!isOut && <Why {...shown} />}
         <Administration board={board} user={user} onDone={() => setActs(acts + 1)} />
-        <History key={acts} {...shown} />
+        {value?.board.windows.includes("daily") && <History key={acts} today={dateNow(value.board)} {...shown} />}
         <Ledger {...shown} />
       </div>}
     </>
@@ -128,8 +130,7 @@ function AllWindows({ board, user, names }: Shown) {
   );
 }
 
-function History({ board, user, names }: Shown) {
-  const today = useToday(board);
+function History({ board, user, names, today }: Shown & { today: string }) {
   const days = Array.from({ length: HISTORY_DAYS }, (_, ago) => new Date(Date.parse(today) - ago * DAY_MS).toISOString().slice(0, 10)).reverse();
   const { value, error } = usePolled(
     (signal) => Promise.all(days.map(async (date) => ({ date, entry: await rankOn(board, user, date, signal) }))), 60_000, [board, user, today],

@@ -12,13 +12,13 @@ const PREVIEWED = 20;
 
 export function ResultsPage({ board, query }: { board: string; query: URLSearchParams }) {
   const { value, error, isGone } = useBoard(board);
-  const choice = choiceOf(query);
+  const choice = choiceOf(query, value?.board ?? null);
   const names = value?.board.tiers.map((tier) => tier.name) ?? [];
   return (
     <>
       <h1>{texts.results}</h1>
       <Problem error={error} />
-      <WindowChoice at={["leaderboards", board, "results"]} choice={choice} periods={value?.periods ?? []} />
+      <WindowChoice at={["leaderboards", board, "results"]} choice={choice} board={value?.board ?? null} periods={value?.periods ?? []} />
       {!isGone && <div class="columns">
         <VersionsCard key={JSON.stringify(choice)} board={board} choice={choice} />
         {choice.kind !== "all-time" && <PreviewCard board={board} choice={choice} names={names} />}

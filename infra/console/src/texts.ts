@@ -81,6 +81,7 @@ export const texts = {
   window: "Window",
   day: "Date",
   today: "today",
+  clocks: (zone: string, from: string) => `${zone}${from === "00:00" ? "" : `, from ${from}`}`,
   period: "Period",
   players: (total: number) => spell(total, "player", "players"),
   revision: (revision: number) => `Revision ${revision}.`,
@@ -308,6 +309,9 @@ export const texts = {
       done.tooLate > 0 && `${count(done.tooLate)} can't count any more: they stay on the queue.`,
       !done.complete && "There are more than one request reads: send again.",
     ].filter(Boolean).join(" "),
+  rebuilding: (read: number, days: number, standings: number) =>
+    `rebuilt from the database: ${count(read)} of ${spell(days, "day", "days")}, ${spell(standings, "standing", "standings")} read`,
+  rebuildWaits: "about to be rebuilt from the database",
   completeBoards: (complete: number, all: number) => `${count(complete)} of ${spell(all, "leaderboard", "leaderboards")} complete in the cache`,
   repaired: (n: number) => `${spell(n, "entry was", "entries were")} repaired since the cache was checked first`,
   memory: (used: number, limit: number | null) =>

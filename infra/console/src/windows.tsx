@@ -1,6 +1,6 @@
 // Which window of a leaderboard is shown: its choice, and how the API and addresses name it.
-import { boardPath, get, type Period } from "./api";
-import { link, usePolled } from "./hooks";
+import type { Board, Period } from "./api";
+import { link } from "./hooks";
 import { texts } from "./texts";
 
 /** A window as the query of an address names it. */
@@ -12,11 +12,13 @@ export interface Choice {
 
 const KINDS = ["daily", "weekly", "all-time"];
 
-export function choiceOf(query: URLSearchParams): Choice {
+/** What an address asks for; the first kind of window that the leaderboard keeps, if nothing. */
+export function choiceOf(query: URLSearchParams, board: Board | null): Choice {
+  const first = board?.windows[0] ?? "daily";
   const period = query.get("period");
   if (period !== null) return { kind: "custom", date: null, period };
-  const kind = query.get("window") ?? "daily";
-  return { kind: KINDS.includes(kind) ? kind : "daily", date: query.get("date"), period: null };
+  const kind = query.get("window") ?? first;
+  return { kind: KINDS.includes(kind) ? kind : first, date: query.get("date"), period: null };
 }
 
 /** As parameters, of the API as of addresses here. */
@@ -32,19 +34,22 @@ export function toQuery(parameters: Record<string, string | number | undefined>)
   return new URLSearchParams(pairs.map(([name, value]) => [name, String(value)])).toString();
 }
 
-/** The date by a leaderboard's calendar; that of UTC until the API has said it. */
-export function useToday(board: string): string {
-  const { value } = usePolled(
-    (signal) => get<{ window: { from: string } }>(`${boardPath(board, "rankings")}?${toQuery({ window: "daily", limit: 1 })}`, signal),
-    60_000, [board],
-  );
-  return value?.window.from ?? new Date().toISOString().slice(0, 10);
+/** The date by a leaderboard's calendar; that of UTC until it is known, or where the browser has no such time zone. */
+export function dateNow(board: Board | null): string {
+  const [hours = 0, minutes = 0] = (board?.dayStartsAt ?? "00:00").split(":").map(Number);
+  const at = new Date(Date.now() - (hours * 60 + minutes) * 60_000);
+  try {
+    return new Intl.DateTimeFormat("sv-SE", { timeZone: board?.timeZone ?? "UTC" }).format(at);
+  } catch {
+    return at.toISOString().slice(0, 10);
+  }
 }
 
 /** Tabs of the windows, a date, and the registered periods. */
-export function WindowChoice(props: { at: string[]; choice: Choice; periods: Period[] }) {
-  const { at, choice, periods } = props;
-  const today = useToday(at[1] ?? "");
+export function WindowChoice(props: { at: string[]; choice: Choice; board: Board | null; periods: Period[] }) {
+  const { at, choice, board, periods } = props;
+  const today = dateNow(board);
+  const isUtc = board === null || (board.timeZone === "UTC" && board.dayStartsAt === "00:00");
   const go = (query: Record<string, string | undefined>) => {
     location.hash = link(at, query);
   };
@@ -65,6 +70,7 @@ export function WindowChoice(props: { at: string[]; choice: Choice; periods: Per
             defaultValue={choice.date ?? today}
             onChange={(event) => go({ window: choice.kind, date: event.currentTarget.value })}
           />
+          {!isUtc && <span class="quiet">{texts.clocks(board.timeZone, board.dayStartsAt)}</span>}
         </label>
       )}
       {periods.length > 0 && (
