@@ -419,7 +419,12 @@ class Assembly(Parts):
         from shared.scores.submissions import Submissions  # noqa: PLC0415 - loads the Kafka client
 
         return Submissions(
-            leaderboards=self.leaderboards, reads=self.reads, cache=self.cache, topic=self.topic, now_ms=self.now_ms
+            leaderboards=self.leaderboards,
+            reads=self.reads,
+            cache=self.cache,
+            topic=self.topic,
+            pseudonyms=self.pseudonyms,
+            now_ms=self.now_ms,
         )
 
     @cached_property

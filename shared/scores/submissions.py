@@ -16,6 +16,7 @@ from shared.domain.events import ScoreEvent, format_instant
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Leaderboard
 from shared.lookups.leaderboards import Leaderboards
+from shared.lookups.pseudonyms import Pseudonyms
 from shared.messaging.topic import Outgoing, Topic
 from shared.scores.errors import BrokerUnavailable, EventConflict, EventRejected
 from shared.scores.outcomes import Outcome, Submission
@@ -38,12 +39,14 @@ class Submissions:
         reads: Reads,
         cache: WindowCache,
         topic: Topic,
+        pseudonyms: Pseudonyms,
         now_ms: Callable[[], int],
     ) -> None:
         self._leaderboards = leaderboards
         self._reads = reads
         self._cache = cache
         self._topic = topic
+        self._pseudonyms = pseudonyms
         self._now_ms = now_ms
 
     def send(self, leaderboard: Leaderboard, event: ScoreEvent, *, is_timed: bool) -> "Following":
@@ -76,7 +79,7 @@ class Submissions:
             For each, in their order, what became of it.
         """
         scores_id = leaderboard.scores_id
-        existing = self._reads.held(dict.fromkeys(event_key(scores_id, one.event) for one in submitted))  # 1
+        existing = self._existing(leaderboard, [one.event for one in submitted])  # 1
         check = _Check(self._leaderboards, leaderboard, self._now_ms())
         first: dict[EventKey, Outcome] = {}
         content: dict[EventKey, ScoreEvent] = dict(existing)
@@ -96,8 +99,20 @@ class Submissions:
         self._send({key: one for key, one in first.items() if key not in existing}, first)  # 3
         return [first[one] if isinstance(one, tuple) else one for one in outcomes]
 
+    def _existing(self, leaderboard: Leaderboard, events: Sequence[ScoreEvent]) -> dict[EventKey, ScoreEvent]:
+        """What the ledger holds of events, as their clients sent it: it may know a player by a pseudonym."""
+        scores_id = leaderboard.scores_id
+        names = self._pseudonyms.of_all(leaderboard, (one.user_id for one in events))
+        wanted = {event_key(scores_id, one): one.user_id for one in events}
+        places = {key: (scores_id, names.get(user_id, user_id), key[2]) for key, user_id in wanted.items()}
+        held = self._reads.held(dict.fromkeys(places.values()))
+        found = ((key, held[place]) for key, place in places.items() if place in held)
+        return {key: replace(one, user_id=wanted[key]) for key, one in found}
+
     def follow(self, leaderboard: Leaderboard, events: Sequence[ScoreEvent]) -> "Following":
-        """Follow events that Kafka or the ledger has."""
+        """Follow events that Kafka or the ledger has; of a player who has a pseudonym none is ever seen to show, since
+        the answer would tell whose pseudonym it is.
+        """
         return Following(self._cache, self._reads, leaderboard, events)
 
     def _send(self, new: Mapping[EventKey, Outcome], outcomes: dict[EventKey, Outcome]) -> None:

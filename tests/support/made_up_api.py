@@ -84,7 +84,8 @@ class Api:
 
 def board() -> dict[str, Any]:
     return {"id": "cup", "name": "Cup", "aggregation": "sum", "order": "desc", "tiers": [], "filters": ["country"],
-            "version": 1, "timeZone": "UTC", "dayStartsAt": "00:00", "windows": ["daily", "weekly", "all-time"]}  # fmt: skip
+            "version": 1, "timeZone": "UTC", "dayStartsAt": "00:00",
+            "windows": ["daily", "weekly", "all-time"]}  # fmt: skip
 
 
 def show(page: Page, view: str) -> Page:

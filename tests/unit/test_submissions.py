@@ -9,9 +9,11 @@ from msgspec.structs import replace
 
 from shared.domain.calendar import ALL_TIME_DAY, DAY_MS, Day
 from shared.domain.events import ScoreEvent, decode
+from shared.domain.pseudonyms import pseudonym_of
 from shared.domain.rejections import Reason
 from shared.domain.rules import Aggregation, Leaderboard, archive
 from shared.domain.standings import Standing
+from shared.lookups.pseudonyms import Pseudonyms
 from shared.messaging.topic import Outgoing
 from shared.scores.errors import BrokerUnavailable, EventConflict, EventRejected
 from shared.scores.outcomes import Submission
@@ -21,6 +23,7 @@ from shared.truth.reads import EventKey, event_key
 MONDAY = Day(20_780)
 NOW_MS = MONDAY * DAY_MS + 43_200_000
 BOARD = Leaderboard(id="cup", name="Cup", aggregation=Aggregation.SUM)
+KEY = b"k" * 32
 EVENT = ScoreEvent("run-1", "cup", "ann", 25, NOW_MS - 1_000, {"country": "DE"})
 
 
@@ -41,7 +44,11 @@ class World:
         """Of the definition."""
         self.looks = 0
         parts: Any = self
-        self.submissions = Submissions(leaderboards=parts, reads=parts, cache=parts, topic=parts, now_ms=lambda: NOW_MS)
+        self.named: dict[str, str] = {}
+        pseudonyms = Pseudonyms(lambda _: dict.fromkeys(self.named.values(), 1), lambda: KEY)
+        self.submissions = Submissions(
+            leaderboards=parts, reads=parts, cache=parts, topic=parts, pseudonyms=pseudonyms, now_ms=lambda: NOW_MS
+        )
 
     def held(self, wanted: Iterable[EventKey]) -> dict[EventKey, ScoreEvent]:
         self.looks += 1
@@ -283,3 +290,18 @@ def test_a_batch_shows_once_the_last_of_its_events_does(world: World) -> None:
 def test_following_nothing_is_done_at_once(world: World) -> None:
     assert world.submissions.follow(BOARD, []).is_shown()
     assert not world.looks
+
+
+def test_an_event_is_known_again_though_its_player_has_a_pseudonym_since(world: World) -> None:
+    board = replace(BOARD, pseudonyms=1)
+    name = world.named["ann"] = pseudonym_of(KEY, "cup", "ann")
+    world.commit(replace(EVENT, user_id=name))
+    again = Submission(replace(EVENT, occurred_at_ms=NOW_MS), is_timed=False)
+
+    assert world.submissions.send_all(board, [again]) == [EVENT]
+    other = Submission(replace(EVENT, points=26), is_timed=True)
+    (conflict,) = world.submissions.send_all(board, [other])
+    assert isinstance(conflict, EventConflict)
+    assert not world.sent
+    world.shown = world.version
+    assert not world.submissions.follow(board, [EVENT]).is_shown(), "the answer would tell whose pseudonym it is"
