@@ -167,6 +167,13 @@ MUTATIONS = (
         PSEUDONYM,
     ),
     Mutation(
+        "a score is looked for under the id of before a pseudonym",
+        "shared/scores/submissions.py",
+        "names.get(user_id, user_id)",
+        "user_id",
+        ("tests/unit/test_submissions.py",),
+    ),
+    Mutation(
         "a move that has ended fences the id off again",
         "shared/truth/pseudonyms.py",
         '[{"ConditionCheck": check}, {"Put": put}]',
