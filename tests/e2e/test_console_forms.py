@@ -77,9 +77,7 @@ def test_a_form_is_sent_once_and_keeps_what_was_typed(page: Page, api: Api) -> N
     assert len(api.bodies) == 1
 
 
-def test_who_is_taken_out_is_said_to_be_and_their_form_stays_while_the_board_can_not_be_read(
-    page: Page, api: Api
-) -> None:
+def test_who_is_out_is_said_to_be_and_their_form_stays_while_the_board_is_unread(page: Page, api: Api) -> None:
     def instead(path: str, _: dict[str, str]) -> Made | str | None:
         if path.endswith("/disqualified"):
             days = [{"userId": "ben", "from": "2026-01-01", "to": "2026-01-02"}]

@@ -10,8 +10,7 @@ from typing import Any, Final
 import pytest
 
 from infra.local.stack import Stack
-from shared.closing.schedule import LAST_CALLS_MS
-from tests.support.stack import TIMEOUT_S, System, until
+from tests.support.stack import System, pass_the_last_calls, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -45,9 +44,10 @@ def system(quick_stack: Stack) -> Iterator[System]:
     running.put(BOARD, DEFINITION | {"lateness": "PT0S"})
 
     def is_final() -> bool:
+        pass_the_last_calls(quick_stack, "by-country")
         return bool(running.get(f"{BOARD}/rankings", **DAILY)["window"]["status"] == "final")
 
-    until(is_final, "the day is final", LAST_CALLS_MS / 1000 + TIMEOUT_S)
+    until(is_final, "the day is final")
     yield running
     running.close()
 

@@ -67,6 +67,7 @@ def test_an_event_brings_a_profile_and_the_newest_stays(system: System) -> None:
     play(system, "dan", 12, profile={"name": "x" * 65})
     play(system, "dan", 13)
     system.settle()
+    until(lambda: "dan" in dict(names(system)), "the page is no snapshot of before any more")
     assert dict(names(system))["dan"] == "Dan"
     (dan,) = system.get(f"{PAGE}&userIds=dan")["entries"]
     assert dan["score"] == 46, "an invalid profile costs no points"

@@ -52,6 +52,8 @@ def test_every_client_is_made_in_one_place() -> None:
     on_this_machine = {
         "infra/bench/reads.py: resources.client",
         "infra/deploy_check/__main__.py: engine.client",
+        "infra/deploy_check/__main__.py: self._engine.client",
+        "infra/deploy_check/calls.py: self._engine.client",
         "infra/deploy_check/engine.py: boto3.client",
         "infra/deploy_check/engine.py: self.client",
     }

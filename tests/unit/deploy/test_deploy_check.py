@@ -219,7 +219,7 @@ def test_an_archive_has_the_handler_of_every_function_and_no_bytecode() -> None:
     assert not [name for name in names if "__pycache__" in name]
 
 
-def test_a_function_that_runs_here_has_the_handler_of_its_image_and_a_cache_of_this_machine() -> None:
+def test_a_function_that_runs_here_has_its_images_handler_and_a_local_cache() -> None:
     properties: dict[str, Any] = {
         "PackageType": "Image",
         "ImageConfig": {"Command": ["functions.api.handler.handler"]},
