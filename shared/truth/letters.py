@@ -62,17 +62,11 @@ class Refusal(Struct, frozen=True, kw_only=True):
     rejected_at_ms: int
 
 
-class RegisteredLetter(Struct, frozen=True, kw_only=True):
-    """What is kept of a dead letter. `topic`, `partition` and `offset` are those of the record that was rejected."""
+class RegisteredLetter(Refusal, frozen=True, kw_only=True):
+    """What is kept of a dead letter. `topic`, `partition` and `offset` are those of the record that was rejected; its
+    time is as it came, any number where it is its producer's.
+    """
 
-    reason: Reason
-    detail: str
-    topic: str
-    partition: int
-    offset: int
-    appended_at_ms: int
-    """As the record came; any number where it carries its producer's time."""
-    rejected_at_ms: int
     leaderboard_id: str | None
     """As far as the value could be read; likewise `user_id` and `event_id`."""
     user_id: str | None = None

@@ -1,7 +1,7 @@
 """Views of dead letters."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -21,24 +21,6 @@ class ExcerptView(Struct, rename="camel", kw_only=True):
     truncated: bool
 
 
-class DeadLetterView(Struct, rename="camel", kw_only=True):
-    """A record that was rejected."""
-
-    reason: Reason
-    detail: str
-    topic: str
-    partition: int
-    offset: int
-    appended_at: str | None
-    """Null where the record's time is outside 1970 to 2100, as a producer's may be."""
-    rejected_at: str
-    leaderboard_id: str | None
-    """As the value names it, if it could be read that far; likewise `eventId`."""
-    event_id: str | None
-    key: ExcerptView | None
-    value: ExcerptView | None
-
-
 class RejectionView(Struct, rename="camel", kw_only=True):
     """Why a record of the event was rejected, and which record it was."""
 
@@ -50,6 +32,16 @@ class RejectionView(Struct, rename="camel", kw_only=True):
     appended_at: str | None
     """Null where the record's time is outside 1970 to 2100, as a producer's may be."""
     rejected_at: str
+
+
+class DeadLetterView(RejectionView, rename="camel", kw_only=True):
+    """A record that was rejected."""
+
+    leaderboard_id: str | None
+    """As the value names it, if it could be read that far; likewise `eventId`."""
+    event_id: str | None
+    key: ExcerptView | None
+    value: ExcerptView | None
 
 
 class DeadLettersView(Struct, rename="camel", kw_only=True):
@@ -73,30 +65,25 @@ def to_dead_letters_view(page: LetterPage, only_in_queue: int) -> DeadLettersVie
 
 def to_rejection_view(refusal: Refusal) -> RejectionView:
     """The view of why an event was rejected."""
-    return RejectionView(
-        reason=refusal.reason,
-        detail=refusal.detail,
-        topic=refusal.topic,
-        partition=refusal.partition,
-        offset=refusal.offset,
-        appended_at=_append(refusal.appended_at_ms),
-        rejected_at=format_instant(refusal.rejected_at_ms),
-    )
+    return RejectionView(**_rejection(refusal))
 
 
-def _append(at_ms: int) -> str | None:
-    return format_instant(at_ms) if 0 <= at_ms < INSTANT_END_MS else None
+def _rejection(refusal: Refusal) -> dict[str, Any]:
+    at_ms = refusal.appended_at_ms
+    return {
+        "reason": refusal.reason,
+        "detail": refusal.detail,
+        "topic": refusal.topic,
+        "partition": refusal.partition,
+        "offset": refusal.offset,
+        "appended_at": format_instant(at_ms) if 0 <= at_ms < INSTANT_END_MS else None,
+        "rejected_at": format_instant(refusal.rejected_at_ms),
+    }
 
 
 def _letter(letter: RegisteredLetter) -> DeadLetterView:
     return DeadLetterView(
-        reason=letter.reason,
-        detail=letter.detail,
-        topic=letter.topic,
-        partition=letter.partition,
-        offset=letter.offset,
-        appended_at=_append(letter.appended_at_ms),
-        rejected_at=format_instant(letter.rejected_at_ms),
+        **_rejection(letter),
         leaderboard_id=letter.leaderboard_id,
         event_id=letter.event_id,
         key=_excerpt(letter.key),
