@@ -19,6 +19,7 @@ from infra.local.config import POWERTOOLS
 
 TABLE: Final = "table"
 """In place of parts: those that are compared with another server, and a table of that."""
+QUIET_WAIT_S: Final = 180
 PARTS: Final = ("ingest", "cache", "reads", "imports", "rebuild", "export", "final_result", "end_to_end")
 
 
@@ -44,6 +45,8 @@ def main() -> int:
     warnings.filterwarnings("ignore", message="No application metrics")
     sizes = {"seconds": options.seconds, "players": options.players and int(options.players)}
     for part in () if options.kept else parts:
+        if is_compared and not options.tiny:
+            wait_until_quiet(console)
         run_part(part, results, console, tiny=options.tiny, sizes=sizes)
     plots.draw(results.entries, options.directory)
     results.print(Console(width=180 if not sys.stdout.isatty() else None))
@@ -54,6 +57,14 @@ def main() -> int:
         print(table)
     print(f"kept in {options.directory}: results.json, results.md, *.svg" + (", table.md" if is_compared else ""))
     return 0
+
+
+def wait_until_quiet(console: Console) -> None:
+    """Let the load of the part before go, so that the next one isn't said to have been measured beside it."""
+    deadline = time.monotonic() + QUIET_WAIT_S
+    with console.status("waiting until the machine is quiet"):
+        while os.getloadavg()[0] > comparison.QUIET_LOAD and time.monotonic() < deadline:
+            time.sleep(1)
 
 
 def run_part(

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+import infra.bench.__main__ as bench
 from infra.bench import plots
 from infra.bench.results import Figure, Results
 
@@ -96,3 +98,14 @@ def test_figures_at_several_sizes_are_drawn_over_the_size(tmp_path: Path) -> Non
     plots.draw(results.entries, tmp_path)
 
     assert {path.name for path in tmp_path.glob("*.svg")} == {"aims.svg", "cache-players-s.svg"}
+
+
+@pytest.mark.parametrize(("loads", "waits"), [([0.2], 0), ([1.4, 0.8, 0.5], 2)])
+def test_a_part_of_the_table_waits_until_the_load_of_the_one_before_is_gone(
+    loads: list[float], waits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, slept = iter(loads), list[float]()
+    monkeypatch.setattr(os, "getloadavg", lambda: (next(asked), 0.0, 0.0))
+    monkeypatch.setattr("time.sleep", slept.append)
+    bench.wait_until_quiet(Console(quiet=True))
+    assert len(slept) == waits
