@@ -70,7 +70,7 @@ export function WindowChoice(props: { at: string[]; choice: Choice; board: Board
             defaultValue={choice.date ?? today}
             onChange={(event) => go({ window: choice.kind, date: event.currentTarget.value })}
           />
-          {!isUtc && <span class="quiet">{texts.clocks(board.timeZone, board.dayStartsAt)}</span>}
+          {!isUtc && <span class="quiet">{" "}{texts.clocks(board.timeZone, board.dayStartsAt)}</span>}
         </label>
       )}
       {periods.length > 0 && (
