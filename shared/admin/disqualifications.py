@@ -12,7 +12,7 @@ from shared.cache.errors import CacheUnavailable
 from shared.cache.payloads import Standings, with_all_days
 from shared.cache.windows import WindowCache
 from shared.domain.audit import EVERY_DAY, AuditAction, AuditEntry, Disqualified, Run
-from shared.domain.calendar import ALL_TIME_DAY, Day, windows_fed_by
+from shared.domain.calendar import ALL_TIME_DAY, Day
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -248,9 +248,7 @@ class Disqualifications:
         shown = with_all_days(standings) if is_partly else standings
         self._cache.apply(leaderboard, {user_id: shown}, now_ms)
         days = sorted(standings.keys() - {ALL_TIME_DAY}) if amended is None else [amended]
-        for window in dict.fromkeys(window for day in days for window in windows_fed_by(day)):
-            if not leaderboard.keeps(window, now_ms):  # not fed any more: the next read builds it
-                self._cache.withdraw(leaderboard, window, now_ms)
+        self._cache.withdraw_unkept(leaderboard, days, now_ms)
 
     def days(self, leaderboard: Leaderboard, user_id: str) -> set[Day]:
         """Every day on which a player has events."""

@@ -22,7 +22,7 @@ from shared.cache.payloads import with_all_days
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.awards import award_id
-from shared.domain.calendar import ALL_TIME_DAY, Day, windows_fed_by
+from shared.domain.calendar import ALL_TIME_DAY, Day
 from shared.domain.pseudonyms import Move
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
@@ -309,9 +309,7 @@ class Pseudonymisation:
         shown = {name: with_all_days(days) if name in out.days else days for name, days in standings.items() if days}
         self._cache.apply(leaderboard, shown, now_ms)
         days = sorted({day for one in standings.values() for day in one} - {ALL_TIME_DAY})
-        for window in dict.fromkeys(window for day in days for window in windows_fed_by(day)):
-            if not leaderboard.keeps(window, now_ms):  # not fed any more: the next read builds it
-                self._cache.withdraw(leaderboard, window, now_ms)
+        self._cache.withdraw_unkept(leaderboard, days, now_ms)
 
     def _clear(self, leaderboard: Leaderboard, move: Move) -> None:
         """Take away what is left of the id, and the move from the work list."""

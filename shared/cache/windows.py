@@ -1,6 +1,6 @@
 """Windows in Redis: apply standings, read pages and positions. One round trip each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -209,6 +209,12 @@ class WindowCache(CacheConnection):
         unfed = ("hdel", (keys.ranges(leaderboard.scores_id), *(one.id for one in gone)))
         with self.reaching(forgotten[0]):
             self._client.transaction([("unlink", tuple(forgotten)), unfed])
+
+    def withdraw_unkept(self, leaderboard: Leaderboard, days: Iterable[Day], now_ms: int) -> None:
+        """Forget the windows of days that it does not keep, and so does not feed: the next read builds them."""
+        for window in dict.fromkeys(window for day in days for window in windows_fed_by(day)):
+            if not leaderboard.keeps(window, now_ms):
+                self.withdraw(leaderboard, window, now_ms)
 
     def mark_incomplete(self, scores_id: str) -> None:
         """Take back that windows of a leaderboard hold all of the truth: reads say `snapshot` until they are rebuilt.
