@@ -23,6 +23,7 @@ from tests.support.dynamodb import Item, MemoryDynamoDB, Place
 
 TIMEOUT_MS = 5_000
 """Of one attempt, as the product's setting."""
+READS = frozenset({"GetItem", "BatchGetItem", "Query"})
 
 
 class Dynamo(MemoryDynamoDB):
@@ -79,6 +80,8 @@ class Dynamo(MemoryDynamoDB):
 
     def before(self, operation: str) -> None:
         self._scheduler.pause()
+        if operation not in READS:
+            self._scheduler.hold()
         self.wait_for_answer()
         if self._scheduler.fails(Fault.THROTTLE):
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, operation)

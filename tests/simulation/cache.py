@@ -120,6 +120,7 @@ class Cache:
 
     def _through_faults(self, command: Callable[[], Any]) -> Any:
         self._scheduler.pause()
+        self._scheduler.hold()
         if self._scheduler.fails(Fault.CACHE_AWAY):
             raise RedisConnectionError("away")
         if self._scheduler.fails(Fault.SLOW):

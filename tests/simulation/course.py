@@ -69,6 +69,9 @@ class Fault(StrEnum):
     """Administrators replace the ids of players by pseudonyms."""
     HURRY = "hurry"
     """A run of closing or repair has no time left."""
+    HELD = "held"
+    """A process stands still for minutes, past its function's time limit; what it was about to send is sent all the
+    same, and only then it is killed. Not those of ingest, whose time limit closing counts on."""
 
     __hash__ = str.__hash__  # that of enumerations is written in Python, and asked for at every point
 
@@ -104,6 +107,7 @@ SHARES = {
     Fault.PURGE: 0.03,
     Fault.PSEUDONYM: 0.03,
     Fault.HURRY: 0.1,
+    Fault.HELD: 0.004,
 }
 """Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules, hanging, periods,
 purges, pseudonyms and archiving of all seconds, producers and redrives of all events; the retention of all seconds and

@@ -17,6 +17,8 @@ OUTAGE_S = 30
 """How long Redis may be full, or the script of one leaderboard fail."""
 BACKUPS = 0.05
 """Share of all seconds in which the tables are backed up."""
+REWINDS_MAX = 40
+"""Beside hours of outages, more of them would have the same records consumed for ever."""
 STOPPED_S = 5
 """How long an operator waits for what was under way when everything was stopped."""
 HANG_MS_MAX = 90_000
@@ -29,7 +31,8 @@ def disturb(world: "World") -> None:
         world.scheduler.sleep(1)
         if world.scheduler.fails(Fault.REBALANCE):
             world.owner[world.rng.randrange(PARTITIONS)] = world.rng.choice(["one", "two"])
-        if world.scheduler.fails(Fault.REWIND) and not world.is_consumed():
+        is_patient = sum(world.rewinds) < REWINDS_MAX
+        if is_patient and world.scheduler.fails(Fault.REWIND) and not world.is_consumed():
             partition = world.rng.randrange(PARTITIONS)
             world.committed[partition] = world.rng.randrange(world.committed[partition] + 1)
             world.rewinds[partition] += 1

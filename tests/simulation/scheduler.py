@@ -16,6 +16,8 @@ from shared.truth.failures import Unavailable
 from tests.simulation.course import SHARES, Course, Fault
 
 TICK_MS_MAX = 40
+HELD_S_MAX = 400
+"""How long a process may stand still: for longer than anything waits that the past must be over for."""
 
 
 class Crash(BaseException):
@@ -43,6 +45,9 @@ class Scheduler:
         self._killed: set[greenlet] = set()
         self._immortal: set[greenlet] = set()
         self._stoppable: set[greenlet] = set()
+        self._holdable: set[greenlet] = set()
+        self.held: set[greenlet] = set()
+        """Who stands still now."""
         self._limits_ms: dict[greenlet, int] = {}
         """Until when the call that an actor is in may go on."""
         self.crashes = 0
@@ -57,7 +62,9 @@ class Scheduler:
         """An id as the product draws them, the same one when the seed is taken again."""
         return UUID(int=self._ids.getrandbits(128), version=4)
 
-    def spawn(self, life: Callable[[], None], *, mortal: bool = True, stoppable: bool = False) -> None:
+    def spawn(
+        self, life: Callable[[], None], *, mortal: bool = True, stoppable: bool = False, holdable: bool = False
+    ) -> None:
         """Add an actor. It lives its life again from the start after each crash, until it ends by itself."""
 
         def live() -> None:
@@ -67,6 +74,7 @@ class Scheduler:
                 except Crash:
                     self._killed.discard(getcurrent())
                     self._limits_ms.pop(getcurrent(), None)
+                    self.held.discard(getcurrent())
                     continue
                 return
 
@@ -75,6 +83,8 @@ class Scheduler:
             self._immortal.add(actor)
         if stoppable:
             self._stoppable.add(actor)
+        if holdable:
+            self._holdable.add(actor)
         self._wake_ms[actor] = 0
 
     def stop(self) -> None:
@@ -133,6 +143,16 @@ class Scheduler:
         if current in self._wake_ms:
             self._wake_ms[current] = self.now_ms + int(seconds * 1000)
         self.pause()
+
+    def hold(self) -> None:
+        """Where something is about to be sent: maybe let its process stand still. It dies once that is sent."""
+        current = getcurrent()
+        if current in self._holdable and current not in self._killed and self.fails(Fault.HELD):
+            self.held.add(current)
+            self._limits_ms.pop(current, None)
+            self.sleep(self.rng.uniform(0, HELD_S_MAX))
+            self.held.discard(current)
+            self._limits_ms[current] = self.now_ms - 1
 
     def has(self, fault: Fault) -> bool:
         """Whether a fault is part of this course."""

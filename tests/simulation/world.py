@@ -213,7 +213,7 @@ class World:
         self.periods.setdefault(name, set()).add(custom(first, last))
         self.registry.save_period(name, Period(id=period, name=period, first=first, last=last))
 
-    def _ours(self, life: Callable[[], None]) -> None:
+    def _ours(self, life: Callable[[], None], *, holdable: bool = True) -> None:
         """Have something of ours live, whenever an operator lets it."""
 
         def live() -> None:
@@ -221,7 +221,7 @@ class World:
                 self.scheduler.sleep(1)
             life()
 
-        self.scheduler.spawn(live, stoppable=True)
+        self.scheduler.spawn(live, stoppable=True, holdable=holdable)
 
     def new_token(self) -> str:
         """A token that nobody else has."""
@@ -240,7 +240,7 @@ class World:
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way any more."""
-        is_idle = self.scheduler.calm and self.is_consumed()
+        is_idle = self.scheduler.calm and self.is_consumed() and not self.scheduler.held
         return is_idle and not any(map(self.sqs.messages.get, (REPAIRS, RANGES))) and not self._is_moving()
 
     def _is_moving(self) -> bool:
@@ -265,7 +265,7 @@ class World:
     def _begin(self) -> None:
         """Bring everybody to life; their order is part of a seed's course."""
         for name in ("one", "two"):
-            self._ours(partial(consume, self, name))
+            self._ours(partial(consume, self, name), holdable=False)
         for life in (produce, disturb, fail_scripts):
             self.scheduler.spawn(partial(life, self))
         self.scheduler.spawn(partial(restore, self), mortal=False)
