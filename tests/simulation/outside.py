@@ -1,5 +1,6 @@
 """Who else there is: the broker as closing asks it, and who is told of results."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from confluent_kafka import (
 )
 
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
-from shared.messaging.topic import Topic
+from shared.messaging.topic import Outgoing, Topic
 from tests.simulation.course import Fault
 from tests.support.oracle import Produced
 
@@ -121,3 +122,39 @@ class Consumer:
     def _first_at(self, partition: int, moment_ms: int) -> int:
         kept = self._world.topic[partition][self._world.removed[partition] :]
         return next((one.offset for one in kept if one.appended_at_ms >= moment_ms), OFFSET_END)
+
+
+class Broker:
+    """The broker as a producer of ours sees it: it takes a record or not, and may not say that it did.
+
+    Nothing is sent once all is consumed: nobody would be there any more to read it.
+    """
+
+    def __init__(self, world: "World", noted: set[tuple[int, int]] | None = None) -> None:
+        """`noted` gets partition and offset of each record."""
+        self._world = world
+        self._noted = set() if noted is None else noted
+
+    def send(self, records: Sequence[Outgoing], wait_s: float = 0) -> list[str | None]:
+        """As the product's own topic."""
+        return [self._send(one.value or b"") for one in records]
+
+    def _send(self, value: bytes) -> str | None:
+        self._world.scheduler.pause()
+        self._world.scheduler.hold()
+        if self._world.scheduler.fails(Fault.BROKER_AWAY) or self._world.is_consumed():
+            return "away"
+        partition = _partition(value)
+        log = self._world.topic[partition]
+        at_ms = self._world.scheduler.now_ms + self._world.brokers_ahead_ms[partition]
+        self._noted.add((partition, len(log)))
+        log.append(Produced(partition, len(log), at_ms, value))
+        self._world.scheduler.pause()
+        return "no answer" if self._world.scheduler.fails(Fault.BROKER_AWAY) else None
+
+
+def _partition(value: bytes) -> int:
+    try:
+        return int(json.loads(value)["userId"][1:]) % PARTITIONS
+    except (ValueError, LookupError, TypeError):
+        return 0

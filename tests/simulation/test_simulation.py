@@ -84,7 +84,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
     fault_counts: Counter[Fault] = Counter()
     lost = crashes = finished = done = moved = paid = revised = ranges = built_behind = healed = readmitted = 0
-    closing_by_earlier_rules = 0
+    closing_by_earlier_rules = taken_over_http = shown_over_http = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
     for seed in range(24):
@@ -99,6 +99,8 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         healed += world.range_healed.complete
         readmitted += world.readmitted
         closing_by_earlier_rules += world.closing_by_earlier_rules
+        taken_over_http += world.taken_over_http
+        shown_over_http += world.shown_over_http
         lost += len(world.lost())
         done += sum(entry[1] != "" for log in audit_logs(world).values() for entry in log)
         moved += len(world.registry.period_changes)
@@ -119,6 +121,8 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     assert healed > 5
     assert readmitted > 1
     assert closing_by_earlier_rules > 50
+    assert taken_over_http > 50
+    assert shown_over_http > 5
     assert lost > 20
     assert revised > 5
     assert reasons == {

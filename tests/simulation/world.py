@@ -36,6 +36,7 @@ from tests.simulation.administrators import (
 from tests.simulation.aws import S3, Dynamo, Sqs
 from tests.simulation.boards import ARCHIVED, BOARDS, LATENESS_MS, draw, leaderboard
 from tests.simulation.cache import Shown
+from tests.simulation.clients import submit
 from tests.simulation.consumers import consume
 from tests.simulation.course import Course, Fault
 from tests.simulation.disturbances import disturb, fail_scripts, restore
@@ -145,6 +146,11 @@ class World:
         self.built_behind = 0
         """How often a reader was told that it is being built."""
         self.finished = 0
+        self.submitted = 0
+        """How many events clients have sent over HTTP, each maybe several times."""
+        self.taken_over_http = 0
+        self.shown_over_http = 0
+        """How often one of them was said to show."""
         self.told: list[tuple[str, str, int]] = []
         self.shown = Shown()
         self.failing_board = ""
@@ -269,7 +275,19 @@ class World:
         for life in (produce, disturb, fail_scripts):
             self.scheduler.spawn(partial(life, self))
         self.scheduler.spawn(partial(restore, self), mortal=False)
-        for life in (repair, read, disqualify, amend, redefine, archive, reschedule, purge, pseudonymise, operate):
+        for life in (
+            submit,
+            repair,
+            read,
+            disqualify,
+            amend,
+            redefine,
+            archive,
+            reschedule,
+            purge,
+            pseudonymise,
+            operate,
+        ):
             self._ours(partial(life, self))
         for _ in range(CLOSERS):  # a run may take longer than its schedule
             self._ours(partial(close, self))
