@@ -85,7 +85,7 @@ WHEN: Final[dict[str, str]] = {
     "too-many-events": "The player has more than 20,000 events on this leaderboard",
     "unknown-export": "There is no export of this id",
     "not-final": "The window has no result yet; ask again later, or wait for the notification",
-    "never-final": "All time, or a custom range that is no registered period: register it as one",
+    "never-final": "All time, a month that `windows` doesn't name, a range that is no registered period: register it",
     "method-not-allowed": "`Allow` names the methods that the path takes",
     "conflict": "Another caller is changing the same thing: read it again, then decide",
     "event-rejected": "The event can't count, for the reason that the dead-letter queue would name: it was not sent",

@@ -36,7 +36,7 @@ is over, pay from its [result](#get-leaderboardsidresult).
 |---|---|
 | leaderboard | a contest with its rules: how events add up, which score is better, tiers |
 | event | one scoring fact about one player, sent once or often: it counts once |
-| window | whole days (of UTC or `timeZone`) that are ranked: a day, an ISO week, all time, or `custom`: to 366 days |
+| window | whole days (of UTC or `timeZone`) that are ranked: day, ISO week, month, all time, or `custom`: to 366 days |
 | period | dates of a custom window that were given a name |
 | entry | one line of a ranking: a player with rank, score and tier. Two entries never tie, see below |
 | reachedAt | when the player's score was reached, by the `occurredAt` of the events behind it in the window |
@@ -69,7 +69,7 @@ the lower first. The order of arrival never counts. Equal scores share one `comp
   1,000 entries of a window: a page that goes below them ends there with `truncated`, and its `nextCursor` leads on from
   there once the cache is back. Players who are asked for have their scores of now and `rankApproximate`. What a
   snapshot does not tell is a 503 with `Retry-After`, and never an empty page: a page that begins below the first 1,000,
-  a filter by attribute (`attr.*`), a custom range of more than a week that is no registered period, and `userIds` that
+  a filter by attribute (`attr.*`), a custom range of more than a month that is no registered period, and `userIds` that
   take more than 3,100 daily scores together.
 - *Asking again*: rankings and players carry `ETag` and `Cache-Control`. With `If-None-Match` the answer is 304 if
   nothing has changed; with `Prefer: wait=20` beside it, the answer comes once something has, or after 20 s. Nobody
@@ -159,7 +159,8 @@ Files of whole rankings, made from the database, not from the cache: [exports](e
 """,
     "Results": """\
 A window is final once its last day and the leaderboard's `lateness` are over and every record that came in time was
-counted. All time never is, nor a custom range, unless it is a registered period: register one, also over past dates.
+counted. All time never is, nor a month unless the leaderboard's `windows` name `monthly`, nor a custom range, unless it
+is a registered period: register one, also over past dates.
 What to pay from it, and how to pay once: [exports and results](exports.md#who-pays). What is going to come before that:
 its [preview](#get-leaderboardsidresult), and what [closing](#get-leaderboardsidclosing) waits for.
 """,

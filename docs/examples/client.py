@@ -152,7 +152,7 @@ def main(arguments: list[str]) -> int:
     """Run it from the command line; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("board", metavar="BOARD")
-    parser.add_argument("--window", default="all-time", choices=("daily", "weekly", "all-time"))
+    parser.add_argument("--window", default="all-time", choices=("daily", "weekly", "monthly", "all-time"))
     parser.add_argument("--player", metavar="USER_ID")
     given = parser.parse_args(arguments)
     board = Board(given.board, os.environ.get("TOKEN"))

@@ -35,7 +35,7 @@ export interface Page {
 }
 
 export interface Options {
-  window?: "daily" | "weekly" | "all-time";
+  window?: "daily" | "weekly" | "monthly" | "all-time";
   limit?: number;
   token?: string;
   signal?: AbortSignal;

@@ -254,7 +254,9 @@ def query(window: str) -> dict[str, str]:
     if ".." in window:
         first, _, last = window.partition("..")
         return {"window": "custom", "from": first, "to": last}
-    return {"window": "weekly" if re.fullmatch(r"\d{4}-W\d\d", window) else "daily", "date": window}
+    kinds = {r"\d{4}-W\d\d": "weekly", r"\d{4}-\d\d": "monthly"}
+    kind = next((kind for pattern, kind in kinds.items() if re.fullmatch(pattern, window)), "daily")
+    return {"window": kind, "date": window}
 
 
 def fetch(url: str, **more: Any) -> requests.Response:

@@ -35,7 +35,15 @@ from shared.domain.events import (
 from shared.domain.labels import FILTERS_MAX
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason
-from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, WINDOWS, Aggregation, Leaderboard, Order
+from shared.domain.rules import (
+    LATENESS_MAX_MS,
+    SHARDS_DEFAULT,
+    SHARDS_MAX,
+    WINDOWS,
+    Aggregation,
+    Leaderboard,
+    Order,
+)
 from shared.lookups.zones import calendar_of, names
 
 TIERS_MAX: Final = 20
@@ -84,13 +92,13 @@ class LeaderboardBody(Sent):
         ),
     ] = "00:00"
     windows: Annotated[
-        tuple[Literal["daily", "weekly", "all-time"], ...],
+        tuple[Literal["daily", "weekly", "monthly", "all-time"], ...],
         Field(
             min_length=1,
             max_length=len(WINDOWS),
             description="The kinds of windows that the cache keeps, each once, `all-time` among them; each costs "
-            "memory, and an update with every event. Days and weeks of another kind have results all the same, and are "
-            "answered as a range is: built when they are read",
+            "memory, and an update with every event. Windows of another kind are answered as a range is: built when "
+            "they are read. Days and weeks have results in any case, months only if they are named here",
         ),
     ] = ("daily", "weekly", "all-time")
     tiers: Annotated[
@@ -119,6 +127,9 @@ class LeaderboardBody(Sent):
                 raise ValueError(f"[{number}].minScore goes with order desc; where the lowest ranks first, maxScore")
             if tier.max_score is not None and order is Order.DESC:
                 raise ValueError(f"[{number}].maxScore goes with order asc; where the highest ranks first, minScore")
+            named, kept = tier.to_tier().windows, info.data.get("windows", WINDOWS)
+            if WindowKind.MONTHLY in named and WindowKind.MONTHLY not in kept:
+                raise ValueError(f"[{number}].windows must have monthly only if windows has it: else no month is paid")
         return tiers
 
     @field_validator("qualify")

@@ -92,15 +92,16 @@ class Query(Sent):
 
 
 class WindowQuery(Query):
-    """Which window: `date` goes with daily and weekly, `period` or `from` and `to` with custom."""
+    """Which window: `date` goes with daily, weekly and monthly, `period` or `from` and `to` with custom."""
 
     window: Annotated[
-        WindowKind, Field(description="How time is cut: days, weeks, not at all, or dates of your own")
+        WindowKind, Field(description="How time is cut: days, weeks, months, not at all, or dates of your own")
     ] = WindowKind.ALL_TIME
     date: Annotated[
         Parameter | None,
         Field(
-            description="With `daily` a day, `2026-11-23`, with `weekly` also a week, `2026-W48`; without it, today's"
+            description="With `daily` a day, `2026-11-23`, with `weekly` also a week, `2026-W48`, with `monthly` "
+            "also a month, `2026-11`; without it, today's"
         ),
     ] = None
     period: Annotated[Parameter | None, Field(description="With `custom`: the id of a registered period")] = None

@@ -21,7 +21,9 @@ from shared.domain.calendar import (
     WindowKind,
     custom,
     daily,
+    monthly,
     parse_day,
+    parse_month,
     parse_week,
     weekly,
 )
@@ -46,6 +48,7 @@ _EXPORT_ID = re.compile(r"[A-Za-z0-9._-]{1,200}\Z")
 _TAKES: Final = {
     WindowKind.DAILY: {"date"},
     WindowKind.WEEKLY: {"date"},
+    WindowKind.MONTHLY: {"date"},
     WindowKind.ALL_TIME: set[str](),
     WindowKind.CUSTOM: {"period", "from", "to"},
 }
@@ -269,7 +272,9 @@ class Finder:
                     leaderboard.calendar.day_of(self.now_ms()) if query.date is None else parse_day(query.date)
                 )
             case WindowKind.WEEKLY:
-                return self._weekly(leaderboard, query.date)
+                return weekly(self._day(leaderboard, query.date, parse_week))
+            case WindowKind.MONTHLY:
+                return monthly(self._day(leaderboard, query.date, parse_month))
             case WindowKind.CUSTOM:
                 return self._custom(leaderboard.id, query)
 
@@ -294,8 +299,8 @@ class Finder:
         if query.cursor is None:
             return window, selection
         cursor = self._cursor(leaderboard, query.cursor)
-        # the day or week of now may be another than when paging began, which goes on where it was
-        if query.date is None and query.window in (WindowKind.DAILY, WindowKind.WEEKLY):
+        # the day, week or month of now may be another than when paging began, which goes on where it was
+        if query.date is None and "date" in _TAKES[query.window]:
             window = cursor.window
         if cursor.window_id != window.id or window.kind is not query.window:
             raise InvalidRequest("belongs to another window", "cursor")
@@ -309,10 +314,14 @@ class Finder:
         except InvalidCursor as error:
             raise InvalidRequest(str(error), "cursor") from None
 
-    def _weekly(self, leaderboard: Leaderboard, date: str | None) -> Window:
+    def _day(self, leaderboard: Leaderboard, date: str | None, parse: Callable[[str], Day]) -> Day:
+        """Of a date or what `parse` reads, whose message names both; today without one."""
         if date is None:
-            return weekly(leaderboard.calendar.day_of(self.now_ms()))
-        return weekly(_day_or_week(date))
+            return leaderboard.calendar.day_of(self.now_ms())
+        try:
+            return parse_day(date)
+        except InvalidWindow:
+            return parse(date)
 
     def _custom(self, leaderboard_id: str, query: WindowQuery) -> Window:
         if query.period is not None:
@@ -324,13 +333,6 @@ class Finder:
             missing = "to" if query.last is None and query.first is not None else "from"
             raise InvalidRequest("is required: window=custom needs a period, or from and to", missing)
         return custom(parse_day(query.first, "from"), parse_day(query.last, "to"))
-
-
-def _day_or_week(date: str) -> Day:
-    try:
-        return parse_day(date)
-    except InvalidWindow:
-        return parse_week(date)  # whose message names both
 
 
 def read_period(registry: Registry, leaderboard_id: str, period_id: str) -> Period:

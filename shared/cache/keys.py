@@ -40,7 +40,7 @@ def state(scores_id: str, window_id: str) -> str:
 
 def store_of(window: Window) -> Store:
     """Where a window's parts are."""
-    if window.kind in (WindowKind.ALL_TIME, WindowKind.CUSTOM):
+    if not _shares(window):
         return Store(window.id, Day(0), (window,))
     monday = monday_of(window.first)
     week = weekly(monday)
@@ -49,7 +49,7 @@ def store_of(window: Window) -> Store:
 
 def store_place(window: Window) -> tuple[str, Day, int | str]:
     """Id and first day of a window's store, and which of its days the window is of: empty if all."""
-    if window.kind in (WindowKind.ALL_TIME, WindowKind.CUSTOM):
+    if not _shares(window):
         return window.id, Day(0), ""
     monday = monday_of(window.first)
     return weekly(monday).id, monday, window.first - monday if window.kind is WindowKind.DAILY else ""
@@ -112,7 +112,7 @@ def profiles(scores_id: str) -> str:
 
 
 def complete(scores_id: str) -> str:
-    """Marker that daily, weekly and all-time windows hold all of the truth, e.g. `lb:{autumn-cup}:2:complete`.
+    """Marker that the windows that are kept hold all of the truth, e.g. `lb:{autumn-cup}:2:complete`.
 
     Its value is the lateness, in ms, by which they are kept.
     """

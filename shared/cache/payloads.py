@@ -9,7 +9,7 @@ import msgspec
 from shared.cache.keys import store_place
 from shared.cache.labels import tokens_of
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import ALL_DAYS, ALL_TIME_DAY, Day, Window, WindowKind, windows_fed_by
+from shared.domain.calendar import ALL_DAYS, ALL_TIME_DAY, Day, Window, WindowKind, daily, weekly
 from shared.domain.rules import Aggregation, Leaderboard, Order
 from shared.domain.standings import Standing
 
@@ -60,7 +60,7 @@ def in_chunks(standings: Standings) -> Iterator[Standings]:
 def fed_store(window: Window, day: Day, expires_ms: Callable[[Window], int]) -> FedStore:
     """The store of a window, with its windows that a day feeds."""
     store_id, first, _ = store_place(window)
-    fed = [window] if window.kind in (WindowKind.ALL_TIME, WindowKind.CUSTOM) else windows_fed_by(day)
+    fed = [daily(day), weekly(day)] if window.kind in (WindowKind.DAILY, WindowKind.WEEKLY) else [window]
     return store_id, first, [(one.id, one.kind is not WindowKind.DAILY, expires_ms(one)) for one in fed]
 
 

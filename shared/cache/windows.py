@@ -32,7 +32,18 @@ from shared.cache.payloads import (
     to_payload,
 )
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import ALL_TIME, Day, Window, cached_windows, expires_ms, windows_fed_by
+from shared.domain.calendar import (
+    ALL_DAYS,
+    ALL_TIME,
+    Day,
+    Window,
+    WindowKind,
+    cached_windows,
+    daily,
+    expires_ms,
+    monthly,
+    windows_fed_by,
+)
 from shared.domain.rules import LATENESS_MAX_MS, Leaderboard
 from shared.domain.snapshots import SAMPLES, TOP_ENTRIES, Sample, Snapshot
 from shared.domain.tiers import TierRule
@@ -81,12 +92,16 @@ class WindowCache(CacheConnection):
             CacheUnavailable: if Redis fails; some windows may have been brought up.
         """
 
+        has_months = WindowKind.MONTHLY in leaderboard.windows
+
         def expires(window: Window) -> int:
             return expires_ms(window, leaderboard.lateness_ms) if window.kind in leaderboard.windows else WHERE_THERE
 
         def stores_of(day: Day) -> Sequence[FedStore]:
-            fed, *_ = windows_fed_by(day)
-            return [fed_store(fed, day, expires)]
+            if day >= ALL_DAYS:
+                return [fed_store(ALL_TIME, day, expires)]
+            stores = [fed_store(daily(day), day, expires)]
+            return [*stores, fed_store(monthly(day), day, expires)] if has_months else stores
 
         chunks = in_chunks(standings)
         calls = [to_payload(leaderboard, chunk, now_ms, stores_of, feed_ranges=True) for chunk in chunks]
@@ -250,7 +265,7 @@ class WindowCache(CacheConnection):
             self._client.transaction([("hdel", (key, user_id)) for key in named])
 
     def is_complete(self, leaderboard: Leaderboard) -> bool:
-        """Whether daily, weekly and all-time windows hold all of the truth."""
+        """Whether the windows that are kept hold all of the truth."""
         scores_id = leaderboard.scores_id
         marker, is_ours = self.command("mget", keys.complete(scores_id), keys.keeps_former_out(scores_id))
         return is_ours is not None and marks_complete(leaderboard, marker)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from shared.closing.coverage import CachedCoverage
 from shared.closing.runs import Blocked, Cause, ClosingRun
 from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS, newest_past_cutoff
-from shared.domain.calendar import Day, format_day, windows_ending
+from shared.domain.calendar import Day, format_day
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.lookups.first_days import first_possible_day
@@ -21,7 +21,7 @@ from shared.truth.registry import Registry
 DAYS_BACK_MAX: Final = 8
 """How many days before the newest one past its cutoff are tried, where a backlog reaches over several days."""
 DAYS_AT_ONCE: Final = 80
-"""Days that one transaction seals, with the windows, weeks included, that become due with them."""
+"""Days that one transaction seals, with the windows, weeks and months included, that become due with them."""
 
 
 class DaySealing:
@@ -127,9 +127,9 @@ class DaySealing:
         for start in range(before + 1, through + 1, DAYS_AT_ONCE):
             last = Day(min(start + DAYS_AT_ONCE - 1, through))
             days = range(max(start, results_from or start), last + 1)
-            ending = (window for day in days for window in windows_ending(Day(day)))
+            ending = (window for day in days for window in leaderboard.windows_ending(Day(day)))
             windows = [window for window in ending if not leaderboard.begins_after_archiving(window)]
-            assert len(windows) <= DUE_MAX  # noqa: S101 - a week for every seven days
+            assert len(windows) <= DUE_MAX  # noqa: S101 - a week for every seven days, a month for 28
             self._final_results.seal(leaderboard, last, windows, results_from)
             leaderboard = replace(leaderboard, sealed_through=last, results_from=results_from)
         return leaderboard

@@ -19,7 +19,7 @@ from shared.closing.schedule import (
     expected_sealed_ms,
     newest_past_cutoff,
 )
-from shared.domain.calendar import Day, Window, current_windows, format_day, windows_ending
+from shared.domain.calendar import Day, Window, current_windows, format_day
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.lookups.first_days import first_possible_day
@@ -337,8 +337,8 @@ def _unsealed_windows(
     """Windows that have begun and will get a result, but have days that are not sealed."""
     if not days:
         return
-    windows = [one for day in days for one in windows_ending(day)]
-    windows += [one for one in current_windows(today) if not one.is_all_time]
+    windows = [one for day in days for one in board.windows_ending(day)]
+    windows += [one for one in current_windows(today) if board.has_results_of(one.kind)]
     windows += [one.window for one in periods if one.first <= today and not board.is_sealed(one.window)]
     yield from (one for one in windows if not board.begins_after_archiving(one))
 

@@ -7,7 +7,8 @@ end is up to the leaderboard's `Calendar`.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from calendar import monthrange
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
@@ -28,10 +29,11 @@ ALL_DAYS: Final = Day(0xFFFE)
 """Not a day: says in the cache's all-time window that all days of a player are there, of which the score is made."""
 CUSTOM_DAYS_MAX: Final = 366
 """Longest custom window: one leap year, the most days that one read of the truth folds."""
-LONGEST_DAYS: Final = 7
-"""Days of the longest window that a day feeds, all time aside: a week."""
+WEEK_DAYS: Final = 7
+LONGEST_DAYS: Final = 31
+"""Days of the longest window that a day feeds, all time aside: a month."""
 RETENTION_MS: Final = 35 * DAY_MS
-"""How long the cache keeps a daily or weekly window after its cutoff; a later read builds it from the truth."""
+"""How long the cache keeps a day, week or month after its cutoff; a later read builds it from the truth."""
 EXPIRY_MARGIN_MS: Final = 3_600_000
 """How much longer the cache has a window than `is_kept` says: the clocks of functions differ from the cache's."""
 
@@ -43,13 +45,15 @@ DAYS_KEPT_MAX: Final = 4_096
 _ORDINAL_EPOCH: Final = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WEEK = re.compile(r"(\d{4})-W(\d\d)", re.ASCII)
+_MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
 
 
 class WindowKind(StrEnum):
-    """The four ways to cut time into windows."""
+    """The ways to cut time into windows."""
 
     DAILY = "daily"
     WEEKLY = "weekly"
+    MONTHLY = "monthly"
     ALL_TIME = "all-time"
     CUSTOM = "custom"
 
@@ -63,7 +67,7 @@ class WindowStatus(StrEnum):
 
 
 class InvalidWindow(ValueError):
-    """A date, week or range that no window has. `field` names what was wrong, the message what it takes."""
+    """A date, week, month or range that no window has. `field` names what was wrong, the message what it takes."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -79,13 +83,15 @@ class Window(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> str:
-        """`2026-11-23`, `2026-W48`, `all-time` or `2026-11-01..2026-11-15`."""
+        """`2026-11-23`, `2026-W48`, `2026-11`, `all-time` or `2026-11-01..2026-11-15`."""
         match self.kind:
             case WindowKind.DAILY:
                 return format_day(self.first)
             case WindowKind.WEEKLY:
                 year, week, _ = to_date(self.first).isocalendar()
                 return f"{year}-W{week:02d}"
+            case WindowKind.MONTHLY:
+                return format_day(self.first)[:7]
             case WindowKind.ALL_TIME:
                 return "all-time"
             case WindowKind.CUSTOM:
@@ -256,6 +262,13 @@ def weekly(day: Day) -> Window:
     return Window(WindowKind.WEEKLY, monday, Day(monday + 6))
 
 
+def monthly(day: Day) -> Window:
+    """The calendar month that a day falls into."""
+    found = to_date(day)
+    first = Day(day - found.day + 1)
+    return Window(WindowKind.MONTHLY, first, Day(first + monthrange(found.year, found.month)[1] - 1))
+
+
 def custom(first: Day, last: Day) -> Window:
     """A range of days, both inclusive.
 
@@ -289,6 +302,22 @@ def parse_week(text: str, field: str = "date") -> Day:
     return day
 
 
+def parse_month(text: str, field: str = "date") -> Day:
+    """The first day of a month `YYYY-MM`.
+
+    Raises:
+        InvalidWindow: naming `field`.
+    """
+    try:
+        if not _MONTH.fullmatch(text):
+            raise ValueError
+        date.fromisoformat(f"{text}-01")
+    except ValueError:
+        message = f"{field} must be a date YYYY-MM-DD or a month YYYY-MM, not {text[:40]!r}"
+        raise InvalidWindow(field, message) from None
+    return parse_day(f"{text}-01", field)
+
+
 def parse_id(text: str) -> Window:
     """The window of an id as `Window.id` writes it.
 
@@ -302,20 +331,22 @@ def parse_id(text: str) -> Window:
         return custom(parse_day(first, "from"), parse_day(last, "to"))
     if "-W" in text:
         return weekly(parse_week(text))
+    if _MONTH.fullmatch(text):
+        return monthly(parse_month(text))
     return daily(parse_day(text))
 
 
-_KEPT: Final = (daily, weekly)
-"""The kinds of window that every day feeds and the cache keeps for everyone. A custom window is built on demand."""
+_KEPT: Final = (daily, weekly, monthly)
+"""The kinds of window that every day feeds and the cache can keep for everyone. A custom window is built on demand."""
 
 
 def windows_fed_by(day: Day) -> list[Window]:
-    """The windows that a day feeds and the cache keeps for everyone: a day's day and week, or all time."""
+    """The windows that a day feeds and the cache can keep for everyone: a day's day, week and month, or all time."""
     return [ALL_TIME] if day >= ALL_DAYS else [make(day) for make in _KEPT]
 
 
 def current_windows(today: Day) -> list[Window]:
-    """The windows that are going on today: day, week, all time."""
+    """The windows that are going on today: day, week, month, all time."""
     return [*windows_fed_by(today), ALL_TIME]
 
 
@@ -353,21 +384,23 @@ def is_kept(window: Window, lateness_ms: int, now_ms: int) -> bool:
     return until_ms is None or now_ms < until_ms
 
 
-def kept_days(lateness_ms: int, now_ms: int) -> list[Day]:
-    """All time, then every day that feeds a window which is kept, oldest first, tomorrow last.
+def kept_days(lateness_ms: int, now_ms: int, kinds: Collection[WindowKind]) -> list[Day]:
+    """All time, then every day that feeds a window of some kinds which is kept, oldest first, tomorrow last.
 
     Tomorrow, by UTC, is among them because the clocks of producers may run ahead, and those of a time zone do.
     """
-    return [ALL_TIME_DAY, *_days(now_ms - lateness_ms - RETENTION_MS, UTC.day_of(now_ms) + 2)]
+    longest = LONGEST_DAYS if WindowKind.MONTHLY in kinds else WEEK_DAYS
+    return [ALL_TIME_DAY, *_days(now_ms - lateness_ms - RETENTION_MS, UTC.day_of(now_ms) + 2, longest)]
 
 
 def cached_windows(lateness_ms: int, now_ms: int) -> set[Window]:
     """Every window that the cache may hold for everyone, by any lateness up to this one."""
-    days = _days(now_ms - lateness_ms - RETENTION_MS - EXPIRY_MARGIN_MS, UTC.day_of(now_ms) + LONGEST_DAYS)
+    oldest_end_ms, stop = now_ms - lateness_ms - RETENTION_MS - EXPIRY_MARGIN_MS, UTC.day_of(now_ms) + WEEK_DAYS
+    days = _days(oldest_end_ms, stop, LONGEST_DAYS)
     return {ALL_TIME, *(window for day in days for window in windows_fed_by(day))}
 
 
-def _days(oldest_end_ms: int, stop: int) -> Iterator[Day]:
-    """Days, up to but without `stop`, of windows that end at `oldest_end_ms` or later."""
-    oldest = UTC.day_of(max(0, oldest_end_ms)) - LONGEST_DAYS
+def _days(oldest_end_ms: int, stop: int, longest: int) -> Iterator[Day]:
+    """Days, up to but without `stop`, of windows of up to `longest` days that end at `oldest_end_ms` or later."""
+    oldest = UTC.day_of(max(0, oldest_end_ms)) - longest
     return map(Day, range(max(DAY_MIN, oldest), stop))

@@ -18,7 +18,10 @@ from shared.domain.calendar import (
     current_windows,
     format_day,
     is_kept,
+    kept_days,
+    monthly,
     weekly,
+    windows_ending,
 )
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent, format_instant
 from shared.domain.labels import FILTERS_MAX, FilterName
@@ -36,8 +39,10 @@ SHARDS_MAX: Final = 256
 """Write shards of one day: at 1,000 writes a second each, far past what one leaderboard takes."""
 SHARDS_DEFAULT: Final = 16
 
-WINDOWS: Final = (WindowKind.DAILY, WindowKind.WEEKLY, WindowKind.ALL_TIME)
+WINDOWS: Final = (WindowKind.DAILY, WindowKind.WEEKLY, WindowKind.MONTHLY, WindowKind.ALL_TIME)
 """The kinds of windows that the cache can keep for everyone."""
+DEFAULT_WINDOWS: Final = (WindowKind.DAILY, WindowKind.WEEKLY, WindowKind.ALL_TIME)
+"""Those that it keeps of a leaderboard that doesn't say which."""
 LOCKED_RULES: Final = ("aggregation", "order", "shards", "filters", "calendar", "windows")
 """Rules that cannot change once there are events: standings, and what the cache holds, were written by them."""
 FREE_RULES: Final = ("name", "lateness_ms", "tiers", "qualify")
@@ -102,9 +107,9 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     shards: Annotated[int, Meta(ge=1, le=SHARDS_MAX)] = SHARDS_DEFAULT
     calendar: Calendar = UTC
     """When its days begin; as it was computed when its time zone and start of the day were given."""
-    windows: tuple[WindowKind, ...] = WINDOWS
-    """The kinds of windows that the cache keeps, some of WINDOWS in their order, all time among them. Days and weeks of
-    another kind are built from the truth when they are read, as a range is."""
+    windows: tuple[WindowKind, ...] = DEFAULT_WINDOWS
+    """The kinds of windows that the cache keeps, some of WINDOWS in their order, all time among them. Those of another
+    kind are built from the truth when they are read, as a range is. Months have results only if they are kept."""
     tiers: tuple[Tier, ...] = ()
     qualify: int | None = None
     """The score that a player needs to qualify, or a better one; None if everybody does. Who doesn't is ranked, but
@@ -213,6 +218,20 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The windows of the kinds that the cache keeps which are going on today."""
         return [window for window in current_windows(today) if window.kind in self.windows]
 
+    def kept_days(self, now_ms: int) -> list[Day]:
+        """All time, then every day that feeds a window which the cache keeps, oldest first."""
+        return kept_days(self.lateness_ms, now_ms, self.windows)
+
+    def has_results_of(self, kind: WindowKind) -> bool:
+        """Whether windows of a kind become final by themselves: days and weeks do, months if the leaderboard names
+        them. Ranges do if they are registered.
+        """
+        return kind in (WindowKind.DAILY, WindowKind.WEEKLY) or (kind is WindowKind.MONTHLY and kind in self.windows)
+
+    def windows_ending(self, day: Day) -> list[Window]:
+        """The windows that become final by themselves and whose last day this is."""
+        return [window for window in windows_ending(day) if self.has_results_of(window.kind)]
+
     def qualifies(self, points: int) -> bool:
         """Whether a score qualifies for tiers."""
         if self.qualify is None:
@@ -251,9 +270,11 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return not window.is_all_time and self.sealed_through is not None and window.last <= self.sealed_through
 
     def owes(self, window: Window) -> bool:
-        """Whether a day or week gets a result, as far as is known: none that was over before the first event does, nor
-        one that begins after the last.
+        """Whether a day, week or month gets a result, as far as is known: none that was over before the first event
+        does, nor one that begins after the last, nor a month of a leaderboard that doesn't name months.
         """
+        if window.kind is WindowKind.MONTHLY and not self.has_results_of(window.kind):
+            return False
         if self.begins_after_archiving(window) or not self.counts_in(window):
             return False
         return self.results_from is None or not self.is_sealed(window) or window.last >= self.results_from
@@ -277,7 +298,8 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         last = self.last_event_day
         if last is None:
             return None
-        return max([weekly(last).last, *(period.last for period in periods if period.first <= last)])
+        ends = [make(last).last for make in (weekly, monthly) if self.has_results_of(make(last).kind)]
+        return max([*ends, *(period.last for period in periods if period.first <= last)])
 
     def counts_in(self, window: Window) -> bool:
         """Whether an event can count in a window: it is not over before the last purge takes effect."""

@@ -26,7 +26,7 @@ from shared.cache.leases import LEASE_MS, Build, BuildLeases, BuildProgress, Gra
 from shared.cache.payloads import APPLY_PLAYERS, Standings, with_all_days
 from shared.cache.windows import WindowCache
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import ALL_TIME_DAY, Day, Window, expires_ms, kept_days, kept_until_ms
+from shared.domain.calendar import ALL_TIME_DAY, Day, Window, expires_ms, kept_until_ms
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
@@ -100,7 +100,7 @@ class WindowBuilder:
                 for standings in self._all_days(rules, out):
                     self._cache.apply(rules, standings, self._now_ms(), build)
                     self._leases.renew(build, self._now_ms())
-                kept = self._reads.recorded_days(rules, kept_days(rules.lateness_ms, self._now_ms()))
+                kept = self._reads.recorded_days(rules, rules.kept_days(self._now_ms()))
                 left = [day for day in kept if rebuild_position(day) > build.progress.position]
 
                 def apply(standings: Standings) -> None:
@@ -119,7 +119,7 @@ class WindowBuilder:
         """How far the rebuild of a leaderboard is."""
         now_ms = self._now_ms()
         state, progress = self._leases.rebuild_state(leaderboard, now_ms)
-        kept = kept_days(leaderboard.lateness_ms, now_ms)
+        kept = leaderboard.kept_days(now_ms)
         read = sum(state is RebuildState.COMPLETE or rebuild_position(day) <= progress.position for day in kept)
         return RebuildProgress(state, read, len(kept), progress.standings)
 
@@ -138,7 +138,7 @@ class WindowBuilder:
         if rules is None:
             return 0
         now_ms = self._now_ms()
-        days = kept_days(rules.lateness_ms, now_ms) if everything else _due_days(rules, now_ms)
+        days = rules.kept_days(now_ms) if everything else _due_days(rules, now_ms)
         out = self._show_disqualified(rules)
         repaired = sum(
             self._cache.apply(rules, whole(self._registry, rules, one), self._now_ms())
@@ -329,7 +329,7 @@ def rebuild_position(day: Day) -> int:
 
 def _due_days(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
     """All time, the recent days, and one of the older days: the next one every REAPPLY_EVERY_MS."""
-    all_time, *days = kept_days(leaderboard.lateness_ms, now_ms)
+    all_time, *days = leaderboard.kept_days(now_ms)
     # yesterday, today and tomorrow: nearly all events are of these days
     recent_from = leaderboard.calendar.day_of(now_ms) - 1
     older, recent = [day for day in days if day < recent_from], [day for day in days if day >= recent_from]

@@ -21,7 +21,7 @@ CALENDARS = {
     "kathmandu": ("Asia/Kathmandu", "00:00"),
     "noon": ("UTC", "12:00"),
 }
-KEPT = {"kathmandu": ["all-time"], "noon": ["daily", "all-time"]}
+KEPT = {"kathmandu": ["all-time"], "noon": ["daily", "all-time"], "berlin": ["daily", "monthly", "all-time"]}
 """Windows that the cache keeps, where it doesn't keep all: the others are answered all the same."""
 
 
@@ -94,5 +94,12 @@ def test_events_count_for_the_day_of_their_leaderboards_clocks(system: System) -
         )
     ]
     assert lengths == [timedelta(hours=23), timedelta(hours=25)]
+    for board, (zone, starts_at) in CALENDARS.items():
+        month = system.get(f"/leaderboards/{board}/rankings", window="monthly", date=days[4].isoformat())["window"]
+        begin = days[4].replace(day=1)
+        bounds = [start_of(zone, starts_at, one) for one in (begin, (begin + timedelta(days=31)).replace(day=1))]
+        assert (month["kind"], month["id"]) == ("monthly", f"{days[4]:%Y-%m}")
+        assert [datetime.fromisoformat(month[name]) for name in ("startsAt", "endsAt")] == bounds
+        assert ("expectedFinalAt" in month) is (board == "berlin"), "no result of months elsewhere"
     body = {"name": "Berlin", "aggregation": "sum", "lateness": "P366D"}
     assert system.request("PUT", "/leaderboards/berlin", json=body).status_code == 409

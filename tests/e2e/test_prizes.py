@@ -34,6 +34,14 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     "bot-day": {"tiers": [GOLD]},
     "changed-prize": {"tiers": [GOLD | {"topN": 2}]},
 }
+LAST_MONTH: Final = LAST_WEEK.replace(day=1) - timedelta(days=1)
+MONTHLY: Final = {"window": "monthly", "date": f"{LAST_MONTH:%Y-%m}"}
+MONTHLY_PRIZE: Final = {
+    "name": "Month",
+    "aggregation": "sum",
+    "windows": ["monthly", "all-time"],
+    "tiers": [GOLD | {"windows": ["monthly"]}],
+}
 CHANGED: Final = {"changed-prize": {"tiers": [GOLD]}}
 REFUNDED = [(f"u{number:02}", 100 - number) for number in range(100)]
 REFUNDED += [(user_id, -points) for user_id, points in REFUNDED[20:]]
@@ -62,6 +70,10 @@ def system(quick_stack: Stack) -> Iterator[System]:
         running.put(f"/leaderboards/{board}", {"name": board, "aggregation": "sum", "lateness": "P30D"} | definition)
         running.produce(records(board, EVENTS[board]))
     running.produce(records("bot-day", [("ann", 8), ("bob", 9)], HONEST))
+    running.put("/leaderboards/monthly-prize", MONTHLY_PRIZE | {"lateness": "P99D"})
+    running.produce(records("monthly-prize", [("ann", 5), ("bob", 9)], LAST_MONTH))
+    running.produce(records("monthly-prize", [("ann", 5)], LAST_MONTH - timedelta(days=1)))
+    running.produce(records("monthly-prize", [("bob", 99)], LAST_MONTH + timedelta(days=1)))
     running.put(CUP, CUP_DAYS)
     running.settle()
     yield running
@@ -82,14 +94,17 @@ def closed(quick_stack: Stack, system: System, changed: dict[str, Any]) -> Syste
     for board, definition in (DEFINITIONS | CHANGED).items():
         system.put(f"/leaderboards/{board}", {"name": board, "aggregation": "sum", "lateness": "PT0S"} | definition)
 
+    system.put("/leaderboards/monthly-prize", MONTHLY_PRIZE | {"lateness": "PT0S"})
+
     def all_final() -> bool:
-        for board in DEFINITIONS:
+        for board in (*DEFINITIONS, "monthly-prize"):
             pass_the_last_calls(quick_stack, board)
         pages = [
             system.get(f"/leaderboards/{board}/rankings", **window)
             for board in DEFINITIONS
             for window in (DAILY, WEEKLY)
         ]
+        pages.append(system.get("/leaderboards/monthly-prize/rankings", **MONTHLY))
         return all(page["window"]["status"] == "final" for page in pages)
 
     until(all_final, "day and week are final")
@@ -230,6 +245,17 @@ def test_a_prize_of_the_week_is_no_prize_of_each_day(closed: System) -> None:
     assert (daily["awardCount"], daily["tiers"], lines(closed, daily["awards"]["url"])) == (0, [], [])
     assert (weekly["awardCount"], weekly["tiers"]) == (1, ["gold"])
     assert [one["user_id"] for one in lines(closed, weekly["awards"]["url"])] == ["ann"]
+
+
+def test_a_prize_of_the_month_is_paid_where_the_leaderboard_names_months(closed: System) -> None:
+    assert tiers(closed, "monthly-prize", **MONTHLY) == [("ann", 1, "gold"), ("bob", 2, None)]
+    result = closed.get("/leaderboards/monthly-prize/result", **MONTHLY)
+    assert (result["window"]["id"], result["window"]["status"], result["awardCount"]) == (MONTHLY["date"], "final", 1)
+    assert [one["user_id"] for one in lines(closed, result["awards"]["url"])] == ["ann"]
+    ranked = lines(closed, exported(closed, "monthly-prize", **MONTHLY))
+    assert [(one["user_id"], one["score"], one["tier"]) for one in ranked] == [("ann", "10", "gold"), ("bob", "9", "")]
+    refused = closed.request("GET", "/leaderboards/weekly-prize/result", params=MONTHLY)
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:leaderboards:problem:never-final")
 
 
 def test_who_was_refunded_counts_for_no_percentage_and_is_in_no_tier(closed: System) -> None:

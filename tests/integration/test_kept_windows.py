@@ -7,7 +7,10 @@ import pytest
 from redis import Redis
 
 from shared.cache import keys
-from shared.domain.calendar import ALL_TIME, Day, Window, WindowKind, daily, weekly
+from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, WindowKind, daily, monthly, weekly
+from shared.domain.rules import DEFAULT_WINDOWS
+from shared.domain.rules import WINDOWS as WINDOWS_OF_EVERY_KIND
+from shared.domain.tiers import Tier, TierRule
 from tests.support.building import Builders
 from tests.support.closing import MONDAY, RANKING, Scene
 
@@ -18,22 +21,27 @@ KEPT = [
     (WindowKind.ALL_TIME,),
     (WindowKind.DAILY, WindowKind.ALL_TIME),
     (WindowKind.WEEKLY, WindowKind.ALL_TIME),
+    (WindowKind.MONTHLY, WindowKind.ALL_TIME),
+    (WindowKind.DAILY, WindowKind.WEEKLY, WindowKind.MONTHLY, WindowKind.ALL_TIME),
 ]
 TUESDAY = Day(MONDAY + 1)
-WINDOWS = (daily(MONDAY), daily(TUESDAY), weekly(MONDAY), ALL_TIME)
+WINDOWS = (daily(MONDAY), daily(TUESDAY), weekly(MONDAY), monthly(MONDAY), ALL_TIME)
 
 
-@pytest.fixture(params=KEPT, ids=["all-time", "daily", "weekly"])
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+
+
+@pytest.fixture(params=KEPT, ids=["all-time", "daily", "weekly", "monthly", "every"])
 def builders(
     dynamodb: "DynamoDBClient",
     redis: Redis,
     s3: Any,
     leaderboard_id: str,
-    monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Builders:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     return Builders(Scene(dynamodb, redis, s3, leaderboard_id, windows=request.param))
 
 
@@ -115,6 +123,41 @@ def test_who_is_disqualified_for_a_day_leaves_windows_of_every_kind(builders: Bu
         if shown(scene, window) is None:
             builders.build(window)
         assert shown(scene, window) == player.expected(window), window.id
+
+
+def test_a_window_that_was_built_is_forgotten_with_a_store_that_nobody_shares(builders: Builders) -> None:
+    scene = builders.scene
+    others = [window for window in WINDOWS if window.kind not in scene.leaderboard.windows]
+    for window in others:
+        builders.build(window)
+    scene.cache.mark_incomplete(scene.id)
+    left = {window.id for window in others for name in keys.own(scene.id, window) if scene.redis.exists(name)}
+    assert left == set()
+
+
+def test_a_month_has_a_result_where_the_leaderboard_names_months(
+    dynamodb: "DynamoDBClient", redis: Redis, s3: Any, leaderboard_id: str
+) -> None:
+    gold = Tier("gold", TierRule.TOP_N, 1, windows=(WindowKind.MONTHLY,))
+    last, results = monthly(MONDAY).last, []
+    for kinds in (DEFAULT_WINDOWS, WINDOWS_OF_EVERY_KIND):
+        name = f"{leaderboard_id}-{len(kinds)}"
+        scene = Scene(dynamodb, redis, s3, name, windows=kinds, tiers=(gold,), first_day=Day(last - 1))
+        scene.play("ann", 9, last)
+        scene.now_ms += DAY_MS
+        scene.run()
+        assert scene.stored(daily(last)) == [("1", "ann", "9")]
+        results.append((scene.stored(monthly(last)), scene.leaderboard.owes(monthly(last))))
+    final = scene.final_results.final(name, monthly(last).id)
+    assert results == [
+        (None, False),
+        ([("1", "ann", "14"), ("2", "bob", "7"), ("3", "cat", "7")], True),
+    ]
+    assert final is not None
+    assert (final.award_count, final.tiers, final.window_id) == (1, ("gold",), "2099-01")
+    daily_final = scene.final_results.final(name, daily(last).id)
+    assert daily_final is not None
+    assert (daily_final.award_count, daily_final.tiers) == (0, ())
 
 
 def test_days_and_weeks_have_results_whichever_are_kept(builders: Builders) -> None:

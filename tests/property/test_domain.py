@@ -19,6 +19,7 @@ from shared.domain.calendar import (
     daily,
     day_of,
     format_day,
+    monthly,
     parse_day,
     parse_id,
     to_date,
@@ -227,7 +228,8 @@ def test_an_instant_falls_into_one_day_and_one_week_that_hold_it(at_ms: int) -> 
     assert format_day(day) == moment.strftime("%Y-%m-%d")
     year, week, _ = moment.isocalendar()
     assert weekly(day).id == f"{year}-W{week:02d}"
-    for window in (daily(day), weekly(day)):
+    assert monthly(day).id == f"{moment:%Y-%m}"
+    for window in (daily(day), weekly(day), monthly(day)):
         start_ms, end_ms = UTC_DAYS.start_ms(window), UTC_DAYS.end_ms(window)
         assert start_ms is not None
         assert end_ms is not None
@@ -261,6 +263,9 @@ def test_days_follow_one_another_without_gap_or_overlap(day: Day) -> None:
     assert UTC_DAYS.end_ms(week) == UTC_DAYS.start_ms(following)
     assert to_date(week.first).isoweekday() == 1
     assert week.last - week.first == 6
+    month = monthly(day)
+    assert UTC_DAYS.end_ms(month) == UTC_DAYS.start_ms(monthly(Day(month.last + 1)))
+    assert {to_date(one).replace(day=1) for one in month.days} == {to_date(month.first)}
 
 
 @given(days, st.integers(0, 365))

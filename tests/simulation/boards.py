@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from shared.domain.calendar import DAY_MS, WindowKind
-from shared.domain.rules import WINDOWS, Aggregation, Leaderboard, Order
+from shared.domain.rules import DEFAULT_WINDOWS, WINDOWS, Aggregation, Leaderboard, Order
 from shared.domain.tiers import Tier, TierRule, Ties
 from shared.lookups.zones import calendar_of
 
@@ -29,6 +29,7 @@ TIERS: Final[tuple[tuple[Tier, ...], ...]] = (
     (Tier("gold", TierRule.TOP_N, 1), Tier("silver", TierRule.TOP_N, 3)),
     (Tier("many", TierRule.MIN_SCORE, 5),),
     (Tier("daily", TierRule.TOP_N, 1, windows=(WindowKind.DAILY,)), Tier("rest", TierRule.TOP_N, 4)),
+    (Tier("monthly", TierRule.TOP_N, 2, windows=(WindowKind.MONTHLY,)), Tier("rest", TierRule.MIN_SCORE, 3)),
     (Tier("gold", TierRule.TOP_N, 2, Ties.SHARED), Tier("half", TierRule.TOP_PERCENT, 5_000, Ties.SHARED)),
 )
 CLOCKS: Final = (
@@ -45,8 +46,11 @@ KEPT: Final = (
     (WindowKind.ALL_TIME,),
     (WindowKind.DAILY, WindowKind.ALL_TIME),
     (WindowKind.WEEKLY, WindowKind.ALL_TIME),
+    (WindowKind.MONTHLY, WindowKind.ALL_TIME),
+    (WindowKind.DAILY, WindowKind.MONTHLY, WindowKind.ALL_TIME),
+    WINDOWS,
 )
-"""Kinds of windows, fewer than all of them: the cache keeps those alone."""
+"""Kinds of windows, other than those of a leaderboard that doesn't say: the cache keeps those alone."""
 LATENESS_MS: Final = {"P3D": 3 * DAY_MS, "PT1H": HOUR_MS, "PT0S": 0}
 
 
@@ -59,7 +63,7 @@ def draw(seed: int, names: Iterable[str]) -> dict[str, dict[str, Any]]:
         drawn[name] = {**BOARDS[name], "timeZone": zone, "dayStartsAt": starts_at}
     kept = random.Random(f"windows {seed}")
     for board in drawn.values():
-        board["windows"] = kept.choice(KEPT) if kept.random() < 0.4 else WINDOWS
+        board["windows"] = kept.choice(KEPT) if kept.random() < 0.4 else DEFAULT_WINDOWS
     return drawn
 
 

@@ -23,6 +23,7 @@ from shared.domain.calendar import (
     Window,
     WindowKind,
     daily,
+    monthly,
     parse_day,
     parse_id,
     to_date,
@@ -275,7 +276,7 @@ def assert_windows(world: World, oracle: Oracle) -> None:
         board, days = world.registry.history[name][-1].at(world.scheduler.now_ms), oracle.days(name)
         windows: list[Window] = [ALL_TIME]
         windows += [daily(parse_day(day.isoformat())) for day in days]
-        windows += {weekly(parse_day(day.isoformat())) for day in days}
+        windows += {make(parse_day(day.isoformat())) for make in (weekly, monthly) for day in days}
         for window in windows:
             page = live.page(board, window, 0, 1_000, world.scheduler.now_ms)
             if not board.keeps(window, world.scheduler.now_ms) and not page.complete:
@@ -316,7 +317,9 @@ def assert_range(world: World, oracle: Oracle) -> None:
 
 
 def assert_finals(world: World, oracle: Oracle) -> None:
-    """Every day, week and period in which somebody played is final, and as the oracle ranks it; so is each version."""
+    """Every day, week, period, and month where they are named, in which somebody played is final, and as the oracle
+    ranks it; so is each version.
+    """
     client: Any = world.dynamo
     world.scheduler.calm = True
     final_results = FinalResults(client, "registry")
@@ -349,6 +352,9 @@ def assert_finals(world: World, oracle: Oracle) -> None:
     for name in world.open:
         days_played = [parse_day(day.isoformat()) for day in oracle.days(name)]
         played = {daily(day).id for day in days_played} | {weekly(day).id for day in days_played}
+        if WindowKind.MONTHLY in world.boards[name]["windows"]:  # the month may go on when all else is over
+            sealed = world.registry.current(name).sealed_through
+            played |= {monthly(day).id for day in days_played if sealed is not None and monthly(day).last <= sealed}
         last_start_ms = max(world.registry.starts_ms(name), default=0)
         periods = [period.window for period in world.registry.registered(name)]
         played |= {
@@ -363,6 +369,7 @@ def assert_finals(world: World, oracle: Oracle) -> None:
                 assert window in world.periods[name], "nobody has asked for it"
                 assert not board.begins_after_archiving(window)
             else:
+                assert window.kind in (WindowKind.DAILY, WindowKind.WEEKLY, *world.boards[name]["windows"])
                 assert window.last >= min(days_played), "nothing is owed before the first event"
                 assert not board.begins_after_archiving(window), "nor after the last"
     assert set(world.told) == told, "of each version"

@@ -16,7 +16,7 @@ from shared.cache.range_budget import RangeRefused
 from shared.cache.searches import WindowSearches
 from shared.cache.windows import WindowCache
 from shared.domain.audit import AuditEntry
-from shared.domain.calendar import ALL_TIME, Day, Window, daily, parse_id, to_date, weekly
+from shared.domain.calendar import ALL_TIME, Day, Window, daily, monthly, parse_id, to_date, weekly
 from shared.domain.rules import Leaderboard, Order
 from shared.domain.selections import Selection
 from shared.messaging.queues import QueueUnavailable
@@ -191,7 +191,7 @@ def _read_range(world: "World", rankings: Rankings) -> None:
 def _read_closing(world: "World", rankings: Rankings, board: Leaderboard) -> None:
     """A window that is over shows the rules that were in force at its end, whatever has changed since."""
     day = Day(board.calendar.day_of(world.scheduler.now_ms) - world.rng.randrange(1, 4))
-    window = world.rng.choice([daily, weekly])(day)
+    window = world.rng.choice([daily, weekly, monthly])(day)
     try:
         page = rankings.page(board, window, 0, 1_000)
     except (Rebuilding, CacheUnavailable, Unavailable, Building, RangeRefused, QueueUnavailable):

@@ -12,7 +12,7 @@ from shared.cache.leases import LEASE_MS
 from shared.cache.pages import Page
 from shared.cache.windows import WindowCache
 from shared.closing.schedule import LAST_CALLS_MS
-from shared.domain.calendar import DAY_MS, Day, Window, custom, day_of
+from shared.domain.calendar import DAY_MS, Day, Window, WindowKind, custom, day_of
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.reads.answers import RankingSource
@@ -57,6 +57,7 @@ LATER_MS = 5 * DAY_MS
 """So much later leaderboards are said to be created: closing goes back by a topic's retention from there, and a day of
 which no event can come costs as much as any other."""
 AFTERWARDS_MS = 11 * DAY_MS
+MONTH_MS = 31 * DAY_MS
 """Until every day and week that has events is past its cutoff, by every board's lateness."""
 
 
@@ -313,13 +314,16 @@ class World:
 
     def _end(self, process: Process) -> None:
         """Let all windows come to their end, and disqualify players once more after that."""
-        self.scheduler.now_ms += AFTERWARDS_MS
+        archived = (board for board in map(self.registry.current, self.open) if board.archived)
+        owes_month = any(WindowKind.MONTHLY in board.windows for board in archived)
+        over_ms = AFTERWARDS_MS + (MONTH_MS if owes_month else 0)
+        self.scheduler.now_ms += over_ms
         acknowledge_all(self, process)
         self._close_all()
         for _ in range(self.rng.randrange(3)):
             change_disqualification(self, process.disqualifications)
         for _ in range(self.rng.randrange(4)):
-            amend_something(self, process.amendments, AFTERWARDS_MS)
+            amend_something(self, process.amendments, over_ms)
         for _ in range(self.rng.randrange(2)):
             have_forgotten(self, Process(self).api())
         self._close_all()

@@ -31,7 +31,7 @@ class Window:
 
 
 def calendar(first: date, last: date) -> list[Window]:
-    """All time, every day from the one before `first` to the one after `last`, and the weeks of those days."""
+    """All time, every day from the one before `first` to the one after `last`, and their weeks and months."""
     days = [first + timedelta(days=number) for number in range(-1, (last - first).days + 2)]
     weeks = sorted({day - timedelta(days=day.weekday()) for day in days})
     found = [Window({"window": "all-time"})]
@@ -40,6 +40,9 @@ def calendar(first: date, last: date) -> list[Window]:
         year, week, _ = monday.isocalendar()
         sunday = monday + timedelta(days=6)
         found.append(Window({"window": "weekly", "date": f"{year}-W{week:02d}"}, monday, sunday))
+    for start in sorted({day.replace(day=1) for day in days}):
+        end = (start + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        found.append(Window({"window": "monthly", "date": f"{start:%Y-%m}"}, start, end))
     return found
 
 

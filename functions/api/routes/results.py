@@ -61,7 +61,8 @@ def register(app: FastAPI, use_cases: UseCases, finder: Finder) -> None:
     async def get_result(request: Request) -> Response:
         """The result of a window, once it is final: its ranking and its awards as files that never change.
 
-        Days, weeks and registered periods become final. Of a deleted leaderboard, too: what was won can still be paid.
+        Days, weeks and registered periods become final, and months where the leaderboard's `windows` name them. Of a
+        deleted leaderboard, too: what was won can still be paid.
         With `preview=true` the awards as if the window closed now, page by page: by the same tiers and ranks, from the
         live ranking. Late events may still change it, and nothing is to be paid from it.
         """
@@ -130,6 +131,8 @@ def _check_becomes_final(use_cases: UseCases, leaderboard: Leaderboard, window: 
     if window.kind is WindowKind.CUSTOM:
         if all(period.window != window for period in use_cases.registry.periods(leaderboard.id)):
             raise NeverFinal(f"no period of {window.id} is registered: register one, and it becomes final", "window")
+    elif not leaderboard.has_results_of(window.kind):
+        raise NeverFinal(f"{leaderboard.id} has no results of months: its windows don't name monthly", "window")
     elif not leaderboard.owes(window) or window.last < first_possible_day(use_cases.registry, leaderboard):
         raise NeverFinal(
             f"{window.id} was over before the first event of {leaderboard.id}: there will be no result", "window"

@@ -5,6 +5,7 @@ import { link, usePolled } from "./hooks";
 import { parse, rate, series, total, type Scrape } from "./metrics";
 import { Card, Problem } from "./parts";
 import { count, decimal, duration, texts } from "./texts";
+import { KINDS } from "./windows";
 
 const EVERY_MS = 2_000;
 const HEALTH_EVERY_MS = 10_000;
@@ -143,7 +144,7 @@ function Caches({ now }: { now: Scrape }) {
         <thead>
           <tr>
             <th scope="col">{texts.boards}</th>
-            {["daily", "weekly", "all-time"].map((kind) => <th scope="col" class="number" key={kind}>{texts.kind[kind]}</th>)}
+            {KINDS.map((kind) => <th scope="col" class="number" key={kind}>{texts.kind[kind]}</th>)}
             <th scope="col" class="number">{texts.windowsDue}</th>
           </tr>
         </thead>
@@ -154,7 +155,7 @@ function Caches({ now }: { now: Scrape }) {
                 <span class={value === 1 ? "good" : "problem"}>●</span> {leaderboard}
                 {asked.has(leaderboard) && <Rebuilding board={leaderboard!} />}
               </th>
-              {["daily", "weekly", "all-time"].map((kind) => {
+              {KINDS.map((kind) => {
                 const found = players.find((one) => one.labels["leaderboard"] === leaderboard && one.labels["window"] === kind);
                 return <td class="number" key={kind}>{found && count(found.value)}</td>;
               })}

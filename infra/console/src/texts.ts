@@ -77,7 +77,7 @@ export const texts = {
   open: "Open",
   none: "none",
 
-  kind: { daily: "Day", weekly: "Week", "all-time": "All time", custom: "Period" } as Record<string, string>,
+  kind: { daily: "Day", weekly: "Week", monthly: "Month", "all-time": "All time", custom: "Period" } as Record<string, string>,
   window: "Window",
   day: "Date",
   today: "today",

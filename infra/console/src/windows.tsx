@@ -10,7 +10,8 @@ export interface Choice {
   period: string | null;
 }
 
-const KINDS = ["daily", "weekly", "all-time"];
+export const KINDS = ["daily", "weekly", "monthly", "all-time"];
+const DATED = ["daily", "weekly", "monthly"];
 
 /** What an address asks for; the first kind of window that the leaderboard keeps, if nothing. */
 export function choiceOf(query: URLSearchParams, board: Board | null): Choice {
@@ -62,7 +63,7 @@ export function WindowChoice(props: { at: string[]; choice: Choice; board: Board
           </a>
         ))}
       </nav>
-      {(choice.kind === "daily" || choice.kind === "weekly") && (
+      {DATED.includes(choice.kind) && (
         <label>
           {texts.day}{" "}
           <input

@@ -487,7 +487,7 @@ if feed_ranges then
     if first == nil then
       -- what feeds it is unknown, so nothing will: it goes, and the other windows go on
       redis.call('UNLINK', set_of({window_id}), label_set_of({window_id}), state_of({window_id}))
-      if string.find(window_id, '..', 1, true) then redis.call('UNLINK', prefix .. 'h:' .. window_id) end
+      if has_own_store(window_id) then redis.call('UNLINK', prefix .. 'h:' .. window_id) end
       redis.call('HDEL', KEYS[1], window_id)
     elseif tonumber(expires_ms) > 0 and tonumber(expires_ms) <= now_ms then
       redis.call('HDEL', KEYS[1], window_id)

@@ -1,13 +1,17 @@
 -- Keeps functions of the former layout out, for the scripts that begin with "uses former.lua": as layout.lua.
 local function former_prefix(key) return string.match(key, '^(.*})') .. ':' end
 
+-- whether a window shares its store with no other: a day and a week have that of their week
+local function has_own_store(window_id)
+  return not string.match(window_id, '^%d%d%d%d%-%d%d%-%d%d$') and not string.match(window_id, '^%d%d%d%d%-W%d%d$')
+end
+
 -- forgets that anything under a prefix is complete, and the windows that were built on demand
 local function take_back(prefix)
   local stored = redis.pcall('HKEYS', prefix .. 'ranges')
   for _, window_id in ipairs(stored.err and {} or stored) do
     redis.call('UNLINK', prefix .. 's:' .. window_id, prefix .. 'z:' .. window_id, prefix .. 'f:' .. window_id)
-    -- a day and a week have the store of their week, which others may need
-    if string.find(window_id, '..', 1, true) then redis.call('UNLINK', prefix .. 'h:' .. window_id) end
+    if has_own_store(window_id) then redis.call('UNLINK', prefix .. 'h:' .. window_id) end
   end
   redis.call('UNLINK', prefix .. 'ranges', prefix .. 'complete', prefix .. 'rebuild')
 end

@@ -9,8 +9,8 @@
 --     EMPTY, and bit ONLY_ZEROS marks a sum of events of 0 points alone, whose time counts only among the like
 --   the player's labels of every day, if there are any: number of the filter 1 byte, day 2 bytes, a token for the value
 --     with its length 1 byte; by filter, then by day
--- The days of a week and the week have one store, whose first day is the Monday; all time and each range have one of their
--- own, whose days count from 1970. A store lives at least as long as the windows that it is of.
+-- The days of a week and the week have one store, whose first day is the Monday; all time, a month and each range have one of
+-- their own, whose days count from 1970. A store lives at least as long as the windows that it is of.
 local DAY_MS = 86400000
 local ALL_TIME, ALL_DAYS = -1, -2
 local ONLY_ZEROS, EMPTY = 2 ^ 47, 2 ^ 46 -- past every instant

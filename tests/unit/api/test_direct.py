@@ -43,7 +43,7 @@ READS = {
     "a parameter twice": "/leaderboards/cup/rankings?limit=2&limit=3",
     "a limit out of range": "/leaderboards/cup/rankings?limit=1001&offset=x",
     "a cursor that is none": "/leaderboards/cup/rankings?cursor=x",
-    "no such window": "/leaderboards/cup/rankings?window=monthly",
+    "no such window": "/leaderboards/cup/rankings?window=yearly",
     "no such day": "/leaderboards/cup/rankings?window=daily&date=2026-02-30",
     "what contradicts": "/leaderboards/cup/rankings?userIds=u-1&limit=2",
     "a query that is no text": "/leaderboards/cup/rankings?limit=%zz",

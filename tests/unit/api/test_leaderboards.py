@@ -218,6 +218,7 @@ def test_without_the_cache_a_leaderboard_is_created_all_the_same(api: Api) -> No
         (BODY | {"windows": ["daily", "weekly"]}, "windows"),
         (BODY | {"windows": ["all-time", "custom"]}, "windows[1]"),
         (BODY | {"windows": ["all-time", "all-time"]}, "windows"),
+        (BODY | {"tiers": [{"name": "gold", "topN": 1, "windows": ["monthly"]}]}, "tiers"),
         (BODY | {"shards": 0}, "shards"),
         (BODY | {"shards": 257}, "shards"),
         (BODY | {"shards": "16"}, "shards"),

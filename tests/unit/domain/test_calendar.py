@@ -15,10 +15,12 @@ from shared.domain.calendar import (
     EXPIRY_MARGIN_MS,
     LONGEST_DAYS,
     RETENTION_MS,
+    WEEK_DAYS,
     Calendar,
     Day,
     InvalidWindow,
     Window,
+    WindowKind,
     WindowStatus,
     cached_windows,
     current_windows,
@@ -31,8 +33,10 @@ from shared.domain.calendar import (
     kept_days,
     kept_until_ms,
     monday_of,
+    monthly,
     parse_day,
     parse_id,
+    parse_month,
     parse_week,
     recent_windows,
     to_date,
@@ -41,6 +45,7 @@ from shared.domain.calendar import (
     windows_fed_by,
 )
 from shared.domain.periods import Period
+from shared.domain.rules import DEFAULT_WINDOWS, WINDOWS
 
 CALENDAR = Calendar()
 
@@ -177,6 +182,41 @@ def test_a_week_out_of_the_years_is_refused(text: str) -> None:
         parse_week(text)
 
 
+MONTHS = {
+    "2026-11": ("2026-11-01", "2026-11-30"),
+    "2028-02": ("2028-02-01", "2028-02-29"),
+    "2026-12": ("2026-12-01", "2026-12-31"),
+}
+
+
+@pytest.mark.parametrize(("month_id", "bounds"), MONTHS.items(), ids=list(MONTHS))
+def test_a_month_runs_from_its_first_day_to_its_last(month_id: str, bounds: tuple[str, str]) -> None:
+    first, last = map(parse_day, bounds)
+
+    assert {monthly(day) for day in map(Day, range(first, last + 1))} == {monthly(first)}
+    month = monthly(first)
+    assert (month.id, month.first, month.last) == (month_id, first, last)
+    assert CALENDAR.start_ms(month) == ms(bounds[0])
+    assert CALENDAR.end_ms(month) == CALENDAR.start_ms(monthly(Day(last + 1)))
+    assert parse_month(month_id) == first
+
+
+NO_MONTHS = ["2026-13", "2026-00", "2026-1", "2026-11-1", "26-11", "2026-11\n", "2026-W48", "november"]
+
+
+@pytest.mark.parametrize("text", NO_MONTHS)
+def test_what_is_no_month_is_refused_by_name(text: str) -> None:
+    with pytest.raises(InvalidWindow, match="date must be a date YYYY-MM-DD or a month YYYY-MM") as caught:
+        parse_month(text)
+    assert caught.value.field == "date"
+
+
+@pytest.mark.parametrize("text", ["1969-12", "2101-01"])
+def test_a_month_out_of_the_years_is_refused(text: str) -> None:
+    with pytest.raises(InvalidWindow, match="1970 to 2100"):
+        parse_month(text)
+
+
 def test_a_range_takes_a_leap_year_and_not_a_day_more() -> None:
     first = parse_day("2028-01-01")
     leap_year = custom(first, parse_day("2028-12-31"))
@@ -216,6 +256,9 @@ IDS = {
     "2026-W48": weekly(MONDAY),
     "1970-W01": weekly(DAY_MIN),
     "2100-W52": weekly(DAY_MAX),
+    "2026-11": monthly(MONDAY),
+    "1970-01": monthly(DAY_MIN),
+    "2100-12": monthly(DAY_MAX),
     "all-time": ALL_TIME,
     "2026-11-23..2026-11-23": custom(MONDAY, MONDAY),
     "2026-11-22..2026-11-30": custom(Day(MONDAY - 1), Day(MONDAY + 7)),
@@ -230,6 +273,10 @@ def test_an_id_and_its_window_round_trip(text: str, window: Window) -> None:
 
 NO_IDS = [
     "",
+    "2026-13",
+    "2026-1",
+    "2026-11-",
+    "2101-01",
     "all",
     "ALL-TIME",
     "..",
@@ -248,7 +295,7 @@ def test_an_id_that_no_window_has_is_refused(text: str) -> None:
         parse_id(text)
 
 
-@pytest.mark.parametrize("window", [daily(MONDAY), weekly(MONDAY), custom(MONDAY, Day(MONDAY + 3))], ids=lambda w: w.id)
+@pytest.mark.parametrize("window", [daily(MONDAY), weekly(MONDAY), monthly(MONDAY), custom(MONDAY, Day(MONDAY + 3))])
 def test_a_window_is_open_until_its_end_then_closing_and_final_once_that_is_written(window: Window) -> None:
     end_ms = CALENDAR.day_end_ms(window.last)
 
@@ -277,20 +324,25 @@ def ids(windows: Iterable[Window]) -> list[str]:
     return [window.id for window in windows]
 
 
-def test_a_day_feeds_its_day_and_week_and_the_overall_standing_feeds_all_time() -> None:
-    assert ids(windows_fed_by(SUNDAY)) == ["2026-11-29", "2026-W48"]
+def test_a_day_feeds_its_day_week_and_month_and_the_overall_standing_all_time() -> None:
+    assert ids(windows_fed_by(SUNDAY)) == ["2026-11-29", "2026-W48", "2026-11"]
     assert windows_fed_by(ALL_TIME_DAY) == [ALL_TIME]
 
 
-def test_the_current_windows_are_the_day_the_week_and_all_time() -> None:
-    assert ids(current_windows(MONDAY)) == ["2026-11-23", "2026-W48", "all-time"]
+def test_the_current_windows_are_the_day_the_week_the_month_and_all_time() -> None:
+    assert ids(current_windows(MONDAY)) == ["2026-11-23", "2026-W48", "2026-11", "all-time"]
 
 
 @pytest.mark.parametrize("today", range(MONDAY, MONDAY + 7))
 def test_the_recent_windows_are_the_current_ones_and_those_just_before(today: Day) -> None:
     yesterday, last_week = Day(today - 1), Day(today - 7)
 
-    assert recent_windows(today) == [ALL_TIME, daily(yesterday), daily(today), weekly(last_week), weekly(today)]
+    assert ids(recent_windows(today)) == [
+        "all-time",
+        *ids([daily(yesterday), daily(today), weekly(last_week), weekly(today)]),
+        "2026-10",
+        "2026-11",
+    ]
 
 
 @pytest.mark.parametrize("today", range(DAY_MIN, DAY_MIN + 5))
@@ -298,12 +350,13 @@ def test_no_recent_window_is_from_before_the_first_day(today: Day) -> None:
     assert all(window.last >= DAY_MIN for window in recent_windows(today))
 
 
-def test_a_week_ends_with_its_sunday_only() -> None:
+def test_a_week_ends_with_its_sunday_and_a_month_with_its_last_day_only() -> None:
     assert ids(windows_ending(SUNDAY)) == ["2026-11-29", "2026-W48"]
     assert all(windows_ending(Day(day)) == [daily(Day(day))] for day in range(MONDAY, SUNDAY))
+    assert ids(windows_ending(Day(SUNDAY + 1))) == ["2026-11-30", "2026-11"]
 
 
-@pytest.mark.parametrize("window", [daily(MONDAY), weekly(MONDAY)], ids=lambda window: window.id)
+@pytest.mark.parametrize("window", [daily(MONDAY), weekly(MONDAY), monthly(MONDAY)], ids=lambda window: window.id)
 def test_a_window_is_kept_35_days_past_its_cutoff_and_stays_in_redis_an_hour_longer(window: Window) -> None:
     assert CALENDAR.end_ms(window) is not None
     end_ms = CALENDAR.end_ms(window)
@@ -324,14 +377,17 @@ def test_all_time_is_kept_for_ever_and_a_range_never() -> None:
 
 @pytest.mark.parametrize("at_ms", [SUNDAY * DAY_MS, SUNDAY * DAY_MS - 1, MONDAY * DAY_MS + HOUR_MS, 0, 40 * DAY_MS])
 @pytest.mark.parametrize("lateness_ms", [0, HOUR_MS, 9 * DAY_MS])
-def test_every_day_of_a_kept_window_is_kept_and_every_kept_window_may_be_in_redis(at_ms: int, lateness_ms: int) -> None:
+@pytest.mark.parametrize("kinds", [DEFAULT_WINDOWS, WINDOWS], ids=["default", "every"])
+def test_every_day_of_a_kept_window_is_kept_and_every_kept_window_may_be_in_redis(
+    at_ms: int, lateness_ms: int, kinds: tuple[WindowKind, ...]
+) -> None:
     today = day_of(at_ms)
-    all_time, *days = kept_days(lateness_ms, at_ms)
+    all_time, *days = kept_days(lateness_ms, at_ms, kinds)
     kept = {
         window
-        for day in range(max(DAY_MIN, today - 60), today + 2)
+        for day in range(max(DAY_MIN, today - 90), today + 2)
         for window in windows_fed_by(Day(day))
-        if is_kept(window, lateness_ms, at_ms)
+        if window.kind in kinds and is_kept(window, lateness_ms, at_ms)
     }
 
     assert all_time == ALL_TIME_DAY
@@ -343,5 +399,6 @@ def test_every_day_of_a_kept_window_is_kept_and_every_kept_window_may_be_in_redi
 def test_no_window_that_a_day_feeds_is_longer_than_the_longest() -> None:
     lengths = [len(window.days) for day in range(MONDAY, MONDAY + 366) for window in windows_fed_by(Day(day))]
 
-    assert max(lengths) == LONGEST_DAYS
+    weeks = [len(weekly(Day(day)).days) for day in range(MONDAY, MONDAY + 366)]
+    assert (max(lengths), max(weeks)) == (LONGEST_DAYS, WEEK_DAYS)
     assert RETENTION_MS >= LONGEST_DAYS * DAY_MS

@@ -7,19 +7,33 @@ import pytest
 from msgspec.structs import replace
 
 from shared.closing.schedule import CLOCK_SKEW_MS, LAST_CALLS_MS
-from shared.domain.calendar import ALL_TIME, DAY_MS, UTC, Calendar, Day, WindowKind, custom, daily, parse_day, weekly
+from shared.domain.calendar import (
+    ALL_TIME,
+    DAY_MS,
+    UTC,
+    Calendar,
+    Day,
+    WindowKind,
+    custom,
+    daily,
+    monthly,
+    parse_day,
+    weekly,
+)
 from shared.domain.events import FUTURE_TOLERANCE_MS, ScoreEvent
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import (
     ARCHIVE_MARGIN_MS,
     CURRENT,
+    DEFAULT_WINDOWS,
     FREE_RULES,
     LATENESS_DEFAULT_MS,
     LATENESS_MAX_MS,
     LOCKED_RULES,
     PURGES_MAX,
     SHARDS_MAX,
+    WINDOWS,
     Aggregation,
     Leaderboard,
     LockedRule,
@@ -329,6 +343,16 @@ def test_a_window_is_ranked_with_the_tiers_that_are_for_its_kind() -> None:
     for kind in (WindowKind.DAILY, WindowKind.ALL_TIME, WindowKind.CUSTOM):
         assert board.for_kind(kind).tiers == (every,)
         assert board.for_kind(kind).for_kind(kind) == board.for_kind(kind)
+
+
+def test_an_archived_leaderboard_owes_its_last_week_and_a_month_that_it_names() -> None:
+    ends = [weekly(MONDAY).last, monthly(MONDAY).last]
+    for kinds, last in ((DEFAULT_WINDOWS, ends[0]), (WINDOWS, max(ends))):
+        over = replace(board(), windows=kinds, archived=True, updated_at_ms=MONDAY * DAY_MS)
+        assert over.owed_through([]) == last
+        assert over.owes(monthly(MONDAY)) is (kinds is WINDOWS)
+        ending = {window.kind for window in over.windows_ending(monthly(MONDAY).last)}
+        assert (WindowKind.MONTHLY in ending) is (kinds is WINDOWS)
 
 
 PURGED = purge(purge(board(), START_MS + 1_000), START_MS + 5_000)
