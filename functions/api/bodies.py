@@ -96,7 +96,7 @@ class LeaderboardBody(Sent):
         Field(
             min_length=1,
             max_length=len(WINDOWS),
-            description="The kinds of windows that the cache keeps, each once, `all-time` among them; each costs "
+            description="The kinds of windows that the cache keeps, each once; each costs "
             "memory, and an update with every event. Windows of another kind are answered as a range is: built when "
             "they are read. Days and weeks have results in any case, months only if they are named here",
         ),
@@ -148,13 +148,6 @@ class LeaderboardBody(Sent):
         if zone not in names():
             raise ValueError("must be the IANA name of a time zone, e.g. Europe/Berlin")
         return zone
-
-    @field_validator("windows")
-    @classmethod
-    def _with_all_time(cls, windows: tuple[str, ...]) -> tuple[str, ...]:
-        if WindowKind.ALL_TIME not in windows:
-            raise ValueError("must have all-time: the others are compared with the database by it")
-        return windows
 
     @field_validator("windows", "filters")
     @classmethod

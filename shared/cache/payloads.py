@@ -77,6 +77,8 @@ def to_payload(
     groups = [(day, updates, stores_of(day)) for day, updates in by_day.items()]
     rules = leaderboard.aggregation, leaderboard.order is Order.DESC
     call = (*rules, now_ms, feed_ranges, leaderboard.lateness_ms, groups)
+    if not leaderboard.keeps_all_time:
+        return msgspec.msgpack.encode((*call, len(leaderboard.filters), True))
     return msgspec.msgpack.encode((*call, len(leaderboard.filters)) if leaderboard.filters else call)
 
 

@@ -35,6 +35,7 @@ from shared.domain.audit import Disqualified
 from shared.domain.calendar import (
     ALL_DAYS,
     ALL_TIME,
+    ALL_TIME_DAY,
     Day,
     Window,
     WindowKind,
@@ -42,6 +43,7 @@ from shared.domain.calendar import (
     daily,
     expires_ms,
     monthly,
+    weekly,
     windows_fed_by,
 )
 from shared.domain.rules import LATENESS_MAX_MS, Leaderboard
@@ -99,7 +101,7 @@ class WindowCache(CacheConnection):
 
         def stores_of(day: Day) -> Sequence[FedStore]:
             if day >= ALL_DAYS:
-                return [fed_store(ALL_TIME, day, expires)]
+                return [fed_store(ALL_TIME, day, expires)] if leaderboard.keeps_all_time else []
             stores = [fed_store(daily(day), day, expires)]
             return [*stores, fed_store(monthly(day), day, expires)] if has_months else stores
 
@@ -198,10 +200,22 @@ class WindowCache(CacheConnection):
         key = keys.state(leaderboard.scores_id, window.id)
         return int(self.trusting(key, lambda: self.command("hget", key, "\0revision")) or 0)
 
-    def shown_versions(self, leaderboard: Leaderboard, user_ids: Sequence[str]) -> list[int]:
-        """The versions of players' standings of all time that are applied; 0 where none is. One cheap command."""
-        store = keys.parts(leaderboard.scores_id, ALL_TIME)
-        versions: list[int] = self.call(self._versions, (store,), user_ids)
+    def shown_versions(self, leaderboard: Leaderboard, user_ids: Sequence[str], day: Day) -> list[int]:
+        """The versions of players' standings of a day that are applied; 0 where none is. One cheap command.
+
+        Args:
+            leaderboard: whose windows.
+            user_ids: of the players.
+            day: one that feeds a window which the cache keeps; all time, if that is kept.
+        """
+        window = ALL_TIME
+        if day != ALL_TIME_DAY:
+            in_week = not {WindowKind.DAILY, WindowKind.WEEKLY}.isdisjoint(leaderboard.windows)
+            window = weekly(day) if in_week else monthly(day)
+        store_id, first, _ = keys.store_place(window)
+        number = -1 if day == ALL_TIME_DAY else day - first
+        asked = (number, *user_ids)
+        versions: list[int] = self.call(self._versions, (keys.store(leaderboard.scores_id, store_id),), asked)
         return versions
 
     def ranges(self, scores_id: str, now_ms: int) -> set[str]:
@@ -227,7 +241,7 @@ class WindowCache(CacheConnection):
 
     def withdraw_unkept(self, leaderboard: Leaderboard, days: Iterable[Day], now_ms: int) -> None:
         """Forget the windows of days that it does not keep, and so does not feed: the next read builds them."""
-        for window in dict.fromkeys(window for day in days for window in windows_fed_by(day)):
+        for window in dict.fromkeys([ALL_TIME, *(window for day in days for window in windows_fed_by(day))]):
             if not leaderboard.keeps(window, now_ms):
                 self.withdraw(leaderboard, window, now_ms)
 

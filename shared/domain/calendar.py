@@ -385,12 +385,14 @@ def is_kept(window: Window, lateness_ms: int, now_ms: int) -> bool:
 
 
 def kept_days(lateness_ms: int, now_ms: int, kinds: Collection[WindowKind]) -> list[Day]:
-    """All time, then every day that feeds a window of some kinds which is kept, oldest first, tomorrow last.
+    """All time if it is of these kinds, then every day that feeds a window of them which is kept, oldest first,
+    tomorrow last.
 
     Tomorrow, by UTC, is among them because the clocks of producers may run ahead, and those of a time zone do.
     """
     longest = LONGEST_DAYS if WindowKind.MONTHLY in kinds else WEEK_DAYS
-    return [ALL_TIME_DAY, *_days(now_ms - lateness_ms - RETENTION_MS, UTC.day_of(now_ms) + 2, longest)]
+    days = _days(now_ms - lateness_ms - RETENTION_MS, UTC.day_of(now_ms) + 2, longest)
+    return [ALL_TIME_DAY, *days] if WindowKind.ALL_TIME in kinds else list(days)
 
 
 def cached_windows(lateness_ms: int, now_ms: int) -> set[Window]:

@@ -108,8 +108,8 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     calendar: Calendar = UTC
     """When its days begin; as it was computed when its time zone and start of the day were given."""
     windows: tuple[WindowKind, ...] = DEFAULT_WINDOWS
-    """The kinds of windows that the cache keeps, some of WINDOWS in their order, all time among them. Those of another
-    kind are built from the truth when they are read, as a range is. Months have results only if they are kept."""
+    """The kinds of windows that the cache keeps, some of WINDOWS in their order. Those of another kind are built from
+    the truth when they are read, as a range is. Months have results only if they are kept."""
     tiers: tuple[Tier, ...] = ()
     qualify: int | None = None
     """The score that a player needs to qualify, or a better one; None if everybody does. Who doesn't is ranked, but
@@ -218,8 +218,13 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The windows of the kinds that the cache keeps which are going on today."""
         return [window for window in current_windows(today) if window.kind in self.windows]
 
+    @property
+    def keeps_all_time(self) -> bool:
+        """Whether the cache keeps the window of all time for everyone."""
+        return WindowKind.ALL_TIME in self.windows
+
     def kept_days(self, now_ms: int) -> list[Day]:
-        """All time, then every day that feeds a window which the cache keeps, oldest first."""
+        """All time if the cache keeps it, then every day that feeds a window which it keeps, oldest first."""
         return kept_days(self.lateness_ms, now_ms, self.windows)
 
     def has_results_of(self, kind: WindowKind) -> bool:

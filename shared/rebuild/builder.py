@@ -26,7 +26,7 @@ from shared.cache.leases import LEASE_MS, Build, BuildLeases, BuildProgress, Gra
 from shared.cache.payloads import APPLY_PLAYERS, Standings, with_all_days
 from shared.cache.windows import WindowCache
 from shared.domain.audit import Disqualified
-from shared.domain.calendar import ALL_TIME_DAY, Day, Window, expires_ms, kept_until_ms
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, Day, Window, expires_ms, kept_until_ms
 from shared.domain.rules import Leaderboard
 from shared.domain.standings import Standing
 from shared.truth.reads import SHARDS_AT_ONCE, Reads
@@ -88,7 +88,7 @@ class WindowBuilder:
         self._new_token = new_token
 
     def rebuild_leaderboard(self, leaderboard: Leaderboard) -> RebuildOutcome:
-        """Build all time and every day and week that the cache keeps."""
+        """Build every window that the cache keeps."""
         grant, build = self._leases.begin_rebuild(leaderboard, self._new_token(), self._now_ms())  # 1
         if grant is Grant.HELD:
             return RebuildOutcome.HELD
@@ -97,9 +97,8 @@ class WindowBuilder:
             out = self._show_disqualified(leaderboard)  # 2
             rules = self._with_events(leaderboard)
             if rules is not None:  # 3
-                for standings in self._all_days(rules, out):
-                    self._cache.apply(rules, standings, self._now_ms(), build)
-                    self._leases.renew(build, self._now_ms())
+                if rules.keeps_all_time:
+                    self._apply_all_days(rules, out, build)
                 kept = self._reads.recorded_days(rules, rules.kept_days(self._now_ms()))
                 left = [day for day in kept if rebuild_position(day) > build.progress.position]
 
@@ -129,7 +128,7 @@ class WindowBuilder:
         Args:
             leaderboard: whose.
             everything: all days that are kept; otherwise all time, the recent days and one of the older days, in
-                rotation.
+                rotation. All time only if the cache has it.
 
         Returns:
             How many entries were repaired.
@@ -140,10 +139,13 @@ class WindowBuilder:
         now_ms = self._now_ms()
         days = rules.kept_days(now_ms) if everything else _due_days(rules, now_ms)
         out = self._show_disqualified(rules)
-        repaired = sum(
-            self._cache.apply(rules, whole(self._registry, rules, one), self._now_ms())
-            for one in self._all_days(rules, out)
-        )
+        repaired = 0
+        if rules.keeps_all_time or ALL_TIME.id in self._cache.ranges(rules.scores_id, now_ms):
+            days = list(dict.fromkeys([ALL_TIME_DAY, *days]))
+            repaired = sum(
+                self._cache.apply(rules, whole(self._registry, rules, one), self._now_ms())
+                for one in self._all_days(rules, out)
+            )
         return repaired + self.reapply_days(rules, self._reads.recorded_days(rules, days))
 
     def reapply_days(self, leaderboard: Leaderboard, days: Sequence[Day]) -> int:
@@ -206,7 +208,7 @@ class WindowBuilder:
 
         Args:
             leaderboard: whose window.
-            window: a custom range, or a day or week past its time in the cache.
+            window: a custom range, or another window that the cache doesn't keep.
             build: as `begin_window` granted it.
             progressed: is called after every step; what it raises stops the build. By default it renews the lease.
 
@@ -217,9 +219,11 @@ class WindowBuilder:
             NoReaders: if no reader asks for the window any more, and the build ends for that.
         """
         try:
-            self._show_disqualified(leaderboard)  # 2
+            out = self._show_disqualified(leaderboard)  # 2
             rules = self._with_events(leaderboard)
             if rules is not None:  # 3
+                if window.is_all_time:
+                    self._apply_all_days(rules, out, build)
                 days = window.days
                 left = self._reads.recorded_days(rules, days[build.progress.position :])
 
@@ -314,6 +318,12 @@ class WindowBuilder:
         self._cache.show_disqualified(leaderboard.scores_id, out)
         return out
 
+    def _apply_all_days(self, leaderboard: Leaderboard, out: Disqualified, build: Build) -> None:
+        """Apply what the window of all time is made of for players who were ever disqualified for some days."""
+        for standings in self._all_days(leaderboard, out):
+            self._cache.apply(leaderboard, standings, self._now_ms(), build)
+            self._leases.renew(build, self._now_ms())
+
     def _all_days(self, leaderboard: Leaderboard, out: Disqualified) -> Iterator[Standings]:
         """All standings of each player who was ever disqualified for some days: all time is made of days for them."""
         for user_id in sorted(out.days):
@@ -328,12 +338,12 @@ def rebuild_position(day: Day) -> int:
 
 
 def _due_days(leaderboard: Leaderboard, now_ms: int) -> list[Day]:
-    """All time, the recent days, and one of the older days: the next one every REAPPLY_EVERY_MS."""
-    all_time, *days = leaderboard.kept_days(now_ms)
+    """The recent days, and one of the older days: the next one every REAPPLY_EVERY_MS."""
+    days = [day for day in leaderboard.kept_days(now_ms) if day != ALL_TIME_DAY]
     # yesterday, today and tomorrow: nearly all events are of these days
     recent_from = leaderboard.calendar.day_of(now_ms) - 1
     older, recent = [day for day in days if day < recent_from], [day for day in days if day >= recent_from]
-    return [all_time, *recent, older[now_ms // REAPPLY_EVERY_MS % len(older)]]
+    return [*recent, older[now_ms // REAPPLY_EVERY_MS % len(older)]]
 
 
 def _chunks(lines: Iterable[tuple[Day, str, Standing]]) -> Iterator[dict[str, dict[Day, Standing]]]:

@@ -3,7 +3,7 @@
 Kafka stays the only way in, so the offsets of the topic stay the account of what a day has to wait for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.cache.windows import WindowCache
-from shared.domain.calendar import ALL_TIME_DAY
+from shared.domain.calendar import ALL_TIME_DAY, Day
 from shared.domain.events import ScoreEvent, format_instant
 from shared.domain.rejections import Reason, Rejection
 from shared.domain.rules import Leaderboard
@@ -22,6 +22,8 @@ from shared.scores.errors import BrokerUnavailable, EventConflict, EventRejected
 from shared.scores.outcomes import Outcome, Submission
 from shared.truth.reads import EventKey, Reads, event_key
 
+_Place = tuple[str, Day]
+"""Player and day of a standing."""
 SEND_S: Final = 5
 """How long the broker may take to acknowledge what is sent at once; usually milliseconds."""
 
@@ -161,8 +163,9 @@ class Following:
         self._leaderboard = leaderboard
         self._waiting = {event_key(leaderboard.scores_id, one): one for one in events}
         """Those that are not known to show."""
-        self._seen: dict[str, int] = {}
-        """The version of a player's standing of all time that was shown when the truth was asked last."""
+        self._occurred_ms = {key: one.occurred_at_ms for key, one in self._waiting.items()}
+        self._seen: dict[_Place, int] = {}
+        """The version of a player's standing that was shown when the truth was asked last."""
         self._needed: dict[EventKey, int] = {}
         """The version that has the event in it, once the ledger has it."""
         self._events = events
@@ -176,7 +179,8 @@ class Following:
         """Whether the cache has the effect of every event; `shows` tells which.
 
         One HMGET, and a look into the truth, for all whose players have changed. Every event changes the player's
-        standing of all time, whatever it is worth, and its day's in the same script.
+        standings of its day and of all time, whatever it is worth, in one script. Where all time isn't kept, it goes by
+        the day: one HMGET for each of theirs.
 
         Raises:
             CacheUnavailable: if Redis fails.
@@ -184,15 +188,31 @@ class Following:
         """
         if not self._waiting:
             return True
-        user_ids = list(dict.fromkeys(one.user_id for one in self._waiting.values()))
-        shown = dict(zip(user_ids, self._cache.shown_versions(self._leaderboard, user_ids), strict=True))
-        changed = {user_id for user_id in user_ids if shown[user_id] != self._seen.get(user_id)}
+        shown = self._shown(dict.fromkeys(map(self._place, self._waiting)))
+        changed = {place for place, version in shown.items() if version != self._seen.get(place)}
         self._seen |= shown
-        self._look([key for key in self._waiting if key not in self._needed and key[1] in changed])
+        self._look([key for key in self._waiting if key not in self._needed and self._place(key) in changed])
         for key, needed in self._needed.items():
-            if key in self._waiting and shown[key[1]] >= needed:
+            if key in self._waiting and shown[self._place(key)] >= needed:
                 del self._waiting[key]
         return not self._waiting
+
+    def _place(self, key: EventKey) -> _Place:
+        """Player and day of the standing by which an event is seen to show."""
+        board = self._leaderboard
+        return key[1], ALL_TIME_DAY if board.keeps_all_time else board.calendar.day_of(self._occurred_ms[key])
+
+    def _shown(self, places: Iterable[_Place]) -> dict[_Place, int]:
+        users: dict[Day, list[str]] = {}
+        for user_id, day in places:
+            users.setdefault(day, []).append(user_id)
+        return {
+            (user_id, day): version
+            for day, user_ids in users.items()
+            for user_id, version in zip(
+                user_ids, self._cache.shown_versions(self._leaderboard, user_ids, day), strict=True
+            )
+        }
 
     def shows(self, event: ScoreEvent) -> bool:
         """Whether an event was seen to show."""
@@ -203,9 +223,9 @@ class Following:
         held = self._reads.held(asked) if asked else {}
         if held:
             board = self._leaderboard
-            standings = self._reads.standings({(board, key[1], ALL_TIME_DAY): None for key in held})
-            versions = {key[1]: one.version for key, one in standings.items()}
-            self._needed |= {key: versions.get(key[1], 0) for key in held}
+            standings = self._reads.standings({(board, *self._place(key)): None for key in held})
+            versions = {(key[1], key[2]): one.version for key, one in standings.items()}
+            self._needed |= {key: versions.get(self._place(key), 0) for key in held}
 
 
 def _conflict_in_batch(event: ScoreEvent) -> Rejection:

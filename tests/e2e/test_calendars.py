@@ -21,7 +21,12 @@ CALENDARS = {
     "kathmandu": ("Asia/Kathmandu", "00:00"),
     "noon": ("UTC", "12:00"),
 }
-KEPT = {"kathmandu": ["all-time"], "noon": ["daily", "all-time"], "berlin": ["daily", "monthly", "all-time"]}
+KEPT = {
+    "kathmandu": ["all-time"],
+    "noon": ["daily", "all-time"],
+    "berlin": ["daily", "monthly", "all-time"],
+    "paulista": ["weekly"],
+}
 """Windows that the cache keeps, where it doesn't keep all: the others are answered all the same."""
 
 

@@ -142,7 +142,7 @@ def test_every_call_reaches_the_primary_of_its_leaderboard_in_one_slot(cluster: 
     assert (page.complete, page.total) == (True, PLAYERS)
     assert (page.lines[0][0], page.lines[0][1].points) == ("u0599", 600)
     assert cache.revision(cup, ALL_TIME) == page.revision
-    assert cache.shown_versions(cup, ["u0000", "nobody"]) == [2, 0]
+    assert cache.shown_versions(cup, ["u0000", "nobody"], ALL_TIME_DAY) == [2, 0]
     assert cache.player(cup, ALL_TIME, "u0300", 2, NOW_MS).page.total == PLAYERS
     assert cache.snapshot(cup, ALL_TIME, NOW_MS)[0]
     assert searches.select(cup, ALL_TIME, Selection(limit=5, min_score=400), NOW_MS).stop == 201

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from shared.cache import keys
-from shared.domain.calendar import ALL_TIME, DAY_MS, Day, Window, WindowKind, daily, monthly, weekly
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, DAY_MS, Day, Window, WindowKind, daily, monthly, weekly
 from shared.domain.rules import DEFAULT_WINDOWS
 from shared.domain.rules import WINDOWS as WINDOWS_OF_EVERY_KIND
 from shared.domain.tiers import Tier, TierRule
@@ -23,6 +23,8 @@ KEPT = [
     (WindowKind.WEEKLY, WindowKind.ALL_TIME),
     (WindowKind.MONTHLY, WindowKind.ALL_TIME),
     (WindowKind.DAILY, WindowKind.WEEKLY, WindowKind.MONTHLY, WindowKind.ALL_TIME),
+    (WindowKind.DAILY,),
+    (WindowKind.MONTHLY,),
 ]
 TUESDAY = Day(MONDAY + 1)
 WINDOWS = (daily(MONDAY), daily(TUESDAY), weekly(MONDAY), monthly(MONDAY), ALL_TIME)
@@ -34,7 +36,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
 
 
-@pytest.fixture(params=KEPT, ids=["all-time", "daily", "weekly", "monthly", "every"])
+@pytest.fixture(params=KEPT, ids=["all-time", "daily", "weekly", "monthly", "every", "only daily", "only monthly"])
 def builders(
     dynamodb: "DynamoDBClient",
     redis: Redis,
@@ -123,6 +125,41 @@ def test_who_is_disqualified_for_a_day_leaves_windows_of_every_kind(builders: Bu
         if shown(scene, window) is None:
             builders.build(window)
         assert shown(scene, window) == player.expected(window), window.id
+
+    scene.play("bob", 20, MONDAY)  # doesn't count either
+    player.play("bob", 30, TUESDAY)
+    assert {window.id: shown(scene, window) for window in WINDOWS} == {
+        window.id: player.expected(window) for window in WINDOWS
+    }
+
+
+def test_it_is_known_which_event_is_shown_whichever_windows_are_kept(builders: Builders) -> None:
+    scene = builders.scene
+    scene.play("ann", 4, TUESDAY)
+    scene.play("ann", 4, TUESDAY)
+    board = scene.leaderboard
+    days = (ALL_TIME_DAY,) if board.keeps_all_time else (MONDAY, TUESDAY)
+    truth = scene.reads.standings((board, user, day) for user in ("ann", "bob") for day in days)
+    for day in days:
+        wanted = [
+            truth[board.id, user, day].version if (board.id, user, day) in truth else 0 for user in ("ann", "bob")
+        ]
+        assert wanted[0] > 0
+        assert scene.cache.shown_versions(board, ["ann", "bob", "nobody"], day) == [*wanted, 0]
+
+
+def test_anti_entropy_repairs_all_time_where_it_was_built_for_a_reader(builders: Builders) -> None:
+    scene = builders.scene
+    player = Player(scene)
+    if not scene.leaderboard.keeps_all_time:
+        builders.build(ALL_TIME)
+    scene.redis.zrem(
+        keys.ranking(scene.id, ALL_TIME.id), *scene.redis.zrange(keys.ranking(scene.id, ALL_TIME.id), 0, 0)
+    )
+    assert shown(scene, ALL_TIME) != player.expected(ALL_TIME)
+
+    assert scene.builder.reapply(scene.leaderboard) == 1
+    assert shown(scene, ALL_TIME) == player.expected(ALL_TIME)
 
 
 def test_a_window_that_was_built_is_forgotten_with_a_store_that_nobody_shares(builders: Builders) -> None:

@@ -49,6 +49,10 @@ KEPT: Final = (
     (WindowKind.MONTHLY, WindowKind.ALL_TIME),
     (WindowKind.DAILY, WindowKind.MONTHLY, WindowKind.ALL_TIME),
     WINDOWS,
+    (WindowKind.DAILY,),
+    (WindowKind.WEEKLY,),
+    (WindowKind.MONTHLY,),
+    (WindowKind.DAILY, WindowKind.WEEKLY),
 )
 """Kinds of windows, other than those of a leaderboard that doesn't say: the cache keeps those alone."""
 LATENESS_MS: Final = {"P3D": 3 * DAY_MS, "PT1H": HOUR_MS, "PT0S": 0}

@@ -182,8 +182,8 @@ class Shown:
         what was refused, once whoever called it has gone on.
         """
         board = prefix.removeprefix("lb:{").partition("}:")[0]
-        groups, *filters = msgspec.msgpack.decode(payload)[5:]
-        stride = 5 if filters else 4
+        groups, *more = msgspec.msgpack.decode(payload)[5:]
+        stride = 5 if more and more[0] else 4
         for day, updates, _ in groups:
             if day == ALL_TIME_DAY:
                 for user, version in zip(updates[::stride], updates[1::stride], strict=True):

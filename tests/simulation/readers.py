@@ -50,6 +50,10 @@ OF_THE_CACHE = (
 """By which it doesn't follow what it is told."""
 
 
+NOT_NOW = (Rebuilding, CacheUnavailable, Unavailable, Building, RangeRefused, QueueUnavailable)
+"""What a reader is told who has to ask again."""
+
+
 def every_label(board: Leaderboard) -> list[tuple[str, str]]:
     """Every value of every filter, of those that events have."""
     return [(name, value) for name in board.filters for value in VALUES]
@@ -92,10 +96,10 @@ def read(world: "World") -> None:
             continue
         try:
             page = rankings.page(board, ALL_TIME, 0, 1_000)
-        except (Rebuilding, CacheUnavailable):
+        except (Rebuilding, CacheUnavailable, Building, RangeRefused, QueueUnavailable):
             continue
         except Unavailable as error:
-            if not _while_handling(error, Rebuilding, CacheUnavailable):
+            if board.keeps_all_time and not _while_handling(error, Rebuilding, CacheUnavailable):
                 raise  # the cache answers, and the truth was asked all the same
             continue
         if page.source is RankingSource.LIVE:
@@ -165,7 +169,7 @@ def _log(world: "World", name: str) -> list[AuditEntry]:
 
 
 def _read_player(world: "World", rankings: Rankings, board: Leaderboard) -> None:
-    with suppress(Rebuilding, CacheUnavailable, Unavailable):
+    with suppress(*NOT_NOW):
         found = rankings.player(board, ALL_TIME, world.user(), 2)
         if found is not None:
             ranks = [one.rank for one in (*found.above, found.player, *found.below)]
@@ -194,7 +198,7 @@ def _read_closing(world: "World", rankings: Rankings, board: Leaderboard) -> Non
     window = world.rng.choice([daily, weekly, monthly])(day)
     try:
         page = rankings.page(board, window, 0, 1_000)
-    except (Rebuilding, CacheUnavailable, Unavailable, Building, RangeRefused, QueueUnavailable):
+    except NOT_NOW:
         return
     if page.result_version is not None or world.scheduler.fault_counts[Fault.RESTORE]:
         return  # a restore takes versions back that a reader knows
@@ -215,7 +219,7 @@ def _read_final(world: "World", rankings: Rankings, board: Leaderboard) -> None:
     window = parse_id(world.rng.choice(results).removeprefix(prefix))
     try:
         page = rankings.page(board, window, 0, 1_000)
-    except (Rebuilding, CacheUnavailable, Unavailable, Building, RangeRefused, QueueUnavailable):
+    except NOT_NOW:
         return
     world.corrections_seen += page.pending_version is not None
     if page.source is not RankingSource.FINAL:

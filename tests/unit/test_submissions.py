@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.calendar import ALL_TIME_DAY, DAY_MS, Day
+from shared.domain.calendar import ALL_TIME_DAY, DAY_MS, Day, WindowKind
 from shared.domain.events import ScoreEvent, decode
 from shared.domain.pseudonyms import pseudonym_of
 from shared.domain.rejections import Reason
@@ -43,6 +43,8 @@ class World:
         self.reads = 0
         """Of the definition."""
         self.looks = 0
+        self.day = ALL_TIME_DAY
+        """Of the standings by which an event is known to show."""
         parts: Any = self
         self.named: dict[str, str] = {}
         pseudonyms = Pseudonyms(lambda _: dict.fromkeys(self.named.values(), 1), lambda: KEY)
@@ -55,11 +57,12 @@ class World:
         return {key: self.ledger[key] for key in wanted if key in self.ledger}
 
     def standings(self, wanted: Sequence[tuple[Leaderboard, str, Day]]) -> dict[Any, Standing]:
-        assert {day for _, _, day in wanted} == {ALL_TIME_DAY}
+        assert {day for _, _, day in wanted} == {self.day}
         standing = Standing(25, NOW_MS, 1, version=self.version)
         return {(board.scores_id, user_id, day): standing for board, user_id, day in wanted} if self.version else {}
 
-    def shown_versions(self, _board: Leaderboard, user_ids: Sequence[str]) -> list[int]:
+    def shown_versions(self, _board: Leaderboard, user_ids: Sequence[str], day: Day) -> list[int]:
+        assert day == self.day
         return [self.shown for _ in user_ids]
 
     def read(self, _leaderboard_id: str) -> Leaderboard | None:
@@ -99,6 +102,16 @@ def test_an_event_shows_once_the_cache_has_the_standing_that_it_is_in(world: Wor
     world.commit(EVENT)
     assert not following.is_shown(), "the truth has it, the cache not yet"
     world.shown = 2
+    assert following.is_shown()
+
+
+def test_an_event_shows_by_the_standing_of_its_day_where_all_time_is_not_kept(world: World) -> None:
+    world.day = MONDAY
+    following = world.submissions.send(replace(BOARD, windows=(WindowKind.DAILY,)), EVENT, is_timed=True)
+    assert not following.is_shown()
+    world.commit(EVENT)
+    assert not following.is_shown()
+    world.shown = 1
     assert following.is_shown()
 
 

@@ -127,7 +127,7 @@ class PseudonymView(Struct, rename="camel", kw_only=True):
 
 
 class RebuildView(Struct, rename="camel", kw_only=True):
-    """How far the live windows of a leaderboard are rebuilt: `days` counts each day that is kept, and all time."""
+    """How far the live windows are rebuilt: `days` counts the days that are kept, and all time if it is."""
 
     leaderboard_id: str
     state: RebuildState

@@ -22,7 +22,8 @@
 --   {aggregation, descending, now_ms, feed_ranges, lateness_ms, {{day, {user, version, points, reached_at, ...},
 --     {{store id, its first day, {{window id, whether it is of all days of the store, expires_ms or 0 for never, or
 --     WHERE_THERE}, ...}}, ...}}, ...}}
--- and for a leaderboard with filters, how many; then after each reached_at {token or false, ...}, or false for none.
+-- and for a leaderboard with filters, how many; then after each reached_at {token or false, ...}, or false for none. After
+-- that true if all time isn't kept, but built when it is read, as a range is.
 -- Returns how many parts were new or missing and, for a build, how many calls have filled it by now; nil if it is another's.
 local LABEL = '>BI2Bc0'
 local CHUNK = 500 -- users in one variadic call; Lua's stack takes about 8,000 values
@@ -31,7 +32,7 @@ local ALL_TIME_DAY, ALL_DAYS_DAY = 65535, 65534
 local ALL_TIME_STORE = {'all-time', 0, {{'all-time', true, 0}}}
 
 local prefix = ARGV[1]
-local aggregation, descending, now_ms, feed_ranges, lateness_ms, groups, filters = unpack(cmsgpack.unpack(ARGV[2]))
+local aggregation, descending, now_ms, feed_ranges, lateness_ms, groups, filters, all_time_is_a_range = unpack(cmsgpack.unpack(ARGV[2]))
 filters = filters or 0
 local stride = filters > 0 and 5 or 4
 if aggregation ~= 'sum' and aggregation ~= 'best' and aggregation ~= 'latest' then
@@ -478,6 +479,7 @@ local function feed(day, updates, store)
   if last_ms > 0 then keep_until(prefix .. 'h:' .. store[1], last_ms) end
 end
 
+local all_time_store = not all_time_is_a_range and ALL_TIME_STORE
 local ranges = {}
 if feed_ranges then
   local stored = redis.call('HGETALL', KEYS[1])
@@ -493,6 +495,9 @@ if feed_ranges then
       redis.call('HDEL', KEYS[1], window_id)
     else
       ranges[#ranges + 1] = {window_id, tonumber(first), tonumber(last), tonumber(expires_ms)}
+      if window_id == 'all-time' and all_time_is_a_range then
+        all_time_store = {'all-time', 0, {{'all-time', true, tonumber(expires_ms)}}}
+      end
     end
   end
 end
@@ -536,7 +541,9 @@ for _, group in ipairs(groups) do
     local fed = due(store)
     if fed then feed(day, updates, fed) end
   end
-  if some_are_partly and feed_ranges and day ~= ALL_TIME_DAY then feed(day, of_partly(updates), ALL_TIME_STORE) end
+  if some_are_partly and feed_ranges and all_time_store and day ~= ALL_TIME_DAY then
+    feed(day, of_partly(updates), all_time_store)
+  end
 end
 -- what is written now is kept by this lateness: the marker must not stand for it any longer
 local marker = feed_ranges and redis.call('GET', prefix .. 'complete')

@@ -5,9 +5,10 @@ local own, bytes, entries = tonumber(ARGV[1]), 0, 0
 for number = 1, own do bytes = bytes + (redis.call('MEMORY', 'USAGE', KEYS[number]) or 0) end
 for number = own + 2, #KEYS do entries = entries + redis.call('ZCARD', KEYS[number]) end
 local memory = redis.call('INFO', 'memory')
+local players = redis.call('ZCARD', KEYS[own + 1]) -- none where all time isn't kept
 return {
   bytes,
-  math.min(entries, redis.call('ZCARD', KEYS[own + 1])) * tonumber(ARGV[2]),
+  (players > 0 and math.min(entries, players) or entries) * tonumber(ARGV[2]),
   tonumber(memory:match('used_memory:(%d+)')),
   tonumber(memory:match('maxmemory:(%d+)')),
 }

@@ -215,7 +215,6 @@ def test_without_the_cache_a_leaderboard_is_created_all_the_same(api: Api) -> No
         (BODY | {"dayStartsAt": "24:00"}, "dayStartsAt"),
         (BODY | {"dayStartsAt": "7:00"}, "dayStartsAt"),
         (BODY | {"windows": []}, "windows"),
-        (BODY | {"windows": ["daily", "weekly"]}, "windows"),
         (BODY | {"windows": ["all-time", "custom"]}, "windows[1]"),
         (BODY | {"windows": ["all-time", "all-time"]}, "windows"),
         (BODY | {"tiers": [{"name": "gold", "topN": 1, "windows": ["monthly"]}]}, "tiers"),

@@ -377,12 +377,13 @@ def test_all_time_is_kept_for_ever_and_a_range_never() -> None:
 
 @pytest.mark.parametrize("at_ms", [SUNDAY * DAY_MS, SUNDAY * DAY_MS - 1, MONDAY * DAY_MS + HOUR_MS, 0, 40 * DAY_MS])
 @pytest.mark.parametrize("lateness_ms", [0, HOUR_MS, 9 * DAY_MS])
-@pytest.mark.parametrize("kinds", [DEFAULT_WINDOWS, WINDOWS], ids=["default", "every"])
+@pytest.mark.parametrize("kinds", [DEFAULT_WINDOWS, WINDOWS, WINDOWS[:2]], ids=["default", "every", "but all time"])
 def test_every_day_of_a_kept_window_is_kept_and_every_kept_window_may_be_in_redis(
     at_ms: int, lateness_ms: int, kinds: tuple[WindowKind, ...]
 ) -> None:
     today = day_of(at_ms)
-    all_time, *days = kept_days(lateness_ms, at_ms, kinds)
+    days = kept_days(lateness_ms, at_ms, kinds)
+    all_time = days.pop(0) if WindowKind.ALL_TIME in kinds else ALL_TIME_DAY
     kept = {
         window
         for day in range(max(DAY_MIN, today - 90), today + 2)
