@@ -92,7 +92,7 @@ WHEN: Final[dict[str, str]] = {
     "conflicting-event": "The player's ledger holds this `eventId` with other content",
     "never-disqualified": "There is nobody to reinstate",
     "locked-rule": "Aggregation, order, shards and filters can't change once there are events",
-    "too-many-periods": "The leaderboard has 500 periods that can still change",
+    "too-many-periods": "The leaderboard has 500 periods that can still change, or 10 series",
     "final-result-exists": "The window has its result, so what it was made of can't change any more; or, of a "
     "purge, any window has",
     "has-pseudonym": "The player's id was replaced: name the pseudonym, which `pseudonymise` answers with again",

@@ -38,6 +38,7 @@ is over, pay from its [result](#get-leaderboardsidresult).
 | event | one scoring fact about one player, sent once or often: it counts once |
 | window | whole days (of UTC or `timeZone`) that are ranked: day, ISO week, month, all time, or `custom`: to 366 days |
 | period | dates of a custom window that were given a name |
+| series | a period that recurs: each occurrence is a period of its own, registered ahead of time |
 | entry | one line of a ranking: a player with rank, score and tier. Two entries never tie, see below |
 | reachedAt | when the player's score was reached, by the `occurredAt` of the events behind it in the window |
 | tier | a reward with its rule: the top 100, the top 10 %, 500 points or more |
@@ -279,6 +280,10 @@ curl -X PUT $BOARD/periods/launch {_JSON} \\
   -d "{{\\"name\\": \\"Launch\\", \\"from\\": \\"$DAY\\", \\"to\\": \\"$DAY\\"}}"
 curl "$BOARD/rankings?window=custom&period=launch"
 curl "$BOARD/rankings?window=custom&from=$DAY&to=$(date -u -d tomorrow +%F)"
+
+# every two weeks, from a Monday on
+curl -X PUT $BOARD/periods/fortnight {_JSON} \\
+  -d '{{"name": "Fortnight", "from": "2026-11-02", "every": "P14D"}}'
 """,
     "getPeriod": "curl $BOARD/periods/launch",
     "listPeriods": "curl $BOARD/periods",

@@ -20,6 +20,7 @@ from functions.api.direct import Reads
 from functions.api.edge import Admission, Edge
 from functions.api.periods import Periods
 from functions.api.problems import KINDS, InvalidFields, respond
+from functions.api.recurring import RecurringPeriods
 from functions.api.routes import (
     administration,
     closing,
@@ -92,7 +93,9 @@ def _register(app: FastAPI, assembly: Assembly, clock: Callable[[], int], reads:
     metrics.register(app, assembly)
     console.register(app, assembly)
     leaderboards.register(app, assembly, finder, definitions, clock)
-    leaderboards.register_periods(app, assembly, finder, Periods(assembly, clock))
+    periods = Periods(assembly, clock)
+    recurring = RecurringPeriods(assembly, periods, clock)
+    leaderboards.register_periods(app, assembly, finder, periods, recurring)
 
 
 async def _respond_invalid(request: Request, error: Exception) -> Response:

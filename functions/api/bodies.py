@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field,
     StrictBool,
     StrictInt,
@@ -44,6 +45,7 @@ from shared.domain.rules import (
     Leaderboard,
     Order,
 )
+from shared.domain.series import Series, check, parse_every
 from shared.lookups.zones import calendar_of, names
 
 TIERS_MAX: Final = 20
@@ -302,14 +304,45 @@ class RedriveBody(ReasonBody):
 
 
 class PeriodBody(Sent):
-    """A period; both dates are inclusive."""
+    """A period, with `to`, or a series of periods, with `every`; all dates are inclusive."""
 
-    name: Annotated[Name, Field(description="For people")]
-    first: Annotated[Parameter, Field(alias="from", strict=True, json_schema_extra=DATE, description="The first day")]
-    last: Annotated[
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["to"]}, {"required": ["every"]}]})
+
+    name: Annotated[Name, Field(description="For people; of a series that of each occurrence")]
+    first: Annotated[
         Parameter,
-        Field(alias="to", strict=True, json_schema_extra=DATE, description="The last day, itself included"),
+        Field(
+            alias="from",
+            strict=True,
+            json_schema_extra=DATE,
+            description="The first day; of a series that of the first occurrence, from which all are counted",
+        ),
     ]
+    last: Annotated[
+        Parameter | None,
+        Field(
+            alias="to",
+            strict=True,
+            json_schema_extra=DATE,
+            description="The last day, itself included; not of a series",
+        ),
+    ] = None
+    every: Annotated[
+        Parameter | None,
+        Field(
+            strict=True,
+            description="How often a series recurs, an ISO 8601 duration: `P1D` to `P366D`, `P1W` to `P52W`, `P1M` to "
+            "`P12M`, `P1Y`",
+        ),
+    ] = None
+    until: Annotated[
+        Parameter | None,
+        Field(
+            strict=True,
+            json_schema_extra=DATE,
+            description="The last day on which an occurrence of a series may end; without it there is no last one",
+        ),
+    ] = None
     reason: Annotated[
         str | None,
         Field(
@@ -324,9 +357,28 @@ class PeriodBody(Sent):
         """The domain's period.
 
         Raises:
-            InvalidWindow: naming `from` or `to`.
+            InvalidWindow: naming `from`, `to` or `until`.
         """
+        if self.last is None:
+            raise InvalidWindow("to", "to is required: the last day; or every, of a series")
+        if self.until is not None:
+            raise InvalidWindow("until", "until is only for a series, with every")
         first, last = parse_day(self.first, "from"), parse_day(self.last, "to")
         period = Period(id=period_id, name=self.name, first=first, last=last)
         _ = period.window  # raises if no window has these dates
         return period
+
+    def to_series(self, series_id: str) -> Series:
+        """The domain's series.
+
+        Raises:
+            InvalidWindow: naming `from`, `to`, `every` or `until`.
+        """
+        if self.every is None or self.last is not None:
+            raise InvalidWindow("to", "to must not be given with every: until is the last day of a series")
+        until = None if self.until is None else parse_day(self.until, "until")
+        _ = parse_every(self.every)
+        first = parse_day(self.first, "from")
+        series = Series(id=series_id, name=self.name, every=self.every, first=first, until=until)
+        check(series)
+        return series

@@ -18,6 +18,7 @@ from shared.domain.calendar import WindowKind
 from shared.domain.events import EVENT_ID_CHARACTERS_MAX, LEADERBOARD_ID_PATTERN, POINTS_MAX
 from shared.domain.labels import FILTER_NAME_PATTERN
 from shared.domain.rejections import Reason
+from shared.domain.series import PERIOD_ID_PATTERN
 from shared.truth.export_jobs import Compression, ExportFormat
 from shared.truth.keys import AUDIT_NUMBER_MAX
 
@@ -55,6 +56,7 @@ LISTS: Final = frozenset({"userIds"})
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _PERCENT = re.compile(r"(0|[1-9][0-9]{0,2})(\.[0-9]+)?")
 ID_PATTERN: Final = LEADERBOARD_ID_PATTERN.replace(r"\Z", "$")
+PERIOD_PATTERN: Final = PERIOD_ID_PATTERN.replace(r"\Z", "$")
 """The same in the dialect of pydantic's engine, whose `$` is the very end."""
 FILTER_PATTERN: Final = FILTER_NAME_PATTERN.replace(r"\Z", "$")
 """Likewise."""
@@ -296,7 +298,7 @@ class DeletePeriodQuery(Query):
         Field(
             min_length=1,
             max_length=REASON_CHARACTERS_MAX,
-            description="Why, kept in the audit log; required of a period that is over",
+            description="Why, kept in the audit log; required of a period that is over, not of a series",
         ),
     ] = None
 

@@ -37,6 +37,7 @@ from shared.domain.periods import Period
 from shared.domain.rejections import Rejection
 from shared.domain.rules import Leaderboard
 from shared.domain.selections import Selection
+from shared.domain.series import PERIOD_ID_PATTERN
 from shared.lookups.leaderboards import KEEP_MS, Leaderboards
 from shared.lookups.remembered import Lookup, Remembered
 from shared.reads.cursors import Cursor, Cursors, InvalidCursor, filters_of
@@ -44,6 +45,7 @@ from shared.truth.registry import Registry
 
 Q = TypeVar("Q", bound=BaseModel)
 _ID = re.compile(LEADERBOARD_ID_PATTERN)
+_PERIOD_ID = re.compile(PERIOD_ID_PATTERN)
 _EXPORT_ID = re.compile(r"[A-Za-z0-9._-]{1,200}\Z")
 _TAKES: Final = {
     WindowKind.DAILY: {"date"},
@@ -75,8 +77,13 @@ class UseCases(Protocol):
 
 
 def is_id(text: str) -> bool:
-    """Whether a leaderboard or period could have this id; any other never reaches the registry."""
+    """Whether a leaderboard could have this id; any other never reaches the registry."""
     return _ID.match(text) is not None
+
+
+def is_period_id(text: str) -> bool:
+    """Whether a period or a series could have this id; any other never reaches the registry."""
+    return _PERIOD_ID.match(text) is not None
 
 
 def is_export_id(text: str) -> bool:
@@ -93,6 +100,15 @@ def check_id(text: str, field: str) -> str:
     if not is_id(text):
         raise InvalidRequest("must be 1 to 64 of a-z, 0-9 and -, a letter or digit first", field)
     return text
+
+
+def check_period_id(text: str, *, recurs: bool) -> str:
+    """The id of a period that is to be created or changed, or of a series.
+
+    Raises:
+        InvalidRequest: naming `periodId`.
+    """
+    return text if is_period_id(text) and not recurs else check_id(text, "periodId")
 
 
 def read_query(request: Request, model: type[Q], apart: Collection[str] = ()) -> Q:
@@ -342,7 +358,7 @@ def read_period(registry: Registry, leaderboard_id: str, period_id: str) -> Peri
         UnknownPeriod: if there is none.
         Unavailable: if the registry is out of reach.
     """
-    period = registry.period(leaderboard_id, period_id) if is_id(period_id) else None
+    period = registry.period(leaderboard_id, period_id) if is_period_id(period_id) else None
     if period is None:
         raise UnknownPeriod(f"{leaderboard_id} has no period {period_id[:NAME_CHARACTERS_MAX]!r}")
     return period

@@ -17,6 +17,7 @@ from shared.telemetry import logger
 from shared.truth.commits import Unavailable
 from shared.truth.final_results import FinalResults
 from shared.truth.registry import Conflict, Registry
+from shared.truth.series import SeriesRecords
 
 TRIES_MAX: Final = 4
 """How often a change is decided again because another caller, or closing, was faster."""
@@ -37,6 +38,8 @@ class UseCases(Protocol):
     def on_demand_builds(self) -> OnDemandBuilds: ...
     @property
     def registry(self) -> Registry: ...
+    @property
+    def series(self) -> SeriesRecords: ...
 
 
 class Periods:
@@ -64,7 +67,8 @@ class Periods:
 
         Raises:
             FinalResultExists: if other days are wanted, and the period has a result.
-            InvalidRequest: naming `reason`, if that is missing.
+            InvalidRequest: naming `reason`, if that is missing; or `to`, if a series has the id.
+            UnknownPeriod: if it has the id of an occurrence and is none.
             TooManyPeriods: if it is one too many.
             Conflict: if others keep changing it.
             AuditLogConflict, AuditLogFull, Unavailable: if it can't be recorded or written.
@@ -74,6 +78,7 @@ class Periods:
             if before == period:
                 return False
             if before is None:
+                self._check_new(leaderboard, period.id)
                 self._check_room(leaderboard)
             elif before.window != period.window:
                 self._check_changeable(leaderboard, before, reason)
@@ -83,8 +88,8 @@ class Periods:
             except Conflict:
                 continue
             if before is not None:
-                self._withdraw(leaderboard, before)
-            self._build(leaderboard, period)
+                self.withdraw(leaderboard, before)
+            self.build(leaderboard, period)
             return before is None
         raise Conflict(f"{period.id} was changed {TRIES_MAX} times meanwhile")
 
@@ -107,9 +112,15 @@ class Periods:
                 self._use_cases.registry.delete_period(leaderboard.id, period)
             except Conflict:
                 continue
-            self._withdraw(leaderboard, period)
+            self.withdraw(leaderboard, period)
             return
         raise Conflict(f"{period_id} was changed {TRIES_MAX} times meanwhile")
+
+    def _check_new(self, leaderboard: Leaderboard, period_id: str) -> None:
+        if "~" in period_id:
+            raise UnknownPeriod(f"{leaderboard.id} has no such period; those with ~ are registered by a series")
+        if self._use_cases.series.find(leaderboard.id, period_id) is not None:
+            raise InvalidRequest(f"must not be given: {period_id} is a series; delete it or take another id", "to")
 
     def _check_room(self, leaderboard: Leaderboard) -> None:
         periods = self._use_cases.registry.periods(leaderboard.id)
@@ -133,7 +144,7 @@ class Periods:
             leaderboard.id, kind, actor, reason=reason or "", subject=subject, periods=(before, after)
         )
 
-    def _build(self, leaderboard: Leaderboard, period: Period) -> None:
+    def build(self, leaderboard: Leaderboard, period: Period) -> None:
         """Build the window of a period that was registered, if that is quick; else functions/repair does, as it does if
         this fails now.
         """
@@ -142,7 +153,7 @@ class Periods:
         except (Building, CacheUnavailable, QueueUnavailable, Unavailable) as error:
             logger.info("period is built later", extra={"period": period.id, "error": str(error)})
 
-    def _withdraw(self, leaderboard: Leaderboard, period: Period) -> None:
+    def withdraw(self, leaderboard: Leaderboard, period: Period) -> None:
         """Let the window of a period that was deleted go, unless another period has the same days."""
         others = {other.window for other in self._use_cases.registry.periods(leaderboard.id)}
         if period.window in others:

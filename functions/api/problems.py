@@ -113,7 +113,7 @@ class NeverDisqualified(ApiError):
 
 
 class TooManyPeriods(Exception):
-    """The leaderboard has as many periods as it may have."""
+    """The leaderboard has as many periods or series as it may have."""
 
 
 class Kind(Struct, frozen=True):
@@ -186,7 +186,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     UnknownPlayer: Kind("unknown-player", "The player is not in this ranking", 404),
     UnknownExport: Kind("unknown-export", "There is no such export", 404),
     NotFinal: Kind("not-final", "The window has no result yet", 404),
-    TooManyPeriods: Kind("too-many-periods", "The leaderboard has as many periods as it may have", 409),
+    TooManyPeriods: Kind("too-many-periods", "The leaderboard has as many periods or series as it may have", 409),
     HasPseudonym: Kind("has-pseudonym", "The player has a pseudonym", 409),
     IsPseudonym: Kind("is-pseudonym", "The id is a pseudonym", 409),
     TooMuchToMove: Kind("too-much-to-move", "The player has too much for a pseudonym to be begun", 409),

@@ -3,6 +3,7 @@
 from typing import Final
 
 PERIOD: Final = {"name": "Launch", "from": "2026-11-01", "to": "2026-11-15"}
+SERIES: Final = {"name": "Fortnight", "from": "2026-11-02", "every": "P14D", "until": "2027-01-31"}
 ENTRY: Final = {
     "number": 3,
     "kind": "disqualify",

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from functions.api.building import BuildingView
 from functions.api.contract import Answered, Operation, operation_of
-from functions.api.models import ATTRIBUTE_PREFIX, FILTER_PATTERN, ID_PATTERN
+from functions.api.models import ATTRIBUTE_PREFIX, FILTER_PATTERN, ID_PATTERN, PERIOD_PATTERN
 from functions.api.problems import CONTENT_TYPE, KINDS, UNEXPECTED, FieldError, Kind, Problem
 from functions.api.security import required_scope
 from functions.api.views import JSON
@@ -33,7 +33,7 @@ from functions.api.views.closing import ClosingView
 from functions.api.views.dead_letters import DeadLettersView, DeadLetterView, ExcerptView, RejectionView
 from functions.api.views.exports import ExportView
 from functions.api.views.health import HealthView
-from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, PeriodsView, PeriodView
+from functions.api.views.leaderboards import LeaderboardsView, LeaderboardView, PeriodsView, PeriodView, SeriesView
 from functions.api.views.players import (
     BatchedScoresView,
     EventStatusView,
@@ -68,6 +68,7 @@ VIEWS: Final = (
     LeaderboardsView,
     PeriodView,
     PeriodsView,
+    SeriesView,
     ExportView,
     HealthView,
     Problem,
@@ -101,7 +102,7 @@ _TEXT: Final = {"type": "string"}
 _ID: Final = {"type": "string", "pattern": ID_PATTERN}
 _PATH: Final[dict[str, dict[str, Any]]] = {
     "id": _ID,
-    "periodId": _ID,
+    "periodId": {"type": "string", "pattern": PERIOD_PATTERN},
     "userId": {"type": "string", "minLength": 1, "maxLength": USER_ID_BYTES_MAX},
     "eventId": {"type": "string", "minLength": 1, "maxLength": EVENT_ID_CHARACTERS_MAX},
     "exportId": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,200}$"},

@@ -71,6 +71,8 @@ _LETTER: Final = {
     },
 }
 _OF_REJECTION: Final = ("reason", "detail", "topic", "partition", "offset", "appendedAt", "rejectedAt")
+_SERIES: Final = {"id": "fortnight", **audit_log.SERIES, "nextFrom": "2026-12-28"}
+_OCCURRENCE: Final = {"id": "fortnight~2026-11-16", "name": "Fortnight", "from": "2026-11-16", "to": "2026-11-29"}
 _TIER: Final = {"name": "gold", "topN": 100}
 _LEADERBOARD: Final = {
     "name": "Autumn cup",
@@ -290,7 +292,8 @@ VIEWS: Final[dict[str, Any]] = {
     "LeaderboardView": _STORED,
     "LeaderboardsView": {"leaderboards": [_STORED], "nextAfter": None},
     "PeriodView": {"id": "launch", **audit_log.PERIOD},
-    "PeriodsView": {"periods": [{"id": "launch", **audit_log.PERIOD}]},
+    "SeriesView": _SERIES,
+    "PeriodsView": {"periods": [_OCCURRENCE, {"id": "launch", **audit_log.PERIOD}], "series": [_SERIES]},
     "ExportView": {
         "id": "2026-W48-csv-1795431341662",
         "leaderboardId": "autumn-cup",

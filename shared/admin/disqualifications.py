@@ -15,6 +15,7 @@ from shared.domain.audit import EVERY_DAY, AuditAction, AuditEntry, Disqualified
 from shared.domain.calendar import ALL_TIME_DAY, Day
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
+from shared.domain.series import Series
 from shared.domain.standings import Standing
 from shared.telemetry import logger
 from shared.truth.audit_log import AuditLog, AuditLogConflict
@@ -203,8 +204,10 @@ class Disqualifications:
         reason: str = "",
         subject: str | None = None,
         periods: tuple[Period | None, Period | None] = (None, None),
+        series: tuple[Series | None, Series | None] = (None, None),
     ) -> AuditEntry:
-        """Write an entry that is about no player, before the action is done; `periods` is one before and after.
+        """Write an entry that is about no player, before the action is done; `periods` and `series` is one of them
+        before and after.
 
         Raises:
             AuditLogConflict: if other callers' entries keep taking the number.
@@ -214,6 +217,7 @@ class Disqualifications:
         for _ in range(TRIES_MAX):
             entry = self.next_entry(leaderboard_id, kind, actor, reason, subject=subject)
             entry = replace(entry, period_before=periods[0], period_after=periods[1])
+            entry = replace(entry, series_before=series[0], series_after=series[1])
             try:
                 self._audit_log.append(leaderboard_id, entry)
             except AuditLogConflict:

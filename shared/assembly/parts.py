@@ -34,6 +34,7 @@ from shared.truth.reads import SHARDS_AT_ONCE, Reads
 from shared.truth.receipts import Receipts
 from shared.truth.registry import Registry
 from shared.truth.rounds import Rounds
+from shared.truth.series import SeriesRecords
 from shared.truth.tables import Tables
 from shared.truth.work import WorkList
 
@@ -172,6 +173,11 @@ class Parts:
             client=self.dynamodb,
             now_ms=self.now_ms,
         )
+
+    @cached_property
+    def series(self) -> SeriesRecords:
+        """Series of periods."""
+        return SeriesRecords(self.dynamodb, self.tables.registry)
 
     @cached_property
     def leaderboards(self) -> Leaderboards:

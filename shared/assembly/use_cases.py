@@ -10,6 +10,7 @@ from shared.admin.gauges import Gauges
 from shared.admin.profiles import PlayerProfiles
 from shared.admin.pseudonyms import Pseudonymisation
 from shared.admin.purges import Purges
+from shared.admin.series import Occurrences
 from shared.assembly.parts import Parts
 from shared.cache.answer_counts import AnswerCounts
 from shared.cache.profiles import ProfileCache
@@ -182,6 +183,11 @@ class Assembly(Parts):
             cache=self.cache,
             now_ms=self.now_ms,
         )
+
+    @cached_property
+    def occurrences(self) -> Occurrences:
+        """Registers occurrences of series."""
+        return Occurrences(self.series, self.registry, self.now_ms)
 
     @cached_property
     def purges(self) -> Purges:
@@ -387,6 +393,8 @@ class Assembly(Parts):
             ),
             work=work,
             work_list=self.work_list,
+            series=self.series,
+            occurrences=self.occurrences,
             rounds=self.rounds,
             now_ms=self.now_ms,
         )

@@ -12,7 +12,8 @@
 7. Publish that notification, then mark it as published.
 
 Steps 2 and 3 go over all leaderboards (sealing.py), steps 4 to 7 over those with work, in turn (steps.py). Every step
-is idempotent; the next run tries again what is blocked.
+is idempotent; the next run tries again what is blocked. On the way over all leaderboards, a run registers the
+occurrences of series that are due.
 
 An archived leaderboard owes nothing once every day of every window that may have events is sealed and nothing of it is
 on the work list. Steps 2 and 3 pass over it from then on; work that comes later, such as a disqualification, is done.
@@ -22,19 +23,22 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
+from shared.admin.series import Occurrences
 from shared.closing.coverage import CachedCoverage, Coverage
 from shared.closing.runs import Blocked, Cause, ClosingRun
 from shared.closing.sealing import DaySealing
 from shared.closing.steps import ClosingSteps
 from shared.domain.rules import Leaderboard
+from shared.domain.series import Series
 from shared.messaging.notifications import NotificationUnavailable
 from shared.messaging.topic import TopicUnavailable
 from shared.rotation import HasTime, Rotation, Turns, always
 from shared.telemetry import logger
 from shared.truth.failures import Unavailable
 from shared.truth.final_results import AlreadyDone
-from shared.truth.registry import Registry
+from shared.truth.registry import Conflict, Registry
 from shared.truth.rounds import Rounds
+from shared.truth.series import SeriesRecords
 from shared.truth.work import Work, WorkList
 
 DAYS: Final = "closing-days"
@@ -55,6 +59,8 @@ class Closing:
         days: DaySealing,
         work: ClosingSteps,
         work_list: WorkList,
+        series: SeriesRecords,
+        occurrences: Occurrences,
         rounds: Rounds,
         now_ms: Callable[[], int],
     ) -> None:
@@ -62,6 +68,8 @@ class Closing:
         self._days = days
         self._work = work
         self._work_list = work_list
+        self._series = series
+        self._occurrences = occurrences
         self._rounds = rounds
         self._rotation = Rotation(registry, rounds, DAYS, lambda one: not one.nothing_owed)
         self._turns = Turns(rounds, WORK)
@@ -75,7 +83,7 @@ class Closing:
                 the next run.
 
         Raises:
-            Unavailable: if DynamoDB throttles or is out of reach while the list of leaderboards or work is read.
+            Unavailable: if DynamoDB throttles or is out of reach while leaderboards, series or work are listed.
         """
         run = ClosingRun()
         try:  # step 1
@@ -92,8 +100,11 @@ class Closing:
     def _seal_days(self, run: ClosingRun, has_time: HasTime) -> None:
         """Steps 2 and 3, for every leaderboard that has events, until an archived one owes nothing any more."""
         coverage = CachedCoverage(self._coverage)
+        series = self._series.all()
 
         def seal(leaderboard: Leaderboard) -> None:
+            for one in series.get(leaderboard.id, ()):
+                self._make_occurrences(leaderboard, one, run)
             if not leaderboard.has_events:
                 return
             try:
@@ -105,6 +116,13 @@ class Closing:
 
         run.unchecked += self._rotation.run(seal, has_time)
         run.uncommitted, run.topic_failure = coverage.uncommitted, coverage.failure
+
+    def _make_occurrences(self, leaderboard: Leaderboard, series: Series, run: ClosingRun) -> None:
+        """Register what is due of a series. It may be late: a window whose days are sealed is due with its period."""
+        try:
+            self._occurrences.make(leaderboard, series)
+        except Exception as error:  # noqa: BLE001 - likewise
+            _failed(run, leaderboard.id, error)
 
     def _end_archived(self, leaderboard: Leaderboard, run: ClosingRun) -> None:
         """Pass over an archived leaderboard from the next run on, once it owes nothing."""
@@ -126,8 +144,8 @@ class Closing:
 
 def _failed(run: ClosingRun, leaderboard_id: str, error: Exception) -> None:
     match error:
-        case AlreadyDone():
-            pass  # another run has done more, or the rules have just changed
+        case AlreadyDone() | Conflict():
+            pass  # another run has done more, or the rules or a series have just changed
         case Unavailable():
             run.blocked.append(Blocked(leaderboard_id, "all", Cause.TRUTH, str(error)))
         case TopicUnavailable():

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from shared.domain.calendar import ALL_TIME_DAY, DAY_MAX, DAY_MIN, Calendar, Day
 from shared.domain.periods import Period
+from shared.domain.series import Series
 
 Run = tuple[Day, Day]
 """Consecutive days, the first and the last."""
@@ -34,6 +35,7 @@ class AuditAction(StrEnum):
     """The leaderboard was created, changed or restored."""
     DELETE = "delete"
     DEFINE_PERIOD = "define-period"
+    """A period or a series was registered or changed."""
     DELETE_PERIOD = "delete-period"
     PSEUDONYMISE = "pseudonymise"
     """A player's id was replaced by a pseudonym, which is what the entry names."""
@@ -63,6 +65,10 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     """The period that was changed or deleted, as it was."""
     period_after: Period | None = None
     """The period that was registered or changed, as it was to become."""
+    series_before: Series | None = None
+    """Of a series, likewise. The occurrences that it registers and drops have no entries of their own."""
+    series_after: Series | None = None
+    """Likewise."""
     first_day: Day | None = None
     """Of a disqualification or reinstatement for some days: the first one, and the last."""
     last_day: Day | None = None

@@ -12,6 +12,7 @@ from shared.domain.labels import Label
 from shared.domain.periods import Period
 from shared.domain.records import Source
 from shared.domain.rules import Leaderboard
+from shared.domain.series import Series
 from shared.domain.standings import DaySums, Standing
 from shared.truth import keys
 
@@ -45,6 +46,11 @@ class LedgerEntry(Struct, frozen=True, gc=False):
 def period_text(period: Period) -> str:
     """What the item of a period holds. Writes are conditional on it: what is read is written in the same letters."""
     return msgspec.json.encode(period).decode()
+
+
+def series_text(series: Series) -> str:
+    """What the item of a series holds; as of a period, writes are conditional on it."""
+    return msgspec.json.encode(series).decode()
 
 
 def ledger_item(entry: LedgerEntry, scores_id: str) -> Item:

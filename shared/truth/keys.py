@@ -22,6 +22,9 @@ TELEMETRY_RUN = "run#"
 WORK = "work"
 """Partition of what functions/close has to do for any leaderboard, e.g. `work` / `autumn-cup#due#2026-W48`: one query
 shows it for all of them, and those that are idle cost nothing."""
+SERIES = "series"
+"""Partition of the series of all leaderboards, e.g. `series` / `autumn-cup#fortnight`: one query shows a run of closing
+whose occurrences are to be registered."""
 CLOSING = "closing"
 """Partition of what the last run of functions/close found blocked, e.g. `closing` / `run`."""
 CLOSING_RUN = "run"
@@ -80,6 +83,11 @@ def rules_sort(version: int) -> str:
 def period_sort(period_id: str) -> str:
     """A registered period, e.g. `period#launch-fortnight`."""
     return f"period#{period_id}"
+
+
+def series_sort(leaderboard_id: str, series_id: str = "") -> str:
+    """A series of periods, e.g. `autumn-cup#fortnight`; with "" what those of a leaderboard begin with."""
+    return f"{leaderboard_id}#{series_id}"
 
 
 def export_sort(export_id: str) -> str:

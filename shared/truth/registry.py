@@ -251,6 +251,9 @@ class Registry:
         if after is not None:
             record = cls(partition, keys.period_sort(after.id), body=period_text(after))
             transaction.save(record, condition=unchanged)
+            if before is None:  # an id is that of a period or of a series
+                series = keys.series_sort(leaderboard_id, after.id)
+                transaction.condition_check(cls, keys.SERIES, series, condition=cls.pk.does_not_exist())
         elif before is not None:
             transaction.delete(cls(partition, keys.period_sort(before.id)), condition=unchanged)
         if before is not None and (after is None or after.window != before.window):

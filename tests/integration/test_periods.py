@@ -31,6 +31,7 @@ def periods(scene: Scene) -> Periods:
         final_results=scene.final_results,
         on_demand_builds=SimpleNamespace(build_for_reader=lambda leaderboard, window: None),
         registry=scene.registry,
+        series=scene.series,
     )
     return Periods(parts, scene.clock)
 

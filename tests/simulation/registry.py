@@ -12,7 +12,7 @@ from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.truth.failures import passing_as_unavailable
 from shared.truth.items import period_text
-from shared.truth.keys import LEADERBOARDS, final_sort, leaderboard_partition, period_sort
+from shared.truth.keys import LEADERBOARDS, SERIES, final_sort, leaderboard_partition, period_sort, series_sort
 from shared.truth.registry import Conflict
 from shared.truth.work import due_item
 from tests.simulation.aws import Dynamo
@@ -98,6 +98,8 @@ class Registry:
         """In one transaction, as in the product: with a note of work if its last day refuses events already."""
         self._reach()
         self._check_unchanged(leaderboard_id, period.id, before)
+        if before is None and (SERIES, series_sort(leaderboard_id, period.id)) in self._items:
+            raise Conflict(period.id)
         if before is not None and before.window != period.window:
             self._check_not_final(leaderboard_id, before)
         place = (leaderboard_partition(leaderboard_id), period_sort(period.id))

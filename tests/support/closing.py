@@ -15,6 +15,7 @@ from shared.admin.amendments import Amendments
 from shared.admin.as_of import AmendedPlayers
 from shared.admin.disqualifications import Disqualifications, DisqualifiedPlayers
 from shared.admin.pseudonyms import Pseudonymisation
+from shared.admin.series import Occurrences
 from shared.cache.leases import BuildLeases
 from shared.cache.windows import WindowCache
 from shared.closing.coverage import Coverage
@@ -51,6 +52,7 @@ from shared.truth.pseudonyms import PseudonymWrites
 from shared.truth.reads import Reads
 from shared.truth.registry import Registry
 from shared.truth.rounds import Round
+from shared.truth.series import SeriesRecords
 from shared.truth.snapshots import Snapshots
 from shared.truth.tables import Tables
 from shared.truth.work import Work, WorkList
@@ -113,6 +115,8 @@ class Scene:
         self.registry = Registry(
             tables.registry, region="eu-central-1", host=dynamodb.meta.endpoint_url, now_ms=self.clock
         )
+        self.series = SeriesRecords(dynamodb, tables.registry)
+        self.occurrences = Occurrences(self.series, self.registry, self.clock)
         self.audit_log = AuditLog(dynamodb, tables.registry)
         self.work = WorkList(dynamodb, tables.registry)
         tokens = (str(number) for number in count())
@@ -300,6 +304,8 @@ class Scene:
             days=DaySealing(registry=registry, final_results=self.final_results, reads=self.reads, now_ms=self.clock),
             work=work,
             work_list=work_list,
+            series=self.series,
+            occurrences=self.occurrences,
             rounds=self.rounds,
             now_ms=self.clock,
         )

@@ -232,6 +232,11 @@ _HOLDS: dict[str, Condition] = {
     " AND (attribute_not_exists(sealed_through) OR sealed_through < :day)": lambda item, values: (
         max(number(item, "sealing_through", -1), number(item, "sealed_through", -1)) < values[":day"]
     ),
+    "version = :version AND (attribute_not_exists(sealing_through) OR sealing_through < :day)"
+    " AND (attribute_not_exists(sealed_through) OR sealed_through < :day)": lambda item, values: (
+        number(item, "version") == values[":version"]
+        and max(number(item, "sealing_through", -1), number(item, "sealed_through", -1)) < values[":day"]
+    ),
     "stamp = :stamp": lambda item, values: item is not None and number(item, "stamp") == values[":stamp"],
     "next_offset = :from": lambda item, values: item is not None and number(item, "next_offset") == values[":from"],
     "attribute_not_exists(pk) OR next_offset = :from": lambda item, values: (

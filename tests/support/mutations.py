@@ -42,6 +42,8 @@ STRICT = ("tests/unit/api/test_strictness.py",)
 PAGE_SIZES = ("tests/integration/test_page_sizes.py",)
 REFUSED, LATE = ("tests/integration/test_refused_writes.py",), ("tests/integration/test_late_answers.py",)
 EXPORTED = ("tests/unit/export/test_rows.py",)
+SERIES = ("tests/property/test_series.py", "tests/unit/domain/test_series.py", "tests/unit/api/test_series.py")
+MADE = ("tests/integration/test_series.py",)
 PERIODS, API_PERIODS = ("tests/integration/test_periods.py",), ("tests/unit/api/test_periods.py",)
 ARCHIVED = ("tests/integration/test_closing_archived.py",)
 BEFORE_ARCHIVING = ("tests/unit/domain/test_rules.py", "tests/property/test_refused.py")
@@ -319,6 +321,111 @@ MUTATIONS = (
         "for *_, attributes in counting for name",
         "for *_, attributes in counting[::-1] for name",
         ("tests/integration/test_prove.py",),
+    ),
+    Mutation(
+        "a season is cut to 28 days in every month",
+        "shared/domain/series.py",
+        "monthrange(years, month + 1)[1]",
+        "28",
+        SERIES,
+    ),
+    Mutation(
+        "an occurrence ends after the last day of its series",
+        "shared/domain/series.py",
+        "if last > (DAY_MAX if",
+        "if first > (DAY_MAX if",
+        SERIES,
+    ),
+    Mutation(
+        "a changed series overlaps an occurrence that stays",
+        "shared/domain/series.py",
+        "self._first_after(max(today, _last(stay)))",
+        "self._first_after(today)",
+        SERIES,
+    ),
+    Mutation(
+        "fewer occurrences than promised are registered after a change",
+        "shared/domain/series.py",
+        "if self.next - self.since >= AHEAD and",
+        "if self.next >= AHEAD and",
+        SERIES,
+    ),
+    Mutation(
+        "a series is written over another change of it",
+        "shared/truth/series.py",
+        'condition = {"ConditionExpression": _AS_READ, "ExpressionAttributeValues": values}',
+        "condition = {}",
+        MADE,
+    ),
+    Mutation(
+        "an occurrence of sealed days is never due",
+        "shared/truth/series.py",
+        "self._check(definition, _SAME_VERSION, version), due]",
+        "self._check(definition, _SAME_VERSION, version)]",
+        MADE,
+    ),
+    Mutation(
+        "an occurrence whose day seals meanwhile is never due",
+        "shared/truth/series.py",
+        "self._check(definition, _GOES_ON, version | day)",
+        "self._check(definition, _SAME_VERSION, version)",
+        MADE,
+    ),
+    Mutation(
+        "an occurrence with a result goes with its series",
+        "shared/truth/series.py",
+        "actions += [self._check(final, _NEW) for final in finals]",
+        "",
+        MADE,
+    ),
+    Mutation(
+        "a leaderboard that is deleted meanwhile gets an occurrence",
+        "shared/truth/series.py",
+        '    "version = :version AND (attribute_not_exists(sealing_through)',
+        '    "version <> :version OR (attribute_not_exists(sealing_through)',
+        MADE,
+    ),
+    Mutation(
+        "a deleted leaderboard gets occurrences",
+        "shared/admin/series.py",
+        "if leaderboard.archived:",
+        "if False:",
+        MADE,
+    ),
+    Mutation(
+        "a period has the id of a series",
+        "shared/truth/registry.py",
+        "if before is None:  # an id is that of a period or of a series",
+        "if False:",
+        MADE,
+    ),
+    Mutation(
+        "closing registers no occurrences",
+        "shared/closing/service.py",
+        "self._occurrences.make(leaderboard, series)",
+        "pass",
+        MADE,
+    ),
+    Mutation(
+        "an occurrence that goes on goes with its series",
+        "functions/api/recurring.py",
+        "if one.first > today]",
+        "if one.last >= today]",
+        SERIES,
+    ),
+    Mutation(
+        "what a series owes is not registered before it changes",
+        "functions/api/recurring.py",
+        "before = self._up_to_date(leaderboard, wanted.id)",
+        "before = self._use_cases.series.find(leaderboard.id, wanted.id)",
+        SERIES,
+    ),
+    Mutation(
+        "an occurrence that nobody has registered is put",
+        "functions/api/periods.py",
+        'if "~" in period_id:',
+        "if False:",
+        SERIES,
     ),
     Mutation(
         "a period is moved after its result",

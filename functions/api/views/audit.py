@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from functions.api.views.leaderboards import PeriodView, to_period_view
+from functions.api.views.leaderboards import PeriodView, SeriesView, to_period_view, to_series_view
 from shared.cache.leases import RebuildState
 from shared.domain.audit import AuditEntry, Disqualified
 from shared.domain.calendar import format_day
@@ -32,6 +32,10 @@ class AuditEntryView(Struct, rename="camel", kw_only=True):
     """The period that was changed or deleted, as it was; absent of anything else."""
     period_after: PeriodView | UnsetType = UNSET
     """The period that was registered or changed, as it was to become; absent of anything else."""
+    series_before: SeriesView | UnsetType = UNSET
+    """Of a series, likewise; its occurrences have no entries of their own unless they are changed by themselves."""
+    series_after: SeriesView | UnsetType = UNSET
+    """Likewise."""
     first: str | UnsetType = field(name="from", default=UNSET)
     """The first day of a disqualification or reinstatement for some days; absent of anything else."""
     last: str | UnsetType = field(name="to", default=UNSET)
@@ -175,6 +179,8 @@ def to_audit_entry_view(entry: AuditEntry) -> AuditEntryView:
         occurred_at=None if entry.occurred_at_ms is None else format_instant(entry.occurred_at_ms),
         period_before=UNSET if entry.period_before is None else to_period_view(entry.period_before),
         period_after=UNSET if entry.period_after is None else to_period_view(entry.period_after),
+        series_before=UNSET if entry.series_before is None else to_series_view(entry.series_before),
+        series_after=UNSET if entry.series_after is None else to_series_view(entry.series_after),
         first=UNSET if entry.first_day is None else format_day(entry.first_day),
         last=UNSET if entry.last_day is None else format_day(entry.last_day),
     )

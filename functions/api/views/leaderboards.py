@@ -7,6 +7,7 @@ from shared.domain.calendar import DAY_MIN, Day, format_day
 from shared.domain.events import format_instant
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard, Order
+from shared.domain.series import Series
 from shared.domain.tiers import Tier, TierRule, Ties
 from shared.lookups.zones import first_moved
 
@@ -93,10 +94,25 @@ class PeriodView(Struct, rename={"first": "from", "last": "to"}):
     last: str
 
 
+class SeriesView(Struct, rename={"first": "from", "next_from": "nextFrom"}):
+    """A series of periods; its occurrences are periods with its id, `~` and their first day."""
+
+    id: str
+    name: str
+    every: str
+    first: str
+    until: str | None
+    """The last day on which an occurrence may end; null if there is none."""
+    next_from: str | None
+    """The first day of the occurrence that is registered next, in its time; null if there is no other."""
+
+
 class PeriodsView(Struct, kw_only=True):
-    """All periods of a leaderboard, by id."""
+    """All periods of a leaderboard, and all series, each by id."""
 
     periods: list[PeriodView]
+    """Occurrences of series among them."""
+    series: list[SeriesView]
 
 
 def to_leaderboard_view(leaderboard: Leaderboard) -> LeaderboardView:
@@ -150,6 +166,19 @@ def to_tier_view(tier: Tier) -> TierView:
             return TierView(name=tier.name, min_score=tier.value, windows=windows)
         case TierRule.MAX_SCORE:
             return TierView(name=tier.name, max_score=tier.value, windows=windows)
+
+
+def to_series_view(series: Series) -> SeriesView:
+    """A series, as it is sent."""
+    following = series.occurrence(series.next)
+    return SeriesView(
+        id=series.id,
+        name=series.name,
+        every=series.every,
+        first=format_day(series.first),
+        until=None if series.until is None else format_day(series.until),
+        next_from=None if following is None else format_day(following.first),
+    )
 
 
 def to_period_view(period: Period) -> PeriodView:

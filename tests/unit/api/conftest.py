@@ -13,12 +13,14 @@ from mangum import Mangum
 from functions.api.app import create_app
 from functions.api.direct import DirectReads, Reads
 from functions.api.gateway import HttpApi
+from shared.admin.series import Occurrences
 from shared.domain.calendar import DAY_MS, Window, parse_day
 from shared.domain.calendar import UTC as UTC_DAYS
 from shared.domain.periods import Period
 from shared.domain.ranking import Entry, rank
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.domain.selections import Selection
+from shared.domain.series import Series
 from shared.domain.standings import Score
 from shared.lookups.leaderboards import Leaderboards
 from shared.lookups.remembered import at_once
@@ -83,6 +85,46 @@ class Registry:
         if self.period(leaderboard_id, period.id) != period:
             raise Conflict(period.id)
         del self.known_periods[leaderboard_id, period.id]
+
+
+class SeriesStore:
+    """Series, whose occurrences are periods of the registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.known: dict[tuple[str, str], Series] = {}
+        self.before_make: Callable[[], None] = lambda: None
+
+    def find(self, leaderboard_id: str, series_id: str) -> Series | None:
+        return self.known.get((leaderboard_id, series_id))
+
+    def of(self, leaderboard_id: str) -> list[Series]:
+        return [one for (owner, _), one in sorted(self.known.items()) if owner == leaderboard_id]
+
+    def save(self, leaderboard_id: str, before: Series | None, after: Series | None, dropped: Sequence[Period]) -> None:
+        self._registry.before_save()
+        of = after or before
+        assert of is not None
+        if self.known.get((leaderboard_id, of.id)) != before:
+            raise Conflict(of.id)
+        if after is None:
+            del self.known[leaderboard_id, of.id]
+        else:
+            self.known[leaderboard_id, of.id] = after
+        for period in dropped:
+            del self._registry.known_periods[leaderboard_id, period.id]
+
+    def make(self, leaderboard: Leaderboard, series: Series, period: Period) -> Series:
+        self.before_make()
+        if self.known.get((leaderboard.id, series.id)) != series:
+            raise Conflict(series.id)
+        self._registry.known_periods[leaderboard.id, period.id] = period
+        return self.pass_over(leaderboard.id, series)
+
+    def pass_over(self, leaderboard_id: str, series: Series) -> Series:
+        after = msgspec.structs.replace(series, next=series.next + 1)
+        self.known[leaderboard_id, series.id] = after
+        return after
 
 
 class Rankings:
@@ -165,6 +207,7 @@ class Api:
     ) -> None:
         self.now_ms = NOW_MS
         self.registry = Registry()
+        self.series = SeriesStore(self.registry)
         self.rankings = Rankings()
         self.rebuilt: list[str] = []
         self.ordered: list[str] = []
@@ -192,6 +235,8 @@ class Api:
                 kafka_bootstrap_servers=broker,
             ),
             registry=self.registry,
+            series=self.series,
+            occurrences=Occurrences(self.series, self.registry, lambda: self.now_ms),  # type: ignore[arg-type]
             truth_guard=None,
             lookup=at_once,
             leaderboards=Leaderboards(self.registry, lambda: self.now_ms),  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ def test_a_period_is_created_read_changed_listed_and_forgotten(api: Api) -> None
     assert [window.id for window in api.kept] == ["2026-11-20..2026-11-25", "2026-11-20..2026-11-26"]
     assert [window.id for window in api.withdrawn] == ["2026-11-20..2026-11-25"]
     assert api.get(PATH).json == again.json
-    assert api.get("/leaderboards/cup/periods").json == {"periods": [again.json]}
+    assert api.get("/leaderboards/cup/periods").json == {"periods": [again.json], "series": []}
     assert [api.call("DELETE", PATH).status for _ in range(2)] == [204, 404]
     assert api.get(PATH).status == 404
     assert [window.id for window in api.withdrawn] == ["2026-11-20..2026-11-25", "2026-11-20..2026-11-26"]
