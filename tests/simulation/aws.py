@@ -19,6 +19,7 @@ from shared.truth.items import to_standing
 from shared.truth.keys import LEADERBOARDS, parse_scores_id
 from tests.simulation.course import Fault
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.series_accounts import SeriesAccounts
 from tests.support.dynamodb import Item, MemoryDynamoDB, Place
 
 TIMEOUT_MS = 5_000
@@ -45,6 +46,7 @@ class Dynamo(MemoryDynamoDB):
         """Place of each event in the ledger → how many were accepted before it."""
         self.changed_after_close: list[tuple[str, str, str]] = []
         """Leaderboard, day and user of standings that were written though their day was sealed, and not to amend it."""
+        self.recurring = SeriesAccounts()
         self.paid_for: dict[tuple[str, str], set[str]] = {}
         """Leaderboard and id of a range that has a result → the periods over its days when that was written."""
 
@@ -107,6 +109,7 @@ class Dynamo(MemoryDynamoDB):
         return False
 
     def note_transaction(self, actions: Sequence[Mapping[str, Any]]) -> None:
+        self.recurring.note(actions, self.tables["registry"])
         self._amends = any(
             "voided_by" in action.get("UpdateExpression", "") or {"added_by", "moved"} & action.get("Item", {}).keys()
             for action in actions

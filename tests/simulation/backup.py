@@ -25,6 +25,7 @@ class Backup:
         self._accepted = dict(world.dynamo.accepted)
         self._paid_for = dict(world.dynamo.paid_for)
         self._period_changes = list(world.registry.period_changes)
+        self._registered = set(world.dynamo.recurring.registered)
         self._told = list(world.told)
 
     def take_over(self) -> None:
@@ -43,6 +44,7 @@ class Backup:
         world.registry.period_changes[:] = self._period_changes
         world.registry.history.clear()
         world.registry.history.update(self._history)
+        world.dynamo.recurring.registered = self._registered
         world.told = self._told
         world.shown.versions.clear()
         self._set_back()

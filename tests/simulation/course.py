@@ -61,6 +61,8 @@ class Fault(StrEnum):
     """Administrators delete leaderboards, and put some of them again."""
     PERIODS = "periods"
     """Administrators register, change and delete periods."""
+    SERIES = "series"
+    """Administrators register, change and delete series of periods."""
     REDRIVE = "redrive"
     """An operator sends dead letters back."""
     PURGE = "purge"
@@ -103,6 +105,7 @@ SHARES = {
     Fault.RETENTION: 0.02,
     Fault.ARCHIVE: 0.015,
     Fault.PERIODS: 0.2,
+    Fault.SERIES: 0.1,
     Fault.REDRIVE: 0.1,
     Fault.PURGE: 0.03,
     Fault.PSEUDONYM: 0.03,
@@ -110,8 +113,8 @@ SHARES = {
     Fault.HELD: 0.004,
 }
 """Of all points at which each may strike; rebalances, rewinds, flushes, failovers, clocks, rules, hanging, periods,
-purges, pseudonyms and archiving of all seconds, producers and redrives of all events; the retention of all seconds and
-of all questions that the broker is asked."""
+series, purges, pseudonyms and archiving of all seconds, producers and redrives of all events; the retention of all
+seconds and of all questions that the broker is asked."""
 
 
 @dataclass(frozen=True)

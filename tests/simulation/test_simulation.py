@@ -83,7 +83,9 @@ def test_the_same_seed_takes_the_same_course_in_every_process(cache_url: str) ->
 def test_the_faults_do_strike(redis: Redis) -> None:
     """A simulation in which nothing goes wrong would pass for the wrong reason."""
     fault_counts: Counter[Fault] = Counter()
-    lost = crashes = finished = done = moved = paid = revised = ranges = built_behind = healed = readmitted = 0
+    lost = crashes = finished = done = moved = recurred = paid = revised = ranges = built_behind = healed = (
+        readmitted
+    ) = 0
     closing_by_earlier_rules = taken_over_http = shown_over_http = 0
     served: Counter[str] = Counter()
     reasons: set[str] = set()
@@ -105,6 +107,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
         done += sum(entry[1] != "" for log in audit_logs(world).values() for entry in log)
         moved += len(world.registry.period_changes)
         paid += len(world.dynamo.paid_for)
+        recurred += sum("~" in one for paid_for in world.dynamo.paid_for.values() for one in paid_for)
         revised += sum(sort.startswith("result-version#") for _, sort in world.dynamo.tables["registry"])
         reasons |= {msgspec.json.decode(body, type=DeadLetter).reason for body in world.sqs.messages[DLQ]}
 
@@ -116,6 +119,7 @@ def test_the_faults_do_strike(redis: Redis) -> None:
     assert done > 50
     assert moved > 50
     assert paid > 20
+    assert recurred > 20
     assert ranges > 50
     assert built_behind > 50
     assert healed > 5

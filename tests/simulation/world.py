@@ -46,6 +46,7 @@ from tests.simulation.process import RANGES, REPAIRS, SKEW_MS_MAX, Process
 from tests.simulation.producers import LULL_S, produce
 from tests.simulation.progress import Accounts
 from tests.simulation.readers import Carriers, carriers, every_label, let_range_go, read
+from tests.simulation.recurring import recur
 from tests.simulation.registry import Registry
 from tests.simulation.scheduler import Scheduler
 from tests.support.oracle import Oracle, Produced
@@ -285,6 +286,7 @@ class World:
             redefine,
             archive,
             reschedule,
+            recur,
             purge,
             pseudonymise,
             operate,
