@@ -19,6 +19,7 @@ LOCAL_CURSOR_KEY: Final = b"everybody may sign cursors here."
 LOCAL_PSEUDONYM_KEY: Final = b"everybody may tell who is who here."
 
 PURGE_DELAY_S_MIN: Final = 150
+PSEUDONYM_FENCE_S_MIN: Final = 1_000
 """75 s until no ingest call is left that began before a purge was written, 60 s that the clocks of brokers and
 functions may lie apart, and 15 s for the write itself."""
 
@@ -112,9 +113,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     truth_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     """Transactions that one ingest call has in flight at once."""
     purge_delay_s: Annotated[int, Meta(ge=1, le=3_600)] = 150
-    """How far ahead a purge takes effect, and how long a user id is fenced off that has got a pseudonym, s; less than
-    150 is an error outside the local stage, since every ingest call has to know of it by then, whatever the clocks of
-    brokers say."""
+    """How far ahead a purge takes effect, s; less than 150 is an error outside the local stage, since every ingest call
+    has to know of it by then, whatever the clocks of brokers say."""
+    pseudonym_fence_s: Annotated[int, Meta(ge=1, le=86_400)] = 1_000
+    """How long a user id is fenced off once a pseudonym has replaced it, s; less than 1,000 is an error outside the
+    local stage, since no call of any function may be left by then that has read what the id had."""
     powertools_metrics_namespace: Name
     """Namespace of all metrics in CloudWatch; alarms and dashboard use `Leaderboards`."""
     cursor_key: Annotated[str, Meta(min_length=32, description="32 characters or more")] | None = None
@@ -210,6 +213,9 @@ def load(environment: Mapping[str, str] | None = None, read_secret: Callable[[st
         raise InvalidSettings("environment: AUTHORIZATION must not be off unless STAGE is local")
     if settings.purge_delay_s < PURGE_DELAY_S_MIN and settings.stage != LOCAL:
         raise InvalidSettings(f"environment: PURGE_DELAY_S must be {PURGE_DELAY_S_MIN} or more unless STAGE is local")
+    if settings.pseudonym_fence_s < PSEUDONYM_FENCE_S_MIN and settings.stage != LOCAL:
+        least = f"{PSEUDONYM_FENCE_S_MIN} or more unless STAGE is local"
+        raise InvalidSettings(f"environment: PSEUDONYM_FENCE_S must be {least}")
     return settings
 
 

@@ -93,7 +93,8 @@ class Pseudonymisation:
         fence_ms: int,
         now_ms: Callable[[], int],
     ) -> None:
-        """`fence_ms`: how long the id is fenced off, until no ingest call is left that doesn't know the pseudonym."""
+        """`fence_ms`: how long the id is fenced off from the end of its move, until no call of any function is left
+        that has read what the id had."""
         self._writes = writes
         self._pseudonyms = pseudonyms
         self._registry = registry
@@ -185,8 +186,11 @@ class Pseudonymisation:
         if leaderboard.moving == move.pseudonym and not self._move(leaderboard, move, has_time):
             return  # the cache is shown nothing of a player who is half moved
         self.show(leaderboard, move)
-        if self._now_ms() - move.at_ms >= self._fence_ms:
-            self._clear(leaderboard, move)
+        if self._now_ms() - move.at_ms < self._fence_ms:
+            return
+        for known in self._work_list.of(leaderboard.id).moves:  # the move may have ended since it was read
+            if known.pseudonym == move.pseudonym and self._now_ms() - known.at_ms >= self._fence_ms:
+                self._clear(leaderboard, move)
 
     def _begin(self, leaderboard: Leaderboard, user_id: str, actor: str, reason: str) -> None:
         """Step 1."""
@@ -235,7 +239,7 @@ class Pseudonymisation:
         self._rename_in_snapshots(leaderboard, move)
         with suppress(CacheUnavailable):  # the player's next events don't wait for it; `show` tells it later
             self._show(leaderboard, (move.user_id,))
-        self._writes.finish(move)
+        self._writes.finish(replace(move, at_ms=self._now_ms()))
         return True
 
     def _until_none(self, step: Callable[[], bool], has_time: HasTime) -> bool:

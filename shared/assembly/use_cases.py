@@ -228,7 +228,7 @@ class Assembly(Parts):
             profiles=self.profiles,
             work_list=self.work_list,
             cache=self.cache,
-            fence_ms=self.settings.purge_delay_s * 1000,
+            fence_ms=self.settings.pseudonym_fence_s * 1000,
             now_ms=self.now_ms,
         )
 

@@ -20,7 +20,7 @@ class Move(Struct, frozen=True, kw_only=True):
     number: int
     """Of the audit entry."""
     at_ms: int
-    """When the pseudonym took the id's place."""
+    """When the pseudonym took the id's place; once everything is moved, when that was done."""
 
 
 def pseudonym_of(key: bytes, leaderboard_id: str, user_id: str) -> str:

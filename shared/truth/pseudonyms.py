@@ -13,6 +13,7 @@ standings of one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -186,16 +187,33 @@ class PseudonymWrites:
         }
 
     def finish(self, move: Move) -> None:
-        """Say that the player is moved; harmless twice.
+        """Say that the player is moved, and since when; harmless twice.
+
+        Args:
+            move: as it is now, with the time of its end. That is noted first: who reads that the move has ended finds
+                it, so that the id is fenced off for long enough from there.
 
         No transaction: one that is cancelled by another's conflict has not said it, though nobody else has either.
         """
+        self._note(move)
         update: Any = self._definition(move, "REMOVE moving", _MOVES, {":pseudonym": {"S": move.pseudonym}})["Update"]
         try:
             with passing_as_unavailable():
                 self._client.update_item(**update)
         except ConditionFailed:
             return
+
+    def _note(self, move: Move) -> None:
+        """Keep a move as it is now, unless it is off the work list."""
+        item = self._work(move)
+        with suppress(ConditionFailed), passing_as_unavailable():
+            self._client.update_item(
+                TableName=self._tables.registry,
+                Key={name: item[name] for name in ("pk", "sk")},
+                UpdateExpression="SET body = :body",
+                ConditionExpression=_PRESENT,
+                ExpressionAttributeValues={":body": item["body"]},
+            )
 
     def clear(self, move: Move, places: Iterable[tuple[Leaderboard, Day]]) -> None:
         """Delete what fenced the id off; harmless twice."""

@@ -30,7 +30,8 @@ def quick_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CLOSE_EVERY_S", "SNAPSHOTS_EVERY_S"):
             patch.setenv(name, "2")
-        patch.setenv("PURGE_DELAY_S", "7")  # more than a definition is remembered
+        for name in ("PURGE_DELAY_S", "PSEUDONYM_FENCE_S"):
+            patch.setenv(name, "7")  # more than a definition is remembered
         with Stack.for_test(tmp_path_factory.mktemp("quick-stack")) as stack:
             yield stack
 

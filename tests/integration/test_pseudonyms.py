@@ -15,7 +15,7 @@ from shared.cache import keys
 from shared.cache.errors import CacheUnavailable
 from shared.domain.audit import AuditAction
 from shared.domain.awards import award_id
-from shared.domain.calendar import ALL_TIME, DAY_MS, Day, daily, expires_ms, weekly
+from shared.domain.calendar import ALL_TIME, ALL_TIME_DAY, DAY_MS, Day, daily, expires_ms, weekly
 from shared.domain.events import ScoreEvent, format_instant
 from shared.domain.profiles import FENCE, KeptProfile
 from shared.domain.pseudonyms import pseudonym_of
@@ -241,6 +241,30 @@ def test_whatever_a_move_dies_of_closing_ends_it(scene: Scene, dynamodb: "Dynamo
     scene.now_ms += FENCE_MS
     scene.run()
     assert named_anywhere(dynamodb, scene, "bob") == []
+
+
+def test_an_id_is_fenced_off_from_the_end_of_its_move(noon: Scene, dynamodb: "DynamoDBClient") -> None:
+    """However long that took: what a call has read before the end may still be on its way to the cache."""
+    days = noon.reads.standings((noon.leaderboard, "bob", day) for day in (ALL_TIME_DAY, MONDAY))
+    read = {"bob": {day: standing for (_, _, day), standing in days.items()}}
+    fail_once(noon, "move_events")
+    with pytest.raises(Unavailable):
+        forget(noon)
+    noon.now_ms += FENCE_MS
+    noon.run()
+    assert not noon.leaderboard.moving
+    (move,) = noon.work.of(noon.id).moves
+    noon.now_ms = move.at_ms + FENCE_MS - 1
+    noon.run()
+
+    noon.cache.apply(noon.leaderboard, read, noon.now_ms)
+
+    assert named_anywhere(dynamodb, noon, "bob") != []
+    assert {user for user, _ in shown(noon)} == {named(noon), "cat", "ann"}
+    noon.now_ms += 1
+    noon.run()
+    assert named_anywhere(dynamodb, noon, "bob") == []
+    assert {user for user, _ in shown(noon)} == {named(noon), "cat", "ann"}
 
 
 class Conflicting:

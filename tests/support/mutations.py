@@ -253,6 +253,20 @@ MUTATIONS = (
         ("tests/unit/test_submissions.py",),
     ),
     Mutation(
+        "an id is fenced off from the beginning of its move only",
+        "shared/admin/pseudonyms.py",
+        "if known.pseudonym == move.pseudonym and self._now_ms() - known.at_ms >= self._fence_ms:",
+        "if known.pseudonym == move.pseudonym:",
+        PSEUDONYM,
+    ),
+    Mutation(
+        "a move doesn't note when it ended",
+        "shared/truth/pseudonyms.py",
+        "        self._note(move)\n",
+        "",
+        PSEUDONYM,
+    ),
+    Mutation(
         "a move that has ended fences the id off again",
         "shared/truth/pseudonyms.py",
         '[{"ConditionCheck": check}, {"Put": put}]',

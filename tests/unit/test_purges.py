@@ -13,7 +13,7 @@ from shared.domain.audit import AuditAction, AuditEntry
 from shared.domain.calendar import Window, daily, parse_day
 from shared.domain.rules import Aggregation, Leaderboard
 from shared.files.manifest import counts_from
-from shared.settings import PURGE_DELAY_S_MIN, InvalidSettings, load
+from shared.settings import PSEUDONYM_FENCE_S_MIN, PURGE_DELAY_S_MIN, InvalidSettings, load
 from shared.truth.registry import Conflict
 from tests.unit.test_settings import COMPLETE
 
@@ -142,6 +142,14 @@ def test_by_the_start_no_call_is_left_that_does_not_know_of_it() -> None:
     assert load(COMPLETE | {"PURGE_DELAY_S": "3"}).purge_delay_s == 3
     environment = COMPLETE | {"STAGE": "prod", "AUTHORIZATION": "jwt", "PURGE_DELAY_S": "149"}
     with pytest.raises(InvalidSettings, match="PURGE_DELAY_S must be 150 or more"):
+        load(environment)
+
+
+def test_an_id_is_fenced_off_for_long_enough_outside_the_local_stage() -> None:
+    assert load(COMPLETE).pseudonym_fence_s == PSEUDONYM_FENCE_S_MIN
+    assert load(COMPLETE | {"PSEUDONYM_FENCE_S": "3"}).pseudonym_fence_s == 3
+    environment = COMPLETE | {"STAGE": "prod", "AUTHORIZATION": "jwt", "PSEUDONYM_FENCE_S": "999"}
+    with pytest.raises(InvalidSettings, match="PSEUDONYM_FENCE_S must be 1000 or more"):
         load(environment)
 
 

@@ -11,8 +11,8 @@ from msgspec import NODEFAULT
 
 from functions.api import conditional, security
 from infra.local import gateway
-from shared.closing.schedule import INGEST_CALL_MS
-from shared.settings import Settings
+from shared.closing.schedule import FUNCTIONS_SKEW_MS, INGEST_CALL_MS
+from shared.settings import PSEUDONYM_FENCE_S_MIN, Settings
 from shared.telemetry import Metric
 from shared.truth.tables import EXPIRY
 from tests.support.template import (
@@ -160,6 +160,10 @@ def test_nobody_but_ingest_writes_the_truth_and_nobody_deletes_an_event(
 
 def test_closing_waits_as_long_as_an_ingest_call_may_last() -> None:
     assert FUNCTIONS["IngestFunction"]["Timeout"] * 1_000 == INGEST_CALL_MS
+
+
+def test_a_replaced_id_is_fenced_off_until_no_call_is_left() -> None:
+    assert max(one["Timeout"] for one in FUNCTIONS.values()) + FUNCTIONS_SKEW_MS / 1_000 < PSEUDONYM_FENCE_S_MIN
 
 
 SOURCES = {
