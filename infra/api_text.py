@@ -172,6 +172,9 @@ waited for. `since` is when this process first found the dependency in its prese
 between: it is kept in the process's memory, because what would store it may be what is down. So a new instance begins
 with its first check, and instances may differ; the [metrics](#get-metrics) and alarms are the same from all.
 
+- `cache`, `dynamodb`: `breaker` is that of the API instance that answers this request: `closed` lets calls through,
+  `open` keeps them back, `trial` lets the next one find out. Each instance of each function has its own, which nothing
+  else shows. The check itself goes past that of the cache, so a server can be `up` while its breaker is still `open`.
 - `cache`: `memoryUsedBytes` and `memoryLimitBytes` (null without a limit) of the server that is fullest;
   `completeLeaderboards` of the first 100 `leaderboards` by id, counted every 5 s, the others being read from
   snapshots.

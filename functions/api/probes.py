@@ -34,6 +34,8 @@ class Probe(Struct, frozen=True):
     ask: Callable[[], Facts | None]
     """Raises if the dependency can't be used."""
     timeout_ms: int = PROBE_TIMEOUT_MS
+    aside: Callable[[], Facts] = dict
+    """What this process knows of the dependency without asking it, told however it answers."""
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -103,7 +105,7 @@ class Probes:
             latency_ms=answer.latency_ms,
             since_ms=self._since_ms(name, status),
             detail=answer.detail,
-            facts=answer.facts,
+            facts={**answer.facts, **self._probes[name].aside()},
         )
 
     def _since_ms(self, name: str, status: str) -> int:

@@ -115,6 +115,8 @@ _VERSION: Final = {
     "tiers": ["gold"],
     "sumOfPoints": "73125",
     "finalisedAt": "2026-12-01T09:00:00.000Z",
+    "announcedAt": "2026-12-01T09:00:00.180Z",
+    "announcementPending": False,
     "codeVersion": "3f2c9a7be0d14c5586f1a2b3c4d5e6f708192a3b",
     "ranking": _FILE | {"rows": 199},
     "manifest": "https://bucket.example.com/finals/autumn-cup/2026-W48/v2-rules-1-audit-3.csv.manifest.json?X-Amz-Signature=…",
@@ -441,9 +443,10 @@ VIEWS: Final[dict[str, Any]] = {
     "HealthView": {
         "status": "up",
         "dependencies": {
-            "dynamodb": _HEALTHY,
+            "dynamodb": _HEALTHY | {"breaker": "closed"},
             "cache": _HEALTHY
             | {
+                "breaker": "closed",
                 "memoryUsedBytes": 412_316_860,
                 "memoryLimitBytes": 1_073_741_824,
                 "leaderboards": 2,

@@ -384,6 +384,7 @@ class Assembly(Parts):
             pseudonymisation=self.pseudonymisation,
             finalizer=finalizer,
             notifications=self.notifications,
+            now_ms=self.now_ms,
         )
         return Closing(
             registry=self.registry,

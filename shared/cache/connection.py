@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from circuitbreaker import CircuitBreaker
 from msgspec import Struct
 
+from shared.breakers import BreakerState, worst_state
 from shared.cache.errors import CacheFull, CacheUnavailable, raising
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ class CacheConnection:
         """By the server's name, which is empty of the only one; each is asked however often it failed before."""
         with raising():
             return {name: _load(found) for name, found in self._client.sections("memory", "cpu").items()}
+
+    @property
+    def breaker_state(self) -> BreakerState:
+        """The state of this function's breaker; of those of a cluster's primaries, the worst. Nothing is asked."""
+        return worst_state(self._breakers.values())
 
     def _check_writable(self, key: str) -> None:
         """Raise CacheUnavailable if the key's server takes no write, so that no worker could take back what it marks.

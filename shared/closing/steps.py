@@ -1,6 +1,6 @@
 """The work of closing for one leaderboard: steps 4 to 7, see shared/closing/service.py."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from shared.admin.disqualifications import Disqualifications
 from shared.admin.pseudonyms import Pseudonymisation
@@ -39,6 +39,7 @@ class ClosingSteps:
         pseudonymisation: Pseudonymisation,
         finalizer: Finalizer,
         notifications: Notifications | None,
+        now_ms: Callable[[], int],
     ) -> None:
         self._registry = registry
         self._final_results = final_results
@@ -48,6 +49,7 @@ class ClosingSteps:
         self._pseudonymisation = pseudonymisation
         self._finalizer = finalizer
         self._notifications = notifications
+        self._now_ms = now_ms
 
     def steps(self, leaderboard_id: str, work: Work, run: ClosingRun) -> Iterator[Step]:
         """The steps for a leaderboard, in their order; an archived one owes its results like any other.
@@ -120,9 +122,11 @@ class ClosingSteps:
         try:
             for window_id, version in pending:
                 final = self._final_results.version(leaderboard_id, window_id, version)
+                told_at_ms = None
                 if self._notifications is not None and final is not None:
                     self._notifications.send(_notification(final))
-                self._final_results.mark_published(leaderboard_id, window_id, version)
+                    told_at_ms = self._now_ms()
+                self._final_results.mark_published(leaderboard_id, window_id, version, told_at_ms)
         except NotificationUnavailable as error:
             run.blocked.append(Blocked(leaderboard_id, "notifications", Cause.NOTIFICATION, str(error)))
 

@@ -73,6 +73,16 @@ class FinalResult(Struct, frozen=True, kw_only=True):
     finalised_at_ms: int
 
 
+class Announcements(Struct, frozen=True):
+    """Which versions of a window's result were announced. One that is in neither was so before that was noted, or found
+    no topic that would have taken its notification."""
+
+    at_ms: Mapping[int, int]
+    """Version → when the topic had taken its notification, in ms."""
+    waiting: frozenset[int]
+    """Versions whose notifications are in the outbox."""
+
+
 class AlreadyDone(Exception):
     """Another run has sealed these days or written this result, or the rules or the audit log have changed since they
     were read."""
@@ -144,11 +154,34 @@ class FinalResults:
         change = "SET nothing_owed_version = :version"
         self._transact([self._update(leaderboard, change, _SAME_VERSION, version=leaderboard.version)])
 
-    def mark_published(self, leaderboard_id: str, window_id: str, version: int) -> None:
-        """Take a result's notification out of the outbox."""
-        key: Any = work_key(keys.notification_sort(leaderboard_id, window_id, version))
-        with passing_as_unavailable():
-            self._client.delete_item(TableName=self._table, Key=key)
+    def mark_published(
+        self, leaderboard_id: str, window_id: str, version: int, announced_at_ms: int | None = None
+    ) -> None:
+        """Take a result's notification out of the outbox, and note when the topic had taken it, if anybody was told.
+
+        Raises:
+            Unavailable: if DynamoDB throttles or is out of reach; it may have been written.
+        """
+        key = work_key(keys.notification_sort(leaderboard_id, window_id, version))
+        done: list[dict[str, Any]] = [{"Delete": {"TableName": self._table, "Key": key}}]
+        if announced_at_ms is not None:
+            note = self._key(leaderboard_id, keys.announced_sort(window_id, version))
+            note["announced_at"] = {"N": str(announced_at_ms)}
+            done.append({"Put": {"TableName": self._table, "Item": note}})
+        self._transact(done)
+
+    def announcements(self, leaderboard_id: str, window_id: str) -> Announcements:
+        """What is known of the announcements of a window's result.
+
+        First what waits, then what is noted: one that leaves the outbox in between is in both, not in neither.
+        """
+        prefix = keys.notifications_sort(leaderboard_id, window_id)
+        waiting = items(self._client, self._table, keys.WORK, "begins_with(sk, :sk)", sk=prefix)
+        versions = frozenset(int(item["sk"]["S"].removeprefix(prefix)) for item in waiting)
+        prefix = keys.announced_sort(window_id, None)
+        noted = self._query(leaderboard_id, prefix)
+        at_ms = {int(item["sk"]["S"].removeprefix(prefix)): int(item["announced_at"]["N"]) for item in noted}
+        return Announcements(at_ms, versions - at_ms.keys())
 
     def _query(self, leaderboard_id: str, prefix: str) -> list[Mapping[str, Any]]:
         partition = keys.leaderboard_partition(leaderboard_id)

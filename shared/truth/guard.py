@@ -11,6 +11,8 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 from circuitbreaker import CircuitBreaker
 
+from shared.breakers import BreakerState, worst_state
+
 SILENT: Final = (ConnectTimeoutError, ReadTimeoutError, EndpointConnectionError)
 """What an attempt without an answer ends in. A connection that was closed while it idled is none of these, and neither
 is throttling: a server that answers is not hanging."""
@@ -33,6 +35,11 @@ class Guard:
         self._budget_ms = budget_ms
         self._monotonic_s = monotonic_s
         self._until_s: float | None = None
+
+    @property
+    def breaker_state(self) -> BreakerState:
+        """The state of this function's breaker. Nothing is asked."""
+        return worst_state([self._breaker])
 
     def begin(self, longer_ms: int = 0) -> None:
         """Begin the budget of a request, which may take so much longer because its client has asked to wait."""

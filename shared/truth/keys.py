@@ -130,6 +130,16 @@ def notification_sort(leaderboard_id: str, window_id: str, version: int) -> str:
     return work_sort(leaderboard_id, f"notification#{window_id}#{version:08d}")
 
 
+def notifications_sort(leaderboard_id: str, window_id: str) -> str:
+    """What the sort keys of all versions of a window that are still to be published begin with."""
+    return work_sort(leaderboard_id, f"notification#{window_id}#")
+
+
+def announced_sort(window_id: str, version: int | None) -> str:
+    """When a version of a result was published, e.g. `announced#2026-W48#00000002`; for None their beginning."""
+    return f"announced#{window_id}#" if version is None else f"announced#{window_id}#{version:08d}"
+
+
 def final_sort(window_id: str) -> str:
     """The result of a window, written once, e.g. `final#2026-W48`."""
     return f"final#{window_id}"

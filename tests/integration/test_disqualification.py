@@ -1,5 +1,6 @@
 """Players taken out of rankings and put back, on real DynamoDB, Redis and S3."""
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from shared.lookups.results import READ_AGAIN_MS, Results
 from shared.messaging.notifications import NotificationUnavailable, WindowFinal
 from shared.reads.corrections import Corrections
 from shared.reads.rankings import Rankings
+from shared.reads.result_versions import ResultVersions
 from shared.rebuild.builder import RebuildOutcome
 from shared.truth.audit_log import AuditLogConflict
 from shared.truth.final_results import AlreadyDone, FinalResult
@@ -393,6 +395,42 @@ def test_each_version_of_a_result_is_told_once_also_when_nobody_was_there_to_be_
     told = [one for one in scene.told if one.window_id == daily(MONDAY).id]
     assert [(one.version, one.players) for one in told] == [(1, 3), (2, 2)]
     assert not scene.work.of(scene.id).pending_notifications
+
+
+def test_a_result_says_that_it_was_announced_once_it_was(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_notice: WindowFinal) -> None:
+        raise NotificationUnavailable("away")
+
+    downloads: Any = SimpleNamespace(url=lambda _board, key: key)
+    results = ResultVersions(scene.final_results, downloads)
+
+    def told() -> list[tuple[int, int | None, bool]]:
+        found = results.find(scene.leaderboard, daily(MONDAY))
+        return [(one.final.version, one.announced_at_ms, one.announcement_pending) for one in found]
+
+    scene.run()
+    first_ms = scene.clock()
+    assert told() == [(1, first_ms, False)]
+    monkeypatch.setattr(scene.notifications, "send", away)
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "admin", "why")
+    scene.run()
+    assert told() == [(1, first_ms, False), (2, None, True)]
+    latest = results.latest(scene.leaderboard, daily(MONDAY))
+    assert latest is not None
+    assert latest.announcement_pending
+
+    monkeypatch.undo()
+    scene.run()
+    assert told() == [(1, first_ms, False), (2, scene.clock(), False)]
+
+
+def test_a_result_that_nobody_was_told_of_is_not_called_announced(scene: Scene) -> None:
+    scene.notifications = None
+    scene.run()
+    assert scene.final_results.final(scene.id, daily(MONDAY).id) is not None
+    found = scene.final_results.announcements(scene.id, daily(MONDAY).id)
+    assert not found.at_ms
+    assert not found.waiting
 
 
 def test_who_has_told_a_version_strikes_no_later_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -327,12 +327,16 @@ def assert_finals(world: World, oracle: Oracle) -> None:
     final_results = FinalResults(client, "registry")
     results: dict[str, set[str]] = {}
     told: set[tuple[str, str, int]] = set()
+    noted: set[tuple[str, str, int]] = set()
     for partition, sort in list(world.dynamo.tables["registry"]):
         if not sort.startswith("final#"):
             continue
         name, window_id = partition.removeprefix("leaderboard#"), sort.removeprefix("final#")
         results.setdefault(name, set()).add(window_id)
         versions = final_results.versions(name, window_id)
+        announcements = final_results.announcements(name, window_id)
+        assert not announcements.waiting
+        noted |= {(name, window_id, version) for version in announcements.at_ms}
         for number, final in enumerate(versions, start=1):
             assert final.version == number
             told.add((name, window_id, number))
@@ -377,6 +381,7 @@ def assert_finals(world: World, oracle: Oracle) -> None:
                 assert window.last >= min(days_played), "nothing is owed before the first event"
                 assert not board.begins_after_archiving(window), "nor after the last"
     assert set(world.told) == told, "of each version"
+    assert noted == told, "and noted so"
     assert not [sort for of, sort in world.dynamo.tables["registry"] if of == WORK]
 
 

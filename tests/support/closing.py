@@ -297,6 +297,7 @@ class Scene:
             pseudonymisation=self.pseudonymisation,
             finalizer=finalizer,
             notifications=self.notifications,
+            now_ms=self.clock,
         )
         return Closing(
             registry=registry,

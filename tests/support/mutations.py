@@ -1820,6 +1820,20 @@ MUTATIONS = (
         DISQUALIFICATION,
     ),
     Mutation(
+        "a result counts as announced that nobody was told of",
+        "shared/closing/steps.py",
+        "told_at_ms = None\n",
+        "told_at_ms = self._now_ms()\n",
+        DISQUALIFICATION,
+    ),
+    Mutation(
+        "an announcement is not noted with its version",
+        "shared/truth/keys.py",
+        'f"announced#{window_id}#{version:08d}"',
+        'f"announced#{window_id}#{min(version, 1):08d}"',
+        DISQUALIFICATION,
+    ),
+    Mutation(
         "the clocks of brokers are taken to be one",
         "shared/closing/schedule.py",
         "CLOCK_SKEW_MS: Final = 60_000",

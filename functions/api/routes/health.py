@@ -22,6 +22,7 @@ from shared.messaging.dead_letters import DeadLetterQueue
 from shared.messaging.queues import Queue
 from shared.settings import Settings
 from shared.truth.counters import FunctionCounters
+from shared.truth.guard import Guard
 from shared.truth.progress import Progress
 from shared.truth.registry import Registry
 
@@ -62,6 +63,8 @@ class UseCases(Protocol):
     def settings(self) -> Settings: ...
     @property
     def telemetry(self) -> FunctionCounters: ...
+    @property
+    def truth_guard(self) -> Guard | None: ...
 
 
 class Questions:
@@ -91,7 +94,15 @@ class Questions:
             "topic": self._topic,
         }
         asked |= {f"{_QUEUE}{name}": partial(self._queue, name, queue) for name, queue in queues.items()}
-        return {name: Probe(ask) for name, ask in asked.items()}
+        aside: dict[str, Callable[[], Facts]] = {"dynamodb": self._truth_breaker, "cache": self._cache_breaker}
+        return {name: Probe(ask, aside=aside.get(name, dict)) for name, ask in asked.items()}
+
+    def _truth_breaker(self) -> Facts:
+        guard = self._use_cases.truth_guard
+        return {} if guard is None else {"breaker": guard.breaker_state}
+
+    def _cache_breaker(self) -> Facts:
+        return {"breaker": self._use_cases.cache.breaker_state}
 
     def _registry(self) -> None:
         self._use_cases.registry.leaderboard(PROBED_ID)

@@ -2,6 +2,8 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
+from shared.breakers import BreakerState
+
 
 class QueueView(Struct, rename="camel", kw_only=True):
     """One queue. SQS counts approximately, and doesn't tell how old its oldest message is."""
@@ -22,6 +24,8 @@ class DependencyView(Struct, rename="camel", kw_only=True):
     latency_ms: float
     since: str
     detail: str | UnsetType = UNSET
+    breaker: BreakerState | UnsetType = UNSET
+    """The breaker of the instance that answers; every other instance and function has its own."""
     memory_used_bytes: int | UnsetType = UNSET
     memory_limit_bytes: int | UnsetType | None = UNSET
     leaderboards: int | UnsetType = UNSET

@@ -36,6 +36,11 @@ class ResultVersionView(Struct, rename="camel", kw_only=True):
     sum_of_points: str
     """A decimal integer, as text: it may be past what a double holds."""
     finalised_at: str
+    announced_at: str | None
+    """When the notification topic had taken its notification. Null while that waits, where there is no topic, and in
+    results of before this was noted."""
+    announcement_pending: bool
+    """Whether its notification waits to be sent."""
     code_version: str
     """Git revision of the code that ranked it."""
     ranking: ResultFileView
@@ -91,6 +96,8 @@ def _version(found: ResultVersion) -> dict[str, Any]:
         "tiers": final.tiers,
         "sum_of_points": final.sum_of_points,
         "finalised_at": format_instant(final.finalised_at_ms),
+        "announced_at": None if found.announced_at_ms is None else format_instant(found.announced_at_ms),
+        "announcement_pending": found.announcement_pending,
         "code_version": final.code_version,
         "ranking": ResultFileView(url=found.ranking_url, sha256=final.sha256, rows=final.players),
         "manifest": found.manifest_url,

@@ -200,16 +200,18 @@ function Dependencies() {
       <table>
         <tbody>
           {Object.entries(value?.dependencies ?? {}).map(([name, dependency]) => {
-            const { status, latencyMs, detail, since } = dependency;
+            const { status, latencyMs, detail, since, breaker } = dependency;
             return <tr key={name}>
               <th scope="row"><span class={status === "up" ? "good" : "problem"}>●</span> {name}</th>
               <td title={texts.statusSince(since)}>{status === "up" ? texts.up : texts.down}</td>
               <td class="number">{decimal(latencyMs)} ms</td>
+              <td>{breaker && <span class={breaker === "closed" ? "quiet" : "problem"}>{texts.breaker[breaker]}</span>}</td>
               <td class="who">{detail ?? waiting(dependency)}</td>
             </tr>;
           })}
         </tbody>
       </table>
+      {value && <p class="quiet">{texts.breakerWhose}</p>}
     </Card>
   );
 }

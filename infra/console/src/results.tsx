@@ -113,6 +113,7 @@ function VersionsCard({ board, choice }: { board: string; choice: Choice }) {
         <article key={version.version}>
           <h3>{texts.resultVersion(version.version)}</h3>
           <p><Instant at={version.finalisedAt} /> · {texts.players(version.players)} · {texts.awards(version.awardCount)}</p>
+          <p><Announced of={version} /></p>
           <ul class="plain-list">
             {(["ranking", "awards", "difference", "awardChanges"] as const).map((name) => {
               const file = version[name];
@@ -124,6 +125,13 @@ function VersionsCard({ board, choice }: { board: string; choice: Choice }) {
       ))}
     </Card>
   );
+}
+
+/** Whether who pays was told of a version: as far as the service knows, which is until the topic had it. */
+function Announced({ of }: { of: Version }) {
+  if (of.announcementPending) return <span class="badge snapshot">{texts.announcementPending}</span>;
+  if (of.announcedAt === null) return <span class="quiet" title={texts.announcedUnknownTitle}>{texts.announcedUnknown}</span>;
+  return <span title={texts.announcedTitle}>{texts.announced} <Instant at={of.announcedAt} /></span>;
 }
 
 function File({ name, file }: { name: string; file: ResultFile }) {

@@ -42,6 +42,7 @@ class World:
         parts.cache.ping = self._answer("cache")
         parts.cache.loads = self.cache_loads
         parts.cache.is_complete = self._is_complete
+        parts.cache.breaker_state = "closed"
         parts.downloads = SimpleNamespace(ping=self._answer("s3"))
         parts.telemetry = SimpleNamespace(noted=lambda _: Noted("events", 0, None, TopicSettings(1, self.wrong)))
         parts.progress = SimpleNamespace(positions=self._answer("topic", lambda: self.positions))
@@ -97,6 +98,28 @@ def test_all_that_is_up_is_told_with_its_numbers_and_since_when(world: World) ->
     assert {name: (one["waiting"], one["inFlight"], one["notEmptySince"]) for name, one in queues.items()} == (
         dict.fromkeys(QUEUES, (0, 0, None))
     )
+
+
+def test_the_breakers_of_who_answers_are_told_however_the_stores_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.api.routes.health.Probe", partial(Probe, timeout_ms=250))
+    world.api.parts.truth_guard = SimpleNamespace(breaker_state="trial", begin=lambda _: None)
+    world.api.start()
+    found = [world.health()[1]]
+    world.api.parts.cache.breaker_state = "open"
+    world.failures["cache"] = CacheUnavailable("away")
+    found.append(world.health()[1])
+    world.hanging["cache"] = Event()
+    found.append(world.health()[1])
+
+    assert [(one["cache"]["status"], one["cache"]["breaker"]) for one in found] == [
+        ("up", "closed"),
+        ("down", "open"),
+        ("down", "open"),
+    ]
+    assert {one["dynamodb"]["breaker"] for one in found} == {"trial"}
+    assert "breaker" not in found[0]["s3"]
 
 
 @pytest.mark.parametrize("name", ["dynamodb", "cache", "s3", "topic"])

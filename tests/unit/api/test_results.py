@@ -67,6 +67,8 @@ def test_a_result_says_what_it_adds_up_to_and_where_its_files_are(api: Api) -> N
         "tiers": ["gold"],
         "sumOfPoints": "490",
         "finalisedAt": "1970-01-01T00:00:00.000Z",
+        "announcedAt": None,
+        "announcementPending": False,
         "codeVersion": "1",
         "ranking": {"url": f"{FILES}.csv", "sha256": "0a", "rows": 5},
         "manifest": f"{FILES}.csv.manifest.json",
@@ -74,6 +76,17 @@ def test_a_result_says_what_it_adds_up_to_and_where_its_files_are(api: Api) -> N
         "difference": {"url": f"{FILES}.difference.csv", "sha256": "0c"},
         "awardChanges": {"url": f"{FILES}.award-changes.csv", "sha256": "0d", "rows": 3},
     }
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "is_pending", "shown"), [(1_000, False, "1970-01-01T00:00:01.000Z"), (None, True, None)]
+)
+def test_a_result_says_whether_it_was_announced(
+    api: Api, at_ms: int | None, is_pending: bool, shown: str | None
+) -> None:
+    api.results["2026-W46"] = replace(RESULT, announced_at_ms=at_ms, announcement_pending=is_pending)
+    found = api.get("/leaderboards/cup/result", window="weekly", date="2026-W46").json
+    assert (found["announcedAt"], found["announcementPending"]) == (shown, is_pending)
 
 
 def test_links_to_files_are_kept_by_nobody(api: Api) -> None:
