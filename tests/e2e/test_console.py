@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from infra.local.resources import client
 from infra.local.stack import Stack
+from shared.truth import keys
 from tests.support.browser import TIMEOUT_MS, Tab, browsing
-from tests.support.stack import System, until
+from tests.support.stack import System, command, pass_the_last_calls, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -47,13 +50,13 @@ def tab(shared_tab: Tab) -> Iterator[Tab]:
     shared_tab.renew()
 
 
-def score(system: System, *scores: tuple[str, int]) -> None:
-    at = datetime.now(UTC).isoformat()
+def score(system: System, *scores: tuple[str, int], board: str = BOARD, at: datetime | None = None) -> None:
+    when = (at or datetime.now(UTC)).isoformat()
     events = [
-        {"eventId": f"{user}-{points}", "leaderboardId": BOARD, "userId": user, "points": points, "occurredAt": at}
+        {"eventId": f"{user}-{points}", "leaderboardId": board, "userId": user, "points": points, "occurredAt": when}
         for user, points in scores
     ]
-    system.produce((f"{BOARD}:{one['userId']}".encode(), json.dumps(one).encode()) for one in events)
+    system.produce((f"{board}:{one['userId']}".encode(), json.dumps(one).encode()) for one in events)
     system.settle()
 
 
@@ -84,18 +87,71 @@ def test_a_player_overtakes_another_on_screen(system: System, tab: Tab) -> None:
     expect(page.locator(".rows tbody tr").nth(1).locator(".up")).to_have_text("▲1")
 
 
-def test_the_page_says_when_ranks_are_not_live(system: System, quick_stack: Stack, tab: Tab) -> None:
-    until(lambda: system.get(f"/leaderboards/{BOARD}/rankings")["total"] == 3, "a ranking that a snapshot has")
-    page = show(tab, system, f"#/leaderboards/{BOARD}")
+def has_snapshot(stack: Stack) -> bool:
+    key = {"pk": {"S": keys.leaderboard_partition(BOARD)}, "sk": {"S": keys.snapshot_sort("all-time")}}
+    found = client(stack.environment, "dynamodb").get_item(TableName=stack.environment["REGISTRY_TABLE"], Key=key)
+    return "Item" in found
+
+
+@contextmanager
+def left_undone(stack: Stack) -> Iterator[None]:
+    """Nothing is rebuilt or closed in here, so that a page can be seen while that is to come."""
+    stack.kill("queues")
+    try:
+        yield
+    finally:
+        stack.restart("queues")
+
+
+def test_a_flushed_cache_shows_as_a_snapshot_and_heals(system: System, quick_stack: Stack, tab: Tab) -> None:
+    until(lambda: has_snapshot(quick_stack), "a snapshot")
+    page = show(tab, system, f"#/leaderboards/{BOARD}?window=all-time")
     badge = page.locator(".freshness .badge")
     expect(badge).to_have_text("live", timeout=TIMEOUT_MS)
 
-    quick_stack.kill("cache")
-    expect(badge.or_(page.locator(".problem:visible")).first).not_to_have_text("live", timeout=TIMEOUT_MS)
-    quick_stack.restart("cache")
-
+    with left_undone(quick_stack):
+        command(quick_stack, "flush")
+        expect(badge).to_have_text("snapshot", timeout=TIMEOUT_MS)
     expect(badge).to_have_text("live", timeout=2 * TIMEOUT_MS)
     expect_ranking(page, "ann", "cem", "ben")
+
+
+def test_a_disqualification_shows_the_version_that_is_coming_and_then_that_version(
+    system: System, quick_stack: Stack, tab: Tab
+) -> None:
+    definition = {"name": "Closed cup", "aggregation": "sum", "tiers": [{"name": "gold", "topN": 1}]}
+    system.put("/leaderboards/closed-cup", definition | {"lateness": "P30D"})
+    at = datetime.now(UTC) - timedelta(days=3)
+    score(system, ("ann", 30), ("ben", 20), board="closed-cup", at=at)
+    system.put("/leaderboards/closed-cup", definition | {"lateness": "PT0S"})
+
+    def is_final() -> bool:
+        pass_the_last_calls(quick_stack, "closed-cup")
+        found = system.get("/leaderboards/closed-cup/rankings", window="daily", date=at.date().isoformat())
+        return bool(found["window"]["status"] == "final")
+
+    until(is_final, "the day is final")
+    query = f"?window=daily&date={at.date()}"
+    page = show(tab, system, f"#/leaderboards/closed-cup{query}")
+    expect_ranking(page, "ann", "ben")
+    freshness = page.locator(".freshness").first
+    expect(freshness).to_contain_text("result version 1", timeout=TIMEOUT_MS)
+
+    with left_undone(quick_stack):
+        body = {"reason": "two accounts"}
+        done = system.request("POST", "/leaderboards/closed-cup/players/ann/disqualify", json=body)
+        assert done.ok, done.text
+        expect(freshness).to_contain_text("version 2 is being made", timeout=TIMEOUT_MS)
+        expect_ranking(page, "ben")
+    expect(freshness).to_contain_text("result version 2", timeout=2 * TIMEOUT_MS)
+    expect(freshness).not_to_contain_text("is being made", timeout=TIMEOUT_MS)
+    expect_ranking(page, "ben")
+
+    show(tab, system, f"#/leaderboards/closed-cup/results{query}")
+    versions = page.locator("section[aria-label=Results] article")
+    expect(versions).to_have_count(2, timeout=TIMEOUT_MS)
+    for version in versions.all():
+        expect(version).to_contain_text("announced 2", timeout=TIMEOUT_MS)
 
 
 def test_why_a_player_stands_where_they_do_is_told_to_the_single_event(system: System, tab: Tab) -> None:
