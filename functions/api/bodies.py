@@ -306,7 +306,7 @@ class RedriveBody(ReasonBody):
 class PeriodBody(Sent):
     """A period, with `to`, or a series of periods, with `every`; all dates are inclusive."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["to"]}, {"required": ["every"]}]})
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["to"]}, {"required": ["every"]}]})
 
     name: Annotated[Name, Field(description="For people; of a series that of each occurrence")]
     first: Annotated[
