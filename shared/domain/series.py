@@ -28,7 +28,7 @@ _LONGEST: Final = f"P1D to P{CUSTOM_DAYS_MAX}D, P1W to P{CUSTOM_DAYS_MAX // 7}W,
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
-class Series(msgspec.Struct, frozen=True, kw_only=True):
+class Series(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a period recurs: each occurrence begins where the one before it ends.
 
     Number n begins at `first` and n times `every`, counted from `first` itself; in a month without that day on the

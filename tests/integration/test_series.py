@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from shared.domain.calendar import DAY_MS, Day
 from shared.domain.periods import Period
 from shared.domain.series import AHEAD, Series
 from shared.truth.failures import Unavailable
+from shared.truth.items import series_text
 from shared.truth.registry import Conflict
 from shared.truth.work import new_stamp
 from tests.support.closing import MONDAY, RANKING, Scene
@@ -192,6 +194,11 @@ def test_a_run_goes_on_where_the_last_one_was_out_of_time(
         scene.occurrences.make(scene.leaderboard, scene.series.of(scene.id)[0])
         found.append(len(ids(scene)))
     assert found == [2, 4, 6, 7]
+
+
+def test_a_series_that_was_stored_before_is_read_and_written_in_the_same_letters() -> None:
+    stored = '{"id":"pair","name":"Pair","every":"P2D","first":47120,"next":2}'
+    assert series_text(msgspec.json.decode(stored, type=Series)) == stored
 
 
 def test_series_of_one_leaderboard_are_its_own(scene: Scene, pair: Series) -> None:
