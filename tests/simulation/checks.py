@@ -41,7 +41,7 @@ from tests.simulation.administrators import attributes_of
 from tests.simulation.boards import ARCHIVED
 from tests.simulation.course import Course, shrink
 from tests.simulation.outside import TOPIC
-from tests.simulation.readers import Carriers, carriers
+from tests.simulation.readers import Carriers, carriers, has_gone
 from tests.simulation.recurring import assert_series
 from tests.simulation.world import World
 from tests.support.oracle import APPLIED, DUPLICATE, Entry, Fact, Oracle, in_force, instant, qualifies, score, tier
@@ -281,7 +281,8 @@ def assert_windows(world: World, oracle: Oracle) -> None:
         windows += {make(parse_day(day.isoformat())) for make in (weekly, monthly) for day in days}
         for window in windows:
             page = live.page(board, window, 0, 1_000, world.scheduler.now_ms)
-            if not board.keeps(window, world.scheduler.now_ms) and not page.complete:
+            is_there = page.complete and not has_gone(world, board.scores_id, window)
+            if not board.keeps(window, world.scheduler.now_ms) and not is_there:
                 continue  # nobody has read it lately, of a kind that isn't kept or of a course of so many days
             assert page.complete
             shown = [(user, one.points, one.reached_at_ms) for user, one in page.lines]

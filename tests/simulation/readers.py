@@ -240,10 +240,15 @@ def _read_final(world: "World", rankings: Rankings, board: Leaderboard) -> None:
     world.results_served += 1
 
 
+def has_gone(world: "World", scores_id: str, window: Window) -> bool:
+    """Whether Redis would have dropped a window that was built on demand: its clock is not the one of this world."""
+    kept: Any = world.redis.hget(live_keys.ranges(scores_id), window.id)
+    return kept is None or int(kept.rpartition(b" ")[2]) <= world.scheduler.now_ms
+
+
 def let_range_go(world: "World") -> None:
-    """What Redis does by its own clock, which is not the one of this world."""
-    kept: Any = world.redis.hget(live_keys.ranges(world.ranged.scores_id), world.range.id)
-    if kept is None or int(kept.rpartition(b" ")[2]) <= world.scheduler.now_ms:
+    """What Redis does by its own clock."""
+    if has_gone(world, world.ranged.scores_id, world.range):
         world.redis.delete(*live_keys.own(world.ranged.scores_id, world.range))
 
 
