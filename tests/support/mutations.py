@@ -290,7 +290,7 @@ MUTATIONS = (
     Mutation(
         "an event shows once the truth has it",
         "shared/scores/submissions.py",
-        "if key in self._waiting and shown[key[1]] >= needed:",
+        "if key in self._waiting and shown[self._place(key)] >= needed:",
         "if key in self._waiting and needed:",
         SUBMISSIONS,
     ),
@@ -642,13 +642,6 @@ MUTATIONS = (
         "shared/admin/pseudonyms.py",
         "        self._rename(move)\n        self._issue",
         "        self._issue",
-        PSEUDONYM,
-    ),
-    Mutation(
-        "what fences an id off goes at once",
-        "shared/admin/pseudonyms.py",
-        "        if self._now_ms() - move.at_ms >= self._fence_ms:\n",
-        "        if True:\n",
         PSEUDONYM,
     ),
     Mutation(
@@ -1927,8 +1920,8 @@ MUTATIONS = (
     Mutation(
         "all time of a player with days that are out takes no later events",
         "shared/cache/scripts/apply.lua",
-        "if some_are_partly and feed_ranges and day ~= ALL_TIME_DAY then",
-        "if some_are_partly and feed_ranges and day == ALL_DAYS_DAY then",
+        "if some_are_partly and feed_ranges and all_time_store and day ~= ALL_TIME_DAY then",
+        "if some_are_partly and feed_ranges and all_time_store and day == ALL_DAYS_DAY then",
         DISQUALIFICATION,
     ),
     Mutation(
