@@ -5,7 +5,7 @@ import hashlib
 import io
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date
 from itertools import pairwise
 from typing import Any, Final
@@ -29,6 +29,7 @@ from shared.domain.calendar import (
     to_date,
     weekly,
 )
+from shared.domain.periods import Period
 from shared.domain.rules import Order
 from shared.domain.tiers import Tier, TierRule
 from shared.truth.final_results import FinalResult, FinalResults
@@ -47,6 +48,8 @@ from tests.simulation.world import World
 from tests.support.oracle import APPLIED, DUPLICATE, Entry, Fact, Oracle, in_force, instant, qualifies, score, tier
 from tests.support.oracle_days import clocks_of, day_of, end_ms, start_ms
 
+Change = tuple[Period | None, Period | None]
+"""A period before and after it."""
 START_MS: Final = parse_day("2099-03-28") * DAY_MS + 20 * 3_600_000
 """A Saturday evening of a year in which Redis, by its own clock, lets no window go: some hours before Europe's clocks
 are put forward, and a week before those of Lord Howe Island are put back."""
@@ -229,9 +232,22 @@ def assert_periods(world: World) -> None:
             assert period is not None, f"{period_id} of {name} was deleted after its result"
             assert period.window.id == window_id, f"{period_id} of {name} was moved after its result"
     for name, log in audit_entries(world).items():
-        noted = iter([(entry.period_before, entry.period_after) for entry in log])
-        made = [(before, after) for of, before, after in world.registry.period_changes if of == name]
-        assert all(change in noted for change in made), "in their order, with others that failed between them"
+        noted = changes_by_id((one.period_before, one.period_after) for one in log)
+        changed = world.registry.period_changes
+        made = changes_by_id((before, after) for of, before, after in changed if of == name)
+        for period_id, changes in made.items():
+            left = iter(noted[period_id])
+            assert all(one in left for one in changes), f"{period_id}: in their order, with others that failed between"
+
+
+def changes_by_id(changes: Iterable[Change]) -> dict[str, list[Change]]:
+    """What was done to each period, in order; administrators may do things to two of them at the same time."""
+    found: dict[str, list[Change]] = {}
+    for before, after in changes:
+        period = before or after
+        if period is not None:
+            found.setdefault(period.id, []).append((before, after))
+    return found
 
 
 def assert_standings(world: World, oracle: Oracle) -> None:
