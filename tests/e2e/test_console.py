@@ -134,17 +134,17 @@ def test_a_disqualification_shows_the_version_that_is_coming_and_then_that_versi
     query = f"?window=daily&date={at.date()}"
     page = show(tab, system, f"#/leaderboards/closed-cup{query}")
     expect_ranking(page, "ann", "ben")
-    freshness = page.locator(".freshness").first
-    expect(freshness).to_contain_text("result version 1", timeout=TIMEOUT_MS)
+    state = page.locator(".freshness").first
+    expect(state).to_contain_text("result version 1", timeout=TIMEOUT_MS)
 
     with left_undone(quick_stack):
         body = {"reason": "two accounts"}
         done = system.request("POST", "/leaderboards/closed-cup/players/ann/disqualify", json=body)
         assert done.ok, done.text
-        expect(freshness).to_contain_text("version 2 is being made", timeout=TIMEOUT_MS)
+        expect(state).to_contain_text("version 2 is being made", timeout=TIMEOUT_MS)
         expect_ranking(page, "ben")
-    expect(freshness).to_contain_text("result version 2", timeout=2 * TIMEOUT_MS)
-    expect(freshness).not_to_contain_text("is being made", timeout=TIMEOUT_MS)
+    expect(state).to_contain_text("result version 2", timeout=2 * TIMEOUT_MS)
+    expect(state).not_to_contain_text("is being made", timeout=TIMEOUT_MS)
     expect_ranking(page, "ben")
 
     show(tab, system, f"#/leaderboards/closed-cup/results{query}")
