@@ -217,7 +217,8 @@ def test_the_last_of_a_million_is_reached_again_and_again(page: Page, api: Api) 
 def test_a_file_that_can_not_be_read_is_not_called_false(page: Page, api: Api) -> None:
     file = {"url": f"{ORIGIN}/file.ndjson.gz", "sha256": "0" * 64, "rows": 1}
     version = {"version": 1, "finalisedAt": NOW, "players": 1, "awardCount": 1, "ranking": file, "awards": None,
-               "difference": None, "awardChanges": None, "manifest": file["url"]}  # fmt: skip
+               "difference": None, "awardChanges": None, "manifest": file["url"], "announcedAt": None,
+               "announcementPending": False}  # fmt: skip
 
     def instead(path: str, _: dict[str, str]) -> Made | None:
         if path.endswith("/versions"):
