@@ -173,6 +173,9 @@ def define(system: System) -> None:
     system.ask("put-period", 201)
     system.ask("delete-period", 204)  # once it has its result it stays
     system.ask("put-period", 201)
+    series = {"name": "Week", "every": "P7D", "from": format_day(day_of(now_ms()))}
+    system.ask("put-period", 201, rawPath="/leaderboards/autumn-cup/periods/weeks", body=json.dumps(series))
+    system.ask("delete-period", 204, rawPath="/leaderboards/autumn-cup/periods/weeks")
     for name in ("get-leaderboard", "list-leaderboards", "get-period", "list-periods", "health", "metrics"):
         system.ask(name)
 
