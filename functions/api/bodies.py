@@ -36,15 +36,7 @@ from shared.domain.events import (
 from shared.domain.labels import FILTERS_MAX
 from shared.domain.periods import Period
 from shared.domain.rejections import Reason
-from shared.domain.rules import (
-    LATENESS_MAX_MS,
-    SHARDS_DEFAULT,
-    SHARDS_MAX,
-    WINDOWS,
-    Aggregation,
-    Leaderboard,
-    Order,
-)
+from shared.domain.rules import LATENESS_MAX_MS, SHARDS_DEFAULT, SHARDS_MAX, WINDOWS, Aggregation, Leaderboard, Order
 from shared.domain.series import Series, check, parse_every
 from shared.lookups.zones import calendar_of, names
 

@@ -56,8 +56,9 @@ LISTS: Final = frozenset({"userIds"})
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _PERCENT = re.compile(r"(0|[1-9][0-9]{0,2})(\.[0-9]+)?")
 ID_PATTERN: Final = LEADERBOARD_ID_PATTERN.replace(r"\Z", "$")
-PERIOD_PATTERN: Final = PERIOD_ID_PATTERN.replace(r"\Z", "$")
 """The same in the dialect of pydantic's engine, whose `$` is the very end."""
+PERIOD_PATTERN: Final = PERIOD_ID_PATTERN.replace(r"\Z", "$")
+"""Likewise."""
 FILTER_PATTERN: Final = FILTER_NAME_PATTERN.replace(r"\Z", "$")
 """Likewise."""
 CLOSING_PATTERN: Final = "^[A-Za-z0-9.-]{1,64}$"

@@ -116,20 +116,20 @@ class RecurringPeriods:
         series = self._use_cases.series.find(leaderboard.id, series_id)
         if series is None:
             return None
-        occurrences = self._use_cases.occurrences
-        series, made = occurrences.make(leaderboard, series)
-        for period in made:
-            self._periods.build(leaderboard, period)
-        if not occurrences.is_up_to_date(leaderboard, series):
+        series = self._make(leaderboard, series)
+        if not self._use_cases.occurrences.is_up_to_date(leaderboard, series):
             raise Conflict(f"occurrences of {series_id} are still to be registered")
         return series
 
     def _made(self, leaderboard: Leaderboard, series: Series) -> Series:
         """The series with its first occurrences; if that fails now, closing registers them."""
         try:
-            series, made = self._use_cases.occurrences.make(leaderboard, series)
+            return self._make(leaderboard, series)
         except Conflict:
             return series
+
+    def _make(self, leaderboard: Leaderboard, series: Series) -> Series:
+        series, made = self._use_cases.occurrences.make(leaderboard, series)
         for period in made:
             self._periods.build(leaderboard, period)
         return series

@@ -154,21 +154,11 @@ class PseudonymWrites:
 
     def rename(self, move: Move, entry: AuditEntry) -> None:
         """Put the pseudonym in place of the id into an audit entry, and into what closing has to do for it."""
-        body = {":body": {"S": msgspec.json.encode(replace(entry, user_id=move.pseudonym)).decode()}}
+        body = msgspec.json.encode(replace(entry, user_id=move.pseudonym)).decode()
         log = self._registry_key(move.leaderboard_id, keys.audit_entry_sort(entry.number))
         work = work_key(keys.open_audit_entry_sort(move.leaderboard_id, entry.number))
-        for key in (log, work):
-            try:
-                with passing_as_unavailable():
-                    self._client.update_item(
-                        TableName=self._tables.registry,
-                        Key=key,
-                        UpdateExpression="SET body = :body",
-                        ConditionExpression=_PRESENT,
-                        ExpressionAttributeValues=body,
-                    )
-            except ConditionFailed:
-                continue  # it is applied
+        for key in (log, work):  # it may be applied
+            self._rewrite(key | {"body": {"S": body}})
 
     def issue(self, move: Move, window_id: str, award_ids: Mapping[str, str]) -> None:
         """Keep the ids of the awards that the player may have got in a window, by tier."""
@@ -195,7 +185,7 @@ class PseudonymWrites:
 
         No transaction: one that is cancelled by another's conflict has not said it, though nobody else has either.
         """
-        self._note(move)
+        self._rewrite(self._work(move))
         update: Any = self._definition(move, "REMOVE moving", _MOVES, {":pseudonym": {"S": move.pseudonym}})["Update"]
         try:
             with passing_as_unavailable():
@@ -203,9 +193,8 @@ class PseudonymWrites:
         except ConditionFailed:
             return
 
-    def _note(self, move: Move) -> None:
-        """Keep a move as it is now, unless it is off the work list."""
-        item = self._work(move)
+    def _rewrite(self, item: Item) -> None:
+        """Replace the body of an item of the registry, if it is still there."""
         with suppress(ConditionFailed), passing_as_unavailable():
             self._client.update_item(
                 TableName=self._tables.registry,

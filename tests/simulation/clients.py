@@ -14,6 +14,7 @@ from shared.scores.errors import EventConflict
 from shared.scores.outcomes import Submission
 from shared.truth.commits import Unavailable
 from shared.truth.keys import ledger_partition
+from tests.simulation.administrators import REQUEST_MS
 from tests.simulation.boards import HOUR_MS, VALUES
 from tests.simulation.outside import Broker
 from tests.simulation.process import Process
@@ -21,8 +22,6 @@ from tests.simulation.process import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-REQUEST_MS: Final = 29_000
-"""After which Lambda ends a request."""
 SHARE: Final = 5
 """Of so many events one comes over HTTP."""
 LOOKS_MAX: Final = 8

@@ -262,7 +262,7 @@ MUTATIONS = (
     Mutation(
         "a move doesn't note when it ended",
         "shared/truth/pseudonyms.py",
-        "        self._note(move)\n",
+        "        self._rewrite(self._work(move))\n",
         "",
         PSEUDONYM,
     ),
