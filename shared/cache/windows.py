@@ -126,20 +126,26 @@ class WindowCache(CacheConnection):
         payload = to_payload(leaderboard, standings, now_ms, stores_of, feed_ranges=False)
         return self._apply_all(leaderboard, [payload], build)
 
-    def show_disqualified(self, scores_id: str, out: Disqualified) -> None:
+    def show_disqualified(self, scores_id: str, out: Disqualified, build: Build | None = None) -> None:
         """Say who is to stand in no window, and which days of whom do not count, unless a later audit entry is known.
 
-        A window follows when any standing of such a player is applied to it, be it one it has seen.
+        A window follows when any standing of such a player is applied to it, be it one it has seen. In a build it
+        counts as a fill: without it, what the others fill in would show players who are out.
 
         Raises:
+            LeaseLost: if the build is another's, or some of what it filled in is gone.
             CacheRefused: if Redis answers with an error. Nothing of the leaderboard is marked as complete from then on,
                 if the error says that it is withdrawn.
         """
         users = dict.fromkeys(out.user_ids, OUT)
         users |= {user_id: packed_runs(out, user_id) for user_id in out.days}
-        args = (out.audit_sequence, msgspec.msgpack.encode([part for user in sorted(users.items()) for part in user]))
+        packed = msgspec.msgpack.encode([part for user in sorted(users.items()) for part in user])
+        noted_in, counted = ((build.key,), (build.token, build.next_fill)) if build else ((), ())
         with self._withdrawing(scores_id):
-            self.call(self._disqualified, (keys.disqualified(scores_id),), args)
+            script_keys, args = (keys.disqualified(scores_id), *noted_in), (out.audit_sequence, packed, *counted)
+            _, fills = self.call(self._disqualified, script_keys, args)
+        if build is not None:
+            build.filled(fills)
 
     def page(self, leaderboard: Leaderboard, window: Window, offset: int, limit: int, now_ms: int) -> Page:
         """Entries `offset` to `offset + limit` of a window."""

@@ -94,7 +94,7 @@ class WindowBuilder:
             return RebuildOutcome.HELD
         try:
             self._cache.forget_former_layout(leaderboard, self._now_ms())
-            out = self._show_disqualified(leaderboard)  # 2
+            out = self._show_disqualified(leaderboard, build)  # 2
             rules = self._with_events(leaderboard)
             if rules is not None:  # 3
                 if rules.keeps_all_time:
@@ -219,7 +219,7 @@ class WindowBuilder:
             NoReaders: if no reader asks for the window any more, and the build ends for that.
         """
         try:
-            out = self._show_disqualified(leaderboard)  # 2
+            out = self._show_disqualified(leaderboard, build)  # 2
             rules = self._with_events(leaderboard)
             if rules is not None:  # 3
                 if window.is_all_time:
@@ -313,9 +313,9 @@ class WindowBuilder:
         current = self._registry.leaderboard(leaderboard.id)
         return current is not None and (current.moving is not None or current.pseudonyms != leaderboard.pseudonyms)
 
-    def _show_disqualified(self, leaderboard: Leaderboard) -> Disqualified:
+    def _show_disqualified(self, leaderboard: Leaderboard, build: Build | None = None) -> Disqualified:
         out = self._disqualified_players.hidden(leaderboard.id)
-        self._cache.show_disqualified(leaderboard.scores_id, out)
+        self._cache.show_disqualified(leaderboard.scores_id, out, build)
         return out
 
     def _apply_all_days(self, leaderboard: Leaderboard, out: Disqualified, build: Build) -> None:

@@ -8,12 +8,12 @@ from redis import Redis
 
 from shared.cache import keys
 from shared.cache.leases import ASKED_MS, LEASE_MS, BuildProgress
-from shared.domain.calendar import DAY_MS, EXPIRY_MARGIN_MS, Day, custom, format_day, kept_until_ms
+from shared.domain.calendar import DAY_MS, EXPIRY_MARGIN_MS, Day, Window, custom, format_day, kept_until_ms
 from shared.domain.periods import Period
 from shared.domain.rules import Leaderboard
 from shared.messaging.queues import QueueUnavailable
 from shared.rebuild.anti_entropy import Interrupted
-from shared.rebuild.builder import IDLE_MS
+from shared.rebuild.builder import IDLE_MS, RebuildOutcome
 from shared.rebuild.on_demand import BUILD_WAIT_MS, Building, TooManyRanges
 from shared.rebuild.requests import RebuildLeaderboard, decode_request
 from tests.support.building import RANGE, Builders
@@ -129,6 +129,37 @@ def test_a_window_of_which_a_failover_loses_a_part_while_it_is_built_is_incomple
     assert builders.on_demand.build_or_resume(builders.scene.leaderboard, build_range, "builder")
     page = builders.scene.cache.page(builders.scene.leaderboard, build_range, 0, 9, builders.scene.now_ms)
     assert [(user, score.points) for user, score in page.lines] == TRUTH
+
+
+@pytest.mark.parametrize("window", [RANGE, None], ids=["a window", "all that is kept"])
+def test_a_failover_that_forgets_who_is_out_leaves_what_is_built_incomplete(
+    builders: Builders, monkeypatch: pytest.MonkeyPatch, window: Window | None
+) -> None:
+    """Nothing was filled in before it, so of the other fills none is missing: they would show bob."""
+    scene = builders.scene
+    scene.disqualifications.disqualify(scene.leaderboard, "bob", "referee", "a bot")
+    scene.redis.flushall()
+    if window is None:
+        builders.leases.begin_rebuild(scene.leaderboard, "builder", scene.now_ms)
+        noted_in = keys.rebuild(scene.id)
+    else:
+        _, build = scene.builder.begin_window(scene.leaderboard, window, "builder")
+        noted_in = keys.state(scene.id, window.id)
+    replica = copy_of(scene.redis, [noted_in, keys.ranges(scene.id), keys.disqualified(scene.id)])
+    show = scene.cache.show_disqualified
+
+    def fail_over(*args: Any) -> None:
+        show(*args)
+        restore(scene.redis, replica)
+
+    monkeypatch.setattr(scene.cache, "show_disqualified", fail_over)
+    if window is None:
+        monkeypatch.setattr(scene.builder, "_new_token", lambda: "builder")
+        assert scene.builder.rebuild_leaderboard(scene.leaderboard) is RebuildOutcome.LOST
+        assert not scene.cache.is_complete(scene.leaderboard)
+    else:
+        assert not scene.builder.build_window(scene.leaderboard, window, build)
+        assert builders.shown is None
 
 
 def test_a_failover_just_before_the_end_leaves_the_window_incomplete(

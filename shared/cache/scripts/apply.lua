@@ -1,4 +1,4 @@
--- uses layout.lua former.lua
+-- uses layout.lua former.lua fills.lua
 -- Applies standings to every window their day feeds. Sets absolute values and ignores versions it has seen, so
 -- applying anything twice, late or out of order changes nothing; of a version it has seen it makes sure that the windows
 -- have what it says.
@@ -549,13 +549,4 @@ end
 local marker = feed_ranges and redis.call('GET', prefix .. 'complete')
 if marker and tonumber(marker) > lateness_ms then redis.call('SET', prefix .. 'complete', string.format('%.0f', lateness_ms)) end
 
-local fills = false
-if KEYS[3] and redis.call('HGET', KEYS[3], '\0building') == ARGV[3] then
-  if redis.call('HGET', KEYS[3], '\0fill') == ARGV[4] then
-    fills = tonumber(redis.call('HGET', KEYS[3], '\0fills'))
-  else
-    fills = redis.call('HINCRBY', KEYS[3], '\0fills', 1)
-    redis.call('HSET', KEYS[3], '\0fill', ARGV[4])
-  end
-end
-return {changed, fills}
+return {changed, KEYS[3] and count_fill(KEYS[3], ARGV[3], ARGV[4]) or false}
