@@ -1,6 +1,6 @@
 """A real Redis behind faults: out of reach before or after a command, slow, or failed over with lost writes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,8 @@ class Cache:
             if not applies:
                 return self._command(lambda: script(keys=keys, args=args))
             if self._scheduler.fails(Fault.CACHE_LOSES):
+                if not _is_of_build(keys):
+                    self._world.lost_outside_builds.add(_scores_id(keys[0]))
                 return self._command(lambda: [0, None])
             return self._command(lambda: self._apply(script, keys, args))
 
@@ -78,10 +80,10 @@ class Cache:
                 raise ResponseError("user_script:1: bad argument script: f_0, on @user_script:1.")
             answer = script(keys=keys, args=args)
         except ResponseError:
-            if len(keys) == 2:  # not of a build, before whose end nothing is complete
+            if _applies(keys) and not _is_of_build(keys):  # before the end of a build nothing is complete
                 self._refused.append(args[:2])
             raise
-        if len(keys) > 1:  # not the one that only says who is disqualified
+        if _applies(keys):
             self._world.shown.note(*args[:2])
         return answer
 
@@ -140,34 +142,56 @@ class Cache:
 
         def run_later() -> None:
             self._scheduler.sleep(takes_s)
+            told = len(self._refused)
             with suppress(ResponseError):
                 command()
+            del self._refused[told:]  # nobody hears of it
 
         self._scheduler.spawn(run_later, mortal=False)
         self._scheduler.sleep(TIMEOUT_S)
         raise RedisTimeoutError("slow")
 
 
+def _applies(keys: Sequence[str]) -> bool:
+    """Whether a script applies standings: the other one only says who is disqualified."""
+    return keys[0].endswith(":ranges")
+
+
+def _is_of_build(keys: Sequence[str]) -> bool:
+    return len(keys) > 1 + _applies(keys)
+
+
+def _scores_id(key: str) -> str:
+    return key.removeprefix("lb:{").partition("}:")[0]
+
+
 class Replica:
     """A copy of all keys as they were at a moment."""
 
-    def __init__(self, redis: Redis) -> None:
-        names: list[bytes] = redis.keys("*")  # type: ignore[assignment]
-        pipe = redis.pipeline(transaction=False)
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._kept = self._copy()
+
+    def _copy(self) -> dict[bytes, tuple[bytes, int]]:
+        """By the name of each key what it holds, and for how many milliseconds; 0 for ever."""
+        names: Any = self._world.redis.keys("*")
+        pipe = self._world.redis.pipeline(transaction=False)
         for name in names:
             pipe.dump(name)
             pipe.pttl(name)
         answers = pipe.execute()
-        self._redis = redis
-        self._kept = list(zip(names, answers[::2], answers[1::2], strict=True))
+        copied = zip(names, answers[::2], answers[1::2], strict=True)
+        return {name: (dump, max(0, ttl_ms)) for name, dump, ttl_ms in copied if dump is not None}
 
     def take_over(self) -> None:
-        """Every write since then is lost."""
-        pipe = self._redis.pipeline(transaction=True)
+        """Every write since then is lost, and leaderboards that had some may be behind."""
+        now = self._copy()
+        lost = {name for name in now.keys() | self._kept if now.get(name, b"")[:1] != self._kept.get(name, b"")[:1]}
+        self._world.lost_outside_builds |= {_scores_id(name.decode()) for name in lost if name.startswith(b"lb:{")}
+        pipe = self._world.redis.pipeline(transaction=True)
         pipe.flushall()
-        for name, dump, ttl_ms in self._kept:
-            if dump is not None:
-                pipe.restore(name, max(0, ttl_ms), dump)
+        for name, (dump, ttl_ms) in self._kept.items():
+            pipe.restore(name, ttl_ms, dump)
         pipe.execute()
 
 

@@ -19,6 +19,8 @@ BACKUPS = 0.05
 """Share of all seconds in which the tables are backed up."""
 REWINDS_MAX = 40
 """Beside hours of outages, more of them would have the same records consumed for ever."""
+RESTORES_MAX = 20
+"""Beside outages, more of them would leave no time for what takes many requests: a move to a pseudonym, say."""
 STOPPED_S = 5
 """How long an operator waits for what was under way when everything was stopped."""
 HANG_MS_MAX = 90_000
@@ -38,13 +40,14 @@ def disturb(world: "World") -> None:
             world.rewinds[partition] += 1
         if world.scheduler.fails(Fault.FLUSH):
             world.redis.flushall()
+            world.lost_outside_builds.clear()
         if world.scheduler.fails(Fault.HANG):
             world.dynamo.hang(world.rng.randrange(HANG_MS_MAX))
         world.retain(world.rng.randrange(PARTITIONS))
         if world.scheduler.fails(Fault.FULL):
             _fill_up(world)
         if world.scheduler.fails(Fault.FAILOVER) and not world.stopped:
-            replica = Replica(world.redis)
+            replica = Replica(world)
             world.scheduler.sleep(world.rng.uniform(0, 1))
             if not world.stopped:
                 replica.take_over()
@@ -79,7 +82,8 @@ def restore(world: "World") -> None:
         world.scheduler.sleep(1)
         if world.rng.random() < BACKUPS:
             backup = Backup(world)
-        if not world.is_consumed() and world.scheduler.fails(Fault.RESTORE):
+        restored = world.scheduler.fault_counts[Fault.RESTORE]
+        if restored < RESTORES_MAX and not world.is_consumed() and world.scheduler.fails(Fault.RESTORE):
             world.stopped = True
             world.scheduler.stop()
             world.scheduler.sleep(STOPPED_S)

@@ -88,12 +88,14 @@ def read(world: "World") -> None:
                 if leaderboards.find(name) is not None:
                     remembered.add(name)
             continue
-        versions = dict(world.shown.versions)
+        versions, behind = dict(world.shown.versions), set(world.lost_outside_builds)
         hung, waited = world.dynamo.hangs, process.truth.unanswered[getcurrent()]
         board = leaderboards.find(name, or_older=True)
         assert board is not None
         if board.archived:
             continue
+        if not board.keeps_all_time:
+            let_go(world, board, ALL_TIME)
         try:
             page = rankings.page(board, ALL_TIME, 0, 1_000)
         except (Rebuilding, CacheUnavailable, Building, RangeRefused, QueueUnavailable):
@@ -106,7 +108,7 @@ def read(world: "World") -> None:
             assert process.truth.unanswered[getcurrent()] == waited, "nobody waits for the truth beside the cache"
             world.served_in_silence += hung and world.dynamo.hangs
         world.served[page.source] += 1
-        _check_page(world, board, page, versions)
+        _check_page(world, board, page, {} if board.scores_id in behind else versions)
         process.begin_request()
         _read_player(world, rankings, board)
         process.begin_request()
@@ -131,7 +133,8 @@ def _check_page(world: "World", board: Leaderboard, page: Ranking, versions: dic
         for user in shown.keys() - _out_for_days(world, board.id):
             standing = shown[user]
             assert standing in world.dynamo.all_time[board.scores_id, user].values(), "the truth knows it"
-        if world.keeps_writes:
+        is_there = board.keeps_all_time or not has_gone(world, board.scores_id, ALL_TIME)
+        if is_there and board.scores_id not in world.lost_outside_builds:
             _check_versions(world, board, shown, versions)
 
 
@@ -217,12 +220,13 @@ def _read_final(world: "World", rankings: Rankings, board: Leaderboard) -> None:
     if not results:
         return
     window = parse_id(world.rng.choice(results).removeprefix(prefix))
+    behind = set(world.lost_outside_builds)
     try:
         page = rankings.page(board, window, 0, 1_000)
     except NOT_NOW:
         return
     world.corrections_seen += page.pending_version is not None
-    if page.source is not RankingSource.FINAL:
+    if page.source is not RankingSource.FINAL or board.scores_id in behind | world.lost_outside_builds:
         return
     assert page.pending_version is None
     version = page.result_version
@@ -247,9 +251,13 @@ def has_gone(world: "World", scores_id: str, window: Window) -> bool:
 
 
 def let_range_go(world: "World") -> None:
-    """What Redis does by its own clock."""
-    if has_gone(world, world.ranged.scores_id, world.range):
-        world.redis.delete(*live_keys.own(world.ranged.scores_id, world.range))
+    let_go(world, world.ranged, world.range)
+
+
+def let_go(world: "World", board: Leaderboard, window: Window) -> None:
+    """What Redis does by its own clock with a window that was built on demand."""
+    if has_gone(world, board.scores_id, window):
+        world.redis.delete(*live_keys.own(board.scores_id, window))
 
 
 def _while_handling(error: BaseException | None, *kinds: type[Exception]) -> bool:

@@ -155,6 +155,9 @@ class World:
         """How often one of them was said to show."""
         self.told: list[tuple[str, str, int]] = []
         self.shown = Shown()
+        self.lost_outside_builds: set[str] = set()
+        """Whose scores Redis has lost writes of that no build counts: their windows may be behind for hours, or until a
+        flush."""
         self.failing_board = ""
         """The leaderboard whose windows end every apply with an error of the script, if there is one."""
         self.stopped = False
@@ -235,11 +238,6 @@ class World:
         """A token that nobody else has."""
         self._tokens += 1
         return str(self._tokens)
-
-    @property
-    def keeps_writes(self) -> bool:
-        """Whether Redis keeps what it has taken, if it is not flushed as a whole."""
-        return not self.scheduler.has(Fault.CACHE_LOSES) and not self.scheduler.has(Fault.FAILOVER)
 
     def is_consumed(self) -> bool:
         """Whether every record is committed."""
