@@ -80,7 +80,7 @@ WHEN: Final[dict[str, str]] = {
     "unknown-player": "The player has no points in this window, or is disqualified; with `strict`, no events at all",
     "unknown-event": "The player's ledger on this leaderboard holds no event of this id",
     "event-exists": "The player's ledger holds this event id with other points or another time, or from the topic",
-    "score-overflow": "Without the event, or with it, a range of days would sum past ±(2^53−1)",
+    "score-overflow": "Without the event, or with it, some of the player's days would sum past ±(2^53−1)",
     "day-is-sealing": "The day's last events are being settled: ask again after `Retry-After`",
     "too-many-events": "The player has more than 20,000 events on this leaderboard",
     "unknown-export": "There is no export of this id",

@@ -41,7 +41,7 @@ class EventExists(Exception):
 
 
 class AmendmentOverflow(Exception):
-    """Without the event, or with it, a range of days would sum past ±(2^53−1)."""
+    """Without the event, or with it, some of the player's days would sum past ±(2^53−1)."""
 
 
 class DayIsSealing(Exception):
@@ -235,7 +235,7 @@ def _following(
     """The standings of a day and of all time after an amendment, which leaves these events.
 
     Raises:
-        AmendmentOverflow: if a range of days would sum past ±(2^53−1).
+        AmendmentOverflow: if some of the player's days would sum past ±(2^53−1).
     """
     folded = refold(leaderboard, events)
     sums = folded.get(ALL_TIME_DAY, _NO_EVENTS).sums

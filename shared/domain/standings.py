@@ -12,17 +12,17 @@ from shared.domain.rules import Aggregation, Order
 
 
 class DaySums(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What has to be known of a player's days to tell exactly whether a run of them sums past ±(2^53−1).
+    """What has to be known of a player's days to tell exactly whether any of them sum past ±(2^53−1).
 
-    A run's sum is the difference of two running totals, so the largest is their spread. Days that can't change any more
-    are three numbers, however many they are; the others are kept each.
+    Any of them: windows are runs of days, but days of which a player is disqualified are left out of them. The largest
+    sum is that of all days above 0, the lowest that of all days below. Days that can't change any more are two numbers,
+    however many they are; the others are kept each.
     """
 
-    total: int = 0
-    """Of the days that are sealed."""
-    lowest: int = 0
-    """Of the running totals until there, that before the first day among them."""
-    highest: int = 0
+    gained: int = 0
+    """Of the days that are sealed, the sum of those above 0."""
+    lost: int = 0
+    """The sum of those below."""
     days: tuple[tuple[Day, int], ...] = ()
     """The other days that have events, ascending, with the sum of each."""
 
@@ -33,30 +33,27 @@ class DaySums(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return msgspec.structs.replace(self, days=tuple(sorted(days.items())))
 
     def sealed_through(self, last: Day | None) -> "DaySums":
-        """The same, with the days up to one that never change again as three numbers; with `None` as it is."""
+        """The same, with the days up to one that never change again as two numbers; with `None` as it is."""
         if last is None or not self.days or self.days[0][0] > last:
             return self
-        sealed = DaySums(self.total, self.lowest, self.highest, tuple(day for day in self.days if day[0] <= last))
-        total, lowest, highest = sealed._running_totals()
-        return DaySums(total, lowest, highest, self.days[len(sealed.days) :])
+        sealed = DaySums(self.gained, self.lost, tuple(day for day in self.days if day[0] <= last))
+        gained, lost = sealed._extremes()
+        return DaySums(gained, lost, self.days[len(sealed.days) :])
 
     def check(self) -> None:
-        """Check every run of days, whatever its bounds. Needed only once Σ|points| is past 2^53−1: before, none can be.
+        """Check every choice of days. Needed only once Σ|points| is past 2^53−1: before, none can be.
 
         Raises:
             Rejection: `score_overflow`.
         """
-        _, lowest, highest = self._running_totals()
-        if highest - lowest > POINTS_MAX:
-            raise Rejection(Reason.SCORE_OVERFLOW, f"a range of days would sum to ±{highest - lowest}")
+        for extreme in self._extremes():
+            if abs(extreme) > POINTS_MAX:
+                raise Rejection(Reason.SCORE_OVERFLOW, f"some of the player's days would sum to {extreme}")
 
-    def _running_totals(self) -> tuple[int, int, int]:
-        """The last, the lowest and the highest."""
-        running, lowest, highest = self.total, self.lowest, self.highest
-        for _, points in self.days:
-            running += points
-            lowest, highest = min(lowest, running), max(highest, running)
-        return running, lowest, highest
+    def _extremes(self) -> tuple[int, int]:
+        """The largest and the lowest sum of any days."""
+        points = [of_day for _, of_day in self.days]
+        return self.gained + sum(one for one in points if one > 0), self.lost + sum(one for one in points if one < 0)
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):

@@ -39,7 +39,7 @@ _STANDINGS: Final = {
 _LABELS: Final = "CREATE TABLE labels AS SELECT user_id, {values} FROM standings GROUP BY user_id"
 _VALUE: Final = "decode(from_hex(arg_max(coalesce(v{0}, ''), k{0}) FILTER (k{0} IS NOT NULL))) AS v{0}"
 _FOLDS: Final = {
-    # sums of every range of days are within a BIGINT, see docs/adr/0004; a cast that is not fails
+    # sums of any days are within a BIGINT, see docs/adr/0046; a cast that is not fails
     Aggregation.SUM: "SELECT user_id, sum(points)::BIGINT AS score, coalesce(max(reached_at) FILTER (NOT only_zeros),"
     " min(reached_at)) AS reached_at FROM standings GROUP BY user_id",
     Aggregation.BEST: "SELECT user_id, points AS score, reached_at FROM standings"

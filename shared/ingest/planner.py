@@ -1,7 +1,7 @@
 """What the pending events of one player write, given the standings that were read.
 
 Of several events with one id only the first is planned: the others are settled once that one is in the ledger. An event
-with which a run of days would overflow is settled once those before it are committed: it may be in the ledger already,
+with which some days would overflow is settled once those before it are committed: it may be in the ledger already,
 and so in the standings, or the standings may be older than the ledger; then it waits for the next try.
 """
 

@@ -121,14 +121,14 @@ def standing_item(leaderboard: Leaderboard, user_id: str, day: Day, standing: St
     if standing.moved:
         item["moved"] = {"BOOL": True}
     if standing.sums is not None:
-        item["sums"] = {"S": msgspec.json.encode(standing.sums).decode()}
+        item["day_sums"] = {"S": msgspec.json.encode(standing.sums).decode()}
     return item
 
 
 def to_standing(item: Mapping[str, Any]) -> Standing:
     """The standing of an item."""
     last_event_id, absolute_sum, labels = item.get("last_event_id"), item.get("absolute_sum"), item.get("labels")
-    sums = item.get("sums")
+    sums = item.get("day_sums")  # not "sums", of earlier versions, which told only of runs of days
     return Standing(
         int(item["points"]["N"]),
         int(item["reached_at"]["N"]),

@@ -18,7 +18,7 @@ BAD: Final = 0.015
 OVERFLOWS: Final = 0.001
 WHALES: Final = 4
 """Players whose sums overflow. They only ever gain points: once refused, an event would be refused again, so that the
-oracle can tell what a redelivery makes of it (docs/adr/0004)."""
+oracle can tell what a redelivery makes of it (docs/adr/0046)."""
 FLUSH_S: Final = 60
 
 

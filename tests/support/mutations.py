@@ -764,7 +764,7 @@ MUTATIONS = (
         (*PURGE, *SIMULATION),
     ),
     Mutation(
-        "an amendment may bring a range of days past what a score may be",
+        "an amendment may bring some days past what a score may be",
         "shared/admin/amendments.py",
         "if sums is not None:",
         "if False:",
@@ -1124,8 +1124,22 @@ MUTATIONS = (
     Mutation(
         "days that are sealed are left out of the sums",
         "shared/domain/standings.py",
-        "total, lowest, highest = sealed._running_totals()",
-        "total, lowest, highest = self.total, self.lowest, self.highest",
+        "gained, lost = sealed._extremes()",
+        "gained, lost = self.gained, self.lost",
+        PROPERTY,
+    ),
+    Mutation(
+        "days are held to what they sum up to together, though some of them may be out",
+        "shared/domain/standings.py",
+        "for extreme in self._extremes():",
+        "for extreme in (sum(self._extremes()),):",
+        (*PROPERTY, "tests/unit/domain/test_standings.py"),
+    ),
+    Mutation(
+        "sums of runs of days, which were kept before, pass for those of any days",
+        "shared/truth/items.py",
+        'item.get("day_sums")',
+        'item.get("day_sums", item.get("sums"))',
         PROPERTY,
     ),
     Mutation(
@@ -1291,6 +1305,13 @@ MUTATIONS = (
         "shared/cache/scripts/mark_complete.lua",
         "known[1] ~= ARGV[1] or known[2] ~= ARGV[2]",
         "known[1] ~= ARGV[1]",
+        BUILDS,
+    ),
+    Mutation(
+        "who is out in a build doesn't count as filled in",
+        "shared/cache/windows.py",
+        "((build.key,), (build.token, build.next_fill)) if build else ((), ())",
+        "((), ())\n        build = None",
         BUILDS,
     ),
     Mutation(
@@ -2143,8 +2164,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a fill that is asked twice counts twice",
-        "shared/cache/scripts/apply.lua",
-        "  if redis.call('HGET', KEYS[3], '\\0fill') == ARGV[4] then",
+        "shared/cache/scripts/fills.lua",
+        "  if redis.call('HGET', key, '\\0fill') == id then",
         "  if false then",
         LATE,
     ),
