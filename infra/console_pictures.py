@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from confluent_kafka import Producer
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from infra.browser import chromium
 from infra.local.config import TOPIC
 from infra.local.producer import DEMO
 from infra.local.servers import Server
@@ -30,7 +31,6 @@ TRAFFIC_S: Final = 25
 LAST_MOVING: Final = "pipeline"
 """The last picture with traffic."""
 HTTP_TIMEOUT_S: Final = 10
-BROWSERS: Final = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 BAD: Final = {"eventId": "bad-1", "leaderboardId": DEMO, "userId": "ann", "points": "many"}
 
 
@@ -81,9 +81,7 @@ def _save(picture: bytes, path: Path) -> int:
 
 def _take(stack: Stack, player: str) -> int:
     large = 0
-    with sync_playwright() as playwright:
-        path = next(one for one in BROWSERS if Path(one).exists())
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         for name, (view, wait, height) in _views(player).items():
             page = browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme="light")
             page.goto(f"{stack.url}/console/{view}")
@@ -95,7 +93,6 @@ def _take(stack: Stack, player: str) -> int:
             page.close()
             if name == LAST_MOVING:
                 stack.kill("producer")  # so that what a view puts together is of one moment
-        browser.close()
     return large
 
 

@@ -20,7 +20,7 @@ from infra.local.config import POWERTOOLS
 TABLE: Final = "table"
 """In place of parts: those that are compared with another server, and a table of that."""
 QUIET_WAIT_S: Final = 180
-PARTS: Final = ("ingest", "cache", "reads", "imports", "rebuild", "export", "final_result", "end_to_end")
+PARTS: Final = ("ingest", "cache", "reads", "imports", "rebuild", "export", "final_result", "end_to_end", "console")
 
 
 def main() -> int:

@@ -83,11 +83,11 @@ TINY: Final = Size(
 
 def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
     """Fill a board, then ask."""
-    with _stack() as (config, redis):
+    with stack() as (config, redis):
         progress(f"filling {size.players:,} players")
-        _fill(redis, size)
+        fill(redis, size)
         paths = _paths(size.players)
-        with _updates(config.ports.cache, size):
+        with updates(config.ports.cache, size):
             progress(f"{size.rate} requests a second")
             steady(config.ports.api, list(paths.values()), size.rate, size.warm_up_seconds)
             latencies, pause_ms = steady_with_pause(config.ports.api, list(paths.values()), size.rate, size.seconds)
@@ -160,7 +160,7 @@ def _with_longer_calls(
 ) -> Figure:
     """The same reads while as many updates come in fewer, longer calls, each of which all readers wait for."""
     progress(f"updates in calls of {players:,}")
-    with _updates(config.ports.cache, msgspec.structs.replace(size, updates_per_call=players)):
+    with updates(config.ports.cache, msgspec.structs.replace(size, updates_per_call=players)):
         found = steady(config.ports.api, paths, size.rate, size.search_seconds)
     all_ms = [one for each in found.values() for one in each]
     return Figure(
@@ -206,7 +206,7 @@ def _friends(players: int) -> list[str]:
 
 
 @contextmanager
-def _stack() -> Iterator[tuple[Config, "Redis"]]:
+def stack() -> Iterator[tuple[Config, "Redis"]]:
     """Redis, DynamoDB for the definitions, and the gateway."""
     with TemporaryDirectory() as name, mock.patch.dict(os.environ):
         directory = Path(name)
@@ -274,7 +274,7 @@ def _standings(rng: random.Random, players: Sequence[int], version: int) -> dict
     return standings
 
 
-def _fill(redis: "Redis", size: Size) -> None:
+def fill(redis: "Redis", size: Size) -> None:
     live, rng = WindowCache(redis), random.Random(1)
     for start in range(0, size.players, 1_000):
         chosen = range(start, min(size.players, start + 1_000))
@@ -286,7 +286,7 @@ def _fill(redis: "Redis", size: Size) -> None:
 
 
 @contextmanager
-def _updates(port: int, size: Size) -> Iterator[None]:
+def updates(port: int, size: Size) -> Iterator[None]:
     """Applies player updates from another process."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()

@@ -1,15 +1,15 @@
 """A real browser for the tests of the console: the system's Chromium, driven by Playwright."""
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final, Literal
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
-NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+from infra.browser import NoBrowser, chromium
+
 TIMEOUT_MS: Final = 60_000
 """How long a page may take to show something, on a busy machine."""
 WIDE: Final = 1400
@@ -20,14 +20,12 @@ GRAVE: Final = ("serious", "critical")
 @contextmanager
 def browsing() -> Iterator[Browser]:
     """A browser; skips where there is none."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is installed")
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
+    with ExitStack() as stack:
+        try:
+            browser = stack.enter_context(chromium())
+        except NoBrowser as none:
+            pytest.skip(str(none))
         yield browser
-        browser.close()
 
 
 class Tab:
