@@ -362,7 +362,8 @@ VIEWS: Final[dict[str, Any]] = {
         "countsFrom": "2026-11-25T12:02:30.000Z",
     },
     "ResultFileView": _FILE,
-    "ResultView": _VERSION | {"leaderboardId": "autumn-cup", "window": _WINDOW | {"status": "final"}},
+    "ResultView": _VERSION
+    | {"leaderboardId": "autumn-cup", "window": _WINDOW | {"status": "final"}, "tzdata": "2026.6"},
     "ResultVersionView": _VERSION,
     "ResultPreviewView": {
         "preview": True,

@@ -58,6 +58,8 @@ class ResultView(ResultVersionView, rename="camel", kw_only=True):
 
     leaderboard_id: str
     window: WindowView
+    tzdata: str | None
+    """The version of the rules of time zones that its days go by, as in the manifest; null in UTC."""
 
 
 class ResultVersionsView(Struct, rename="camel", kw_only=True):
@@ -76,7 +78,8 @@ def to_result_version_view(found: ResultVersion) -> ResultVersionView:
 def to_result_view(leaderboard: Leaderboard, window: Window, found: ResultVersion) -> ResultView:
     """The latest version of a result, as it is sent."""
     shown = window_view(leaderboard.calendar, window, WindowStatus.FINAL)
-    return ResultView(leaderboard_id=leaderboard.id, window=shown, **_version(found))
+    tzdata = leaderboard.calendar.tzdata or None
+    return ResultView(leaderboard_id=leaderboard.id, window=shown, tzdata=tzdata, **_version(found))
 
 
 def _version(found: ResultVersion) -> dict[str, Any]:

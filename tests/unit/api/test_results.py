@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from shared.domain.calendar import parse_day
 from shared.domain.periods import Period
 from shared.domain.rules import archive
+from shared.lookups.zones import calendar_of
 from shared.reads.result_versions import ResultVersion
 from shared.truth.final_results import FinalResult
 from tests.unit.api.conftest import NOW_MS, Api
@@ -59,6 +60,7 @@ def test_a_result_says_what_it_adds_up_to_and_where_its_files_are(api: Api) -> N
             "endsAt": "2026-11-16T00:00:00.000Z",
             "status": "final",
         },
+        "tzdata": None,
         "version": 2,
         "auditSequence": 4,
         "rulesVersion": 3,
@@ -87,6 +89,16 @@ def test_a_result_says_whether_it_was_announced(
     api.results["2026-W46"] = replace(RESULT, announced_at_ms=at_ms, announcement_pending=is_pending)
     found = api.get("/leaderboards/cup/result", window="weekly", date="2026-W46").json
     assert (found["announcedAt"], found["announcementPending"]) == (shown, is_pending)
+
+
+def test_a_result_says_by_which_rules_of_time_zones_its_days_go(api: Api) -> None:
+    berlin = calendar_of("Europe/Berlin", 0)
+    api.registry.boards["cup"] = replace(api.registry.boards["cup"], calendar=berlin)
+    api.results["2026-W46"] = RESULT
+
+    found = api.get("/leaderboards/cup/result", window="weekly", date="2026-W46").json
+
+    assert (found["tzdata"], found["window"]["startsAt"]) == (berlin.tzdata, "2026-11-08T23:00:00.000Z")
 
 
 def test_links_to_files_are_kept_by_nobody(api: Api) -> None:
