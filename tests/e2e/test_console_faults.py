@@ -134,7 +134,7 @@ def test_why_tells_days_and_events_apart_and_what_would_move_the_rank(page: Page
         expect(story.locator("tr", has=page.get_by_text(name, exact=True))).to_contain_text(note)
     expect(story.get_by_text("A score of 13: rank 1 or better.")).to_be_visible()
     expect(story.get_by_text("cem is ahead with a score of 11.")).to_be_visible()
-    expect(story.get_by_text("A long ledger:")).to_be_visible()
+    expect(story.get_by_text("The ledger is long:")).to_be_visible()
 
 
 def test_a_result_of_which_another_version_is_coming_says_so(page: Page, api: Api) -> None:

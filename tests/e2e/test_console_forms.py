@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -75,6 +76,21 @@ def test_a_form_is_sent_once_and_keeps_what_was_typed(page: Page, api: Api) -> N
     form.get_by_role("button", name="Add a correction").click()
     expect(form.locator(".problem")).to_be_visible()
     assert len(api.bodies) == 1
+
+
+def test_what_an_act_does_is_asked_for_at_once(page: Page, api: Api) -> None:
+    """The clock stands still: nothing is asked because its time has come."""
+    done = 200, {"auditEntry": {"number": 2}, "known": True}, {}
+    api.instead = lambda path, _: done if path.endswith("/disqualify") else None
+    show(page, "#/leaderboards/cup/players/ann")
+    form = page.locator("form.administration")
+    form.get_by_label("Reason").fill("two accounts")
+    page.clock.pause_at(time.time() + 3_600)
+    try:
+        with page.expect_request(re.compile("/players/ann/windows")):
+            form.get_by_role("button", name="Disqualify").click()
+    finally:
+        page.clock.resume()
 
 
 def test_who_is_out_is_said_to_be_and_their_form_stays_while_the_board_is_unread(page: Page, api: Api) -> None:

@@ -41,7 +41,7 @@ export function PlayerPage({ board, user, query }: { board: string; user: string
       />
       {!isGone && <div class="columns">
         {!isOut && <Around key={JSON.stringify(choice)} {...shown} />}
-        <AllWindows {...shown} />
+        <AllWindows key={`after ${acts}`} {...shown} />
         {!isOut && <Why {...shown} />}
         <Administration board={board} user={user} onDone={() => setActs(acts + 1)} />
         {value?.board.windows.includes("daily") && <History key={acts} today={dateNow(value.board)} {...shown} />}

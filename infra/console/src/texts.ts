@@ -151,7 +151,7 @@ export const texts = {
   eventsNot: "Events that are not in the score",
   eventsIn: "Events in the score",
   eventsLeft: (shown: number) => `The latest ${count(shown)}; all of them are listed below.`,
-  eventsSome: "A long ledger: more events than these are looked at for the score. All of them are listed below.",
+  eventsSome: "The ledger is long: the score is of more events than were looked at here.",
   dayIsOut: "its day is out",
   moves: "What would move it",
   rises: {
