@@ -80,7 +80,7 @@ def test_a_form_is_sent_once_and_keeps_what_was_typed(page: Page, api: Api) -> N
 
 def test_what_an_act_does_is_asked_for_at_once(page: Page, api: Api) -> None:
     """The clock stands still: nothing is asked because its time has come."""
-    done = 200, {"auditEntry": {"number": 2}, "known": True}, {}
+    done: Made = 200, {"auditEntry": {"number": 2}, "known": True}, {}
     api.instead = lambda path, _: done if path.endswith("/disqualify") else None
     show(page, "#/leaderboards/cup/players/ann")
     form = page.locator("form.administration")
