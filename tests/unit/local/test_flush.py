@@ -25,6 +25,7 @@ def ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ports:
         monkeypatch.setenv(f"{name.upper()}_PORT", str(getattr(chosen, name)))
     monkeypatch.setenv("LOCAL_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("infra.local.config.revision", lambda: "1")  # a copy of the project has no git
     docker(tmp_path, ": # no container")
     return chosen
 
