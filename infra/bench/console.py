@@ -1,10 +1,9 @@
 """Frames of the console while somebody scrolls through a ranking, on the real gateway and cache, in a real Chromium."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
-from playwright.sync_api import Page
 
 from infra.bench import reads
 from infra.bench.load import percentile
@@ -60,7 +59,7 @@ TINY: Final = Size(players=3_000, seconds=1, jumps=2)
 def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
     """Fill a board, scroll through it, and jump about in it; nothing is measured where there is no Chromium."""
     try:
-        with reads.stack() as (config, redis), chromium() as browser:
+        with reads.stack() as (config, redis), chromium() as browser:  # whose loop keeps asyncio from running another
             progress(f"filling {size.players:,} players")
             reads.fill(redis, reads.Size(players=size.players))
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
@@ -69,16 +68,12 @@ def run(size: Size, progress: Callable[[str], None]) -> list[Figure]:
             progress("scrolling")
             frames: list[float] = page.evaluate(_SCROLL, size.seconds)
             progress("jumping")
-            jumps = [_jump(page, (at + 0.5) / size.jumps * (1 if at % 2 else 0.5)) for at in range(size.jumps)]
+            shares = [(at + 0.5) / size.jumps * (1 if at % 2 else 0.5) for at in range(size.jumps)]
+            jumps: list[float] = [page.evaluate(_JUMP, share) for share in shares]
     except NoBrowser as none:
         progress(str(none))
         return []
     return _figures(frames, jumps, size)
-
-
-def _jump(page: Page, share: float) -> float:
-    took: Any = page.evaluate(_JUMP, share)
-    return float(took)
 
 
 def _figures(frames: Sequence[float], jumps: Sequence[float], size: Size) -> list[Figure]:

@@ -185,8 +185,8 @@ class Replica:
 
     def take_over(self) -> None:
         """Every write since then is lost, and leaderboards that had some may be behind."""
-        now = self._copy()
-        lost = {name for name in now.keys() | self._kept if now.get(name, b"")[:1] != self._kept.get(name, b"")[:1]}
+        now, kept = ({name: dump for name, (dump, _) in of.items()} for of in (self._copy(), self._kept))
+        lost = {name for name in now.keys() | kept if now.get(name) != kept.get(name)}
         self._world.lost_outside_builds |= {_scores_id(name.decode()) for name in lost if name.startswith(b"lb:{")}
         pipe = self._world.redis.pipeline(transaction=True)
         pipe.flushall()

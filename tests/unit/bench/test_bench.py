@@ -37,7 +37,7 @@ def test_a_part_measures_its_figures(part: str) -> None:
 
     said: list[str] = []
     figures = {figure.key: figure.value for figure in module.run(module.TINY, said.append)}
-    if not figures:
+    if part == "console" and not figures:  # without Chromium; of no other part is nothing enough
         pytest.skip(said[-1])
 
     assert KEYS[part] <= figures.keys()
